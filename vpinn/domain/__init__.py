@@ -1,0 +1,59 @@
+"""Domains: from a shape or a mesh file to quadrature points and test spaces.
+
+    mesh file ─ read_mesh ─┐            ┌─ CellPoints, FacetPoints ─ take(index) → Points
+                           ├→   Mesh   ─┼─ LagrangeSpace → dofs, basis functions, Gram matrices
+    shape ──── make_shape ─┤            └─ refine, locate, polygon_of
+                           └→ Hypercube ── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
+
+Everything is a frozen object in numpy: meshes are checked when made, points are numbered and made when asked for, so that
+memory depends on the mesh and on the batch and never on the number of points.
+"""
+
+from vpinn.domain.build import make_mesh
+from vpinn.domain.geometry import Frames
+from vpinn.domain.hypercube import Hypercube
+from vpinn.domain.locate import locate
+from vpinn.domain.mesh import Mesh
+from vpinn.domain.mesh_file import read_mesh
+from vpinn.domain.outline import Box, Disk, Outline, Polygon
+from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
+from vpinn.domain.polygons import polygon_of
+from vpinn.domain.quadrature import Rule, facet_gauss, gauss
+from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
+from vpinn.domain.reference import reference_cell
+from vpinn.domain.refine import refine
+from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
+from vpinn.domain.space import LagrangeSpace
+
+__all__ = [
+    "SHAPES",
+    "Box",
+    "CellPoints",
+    "Disk",
+    "FacetPoints",
+    "Frames",
+    "Hypercube",
+    "LagrangeSpace",
+    "Mesh",
+    "MonteCarloFacetPoints",
+    "MonteCarloPoints",
+    "Outline",
+    "PointSet",
+    "Points",
+    "Polygon",
+    "Rule",
+    "box",
+    "disk",
+    "facet_gauss",
+    "gauss",
+    "interval",
+    "l_shape",
+    "locate",
+    "make_mesh",
+    "make_shape",
+    "polygon_of",
+    "read_mesh",
+    "rectangle",
+    "reference_cell",
+    "refine",
+]

@@ -1,0 +1,73 @@
+"""Isoparametric maps from reference cells to physical cells, for many cells at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpinn.domain.reference import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Where reference points go and how the map stretches there; the leading shape [...] is cells, or cells by points.
+
+    Attributes:
+        x: physical points [..., d].
+        jacobian: J_ij = ∂x_i/∂X_j, [..., d, d]; axes where it is constant have length one.
+        cofactor: det(J) J⁻ᵀ, [..., d, d].
+        determinant: det(J), [...].
+    """
+
+    x: Floats
+    jacobian: Floats
+    cofactor: Floats
+    determinant: Floats
+
+    @property
+    def inverse_transpose(self) -> Floats:
+        """J⁻ᵀ, which turns reference gradients into physical ones [..., d, d]."""
+        inverse: Floats = self.cofactor / self.determinant[..., None, None]
+        return inverse
+
+
+def frames(nodes: Floats, values: Floats, gradients: Floats) -> Frames:
+    """Evaluate the geometry of m cells at q reference points each.
+
+    Args:
+        nodes: node coordinates of the cells [m, n, d].
+        values: geometry basis at the points [q, n] or, different in each cell, [m, q, n].
+        gradients: its reference gradients [q, d, n] or [m, q, d, n]; q may be one where the maps are affine.
+
+    Returns:
+        frames of shape [m, q], with q of length one in all but x where the gradients have it so.
+    """
+    m, n, d = nodes.shape
+    q = gradients.shape[-3]
+    flat = gradients.reshape(*gradients.shape[:-3], q * d, n)
+    jacobian = np.swapaxes((flat @ nodes).reshape(m, q, d, d), 2, 3)
+    cofactor = cofactors(jacobian)
+    determinant = np.einsum("...j,...j->...", jacobian[..., 0, :], cofactor[..., 0, :])
+    return Frames(values @ nodes, jacobian, cofactor, determinant)
+
+
+def cofactors(matrices: Floats) -> Floats:
+    """Cofactor matrices of 1×1, 2×2 or 3×3 matrices [..., d, d]."""
+    d = matrices.shape[-1]
+    if d == 1:
+        return np.ones_like(matrices)
+    if d == 2:
+        (a, b), (c, e) = np.moveaxis(matrices, (-2, -1), (0, 1))
+        return np.moveaxis(np.array([[e, -c], [-b, a]]), (0, 1), (-2, -1))
+    first, second, third = np.moveaxis(matrices, -2, 0)
+    return np.stack([np.cross(second, third), np.cross(third, first), np.cross(first, second)], axis=-2)
+
+
+def diameters(vertices: Floats) -> Floats:
+    """Largest distance between two vertices of each cell [m], for vertices [m, n_v, d]."""
+    largest = np.zeros(len(vertices))
+    for first in range(1, vertices.shape[1]):  # pairs of local vertices, at most 28
+        difference = vertices[:, first:] - vertices[:, :-first]
+        np.maximum(largest, np.einsum("mvi,mvi->mv", difference, difference).max(axis=1), out=largest)
+    return np.sqrt(largest)

@@ -1,0 +1,127 @@
+"""The validated mesh: what every later stage may rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from vpinn.domain.geometry import Frames, diameters, frames
+from vpinn.domain.outline import Outline
+from vpinn.domain.reference import Floats, Integers, ReferenceCell, lagrange, reference_cell, tabulate
+from vpinn.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A conforming mesh of one cell type; made by `make_mesh`, which checks it. Arrays are read-only.
+
+    Attributes:
+        cell: "interval", "triangle", "quadrilateral", "tetrahedron" or "hexahedron".
+        order: polynomial order of the geometry, 1 or 2.
+        nodes: coordinates [n_nodes, d].
+        cells: nodes of each cell in basix's Lagrange order [n_cells, n_local]; the vertices come first.
+        boundary: (cell, local facet) of each facet that belongs to exactly one cell [n_facets, 2].
+        facet_tags: name → rows of `boundary`; "all" is implicit.
+        cell_tags: name → cells.
+        interior_tags: names of facet groups without a facet on the boundary.
+        shape: the exact outline where it is known.
+    """
+
+    cell: str
+    order: int
+    nodes: Floats
+    cells: Integers
+    boundary: Integers
+    facet_tags: Mapping[str, Integers] = field(default_factory=dict)
+    cell_tags: Mapping[str, Integers] = field(default_factory=dict)
+    interior_tags: tuple[str, ...] = ()
+    shape: Outline | None = None
+
+    def __post_init__(self) -> None:
+        for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):
+            array.setflags(write=False)
+
+    @property
+    def reference(self) -> ReferenceCell:
+        """The reference cell."""
+        return reference_cell(self.cell)
+
+    @property
+    def dimension(self) -> int:
+        """Number of space dimensions d, which is also that of the cells."""
+        return self.reference.dimension
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.cells)
+
+    @property
+    def affine(self) -> bool:
+        """Whether every cell is known to be an affine image of the reference cell (first-order simplices)."""
+        return self.order == 1 and self.reference.simplex
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Names of the boundary parts, "all" last."""
+        return (*self.facet_tags, "all")
+
+    @cached_property
+    def vertices(self) -> Integers:
+        """Vertex nodes of each cell [n_cells, n_v]."""
+        return self.cells[:, : len(self.reference.vertices)]
+
+    @cached_property
+    def h(self) -> Floats:
+        """Cell diameters: largest distance between two vertices [n_cells], in units of the coordinates."""
+        return diameters(self.nodes[self.vertices])
+
+    @cached_property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Smallest and largest node coordinates, [d] each."""
+        return self.nodes.min(axis=0), self.nodes.max(axis=0)
+
+    def facets(self, tags: str | Sequence[str]) -> Integers:
+        """Rows of `boundary` that carry one of the tags, ascending and without repetition.
+
+        Raises:
+            InputError: there is no such tag, or its facets lie inside the domain; the message lists the tags.
+        """
+        names = (tags,) if isinstance(tags, str) else tuple(tags)
+        if "all" in names:
+            return np.arange(len(self.boundary))
+        for name in names:
+            if name not in self.facet_tags:
+                problem = "has no facet on the boundary" if name in self.interior_tags else "does not exist"
+                raise InputError(f"the boundary tag {name!r} {problem}; available tags: {', '.join(self.tags)}")
+        marked = np.zeros(len(self.boundary), dtype=bool)
+        for name in names:
+            marked[self.facet_tags[name]] = True
+        return np.flatnonzero(marked)
+
+    def facet_vertices(self, facets: Integers) -> Integers:
+        """Vertex nodes of boundary facets [n] as [n, n_fv]."""
+        cell, local = self.boundary[facets].T
+        vertices: Integers = self.cells[cell[:, None], self.reference.facets[local]]
+        return vertices
+
+    def frames(self, cells: Integers, reference: Floats) -> Frames:
+        """Geometry of cells [m] at reference points shared by all, [q, d] → frames of shape [m, q].
+
+        Where the mesh is affine, all but x have a second axis of length one.
+        """
+        values, gradients = tabulate(lagrange(self.cell, self.order), reference)
+        return frames(self.nodes[self.cells[cells]], values, gradients[:1] if self.affine else gradients)
+
+    def frames_at(self, cells: Integers, reference: Floats) -> Frames:
+        """Geometry of cells [n] at one reference point each, [n, d] → frames of shape [n]."""
+        values, gradients = tabulate(lagrange(self.cell, self.order), reference)
+        found = frames(self.nodes[self.cells[cells]], values[:, None], gradients[:, None])
+        return Frames(found.x[:, 0], found.jacobian[:, 0], found.cofactor[:, 0], found.determinant[:, 0])
+
+    def tagged(self, predicates: Mapping[str, np.ndarray]) -> Mesh:
+        """The same mesh with facet tags from boolean masks over the boundary facets [n_facets]."""
+        return replace(self, facet_tags={name: np.flatnonzero(mask) for name, mask in predicates.items()})

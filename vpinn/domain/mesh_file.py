@@ -1,0 +1,197 @@
+"""Mesh files: read by meshio in a guarded process, then converted and checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from vpinn.domain.build import make_mesh
+from vpinn.domain.mesh import Mesh
+from vpinn.domain.reference import FACET_CELL, Floats, Integers, lagrange, match_points, reference_cell
+from vpinn.errors import InputError
+
+MAX_BYTES = 1_000_000_000
+_CHILD = Path(__file__).with_name("_meshio_child.py")
+
+# meshio type → our cell type and order; vertices as VTK numbers them, in basix's numbers; vertices around each further node
+_VTK_VERTICES = {
+    "interval": [0, 1],
+    "triangle": [0, 1, 2],
+    "quadrilateral": [0, 1, 3, 2],
+    "tetrahedron": [0, 1, 2, 3],
+    "hexahedron": [0, 1, 3, 2, 4, 5, 7, 6],
+}
+_SQUARE = [(0, 1), (1, 2), (2, 3), (3, 0)]
+_CUBE = [*_SQUARE, (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
+_CUBE_FACES = [(0, 3, 7, 4), (1, 2, 6, 5), (0, 1, 5, 4), (3, 2, 6, 7), (0, 1, 2, 3), (4, 5, 6, 7)]
+_TYPES: dict[str, tuple[str, int, list[tuple[int, ...]]]] = {
+    "line": ("interval", 1, []),
+    "triangle": ("triangle", 1, []),
+    "quad": ("quadrilateral", 1, []),
+    "tetra": ("tetrahedron", 1, []),
+    "hexahedron": ("hexahedron", 1, []),
+    "line3": ("interval", 2, [(0, 1)]),
+    "triangle6": ("triangle", 2, [(0, 1), (1, 2), (2, 0)]),
+    "quad9": ("quadrilateral", 2, [*_SQUARE, (0, 1, 2, 3)]),
+    "tetra10": ("tetrahedron", 2, [(0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3)]),
+    "hexahedron27": ("hexahedron", 2, [*_CUBE, *_CUBE_FACES, tuple(range(8))]),
+}
+_SERENDIPITY = {"quad8": "quad9", "hexahedron20": "hexahedron27"}
+_OTHER_DIMENSIONS = {"vertex": 0, "wedge": 3, "pyramid": 3, "polyhedron": 3, "polygon": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class RawMesh:
+    """What the child process found: nothing in it is trusted.
+
+    Attributes:
+        points: [n, D].
+        blocks: meshio cell type and node numbers [m, k] of each block.
+        groups: block, name and rows of each group.
+    """
+
+    points: Floats
+    blocks: list[tuple[str, Integers]]
+    groups: list[tuple[int, str, Integers]]
+
+
+def read_mesh(path: str | os.PathLike[str], timeout: float = 60.0, memory: int = 4_000_000_000) -> Mesh:
+    """Read a mesh file of any format that meshio knows.
+
+    Physical groups (gmsh), references (Medit) and cell sets become tags; groups without a name are called by their number.
+    Serendipity cells of 8 or 20 nodes become cells of 9 or 27 nodes of the same geometry.
+
+    Args:
+        path: a regular file of at most 1 GB.
+        timeout: seconds that reading may take.
+        memory: bytes that the reading process may ask for; small files get less.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or it is not a valid mesh of one cell type.
+    """
+    where = os.fspath(path)
+    try:
+        return _convert(_load(Path(path), timeout, memory))
+    except InputError as error:
+        raise error.at(where) from None
+
+
+def _load(path: Path, timeout: float, memory: int) -> RawMesh:
+    """Run the child process and take over its arrays."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise InputError(f"the mesh file cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("the mesh is not a regular file: give the path of a mesh file")
+    if not 0 < status.st_size <= MAX_BYTES:
+        raise InputError(f"a mesh file must have 1 to {MAX_BYTES} bytes, this one has {status.st_size}")
+    memory = min(memory, 1_500_000_000 + 60 * status.st_size)  # address space: libraries alone take several hundred MB
+    with tempfile.TemporaryDirectory(prefix="vpinn-mesh-") as name:
+        folder = Path(name)
+        command = [sys.executable, "-I", "-W", "ignore", str(_CHILD), str(path.absolute()), name, str(int(memory))]
+        threads = {variable: "1" for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        quiet = subprocess.DEVNULL
+        try:
+            done = subprocess.run(
+                command, stdin=quiet, stdout=quiet, stderr=quiet, timeout=timeout, env={**os.environ, **threads}, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(f"reading the mesh took more than {timeout:g} s: it is damaged or too large") from None
+        report = folder / "error.txt"
+        if report.exists():
+            reason = report.read_text(encoding="utf-8", errors="replace")[:300]
+            raise InputError(f"the mesh file cannot be read ({reason.strip() or 'no reason given'}): is it complete?")
+        if done.returncode != 0 or not (folder / "mesh.npz").exists():
+            raise InputError(f"the mesh file cannot be read (the reader ended with code {done.returncode}): is it damaged?")
+        with np.load(folder / "mesh.npz", allow_pickle=False) as arrays:
+            blocks = [(kind, arrays[f"cells_{i}"]) for i, kind in enumerate(json.loads(str(arrays["blocks"])))]
+            groups = [(block, name, arrays[f"group_{j}"]) for j, (block, name) in enumerate(json.loads(str(arrays["groups"])))]
+            return RawMesh(arrays["points"], blocks, groups)
+
+
+def _convert(raw: RawMesh) -> Mesh:
+    """Pick the cells of highest dimension, bring them into basix's order, and turn groups into tags."""
+    blocks = {index: (kind, data) for index, (kind, data) in enumerate(raw.blocks) if len(data)}
+    top = max((_dimension(kind) for kind, _ in blocks.values()), default=0)
+    kinds = sorted({kind for kind, _ in blocks.values() if _dimension(kind) == top})
+    if not top:
+        raise InputError("the mesh file has no cells: was the mesh generated and saved?")
+    if len(kinds) > 1:
+        raise InputError(f"the mesh mixes cells of types {', '.join(kinds)}: all must be of one type, mesh it with one")
+    (kind,) = kinds
+    full = _SERENDIPITY.get(kind, kind)
+    if full not in _TYPES:
+        raise InputError(f"cells of type {kind!r} are not supported; use one of {', '.join((*_TYPES, *_SERENDIPITY))}")
+    cell, order, _ = _TYPES[full]
+    cells_of = [index for index, (name, _) in blocks.items() if name == kind]
+    points, cells = _completed(raw.points, np.concatenate([blocks[index][1] for index in cells_of]), kind)
+    offset = dict(zip(cells_of, np.cumsum([0, *(len(blocks[index][1]) for index in cells_of)]).tolist(), strict=False))
+    n_facet_vertices = reference_cell(cell).facets.shape[1]
+    facet_groups: dict[str, list[Integers]] = {}
+    cell_groups: dict[str, list[Integers]] = {}
+    for block, name, rows in raw.groups:
+        if block in offset:
+            cell_groups.setdefault(name, []).append(rows + offset[block])
+        elif block in blocks and _is_facet_of(blocks[block][0], cell):
+            facet_groups.setdefault(name, []).append(blocks[block][1][rows, :n_facet_vertices])
+    return make_mesh(
+        points,
+        cells[:, _order(full)],
+        cell,
+        order,
+        {name: np.concatenate(parts) for name, parts in facet_groups.items()},
+        {name: np.unique(np.concatenate(parts)) for name, parts in cell_groups.items()},
+    )
+
+
+def _dimension(kind: str) -> int:
+    """Dimension of a meshio cell type, also of the many that are not supported."""
+    for start, dimension in {"line": 1, "tri": 2, "quad": 2, "tetra": 3, "hexa": 3, **_OTHER_DIMENSIONS}.items():
+        if kind.startswith(start):
+            return dimension
+    return 2 if "TRIANGLE" in kind or "QUAD" in kind else 1 if "CURVE" in kind else 3
+
+
+def _is_facet_of(kind: str, cell: str) -> bool:
+    """Whether blocks of this meshio type may hold facets of the cell type."""
+    full = _SERENDIPITY.get(kind, kind)
+    return kind == "vertex" if cell == "interval" else full in _TYPES and _TYPES[full][0] == FACET_CELL[cell]
+
+
+@lru_cache
+def _order(kind: str) -> Integers:
+    """VTK number of each node of a cell in basix's order [n_local]."""
+    cell, order, around = _TYPES[kind]
+    vertices = reference_cell(cell).vertices[_VTK_VERTICES[cell]]
+    points = np.array([*vertices, *(vertices[list(corner)].mean(axis=0) for corner in around)])
+    return match_points(points, np.array(lagrange(cell, order).points))
+
+
+def _completed(points: Floats, cells: Integers, kind: str) -> tuple[Floats, Integers]:
+    """Points and cells with the face and body nodes that serendipity cells leave out: where their own map puts them."""
+    if kind not in _SERENDIPITY:
+        return points, cells
+    if cells.min() < 0 or cells.max() >= len(points):
+        raise InputError(f"a cell names a point outside 0 … {len(points) - 1}: the mesh file is damaged")
+    cell, _, around = _TYPES[_SERENDIPITY[kind]]
+    corners = len(_VTK_VERTICES[cell])
+    edges = around[: cells.shape[1] - corners]
+    parts = [cells]
+    for face in around[len(edges) :]:
+        members = [corners + index for index, edge in enumerate(edges) if set(edge) <= set(face)]
+        # -1/4 at each corner, and what is left over equally at the edges: 1/2 on a face, 1/4 in a hexahedron
+        share = (1.0 + len(face) / 4.0) / len(members)
+        new = share * points[cells[:, members]].sum(axis=1) - 0.25 * points[cells[:, list(face)]].sum(axis=1)
+        parts.append(len(points) + np.arange(len(cells))[:, None])
+        points = np.concatenate([points, new])
+    return points, np.concatenate(parts, axis=1)

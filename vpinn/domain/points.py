@@ -1,0 +1,246 @@
+"""The quadrature points of a mesh as a data set: numbered, never stored, made when asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vpinn.domain.geometry import frames
+from vpinn.domain.mesh import Mesh
+from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
+from vpinn.domain.reference import SIMPLICES, Floats, Integers, lagrange, tabulate
+from vpinn.domain.sequences import Sobol, Uniform, to_simplex
+from vpinn.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Some points of a set, b of them.
+
+    Attributes:
+        x: coordinates [b, d].
+        w: quadrature weights, in units of volume (or of boundary measure) [b].
+        entity: the cell, or the row of `Mesh.boundary`, that the point belongs to [b].
+        cell: the cell at the point [b].
+        reference: coordinates in the reference cell [b, d].
+        normal: outward unit normal [b, d]; None inside the domain.
+        h: diameter of the cell [b].
+        local: number of the point in its entity's rule [b].
+    """
+
+    x: Floats
+    w: Floats
+    entity: Integers
+    cell: Integers
+    reference: Floats
+    normal: Floats | None
+    h: Floats
+    local: Integers
+
+    def __len__(self) -> int:
+        return len(self.w)
+
+
+class PointSet(ABC):
+    """A finite set of weighted points, numbered 0 … size - 1."""
+
+    @property
+    @abstractmethod
+    def entities(self) -> int:
+        """Number of cells or facets; point i belongs to entity number i // per_entity."""
+
+    @property
+    @abstractmethod
+    def per_entity(self) -> int:
+        """Points per cell or facet."""
+
+    @property
+    @abstractmethod
+    def volume(self) -> float:
+        """Measure of what the points cover."""
+
+    @abstractmethod
+    def take(self, index: Integers | range) -> Points:
+        """Make the points with the given numbers [b]; memory is proportional to b."""
+
+    @property
+    def size(self) -> int:
+        """Number of points N; may exceed what memory could hold."""
+        return self.entities * self.per_entity
+
+    def chunks(self, max_points: int) -> Iterator[range]:
+        """Consecutive ranges of at most `max_points` >= 1 indices that cover the set; whole entities where they fit."""
+        step = max(1, max_points // self.per_entity * self.per_entity or max_points)
+        return (range(start, min(start + step, self.size)) for start in range(0, self.size, step))
+
+    def _checked(self, index: Integers | range) -> Integers:
+        numbers = np.asarray(index, dtype=np.int64)
+        if numbers.ndim != 1 or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < self.size):
+            raise IndexError(f"expected a list of indices from 0 to {self.size - 1}")
+        return numbers
+
+
+# (entity [m], local facet [m], number in the rule [m or 1, p]) → reference points [.., p, d], weights [.., p],
+# geometry values [.., p, n] and gradients [.., p or 1, d, n]; p is the rule's size where local is None, and one else
+_Sampled = tuple[Floats, Floats, Floats, Floats]
+_Rule = Callable[[Integers, Integers, Integers | None], _Sampled]
+
+
+class _MeshPoints(PointSet):
+    """Points in cells, or on boundary facets, of a mesh."""
+
+    def __init__(self, mesh: Mesh, rows: Integers | None, degree: int, kind: str, seed: int) -> None:
+        self.mesh, self.rows, self.degree = mesh, rows, degree
+        rule = gauss(mesh.cell, degree) if rows is None else facet_gauss(mesh.cell, degree)
+        self._per_entity = len(rule.weights)
+        on_facets = rows is not None
+        if kind == "gauss":
+            self._rule = _tabulated(mesh, rule.points, rule.weights, on_facets)
+        elif kind in ("monte-carlo", "sobol"):
+            self._rule = _scattered(mesh, self._per_entity, float(rule.weights.sum()), kind, seed, on_facets)
+        else:
+            raise InputError(f"there is no quadrature rule {kind!r}; choose one of gauss, monte-carlo, sobol")
+
+    @property
+    def entities(self) -> int:
+        return self.mesh.n_cells if self.rows is None else len(self.rows)
+
+    @property
+    def per_entity(self) -> int:
+        return self._per_entity
+
+    @cached_property
+    def entity_volumes(self) -> Floats:
+        """Measure of each cell or facet [entities], by a Gauss rule exact for cells and flat facets."""
+        mesh = self.mesh
+        exact = 0 if mesh.affine else mesh.dimension * mesh.order
+        fine = _MeshPoints(mesh, self.rows, exact if self.rows is None or exact == 0 else MAX_DEGREE // 2, "gauss", 0)
+        parts = [fine.take(chunk).w.reshape(-1, fine.per_entity).sum(axis=1) for chunk in fine.chunks(1_000_000)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    @cached_property
+    def volume(self) -> float:
+        return float(self.entity_volumes.sum())
+
+    def take(self, index: Integers | range) -> Points:
+        numbers, q, mesh = self._checked(index), self.per_entity, self.mesh
+        number, local = self._whole(numbers), None
+        if number is None:
+            number, local = np.divmod(numbers, q)
+        if self.rows is None:
+            entity = cell = number
+            facet = np.zeros_like(cell)
+        else:
+            entity = self.rows[number]
+            cell, facet = mesh.boundary[entity].T
+        reference, weights, values, gradients = self._rule(entity, facet, local)
+        geometry = frames(mesh.nodes[mesh.cells[cell]], values, gradients)
+        m, p, d = geometry.x.shape
+        normal = None
+        if self.rows is None:
+            measure = geometry.determinant
+        else:
+            outward = np.einsum("mpij,mj->mpi", geometry.cofactor, mesh.reference.facet_normals[facet])
+            measure = np.sqrt(np.einsum("mpi,mpi->mp", outward, outward))
+            normal = np.broadcast_to(outward / measure[..., None], (m, p, d)).reshape(-1, d)
+        return Points(
+            x=geometry.x.reshape(-1, d),
+            w=(weights * measure).ravel(),
+            entity=np.repeat(entity, p),
+            cell=np.repeat(cell, p),
+            reference=np.broadcast_to(reference, (m, p, d)).reshape(-1, d),
+            normal=normal,
+            h=np.repeat(mesh.h[cell], p),
+            local=np.tile(np.arange(q), m) if local is None else local,
+        )
+
+    def _whole(self, numbers: Integers) -> Integers | None:
+        """Entity numbers [b / q] if the indices [b] are whole entities one after the other, else None."""
+        q = self.per_entity
+        if len(numbers) % q:
+            return None
+        rows = numbers.reshape(-1, q)
+        first = rows[:, 0]
+        return first // q if (first % q == 0).all() and (rows == first[:, None] + np.arange(q)).all() else None
+
+
+class CellPoints(_MeshPoints):
+    """The quadrature points of all cells; point i is number i % per_entity of the rule in cell i // per_entity.
+
+    Args:
+        mesh: the mesh.
+        degree: polynomial degree integrated exactly on an affine cell, 0 … 30; random kinds have as many points as this rule.
+        kind: "gauss"; "monte-carlo", independent uniform points in each reference cell; or "sobol", one scrambled Sobol set
+            in reference coordinates, shifted at random in each cell.
+        seed: of the random kinds.
+
+    Raises:
+        InputError: degree out of range or unknown kind.
+    """
+
+    def __init__(self, mesh: Mesh, degree: int, kind: str = "gauss", seed: int = 0) -> None:
+        super().__init__(mesh, None, degree, kind, seed)
+
+
+class FacetPoints(_MeshPoints):
+    """The quadrature points of boundary facets.
+
+    Args:
+        mesh: the mesh.
+        facets: rows of `mesh.boundary` [m], as `mesh.facets(tags)` gives them.
+        degree: as in `CellPoints`.
+        kind: as in `CellPoints`.
+        seed: of the random kinds.
+
+    Raises:
+        InputError: degree out of range or unknown kind.
+    """
+
+    def __init__(self, mesh: Mesh, facets: Integers, degree: int, kind: str = "gauss", seed: int = 0) -> None:
+        super().__init__(mesh, np.asarray(facets, dtype=np.int64), degree, kind, seed)
+
+
+def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> _Rule:
+    """The same rule in every entity: geometry tables once per local facet, or once for the cell."""
+    placed = mesh.reference.facet_points(points) if on_facets else points[None]  # [k, q, d]
+    values, gradients = tabulate(lagrange(mesh.cell, mesh.order), placed)
+    if mesh.affine:
+        gradients = gradients[:, :1]
+
+    def rule(entity: Integers, facet: Integers, local: Integers | None) -> _Sampled:
+        if local is None:
+            which = facet if on_facets else 0
+            return placed[which], weights, values[which], gradients[which]
+        steep = gradients[0] if mesh.affine else gradients[facet, local][:, None]
+        return placed[facet, local][:, None], weights[local][:, None], values[facet, local][:, None], steep
+
+    return rule
+
+
+def _scattered(mesh: Mesh, q: int, volume: float, kind: str, seed: int, on_facets: bool) -> _Rule:
+    """Equal weights at q random points, different in each entity."""
+    cell = mesh.reference
+    simplex = (cell.facet_cell if on_facets else cell.name) in (*SIMPLICES, "point")
+    d = cell.dimension - on_facets
+    element = lagrange(mesh.cell, mesh.order)
+    uniform = Uniform(d, seed)
+    sobol = Sobol.scrambled(d, q, seed) if kind == "sobol" else None
+
+    def rule(entity: Integers, facet: Integers, local: Integers | None) -> _Sampled:
+        number = np.arange(q)[None] if local is None else local[:, None]
+        if sobol is None:
+            unit = uniform.at((entity[:, None] * q + number).ravel())
+        else:
+            numbers = np.broadcast_to(number, (len(entity), number.shape[1]))
+            unit = (sobol.at(numbers.ravel()) + np.repeat(uniform.at(entity), number.shape[1], axis=0)) % 1.0
+        points = (to_simplex(unit) if simplex else unit).reshape(len(entity), number.shape[1], d)
+        if on_facets:
+            points = cell.facet_origin[facet][:, None] + np.einsum("mij,mpj->mpi", cell.facet_axes[facet], points)
+        values, gradients = tabulate(element, points)
+        return points, np.full((1, 1), volume / q), values, gradients[:, :1] if mesh.affine else gradients
+
+    return rule

@@ -1,0 +1,79 @@
+"""Uniform refinement: each cell into 2^d cells of the same type."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from vpinn.domain.build import make_mesh
+from vpinn.domain.mesh import Mesh
+from vpinn.domain.reference import Floats, Integers, lagrange, match_points, reference_cell, tabulate
+from vpinn.domain.space import number_nodes
+
+
+def refine(mesh: Mesh) -> Mesh:
+    """Refine a mesh once; tags, the exact outline and the order are kept.
+
+    Children describe exactly the same geometry as their parents: curved cells stay curved, but new boundary nodes of a
+    second-order mesh lie on the parent's parabola, not on a circle it approximates. Children of cell c are numbered
+    2^d c … 2^d (c + 1) - 1.
+
+    Args:
+        mesh: n_cells cells of any type and order.
+
+    Returns:
+        a mesh of 2^d n_cells cells.
+    """
+    lattice = lagrange(mesh.cell, 2 * mesh.order, equispaced=True)
+    numbers, total = number_nodes(mesh, lattice)
+    nodes = np.empty((total, mesh.dimension))
+    nodes[numbers] = mesh.frames(np.arange(mesh.n_cells), np.array(lattice.points)).x
+    children = match_points(np.array(lattice.points), _child_nodes(mesh.cell, mesh.order)).reshape(2**mesh.dimension, -1)
+    cells = numbers[:, children].reshape(-1, children.shape[1])
+    parts = np.arange(2**mesh.dimension)
+    cell_tags = {name: (tag[:, None] * len(parts) + parts).ravel() for name, tag in mesh.cell_tags.items()}
+    fine = make_mesh(nodes, cells, mesh.cell, mesh.order, cell_tags=cell_tags, shape=mesh.shape)
+
+    row = np.full((mesh.n_cells, len(mesh.reference.facets)), -1)
+    row[tuple(mesh.boundary.T)] = np.arange(len(mesh.boundary))
+    child, local = fine.boundary.T
+    parent = row[child // len(parts), _parent_facets(mesh.cell)[child % len(parts), local]]  # [n_facets]
+    facet_tags = {name: np.flatnonzero(np.isin(parent, tag)) for name, tag in mesh.facet_tags.items()}
+    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags)
+
+
+@lru_cache
+def _child_vertices(cell: str) -> Floats:
+    """Vertices of the children in the parent's reference coordinates [2^d, n_v, d], positively oriented."""
+    corners = reference_cell(cell).vertices
+    at_corners = (corners[:, None] + corners[None]) / 2.0  # the child at each corner: midpoints towards all the others
+    if cell == "triangle":
+        return np.concatenate([at_corners, (corners.sum(axis=0) - corners)[None] / 2.0])  # and the one between the midpoints
+    if cell != "tetrahedron":
+        return at_corners
+    # the octahedron left in the middle, cut along the diagonal between the midpoints of edges 02 and 13
+    middle = {(a, b): (corners[a] + corners[b]) / 2.0 for a in range(4) for b in range(a + 1, 4)}
+    ring = [middle[edge] for edge in ((0, 1), (1, 2), (2, 3), (0, 3))]
+    inner = np.array([[middle[0, 2], middle[1, 3], ring[k], ring[(k + 1) % 4]] for k in range(4)])
+    if np.linalg.det(inner[0, 1:] - inner[0, :1]) < 0.0:
+        inner = inner[:, [0, 1, 3, 2]]
+    return np.concatenate([at_corners, inner])
+
+
+@lru_cache
+def _child_nodes(cell: str, order: int) -> Floats:
+    """Nodes of the children in the parent's reference coordinates [2^d n_local, d]."""
+    weights, _ = tabulate(lagrange(cell, 1), np.array(lagrange(cell, order).points))  # [n_local, n_v]
+    vertices = _child_vertices(cell)
+    return (weights @ vertices).reshape(-1, vertices.shape[-1])
+
+
+@lru_cache
+def _parent_facets(cell: str) -> Integers:
+    """The parent's facet that each facet of each child lies on [2^d, n_f]; facet 0 where it lies inside the parent."""
+    reference = reference_cell(cell)
+    middles = _child_vertices(cell)[:, reference.facets].mean(axis=2)  # [2^d, n_f, d]
+    height = np.einsum("cfkd,kd->cfk", middles[:, :, None] - reference.facet_origin, reference.facet_normals)
+    return np.asarray(np.abs(height).argmin(axis=2), dtype=np.int64)

@@ -1,0 +1,103 @@
+"""Random and low-discrepancy sequences with random access: point number i costs the same wherever i lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain.reference import Floats, Integers
+from vpinn.errors import InputError
+
+_SOBOL_BITS = 30
+_MAX_SOBOL_DIMENSION = 21201
+_GOLDEN, _MIX, _MIX_AGAIN = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Independent uniform numbers: a SplitMix64 hash of (seed, index, coordinate), Steele, Lea & Flood 2014.
+
+    Attributes:
+        dimension: numbers per index.
+        seed: any integer; different seeds give independent sequences.
+    """
+
+    dimension: int
+    seed: int
+
+    def at(self, index: Integers) -> Floats:
+        """Points of [0, 1)^dimension for indices [b] >= 0: [b, dimension]."""
+        columns = np.arange(self.dimension, dtype=np.uint64)
+        counter: NDArray[np.uint64] = index.astype(np.uint64)[:, None] * np.uint64(max(self.dimension, 1)) + columns
+        start = np.full(1, self.seed % 2**64, dtype=np.uint64)
+        bits = _mix(_mix(counter) ^ _mix(start))
+        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class Sobol:
+    """The first points of one scrambled Sobol sequence (scipy's; Joe & Kuo 2008 with Matoušek's linear scramble).
+
+    Attributes:
+        shift: point 0 in units of 2⁻³⁰ [dimension].
+        directions: scrambled direction numbers [bits, dimension].
+    """
+
+    shift: NDArray[np.uint64]
+    directions: NDArray[np.uint64]
+
+    @classmethod
+    def scrambled(cls, dimension: int, count: int, seed: int) -> Sobol:
+        """Prepare the points 0 … count - 1; costs a walk over `count` points, and no memory.
+
+        Point i is shift ⊕ ⨁_j g_j V_j over the bits g of the Gray code of i (that of 2^j has bits j and j - 1), so the points
+        1, 2, 4, … reveal the direction numbers V_j one by one.
+
+        Raises:
+            InputError: more than 2³⁰ points, or too many dimensions.
+        """
+        from scipy.stats import qmc
+
+        if not 1 <= count <= 2**_SOBOL_BITS or not 0 <= dimension <= _MAX_SOBOL_DIMENSION:
+            raise InputError(f"a Sobol set has 1 to 2**{_SOBOL_BITS} points, got {count}: use rule 'monte-carlo' for more")
+        shift = np.zeros(dimension, dtype=np.uint64)
+        directions: list[NDArray[np.uint64]] = []
+        if dimension:
+            engine = qmc.Sobol(dimension, scramble=True, bits=_SOBOL_BITS, rng=np.random.default_rng(seed % 2**64))
+            shift = _integers(engine.random(1))[0]
+            position = 1
+            while position < count:  # the engine stands at point `position`, a power of two
+                power = _integers(engine.random(1))[0]
+                directions.append(power ^ shift ^ (directions[-1] if directions else np.uint64(0)))
+                engine.fast_forward(position - 1)
+                position *= 2
+        return cls(shift, np.array(directions, dtype=np.uint64).reshape(-1, dimension))
+
+    def at(self, index: Integers) -> Floats:
+        """Points of [0, 1)^dimension for indices [b]: [b, dimension]."""
+        gray = index ^ (index >> 1)
+        points = np.repeat(self.shift[None], len(index), axis=0)
+        for bit, direction in enumerate(self.directions):
+            points[(gray >> bit) & 1 == 1] ^= direction
+        return points.astype(np.float64) * 2.0**-_SOBOL_BITS
+
+
+def to_simplex(points: Floats) -> Floats:
+    """Uniform points of [0, 1]^d [n, d] to uniform points of the reference simplex: spacings of the sorted coordinates."""
+    ordered = np.sort(points, axis=1)
+    return np.diff(ordered, axis=1, prepend=0.0)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's output function."""
+    state = state * _GOLDEN + _GOLDEN
+    state = (state ^ (state >> np.uint64(30))) * _MIX
+    state = (state ^ (state >> np.uint64(27))) * _MIX_AGAIN
+    return state ^ (state >> np.uint64(31))
+
+
+def _integers(points: Floats) -> NDArray[np.uint64]:
+    """Sobol points as integers in units of 2^-bits."""
+    return np.round(points * 2.0**_SOBOL_BITS).astype(np.uint64)

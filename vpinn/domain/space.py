@@ -1,0 +1,160 @@
+"""Continuous Lagrange spaces of any degree on a mesh: test functions, Gram matrices, finite elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vpinn.domain.build import unique_rows
+from vpinn.domain.geometry import Frames
+from vpinn.domain.mesh import Mesh
+from vpinn.domain.quadrature import MAX_DEGREE, gauss
+from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
+
+_CHUNK_BYTES = 64e6  # workspace of one assembly step
+
+
+def number_nodes(mesh: Mesh, element: Any) -> tuple[Integers, int]:
+    """Global numbers of an element's nodes, equal exactly where cells share a node.
+
+    The numbering is combinatorial: a node on a shared edge or face is known by the vertices of that edge or face and its
+    weights there (the first-order shape functions), never by its coordinates, so curved cells and slits are safe.
+
+    Args:
+        mesh: the mesh.
+        element: a Lagrange element on its cell type, as `lagrange` returns it.
+
+    Returns:
+        node numbers [n_cells, n_local] and how many there are. Vertices are numbered first, cell interiors last.
+    """
+    d = mesh.dimension
+    weights, _ = tabulate(lagrange(mesh.cell, 1), np.asarray(element.points))  # [n_local, n_v]
+    levels = np.unique(np.round(weights, 9))
+    codes = np.searchsorted(levels, np.round(weights, 9))
+    _, compact = np.unique(mesh.vertices, return_inverse=True)
+    vertices = compact.reshape(mesh.vertices.shape).astype(np.int64)
+    numbers = np.empty((mesh.n_cells, len(weights)), dtype=np.int64)
+    total = 0
+    for dimension in range(d):
+        local = np.array([dof for entity in element.entity_dofs[dimension] for dof in entity], dtype=np.int64)
+        if not len(local):
+            continue
+        # the vertices of the node's edge or face: those with nonzero weight, equally many for all nodes of one dimension
+        support = np.nonzero(codes[local] != np.searchsorted(levels, 0.0))[1].reshape(len(local), -1)
+        keys = vertices[:, support] * len(levels) + codes[local[:, None], support]
+        _, inverse, count = unique_rows(np.sort(keys, axis=2).reshape(-1, support.shape[1]))
+        numbers[:, local] = total + inverse.reshape(-1, len(local))
+        total += len(count)
+    inner = np.array(element.entity_dofs[d][0], dtype=np.int64)
+    numbers[:, inner] = total + np.arange(mesh.n_cells * len(inner)).reshape(mesh.n_cells, -1)
+    return numbers, total + mesh.n_cells * len(inner)
+
+
+class LagrangeSpace:
+    """Continuous piecewise polynomials: P_degree on simplices, Q_degree on quadrilaterals and hexahedra.
+
+    Args:
+        mesh: the mesh.
+        degree: polynomial degree in reference coordinates, 1 … 30.
+
+    Attributes:
+        dofs: global number of each local function [n_cells, n_local].
+        size: number of global functions.
+
+    Raises:
+        InputError: the degree is out of range.
+    """
+
+    def __init__(self, mesh: Mesh, degree: int) -> None:
+        self.mesh = mesh
+        self.degree = degree
+        self.element = lagrange(mesh.cell, degree)
+        self.dofs, self.size = number_nodes(mesh, self.element)
+        self.dofs.setflags(write=False)
+
+    @cached_property
+    def reference_nodes(self) -> Floats:
+        """Reference coordinates of the local nodes [n_local, d]."""
+        return np.array(self.element.points)
+
+    def boundary_dofs(self, facets: Integers) -> Integers:
+        """Functions that do not vanish on the given boundary facets (rows of `mesh.boundary`), ascending."""
+        closure = np.array(self.element.entity_closure_dofs[self.mesh.dimension - 1], dtype=np.int64)  # [n_f, n]
+        cell, local = self.mesh.boundary[facets].T
+        return np.unique(self.dofs[cell[:, None], closure[local]])
+
+    def tabulate(self, reference: Floats) -> tuple[Floats, Floats]:
+        """Local functions at reference points [..., d]: values [..., n_local], reference gradients [..., d, n_local]."""
+        return tabulate(self.element, reference)
+
+    def functions(self, cells: Integers, reference: Floats) -> tuple[Floats, Floats]:
+        """Local functions of cells [n] at one reference point each [n, d].
+
+        Returns:
+            values [n, n_local] and physical gradients [n, d, n_local].
+        """
+        values, gradients = self.tabulate(reference)
+        return values, self.mesh.frames_at(cells, reference).inverse_transpose @ gradients
+
+    def evaluate(self, coefficients: Floats, cells: Integers, reference: Floats) -> Floats:
+        """Value of Σ_j c_j φ_j in cells [n] at reference points [n, d]: [n, ...] for coefficients [size, ...]."""
+        values, _ = self.tabulate(reference)
+        found: Floats = np.einsum("nj,nj...->n...", values, coefficients[self.dofs[cells]])
+        return found
+
+    def locations(self) -> Floats:
+        """Physical coordinates of the nodes [size, d]."""
+        placed = np.empty((self.size, self.mesh.dimension))
+        placed[self.dofs] = self.mesh.frames(np.arange(self.mesh.n_cells), self.reference_nodes).x
+        return placed
+
+    def stiffness(self) -> Any:
+        """∫ ∇φ_i·∇φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
+
+        def block(weights: Floats, values: Floats, gradients: Floats, geometry: Frames) -> Floats:
+            physical = geometry.inverse_transpose @ gradients  # [m, q, d, n]
+            physical *= np.sqrt(weights)[..., None, None]
+            return physical.reshape(len(weights), -1, values.shape[-1])
+
+        return self._assemble(block)
+
+    def mass(self) -> Any:
+        """∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
+
+        def block(weights: Floats, values: Floats, gradients: Floats, geometry: Frames) -> Floats:
+            factor: Floats = np.sqrt(weights)[..., None] * values
+            return factor
+
+        return self._assemble(block)
+
+    def gram(self) -> Any:
+        """Gram matrix of the full H¹ product, stiffness + mass, as scipy.sparse CSR [size, size]."""
+        return self.stiffness() + self.mass()
+
+    def _assemble(self, block: Callable[[Floats, Floats, Floats, Frames], Floats]) -> Any:
+        """Σ over cells of BᵀB, where block(weights, values, gradients, geometry) gives B [m, rows, n_local]."""
+        from scipy.sparse import csr_array
+
+        degree = min(2 * self.degree + (0 if self.mesh.affine else 2), MAX_DEGREE)
+        rule = gauss(self.mesh.cell, degree)
+        values, gradients = self.tabulate(rule.points)
+        n_local = values.shape[1]
+        step = max(1, int(_CHUNK_BYTES / (8 * n_local * (n_local + self.mesh.dimension * len(rule.weights)))))
+        matrix = csr_array((self.size, self.size))
+        rows, columns, entries = [], [], []
+        for start in range(0, self.mesh.n_cells, step):
+            cells = np.arange(start, min(start + step, self.mesh.n_cells))
+            geometry = self.mesh.frames(cells, rule.points)
+            factor = block(rule.weights * geometry.determinant, values, gradients, geometry)
+            dofs = self.dofs[cells]
+            rows.append(np.repeat(dofs, n_local, axis=1).ravel())
+            columns.append(np.tile(dofs, n_local).ravel())
+            entries.append((np.swapaxes(factor, 1, 2) @ factor).ravel())
+            if sum(map(len, entries)) > 2e7 or cells[-1] + 1 == self.mesh.n_cells:
+                where = (np.concatenate(rows), np.concatenate(columns))
+                matrix += csr_array((np.concatenate(entries), where), shape=matrix.shape)
+                rows, columns, entries = [], [], []
+        return matrix
