@@ -1,0 +1,35 @@
+"""problem: a problem file, or the same statement in Python → `Problem`.
+
+    file ─ read_source ─ validate ─┐
+                                   ├─ build_problem → Problem
+    make_problem(…) ───── validate ┘
+
+``source`` reads text and remembers the line of every key, ``schema`` and ``numerics`` describe the sections,
+``expression`` turns text into UFL by an allowlist, ``checks`` holds forms against their formulation. Every mistake is an
+`InputError` of one line with its place.
+"""
+
+from vpinn.problem.expression import parse_expression, parse_form
+from vpinn.problem.problem import Condition, Problem, Unknown
+from vpinn.problem.reader import make_problem, read_problem
+from vpinn.problem.schema import Settings, schema_json
+from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.symbols import Symbols, make_symbols
+from vpinn.problem.template import template
+
+__all__ = [
+    "Condition",
+    "Problem",
+    "Scope",
+    "Settings",
+    "Symbols",
+    "Unknown",
+    "make_problem",
+    "make_scope",
+    "make_symbols",
+    "parse_expression",
+    "parse_form",
+    "read_problem",
+    "schema_json",
+    "template",
+]

@@ -1,0 +1,203 @@
+"""Settings → `Problem`: names defined in order, expressions translated, the form and the conditions checked."""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ufl
+from ufl.classes import Expr, Form
+from ufl.measure import Measure
+
+from vpinn.domain import Hypercube, Mesh
+from vpinn.errors import InputError
+from vpinn.problem.checks import check_energy, check_known, check_strong, check_weak
+from vpinn.problem.conditions import make_conditions
+from vpinn.problem.expression import parse_expression, parse_form
+from vpinn.problem.limits import check_size
+from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.problem import Problem, Unknown
+from vpinn.problem.schema import Settings
+from vpinn.problem.schema import Unknown as UnknownSection
+from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.source import Source
+from vpinn.problem.symbols import make_symbols
+from vpinn.problem.values import fit_shape, parse_value
+from vpinn.problem.wording import closest
+
+# A form in Python: names (a namespace of UFL objects) → a UFL form, or UFL expressions for a strong form.
+PythonForm = Callable[[SimpleNamespace], Any]
+
+
+class TaggedMeasure(Measure):
+    """dx or ds for forms written in Python: ``ds("outlet")`` is the part of the boundary that the domain calls so."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, name: str, scope: Scope) -> None:
+        super().__init__(name, domain=scope.symbols.mesh)
+        self._scope = scope
+
+    def __call__(self, *tags: str) -> Measure:
+        """Return the measure over the given tags."""
+        return self._scope.measure(str(self).partition("(")[0], *tags)
+
+
+def build_problem(
+    source: Source,
+    settings: Settings,
+    folder: Path,
+    domain: Mesh | Hypercube | None = None,
+    python_form: PythonForm | None = None,
+) -> Problem:
+    """Translate and check every part of a problem.
+
+    Args:
+        source: text and places, for messages.
+        settings: the validated sections.
+        folder: where relative paths start and must stay.
+        domain: used instead of the [domain] section.
+        python_form: used instead of the text in [form].
+
+    Returns:
+        The problem.
+
+    Raises:
+        InputError: the first part that does not fit, with its place.
+    """
+    if domain is None:
+        if settings.domain is None:
+            raise InputError("domain is missing; give a [domain] section with a mesh or a shape", source.place())
+        with source.located("domain"):
+            domain = load_domain(settings.domain, folder)
+    symbols = make_symbols(domain.dimension)
+    meshed = isinstance(domain, Mesh)
+    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
+    scope = make_scope(symbols, tuple(domain.facet_tags), cell_tags, meshed)
+    _check_numerics(settings, source, meshed)
+    scope, unknowns = _define(scope, settings, source)
+    form = _form(settings, source, scope, unknowns, python_form)
+    exact: dict[str, Expr] = {}
+    shapes = {unknown.name: unknown.shape for unknown in unknowns}
+    for name, value in settings.reference.exact.items():
+        with source.located("reference", "exact", name):
+            if name not in shapes:
+                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
+            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
+            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    reference_file = None
+    if settings.reference.file is not None:
+        with source.located("reference", "file"):
+            reference_file = file_inside(folder, settings.reference.file)
+    with source.located("output", "directory"):
+        default = f"results/{source.path.stem if source.path else 'problem'}"
+        anywhere = source.path is None or source.place("output", "directory").startswith("--set")
+        directory = output_directory(folder, settings.output.directory or default, anywhere)
+    return Problem(
+        title=settings.title,
+        domain=domain,
+        settings=settings,
+        symbols=symbols,
+        unknowns=unknowns,
+        formulation=settings.form.formulation,
+        form=form,
+        boundary=make_conditions(settings, source, scope, unknowns),
+        exact=exact,
+        reference_file=reference_file,
+        tags=scope.tags,
+        directory=directory,
+        source=source,
+    )
+
+
+def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
+    """Add constants, unknowns with their test functions, and named expressions to the scope, in this order."""
+    for name, number in settings.constants.items():
+        with source.located("constants", name):
+            scope = scope.define(name, ufl.as_ufl(float(number)))
+    taken = {*settings.constants, *settings.unknowns, *settings.expressions}
+    unknowns: list[Unknown] = []
+    for part, (name, section) in enumerate(settings.unknowns.items()):
+        size, test_name = (section.shape, section.test) if isinstance(section, UnknownSection) else (section, None)
+        if test_name is None:
+            test_name = "v" if part == 0 and "v" not in taken else f"v_{name}"
+        dimension = scope.symbols.dimension
+        shape = () if size == "scalar" else (dimension,) if size == "vector" else (int(size),)
+        with source.located("unknowns", name):
+            unknown = Unknown(name, test_name, shape, scope.symbols.coefficient(shape), scope.symbols.test_function(shape, part))
+            scope = scope.define(name, unknown.function).define(test_name, unknown.test)
+        unknowns.append(unknown)
+    for name, value in settings.expressions.items():
+        with source.located("expressions", name):
+            scope = scope.define(
+                name, parse_expression(str(value), scope) if isinstance(value, str) else parse_value(value, scope)
+            )
+    return scope, tuple(unknowns)
+
+
+def _form(
+    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], python_form: PythonForm | None
+) -> Form | tuple[Expr, ...]:
+    """Return the form, from text or from Python, checked against its formulation."""
+    formulation = settings.form.formulation
+    given = None if python_form is None else _from_python(python_form, formulation, scope)
+    if formulation == "strong":
+        texts = (settings.form.strong,) if isinstance(settings.form.strong, str) else settings.form.strong or ()
+        equations: list[Expr] = [] if given is None else list(given)
+        for number, text in enumerate(texts if given is None else ()):
+            with source.located("form", "strong", *([number] if len(texts) > 1 else [])):
+                equations.append(parse_expression(text, scope))
+        with source.located("form", "strong"):
+            check_strong(equations, unknowns)
+        return tuple(equations)
+    with source.located("form", formulation):
+        form = given if given is not None else parse_form(getattr(settings.form, formulation), scope)
+        if formulation == "energy":
+            check_energy(form, unknowns)
+        else:
+            check_weak(form, unknowns, scope.symbols)
+        return form
+
+
+def _from_python(python_form: PythonForm, formulation: str, scope: Scope) -> Any:
+    """Call a form written in Python with the names of the problem, and check what it returns."""
+    names = SimpleNamespace(
+        **{**scope.names, "x": scope.symbols.x, "dx": TaggedMeasure("dx", scope), "ds": TaggedMeasure("ds", scope)}
+    )
+    form = python_form(names)
+    if formulation == "strong":
+        equations = tuple(form) if isinstance(form, list | tuple) else (form,)
+        if not equations or not all(isinstance(equation, Expr) for equation in equations):
+            raise InputError(f"a strong form in Python returns UFL expressions, got {type(form).__name__}")
+        for equation in equations:
+            check_size(equation)
+        return equations
+    if not isinstance(form, Form) or not form.integrals():
+        raise InputError(f"{formulation} in Python returns a UFL form with an integral, got {type(form).__name__}")
+    for integral in form.integrals():
+        check_size(integral.integrand())
+        number = integral.subdomain_id()
+        if integral.integral_type() not in ("cell", "exterior_facet"):
+            raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
+        if number != "everywhere" and not (isinstance(number, int) and 0 <= number < len(scope.tags)):
+            raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")
+    return form
+
+
+def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:
+    """Refuse settings that the domain or the formulation would leave without effect."""
+    quadrature = settings.quadrature
+    if not meshed and settings.form.formulation == "weak":
+        raise InputError("a weak form needs a mesh for its test functions; use energy or strong", source.place("form", "weak"))
+    if not meshed and (quadrature.rule == "gauss" or quadrature.degree is not None):
+        key = "rule" if quadrature.rule == "gauss" else "degree"
+        raise InputError("Gauss rules need a mesh; use monte-carlo or sobol with points", source.place("quadrature", key))
+    if meshed and quadrature.rule == "auto" and quadrature.points is not None:
+        raise InputError("quadrature.points needs rule = monte-carlo or sobol on a mesh", source.place("quadrature", "points"))
+    if settings.form.formulation != "weak" and settings.test_space.model_fields_set:
+        raise InputError("test_space belongs to a weak form; leave it out", source.place("test_space"))

@@ -1,0 +1,121 @@
+"""Whether a form means what its formulation says: which functions it contains, and how."""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import ufl
+from ufl.algorithms.analysis import extract_arguments, extract_coefficients, extract_type
+from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
+from ufl.algorithms.check_arities import ArityMismatch, check_integrand_arity
+from ufl.classes import Expr, FacetNormal, Form, Zero
+
+from vpinn.errors import InputError
+from vpinn.problem.problem import Unknown
+from vpinn.problem.symbols import Symbols
+
+
+def check_energy(form: Form, unknowns: Sequence[Unknown]) -> None:
+    """Refuse an energy with a test function, without one of the unknowns, or with the normal inside the domain.
+
+    Raises:
+        InputError: says which.
+    """
+    _refuse_tests(form, unknowns, "an energy")
+    _check_unknowns(form, unknowns)
+    _check_normal(form)
+
+
+def check_weak(form: Form, unknowns: Sequence[Unknown], symbols: Symbols) -> None:
+    """Refuse a weak form that is not linear in the test functions, or misses a test function or an unknown.
+
+    All test functions together are the components of one argument V; the form is linear in them exactly when every
+    integrand is linear in V, which UFL can check.
+
+    Raises:
+        InputError: says which.
+    """
+    present = set(extract_arguments(form))
+    for unknown in unknowns:
+        if unknown.test not in present:
+            raise InputError(f"the weak form does not contain the test function {unknown.test_name} of {unknown.name}")
+    _check_unknowns(form, unknowns)
+    _check_normal(form)
+    joint = symbols.test_function((sum(unknown.components for unknown in unknowns),))
+    parts = {}
+    first = 0
+    for unknown in unknowns:
+        entries = [joint[first + i] for i in range(unknown.components)]
+        parts[unknown.test] = ufl.as_vector(entries) if unknown.shape else entries[0]
+        first += unknown.components
+    try:
+        for integral in apply_algebra_lowering(ufl.replace(form, parts)).integrals():
+            if not isinstance(integral.integrand(), Zero):
+                check_integrand_arity(integral.integrand(), (joint,))
+    except ArityMismatch:
+        names = " or ".join(unknown.test_name for unknown in unknowns)
+        raise InputError(f"a weak form is linear in the test functions: each term has exactly one factor {names}") from None
+    except RecursionError:
+        raise InputError("the form is nested too deeply; split it into several terms") from None
+
+
+def check_strong(equations: Sequence[Expr], unknowns: Sequence[Unknown]) -> None:
+    """Refuse equations with test functions or the normal, and fewer of them than unknown components.
+
+    Raises:
+        InputError: says which.
+    """
+    for equation in equations:
+        check_known(equation, unknowns, "a strong form", normal=False, functions=True)
+    _check_unknowns(equations, unknowns)
+    count = sum(ufl.product(equation.ufl_shape) for equation in equations)
+    needed = sum(unknown.components for unknown in unknowns)
+    if count < needed:
+        raise InputError(f"{count} scalar equation{'s' * (count > 1)} for {needed} unknown components; give at least as many")
+
+
+def check_known(expression: Expr, unknowns: Sequence[Unknown], what: str, normal: bool, functions: bool = False) -> None:
+    """Refuse test functions; unknowns unless ``functions``; the normal unless ``normal``.
+
+    Args:
+        expression: what to check.
+        unknowns: for their names.
+        what: the expression's role in messages, with its article.
+        normal: whether n may occur, as it may on the boundary.
+        functions: whether unknowns may occur.
+
+    Raises:
+        InputError: says which.
+    """
+    _refuse_tests(expression, unknowns, what)
+    if not functions and (found := [u.name for u in unknowns if u.function in set(extract_coefficients(expression))]):
+        raise InputError(f"{what} cannot depend on the unknown {found[0]}")
+    if not normal and extract_type(expression, FacetNormal):
+        raise InputError(f"{what} cannot contain the normal n, which exists on the boundary only")
+
+
+def _refuse_tests(expression: Form | Expr, unknowns: Sequence[Unknown], what: str) -> None:
+    present = set(extract_arguments(expression))
+    for unknown in unknowns:
+        if unknown.test in present:
+            raise InputError(f"{what} has no test functions, but {unknown.test_name} is the test function of {unknown.name}")
+
+
+def _check_unknowns(form: Form | Sequence[Expr], unknowns: Sequence[Unknown]) -> None:
+    present = {function for part in _parts(form) for function in extract_coefficients(part)}
+    for unknown in unknowns:
+        if unknown.function not in present:
+            raise InputError(f"the form does not contain the unknown {unknown.name}; nothing would determine it")
+
+
+def _check_normal(form: Form) -> None:
+    for integral in form.integrals():
+        if integral.integral_type() == "cell" and extract_type(integral.integrand(), FacetNormal):
+            raise InputError("the normal n exists on the boundary only; use it under ds, not under dx")
+
+
+def _parts(form: Form | Sequence[Expr]) -> Iterator[Form | Expr]:
+    yield from [form] if isinstance(form, Form) else form

@@ -1,0 +1,98 @@
+"""[[boundary]] sections → `Condition`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vpinn.errors import InputError
+from vpinn.problem.checks import check_known
+from vpinn.problem.problem import Condition, Unknown
+from vpinn.problem.schema import Boundary, Settings
+from vpinn.problem.scope import Scope
+from vpinn.problem.source import Source
+from vpinn.problem.values import fit_shape, parse_value
+from vpinn.problem.wording import closest, printable
+
+
+def make_conditions(settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown]) -> tuple[Condition, ...]:
+    """Return the boundary conditions, checked against the unknowns, the tags and each other.
+
+    Raises:
+        InputError: a tag or unknown that does not exist, a value of the wrong shape or with unknowns in it, or two values
+            for one component on one boundary part.
+    """
+    conditions: list[Condition] = []
+    for number, section in enumerate(settings.boundary):
+        key = ("boundary", number)
+        for tag in _tags(section):
+            with source.located(*key, "on"):
+                if tag != "all" and tag not in scope.facet_tags:
+                    raise InputError(
+                        f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}"
+                    )
+        if section.residual is not None:
+            conditions.append(_residual(section, settings, source, scope, unknowns, key))
+        else:
+            condition = _value(section, settings, source, scope, unknowns, key)
+            _refuse_overlap(condition, conditions, source, key)
+            conditions.append(condition)
+    return tuple(conditions)
+
+
+def _tags(section: Boundary) -> tuple[str, ...]:
+    return (section.on,) if isinstance(section.on, str) else section.on
+
+
+def _residual(
+    section: Boundary, settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], key: tuple[str, int]
+) -> Condition:
+    with source.located(*key, "residual"):
+        if settings.form.formulation != "strong":
+            raise InputError("a residual needs a strong form; write natural conditions as ds terms of the form")
+        residual = parse_value(section.residual or "", scope)
+        check_known(residual, unknowns, "a boundary residual", normal=True, functions=True)
+    return Condition(_tags(section), None, None, None, residual, "penalty", section.weight, source.place(*key))
+
+
+def _value(
+    section: Boundary, settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], key: tuple[str, int]
+) -> Condition:
+    with source.located(*key, *(["unknown"] if section.unknown else [])):
+        unknown = _unknown(section.unknown, unknowns)
+    with source.located(*key, *(["component"] if section.component is not None else [])):
+        if section.component is not None and (not unknown.shape or section.component >= unknown.components):
+            has = f"components 0 to {unknown.components - 1}" if unknown.shape else "one component; leave component out"
+            raise InputError(f"{unknown.name} has {has}, got {section.component}")
+    with source.located(*key, *(["impose"] if section.impose != "auto" else [])):
+        if section.impose == "nitsche" and settings.form.formulation == "strong":
+            raise InputError("Nitsche's method needs an energy or weak form; use exact or penalty")
+    with source.located(*key, "value"):
+        what = unknown.name if section.component is None else f"component {section.component} of {unknown.name}"
+        value = parse_value(section.value if section.value is not None else 0.0, scope)
+        value = fit_shape(value, unknown.shape if section.component is None else (), what)
+        check_known(value, unknowns, "a boundary value", normal=True)
+    tags = _tags(section)
+    return Condition(tags, unknown.name, section.component, value, None, section.impose, section.weight, source.place(*key))
+
+
+def _unknown(name: str | None, unknowns: Sequence[Unknown]) -> Unknown:
+    names = [unknown.name for unknown in unknowns]
+    if name is None:
+        if len(unknowns) > 1:
+            raise InputError(f"unknown is missing; say which of {', '.join(names)}")
+        return unknowns[0]
+    if name not in names:
+        raise InputError(f"{printable(name)!r} is not an unknown{closest(name, names)}")
+    return unknowns[names.index(name)]
+
+
+def _refuse_overlap(new: Condition, earlier: Sequence[Condition], source: Source, key: tuple[str, int]) -> None:
+    """Refuse a second value for a component on a boundary part that already has one."""
+    for other in earlier:
+        same = other.unknown == new.unknown and (
+            other.component == new.component or other.component is None or new.component is None
+        )
+        shared = sorted(set(new.on) | set(other.on) if "all" in (*new.on, *other.on) else set(new.on) & set(other.on))
+        if same and shared:
+            with source.located(*key, "on"):
+                raise InputError(f"{new.unknown} already has a value on {shared[0]} from {other.where or 'an earlier condition'}")

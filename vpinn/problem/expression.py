@@ -1,0 +1,140 @@
+"""Text → UFL by an allowlist over Python's ``ast``. Nothing is evaluated by Python; every number becomes a float.
+
+`parse_expression` gives a UFL expression, `parse_form` a UFL form; any other text gives an `InputError`.
+"""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+import ufl
+from ufl.classes import Expr
+
+from vpinn.errors import InputError
+from vpinn.problem.arithmetic import Value
+from vpinn.problem.limits import check_size
+from vpinn.problem.scope import Scope
+from vpinn.problem.translation import Translator
+from vpinn.problem.wording import printable
+
+MAX_CHARACTERS = 10_000
+MAX_DEPTH = 100
+MAX_NODES = 10_000
+
+
+def parse_expression(text: str, scope: Scope) -> Expr:
+    """Translate an expression.
+
+    Args:
+        text: the expression, at most 10,000 characters; may run over several lines.
+        scope: meaning of its names.
+
+    Returns:
+        UFL expression of any shape.
+
+    Raises:
+        InputError: for anything but an expression of the language; the message names the part that is wrong.
+    """
+    value = _translate(text, scope)
+    if not isinstance(value, Expr):
+        raise InputError("dx and ds have no place in this expression; only energy and weak forms are integrals")
+    return value
+
+
+def parse_form(text: str, scope: Scope) -> ufl.Form:
+    """Translate a sum of integrals.
+
+    Args:
+        text: the form, at most 10,000 characters; may run over several lines.
+        scope: meaning of its names and tags.
+
+    Returns:
+        UFL form with at least one integral; subdomain ids are positions in ``scope.tags``.
+
+    Raises:
+        InputError: for anything but a form of the language; the message names the part that is wrong.
+    """
+    value = _translate(text, scope)
+    if not isinstance(value, ufl.Form):
+        raise InputError("a form is a sum of integrals; multiply each term by dx or ds")
+    if not value.integrals():
+        raise InputError("every integral of the form is zero")
+    return value
+
+
+def _translate(text: str, scope: Scope) -> Value:
+    tree = _tree(text)
+    try:
+        value = Translator(scope, f"({text}\n)").term(tree)
+        if isinstance(value, Expr):
+            check_size(value)
+        elif isinstance(value, ufl.Form):
+            for integral in value.integrals():
+                check_size(integral.integrand())
+    except (RecursionError, MemoryError):
+        raise InputError("the expression is nested too deeply; split it into named [expressions]") from None
+    return value
+
+
+def _tree(text: str) -> ast.expr:
+    """Return the syntax tree of an expression within the limits of length, depth and size."""
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(
+            f"an expression may have {MAX_CHARACTERS} characters, got {len(text)}; split it into named [expressions]"
+        )
+    if not text.strip():
+        raise InputError("the expression is empty")
+    _check_brackets(text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(f"({text}\n)", mode="eval").body
+    except (RecursionError, MemoryError):
+        raise InputError("the expression is nested too deeply; split it into named [expressions]") from None
+    except SyntaxError as error:
+        line = (error.lineno or 1) - 1
+        lines = text.split("\n")
+        column = min(max((error.offset or 2) - (2 if line == 0 else 1), 0), len(lines[min(line, len(lines) - 1)]))
+        part = lines[min(line, len(lines) - 1)][column:].strip()
+        near = f" near {printable(part, 30)!r}" if part else " at the end"
+        raise InputError(f"not an expression: {printable((error.msg or 'invalid syntax').split('. ')[0], 80)}{near}") from None
+    except ValueError:
+        raise InputError("not an expression: it contains characters that no expression has") from None
+    _check_depth(tree)
+    return tree
+
+
+def _check_brackets(text: str) -> None:
+    depth = 0
+    for character in re.sub(r"'[^'\n]*'|\"[^\"\n]*\"", "", text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0:
+            raise InputError("a closing bracket has no opening one")
+        if depth > MAX_DEPTH:
+            raise InputError(f"brackets nested more than {MAX_DEPTH} deep; split it into named [expressions]")
+
+
+def _check_depth(tree: ast.expr) -> None:
+    """Refuse trees too deep or large to walk; a chain of sums counts as one level, since it is summed pairwise."""
+    stack: list[tuple[ast.AST, int]] = [(tree, 1)]
+    count = 0
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_NODES:
+            limit = f"{MAX_DEPTH} levels deep" if depth > MAX_DEPTH else f"{MAX_NODES} parts"
+            raise InputError(f"the expression has more than {limit}; split it into named [expressions]")
+        chain = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+        for child in ast.iter_child_nodes(node):
+            linked = (
+                chain
+                and child is getattr(node, "left", None)
+                and isinstance(child, ast.BinOp)
+                and isinstance(child.op, ast.Add | ast.Sub)
+            )
+            stack.append((child, depth if linked else depth + 1))

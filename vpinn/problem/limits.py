@@ -1,0 +1,73 @@
+"""Bounds on UFL expressions, so that no problem file of a few lines asks for hours of symbolic work.
+
+Expressions share their parts, so a short chain of names can stand for a tree of exponential size; what later stages
+pay for is the number of distinct nodes, the depth, the components of a value, and the order of derivatives.
+"""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+import math
+
+from ufl.classes import Curl, Div, Expr, Grad, NablaDiv, NablaGrad, ScalarValue
+from ufl.core.ufl_type import UFLObject
+
+from vpinn.errors import InputError
+
+MAX_NODES = 20_000
+MAX_DEPTH = 150
+MAX_ORDER = 6
+MAX_RANK = 8
+MAX_COMPONENTS = 10_000
+
+_DERIVATIVES = (Grad, Div, Curl, NablaGrad, NablaDiv)
+
+
+def check_value(value: UFLObject) -> None:
+    """Refuse a constant that is not a finite real number, and a value with too many components.
+
+    Raises:
+        InputError: overflow, the root of a negative number, or a tensor of rank over 8 or with over 10,000 components.
+    """
+    if isinstance(value, ScalarValue):
+        number = value.value()
+        if isinstance(number, complex):
+            raise InputError("is not a real number")
+        if not math.isfinite(number):
+            raise InputError("is not a finite number")
+    elif isinstance(value, Expr):
+        shape = value.ufl_shape
+        if len(shape) > MAX_RANK or math.prod(shape) > MAX_COMPONENTS:
+            raise InputError(f"has {math.prod(shape)} components in {len(shape)} axes; at most {MAX_COMPONENTS} in {MAX_RANK}")
+
+
+def check_size(expression: Expr) -> None:
+    """Refuse an expression with over 20,000 distinct nodes, 150 levels, or derivatives of order over 6.
+
+    Raises:
+        InputError: says which bound is exceeded.
+    """
+    measured: dict[int, tuple[int, int]] = {}  # id → depth, order of derivatives
+    stack = [expression]
+    while stack:
+        node = stack[-1]
+        if id(node) in measured:
+            stack.pop()
+            continue
+        waiting = [operand for operand in node.ufl_operands if id(operand) not in measured]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        parts = [measured[id(operand)] for operand in node.ufl_operands]
+        depth = 1 + max((part[0] for part in parts), default=0)
+        order = isinstance(node, _DERIVATIVES) + max((part[1] for part in parts), default=0)
+        measured[id(node)] = depth, order
+        stack.pop()
+        if depth > MAX_DEPTH:
+            raise InputError(f"the expression, with the names it uses, is more than {MAX_DEPTH} levels deep")
+        if order > MAX_ORDER:
+            raise InputError(f"derivatives of order over {MAX_ORDER}, counting those inside the names it uses")
+        if len(measured) > MAX_NODES:
+            raise InputError(f"the expression, with the names it uses, has more than {MAX_NODES} parts")

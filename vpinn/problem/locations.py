@@ -1,0 +1,75 @@
+"""Files and folders that a problem file names: kept inside its own folder."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from vpinn.domain import Hypercube, Mesh, make_shape, read_mesh
+from vpinn.errors import InputError
+from vpinn.problem.schema import Domain
+from vpinn.problem.wording import printable
+
+
+def load_domain(section: Domain, folder: Path) -> Mesh | Hypercube:
+    """Return the domain of a [domain] section.
+
+    Args:
+        section: a mesh file relative to ``folder``, or a shape.
+        folder: folder of the problem file.
+
+    Raises:
+        InputError: the mesh cannot be read or is invalid, or the shape's parameters do not fit.
+    """
+    if section.mesh is not None:
+        return read_mesh(file_inside(folder, section.mesh))
+    settings = {key: getattr(section, key) for key in section.model_fields_set - {"shape", "mesh"}}
+    settings = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items() if value is not None}
+    if section.shape == "hypercube":
+        corner = settings.get("lower") or settings.get("upper")
+        if not isinstance(corner, list):
+            raise InputError("a hypercube needs lower or upper as a list, whose length is its dimension")
+        settings = {"lower": [0.0] * len(corner), "upper": [1.0] * len(corner), **settings}
+    return make_shape(str(section.shape), **settings)
+
+
+def file_inside(folder: Path, name: str) -> Path:
+    """Return the path of a regular file inside ``folder``.
+
+    Raises:
+        InputError: outside the folder after following links, missing, or no regular file.
+    """
+    path = _resolve(folder / name)
+    if not path.is_relative_to(_resolve(folder)):
+        raise InputError(f"{printable(name)!r} lies outside the problem file's folder; move it there")
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        raise InputError(f"no such file: {printable(name)!r}, looked for in the problem file's folder") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{printable(name)!r} is not a regular file")
+    return path
+
+
+def output_directory(folder: Path, name: str, anywhere: bool) -> Path:
+    """Return the run folder, relative to the working directory.
+
+    Args:
+        folder: folder of the problem file.
+        name: directory as the user wrote it.
+        anywhere: whether it was given on the command line, and so may lie anywhere.
+
+    Raises:
+        InputError: outside both the working directory and ``folder``, or not a path.
+    """
+    path = _resolve(Path(name))
+    if not anywhere and not path.is_relative_to(Path.cwd()) and not path.is_relative_to(_resolve(folder)):
+        raise InputError(f"{printable(name)!r} lies outside the working directory; choose another or give it as -o DIR")
+    return Path(name)
+
+
+def _resolve(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise InputError(f"{printable(str(path))!r} is not a path") from None

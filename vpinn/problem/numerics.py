@@ -1,0 +1,120 @@
+"""The sections of a problem file that say how the problem is solved."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+
+Width = Annotated[int, Field(strict=True, ge=1, le=1024)]
+
+
+class Network(Section):
+    """The neural network that stands for the unknowns."""
+
+    layers: tuple[Width, ...] = Field(
+        (30, 30, 30), min_length=1, max_length=20, description="Width of each hidden layer, 1 to 1024."
+    )
+    activation: Literal["tanh", "sin", "swish", "softplus"] = Field(
+        "tanh", description="Activation; smooth, since derivatives are taken."
+    )
+
+
+class TestSpace(Section):
+    """Test functions of a weak form: conforming finite elements on the mesh."""
+
+    __test__ = False  # no test case, whatever pytest reads into the name
+
+    degree: Annotated[int, Field(strict=True, ge=1, le=10)] | None = Field(
+        None, description="Polynomial degree of the elements, 1 to 10; default chosen from the mesh and the network."
+    )
+
+
+class Quadrature(Section):
+    """Points and weights that turn integrals into sums."""
+
+    rule: Literal["auto", "gauss", "monte-carlo", "sobol"] = Field(
+        "auto", description="auto: Gauss rules on the cells of a mesh, Sobol points on a hypercube."
+    )
+    degree: Annotated[int, Field(strict=True, ge=1, le=30)] | None = Field(
+        None,
+        description="Polynomial degree that a Gauss rule integrates exactly on a cell, 1 to 30; default chosen from the form.",
+    )
+    points: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
+        None, description="Number of Monte Carlo or Sobol points; default chosen from the dimension."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rule == "gauss" and self.points is not None:
+            raise ValueError("a Gauss rule takes degree, not points; the cells fix the number of points")
+        if self.rule in ("monte-carlo", "sobol") and self.degree is not None:
+            raise ValueError(f"rule {self.rule!r} takes points, not degree")
+        if self.degree is not None and self.points is not None:
+            raise ValueError("give degree (Gauss rules) or points (Monte Carlo, Sobol), not both")
+        return self
+
+
+class Batch(Section):
+    """Mini-batches of quadrature points."""
+
+    size: Count | Literal["full"] = Field("full", description='Quadrature points per step (≥ 1), or "full".')
+    sampler: Literal["uniform", "stratified"] = Field(
+        "stratified", description="How a batch is drawn; stratified draws from every cell block."
+    )
+    estimator: Literal["auto", "plain", "two-batch"] = Field(
+        "auto", description="How a squared integral is estimated: plain is biased, two-batch multiplies two independent batches."
+    )
+
+
+class Solver(Section):
+    """The optimisation."""
+
+    method: Literal["auto", "adam", "sgd", "lbfgs"] = Field(
+        "auto", description="Optimiser; auto picks one and the report says which."
+    )
+    steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] = Field(2000, description="Most steps that are taken (≥ 1).")
+    tolerance: Positive | None = Field(None, description="Stop when the relative error estimate is below this (> 0).")
+    learning_rate: Annotated[Positive, Field(le=100)] = Field(1e-3, description="Step size after the warm-up (0 to 100).")
+    warmup: Natural = Field(0, description="Steps over which the step size rises linearly from zero (≥ 0).")
+    schedule: Literal["constant", "cosine", "exponential"] = Field(
+        "constant", description="Course of the step size after the warm-up."
+    )
+    decay: Annotated[Positive, Field(le=1)] = Field(
+        0.01, description="Final step size of a schedule as a fraction of learning_rate (0 to 1)."
+    )
+    clip: Positive | None = Field(
+        None, description="Longest gradient norm; longer gradients are scaled down. Default: no clipping."
+    )
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of sgd (0 ≤ momentum < 1).")
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)] = Field(
+        0, description="Seed of every random choice (0 to 2^32 − 1)."
+    )
+    precision: Literal["float64", "float32"] = Field("float64", description="Floating-point type of the solve.")
+    time_limit: Positive | None = Field(None, description="Seconds after which the solve stops, with its state saved.")
+    checkpoint: Positive = Field(60.0, description="Seconds between saved states.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = self.model_fields_set
+        if "decay" in given and self.schedule == "constant":
+            raise ValueError('decay needs schedule = "cosine" or "exponential"; a constant step size has none')
+        if "momentum" in given and self.method != "sgd":
+            raise ValueError(f'momentum belongs to method "sgd", got method "{self.method}"')
+        if self.warmup >= self.steps and self.warmup > 0:
+            raise ValueError(f"warmup must be less than steps, got {self.warmup} of {self.steps}")
+        return self
+
+
+class Output(Section):
+    """Files of the run folder."""
+
+    directory: Text | None = Field(
+        None, description="Run folder, below the problem file or the working directory; default results/<file stem>."
+    )
+    formats: tuple[Literal["vtu", "xdmf", "csv", "npz"], ...] = Field(("vtu",), description="Formats of the solution field.")
+    refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(
+        0, description="Refinements of the mesh that fields are written on, 0 to 4."
+    )

@@ -1,0 +1,122 @@
+"""The stated problem: everything later stages need, checked, and nothing about how it is solved but its settings."""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import ufl
+from ufl.classes import Expr
+
+from vpinn.domain import Hypercube, Mesh
+from vpinn.errors import InputError
+from vpinn.problem.schema import Settings
+from vpinn.problem.source import Source
+from vpinn.problem.symbols import Symbols
+
+Formulation = Literal["energy", "weak", "strong"]
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """A function to be found.
+
+    Attributes:
+        name: as in the problem file.
+        test_name: name of its test function.
+        shape: value shape, () or (components,).
+        function: the UFL coefficient that stands for it.
+        test: the UFL argument (number 0, part: position among the unknowns) that stands for its test function.
+    """
+
+    name: str
+    test_name: str
+    shape: tuple[int, ...]
+    function: ufl.Coefficient
+    test: ufl.Argument
+
+    @property
+    def components(self) -> int:
+        """Number of scalar components, ≥ 1."""
+        return self.shape[0] if self.shape else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """A condition on part of the boundary; exactly one of value and residual is given.
+
+    Attributes:
+        on: boundary tags; ("all",) for the whole boundary.
+        unknown: name of the unknown; None with a residual.
+        component: one component of the unknown from 0; None for all.
+        value: boundary value without unknowns, of the unknown's shape, or scalar with a component.
+        residual: expression of unknowns that must vanish there, any shape; only with a strong form.
+        impose: "auto", "exact", "penalty" or "nitsche"; "penalty" with a residual.
+        weight: weight of a penalty or Nitsche term, > 0; None to choose it.
+        where: place in the problem file.
+    """
+
+    on: tuple[str, ...]
+    unknown: str | None
+    component: int | None
+    value: Expr | None
+    residual: Expr | None
+    impose: Literal["auto", "exact", "penalty", "nitsche"]
+    weight: float | None
+    where: str
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A boundary value problem on a domain. Made by `read_problem` or `make_problem`, which check it.
+
+    Attributes:
+        title: free text.
+        domain: mesh, or a hypercube without cells.
+        settings: the validated problem file.
+        symbols: coordinates, normal and cell size, as UFL symbols.
+        unknowns: in the order of the file.
+        formulation: which of the three `form` is.
+        form: UFL form for energy (no test function) and weak (linear in the test functions), integrals over subdomain ids
+            that are positions in ``tags`` or "everywhere"; a tuple of UFL expressions, any shape, for strong.
+        boundary: essential conditions; none covers a component on a tag twice.
+        exact: unknown → UFL expression of its shape; for comparison only. Empty when unknown.
+        reference_file: CSV with reference values inside the problem's folder.
+        tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
+        directory: where runs of this problem are written by default.
+        source: the text, and the place of every key.
+    """
+
+    title: str
+    domain: Mesh | Hypercube
+    settings: Settings
+    symbols: Symbols
+    unknowns: tuple[Unknown, ...]
+    formulation: Formulation
+    form: ufl.Form | tuple[Expr, ...]
+    boundary: tuple[Condition, ...]
+    exact: Mapping[str, Expr]
+    reference_file: Path | None
+    tags: tuple[str, ...]
+    directory: Path
+    source: Source
+
+    def unknown(self, name: str) -> Unknown:
+        """Return the unknown called ``name``.
+
+        Raises:
+            InputError: there is none; lists the names.
+        """
+        for unknown in self.unknowns:
+            if unknown.name == name:
+                return unknown
+        raise InputError(f"no unknown is called {name!r}; there are {', '.join(u.name for u in self.unknowns)}")
+
+    def where(self, *key: str | int) -> str:
+        """Return the place of a setting for messages, e.g. ``where("solver", "steps")`` → ``heat.toml:12``."""
+        return self.source.place(*key)

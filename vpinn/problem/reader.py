@@ -1,0 +1,97 @@
+"""The two ways to a `Problem`: a problem file, and Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vpinn.domain import Hypercube, Mesh
+from vpinn.errors import InputError
+from vpinn.problem.build import PythonForm, build_problem
+from vpinn.problem.problem import Problem
+from vpinn.problem.source import Source, read_source
+from vpinn.problem.validation import validate
+
+
+def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Problem:
+    """Read, validate and translate a problem file.
+
+    Args:
+        path: TOML file of at most 256 kB; paths inside it are relative to its folder and stay there.
+        overrides: ``section.key=value`` each, applied before validation.
+
+    Returns:
+        The problem.
+
+    Raises:
+        InputError: one line that says where (``file:line``), what, what was found and what to do.
+    """
+    source = read_source(path, overrides)
+    return build_problem(source, validate(source), Path(path).parent)
+
+
+def make_problem(
+    domain: Mesh | Hypercube | Mapping[str, Any],
+    *,
+    unknowns: Mapping[str, Any],
+    energy: str | PythonForm | None = None,
+    weak: str | PythonForm | None = None,
+    strong: str | Sequence[str] | PythonForm | None = None,
+    boundary: Sequence[Mapping[str, Any]] = (),
+    folder: str | os.PathLike[str] = ".",
+    **sections: Any,
+) -> Problem:
+    """State a problem in Python, with the sections of a problem file as arguments.
+
+    A form is text as in a problem file, or a function of the problem's names that returns UFL: ``names.u``, ``names.v``,
+    constants and expressions by name, ``names.x`` (the point, shape [d], as in UFL), ``names.n``, ``names.h``, and the
+    measures ``names.dx``, ``names.ds``, ``names.ds("outlet")``.
+
+    Args:
+        domain: a mesh or hypercube, or the keys of a [domain] section.
+        unknowns: name → "scalar", "vector", a number of components, or a dictionary of shape and test.
+        energy: energy to minimise; exactly one of energy, weak and strong is given.
+        weak: weak form.
+        strong: equations that vanish in the domain; in Python, one UFL expression or a list of them.
+        boundary: one dictionary per [[boundary]] section.
+        folder: where relative paths start and must stay.
+        **sections: title, constants, expressions, reference, network, test_space, quadrature, batch, solver, output.
+
+    Returns:
+        The problem.
+
+    Raises:
+        InputError: as for a file, without a line.
+
+    Example:
+        >>> from vpinn.domain import rectangle
+        >>> problem = make_problem(
+        ...     rectangle(cells=4), unknowns={"u": "scalar"}, energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
+        ...     boundary=[{"on": "all", "value": 0}],
+        ... )
+        >>> problem.unknowns[0].test_name
+        'v'
+    """
+    forms = {key: form for key, form in (("energy", energy), ("weak", weak), ("strong", strong)) if form is not None}
+    functions = [form for form in forms.values() if callable(form)]
+    texts = {key: f"<{getattr(form, '__qualname__', 'function')}>" if callable(form) else form for key, form in forms.items()}
+    data = {**_plain(sections), "unknowns": _plain(unknowns), "form": _plain(texts), "boundary": _plain(boundary)}
+    if isinstance(domain, Mapping):
+        data["domain"] = _plain(domain)
+    source = Source(None, None, data)
+    settings = validate(source)
+    given = None if isinstance(domain, Mapping) else domain
+    if given is not None and not isinstance(given, Mesh | Hypercube):
+        raise InputError(f"domain is a Mesh, a Hypercube or the keys of a [domain] section, got {type(given).__name__}")
+    return build_problem(source, settings, Path(folder), given, functions[0] if functions else None)
+
+
+def _plain(value: Any) -> Any:
+    """Return mappings as dictionaries and sequences as lists, the types that a parsed file has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

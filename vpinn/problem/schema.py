@@ -1,0 +1,161 @@
+"""The sections of a problem file as validated models; their descriptions are the user's documentation (``vpinn schema``).
+
+This module holds the statement of the problem, `vpinn.problem.numerics` what solves it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vpinn.problem.numerics import Batch, Network, Output, Quadrature, Solver, TestSpace
+from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+
+Coordinates = Real | tuple[Real, ...]
+Value = Real | Text | tuple[Real | Text, ...]
+
+
+class Domain(Section):
+    """Where the equation holds: a mesh file, or a shape with its parameters."""
+
+    mesh: Text | None = Field(None, description="Mesh file of any format meshio reads, relative to the problem file.")
+    shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
+        None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
+    )
+    lower: Coordinates | None = Field(None, description="Lower corner; default zeros. interval, rectangle, box, hypercube.")
+    upper: Coordinates | None = Field(
+        None, description="Upper corner; default ones. The dimension of a hypercube is the length of lower or upper."
+    )
+    cells: Count | tuple[Count, ...] | None = Field(
+        None,
+        description="Cells along each axis (one number: the same for all), per unit length on an l-shape, per radius on a disk.",
+    )
+    cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = Field(None, description="Cell type.")
+    center: tuple[Real, Real] | None = Field(None, description="Centre of a disk; default [0, 0].")
+    radius: Positive | None = Field(None, description="Radius of a disk; default 1.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.mesh is None) == (self.shape is None):
+            raise ValueError("give exactly one of mesh and shape")
+        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh"})):
+            raise ValueError(f"{', '.join(extra)} belongs to a shape; leave it out with a mesh")
+        return self
+
+
+class Unknown(Section):
+    """The value shape of an unknown and the name of its test function."""
+
+    shape: Literal["scalar", "vector"] | Count = Field(
+        "scalar", description="'scalar', 'vector' (as many components as the domain has dimensions), or a number of components."
+    )
+    test: Text | None = Field(
+        None, description="Name of the test function; default v for the first unknown, v_<name> for others."
+    )
+
+
+class Form(Section):
+    """The equation: exactly one of energy, weak and strong, as UFL expressions."""
+
+    energy: Text | None = Field(None, description="Energy to minimise, e.g. 0.5*inner(grad(u), grad(u))*dx - f*u*dx.")
+    weak: Text | None = Field(
+        None, description="Weak form that vanishes for every test function, e.g. inner(grad(u), grad(v))*dx - f*v*dx."
+    )
+    strong: Text | tuple[Text, ...] | None = Field(
+        None, description='Expressions that vanish in the domain, e.g. ["-div(grad(u)) - f"]; one per component at least.'
+    )
+
+    @property
+    def formulation(self) -> Literal["energy", "weak", "strong"]:
+        """Which of the three is given."""
+        return "energy" if self.energy is not None else "weak" if self.weak is not None else "strong"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [key for key in ("energy", "weak", "strong") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of energy, weak and strong, got {' and '.join(given) or 'none'}")
+        if self.strong == ():
+            raise ValueError("strong needs at least one equation")
+        return self
+
+
+class Boundary(Section):
+    """A condition on part of the boundary: a value of the unknown, or a residual that must vanish there."""
+
+    on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, or "all".')
+    unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
+    component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
+    value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
+    residual: Text | None = Field(
+        None,
+        description="With a strong form, instead of value: an expression of the unknowns that must vanish, imposed by penalty.",
+    )
+    impose: Literal["auto", "exact", "penalty", "nitsche"] = Field(
+        "auto", description="How the value is imposed: built into the trial space, as weighted squares, or by Nitsche's terms."
+    )
+    weight: Positive | None = Field(
+        None, description="Weight of a penalty or Nitsche condition (> 0); default chosen from the form."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.on == ():
+            raise ValueError('on needs at least one tag; write "all" for the whole boundary')
+        if (self.value is None) == (self.residual is None):
+            raise ValueError("give exactly one of value and residual")
+        if self.residual is not None and (self.impose not in ("auto", "penalty") or self.component is not None):
+            raise ValueError("a residual is imposed by penalty and has no component; leave out impose and component")
+        if self.residual is not None and self.unknown is not None:
+            raise ValueError("a residual names its unknowns in the expression; leave out unknown")
+        if self.weight is not None and self.impose == "exact":
+            raise ValueError('an exact condition has no weight; leave out weight, or impose = "penalty"')
+        return self
+
+
+class Reference(Section):
+    """What is known of the true solution, to compare with; no solver sees it."""
+
+    exact: dict[str, Value] = Field(default_factory=dict, description="Exact solution of each unknown as an expression.")
+    file: Text | None = Field(None, description="CSV file of reference values, columns x, y, … and one per unknown.")
+
+
+class Settings(Section):
+    """A problem file. Every section but domain, unknowns and form has defaults."""
+
+    title: str = Field("", max_length=1000, description="Free text, used in reports.")
+    domain: Domain | None = Field(
+        None, description="Where the equation holds; only problems built in code may bring a mesh instead."
+    )
+    unknowns: dict[str, Literal["scalar", "vector"] | Count | Unknown] = Field(
+        min_length=1,
+        max_length=20,
+        description='Unknown functions: name = "scalar", "vector", a number of components, or a table.',
+    )
+    constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
+    expressions: dict[str, Real | Text] = Field(
+        default_factory=dict, description="Named UFL expressions, in order: later ones may use earlier ones."
+    )
+    form: Form = Field(description="The equation.")
+    boundary: tuple[Boundary, ...] = Field(
+        (), max_length=1000, description="Essential conditions; natural ones are ds terms of the form."
+    )
+    reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
+    network: Network = Field(default_factory=Network, description="The trial functions.")
+    test_space: TestSpace = Field(default_factory=TestSpace, description="The test functions of a weak form.")
+    quadrature: Quadrature = Field(default_factory=Quadrature, description="How integrals become sums.")
+    batch: Batch = Field(default_factory=Batch, description="How many of the quadrature points a step sees, and which.")
+    solver: Solver = Field(default_factory=Solver, description="How the weights are found.")
+    output: Output = Field(default_factory=Output, description="What is written, and where.")
+
+
+def schema_json() -> dict[str, Any]:
+    """Return the JSON Schema of a problem file, for completion and checks in editors."""
+    schema = Settings.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "vpinn problem file",
+        "required": ["domain", "unknowns", "form"],
+    }

@@ -1,0 +1,23 @@
+"""The commented problem file that ``vpinn new`` writes."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from vpinn.errors import InputError
+from vpinn.problem.wording import printable
+
+
+def template(name: str) -> str:
+    """Return the text of a problem file that runs as it is.
+
+    Args:
+        name: its title and file stem: letters, digits, spaces, ``-``, ``_`` and ``.``, 1 to 64 of them.
+
+    Raises:
+        InputError: other characters.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}", name):
+        raise InputError(f"a name has 1 to 64 letters, digits, spaces, -, _ and ., got {printable(name)!r}")
+    return files("vpinn.problem").joinpath("template.toml").read_text(encoding="utf-8").replace("@NAME@", name)

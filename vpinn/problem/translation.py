@@ -1,0 +1,249 @@
+"""Python syntax trees → UFL, node by node. What is not listed here is not part of the language."""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import ufl
+from ufl.classes import Condition, Expr
+from ufl.measure import Measure
+
+from vpinn.errors import InputError
+from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
+from vpinn.problem.limits import check_value
+from vpinn.problem.operators import CONDITIONS, CONNECTIVES, MEASURES, SYNTAX, gradient, make_operators
+from vpinn.problem.scope import Scope
+from vpinn.problem.wording import closest, printable, shape_in_words
+
+_BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
+_COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
+_REFUSED = {
+    "dS": "integrals over interior facets are not available: a network is smooth there, so jumps vanish and ds is the boundary",
+    "dt": "time derivatives are not available in this version; pose a steady problem, or make time a coordinate",
+    "t": "time is not available in this version; pose a steady problem, or make time a coordinate",
+    "h": "the cell diameter h needs a mesh, and this domain has none",
+    "jump": "jumps are not available: a network is smooth across interior facets",
+    "avg": "averages over interior facets are not available: a network is smooth there",
+}
+_ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
+
+
+class Translator:
+    """Translates the nodes of one expression.
+
+    Args:
+        scope: the meaning of names.
+        text: the source that the tree was parsed from, for quoting parts of it.
+    """
+
+    def __init__(self, scope: Scope, text: str) -> None:
+        self.scope, self.text = scope, text
+        self.dimension = scope.symbols.dimension
+        self.operators = make_operators(self.dimension)
+
+    def term(self, node: ast.expr) -> Value:
+        """Return the UFL object of a node: an expression, a form or a measure.
+
+        Raises:
+            InputError: the node or a part of it is outside the language, or shapes do not fit.
+        """
+        match node:
+            case ast.Constant():
+                return self._number(node)
+            case ast.Name():
+                return self._name(node)
+            case ast.UnaryOp(op=ast.UAdd() | ast.USub()) | ast.BinOp(op=ast.Add() | ast.Sub()):
+                return self._sum(node)
+            case ast.BinOp(op=op) if type(op) in _BINARY:
+                return self._apply(node, _BINARY[type(op)], self.term(node.left), self.term(node.right))
+            case ast.Subscript():
+                return self._component(node)
+            case ast.Call():
+                return self._call(node)
+            case ast.List():
+                return self._list(node)
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+                self._fail(node, "comparisons belong inside conditional(condition, a, b)")
+            case ast.IfExp():
+                self._fail(node, "write conditional(condition, a, b) for a choice")
+            case ast.Attribute():
+                self._fail(node, _ATTRIBUTE)
+            case ast.Tuple():
+                self._fail(node, "write a vector as [a, b]")
+            case _:
+                self._fail(node, "this is not part of the expression language")
+
+    def tensor(self, node: ast.expr) -> Expr:
+        """Return the UFL expression of a node that may be no form and no measure."""
+        value = self.term(node)
+        if not isinstance(value, Expr):
+            self._fail(node, "an integral cannot stand here; dx and ds multiply whole terms of a form")
+        return value
+
+    def condition(self, node: ast.expr) -> Condition:
+        """Return the UFL condition of a comparison, or of comparisons joined by and, or, not."""
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=right):
+                sides = [self._scalar(side) for side in (left, *right)]
+                parts = []
+                for op, a, b in zip(ops, sides, sides[1:], strict=False):
+                    if type(op) not in _COMPARISONS:
+                        self._fail(node, "comparisons are <, <=, >, >=, == and !=")
+                    parts.append(self._apply(node, _COMPARISONS[type(op)], a, b))
+                return self._apply(node, fold, ufl.And, parts)
+            case ast.BoolOp(op=op, values=values):
+                return self._apply(
+                    node, fold, ufl.And if isinstance(op, ast.And) else ufl.Or, [self.condition(v) for v in values]
+                )
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self._apply(node, ufl.Not, self.condition(operand))
+            case ast.Call(func=ast.Name(id=name), args=[a, b], keywords=[]) if name in CONDITIONS:
+                return self._apply(node, CONDITIONS[name], self._scalar(a), self._scalar(b))
+            case ast.Call(func=ast.Name(id=name), args=[a, b], keywords=[]) if name in CONNECTIVES:
+                return self._apply(node, CONNECTIVES[name], self.condition(a), self.condition(b))
+            case ast.Call(func=ast.Name(id="Not"), args=[a], keywords=[]):
+                return self._apply(node, ufl.Not, self.condition(a))
+            case _:
+                self._fail(node, "expected a condition such as x < 0.5 or lt(x, 0.5)")
+
+    def _number(self, node: ast.Constant) -> Expr:
+        number = node.value
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            kind = "text is only a tag, as in ds('outlet')" if isinstance(number, str) else "numbers are real"
+            self._fail(node, f"not a number of the language; {kind}")
+        return self._apply(node, float, number)
+
+    def _name(self, node: ast.Name) -> Value:
+        name = node.id
+        if name in self.scope.names:
+            return self.scope.names[name]
+        if name in MEASURES:
+            return self.scope.measure(name)
+        if name in _REFUSED:
+            self._fail(node, _REFUSED[name])
+        if name in self.operators or name in SYNTAX:
+            self._fail(node, f"{name} is a function; write {name}(…)")
+        if name in ("x", "y", "z"):
+            self._fail(node, f"the domain has no coordinate {name}; it has {self.dimension}, x[0] to x[{self.dimension - 1}]")
+        raise InputError(f"unknown name {printable(name)!r}{closest(name, [*self.scope.names, *self.operators, *SYNTAX])}")
+
+    def _sum(self, node: ast.expr) -> Value:
+        """Add up a whole chain of + and −, and the signs before its terms."""
+        whole = node
+        terms: list[tuple[bool, ast.expr]] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            terms.append((isinstance(node.op, ast.Sub), node.right))
+            node = node.left
+        terms.append((False, node))
+        values: list[Value] = []
+        for minus, term in reversed(terms):
+            while isinstance(term, ast.UnaryOp) and isinstance(term.op, ast.USub | ast.UAdd):
+                minus, term = minus != isinstance(term.op, ast.USub), term.operand
+            value = self.term(term)
+            values.append(self._apply(term, negate, value) if minus else value)
+        return values[0] if len(values) == 1 else self._apply(whole, add, *values)
+
+    def _component(self, node: ast.Subscript) -> Expr:
+        point = isinstance(node.value, ast.Name) and node.value.id == "x"
+        value = self.scope.symbols.x if point else self.tensor(node.value)
+        indices = [self._index(i) for i in (node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice])]
+        return self._apply(node, lambda f: component(f, *indices), value)
+
+    def _index(self, node: ast.expr) -> int:
+        if isinstance(node, ast.Constant) and type(node.value) is int and node.value <= 10_000:
+            return node.value
+        self._fail(node, "an index is a whole number from 0")
+
+    def _list(self, node: ast.List | ast.Tuple) -> Expr:
+        entries = [self._list(entry) if isinstance(entry, ast.Tuple) else self.tensor(entry) for entry in node.elts]
+        return self._apply(node, tensor, *entries)
+
+    def _call(self, node: ast.Call) -> Value:
+        if not isinstance(node.func, ast.Name):
+            self._fail(
+                node, _ATTRIBUTE if isinstance(node.func, ast.Attribute) else "only functions of the language can be called"
+            )
+        name, arguments = node.func.id, node.args
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
+            self._fail(node, "functions take plain arguments only")
+        match name, arguments:
+            case (("dx" | "ds"), _):
+                return self._measure(node, name)
+            case "conditional", [condition, a, b]:
+                return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
+            case "Dx", [f, axis, *axes]:
+                value = self.tensor(f)
+                for i in map(self._index, (axis, *axes)):
+                    if i >= self.dimension:
+                        self._fail(node, f"the domain has coordinates 0 to {self.dimension - 1}")
+                    value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
+                return value
+            case "Identity", [size]:
+                if not 1 <= self._index(size) <= 100:
+                    self._fail(node, "an identity matrix has 1 to 100 rows")
+                return ufl.Identity(self._index(size))
+            case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
+                value = self._list(entries)
+                rank = {"as_vector": 1, "as_matrix": 2}.get(name, len(value.ufl_shape))
+                if len(value.ufl_shape) != rank:
+                    self._fail(node, f"{name} got {shape_in_words(value.ufl_shape)}")
+                return value
+            case _ if name in CONDITIONS or name in CONNECTIVES or name == "Not":
+                self._fail(node, "comparisons belong inside conditional(condition, a, b)")
+            case _ if name in SYNTAX:
+                usage = {"conditional": "condition, a, b", "Dx": "u, i", "Identity": "n"}.get(name, "[a, b]")
+                self._fail(node, f"write {name}({usage})")
+            case _:
+                return self._operator(node, name)
+
+    def _operator(self, node: ast.Call, name: str) -> Expr:
+        if name not in self.operators:
+            if name in _REFUSED:
+                self._fail(node, _REFUSED[name])
+            if name in self.scope.names:
+                self._fail(node, f"{name} is not a function; write * to multiply")
+            raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")
+        operator = self.operators[name]
+        if len(node.args) != operator.arity:
+            self._fail(node, f"{name} takes {operator.arity} argument{'s' if operator.arity > 1 else ''}, got {len(node.args)}")
+        bare = all(isinstance(argument, ast.Name) and argument.id == "x" for argument in node.args)
+        if name in ("inner", "dot") and bare and self.dimension > 1:
+            self._fail(node, "x is the first coordinate, not the point; write x[0]**2 + x[1]**2 + …")
+        return self._apply(node, operator.apply, *(self.tensor(argument) for argument in node.args))
+
+    def _measure(self, node: ast.Call, name: str) -> Measure:
+        tags: list[str] = []
+        for argument in node.args:
+            if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
+                self._fail(node, f"{name} takes a tag in quotes, as in {name}('outlet')")
+            tags.append(argument.value)
+        return self._apply(node, self.scope.measure, name, *tags)
+
+    def _scalar(self, node: ast.expr) -> Expr:
+        value = self.tensor(node)
+        if value.ufl_shape:
+            self._fail(node, f"comparisons take scalars, got {shape_in_words(value.ufl_shape)}")
+        return value
+
+    def _apply(self, node: ast.expr, operation: Callable[..., Any], *arguments: Any) -> Any:
+        """Build one UFL object; whatever UFL objects to becomes a sentence about the part of the text."""
+        try:
+            value = operation(*arguments)
+            value = ufl.as_ufl(value) if isinstance(value, int | float | complex) else value
+            check_value(value)
+        except (RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            reason = re.sub(r"<(\w+) id=\d+>", r"\1", str(error)).rstrip(".") or type(error).__name__
+            self._fail(node, printable(reason, 200))
+        return value
+
+    def _fail(self, node: ast.AST, message: str) -> NoReturn:
+        segment = ast.get_source_segment(self.text, node) if hasattr(node, "lineno") else None
+        raise InputError(f"{printable(' '.join(segment.split()))!r}: {message}" if segment else message)

@@ -1,0 +1,56 @@
+"""Parts of the problem-file language that this version lacks: refused with what to use instead, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vpinn.errors import InputError
+from vpinn.problem.source import Source
+
+# section.key → what to do instead; a section alone stands for the whole of it.
+_KEYS = {
+    "domain.time": "pose a steady problem, or make time a coordinate of a rectangle or box",
+    "domain.time_cells": "pose a steady problem, or make time a coordinate of a rectangle or box",
+    "parameters": "give the value in [constants] and solve once per value",
+    "infer": "give the value in [constants]; inverse problems cannot be solved yet",
+    "data": "compare with measurements through [reference] file; fitting them is not possible yet",
+    "network.enrich": "use a wider network or a finer mesh",
+    "reference.fem": "give [reference] exact or file",
+    "batch.allocation": "leave it out: strata get points in proportion to their weight",
+}
+
+# section.key → value → what to do instead.
+_VALUES = {
+    "batch.size": {"auto": 'a number or "full"'},
+    "batch.sampler": dict.fromkeys(("antithetic", "sobol", "importance", "cells"), '"uniform" or "stratified"'),
+    "batch.estimator": dict.fromkeys(("u-statistic", "control-variate"), '"auto", "plain" or "two-batch"'),
+    "quadrature.rule": {"stochastic-gauss": '"gauss", "monte-carlo" or "sobol"'},
+    "solver.clip": {"auto": "a number > 0, or leave it out"},
+    "solver.method": dict.fromkeys(
+        ("least-squares", "gauss-newton", "spring", "langevin", "evolution"), '"auto", "adam", "sgd" or "lbfgs"'
+    ),
+}
+
+
+def refuse_unavailable(source: Source) -> None:
+    """Refuse the first key or value of the language that this version cannot honour.
+
+    Raises:
+        InputError: names the feature, its place, and what to use instead.
+    """
+    for name, value in _entries(source.data):
+        path = tuple(name.split("."))
+        if name in _KEYS:
+            raise InputError(f"{name} is not available in this version; {_KEYS[name]}", source.place(*path))
+        if isinstance(value, str) and (instead := _VALUES.get(name, {}).get(value)):
+            raise InputError(f'{name} = "{value}" is not available in this version; use {instead}', source.place(*path))
+
+
+def _entries(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield sections, and the keys inside each, as dotted names with their values."""
+    for section, content in data.items():
+        yield section, content
+        if isinstance(content, dict):
+            for key, value in content.items():
+                yield f"{section}.{key}", value

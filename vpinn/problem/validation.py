@@ -1,0 +1,128 @@
+"""Parsed tables → `Settings`, with every violation told as one line that says where, what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from vpinn.errors import InputError
+from vpinn.problem.schema import Settings
+from vpinn.problem.source import Source
+from vpinn.problem.unavailable import refuse_unavailable
+from vpinn.problem.wording import closest, shown
+
+Key = tuple[str | int, ...]
+
+_KINDS = {
+    "int_type": "an integer",
+    "float_type": "a number",
+    "string_type": "a string",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "tuple_type": "a list",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": ("≥", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("≤", "le"),
+}
+
+
+def validate(source: Source) -> Settings:
+    """Return the validated settings of a source.
+
+    Raises:
+        InputError: the first violation in the order of the file, and how many more there are.
+    """
+    refuse_unavailable(source)
+    try:
+        return Settings.model_validate(source.data)
+    except ValidationError as error:
+        problems: dict[Key, list[ErrorDetails]] = {}
+        for detail in error.errors(include_url=False):
+            problems.setdefault(_path(detail, source.data), []).append(detail)
+        problems = {
+            key: found for key, found in problems.items() if not any(len(k) > len(key) and k[: len(key)] == key for k in problems)
+        }
+        key, found = min(problems.items(), key=lambda item: (source.lines.get(item[0], 0), len(item[0]) == 0))
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise InputError(f"{_describe(key, found, source.data)}{more}", source.place(*key)) from None
+
+
+def _path(detail: ErrorDetails, data: Any) -> Key:
+    """Return the part of a pydantic location that names keys of the file: without the branches of unions it tried."""
+    path: list[str | int] = []
+    for part in detail["loc"]:
+        keys = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+        if part in keys:
+            data = data[part]
+            path.append(part)
+        elif detail["type"] == "missing" and part == detail["loc"][-1]:
+            path.append(part)
+    return tuple(path)
+
+
+def _describe(key: Key, found: list[ErrorDetails], data: Any) -> str:
+    name = ".".join(str(part)[:60] for part in key)
+    kinds = {detail["type"]: detail for detail in found}
+    if "extra_forbidden" in kinds:
+        section = ".".join(map(str, key[:-1]))
+        known = _known_keys(key[:-1])
+        return f"unknown key {str(key[-1])[:60]!r}{f' in [{section}]' if section else ''}{closest(str(key[-1]), known)}"
+    if "missing" in kinds:
+        return f"{name} is missing; it is required"
+    if "value_error" in kinds:
+        return f"{name or 'problem'}: {kinds['value_error']['msg'].removeprefix('Value error, ')}"
+    wanted = list(dict.fromkeys(_wanted(detail) for detail in found))
+    got = found[0]["input"]
+    hint = ""
+    for detail in found:
+        if detail["type"] == "literal_error" and isinstance(got, str):
+            choices = [choice.strip().strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(",")]
+            near = difflib.get_close_matches(got, choices, n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{name} must be {' or '.join(wanted)}, got {shown(got)}{hint}"
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind == "literal_error":
+        return f"one of {context['expected'].replace(' or ', ', ')}" if "," in context["expected"] else context["expected"]
+    if kind in _BOUNDS:
+        sign, bound = _BOUNDS[kind]
+        return f"{sign} {context[bound]:g}"
+    if kind in ("too_short", "string_too_short"):
+        return f"of at least {context.get('min_length', 1)} entries" if kind == "too_short" else "a string that is not empty"
+    if kind in ("too_long", "string_too_long"):
+        return f"of at most {context['max_length']} {'entries' if kind == 'too_long' else 'characters'}"
+    return detail["msg"].removeprefix("Input should be ").lower()
+
+
+def _known_keys(path: Key) -> list[str]:
+    """Return the keys that the section at ``path`` takes."""
+    model: Any = Settings
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        candidates = _models(field.annotation) if field else []
+        if not candidates:
+            return []
+        model = candidates[0]
+        if part == "unknowns":
+            break
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]

@@ -1,0 +1,39 @@
+"""How errors show what the user wrote: near names, values and shapes in words, nothing that could steer a terminal."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" for a mistyped name, or the list of those known when nothing is near."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name[:60], names, n=2, cutoff=0.6)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return f"; known are {listed}" if names else ""
+
+
+def printable(text: str, length: int = 60) -> str:
+    """Return at most ``length`` characters of a text, with control characters shown as ?."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[: length + 1].replace("\n", " "))
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+
+
+def shown(value: Any) -> str:
+    """Return a value of a TOML file the way it is written there, shortened."""
+    if isinstance(value, Mapping):
+        return "a table"
+    return printable(str(value).lower() if isinstance(value, bool) else repr(value))
+
+
+def shape_in_words(shape: tuple[int, ...]) -> str:
+    """Return "a scalar", "a vector of length 2", "a 2×2 matrix", "a 2×2×2 tensor"."""
+    if not shape:
+        return "a scalar"
+    if len(shape) == 1:
+        return f"a vector of length {shape[0]}"
+    return f"a {'×'.join(map(str, shape))} {'matrix' if len(shape) == 2 else 'tensor'}"
