@@ -13,7 +13,7 @@ import re
 import warnings
 
 import ufl
-from ufl.classes import Expr
+from ufl.classes import Expr, Zero
 
 from vpinn.errors import InputError
 from vpinn.problem.arithmetic import Value
@@ -62,7 +62,7 @@ def parse_form(text: str, scope: Scope) -> ufl.Form:
     value = _translate(text, scope)
     if not isinstance(value, ufl.Form):
         raise InputError("a form is a sum of integrals; multiply each term by dx or ds")
-    if not value.integrals():
+    if all(isinstance(integral.integrand(), Zero) for integral in value.integrals()):
         raise InputError("every integral of the form is zero")
     return value
 

@@ -48,9 +48,11 @@ def make_operators(dimension: int) -> Mapping[str, Operator]:
     table = {name: Operator(_of_scalars(abs if name == "abs" else getattr(ufl, name)), 1) for name in _SCALAR}
     table |= {name: Operator(_of_scalars(getattr(ufl, name)), 2) for name in ("atan2", "max_value", "min_value")}
     table |= {name: Operator(_of_square(name), 1) for name in _SQUARE}
-    table |= {name: Operator(getattr(ufl, name), 2) for name in ("inner", "dot", "outer")}
     table |= {
         "log": table["ln"],
+        "inner": Operator(_inner, 2),
+        "dot": Operator(_dot, 2),
+        "outer": Operator(ufl.outer, 2),
         "pow": Operator(power, 2),
         "transpose": Operator(ufl.transpose, 1),
         "perp": Operator(ufl.perp, 1),
@@ -92,6 +94,20 @@ def _curl(f: Expr, dimension: int) -> Expr:
     if f.ufl_shape not in shapes:
         raise InputError(f"curl takes a scalar or vector in 2 dimensions and a vector in 3, got {shape_in_words(f.ufl_shape)}")
     return _spatial(ufl.curl, f, shapes[f.ufl_shape])
+
+
+def _inner(a: Expr, b: Expr) -> Expr:
+    if a.ufl_shape != b.ufl_shape:
+        raise InputError(
+            f"inner takes two values of one shape, got {shape_in_words(a.ufl_shape)} and {shape_in_words(b.ufl_shape)}"
+        )
+    return ufl.inner(a, b)
+
+
+def _dot(a: Expr, b: Expr) -> Expr:
+    if a.ufl_shape[-1:] != b.ufl_shape[:1]:
+        raise InputError(f"dot sums over a common axis, got {shape_in_words(a.ufl_shape)} and {shape_in_words(b.ufl_shape)}")
+    return ufl.dot(a, b)
 
 
 def _cross(a: Expr, b: Expr) -> Expr:

@@ -74,6 +74,8 @@ class Translator:
                 self._fail(node, "write conditional(condition, a, b) for a choice")
             case ast.Attribute():
                 self._fail(node, _ATTRIBUTE)
+            case ast.Tuple(elts=[]):
+                raise InputError("the expression is empty")
             case ast.Tuple():
                 self._fail(node, "write a vector as [a, b]")
             case _:
@@ -240,6 +242,8 @@ class Translator:
         except (RecursionError, MemoryError):
             raise
         except Exception as error:
+            if isinstance(error, OverflowError):
+                self._fail(node, "is not a finite number")
             reason = re.sub(r"<(\w+) id=\d+>", r"\1", str(error)).rstrip(".") or type(error).__name__
             self._fail(node, printable(reason, 200))
         return value
