@@ -11,6 +11,7 @@ memory depends on the mesh and on the batch and never on the number of points.
 
 from vpinn.domain.build import make_mesh
 from vpinn.domain.geometry import Frames
+from vpinn.domain.given import Domain, bare_points, cell_points, check_points, facet_points, located_points
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
@@ -30,6 +31,7 @@ __all__ = [
     "Box",
     "CellPoints",
     "Disk",
+    "Domain",
     "FacetPoints",
     "Frames",
     "Hypercube",
@@ -42,13 +44,18 @@ __all__ = [
     "Points",
     "Polygon",
     "Rule",
+    "bare_points",
     "box",
+    "cell_points",
+    "check_points",
     "disk",
     "facet_gauss",
+    "facet_points",
     "gauss",
     "interval",
     "l_shape",
     "locate",
+    "located_points",
     "make_mesh",
     "make_shape",
     "polygon_of",

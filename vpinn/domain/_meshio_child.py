@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> None:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             mesh = read(path, folder)
         named = groups(mesh)
-        arrays = {f"cells_{i}": np.asarray(block.data, dtype=np.int64) for i, block in enumerate(mesh.cells)}
+        arrays: dict[str, Any] = {f"cells_{i}": np.asarray(block.data, dtype=np.int64) for i, block in enumerate(mesh.cells)}
         arrays |= {f"group_{j}": rows for j, (_, _, rows) in enumerate(named)}
         arrays["points"] = np.asarray(mesh.points, dtype=np.float64)
         arrays["blocks"] = np.array(json.dumps([block.type for block in mesh.cells]))

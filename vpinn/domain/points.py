@@ -149,7 +149,7 @@ class _MeshPoints(PointSet):
             normal = np.broadcast_to(outward / measure[..., None], (m, p, d)).reshape(-1, d)
         return Points(
             x=geometry.x.reshape(-1, d),
-            w=(weights * measure).ravel(),
+            w=np.broadcast_to(weights * measure, (m, p)).ravel(),
             entity=np.repeat(entity, p),
             cell=np.repeat(cell, p),
             reference=np.broadcast_to(reference, (m, p, d)).reshape(-1, d),

@@ -31,7 +31,6 @@ class Rule:
         self.weights.setflags(write=False)
 
 
-@lru_cache
 def gauss(cell: str, degree: int) -> Rule:
     """Gauss rule exact for polynomials up to `degree` (per variable on quadrilaterals and hexahedra).
 
@@ -49,11 +48,17 @@ def gauss(cell: str, degree: int) -> Rule:
             f"the quadrature degree must be a whole number from 0 to {MAX_DEGREE}, got {degree!r}; "
             "use more cells where that is too coarse"
         )
+    return _gauss(cell, int(degree))
+
+
+@lru_cache
+def _gauss(cell: str, degree: int) -> Rule:
+    """The rule itself, made once."""
     if cell == "point":
         return Rule(np.empty((1, 0)), np.ones(1))
     reference_cell(cell)
     points, weights = map(np.array, basix.make_quadrature(getattr(basix.CellType, cell), degree))
-    return Rule(points, weights) if weights.min() > 0.0 else gauss(cell, degree + 1)
+    return Rule(points, weights) if weights.min() > 0.0 else _gauss(cell, degree + 1)
 
 
 def facet_gauss(cell: str, degree: int) -> Rule:

@@ -30,41 +30,57 @@ def refine(mesh: Mesh) -> Mesh:
     numbers, total = number_nodes(mesh, lattice)
     nodes = np.empty((total, mesh.dimension))
     nodes[numbers] = mesh.frames(np.arange(mesh.n_cells), np.array(lattice.points)).x
-    children = match_points(np.array(lattice.points), _child_nodes(mesh.cell, mesh.order)).reshape(2**mesh.dimension, -1)
-    cells = numbers[:, children].reshape(-1, children.shape[1])
-    parts = np.arange(2**mesh.dimension)
+    way, parts = _best_way(mesh), np.arange(2**mesh.dimension)
+    children = match_points(np.array(lattice.points), _child_nodes(mesh.cell, mesh.order)).reshape(-1, mesh.cells.shape[1])
+    cells = numbers[np.arange(mesh.n_cells)[:, None, None], children.reshape(-1, len(parts), mesh.cells.shape[1])[way]]
+    cells = cells.reshape(-1, mesh.cells.shape[1])
     cell_tags = {name: (tag[:, None] * len(parts) + parts).ravel() for name, tag in mesh.cell_tags.items()}
     fine = make_mesh(nodes, cells, mesh.cell, mesh.order, cell_tags=cell_tags, shape=mesh.shape)
 
     row = np.full((mesh.n_cells, len(mesh.reference.facets)), -1)
     row[tuple(mesh.boundary.T)] = np.arange(len(mesh.boundary))
     child, local = fine.boundary.T
-    parent = row[child // len(parts), _parent_facets(mesh.cell)[child % len(parts), local]]  # [n_facets]
+    cell, part = np.divmod(child, len(parts))
+    parent = row[cell, _parent_facets(mesh.cell)[way[cell], part, local]]  # [n_facets]
     facet_tags = {name: np.flatnonzero(np.isin(parent, tag)) for name, tag in mesh.facet_tags.items()}
     return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags)
 
 
+# the middle of a tetrahedron is an octahedron, cut along one of three diagonals: between the midpoints of opposite edges ab, cd
+_OPPOSITE = ((0, 2, 1, 3), (0, 1, 2, 3), (0, 3, 1, 2))
+
+
+def _best_way(mesh: Mesh) -> Integers:
+    """Way to cut each cell [n_cells]: the shortest diagonal keeps tetrahedra from degenerating; other cells have one way."""
+    if mesh.cell != "tetrahedron":
+        return np.zeros(mesh.n_cells, dtype=np.int64)
+    corners = mesh.nodes[mesh.vertices]
+    a, b, c, d = (corners[:, list(column)] for column in zip(*_OPPOSITE, strict=True))
+    return np.asarray(np.linalg.norm(a + b - c - d, axis=2).argmin(axis=1), dtype=np.int64)
+
+
 @lru_cache
 def _child_vertices(cell: str) -> Floats:
-    """Vertices of the children in the parent's reference coordinates [2^d, n_v, d], positively oriented."""
+    """Vertices of the children in the parent's reference coordinates [ways, 2^d, n_v, d], positively oriented."""
     corners = reference_cell(cell).vertices
     at_corners = (corners[:, None] + corners[None]) / 2.0  # the child at each corner: midpoints towards all the others
     if cell == "triangle":
-        return np.concatenate([at_corners, (corners.sum(axis=0) - corners)[None] / 2.0])  # and the one between the midpoints
+        return np.concatenate([at_corners, (corners.sum(axis=0) - corners)[None] / 2.0])[None]
     if cell != "tetrahedron":
-        return at_corners
-    # the octahedron left in the middle, cut along the diagonal between the midpoints of edges 02 and 13
-    middle = {(a, b): (corners[a] + corners[b]) / 2.0 for a in range(4) for b in range(a + 1, 4)}
-    ring = [middle[edge] for edge in ((0, 1), (1, 2), (2, 3), (0, 3))]
-    inner = np.array([[middle[0, 2], middle[1, 3], ring[k], ring[(k + 1) % 4]] for k in range(4)])
-    if np.linalg.det(inner[0, 1:] - inner[0, :1]) < 0.0:
-        inner = inner[:, [0, 1, 3, 2]]
-    return np.concatenate([at_corners, inner])
+        return at_corners[None]
+    ways = []
+    for a, b, c, d in _OPPOSITE:
+        ring = [(corners[i] + corners[j]) / 2.0 for i, j in ((a, c), (b, c), (b, d), (a, d))]
+        ends = [(corners[a] + corners[b]) / 2.0, (corners[c] + corners[d]) / 2.0]
+        inner = np.array([[*ends, ring[k], ring[(k + 1) % 4]] for k in range(4)])
+        turned = np.linalg.det(inner[0, 1:] - inner[0, :1]) < 0.0
+        ways.append(np.concatenate([at_corners, inner[:, [0, 1, 3, 2]] if turned else inner]))
+    return np.array(ways)
 
 
 @lru_cache
 def _child_nodes(cell: str, order: int) -> Floats:
-    """Nodes of the children in the parent's reference coordinates [2^d n_local, d]."""
+    """Nodes of the children in the parent's reference coordinates [ways 2^d n_local, d]."""
     weights, _ = tabulate(lagrange(cell, 1), np.array(lagrange(cell, order).points))  # [n_local, n_v]
     vertices = _child_vertices(cell)
     return (weights @ vertices).reshape(-1, vertices.shape[-1])
@@ -72,8 +88,8 @@ def _child_nodes(cell: str, order: int) -> Floats:
 
 @lru_cache
 def _parent_facets(cell: str) -> Integers:
-    """The parent's facet that each facet of each child lies on [2^d, n_f]; facet 0 where it lies inside the parent."""
+    """The parent's facet that each facet of each child lies on [ways, 2^d, n_f]; any where it lies inside the parent."""
     reference = reference_cell(cell)
-    middles = _child_vertices(cell)[:, reference.facets].mean(axis=2)  # [2^d, n_f, d]
-    height = np.einsum("cfkd,kd->cfk", middles[:, :, None] - reference.facet_origin, reference.facet_normals)
-    return np.asarray(np.abs(height).argmin(axis=2), dtype=np.int64)
+    middles = _child_vertices(cell)[:, :, reference.facets].mean(axis=3)  # [ways, 2^d, n_f, d]
+    height = np.einsum("wcfkd,kd->wcfk", middles[..., None, :] - reference.facet_origin, reference.facet_normals)
+    return np.asarray(np.abs(height).argmin(axis=3), dtype=np.int64)

@@ -73,7 +73,7 @@ class Sobol:
                 directions.append(power ^ shift ^ (directions[-1] if directions else np.uint64(0)))
                 engine.fast_forward(position - 1)
                 position *= 2
-        return cls(shift, np.array(directions, dtype=np.uint64).reshape(-1, dimension))
+        return cls(shift, np.array(directions, dtype=np.uint64).reshape(len(directions), dimension))
 
     def at(self, index: Integers) -> Floats:
         """Points of [0, 1)^dimension for indices [b]: [b, dimension]."""

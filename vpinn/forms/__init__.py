@@ -1,0 +1,32 @@
+"""Forms: UFL expressions → scalar graphs → tapes that torch evaluates for all points at once.
+
+`lowering` (UFL → graph, test functions split off) → `graph` (folding, what varies) → `tape` (instructions) ;
+`background` supplies what the points alone fix.
+"""
+
+from vpinn.forms.background import Background, Field, evaluate, tag
+from vpinn.forms.graph import Geometry, Graph, Jet, Node, Slot
+from vpinn.forms.lowering import Integral, build, components, integrals, lower, split
+from vpinn.forms.tape import Program, Tape, Value, compile_tape
+
+__all__ = [
+    "Background",
+    "Field",
+    "Geometry",
+    "Graph",
+    "Integral",
+    "Jet",
+    "Node",
+    "Program",
+    "Slot",
+    "Tape",
+    "Value",
+    "build",
+    "compile_tape",
+    "components",
+    "evaluate",
+    "integrals",
+    "lower",
+    "split",
+    "tag",
+]

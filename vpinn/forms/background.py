@@ -1,0 +1,94 @@
+"""What the points alone fix: coordinates, normals, cell sizes, tags, and functions that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+import ufl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import Domain, Points
+from vpinn.errors import InputError
+from vpinn.forms.graph import Geometry, Graph, Jet, Slot
+from vpinn.forms.lowering import build, components
+from vpinn.forms.tape import Value, compile_tape
+
+Array = NDArray[np.float64]
+
+
+class Field(Protocol):
+    """A known scalar function, given by its jets at points."""
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
+        """Return value () and, for order one, first derivatives (i,), [n] each."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """The fixed side of every expression on one domain.
+
+    Attributes:
+        domain: mesh or hypercube.
+        known: UFL count of a known function → its field.
+    """
+
+    domain: Domain
+    known: Mapping[int, Field] = field(default_factory=dict)
+
+    def values(self, slots: Sequence[Slot], points: Points) -> list[Tensor]:
+        """Return one float64 tensor [n] per slot at the points."""
+        jets = {
+            count: known.jets(points, order)
+            for count, known in self.known.items()
+            if (order := max((len(s.derivative) for s in slots if isinstance(s, Jet) and s.function == count), default=-1)) >= 0
+        }
+        return [torch.tensor(self._value(slot, points, jets)) for slot in slots]
+
+    def _value(self, slot: Slot, points: Points, jets: Mapping[int, Mapping[tuple[int, ...], Array]]) -> Array:
+        if isinstance(slot, Jet):
+            if slot.function not in jets:
+                raise InputError("an expression holds a function that has no value here; use coordinates and constants only")
+            if slot.derivative not in jets[slot.function]:
+                raise InputError("an expression needs second derivatives of a mesh function, which has none; use penalty or nitsche")
+            return jets[slot.function][slot.derivative]
+        if slot.name == "x":
+            return points.x[:, slot.index]
+        if slot.name == "h":
+            return points.h
+        if slot.name == "n":
+            if points.normal is None:
+                raise InputError("the normal n exists on the boundary only; use it in ds(…) and boundary conditions")
+            return points.normal[:, slot.index]
+        tags, where = (
+            (self.domain.cell_tags, points.cell) if slot.name.startswith("cell ") else (self.domain.facet_tags, points.entity)
+        )
+        return np.isin(where, tags[slot.name.split(" ", 1)[1]]).astype(np.float64)
+
+
+def tag(name: str, facet: bool) -> Geometry:
+    """Return the slot that is one where the point lies in a tagged part and zero elsewhere."""
+    return Geometry(f"{'facet' if facet else 'cell'} {name}")
+
+
+def evaluate(expressions: Sequence[ufl.core.expr.Expr], points: Points, background: Background) -> Array:
+    """Evaluate expressions without unknowns at points.
+
+    Args:
+        expressions: UFL expressions of any shape.
+        points: n points of the domain.
+        background: what the points fix.
+
+    Returns:
+        values [k, n] of all k scalar components, float64.
+    """
+    graph = Graph()
+    tape = compile_tape(graph, [build(graph, part) for expression in expressions for part in components(expression)])
+    fixed: Sequence[Value] = background.values(tape.fixed_slots, points)
+    values = tape.moving(tape.fixed(fixed))
+    n = len(points.x)
+    return np.stack([v.numpy() if isinstance(v, Tensor) else np.full(n, v) for v in values])

@@ -1,0 +1,216 @@
+"""Scalar expression graphs: hash-consed, constant-folded, and sorted into what training changes and what it does not.
+
+A node is a tuple ``(operation, operand, …)``; sums and products are flattened, so a factor that depends on the points
+alone is gathered into one node that is evaluated once per data set and never again during training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from vpinn.errors import InputError
+
+Node: TypeAlias = int
+"""Position of a node in its graph; operands stand before the node that uses them."""
+
+NUMBER: Final = "number"
+SLOT: Final = "slot"
+SUM: Final = "sum"
+PRODUCT: Final = "product"
+
+FOLD: Final[Mapping[str, Callable[..., float]]] = {
+    "divide": lambda a, b: a / b,
+    "power": lambda a, b: math.pow(a, b),
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "ln": math.log,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tan": math.tan,
+    "sinh": math.sinh,
+    "cosh": math.cosh,
+    "tanh": math.tanh,
+    "asin": math.asin,
+    "acos": math.acos,
+    "atan": math.atan,
+    "atan2": math.atan2,
+    "erf": math.erf,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "and": lambda a, b: bool(a) and bool(b),
+    "or": lambda a, b: bool(a) or bool(b),
+    "not": lambda a: not a,
+    "where": lambda c, a, b: a if c else b,
+}
+"""Operations besides sums and products, with their meaning on plain numbers."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A number that the point alone fixes: ``x`` coordinate, ``n`` normal component, ``h`` cell diameter."""
+
+    name: str
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Jet:
+    """A component of a function, or of one of its derivatives, at the point.
+
+    Attributes:
+        function: UFL count of the coefficient, or ``-1 - part`` of a test function.
+        component: flat component of the function's value.
+        derivative: coordinates it is differentiated by, sorted; () for the value.
+    """
+
+    function: int
+    component: int = 0
+    derivative: tuple[int, ...] = ()
+
+
+Slot: TypeAlias = Geometry | Jet
+
+
+@dataclass
+class Graph:
+    """Nodes of scalar expressions, each stored once.
+
+    Args:
+        varying: functions (see ``Jet.function``) whose jets change during training.
+    """
+
+    varying: frozenset[int] = frozenset()
+    nodes: list[tuple] = field(default_factory=list)
+    static: list[bool] = field(default_factory=list)
+    _known: dict[tuple, Node] = field(default_factory=dict)
+
+    def _intern(self, node: tuple, static: bool) -> Node:
+        if node not in self._known:
+            self._known[node] = len(self.nodes)
+            self.nodes.append(node)
+            self.static.append(static)
+        return self._known[node]
+
+    def is_number(self, node: Node) -> bool:
+        """Return whether the node is a plain number."""
+        return self.nodes[node][0] == NUMBER
+
+    def value(self, node: Node) -> float:
+        """Return the value of a number node."""
+        return self.nodes[node][1]
+
+    def number(self, value: float) -> Node:
+        """Return the node of a plain number."""
+        return self._intern((NUMBER, float(value)), True)
+
+    def slot(self, slot: Slot) -> Node:
+        """Return the node of an input."""
+        return self._intern((SLOT, slot), not (isinstance(slot, Jet) and slot.function in self.varying))
+
+    def add(self, operands: Iterable[Node]) -> Node:
+        """Return the sum: numbers folded, terms that never vary gathered in front."""
+        constant, fixed, moving = self._flatten(SUM, operands, 0.0, lambda a, b: a + b)
+        return self._gather(SUM, constant, fixed, moving, 0.0)
+
+    def multiply(self, operands: Iterable[Node]) -> Node:
+        """Return the product: numbers folded, factors that never vary gathered in front, zero absorbing."""
+        constant, fixed, moving = self._flatten(PRODUCT, operands, 1.0, lambda a, b: a * b)
+        return self.number(0.0) if constant == 0.0 else self._gather(PRODUCT, constant, fixed, moving, 1.0)
+
+    def _flatten(
+        self, kind: str, operands: Iterable[Node], unit: float, fold: Callable[[float, float], float]
+    ) -> tuple[float, list[Node], list[Node]]:
+        constant, fixed, moving = unit, [], []
+        stack = list(operands)[::-1]
+        while stack:
+            node = stack.pop()
+            operation, *rest = self.nodes[node]
+            if operation == kind:
+                stack.extend(rest[::-1])
+            elif operation == NUMBER:
+                constant = fold(constant, rest[0])
+            else:
+                (fixed if self.static[node] else moving).append(node)
+        return constant, fixed, moving
+
+    def _gather(self, kind: str, constant: float, fixed: list[Node], moving: list[Node], unit: float) -> Node:
+        if constant != unit or not (fixed or moving):
+            fixed = [self.number(constant), *sorted(fixed)]
+        if not moving:
+            return fixed[0] if len(fixed) == 1 else self._intern((kind, *sorted(fixed)), True)
+        if len(fixed) > 1:
+            fixed = [self._intern((kind, *sorted(fixed)), True)]
+        operands = [*fixed, *sorted(moving)]
+        return operands[0] if len(operands) == 1 else self._intern((kind, *operands), False)
+
+    def call(self, operation: str, *operands: Node) -> Node:
+        """Return the node of an operation of ``FOLD``; numbers are folded, and a chosen branch stands for a ``where``."""
+        if operation == "where" and self.is_number(operands[0]):
+            return operands[1] if self.value(operands[0]) else operands[2]
+        if all(map(self.is_number, operands)):
+            return self._fold(operation, [self.value(i) for i in operands])
+        if operation in ("and", "or") and any(map(self.is_number, operands)):
+            known, other = sorted(operands, key=self.is_number, reverse=True)
+            return other if bool(self.value(known)) == (operation == "and") else known
+        if operation == "divide":
+            if self.is_number(operands[0]) and self.value(operands[0]) == 0.0:
+                return operands[0]
+            if self.is_number(operands[1]):
+                return self.multiply([operands[0], self.number(1.0 / self.value(operands[1]))])
+        if operation == "power" and self.is_number(operands[1]):
+            exponent = self.value(operands[1])
+            if exponent in (0.0, 1.0, 2.0, 3.0):
+                return self.multiply([operands[0]] * int(exponent))
+        return self._intern((operation, *operands), all(self.static[i] for i in operands))
+
+    def _fold(self, operation: str, values: list[float]) -> Node:
+        try:
+            return self.number(FOLD[operation](*values))
+        except (ArithmeticError, ValueError):
+            shown = ", ".join(f"{value:g}" for value in values)
+            raise InputError(f"{operation}({shown}) has no finite value; change the constants of that expression") from None
+
+    def substitute(self, outputs: Iterable[Node], values: Mapping[Slot, float]) -> list[Node]:
+        """Return the outputs with some slots replaced by numbers, simplified."""
+        images: dict[Node, Node] = {}
+        for node in self.reachable(outputs):
+            operation, *rest = self.nodes[node]
+            if operation == NUMBER:
+                images[node] = node
+            elif operation == SLOT:
+                images[node] = self.number(values[rest[0]]) if rest[0] in values else node
+            else:
+                operands = [images[i] for i in rest]
+                if operation == SUM:
+                    images[node] = self.add(operands)
+                elif operation == PRODUCT:
+                    images[node] = self.multiply(operands)
+                else:
+                    images[node] = self.call(operation, *operands)
+        return [images[i] for i in outputs]
+
+    def reachable(self, outputs: Iterable[Node]) -> list[Node]:
+        """Return the nodes that the outputs depend on, operands first."""
+        seen: set[Node] = set()
+        stack = list(outputs)
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                if self.nodes[node][0] not in (NUMBER, SLOT):
+                    stack.extend(self.nodes[node][1:])
+        return sorted(seen)
+
+    def slots(self, outputs: Iterable[Node]) -> list[Slot]:
+        """Return the inputs that the outputs depend on."""
+        return [self.nodes[i][1] for i in self.reachable(outputs) if self.nodes[i][0] == SLOT]

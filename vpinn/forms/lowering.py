@@ -1,0 +1,178 @@
+"""UFL → scalar expression graphs.
+
+UFL's own passes (algebra lowering, derivatives, index expansion) leave scalar nodes over coordinates, normals,
+functions and their derivatives; one walk turns those into nodes of a ``Graph``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import ufl
+from ufl import classes as uc
+from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
+from ufl.algorithms.apply_derivatives import apply_derivatives
+from ufl.algorithms.expand_indices import expand_indices
+from ufl.algorithms.remove_complex_nodes import remove_complex_nodes
+from ufl.corealg.traversal import unique_post_traversal
+
+from vpinn.errors import InputError
+from vpinn.forms.graph import Geometry, Graph, Jet, Node
+
+OPERATIONS = {
+    uc.Division: "divide",
+    uc.Power: "power",
+    uc.Abs: "abs",
+    uc.MinValue: "min",
+    uc.MaxValue: "max",
+    uc.Sqrt: "sqrt",
+    uc.Exp: "exp",
+    uc.Ln: "ln",
+    uc.Sin: "sin",
+    uc.Cos: "cos",
+    uc.Tan: "tan",
+    uc.Sinh: "sinh",
+    uc.Cosh: "cosh",
+    uc.Tanh: "tanh",
+    uc.Asin: "asin",
+    uc.Acos: "acos",
+    uc.Atan: "atan",
+    uc.Atan2: "atan2",
+    uc.Erf: "erf",
+    uc.LT: "less",
+    uc.LE: "less_equal",
+    uc.GT: "greater",
+    uc.GE: "greater_equal",
+    uc.EQ: "equal",
+    uc.NE: "not_equal",
+    uc.AndCondition: "and",
+    uc.OrCondition: "or",
+    uc.NotCondition: "not",
+    uc.Conditional: "where",
+}
+GEOMETRY = {uc.SpatialCoordinate: "x", uc.FacetNormal: "n", uc.CellDiameter: "h"}
+SKIPPED = (uc.MultiIndex, uc.Label, uc.Coefficient, uc.Argument, uc.Grad, uc.SpatialCoordinate, uc.FacetNormal, uc.Identity)
+
+
+@dataclass(frozen=True)
+class Integral:
+    """One integral of a form.
+
+    Attributes:
+        facet: True for the boundary, False for the domain.
+        tags: subdomain identifiers, () for everywhere.
+        integrand: scalar UFL expression.
+    """
+
+    facet: bool
+    tags: tuple[int, ...]
+    integrand: ufl.core.expr.Expr
+
+
+def integrals(form: ufl.Form) -> list[Integral]:
+    """Return the integrals of a form, derivatives of forms carried out."""
+    kinds = {"cell": False, "exterior_facet": True}
+    parts = []
+    for part in form.integrals():
+        if part.integral_type() not in kinds:
+            raise InputError(f"the form integrates over '{part.integral_type()}'; use dx, ds, dx('tag') or ds('tag')")
+        tags = part.subdomain_id()
+        tags = () if tags == "everywhere" else tags if isinstance(tags, tuple) else (tags,)
+        parts.append(Integral(kinds[part.integral_type()], tags, part.integrand()))
+    return parts
+
+
+def lower(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+    """Return a scalar expression with algebra, derivatives and indices expanded."""
+    return remove_complex_nodes(expand_indices(apply_derivatives(apply_algebra_lowering(expression))))
+
+
+def build(graph: Graph, expression: ufl.core.expr.Expr) -> Node:
+    """Add a scalar UFL expression to the graph.
+
+    Raises:
+        InputError: the expression holds an operation that cannot be evaluated at a point.
+    """
+    root = lower(expression)
+    done: dict[ufl.core.expr.Expr, Node] = {}
+    for node in unique_post_traversal(root):
+        image = _image(graph, node, done)
+        if image is not None:
+            done[node] = image
+    return done[root]
+
+
+def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict) -> Node | None:
+    operands = node.ufl_operands
+    if isinstance(node, uc.Zero):
+        return graph.number(0.0)
+    if isinstance(node, uc.ScalarValue):
+        return graph.number(float(node))
+    if isinstance(node, uc.Indexed):
+        return _terminal(graph, operands[0], tuple(int(i) for i in operands[1]))
+    if isinstance(node, uc.Coefficient | uc.Argument | uc.CellDiameter) and node.ufl_shape == ():
+        return _terminal(graph, node, ())
+    if isinstance(node, SKIPPED):
+        return None
+    if isinstance(node, uc.Variable):
+        return done[operands[0]]
+    operation = next((name for kind, name in OPERATIONS.items() if isinstance(node, kind)), None)
+    if isinstance(node, uc.Sum):
+        return graph.add(done[i] for i in operands)
+    if isinstance(node, uc.Product):
+        return graph.multiply(done[i] for i in operands)
+    if operation is None:
+        raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
+    return graph.call(operation, *(done[i] for i in operands))
+
+
+def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) -> Node:
+    order = 0
+    while isinstance(node, uc.Grad):
+        node, order = node.ufl_operands[0], order + 1
+    if isinstance(node, uc.Identity):
+        return graph.number(float(index[0] == index[1]))
+    if type(node) in GEOMETRY:
+        return graph.slot(Geometry(GEOMETRY[type(node)], *index))
+    if not isinstance(node, uc.Coefficient | uc.Argument):
+        raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
+    value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
+    function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
+    return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
+
+
+def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    position = 0
+    for i, size in zip(index, shape, strict=True):
+        position = position * size + i
+    return position
+
+
+def components(expression: ufl.core.expr.Expr) -> list[ufl.core.expr.Expr]:
+    """Return the scalar components of an expression of any shape, last index fastest."""
+    if expression.ufl_shape == ():
+        return [expression]
+    return [expression[index] for index in itertools.product(*map(range, expression.ufl_shape))]
+
+
+def split(graph: Graph, node: Node) -> dict[Jet, Node]:
+    """Split an integrand linear in its test functions into its coefficients.
+
+    Args:
+        graph: graph that holds the integrand.
+        node: integrand F(v) = a·v + B·∇v + ….
+
+    Returns:
+        For every jet of a test function (see ``Jet``) its coefficient, by setting that jet to one and the others to zero.
+
+    Raises:
+        InputError: a part of the integrand holds no test function.
+    """
+    tests = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function < 0]
+    zero: dict = dict.fromkeys(tests, 0.0)
+    (rest,) = graph.substitute([node], zero)
+    if not (graph.is_number(rest) and graph.value(rest) == 0.0):
+        raise InputError("a term of the weak form holds no test function; multiply it by one")
+    return {slot: graph.substitute([node], {**zero, slot: 1.0})[0] for slot in tests}
+

@@ -1,0 +1,172 @@
+"""Expression graphs → instructions that torch carries out for all points at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor
+
+from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Graph, Node, Slot
+
+Value: TypeAlias = Tensor | float
+"""One number per point, or one for all of them."""
+
+
+def _number(value: Value, like: Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.full_like(like, value)
+
+
+def _both(operation: Callable[..., Tensor]) -> Callable[[Value, Value], Tensor]:
+    """Return a binary operation that takes plain numbers in either place."""
+
+    def apply(a: Value, b: Value) -> Tensor:
+        like = a if isinstance(a, Tensor) else b
+        return operation(_number(a, like), _number(b, like))  # type: ignore[arg-type]
+
+    return apply
+
+
+def _where(condition: Tensor, a: Value, b: Value) -> Tensor:
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = torch.full(condition.shape, a, dtype=torch.float64, device=condition.device)
+    return torch.where(condition, a, b)
+
+
+TORCH: Final[Mapping[str, Callable[..., Tensor]]] = {
+    "divide": lambda a, b: a / b,
+    "power": lambda a, b: a**b,
+    "abs": torch.abs,
+    "min": _both(torch.minimum),
+    "max": _both(torch.maximum),
+    "sqrt": torch.sqrt,
+    "exp": torch.exp,
+    "ln": torch.log,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "atan2": _both(torch.atan2),
+    "erf": torch.erf,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "and": torch.logical_and,
+    "or": torch.logical_or,
+    "not": torch.logical_not,
+    "where": _where,
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """Instructions over registers: first the inputs, then one register per instruction.
+
+    Attributes:
+        inputs: what the first registers hold.
+        instructions: ``(function, operand registers)``; a negative register ``-1 - k`` is the number ``constants[k]``.
+        constants: plain numbers.
+        outputs: registers to return.
+    """
+
+    inputs: tuple
+    instructions: tuple[tuple[Callable[..., Tensor], tuple[int, ...]], ...]
+    constants: tuple[float, ...]
+    outputs: tuple[int, ...]
+
+    def __call__(self, inputs: Sequence[Value]) -> list[Value]:
+        """Carry out the instructions; ``inputs`` are tensors [n] or numbers, and so are the outputs."""
+        registers: list[Value] = list(inputs)
+        constants = self.constants
+        for function, operands in self.instructions:
+            registers.append(function(*[registers[i] if i >= 0 else constants[-1 - i] for i in operands]))
+        return [registers[i] if i >= 0 else constants[-1 - i] for i in self.outputs]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Expressions ready to evaluate: what the points fix, and what training changes.
+
+    Attributes:
+        fixed: program from geometry and known fields to the values that ``moving`` needs of them.
+        moving: program from those values, followed by the jets of the unknowns, to the outputs.
+        fixed_slots: inputs of ``fixed``.
+        moving_slots: jets of the unknowns that ``moving`` takes, after the fixed values.
+    """
+
+    fixed: Program
+    moving: Program
+    fixed_slots: tuple[Slot, ...]
+    moving_slots: tuple[Slot, ...]
+
+
+def compile_tape(graph: Graph, outputs: Sequence[Node]) -> Tape:
+    """Compile nodes of a graph into a tape that returns them in order."""
+    nodes = graph.reachable(outputs)
+    frontier = {
+        i
+        for node in nodes
+        if not graph.static[node] and graph.nodes[node][0] != SLOT
+        for i in graph.nodes[node][1:]
+        if graph.static[i] and not graph.is_number(i)
+    }
+    frontier |= {i for i in outputs if graph.static[i] and not graph.is_number(i)}
+    edge = sorted(frontier)
+    fixed_nodes = graph.reachable(edge)
+    fixed_inputs = [i for i in fixed_nodes if graph.nodes[i][0] == SLOT]
+    moving_inputs = [i for i in nodes if graph.nodes[i][0] == SLOT and not graph.static[i]]
+    return Tape(
+        _program(graph, fixed_inputs, fixed_nodes, edge),
+        _program(graph, [*edge, *moving_inputs], [i for i in nodes if not graph.static[i]], outputs),
+        tuple(graph.nodes[i][1] for i in fixed_inputs),
+        tuple(graph.nodes[i][1] for i in moving_inputs),
+    )
+
+
+def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Node]) -> Program:
+    registers = {node: i for i, node in enumerate(inputs)}
+    instructions: list[tuple[Callable[..., Tensor], tuple[int, ...]]] = []
+    constants: list[float] = []
+
+    def register(node: Node) -> int:
+        if node not in registers:
+            constants.append(graph.value(node))
+            registers[node] = -len(constants)
+        return registers[node]
+
+    def emit(function: Callable[..., Tensor], *operands: int) -> int:
+        instructions.append((function, operands))
+        return len(inputs) + len(instructions) - 1
+
+    for node in nodes:
+        operation, *operands = graph.nodes[node]
+        if node in registers or operation in (NUMBER, SLOT):
+            continue
+        if operation in (SUM, PRODUCT):
+            function = _add if operation == SUM else _multiply
+            first, *rest = (register(i) for i in operands)
+            for other in rest:
+                first = emit(function, first, other)
+            registers[node] = first
+        else:
+            registers[node] = emit(TORCH[operation], *(register(i) for i in operands))
+    results = tuple(register(i) for i in outputs)
+    return Program(tuple(inputs), tuple(instructions), tuple(constants), results)
+
+
+def _add(a: Value, b: Value) -> Value:
+    return a + b
+
+
+def _multiply(a: Value, b: Value) -> Value:
+    return a * b

@@ -1,0 +1,26 @@
+"""Objectives: problem and trial space → J(θ) = Σ ∫ density + ½‖r‖², with its gradient over all points or drawn ones.
+
+`statement` (what is integrated where) → `measure` (points with their integrands) → `contraction`, `test_space` (residuals
+and their dual norm) → `objective` (value and gradient in chunks).
+"""
+
+from vpinn.objective.contraction import Contraction, Frame
+from vpinn.objective.measure import Measure, Prepared, integral
+from vpinn.objective.objective import Batch, Objective
+from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule
+from vpinn.objective.test_space import DualNorm, TestSpace
+
+__all__ = [
+    "Batch",
+    "Contraction",
+    "DualNorm",
+    "Frame",
+    "Measure",
+    "Objective",
+    "Prepared",
+    "TestSpace",
+    "integral",
+    "make_objective",
+    "quadrature_degree",
+    "quadrature_rule",
+]

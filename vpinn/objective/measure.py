@@ -1,0 +1,150 @@
+"""One measure of a form (dx or ds) ready to train on: its quadrature points, and the integrands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import PointSet
+from vpinn.forms import Background, Jet, Tape, Value
+from vpinn.objective.contraction import Contraction, Frame
+from vpinn.trial import Network
+
+CACHE_BYTES = 512e6
+"""Largest memory for values that the points fix; beyond it they are computed anew for every batch."""
+CHUNK = 65_536
+"""Points prepared at a time while the cache fills."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Quadrature points with everything that training does not change, in the precision of training.
+
+    Attributes:
+        x: normalised coordinates [n, d].
+        w: weights [n]: quadrature weight times inverse inclusion probability.
+        fixed: values that the integrands take from the points, [n] each.
+        frame: how test functions are found there, None where there are none.
+        aligned: whether the points are whole entities of the rule, one after the other.
+    """
+
+    x: Tensor
+    w: Tensor
+    fixed: tuple[Tensor, ...]
+    frame: Frame | None
+    aligned: bool
+
+    def rows(self, rows: slice | Tensor, aligned: bool) -> Prepared:
+        """Return some of the points."""
+        frame = None if self.frame is None else self.frame.rows(rows)
+        return Prepared(self.x[rows], self.w[rows], tuple(f[rows] for f in self.fixed), frame, aligned)
+
+    @staticmethod
+    def join(parts: Sequence[Prepared]) -> Prepared:
+        """Return consecutive parts as one."""
+        if len(parts) == 1:
+            return parts[0]
+        frames = [p.frame for p in parts if p.frame is not None]
+        return Prepared(
+            torch.cat([p.x for p in parts]),
+            torch.cat([p.w for p in parts]),
+            tuple(torch.cat(columns) for columns in zip(*(p.fixed for p in parts), strict=True)),
+            Frame.join(frames) if frames else None,
+            True,
+        )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Integrands over one measure.
+
+    Attributes:
+        points: the quadrature points as a data set.
+        facet: True for ds.
+        network: the trial space's network.
+        tape: outputs are the density of the functional, then one coefficient per entry of ``tests``.
+        tests: jets of test functions that the residual contracts with.
+        contraction: how coefficients become residuals; None where ``tests`` is empty.
+        background: what the points fix.
+        dtype: precision of training.
+    """
+
+    points: PointSet
+    facet: bool
+    network: Network
+    tape: Tape
+    tests: tuple[Jet, ...]
+    contraction: Contraction | None
+    background: Background
+    dtype: torch.dtype
+
+    @cached_property
+    def derivatives(self) -> tuple[tuple[int, ...], ...]:
+        """Derivatives of the network that the integrands need."""
+        return tuple(sorted({slot.derivative for slot in self.tape.moving_slots if isinstance(slot, Jet)}))
+
+    @cached_property
+    def keys(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """(component, derivative) of every moving input of the tape."""
+        return tuple((slot.component, slot.derivative) for slot in self.tape.moving_slots if isinstance(slot, Jet))
+
+    def compute(self, index: NDArray[np.int64] | range) -> Prepared:
+        """Prepare points of the data set from scratch, in float64 and then rounded to the training precision."""
+        points = self.points.take(index)
+        values = self.tape.fixed(self.background.values(self.tape.fixed_slots, points))
+        n = len(points.w)
+        fixed = tuple(
+            (v if isinstance(v, Tensor) else torch.full((n,), v, dtype=torch.float64)).to(self.dtype) for v in values
+        )
+        x = self.network.normalise(torch.tensor(points.x)).to(self.dtype)
+        frame = None if self.contraction is None else self.contraction.frame(points, self.dtype)
+        aligned = isinstance(index, range) and len(index) % self.points.per_entity == 0
+        return Prepared(x, torch.tensor(points.w, dtype=self.dtype), fixed, frame, aligned)
+
+    @cached_property
+    def everything(self) -> Prepared | None:
+        """All points prepared, or None where they would take more than ``CACHE_BYTES``."""
+        d = self.network.layers[0]
+        columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else d * d + 2)
+        if self.points.size * columns * 8 > CACHE_BYTES:
+            return None
+        return Prepared.join([self.compute(part) for part in self.points.chunks(CHUNK)])
+
+    def batch(self, index: NDArray[np.int64], scale: NDArray[np.float64]) -> Prepared:
+        """Prepare drawn points.
+
+        Args:
+            index: points drawn [b], repetitions allowed.
+            scale: inverse expected count of each [b], which keeps sums over the batch unbiased.
+        """
+        everything = self.everything
+        taken = self.compute(index) if everything is None else everything.rows(torch.from_numpy(index), False)
+        return replace(taken, w=taken.w * torch.from_numpy(scale).to(self.dtype), aligned=False)
+
+    def whole(self, chunk: int) -> Iterator[Prepared]:
+        """Yield all points, at most ``chunk`` at a time."""
+        everything = self.everything
+        for part in self.points.chunks(chunk):
+            if everything is None:
+                yield self.compute(part)
+            elif len(part) == self.points.size:
+                yield everything
+            else:
+                yield everything.rows(slice(part.start, part.stop), len(part) % self.points.per_entity == 0)
+
+    def integrands(self, theta: Tensor, batch: Prepared) -> tuple[Value, Sequence[Value]]:
+        """Return the density of the functional and the coefficients of the test functions, [n] or a number each."""
+        jets = self.network.jets(theta, batch.x, self.derivatives) if self.keys else {}
+        density, *coefficients = self.tape.moving([*batch.fixed, *(jets[key] for key in self.keys)])
+        return density, coefficients
+
+
+def integral(w: Tensor, values: Value) -> Tensor:
+    """Return Σ w·values as a scalar tensor."""
+    return torch.dot(w, values) if isinstance(values, Tensor) else w.sum() * values

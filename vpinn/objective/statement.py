@@ -1,0 +1,238 @@
+"""Problem and trial space → objective: every integral and boundary term as integrands over two measures, dx and ds.
+
+| formulation | density | residual |
+|---|---|---|
+| energy | ℓ(u, ∇u) | |
+| weak | | F(u; v) |
+| strong | ½ Σ R² | |
+| penalty | ½ β (u − g)² on ds | |
+| nitsche, energy | −(∂ℓ/∂∇u·n)(u − g) + ½ β/h (u − g)² on ds | |
+| nitsche, weak | | −(B·n) v + β/h (u − g) v on ds, with F = a v + B·∇v |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import ufl
+
+from vpinn.domain import LagrangeSpace, Mesh, PointSet, cell_points, facet_points
+from vpinn.errors import InputError
+from vpinn.forms import Geometry, Graph, Jet, Node, build, compile_tape, components, integrals, split, tag
+from vpinn.objective.contraction import Contraction
+from vpinn.objective.measure import Measure
+from vpinn.objective.objective import Objective
+from vpinn.objective.test_space import TestSpace
+from vpinn.problem import Problem
+from vpinn.trial import Imposed, Trial
+
+PENALTY = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
+"""Weights β of penalty terms per formulation, divided by the domain's diameter for an energy (a perturbation of size 1/β)."""
+NITSCHE = 20.0
+"""Weight γ of Nitsche's stabilisation β = γ/h."""
+
+
+@dataclass
+class Integrands:
+    """The integrands of one measure while they are gathered, as nodes of one graph."""
+
+    graph: Graph
+    facet: bool
+    density: list[Node] = field(default_factory=list)
+    residual: list[Node] = field(default_factory=list)
+    tags: set[str] = field(default_factory=set)
+    """Boundary parts that some term lives on, "all" among them where one lives everywhere."""
+
+    def masked(self, node: Node, tags: Sequence[str]) -> Node:
+        """Return the node times the indicator of the tagged parts."""
+        self.tags |= set(tags) or {"all"}
+        if not tags or "all" in tags:
+            return node
+        marks = [self.graph.slot(tag(name, self.facet)) for name in tags]
+        mark = marks[0] if len(marks) == 1 else self.graph.call("min", self.graph.add(marks), self.graph.number(1.0))
+        return self.graph.multiply([mark, node])
+
+
+def make_objective(
+    problem: Problem, trial: Trial, dtype: torch.dtype = torch.float64, degree: int | None = None, test_degree: int | None = None
+) -> Objective:
+    """Return the objective of a problem on a trial space.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        dtype: precision of training.
+        degree: quadrature degree; default that of the problem file.
+        test_degree: degree of the test space; default that of the problem file.
+
+    Raises:
+        InputError: the formulation cannot honour something the problem asks for.
+    """
+    varying = frozenset({trial.function.count()})
+    cell, facet = Integrands(Graph(varying), False), Integrands(Graph(varying), True)
+    replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
+    if problem.formulation == "strong":
+        equations = [part for equation in problem.form for part in components(equation)]
+        nodes = [build(cell.graph, ufl.replace(equation, replace)) for equation in equations]
+        half = cell.graph.number(0.5)
+        cell.density += [cell.masked(cell.graph.multiply([half, node, node]), ()) for node in nodes]
+    else:
+        for part in integrals(problem.form):
+            side = facet if part.facet else cell
+            node = build(side.graph, ufl.replace(part.integrand, replace))
+            names = tuple(problem.tags[i] for i in part.tags)
+            (side.density if problem.formulation == "energy" else side.residual).append(side.masked(node, names))
+    for imposed in trial.imposed:
+        if imposed.how != "exact":
+            _impose(problem, imposed, facet, replace)
+    for condition in problem.boundary:
+        if condition.residual is not None:
+            weight = condition.weight or PENALTY[problem.formulation]
+            for part in components(condition.residual):
+                node = build(facet.graph, ufl.replace(part, replace))
+                square = facet.graph.multiply([facet.graph.number(weight / 2), node, node])
+                facet.density.append(facet.masked(square, condition.on))
+    space = _test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
+    degree = degree or quadrature_degree(problem, space)
+    measures = [_measure(problem, trial, side, space, dtype, degree) for side in (cell, facet) if side.density or side.residual]
+    outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
+    estimator = problem.settings.batch.estimator
+    if estimator == "auto":
+        estimator = "two-batch" if space is not None else "plain"
+    return Objective(tuple(measures), space, outputs, estimator)
+
+
+def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
+    """Return the degree of the problem file, or one that suits the mesh and the test space.
+
+    Without a test space the degree falls from 10 on a hundred cells to 4 on a hundred thousand, so that the number of
+    points stays near that of the network's detail; with one it is 2p + 3, which integrates test functions of degree p
+    against fields of degree p + 3.
+    """
+    asked = problem.settings.quadrature.degree
+    if asked is not None:
+        return int(asked)
+    if space is not None:
+        return min(30, 2 * space.space.degree + 3)
+    cells = problem.domain.n_cells if isinstance(problem.domain, Mesh) else 1
+    return int(np.clip(round(14 - 2 * np.log10(cells)), 4, 10))
+
+
+def quadrature_rule(problem: Problem) -> tuple[str, int]:
+    """Return the rule's kind and, on a hypercube, its number of points; by default 2¹² to 2¹⁵ Sobol points by dimension."""
+    settings, mesh = problem.settings.quadrature, isinstance(problem.domain, Mesh)
+    rule = settings.rule if settings.rule != "auto" else "gauss" if mesh else "sobol"
+    if rule == "gauss" and not mesh:
+        raise InputError("quadrature.rule = \"gauss\" needs the cells of a mesh; use \"sobol\" or \"monte-carlo\" on a hypercube")
+    return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
+
+
+def _impose(problem: Problem, imposed: Imposed, facet: Integrands, replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr]) -> None:
+    """Add the penalty or Nitsche terms of one condition on one component."""
+    graph, condition = facet.graph, imposed.condition
+    unknown = next(u for u in problem.unknowns if u.name == condition.unknown)
+    u = components(replace[unknown.function])[imposed.component]
+    gap = build(graph, u - ufl.replace(imposed.value, replace))
+    if imposed.how == "penalty":
+        weight = condition.weight or PENALTY[problem.formulation] / (_diameter(problem) if problem.formulation == "energy" else 1.0)
+        square = graph.multiply([graph.number(weight / 2), gap, gap])
+        facet.density.append(facet.masked(square, condition.on))
+        return
+    if problem.formulation == "strong":
+        raise InputError("impose = \"nitsche\" needs an energy or a weak form; use \"penalty\" with a strong form", condition.where)
+    flux = _flux(problem, unknown.function, unknown.test, imposed.component, facet, replace)
+    stabilisation = graph.call("divide", graph.number(condition.weight or NITSCHE), graph.slot(Geometry("h")))
+    minus = graph.number(-1.0)
+    if problem.formulation == "energy":
+        terms = [graph.multiply([minus, flux, gap]), graph.multiply([graph.number(0.5), stabilisation, gap, gap])]
+        facet.density.append(facet.masked(graph.add(terms), condition.on))
+    else:
+        v = build(graph, components(unknown.test)[imposed.component])
+        terms = [graph.multiply([minus, flux, v]), graph.multiply([stabilisation, gap, v])]
+        facet.residual.append(facet.masked(graph.add(terms), condition.on))
+
+
+def _flux(
+    problem: Problem,
+    function: ufl.Coefficient,
+    test: ufl.Argument,
+    component: int,
+    facet: Integrands,
+    replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr],
+) -> Node:
+    """Return B·n of one component on the boundary, where F = a·v + B·∇v is the (first variation of the) form."""
+    graph = facet.graph
+    form = problem.form if problem.formulation == "weak" else ufl.derivative(problem.form, function, test)
+    terms = []
+    part_of_test = -1 - (test.part() or 0)
+    for part in integrals(form):
+        if part.facet:
+            continue
+        node = build(graph, ufl.replace(part.integrand, replace))
+        for jet, coefficient in split(graph, node).items():
+            if jet.function == part_of_test and jet.component == component and len(jet.derivative) == 1:
+                mark = [graph.slot(tag(problem.tags[i], False)) for i in part.tags]
+                terms.append(graph.multiply([graph.slot(Geometry("n", jet.derivative[0])), coefficient, *mark]))
+    return graph.add(terms)
+
+
+def _measure(
+    problem: Problem, trial: Trial, side: Integrands, space: TestSpace | None, dtype: torch.dtype, degree: int
+) -> Measure:
+    graph, settings = side.graph, problem.settings
+    offsets = np.concatenate([[0], np.cumsum([int(np.prod(u.shape)) for u in problem.unknowns])])
+    parts = {-1 - (u.test.part() or 0): int(offsets[i]) for i, u in enumerate(problem.unknowns)}
+    coefficients = split(graph, graph.add(side.residual)) if side.residual else {}
+    if any(len(jet.derivative) > 1 for jet in coefficients):
+        raise InputError("the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts")
+    tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
+    tape = compile_tape(graph, [graph.add(side.density), *coefficients.values()])
+    domain, seed = problem.domain, settings.solver.seed
+    rule, count = quadrature_rule(problem)
+    points: PointSet
+    if side.facet:
+        facets = domain.facets(tuple(sorted(side.tags)))
+        points = facet_points(domain, facets, rule, degree, max(1, count // 4), seed)
+    else:
+        points = cell_points(domain, rule, degree, count, seed)
+    if tests and rule != "gauss":
+        raise InputError(f"a weak form needs quadrature.rule = \"gauss\", the same points in every cell, got \"{rule}\"")
+    contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
+    return Measure(points, side.facet, trial.network, tape, tests, contraction, trial.background, dtype)
+
+
+def _test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: int | None) -> TestSpace:
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh):
+        raise InputError("a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube")
+    degree = degree or problem.settings.test_space.degree or default_test_degree(mesh, trial.network.outputs)
+    space = LagrangeSpace(mesh, degree)
+    essential = []
+    for unknown in problem.unknowns:
+        for component in range(int(np.prod(unknown.shape))):
+            parts = [
+                space.boundary_dofs(mesh.facets(i.condition.on))
+                for i in trial.imposed
+                if i.condition.unknown == unknown.name and i.component == component and i.how != "nitsche"
+            ]
+            essential.append(np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64))
+    return TestSpace(space, tuple(essential), dtype)
+
+
+def default_test_degree(mesh: Mesh, outputs: int) -> int:
+    """Return the lowest degree that gives about a thousand test functions per component, at most 8."""
+    d = mesh.dimension
+    simplex = mesh.reference.simplex
+    for degree in range(1, 8):
+        per_cell = degree**d / (float(np.prod(range(1, d + 1))) if simplex else 1.0)
+        if mesh.n_cells * per_cell >= 1000:
+            return degree
+    return 8
+
+
+def _diameter(problem: Problem) -> float:
+    lower, upper = problem.domain.bounds
+    return float(np.linalg.norm(np.asarray(upper) - np.asarray(lower)))

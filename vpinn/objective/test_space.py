@@ -1,0 +1,103 @@
+"""The test space of a weak form and the norm of its dual.
+
+The loss of a weak form is ½ rᵀG⁻¹r with the Gram matrix G of the test functions: half the squared dual norm of the
+residual, which bounds the error from both sides (Rojas et al. 2024, robust VPINNs, arXiv 2308.16910).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.linalg import splu
+from torch import Tensor
+
+from vpinn.domain import LagrangeSpace
+from vpinn.errors import InputError
+
+DENSE = 1_500
+"""Up to this many test functions of a component G⁻¹ is one dense matrix, which is the faster way."""
+
+
+class DualNorm:
+    """G⁻¹ on the free functions of one component.
+
+    Args:
+        space: continuous Lagrange space.
+        free: functions tested with [m], ascending.
+        essential: whether functions vanish on some boundary part, so that ∫∇φᵢ·∇φⱼ alone is a norm.
+        dtype: precision of training.
+
+    Raises:
+        InputError: no test function is left.
+    """
+
+    def __init__(self, space: LagrangeSpace, free: NDArray[np.int64], essential: bool, dtype: torch.dtype) -> None:
+        if not len(free):
+            raise InputError(
+                f"the test space of degree {space.degree} has no function left inside the essential boundary; "
+                "raise test_space.degree or refine the mesh"
+            )
+        gram = space.stiffness() if essential else space.gram()
+        block = gram.tocsc()[free][:, free]
+        self._inverse, self._factor = None, None
+        if len(free) <= DENSE:
+            self._inverse = torch.from_numpy(np.linalg.inv(block.toarray())).to(dtype)
+        else:
+            self._factor = splu(block)
+
+    def riesz(self, residual: Tensor) -> Tensor:
+        """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""
+        if self._inverse is not None:
+            return self._inverse @ residual
+        assert self._factor is not None
+        return torch.from_numpy(self._factor.solve(residual.double().numpy())).to(residual.dtype)
+
+
+@dataclass(frozen=True)
+class TestSpace:
+    """Conforming test functions for every component.
+
+    Attributes:
+        space: continuous Lagrange space, the same for every component.
+        essential: per component, the functions left out because the unknown is prescribed there.
+        dtype: precision of training.
+    """
+
+    __test__ = False
+
+    space: LagrangeSpace
+    essential: tuple[NDArray[np.int64], ...]
+    dtype: torch.dtype
+
+    @cached_property
+    def free(self) -> tuple[NDArray[np.int64], ...]:
+        """Per component, the functions tested with."""
+        return tuple(np.setdiff1d(np.arange(self.space.size), fixed) for fixed in self.essential)
+
+    @property
+    def size(self) -> int:
+        """Number of test functions of all components."""
+        return sum(map(len, self.free))
+
+    @cached_property
+    def _norms(self) -> tuple[DualNorm, ...]:
+        made: dict[bytes, DualNorm] = {}
+        for free, fixed in zip(self.free, self.essential, strict=True):
+            if free.tobytes() not in made:
+                made[free.tobytes()] = DualNorm(self.space, free, len(fixed) > 0, self.dtype)
+        return tuple(made[free.tobytes()] for free in self.free)
+
+    @cached_property
+    def _rows(self) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(free) for free in self.free)
+
+    def riesz(self, residual: Tensor) -> Tensor:
+        """Return y = G⁻¹r for residuals [components, space.size]; zero for functions left out, same shape."""
+        result = torch.zeros_like(residual)
+        for component, (rows, norm) in enumerate(zip(self._rows, self._norms, strict=True)):
+            result[component, rows] = norm.riesz(residual[component, rows])
+        return result

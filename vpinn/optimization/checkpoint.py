@@ -1,0 +1,100 @@
+"""Checkpoints: plain arrays in one .npz with a version and a content hash, replaced atomically.
+
+No pickle: a flipped bit in an archive of pickled tensors can load silently as other numbers; here every array is hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.errors import StorageError
+
+VERSION = 1
+META = "meta"
+HASH = "sha256"
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that at any moment either the old content or the new one is there.
+
+    Raises:
+        StorageError: the file system refused; the old file is intact.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder with -o") from None
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON-compatible description.
+
+    Args:
+        path: target, ending in .npz.
+        arrays: name → array of numbers.
+        meta: what else is needed to go on; exact for floats, integers of any size and strings.
+
+    Raises:
+        StorageError: the file could not be written.
+    """
+    content = {**arrays, META: np.frombuffer(json.dumps({**meta, "version": VERSION}).encode(), dtype=np.uint8)}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **content, **{HASH: np.frombuffer(_digest(content), dtype=np.uint8)})
+    write_atomic(path, buffer.getvalue())
+
+
+def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read what ``save_arrays`` wrote.
+
+    Raises:
+        StorageError: the file is missing, damaged, or of another version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in archive.files}
+        stored = content.pop(HASH).tobytes()
+    except FileNotFoundError:
+        raise StorageError(f"{path}: there is no checkpoint; run without --resume") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise StorageError(f"{path}: the checkpoint is damaged ({type(error).__name__}); start anew with --overwrite") from None
+    if stored != _digest(content):
+        raise StorageError(f"{path}: the checkpoint is damaged (its hash does not match); start anew with --overwrite")
+    meta = json.loads(content.pop(META).tobytes())
+    if meta.get("version") != VERSION:
+        raise StorageError(f"{path}: checkpoint version {meta.get('version')}, expected {VERSION}; start anew with --overwrite")
+    return content, meta
+
+
+def _digest(content: Mapping[str, NDArray[Any]]) -> bytes:
+    total = hashlib.sha256()
+    for name in sorted(content):
+        array = np.ascontiguousarray(content[name])
+        total.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        total.update(array.tobytes())
+    return total.digest()

@@ -1,0 +1,149 @@
+"""L-BFGS: quasi-Newton directions from the last steps, lengths from a strong Wolfe line search.
+
+Source: Nocedal & Wright, Numerical Optimization (2006), algorithms 7.4 (two loops), 3.5 and 3.6 (line search).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.optimization.method import Closure, Method, NonFiniteError, State
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lbfgs(Method):
+    """Limited-memory BFGS; one step is one iteration, and the line search sets its length.
+
+    The learning rate has no part in it but one: below one (after a rollback) it scales the line search's first trial.
+
+    Attributes:
+        memory: pairs kept.
+        evaluations: most evaluations of one line search.
+    """
+
+    memory: int = 50
+    evaluations: int = 20
+    name = "lbfgs"
+
+    def initial(self, theta: Tensor) -> State:
+        """Return an empty memory."""
+        empty = torch.zeros(0, len(theta), dtype=theta.dtype)
+        return {"steps": empty, "changes": empty, "value": torch.tensor(math.nan, dtype=torch.float64), "gradient": torch.zeros_like(theta)}
+
+    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+        """Take one iteration; without progress along the direction the memory is dropped, and then θ stays."""
+        value, gradient = float(state["value"]), state["gradient"]
+        if not (same and math.isfinite(value)):
+            value, gradient = closure(theta)
+        else:
+            closure.gradient_norm = float(torch.linalg.vector_norm(gradient))
+        direction = -self.inverse_hessian(state, gradient)
+        slope = float(direction @ gradient)
+        if not slope < 0:
+            direction, slope = -gradient, -float(gradient @ gradient)
+            state = self.initial(theta)
+        first = 1.0 if len(state["steps"]) else min(1.0, 1.0 / max(closure.gradient_norm, 1e-300))
+        found: dict[float, tuple[float, Tensor]] = {}
+
+        def along(t: float) -> tuple[float, float]:
+            try:
+                found[t] = closure(theta + t * direction)
+            except NonFiniteError:
+                return math.inf, math.inf
+            return found[t][0], float(found[t][1] @ direction)
+
+        t = wolfe(along, value, slope, first * min(1.0, learning_rate), self.evaluations)
+        if t is None:
+            if not len(state["steps"]):
+                known = {"value": torch.tensor(value, dtype=torch.float64), "gradient": gradient}
+                return theta, {**state, **known}, value
+            return theta, {**self.initial(theta), "value": torch.tensor(value, dtype=torch.float64), "gradient": gradient}, value
+        new_value, new_gradient = found[t]
+        moved, change = t * direction, new_gradient - gradient
+        steps, changes = state["steps"], state["changes"]
+        if float(moved @ change) > 1e-14 * float(torch.linalg.vector_norm(moved) * torch.linalg.vector_norm(change)):
+            steps = torch.cat([steps, moved[None]])[-self.memory :]
+            changes = torch.cat([changes, change[None]])[-self.memory :]
+        kept = {"steps": steps, "changes": changes, "gradient": new_gradient, "value": torch.tensor(new_value, dtype=torch.float64)}
+        return theta + moved, kept, value
+
+    def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
+        """Return H·gradient by the two-loop recursion, [size]."""
+        q: Vector = gradient.double().numpy().copy()
+        pairs = list(zip(state["steps"].double().numpy(), state["changes"].double().numpy(), strict=True))
+        weights = [1.0 / (s @ y) for s, y in pairs]
+        alphas = []
+        for (s, y), rho in zip(reversed(pairs), reversed(weights), strict=True):
+            alphas.append(rho * (s @ q))
+            q -= alphas[-1] * y
+        if pairs:
+            s, y = pairs[-1]
+            q *= (s @ y) / (y @ y)
+        for (s, y), rho, alpha in zip(pairs, weights, reversed(alphas), strict=True):
+            q += (alpha - rho * (y @ q)) * s
+        return torch.from_numpy(q).to(gradient.dtype)
+
+
+def wolfe(
+    along: Callable[[float], tuple[float, float]], value: float, slope: float, first: float, most: int, c1: float = 1e-4, c2: float = 0.9
+) -> float | None:
+    """Return a step length with the strong Wolfe conditions, or the best one seen with sufficient decrease.
+
+    Args:
+        along: t → φ(t), φ'(t); infinite where the function has no value.
+        value: φ(0).
+        slope: φ'(0) < 0.
+        first: first trial > 0.
+        most: evaluations allowed.
+        c1: sufficient decrease φ(t) ≤ φ(0) + c₁tφ'(0).
+        c2: curvature |φ'(t)| ≤ c₂|φ'(0)|.
+
+    Returns:
+        t, or None where no trial decreased φ sufficiently.
+    """
+    noise = 4 * np.finfo(np.float64).eps * abs(value)
+    low = (0.0, value, slope)
+    high: tuple[float, float, float] | None = None
+    t, best = first, None
+    for _ in range(most):
+        phi, derivative = along(t)
+        decreased = phi <= value + c1 * t * slope + noise
+        if decreased and abs(derivative) <= c2 * abs(slope):
+            return t
+        if decreased and (best is None or phi < best[1]):
+            best = (t, phi)
+        if not decreased or (low[0] > 0 and phi >= low[1]):
+            high = (t, phi, derivative)
+        else:
+            if derivative * ((high[0] if high else math.inf) - low[0]) >= 0:
+                high = low
+            low = (t, phi, derivative)
+        if high is None:
+            t = min(10 * t, max(1.1 * t, _cubic(0.0, value, slope, t, phi, derivative)))
+            continue
+        a, b = sorted((low[0], high[0]))
+        if b - a <= 1e-12 * b:
+            break
+        t = _cubic(*low, *high) if math.isfinite(high[1]) else math.nan
+        t = min(max(t, a + 0.1 * (b - a)), b - 0.1 * (b - a)) if math.isfinite(t) else 0.5 * (a + b)
+    return None if best is None else best[0]
+
+
+def _cubic(a: float, fa: float, da: float, b: float, fb: float, db: float) -> float:
+    """Return the minimiser of the cubic through values and slopes at a and b; nan where it has none."""
+    d1 = da + db - 3 * (fa - fb) / (a - b)
+    square = d1 * d1 - da * db
+    if not square >= 0:
+        return math.nan
+    d2 = math.copysign(math.sqrt(square), b - a)
+    bottom = db - da + 2 * d2
+    return b - (b - a) * (db + d2 - d1) / bottom if bottom else math.nan

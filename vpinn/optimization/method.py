@@ -1,0 +1,142 @@
+"""First-order and quasi-Newton methods behind one contract: (θ, state, closure) → (θ, state, J).
+
+A method is a frozen object; what changes is its state, a dictionary of tensors that is passed in and handed back, so
+that rolling back and resuming are assignments. Every closure is checked: one non-finite value would leave a
+quasi-Newton state finite and wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+State: TypeAlias = dict[str, Tensor]
+"""Named tensors that a later step depends on."""
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss, its gradient or the parameters are not finite; the message says which."""
+
+
+@dataclass
+class Closure:
+    """J and ∇J of one step's batch, checked and clipped, with a record for the history.
+
+    Attributes:
+        evaluate: θ → J, ∇J.
+        clip: longest gradient norm > 0; longer ones are scaled down to it. None: never.
+        evaluations: calls so far.
+        gradient_norm: of the first call, before clipping.
+        clipped: whether the first call was clipped.
+    """
+
+    evaluate: Callable[[Tensor], tuple[float, Tensor]]
+    clip: float | None = None
+    evaluations: int = 0
+    gradient_norm: float = math.nan
+    clipped: bool = False
+
+    def __call__(self, theta: Tensor) -> tuple[float, Tensor]:
+        """Return J and the clipped ∇J.
+
+        Raises:
+            NonFiniteError: one of them is not finite.
+        """
+        value, gradient = self.evaluate(theta)
+        norm = float(torch.linalg.vector_norm(gradient))
+        if not math.isfinite(value):
+            raise NonFiniteError("loss")
+        if not math.isfinite(norm):
+            raise NonFiniteError("gradient")
+        clipped = self.clip is not None and norm > self.clip
+        if not self.evaluations:
+            self.gradient_norm, self.clipped = norm, clipped
+        self.evaluations += 1
+        return value, gradient * (self.clip / norm) if clipped and self.clip else gradient
+
+
+class Method(ABC):
+    """A way to take one step."""
+
+    name: str
+
+    @abstractmethod
+    def initial(self, theta: Tensor) -> State:
+        """Return the state before the first step from parameters [size]."""
+
+    @abstractmethod
+    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+        """Take one step.
+
+        Args:
+            theta: parameters [size]; not changed.
+            state: of the step before; not changed.
+            closure: J and ∇J.
+            learning_rate: step size > 0.
+            same: whether the closure is that of the step before, as it is without mini-batches.
+
+        Returns:
+            new parameters, new state, and J at the old parameters.
+
+        Raises:
+            NonFiniteError: a closure gave no finite value.
+        """
+
+
+@dataclass(frozen=True)
+class Sgd(Method):
+    """Gradient descent with heavy-ball momentum (Polyak 1964): p ← μp + g, θ ← θ − ηp.
+
+    Attributes:
+        momentum: μ, 0 ≤ μ < 1.
+    """
+
+    momentum: float = 0.9
+    name = "sgd"
+
+    def initial(self, theta: Tensor) -> State:
+        """Return zero momentum."""
+        return {"velocity": torch.zeros_like(theta)}
+
+    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+        """Take one step."""
+        value, gradient = closure(theta)
+        velocity = self.momentum * state["velocity"] + gradient
+        return theta - learning_rate * velocity, {"velocity": velocity}, value
+
+
+@dataclass(frozen=True)
+class Adam(Method):
+    """Adam (Kingma & Ba 2015): step along the mean gradient over the root of the mean squared gradient.
+
+    Attributes:
+        beta1: memory of the mean, 0 ≤ β₁ < 1.
+        beta2: memory of the square, 0 ≤ β₂ < 1.
+        epsilon: added to the root, in units of the gradient.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    name = "adam"
+
+    def initial(self, theta: Tensor) -> State:
+        """Return zero moments."""
+        zero = torch.zeros_like(theta)
+        return {"mean": zero, "square": zero, "count": torch.zeros((), dtype=torch.int64)}
+
+    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+        """Take one step."""
+        value, gradient = closure(theta)
+        count = int(state["count"]) + 1
+        mean = torch.lerp(state["mean"], gradient, 1 - self.beta1)
+        square = torch.addcmul(self.beta2 * state["square"], gradient, gradient, value=1 - self.beta2)
+        root = square.sqrt().div_(math.sqrt(1 - self.beta2**count)).add_(self.epsilon)
+        new = torch.addcdiv(theta, mean, root, value=-learning_rate / (1 - self.beta1**count))
+        return new, {"mean": mean, "square": square, "count": torch.tensor(count)}, value

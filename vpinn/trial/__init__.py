@@ -1,0 +1,13 @@
+"""Trial spaces: networks, and how unknowns are made of them so that essential conditions hold.
+
+`activation`, `network` (parameters → values and derivatives) ; `essential`, `field` (distances and lifts) → `trial`
+(unknowns as UFL expressions of one network).
+"""
+
+from vpinn.trial.activation import ACTIVATIONS, Activation
+from vpinn.trial.essential import Factor
+from vpinn.trial.field import MeshField
+from vpinn.trial.network import Network
+from vpinn.trial.trial import Imposed, Trial, make_trial
+
+__all__ = ["ACTIVATIONS", "Activation", "Factor", "Imposed", "MeshField", "Network", "Trial", "make_trial"]

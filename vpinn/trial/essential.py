@@ -1,0 +1,132 @@
+"""Essential conditions met exactly: u = L + D·N with a distance D that vanishes where u is prescribed and a lift L.
+
+Lifts use boundary values on the boundary only: a face's value is evaluated on that face, wherever the lift is needed.
+
+Sources: transfinite (Boolean sum) interpolation of Gordon & Hall (1973) on boxes; distance functions joined by
+R-equivalence and transfinite weights of Sukumar & Srivastava (2022, doi 10.1016/j.cma.2021.114333) on polygons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ufl
+from ufl.core.expr import Expr
+
+from vpinn.domain import Box, Disk, Hypercube, Polygon
+from vpinn.errors import InputError
+from vpinn.forms.lowering import lower
+
+SIDES: Mapping[str, tuple[int, int]] = {
+    name: (axis, side)
+    for axis, names in enumerate((("left", "right"), ("bottom", "top"), ("back", "front")))
+    for side, name in enumerate(names)
+}
+"""Tag of a box face → (axis, 0 for lower or 1 for upper)."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Distance and lift of one component, UFL expressions of the coordinates."""
+
+    distance: Expr
+    lift: Expr
+
+
+Prescribed = Sequence[tuple[tuple[str, ...], Expr]]
+"""Conditions of one component: tags and the value there."""
+
+
+def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr]) -> Expr:
+    """Return a scalar expression of the coordinates evaluated at another point."""
+    return ufl.replace(lower(expression), {x: ufl.as_vector(list(point))})
+
+
+def face(tag: str) -> tuple[int, int]:
+    """Return (axis, side) of a box face's tag; faces from the fourth axis on are lowerK and upperK."""
+    if tag in SIDES:
+        return SIDES[tag]
+    for side, name in enumerate(("lower", "upper")):
+        if tag.startswith(name) and tag[len(name) :].isdigit():
+            return int(tag[len(name) :]), side
+    raise InputError(f"'{tag}' names no face of the box")
+
+
+def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribed) -> Factor:
+    """Return distance and lift on an axis-parallel box of any dimension."""
+    lower_corner, upper_corner = np.asarray(box.lower, float), np.asarray(box.upper, float)
+    dimension = len(lower_corner)
+    values: dict[tuple[int, int], Expr] = {}
+    for tags, value in conditions:
+        for tag in tags:
+            sides = [(axis, side) for axis in range(dimension) for side in (0, 1)] if tag == "all" else [face(tag)]
+            values |= dict.fromkeys(sides, value)
+    distance: Expr = ufl.as_ufl(1.0)
+    lift: Expr = ufl.as_ufl(0.0)
+    same = _constant(values.values())
+    for axis in range(dimension):
+        ends = [side for side in (0, 1) if (axis, side) in values]
+        if not ends:
+            continue
+        a, b = float(lower_corner[axis]), float(upper_corner[axis])
+        s = (x[axis] - a) * (1 / (b - a))
+        ramps = {0: 1.0 - s, 1: s}
+        distance = distance * (4.0 * s * (1.0 - s) if len(ends) == 2 else ramps[1 - ends[0]])
+        if same is not None:
+            continue
+        correction: Expr = ufl.as_ufl(0.0)
+        for side in ends:
+            point = [(b if side else a) if i == axis else x[i] for i in range(dimension)]
+            gap = _at(values[axis, side] - lift, x, point)
+            correction = correction + (ramps[side] * gap if len(ends) == 2 else gap)
+        lift = lift + correction
+    return Factor(distance, lift if same is None else ufl.as_ufl(same))
+
+
+def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed) -> Factor | None:
+    """Return distance (R² − r²)/(2R) and lift on a disk; None where the values vary along the circle."""
+    value = _constant(value for _, value in conditions)
+    if value is None:
+        return None
+    r2 = sum((x[i] - float(c)) ** 2 for i, c in enumerate(disk.center))
+    return Factor((disk.radius**2 - r2) * (1 / (2 * disk.radius)), ufl.as_ufl(value))
+
+
+def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate) -> Factor:
+    """Return distance and lift where straight segments carry prescribed values.
+
+    Per segment with line distance f and trimming disk t: φ = √(f² + ¼(√(t² + f⁴) − t)²), smooth off its end points;
+    joined: 1/φ = Σ 1/φᵢ. The lift weighs the values, evaluated on their segments' lines, by 1/φᵢ.
+    """
+    distances, values = [], []
+    for polygon, value in pieces:
+        for (ax, ay), (bx, by) in np.asarray(polygon.segments, float):
+            length = math.hypot(bx - ax, by - ay)
+            tx, ty = (bx - ax) / length, (by - ay) / length
+            mx, my = (ax + bx) / 2, (ay + by) / 2
+            along = (x[0] - mx) * tx + (x[1] - my) * ty
+            f = (x[1] - my) * tx - (x[0] - mx) * ty
+            t = (length**2 / 4 - (x[0] - mx) ** 2 - (x[1] - my) ** 2) * (1 / length)
+            distances.append(ufl.sqrt(f**2 + 0.25 * (ufl.sqrt(t**2 + f**4) - t) ** 2))
+            values.append(_at(value, x, (mx + along * tx, my + along * ty)))
+    others = [_product(distances[:i] + distances[i + 1 :]) for i in range(len(distances))]
+    total = sum(others)
+    same = _constant(value for _, value in pieces)
+    lift = sum(o * v for o, v in zip(others, values, strict=True)) / total if same is None else ufl.as_ufl(same)
+    return Factor(_product(distances) / total, lift)
+
+
+def _product(factors: Sequence[Expr]) -> Expr:
+    result: Expr = ufl.as_ufl(1.0)
+    for factor in factors:
+        result = result * factor
+    return result
+
+
+def _constant(values: object) -> float | None:
+    """Return the number that all values are, or None where they are not one number."""
+    numbers = {float(v) if isinstance(v := lower(value), ufl.classes.ScalarValue | ufl.classes.Zero) else None for value in values}  # type: ignore[attr-defined]
+    return numbers.pop() if len(numbers) == 1 else None

@@ -1,0 +1,70 @@
+"""Finite element functions as known fields: distances and lifts on meshes of any shape.
+
+The distance solves −ΔD = 1 with D = 0 where u is prescribed (the torsion function: like the distance near smooth
+parts, and with the corner behaviour of a solution at corners); the lift is the discrete harmonic extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import splu
+
+from vpinn.domain import LagrangeSpace, Mesh, Points
+
+Array = NDArray[np.float64]
+CHUNK = 1_000_000
+"""Basis function values that one step of an evaluation holds."""
+
+
+@dataclass(frozen=True)
+class MeshField:
+    """A scalar finite element function.
+
+    Attributes:
+        space: continuous Lagrange space on the mesh.
+        values: its degrees of freedom [space.size].
+    """
+
+    space: LagrangeSpace
+    values: Array
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
+        """Return value () and, for order ≥ 1, first derivatives (i,), [n] each, at points that name cell and reference."""
+        n, chunk = len(points.x), max(1, CHUNK // self.space.dofs.shape[1])
+        jets = np.empty((1 + points.x.shape[1], n))
+        for start in range(0, n, chunk):
+            part = slice(start, start + chunk)
+            values, gradients = self.space.functions(points.cell[part], points.reference[part])
+            local = self.values[self.space.dofs[points.cell[part]]]
+            jets[0, part] = np.einsum("pj,pj->p", values, local)
+            if order:
+                jets[1:, part] = np.einsum("pij,pj->ip", gradients, local)
+        return {(): jets[0]} | {(i,): row for i, row in enumerate(jets[1:]) if order}
+
+
+def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
+    """Return D with −ΔD = 1 inside, D = 0 on the given boundary facets, scaled to a maximum of one."""
+    load = space.mass() @ np.ones(space.size)
+    values = _solve(space, space.boundary_dofs(facets), np.zeros(space.size), load)
+    return MeshField(space, values / values.max())
+
+
+def harmonic(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array) -> MeshField:
+    """Return L with ΔL = 0 inside and given values at the degrees of freedom ``fixed`` of ``boundary`` [space.size]."""
+    return MeshField(space, _solve(space, fixed, boundary, np.zeros(space.size)))
+
+
+def _solve(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array, load: Array) -> Array:
+    stiffness = space.stiffness().tocsc()
+    free = np.setdiff1d(np.arange(space.size), fixed)
+    values = np.zeros(space.size)
+    values[fixed] = boundary[fixed]
+    right = load[free] - stiffness[free][:, fixed] @ values[fixed]
+    values[free] = splu(stiffness[free][:, free]).solve(right)
+    return values
+
+

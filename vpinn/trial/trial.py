@@ -1,0 +1,188 @@
+"""The trial space: every unknown as a UFL expression of one network, essential conditions met or handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import ufl
+from ufl.core.expr import Expr
+
+from vpinn.domain import Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, check_points, polygon_of
+from vpinn.errors import InputError
+from vpinn.forms import Background, Field, components, evaluate
+from vpinn.problem import Condition, Problem
+from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
+from vpinn.trial.field import MeshField, harmonic, torsion
+from vpinn.trial.network import Network
+
+GAP = 1e-6
+"""Largest distance, relative to the boundary values' size, at which a lift still counts as meeting them."""
+
+
+@dataclass(frozen=True)
+class Imposed:
+    """How one condition is imposed on one component.
+
+    Attributes:
+        condition: the condition of the problem file.
+        component: flat component of its unknown.
+        value: scalar value on the boundary.
+        how: "exact", "penalty" or "nitsche".
+        why: the reason, for the report.
+    """
+
+    condition: Condition
+    component: int
+    value: Expr
+    how: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The functions that training searches.
+
+    Attributes:
+        network: the network; its outputs are the components of all unknowns in order.
+        function: the UFL coefficient that stands for the network's outputs, shape [outputs].
+        unknowns: name → expression of ``function`` that satisfies the conditions imposed exactly.
+        background: domain and known functions (mesh distances and lifts).
+        imposed: every condition, component by component.
+    """
+
+    network: Network
+    function: ufl.Coefficient
+    unknowns: Mapping[str, Expr]
+    background: Background
+    imposed: tuple[Imposed, ...] = field(default=())
+
+
+def make_trial(problem: Problem) -> Trial:
+    """Return the trial space of a problem.
+
+    Raises:
+        InputError: a condition asks for "exact" where no smooth lift meets it.
+    """
+    sizes = {u.name: int(np.prod(u.shape)) for u in problem.unknowns}
+    lower, upper = problem.domain.bounds
+    settings = problem.settings.network
+    layers = (problem.domain.dimension, *settings.layers, sum(sizes.values()))
+    network = Network(layers, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)))
+    function = problem.symbols.coefficient((network.outputs,))
+    known: dict[int, Field] = {}
+    imposed: list[Imposed] = []
+    unknowns: dict[str, Expr] = {}
+    at = 0
+    for unknown in problem.unknowns:
+        parts = []
+        for component in range(sizes[unknown.name]):
+            asked = list(_conditions(problem, unknown.name, component))
+            factor, settled = _settle(problem, component, asked, known)
+            imposed += settled
+            raw = function[at]
+            parts.append(raw if factor is None else factor.lift + factor.distance * raw)
+            at += 1
+        unknowns[unknown.name] = _reshape(parts, unknown.shape)
+    return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed))
+
+
+def _reshape(parts: Sequence[Expr], shape: tuple[int, ...]) -> Expr:
+    return parts[0] if shape == () else ufl.as_vector(list(parts))
+
+
+def _conditions(problem: Problem, unknown: str, component: int) -> Iterator[tuple[Condition, Expr]]:
+    for condition in problem.boundary:
+        if condition.unknown == unknown and condition.value is not None:
+            if condition.component is not None:
+                if condition.component == component:
+                    yield condition, condition.value
+            else:
+                yield condition, components(condition.value)[component]
+
+
+def _settle(
+    problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field]
+) -> tuple[Factor | None, list[Imposed]]:
+    """Decide how each condition on one component is imposed, and build the exact factor of those imposed exactly."""
+    fallback = "penalty" if problem.formulation == "strong" or not isinstance(problem.domain, Mesh) else "nitsche"
+    exact = [(c, value) for c, value in asked if c.impose in ("auto", "exact")]
+    settled = [Imposed(c, component, value, c.impose, "as asked") for c, value in asked if c.impose not in ("auto", "exact")]
+    if not exact:
+        return None, settled
+    factor, why = _factor(problem, exact, known)
+    if factor is None:
+        for condition, _ in exact:
+            if condition.impose == "exact":
+                raise InputError(f"impose = \"exact\" cannot be met: {why}; use \"auto\", \"penalty\" or \"nitsche\"", condition.where)
+        return None, settled + [Imposed(c, component, value, fallback, why) for c, value in exact]
+    return factor, settled + [Imposed(c, component, value, "exact", why) for c, value in exact]
+
+
+def _factor(
+    problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: dict[int, Field]
+) -> tuple[Factor | None, str]:
+    domain, x = problem.domain, problem.symbols.x
+    prescribed = [(condition.on, value) for condition, value in exact]
+    factor, why = None, "no smooth distance to this boundary"
+    if isinstance(domain.shape, Box):
+        factor, why = on_box(domain.shape, x, prescribed), "transfinite lift on a box"
+    elif isinstance(domain.shape, Disk):
+        factor, why = on_disk(domain.shape, x, prescribed), "distance to a circle"
+    elif isinstance(domain, Mesh):
+        straight = _polygons(domain, prescribed)
+        if straight is not None and (domain.shape is not None or problem.formulation == "strong"):
+            factor, why = on_polygon(straight, x), "distance to straight segments"
+    if factor is None and isinstance(domain, Mesh) and problem.formulation != "strong":
+        return _discrete(problem, prescribed, known)
+    if factor is not None and not _meets(problem, factor, exact):
+        return None, "the boundary values disagree where two parts meet"
+    return factor, why
+
+
+def _polygons(domain: Mesh, prescribed: Sequence[tuple[tuple[str, ...], Expr]]) -> list[tuple[Polygon, Expr]] | None:
+    if isinstance(domain.shape, Polygon) and len(prescribed) == 1:
+        return [(domain.shape, prescribed[0][1])]
+    pieces = [(polygon_of(domain, domain.facets(tags)), value) for tags, value in prescribed]
+    return None if any(p is None for p, _ in pieces) else [(p, value) for p, value in pieces if p is not None]
+
+
+def _meets(problem: Problem, factor: Factor, exact: Sequence[tuple[Condition, Expr]]) -> bool:
+    """Return whether the lift takes the values asked for, at points of the boundary."""
+    for condition, value in exact:
+        facets = problem.domain.facets(condition.on)
+        points = check_points(problem.domain, facets)
+        lift, wanted = evaluate([factor.lift, value], points, Background(problem.domain))
+        if not np.all(np.abs(lift - wanted) <= GAP * (1 + np.abs(wanted).max())):
+            return False
+    return True
+
+
+def _discrete(
+    problem: Problem, prescribed: Sequence[tuple[tuple[str, ...], Expr]], known: dict[int, Field]
+) -> tuple[Factor | None, str]:
+    """Return the factor made of a torsion function and a discrete harmonic lift on the mesh."""
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    space = LagrangeSpace(mesh, 2)
+    locations = space.locations()
+    boundary, constrained = np.zeros(space.size), np.zeros(space.size, bool)
+    for tags, value in prescribed:
+        dofs = space.boundary_dofs(mesh.facets(tags))
+        values = evaluate([value], bare_points(locations[dofs]), Background(mesh))[0]
+        clash = constrained[dofs] & (np.abs(boundary[dofs] - values) > GAP * (1 + np.abs(values)))
+        if clash.any():
+            return None, "the boundary values disagree where two parts meet"
+        boundary[dofs], constrained[dofs] = values, True
+    fixed = np.flatnonzero(constrained)
+    distance = problem.symbols.coefficient()
+    known[distance.count()] = torsion(space, mesh.facets(tuple(t for tags, _ in prescribed for t in tags)))
+    if not boundary.any():
+        return Factor(distance, ufl.as_ufl(0.0)), "torsion function of the mesh"
+    lift = problem.symbols.coefficient()
+    known[lift.count()] = harmonic(space, fixed, boundary)
+    return Factor(distance, lift), "torsion function and harmonic extension on the mesh"
+
+
+__all__ = ["Imposed", "MeshField", "Trial", "make_trial"]
