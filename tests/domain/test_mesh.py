@@ -76,7 +76,11 @@ BAD = {
     "concave": (np.array([[0, 0], [1, 0], [0, 1], [0.3, 0.3]]), [[0, 1, 2, 3]], "quadrilateral", 1, "fold over"),
     "repeated cell": (SQUARE, [[0, 1, 3], [3, 0, 1]], "triangle", 1, "cells 0 and 1 have the same vertices"),
     "three at an edge": (
-        np.array([[0, 0], [1, 0], [0, 1], [0.5, 2], [0.3, -1]]), [[0, 1, 2], [0, 1, 3], [0, 1, 4]], "triangle", 1, "more than two cells",
+        np.array([[0, 0], [1, 0], [0, 1], [0.5, 2], [0.3, -1]]),
+        [[0, 1, 2], [0, 1, 3], [0, 1, 4]],
+        "triangle",
+        1,
+        "more than two cells",
     ),
     "surface": (np.column_stack([SQUARE, [0, 0, 0, 1]]), TWO, "triangle", 1, "surface in 3 dimensions"),
     "too few coordinates": (SQUARE[:, :1], TWO, "triangle", 1, "points with 2 coordinates"),
