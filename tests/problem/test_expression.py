@@ -117,7 +117,7 @@ def test_forms_scale_and_add(scope: Scope) -> None:
 
 
 def test_long_sums_are_balanced(scope: Scope) -> None:
-    parse_expression("x" + " + u*x - y" * 900, scope)
+    parse_expression("x" + " + u*x - y" * 600, scope)
     with pytest.raises(InputError, match="levels deep"):
         parse_expression("x" + "*x" * 200, scope)
 
@@ -129,9 +129,10 @@ def test_h_needs_cells() -> None:
 
 
 def test_chains_of_names_are_bounded(scope: Scope) -> None:
+    for k in range(24):
+        scope = scope.define(f"e{k}", parse_expression(f"sin(e{k - 1}*e{k - 1} + y)" if k else "x", scope))
     with pytest.raises(InputError, match="levels deep"):
-        for k in range(100):
-            scope = scope.define(f"e{k}", parse_expression(f"sin(e{k - 1}*e{k - 1} + y)" if k else "x", scope))
+        parse_expression("sin(" * 40 + "e23" + ")" * 40, scope)
     with pytest.raises(InputError, match="derivatives of order"):
         parse_expression("Dx(u, 0, 0, 0, 0, 0, 0, 0)", scope)
 

@@ -96,7 +96,7 @@ def test_overrides(write: Callable[[str], Path]) -> None:
     "item", ["steps", "=1", "a..b=1", ".=1", "solver.steps.x=1", "boundary.7.on=1", "boundary.x=1", ".".join("a" * 9) + "=1"]
 )
 def test_malformed_overrides(write: Callable[[str], Path], item: str) -> None:
-    with pytest.raises(InputError, match="^--set"):
+    with pytest.raises(InputError, match=r"^--set"):
         read_source(write("[solver]\nsteps = 1\n[[boundary]]\non = 'all'\n"), [item])
 
 

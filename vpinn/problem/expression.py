@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from typing import TypeGuard
 
 import ufl
 from ufl.classes import Expr, Zero
@@ -24,7 +25,6 @@ from vpinn.problem.wording import printable
 
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 100
-MAX_NODES = 10_000
 
 
 def parse_expression(text: str, scope: Scope) -> Expr:
@@ -120,21 +120,16 @@ def _check_brackets(text: str) -> None:
 
 
 def _check_depth(tree: ast.expr) -> None:
-    """Refuse trees too deep or large to walk; a chain of sums counts as one level, since it is summed pairwise."""
+    """Refuse trees too deep to walk; a chain of sums counts as one level, since it is summed pairwise."""
     stack: list[tuple[ast.AST, int]] = [(tree, 1)]
-    count = 0
     while stack:
         node, depth = stack.pop()
-        count += 1
-        if depth > MAX_DEPTH or count > MAX_NODES:
-            limit = f"{MAX_DEPTH} levels deep" if depth > MAX_DEPTH else f"{MAX_NODES} parts"
-            raise InputError(f"the expression has more than {limit}; split it into named [expressions]")
-        chain = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+        if depth > MAX_DEPTH:
+            raise InputError(f"the expression is more than {MAX_DEPTH} levels deep; split it into named [expressions]")
         for child in ast.iter_child_nodes(node):
-            linked = (
-                chain
-                and child is getattr(node, "left", None)
-                and isinstance(child, ast.BinOp)
-                and isinstance(child.op, ast.Add | ast.Sub)
-            )
-            stack.append((child, depth if linked else depth + 1))
+            chained = _is_sum(node) and _is_sum(child) and child is node.left
+            stack.append((child, depth + (not chained)))
+
+
+def _is_sum(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)

@@ -16,7 +16,7 @@ from ufl.core.ufl_type import UFLObject
 
 from vpinn.errors import InputError
 
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 MAX_DEPTH = 100
 MAX_ORDER = 6
 MAX_RANK = 8
@@ -44,7 +44,7 @@ def check_value(value: UFLObject) -> None:
 
 
 def check_size(expression: Expr) -> None:
-    """Refuse an expression with over 20,000 distinct nodes, 100 levels, or derivatives of order over 6.
+    """Refuse an expression with over 10,000 distinct nodes, 100 levels, or derivatives of order over 6.
 
     Raises:
         InputError: says which bound is exceeded.

@@ -123,9 +123,10 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError("no such file", str(path)) from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", printable(str(path))) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError("not a regular file; give the path of a problem file", str(path))
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise InputError("not a regular file; give the path of a problem file", str(path))
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1000} kB, which no problem file needs", str(path))

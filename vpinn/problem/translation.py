@@ -17,10 +17,11 @@ from ufl.measure import Measure
 from vpinn.errors import InputError
 from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
 from vpinn.problem.limits import check_value
-from vpinn.problem.operators import CONDITIONS, CONNECTIVES, MEASURES, SYNTAX, gradient, make_operators
+from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
 from vpinn.problem.scope import Scope
 from vpinn.problem.wording import closest, printable, shape_in_words
 
+_MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
 _REFUSED = {
@@ -46,6 +47,7 @@ class Translator:
         self.scope, self.text = scope, text
         self.dimension = scope.symbols.dimension
         self.operators = make_operators(self.dimension)
+        self.derivatives = 0
 
     def term(self, node: ast.expr) -> Value:
         """Return the UFL object of a node: an expression, a form or a measure.
@@ -180,6 +182,7 @@ class Translator:
             case "conditional", [condition, a, b]:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
             case "Dx", [f, axis, *axes]:
+                self._count_derivatives(node, 1 + len(axes))
                 value = self.tensor(f)
                 for i in map(self._index, (axis, *axes)):
                     if i >= self.dimension:
@@ -214,10 +217,20 @@ class Translator:
         operator = self.operators[name]
         if len(node.args) != operator.arity:
             self._fail(node, f"{name} takes {operator.arity} argument{'s' if operator.arity > 1 else ''}, got {len(node.args)}")
+        if name in DERIVATIVES:
+            self._count_derivatives(node, 1)
         bare = all(isinstance(argument, ast.Name) and argument.id == "x" for argument in node.args)
         if name in ("inner", "dot") and bare and self.dimension > 1:
             self._fail(node, "x is the first coordinate, not the point; write x[0]**2 + x[1]**2 + …")
         return self._apply(node, operator.apply, *(self.tensor(argument) for argument in node.args))
+
+    def _count_derivatives(self, node: ast.Call, count: int) -> None:
+        """Bound the derivatives in one text: UFL walks the whole operand for each."""
+        self.derivatives += count
+        if self.derivatives > _MOST_DERIVATIVES:
+            self._fail(
+                node, f"more than {_MOST_DERIVATIVES} derivatives in one expression; name those that repeat in [expressions]"
+            )
 
     def _measure(self, node: ast.Call, name: str) -> Measure:
         tags: list[str] = []
