@@ -48,6 +48,7 @@ def read(path: Path, folder: Path) -> Any:
         path.write_bytes(stripped)
     if gmsh:
         _keep_named_groups(meshio)
+        _refuse_low_numbers(meshio)
     return meshio.read(path, file_format="gmsh" if gmsh else "ansys")
 
 
@@ -61,6 +62,41 @@ def _keep_named_groups(meshio: Any) -> None:
         return plain(points, cells, cell_data=complete, **others)
 
     reader.Mesh = tolerant
+
+
+def _refuse_low_numbers(meshio: Any) -> None:
+    """Refuse node numbers below one, which meshio takes as Python's indices from the end: another node, silently."""
+    import numpy as np
+
+    old, new = meshio.gmsh._gmsh22, meshio.gmsh._gmsh41
+    in_order, elements = old._gmsh_to_meshio_order, new._read_elements
+
+    def refuse(lowest: int) -> None:
+        if lowest < 0:
+            raise ValueError("an element names a node below 1, or the file ends early")
+
+    def ordered(kind: str, index: Any) -> Any:
+        refuse(np.min(index, initial=0))
+        return in_order(kind, index)
+
+    def strict(fromfile: Any, sep: str) -> Any:
+        def numbers(file: Any, dtype: Any, count: int) -> Any:
+            values = fromfile(file, dtype, count, sep=sep)
+            refuse(len(values) - count)
+            if count > 1:  # headers, and elements with their nodes: all of them count from one
+                refuse(np.min(values.astype(np.int64), initial=1) - (np.dtype(dtype).kind == "u"))
+            return values
+
+        return numbers
+
+    def read_elements(*arguments: Any) -> Any:
+        plain, new.partial = new.partial, strict
+        try:
+            return elements(*arguments)
+        finally:
+            new.partial = plain
+
+    old._gmsh_to_meshio_order, new._read_elements = ordered, read_elements
 
 
 def groups(mesh: Any) -> list[tuple[int, str, Any]]:
