@@ -74,7 +74,7 @@ def integrals(form: ufl.Form) -> list[Integral]:
     """Return the integrals of a form, derivatives of forms carried out."""
     kinds = {"cell": False, "exterior_facet": True}
     parts = []
-    for part in form.integrals():
+    for part in apply_derivatives(apply_algebra_lowering(form)).integrals():
         if part.integral_type() not in kinds:
             raise InputError(f"the form integrates over '{part.integral_type()}'; use dx, ds, dx('tag') or ds('tag')")
         tags = part.subdomain_id()

@@ -6,8 +6,9 @@
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
 from vpinn.trial.essential import Factor
+from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.field import MeshField
 from vpinn.trial.network import Network
 from vpinn.trial.trial import Imposed, Trial, make_trial
 
-__all__ = ["ACTIVATIONS", "Activation", "Factor", "Imposed", "MeshField", "Network", "Trial", "make_trial"]
+__all__ = ["ACTIVATIONS", "Activation", "Evaluator", "Factor", "Imposed", "MeshField", "Network", "Trial", "make_trial"]

@@ -1,0 +1,66 @@
+"""vpinn: partial differential equations solved with variational physics-informed networks.
+
+    problem file ─ read_problem → Problem ─ solve → Solution ─ export, evaluate, errors
+
+| stage | input → output |
+|---|---|
+| `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, test spaces |
+| `problem` | TOML and UFL text → `Problem` |
+| `forms` | UFL → tapes that torch evaluates for all points at once |
+| `trial` | problem → network, and the unknowns as expressions of it |
+| `objective` | problem and trial → J(θ) and ∇J(θ), over all points or drawn ones |
+| `sampling` | data set → unbiased batches |
+| `optimization` | objective and plan → trained parameters |
+| `solution`, `analysis` | parameters → fields, errors, error estimate |
+| `output`, `run`, `cli` | files, figures, the run folder, the command line |
+
+Imports go up this table only. Heavy modules load when they are first asked for.
+
+Example:
+    >>> import vpinn
+    >>> problem = vpinn.make_problem(
+    ...     {"shape": "interval", "cells": 8}, unknowns={"u": "scalar"}, energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
+    ...     boundary=[{"on": "all", "value": 0}], network={"layers": [8]}, solver={"steps": 200},
+    ... )
+    >>> solution = vpinn.solve(problem)
+    >>> bool(abs(solution.evaluate([[0.5]])["u"][0] - 0.125) < 1e-4)  # u = x(1 − x)/2
+    True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vpinn.errors import DivergenceError, InputError, StorageError, VpinnError
+
+if TYPE_CHECKING:
+    from vpinn.problem import Problem, make_problem, read_problem
+    from vpinn.run import load, solve
+    from vpinn.solution import Solution
+
+_LAZY = {
+    "Problem": "vpinn.problem",
+    "Solution": "vpinn.solution",
+    "load": "vpinn.run",
+    "make_problem": "vpinn.problem",
+    "read_problem": "vpinn.problem",
+    "solve": "vpinn.run",
+}
+
+__all__ = [
+    "DivergenceError",
+    "InputError",
+    "Problem",
+    "Solution",
+    "StorageError",
+    "VpinnError",
+    "load",
+    "make_problem",
+    "read_problem",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'vpinn' has no attribute {name!r}")

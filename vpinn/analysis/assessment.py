@@ -1,0 +1,86 @@
+"""The closing assessment of a run: errors, estimate, quadrature adequacy, and which checks fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from vpinn.analysis.errors import TrueError, independent_points, reference_errors
+from vpinn.analysis.estimate import Estimator
+from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.solution import Solution
+
+ADEQUATE = 0.1
+"""Largest change of the objective on a finer rule, relative to its size, that passes as integrated."""
+
+
+ROUNDING = 1e-12
+"""Objectives below this are rounding, whose change on another rule means nothing."""
+
+
+def assess(solution: Solution, objective: Objective, estimator: Estimator | None, loss: float) -> Solution:
+    """Return the solution with what can be said of its accuracy in ``metrics``.
+
+    Args:
+        solution: parameters to assess.
+        objective: what training minimised.
+        estimator: of the error, None where there is none.
+        loss: objective over all points.
+    """
+    problem = solution.problem
+    metrics: dict[str, Any] = dict(solution.metrics)
+    checks: list[str] = []
+    points = independent_points(problem, 2 + max(m.points.degree if hasattr(m.points, "degree") else 10 for m in objective.measures))
+    if problem.exact:
+        metrics["errors"] = TrueError(problem, solution.trial, points)(solution.theta)
+    elif problem.reference_file is not None:
+        metrics["errors"] = reference_errors(solution, problem.reference_file)
+    else:
+        metrics["errors"] = {}
+    shares = None
+    metrics["error_estimate"] = None
+    if estimator is not None:
+        norm, relative, shares = estimator(solution.theta)
+        truth = [e["h1_seminorm"] for e in metrics["errors"].values() if "h1_seminorm" in e]
+        effectivity = norm / math.hypot(*truth) if len(truth) == len(problem.unknowns) and math.hypot(*truth) > 0 else None
+        metrics["error_estimate"] = {"relative_energy": relative, "absolute": norm, "effectivity": effectivity}
+    metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
+    metrics["quadrature"] = _adequacy(solution, objective, loss)
+    if metrics["quadrature"]["change"] > ADEQUATE and abs(loss) > ROUNDING:
+        checks.append(
+            f"quadrature: the loss is {loss:.3e} on the training points and {metrics['quadrature']['finer']:.3e} on independent ones; "
+            "raise quadrature.degree or refine the mesh"
+        )
+    if not all(np.isfinite(v) for e in metrics["errors"].values() for v in e.values()):
+        checks.append("errors: not finite")
+    metrics["checks"] = checks
+    return dataclasses.replace(solution, metrics=metrics, cell_estimate=shares)
+
+
+def _adequacy(solution: Solution, objective: Objective, loss: float) -> dict[str, float]:
+    """Return the objective on a finer rule, and its change relative to the size of the objective's terms.
+
+    An energy may pass through zero, so its change is measured against the energy's own fall below the zero function's;
+    sums of squares are compared with themselves.
+    """
+    problem = solution.problem
+    degree = max((m.points.degree for m in objective.measures if hasattr(m.points, "degree")), default=0)
+    if degree:
+        space = objective.test_space
+        fine = make_objective(problem, solution.trial, solution.theta.dtype, min(30, degree + 4), space.space.degree if space else None)
+    else:
+        moved = problem.settings.solver.model_copy(update={"seed": (problem.settings.solver.seed + 1) % 2**32})
+        settings = problem.settings.model_copy(update={"solver": moved})
+        fine = make_objective(dataclasses.replace(problem, settings=settings), solution.trial, solution.theta.dtype)
+    finer = fine.value(solution.theta)
+    return {"finer": finer, "change": abs(finer - loss) / max(abs(finer), abs(loss), 1e-300)}
+
+
+def _energy(solution: Solution) -> float:
+    """Return the energy of the problem file, without penalty terms, on a finer rule."""
+    plain = dataclasses.replace(solution.trial, imposed=())
+    degree = min(30, quadrature_degree(solution.problem, None) + 4)
+    return make_objective(solution.problem, plain, degree=degree).value(solution.theta)

@@ -1,0 +1,100 @@
+"""A-posteriori error estimate: the dual norm of the residual on a test space richer than the one trained with.
+
+For −Δu = f it is the energy norm of the error projected on that space; for other coercive problems it bounds the error
+from both sides up to the constants of the form (Rojas et al. 2024, arXiv 2308.16910).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import ufl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import CellPoints, Mesh, gauss
+from vpinn.objective import Objective, make_objective
+from vpinn.objective.statement import default_test_degree
+from vpinn.problem import Problem
+from vpinn.trial import Evaluator, Trial
+
+Array = NDArray[np.float64]
+ENRICHMENT = 2
+"""Degrees of the estimate's test space above the one trained with."""
+LARGEST = 60_000
+"""Test functions per component above which the space is not enriched further, to bound the factorisation."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Estimates the error of parameters.
+
+    Attributes:
+        objective: weak form of the problem on the enriched space; only its residual is used.
+        size: evaluator of ∫|∇u|² over all unknowns.
+        points: quadrature of that integral.
+    """
+
+    objective: Objective
+    size: Evaluator
+    points: CellPoints
+
+    def __call__(self, theta: Tensor) -> tuple[float, float, Array]:
+        """Return the dual norm of the residual, that norm relative to ‖∇u‖, and its share per cell [n_cells]."""
+        space = self.objective.test_space
+        assert space is not None
+        theta = theta.double()
+        residual = self.objective.residual(theta)
+        riesz = space.riesz(residual)
+        norm = float((residual * riesz).sum().clamp(min=0.0).sqrt())
+        scale = float(np.sqrt(max(self.size.integrate(theta, self.points).sum(), 0.0)))
+        return norm, norm / (scale or 1.0), self._shares(riesz)
+
+    def _shares(self, riesz: Tensor) -> Array:
+        """Return ‖∇y‖ of the Riesz representative y on every cell."""
+        assert self.objective.test_space is not None
+        space = self.objective.test_space.space
+        mesh, rule = space.mesh, gauss(space.mesh.cell, 2 * space.degree)
+        _, gradients = space.tabulate(rule.points)
+        result = np.zeros(mesh.n_cells)
+        step = max(1, 2_000_000 // (len(rule.weights) * space.dofs.shape[1]))
+        for start in range(0, mesh.n_cells, step):
+            cells = np.arange(start, min(start + step, mesh.n_cells))
+            geometry = mesh.frames(cells, rule.points)
+            weights = rule.weights * geometry.determinant
+            for row in riesz.numpy():
+                local = np.einsum("qdn,mn->mqd", gradients, row[space.dofs[cells]])
+                slopes = np.einsum("mqij,mqj->mqi", np.broadcast_to(geometry.inverse_transpose, (*local.shape, local.shape[-1])), local)
+                result[cells] += (weights * (slopes**2).sum(-1)).sum(-1)
+        return np.sqrt(result)
+
+
+def make_estimator(problem: Problem, trial: Trial) -> Estimator | None:
+    """Return the estimator of a problem; None on a domain without a mesh."""
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh):
+        return None
+    degree = (problem.settings.test_space.degree or default_test_degree(mesh, trial.network.outputs)) + ENRICHMENT
+    while degree > 1 and mesh.n_cells * degree**mesh.dimension > LARGEST:
+        degree -= 1
+    weak = dataclasses.replace(problem, formulation="weak", form=weak_form(problem), boundary=())
+    met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
+    objective = make_objective(weak, met, torch.float64, min(30, 2 * degree + 4), degree)
+    size = Evaluator.of(problem, trial, [ufl.inner(ufl.grad(u.function), ufl.grad(u.function)) for u in problem.unknowns])
+    return Estimator(objective, size, CellPoints(mesh, 8))
+
+
+def weak_form(problem: Problem) -> ufl.Form:
+    """Return F(u; v) of any formulation: the form itself, the first variation of an energy, ∫ R·v of equations."""
+    if problem.formulation == "weak":
+        return problem.form
+    if problem.formulation == "energy":
+        return sum((ufl.derivative(problem.form, u.function, u.test) for u in problem.unknowns[1:]),
+                   ufl.derivative(problem.form, problem.unknowns[0].function, problem.unknowns[0].test))  # fmt: skip
+    tests = [part for u in problem.unknowns for part in ([u.test] if not u.shape else [u.test[i] for i in range(u.components)])]
+    equations = [part for e in problem.form for part in ([e] if e.ufl_shape == () else [e[i] for i in range(e.ufl_shape[0])])]
+    dx = ufl.Measure("dx", domain=problem.symbols.mesh)
+    return sum((r * v * dx for r, v in zip(equations[1:], tests[1:], strict=False)), equations[0] * tests[0] * dx)

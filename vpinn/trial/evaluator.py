@@ -1,0 +1,64 @@
+"""Expressions of the unknowns evaluated at points, for given parameters: what happens after training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import ufl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import Points, PointSet
+from vpinn.forms import Jet, Tape, compile_tape
+from vpinn.forms.graph import Graph
+from vpinn.forms.lowering import build, components
+from vpinn.problem import Problem
+from vpinn.trial.trial import Trial
+
+Array = NDArray[np.float64]
+CHUNK = 50_000
+"""Points evaluated at a time."""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Compiled expressions.
+
+    Attributes:
+        trial: trial space of the unknowns.
+        tape: one output per scalar component.
+    """
+
+    trial: Trial
+    tape: Tape
+
+    @classmethod
+    def of(cls, problem: Problem, trial: Trial, expressions: Sequence[ufl.core.expr.Expr]) -> Evaluator:
+        """Compile UFL expressions of any shape in the problem's unknowns and coordinates."""
+        graph = Graph(frozenset({trial.function.count()}))
+        known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
+        parts = [part for expression in expressions for part in components(ufl.replace(expression, known))]
+        return cls(trial, compile_tape(graph, [build(graph, part) for part in parts]))
+
+    def __call__(self, theta: Tensor, points: Points) -> Array:
+        """Return values [components, n] at n points, in float64."""
+        n = len(points.w)
+        background, network = self.trial.background, self.trial.network
+        with torch.no_grad():
+            fixed = self.tape.fixed(background.values(self.tape.fixed_slots, points))
+            keys = [(slot.component, slot.derivative) for slot in self.tape.moving_slots if isinstance(slot, Jet)]
+            x = network.normalise(torch.tensor(points.x))
+            jets = network.jets(theta.double(), x, {derivative for _, derivative in keys}) if keys else {}
+            values = self.tape.moving([*fixed, *(jets[key] for key in keys)])
+        return np.stack([v.detach().numpy() if isinstance(v, Tensor) else np.full(n, v) for v in values])
+
+    def integrate(self, theta: Tensor, points: PointSet) -> Array:
+        """Return the integrals [components] over a data set of quadrature points."""
+        total = np.zeros(len(self.tape.moving.outputs))
+        for part in points.chunks(CHUNK):
+            taken = points.take(part)
+            total += self(theta, taken) @ taken.w
+        return total
