@@ -97,6 +97,24 @@ def test_stiffness_and_mass(name: str, degree: int):
         assert abs(linear @ (stiffness @ linear) - volume) < 1e-11 * volume
 
 
+@pytest.mark.parametrize("name", FIVE)
+def test_gram_matrices_of_skewed_and_curved_cells(name: str):
+    affine = SHAPED[name]()
+    assert affine.affine
+    for mesh in (shifted(affine), curved(affine)):
+        assert mesh.affine == (mesh.order == 1 and mesh.reference.simplex)
+        space = LagrangeSpace(mesh, 2)
+        points = CellPoints(mesh, 12)
+        some = points.take(range(points.size))
+        u = np.cos(np.arange(space.size))
+        values, gradients = space.functions(some.cell, some.reference)
+        slope = np.einsum("ndj,nj->nd", gradients, u[space.dofs[some.cell]])
+        energy = (some.w * (slope**2).sum(axis=1)).sum()
+        square = (some.w * np.einsum("nj,nj->n", values, u[space.dofs[some.cell]]) ** 2).sum()
+        assert abs(u @ (space.mass() @ u) - square) < 1e-12 * square
+        assert abs(u @ (space.stiffness() @ u) - energy) < (1e-3 if mesh.order == 2 else 1e-6) * energy  # rational integrands
+
+
 @pytest.mark.parametrize("name", [*FIVE, "disk"])
 def test_boundary_functions_are_those_that_do_not_vanish_there(name: str):
     mesh = SHAPED[name]()

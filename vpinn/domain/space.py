@@ -114,45 +114,48 @@ class LagrangeSpace:
     def stiffness(self) -> Any:
         """∫ ∇φ_i·∇φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
 
-        def block(weights: Floats, values: Floats, gradients: Floats, geometry: Frames) -> Floats:
-            physical = geometry.inverse_transpose @ gradients  # [m, q, d, n]
-            physical *= np.sqrt(weights)[..., None, None]
-            return physical.reshape(len(weights), -1, values.shape[-1])
+        def metric(geometry: Frames) -> Floats:
+            inverse = geometry.inverse_transpose
+            return np.swapaxes(inverse, -1, -2) @ inverse
 
-        return self._assemble(block)
+        return self._assemble(lambda points: self.tabulate(points)[1], metric)
 
     def mass(self) -> Any:
-        """∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
-
-        def block(weights: Floats, values: Floats, gradients: Floats, geometry: Frames) -> Floats:
-            factor: Floats = np.sqrt(weights)[..., None] * values
-            return factor
-
-        return self._assemble(block)
+        """∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact up to degree 12."""
+        return self._assemble(lambda points: self.tabulate(points)[0][:, None], lambda geometry: np.ones((1, 1, 1, 1)))
 
     def gram(self) -> Any:
         """Gram matrix of the full H¹ product, stiffness + mass, as scipy.sparse CSR [size, size]."""
         return self.stiffness() + self.mass()
 
-    def _assemble(self, block: Callable[[Floats, Floats, Floats, Frames], Floats]) -> Any:
-        """Σ over cells of BᵀB, where block(weights, values, gradients, geometry) gives B [m, rows, n_local]."""
+    def _assemble(self, table: Callable[[Floats], Floats], metric: Callable[[Frames], Floats]) -> Any:
+        """Σ over cells of ∫ DᵀMD dx with D = table(points) [q, k, n_local] and M = metric(geometry) [m, q or 1, k, k]."""
         from scipy.sparse import csr_array
 
-        degree = min(2 * self.degree + (0 if self.mesh.affine else 2), MAX_DEGREE)
-        rule = gauss(self.mesh.cell, degree)
-        values, gradients = self.tabulate(rule.points)
-        n_local = values.shape[1]
-        step = max(1, int(_CHUNK_BYTES / (8 * n_local * (n_local + self.mesh.dimension * len(rule.weights)))))
+        mesh, d = self.mesh, self.mesh.dimension
+        # the degree of det J: in all variables on simplices, in each on quadrilaterals and hexahedra
+        bend = 0 if mesh.affine else d * (mesh.order - 1) if mesh.reference.simplex else d * mesh.order - 1
+        rule = gauss(mesh.cell, min(2 * self.degree + max(bend, 0 if mesh.affine else 2), MAX_DEGREE))
+        known = table(rule.points)
+        q, k, n = known.shape
+        flat = known.reshape(q * k, n)
+        # on affine cells M is constant, and what is left of the integral is the same for all cells
+        shared = np.einsum("q,qin,qjm->ijnm", rule.weights, known, known, optimize=True).reshape(k * k, n * n)
+        step = max(1, int(_CHUNK_BYTES / (8 * n * (n + q * k))))
         matrix = csr_array((self.size, self.size))
         rows, columns, entries = [], [], []
         for start in range(0, self.mesh.n_cells, step):
             cells = np.arange(start, min(start + step, self.mesh.n_cells))
             geometry = self.mesh.frames(cells, rule.points)
-            factor = block(rule.weights * geometry.determinant, values, gradients, geometry)
+            scaled = metric(geometry) * geometry.determinant[..., None, None]
+            if self.mesh.affine:
+                local = (scaled.reshape(len(cells), k * k) @ shared).reshape(-1, n, n)
+            else:
+                local = flat.T @ (rule.weights[:, None, None] * scaled @ known).reshape(len(cells), q * k, n)
             dofs = self.dofs[cells]
-            rows.append(np.repeat(dofs, n_local, axis=1).ravel())
-            columns.append(np.tile(dofs, n_local).ravel())
-            entries.append((np.swapaxes(factor, 1, 2) @ factor).ravel())
+            rows.append(np.repeat(dofs, n, axis=1).ravel())
+            columns.append(np.tile(dofs, n).ravel())
+            entries.append(((local + np.swapaxes(local, 1, 2)) / 2.0).ravel())
             if sum(map(len, entries)) > 2e7 or cells[-1] + 1 == self.mesh.n_cells:
                 where = (np.concatenate(rows), np.concatenate(columns))
                 matrix += csr_array((np.concatenate(entries), where), shape=matrix.shape)
