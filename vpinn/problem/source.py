@@ -112,7 +112,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
             where, reason = f"{where}:{match[1]}", f"{reason[: match.start()]}, column {match[2]}"
         elif reason.endswith("(at end of document)"):
             where = f"{where}:{len(text.rstrip().splitlines()) or 1}"
-        raise InputError(f"not valid TOML: {printable(reason)}", where) from None
+        raise InputError(f"not valid TOML: {printable(reason, 200)}", where) from None
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -100,7 +100,9 @@ def _wanted(detail: ErrorDetails) -> str:
         sign, bound = _BOUNDS[kind]
         return f"{sign} {context[bound]:g}"
     if kind in ("too_short", "string_too_short"):
-        return f"of at least {context.get('min_length', 1)} entries" if kind == "too_short" else "a string that is not empty"
+        return (
+            f"a list or table of at least {context.get('min_length', 1)}" if kind == "too_short" else "a string that is not empty"
+        )
     if kind in ("too_long", "string_too_long"):
         return f"of at most {context['max_length']} {'entries' if kind == 'too_long' else 'characters'}"
     return detail["msg"].removeprefix("Input should be ").lower()
