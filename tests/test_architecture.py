@@ -1,0 +1,117 @@
+"""The shape of the code: imports go one way, reading a problem stays light, files stay short."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vpinn
+
+ROOT = Path(vpinn.__file__).parent
+FLOW = (
+    "errors",
+    "domain",
+    "problem",
+    "forms",
+    "trial",
+    "objective",
+    "sampling",
+    "optimization",
+    "solution",
+    "analysis",
+    "output",
+    "run",
+    "cli",
+)
+AHEAD = {("solution", "output", "export")}
+"""The one convenience that reaches ahead: (importing stage, imported stage, function it stands in)."""
+MAX_LINES = 300
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def stage_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path, text: str) -> Iterator[tuple[str, str, int]]:
+    """Stages that a file imports, each with the function around the import ("" for the module) and its line."""
+
+    def visit(node: ast.AST, function: str) -> Iterator[tuple[str, str, int]]:
+        for child in ast.iter_child_nodes(node):
+            inside = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
+            modules: list[str] = []
+            if isinstance(child, ast.Import):
+                modules = [alias.name for alias in child.names]
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}:{child.lineno}: imports are absolute"
+                module = child.module or ""
+                modules = [f"{module}.{alias.name}" for alias in child.names] if module == "vpinn" else [module]
+            for module in modules:
+                head, _, rest = module.partition(".")
+                if head == "vpinn" and rest:
+                    yield rest.split(".")[0], inside, child.lineno
+            yield from visit(child, inside)
+
+    return visit(ast.parse(text), "")
+
+
+def against_the_flow(path: Path, text: str) -> list[str]:
+    stage = stage_of(path)
+    wrong = []
+    for other, function, line in imported(path, text):
+        if other not in FLOW:
+            wrong.append(f"{path}:{line}: {other} is no stage")
+        elif FLOW.index(other) > FLOW.index(stage) and (stage, other, function) not in AHEAD:
+            wrong.append(f"{path}:{line}: {stage} imports {other}")
+    return wrong
+
+
+def test_imports_follow_the_flow() -> None:
+    assert len(FILES) > 50
+    found = [line for path in FILES if path != ROOT / "__init__.py" for line in against_the_flow(path, path.read_text())]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("domain/mesh.py", "from vpinn.problem import Problem"),
+        ("domain/mesh.py", "import vpinn.forms.graph"),
+        ("problem/build.py", "def f():\n    from vpinn import run"),
+        ("objective/measure.py", "class A:\n    def f(self):\n        from vpinn.sampling import Sampler"),
+        ("solution.py", "from vpinn.output import export"),
+        ("solution.py", "def exporting():\n    from vpinn.output import export"),
+        ("forms/graph.py", "from vpinn.tools import x"),
+    ],
+)
+def test_an_import_against_the_flow_is_found(file: str, text: str) -> None:
+    assert len(against_the_flow(ROOT / file, text)) == 1
+
+
+def test_every_file_belongs_to_a_stage() -> None:
+    assert {stage_of(path) for path in FILES} <= {*FLOW, "__init__", "__main__"}
+
+
+@pytest.mark.parametrize("module", ["vpinn", "vpinn.domain", "vpinn.problem", "vpinn.cli"])
+def test_no_heavy_module_before_it_is_needed(module: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not there yet")
+    code = f"import sys, {module}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_no_drawer_of_odds_and_ends() -> None:
+    names = {path.stem.strip("_") for path in FILES} | {path.parent.name for path in FILES}
+    assert not names & {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
+
+
+def test_no_file_is_long() -> None:
+    long = {str(path): n for path in FILES if (n := len(path.read_text().splitlines())) > MAX_LINES}
+    assert long == {}
