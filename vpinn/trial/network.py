@@ -115,16 +115,16 @@ class FirstJets(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, network: Network, order: int) -> tuple[Tensor, Tensor]:
-        """Evaluate; see the class."""
+        """Evaluate; see the class. Products and bias sums are separate: torch's addmm is the slower for thin matrices."""
         sigma, layers = network.sigma, network.unpack(theta)
         z, saved = x, []
         for weight, bias in layers[:-1]:
-            a = torch.addmm(bias, z, weight.T)
+            a = (z @ weight.T.contiguous()).add_(bias)
             kept = a.clone() if sigma.keeps_argument else a
             z = sigma.value(a)
             saved.append((kept, z, sigma.slope(kept, z)))
         weight, bias = layers[-1]
-        values = torch.addmm(bias[:, None], weight, z.T)  # [m, n]
+        values = (weight @ z.T).add_(bias[:, None])  # [m, n]
         stretch = network.stretch(x)
         if order == 0:
             ctx.state = (theta, x, network, stretch, saved, None, None)
@@ -138,7 +138,7 @@ class FirstJets(torch.autograd.Function):
             deltas.append(delta)
             if k:
                 r = (delta.view(m * n, -1) @ layers[k][0]).view(m, n, -1)
-        gradients = (layers[0][0] * stretch).T @ deltas[-1].view(m * n, -1).T  # [d, m·n]
+        gradients = (layers[0][0] * stretch).T.contiguous() @ deltas[-1].view(m * n, -1).T  # [d, m·n]
         ctx.state = (theta, x, network, stretch, saved, deltas[::-1], reached[::-1])
         return values, gradients.view(-1, n)
 
@@ -148,17 +148,17 @@ class FirstJets(torch.autograd.Function):
         """Return the cotangent of the parameters; see the class."""
         theta, x, network, stretch, saved, deltas, reached = ctx.state
         sigma, layers = network.sigma, network.unpack(theta)
-        result = torch.empty_like(theta)
+        result = torch.zeros_like(theta)
         grads = network.unpack(result)
         m, n = values_bar.shape
         bends: list[Tensor | None] = [None] * len(saved)
         weight, last = layers[-1][0], saved[-1][1]
-        torch.mm(values_bar, last, out=grads[-1][0])
+        grads[-1][0].copy_(values_bar @ last)
         torch.sum(values_bar, 1, out=grads[-1][1])
         if deltas is not None:
             g = gradients_bar.view(-1, m * n)  # [d, m·n]
             torch.mul((g @ deltas[0].view(m * n, -1)).T, stretch, out=grads[0][0])
-            d_bar = g.T @ (layers[0][0] * stretch).T  # [m·n, h]
+            d_bar = g.T @ (layers[0][0] * stretch).T.contiguous()  # [m·n, h]
             for k, (_, _, slope) in enumerate(saved):
                 d_bar = d_bar.view(m, n, -1)
                 r_bar = d_bar * slope
@@ -166,20 +166,16 @@ class FirstJets(torch.autograd.Function):
                 bends[k] = bend[0] if m == 1 else bend.sum(0)
                 if k + 1 < len(saved):
                     flat = r_bar.view(m * n, -1)
-                    torch.mm(deltas[k + 1].view(m * n, -1).T, flat, out=grads[k + 1][0])
-                    d_bar = flat @ layers[k + 1][0].T
+                    grads[k + 1][0].copy_(deltas[k + 1].view(m * n, -1).T @ flat)
+                    d_bar = flat @ layers[k + 1][0].T.contiguous()
                 else:
                     grads[-1][0].add_(r_bar.sum(1))
-        s = values_bar.T @ weight  # [n, h]
+        s = values_bar[0][:, None] * weight if m == 1 else values_bar.T @ weight  # [n, h]
         for k in range(len(saved) - 1, -1, -1):
             a, z, slope = saved[k]
             bent = bends[k]
             s = s.mul_(slope) if bent is None else sigma.adjoint(s, bent, a, z, slope)
-            below = saved[k - 1][1] if k else x
-            if deltas is None:
-                torch.mm(s.T, below, out=grads[k][0])
-            else:
-                grads[k][0].addmm_(s.T, below)
+            grads[k][0].add_(s.T @ (saved[k - 1][1] if k else x))
             torch.sum(s, 0, out=grads[k][1])
             if k:
                 s = s @ layers[k][0]
