@@ -72,7 +72,7 @@ def solve(
         method: instead of the problem's ``solver.method``.
         resume: go on from the folder's checkpoint.
         overwrite: replace what is in the folder.
-        threads: of torch, ≥ 1; default as many as there are cores.
+        threads: parts of the points worked on at a time, ≥ 1; default as many as there are cores.
         report: called after every step.
         interrupt: signals received; without one they are caught while this call lasts.
 
@@ -85,18 +85,18 @@ def solve(
         StorageError: the folder could not be written.
     """
     began = time.perf_counter()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # threads are ours: parts of the points in parallel, each single-threaded
+    threads = threads or available_cores()
     if method is not None:
         problem = _with_method(problem, method)
     folder = None if directory is None else Path(directory)
-    trial, objective, plan = prepare(problem)
+    trial, objective, plan = prepare(problem, threads)
     estimator = make_estimator(problem, trial)
     settings = problem.settings.solver
     theta = trial.network.initial(torch.Generator().manual_seed(settings.seed)).to(getattr(torch, settings.precision))
     training = Training.start(theta, plan.method, settings.seed)
     if folder is not None:
-        record = _record(problem, plan)
+        record = _record(problem, plan, threads)
         if resume:
             training = _resumed(folder, record)
         elif (folder / RUN).exists() and not overwrite:
@@ -122,14 +122,19 @@ def solve(
     return _close(problem, trial, objective, plan, training, estimator, folder, began, setup)
 
 
-def prepare(problem: Problem) -> tuple[Trial, Objective, Plan]:
+def available_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(problem: Problem, threads: int = 1) -> tuple[Trial, Objective, Plan]:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Raises:
         InputError: the problem cannot be solved as stated.
     """
     trial = make_trial(problem)
-    objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision))
+    objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
     with problem.source.located("batch"):
         plan = make_plan(problem.settings, objective)
     return trial, objective, plan
@@ -192,7 +197,7 @@ def _close(
     solution = assess(Solution(problem, trial, theta.double(), metrics, history), objective, estimator, loss)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": setup, "solve": training.seconds, "assessment": total - setup - training.seconds}
-    closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": torch.get_num_threads()}
+    closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}
     solution = Solution(problem, trial, solution.theta, {**solution.metrics, **closing}, history, solution.cell_estimate)
     if folder is not None:
         arrays, meta = training.arrays()
@@ -235,7 +240,7 @@ def _with_method(problem: Problem, method: str) -> Problem:
     return dataclasses.replace(problem, source=source, settings=validate(source))
 
 
-def _record(problem: Problem, plan: Plan) -> dict[str, Any]:
+def _record(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
     """Return the content of run.json."""
     packages = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
     return {
@@ -244,7 +249,7 @@ def _record(problem: Problem, plan: Plan) -> dict[str, Any]:
         "data": problem.source.data if problem.source.text is not None else None,
         "method": plan.method.name,
         "seed": problem.settings.solver.seed,
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "versions": {"vpinn": version("vpinn"), "python": platform.python_version(), **{p: version(p) for p in packages}},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
     }

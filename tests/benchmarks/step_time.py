@@ -38,7 +38,7 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
     from vpinn.optimization import Training, train
     from vpinn.run import peak_memory_mb, prepare
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     test_space = {"test_space": {"degree": TEST_DEGREE}} if form == "weak" else {}
     problem = vpinn.make_problem(
         {"shape": "rectangle", "cells": [CELLS[points]] * 2, "cell": "quadrilateral"},
@@ -51,7 +51,7 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
         **{form: FORMS[form]},
         **test_space,
     )
-    trial, objective, plan = prepare(problem)
+    trial, objective, plan = prepare(problem, threads)
     assert objective.size == points, objective.size
     training = Training.start(trial.network.initial(torch.Generator().manual_seed(0)).float(), plan.method, 0)
 

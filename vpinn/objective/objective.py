@@ -1,14 +1,19 @@
-"""The objective J(θ) = Σ ∫ density + ½‖r‖²: its value and gradient over all points or over a drawn batch.
+"""The objective J(θ) = Σ ∫ density + ½‖r‖²: its value and gradient over all points or over drawn batches.
 
 Energy and strong forms have a density and no residual; weak forms have a residual, and a density where conditions are
-imposed by penalty. Points are worked through in chunks, so memory is bounded; a residual over several chunks takes a
-second pass, since its Riesz representative y = G⁻¹r must be known before ∇J = ∇(r·y) can be accumulated.
+imposed by penalty. Points are worked through in parts that fit the caches, several at a time on as many threads; torch
+itself stays on one, since its own threads wait for each other after every operation. Sums are taken in the order of
+the parts, so the result does not depend on which thread was faster.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,13 +21,20 @@ from torch import Tensor
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.test_space import TestSpace
 
-CHUNK_BYTES = 24e6
-"""Memory for the activations of one chunk of a density: small enough for the caches to help."""
-RESIDUAL_BYTES = 512e6
-"""Memory up to which a residual's graph is kept, which saves the second pass."""
+PART_BYTES = 24e6
+"""Memory for the activations of one part: small enough for the caches to help, large enough to outweigh the calls."""
+SMALLEST = 512
+"""Fewest points worth a part of their own."""
+GRAPH_BYTES = 512e6
+"""Memory up to which the graphs of a residual are kept; beyond it they are built a second time."""
 
-Batch = Sequence[tuple[Measure, Prepared]]
+Part = tuple[Measure, Prepared]
+"""Some points of one measure."""
+Batch = Sequence[Part]
 """Drawn points of every measure."""
+Gradient = tuple[float, Tensor]
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True)
@@ -34,12 +46,14 @@ class Objective:
         test_space: of a weak form, else None.
         outputs: number of test components.
         estimator: "plain" or "two-batch", for the squared residual of drawn batches.
+        threads: parts worked on at a time, ≥ 1.
     """
 
     measures: tuple[Measure, ...]
     test_space: TestSpace | None
     outputs: int
     estimator: str = "plain"
+    threads: int = 1
 
     @property
     def size(self) -> int:
@@ -49,102 +63,160 @@ class Objective:
     def value(self, theta: Tensor) -> float:
         """Return J over all points."""
         with torch.no_grad():
-            if self.test_space is None:
-                return sum(float(self._density(theta, part)) for part in self._whole(CHUNK_BYTES))
-            density, residual = self._evaluate(theta, self._whole(RESIDUAL_BYTES))
-            return float(density) + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
+            density, residual = self._sum(self._map(partial(self._evaluate, theta), self._whole()))
+            if self.test_space is None or residual is None:
+                return density
+            return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
 
     def residual(self, theta: Tensor) -> Tensor:
         """Return the residual [outputs, space.size] over all points, without a graph."""
         with torch.no_grad():
-            return self._evaluate(theta, self._whole(RESIDUAL_BYTES))[1]
+            _, residual = self._sum(self._map(partial(self._evaluate, theta), self._whole()))
+        assert residual is not None
+        return residual
+
+    def gradient(self, theta: Tensor) -> Gradient:
+        """Return J and ∇J [size] over all points."""
+        return self._densities(theta, self._whole()) if self.test_space is None else self._squares(theta, [self._whole])
+
+    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
+        """Return estimates of J and ∇J from drawn batches.
+
+        A density is linear in the points, so its estimate is unbiased. Of a residual, the product of two independent
+        batches ½ r₁ᵀG⁻¹r₂ is unbiased, with gradient ½(J₁ᵀG⁻¹r₂ + J₂ᵀG⁻¹r₁); the square of one batch is too large by
+        half the trace of G⁻¹Cov(r).
+        """
+        if self.test_space is None:
+            return self._densities(theta, first)
+        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second])
 
     def non_finite(self, theta: Tensor) -> str:
         """Return which integral has no finite value, as the end of a sentence; "" where all have."""
         with torch.no_grad():
-            for measure, points in self._whole(CHUNK_BYTES):
+            for measure, points in self._whole():
                 values, coefficients = measure.integrands(theta, points)
                 if not all(bool(torch.isfinite(integral(points.w, v))) for v in (values, *coefficients)):
                     return f" in the {'boundary' if measure.facet else 'domain'} integral"
         return ""
 
-    def gradient(self, theta: Tensor) -> tuple[float, Tensor]:
-        """Return J and ∇J [size] over all points."""
-        if self.test_space is None:
-            return _accumulate(theta, (lambda leaf, part=part: self._density(leaf, part) for part in self._whole(CHUNK_BYTES)))
-        parts = list(self._whole(RESIDUAL_BYTES))
-        if len(parts) <= len(self.measures):
-            return self._paired(theta, parts, parts)
-        with torch.no_grad():
-            _, residual = self._evaluate(theta, parts)
-            y = self.test_space.riesz(residual)
-        value, gradient = _accumulate(theta, (lambda leaf, part=part: self._linear(leaf, part, y) for part in parts))
-        return value - 0.5 * float((residual * y).sum()), gradient
+    def _densities(self, theta: Tensor, parts: Iterable[Part]) -> Gradient:
+        """Return value and gradient of the densities, part by part."""
 
-    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> tuple[float, Tensor]:
-        """Return estimates of J and ∇J from drawn batches.
+        def work(part: Part) -> Gradient:
+            leaf = theta.detach().requires_grad_()
+            measure, points = part
+            result = integral(points.w, measure.integrands(leaf, points)[0])
+            return float(result.detach()), _gradient(result, leaf)
 
-        With a residual and two independent batches, J ≈ density + ½ r₁ᵀG⁻¹r₂ and its gradient are unbiased
-        (``methods``: the product of two independent batches); with one batch the square is biased by tr Cov/2.
+        values, gradients = zip(*self._map(work, parts), strict=True)
+        return sum(values), _total(gradients)
+
+    def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]]) -> Gradient:
+        """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, the residuals those of two groups, or twice of one.
+
+        The Riesz representatives y = G⁻¹r are needed before ∇(r·y) can be taken, so parts are evaluated first; their
+        graphs are kept where they fit, and built again where they do not.
         """
-        if self.test_space is None:
-            return _accumulate(theta, (lambda leaf, part=part: self._density(leaf, part) for part in first))
-        return self._paired(theta, first, second or first)
-
-    def _paired(self, theta: Tensor, first: Batch, second: Batch) -> tuple[float, Tensor]:
-        """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, densities averaged over both batches."""
         assert self.test_space is not None
-        leaf = theta.detach().requires_grad_()
-        same = first is second
-        densities, residuals = [], []
-        for batch in (first,) if same else (first, second):
-            density, residual = self._evaluate(leaf, batch)
-            densities.append(density)
-            residuals.append(residual)
-        with torch.no_grad():
-            dual = [self.test_space.riesz(r.detach()) for r in residuals]
-        r1, r2, y1, y2 = residuals[0], residuals[-1], dual[0], dual[-1]
-        surrogate = (r1 * y1).sum() if same else 0.5 * ((r1 * y2).sum() + (r2 * y1).sum())
-        density = sum(densities[1:], densities[0]) / len(densities)
-        (gradient,) = torch.autograd.grad(density + surrogate, leaf)
-        return float(density.detach()) + 0.5 * float((r1.detach() * y2).sum()), gradient
+        keep = sum(m.points.size * _bytes(m) for m in self.measures) <= GRAPH_BYTES
+        share = 1.0 / len(groups)
 
-    def _evaluate(self, theta: Tensor, batch: Iterable[tuple[Measure, Prepared]]) -> tuple[Tensor, Tensor]:
-        """Return the integral of the densities and the residual [outputs, space.size] over parts of the measures."""
-        assert self.test_space is not None
-        density, residual = theta.new_zeros(()), theta.new_zeros(self.outputs, self.test_space.space.size)
-        for measure, points in batch:
-            values, coefficients = measure.integrands(theta, points)
-            density = density + integral(points.w, values)
-            if measure.contraction is not None and points.frame is not None:
-                residual = residual + measure.contraction.assemble(
-                    measure.tests, coefficients, points.w, points.frame, points.aligned, self.outputs
-                )
+        def forward(part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
+            leaf = theta.detach().requires_grad_()
+            with torch.set_grad_enabled(keep):
+                return leaf, *self._evaluate(leaf, part)
+
+        def backward(dual: Tensor, job: tuple[Part, tuple[Tensor, Tensor, Tensor | None] | None]) -> Tensor:
+            part, kept = job
+            leaf = theta.detach().requires_grad_()
+            leaf, density, residual = kept if kept is not None else (leaf, *self._evaluate(leaf, part))
+            return _gradient(share * density if residual is None else share * (density + (residual * dual).sum()), leaf)
+
+        evaluated = [list(self._map(forward, group())) for group in groups]
+        sums = [self._sum((d.detach(), None if r is None else r.detach()) for _, d, r in found) for found in evaluated]
+        duals = [self.test_space.riesz(_present(r)) for _, r in sums]
+        gradients: list[Tensor] = []
+        for group, found, dual in zip(groups, evaluated, reversed(duals), strict=True):
+            kept = found if keep else [None] * len(found)
+            gradients += self._map(partial(backward, dual), zip(group(), kept, strict=True))
+        value = share * sum(density for density, _ in sums) + 0.5 * float((_present(sums[0][1]) * duals[-1]).sum())
+        return value, _total(gradients)
+
+    def _evaluate(self, theta: Tensor, part: Part) -> tuple[Tensor, Tensor | None]:
+        """Return the integral of the density and the residual [outputs, space.size] over some points."""
+        measure, points = part
+        values, coefficients = measure.integrands(theta, points)
+        density = integral(points.w, values)
+        if measure.contraction is None or points.frame is None:
+            return density, None
+        w, frame, aligned = points.w, points.frame, points.aligned
+        return density, measure.contraction.assemble(measure.tests, coefficients, w, frame, aligned, self.outputs)
+
+    def _sum(self, found: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[float, Tensor | None]:
+        """Return the sums of densities and of residuals, in order."""
+        density, residual = 0.0, None
+        for value, part in found:
+            density += float(value)
+            if part is not None:
+                residual = part if residual is None else residual + part
         return density, residual
 
-    def _density(self, theta: Tensor, part: tuple[Measure, Prepared]) -> Tensor:
-        measure, points = part
-        return integral(points.w, measure.integrands(theta, points)[0])
+    def _map(self, work: Callable[[_In], _Out], parts: Iterable[_In]) -> Iterator[_Out]:
+        """Apply ``work`` to parts, several at a time, results in order; no more parts are made than are worked on."""
+        if self.threads == 1 or (isinstance(parts, Sequence) and len(parts) == 1):
+            yield from map(work, parts)
+            return
+        waiting: deque[Future[_Out]] = deque()
+        for part in parts:
+            waiting.append(_pool(self.threads).submit(work, part))
+            if len(waiting) > 2 * self.threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
-    def _linear(self, theta: Tensor, part: tuple[Measure, Prepared], y: Tensor) -> Tensor:
-        density, residual = self._evaluate(theta, [part])
-        return density + (residual * y).sum()
+    @cached_property
+    def _parts(self) -> list[Part] | None:
+        """All points in parts, where their prepared values are kept; None where they are made anew every time."""
+        return list(self._split()) if all(m.everything is not None for m in self.measures) else None
 
-    def _whole(self, limit: float) -> Iterator[tuple[Measure, Prepared]]:
+    def _whole(self) -> Iterable[Part]:
+        return self._parts if self._parts is not None else self._split()
+
+    def _split(self) -> Iterator[Part]:
+        """Yield all points in parts of equal size, as many per measure as occupy the threads evenly."""
         for measure in self.measures:
-            width = sum(measure.network.layers) * (1 + max(map(len, measure.derivatives), default=0))
-            chunk = max(256, int(limit / (8 * 6 * width)))
-            for part in measure.whole(chunk):
-                yield measure, part
+            largest = max(SMALLEST, int(PART_BYTES / _bytes(measure)))
+            size, entity = measure.points.size, measure.points.per_entity
+            count = -(-size // largest)
+            count = max(1, min(-(-count // self.threads) * self.threads, size // SMALLEST))
+            part = -(-size // count)
+            for points in measure.whole(-(-part // entity) * entity if entity < part else part):
+                yield measure, points
 
 
-def _accumulate(theta: Tensor, terms: Iterable[Callable[[Tensor], Tensor]]) -> tuple[float, Tensor]:
-    """Return Σ terms and its gradient, one term's graph at a time."""
-    leaf = theta.detach().requires_grad_()
-    value, gradient = 0.0, torch.zeros_like(theta)
-    for term in terms:
-        result = term(leaf)
-        if result.requires_grad:
-            gradient += torch.autograd.grad(result, leaf)[0]
-        value += float(result.detach())
-    return value, gradient
+def _bytes(measure: Measure) -> float:
+    """Return roughly the memory of one point's activations and cotangents."""
+    order = max(map(len, measure.derivatives), default=0)
+    return 6.0 * (4 if measure.dtype == torch.float32 else 8) * sum(measure.network.layers) * (1 + order)
+
+
+def _gradient(result: Tensor, leaf: Tensor) -> Tensor:
+    return torch.autograd.grad(result, leaf)[0] if result.requires_grad else torch.zeros_like(leaf)
+
+
+def _total(gradients: Sequence[Tensor]) -> Tensor:
+    return gradients[0] if len(gradients) == 1 else torch.stack(list(gradients)).sum(0)
+
+
+def _present(residual: Tensor | None) -> Tensor:
+    assert residual is not None
+    return residual
+
+
+def _single() -> None:
+    torch.set_num_threads(1)
+
+
+@lru_cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="vpinn", initializer=_single)

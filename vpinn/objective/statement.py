@@ -57,7 +57,12 @@ class Integrands:
 
 
 def make_objective(
-    problem: Problem, trial: Trial, dtype: torch.dtype = torch.float64, degree: int | None = None, test_degree: int | None = None
+    problem: Problem,
+    trial: Trial,
+    dtype: torch.dtype = torch.float64,
+    degree: int | None = None,
+    test_degree: int | None = None,
+    threads: int = 1,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -67,6 +72,7 @@ def make_objective(
         dtype: precision of training.
         degree: quadrature degree; default that of the problem file.
         test_degree: degree of the test space; default that of the problem file.
+        threads: parts of the points worked on at a time, ≥ 1.
 
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
@@ -102,7 +108,7 @@ def make_objective(
     estimator = problem.settings.batch.estimator
     if estimator == "auto":
         estimator = "two-batch" if space is not None else "plain"
-    return Objective(tuple(measures), space, outputs, estimator)
+    return Objective(tuple(measures), space, outputs, estimator, threads)
 
 
 def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from vpinn.trial.activation import ACTIVATIONS, Activation
 
 Derivative = tuple[int, ...]
+Jets = dict[tuple[int, Derivative], Tensor]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Network:
         """Return the derivative [d] of the normalised coordinates, in 1/length."""
         return 2 / (like.new_tensor(self.upper) - like.new_tensor(self.lower))
 
-    def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> dict[tuple[int, Derivative], Tensor]:
+    def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Evaluate all components and their derivatives.
 
         Args:
@@ -97,8 +98,8 @@ class Network:
         wanted = sorted(set(wanted), key=len)
         order = len(wanted[-1]) if wanted else 0
         if order <= 1:
-            values, gradients = FirstJets.apply(theta, x, self, order)
-            result = {(c, ()): value for c, value in enumerate(values.unbind(0))}
+            values, gradients = FirstJets.apply(theta, x, self, order)  # type: ignore[no-untyped-call]
+            result: Jets = {(c, ()): value for c, value in enumerate(values.unbind(0))}
             if order:
                 rows = gradients.unbind(0)
                 result |= {(c, (i,)): rows[i * self.outputs + c] for i in range(self.layers[0]) for c in range(self.outputs)}
@@ -182,23 +183,19 @@ class FirstJets(torch.autograd.Function):
         return result, None, None, None
 
 
-def _second_jets(
-    network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]
-) -> dict[tuple[int, Derivative], Tensor]:
+def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:
     """Forward 2-jets (z, ∂z, ∂²z) through the layers; only the second derivatives asked for are carried."""
     sigma, layers = network.sigma, network.unpack(theta)
     d, n = network.layers[0], len(x)
     pairs = [p for p in wanted if len(p) == 2]
     stretch = network.stretch(x)
-    z, first, second = x, None, None
+    z = x
+    first: Tensor | None = None
+    second: Tensor | None = None
     for k, (weight, bias) in enumerate(layers):
         a = torch.addmm(bias, z, weight.T)
-        if first is None:
-            slopes = (weight * stretch).T[:, None, :].expand(d, n, -1)
-            bends = None
-        else:
-            slopes = first @ weight.T
-            bends = second @ weight.T
+        slopes = (weight * stretch).T[:, None, :].expand(d, n, -1) if first is None else first @ weight.T
+        bends = None if second is None else second @ weight.T
         if k + 1 == len(layers):
             z, first, second = a, slopes, bends
             break
@@ -208,15 +205,14 @@ def _second_jets(
         products = torch.stack([slopes[i] * slopes[j] for i, j in pairs])
         first = t * slopes
         second = q * products if bends is None else t * bends + q * products
-    assert first is not None and second is not None
-    result = {(c, ()): z[:, c] for c in range(network.outputs)}
+    assert first is not None
+    assert second is not None
+    result: Jets = {(c, ()): z[:, c] for c in range(network.outputs)}
     result |= {(c, (i,)): first[i, :, c] for i in range(d) for c in range(network.outputs)}
     return result | {(c, pair): second[k, :, c] for k, pair in enumerate(pairs) for c in range(network.outputs)}
 
 
-def _nested_jets(
-    network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]
-) -> dict[tuple[int, Derivative], Tensor]:
+def _nested_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:
     """Derivatives of any order by reverse mode over reverse mode."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -226,7 +222,7 @@ def _nested_jets(
             z = network.sigma.value(torch.addmm(b, z, w.T))
         z = torch.addmm(bias, z, weight.T)
         stretch = network.stretch(x)
-        result = {(c, ()): z[:, c] for c in range(network.outputs)}
+        result: Jets = {(c, ()): z[:, c] for c in range(network.outputs)}
         for derivative in wanted:
             for c in range(network.outputs):
                 for k in range(1, len(derivative) + 1):
