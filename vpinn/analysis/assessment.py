@@ -44,8 +44,9 @@ def assess(solution: Solution, objective: Objective, estimator: Estimator | None
     metrics["error_estimate"] = None
     if estimator is not None:
         norm, relative, shares = estimator(solution.theta)
-        truth = [e["h1_seminorm"] for e in metrics["errors"].values() if "h1_seminorm" in e]
-        effectivity = norm / math.hypot(*truth) if len(truth) == len(problem.unknowns) and math.hypot(*truth) > 0 else None
+        known = [e for e in metrics["errors"].values() if "h1_seminorm" in e]
+        true, size = (math.hypot(*(e[key] for e in known)) for key in ("h1_seminorm", "exact_h1_seminorm"))
+        effectivity = relative * size / true if len(known) == len(problem.unknowns) and true > 0 and size > 0 else None
         metrics["error_estimate"] = {"relative_energy": relative, "absolute": norm, "effectivity": effectivity}
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
     metrics["quadrature"] = _adequacy(solution, objective, loss)

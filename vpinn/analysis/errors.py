@@ -52,7 +52,7 @@ class TrueError:
         self._evaluator = Evaluator.of(problem, trial, densities)
 
     def __call__(self, theta: Tensor) -> dict[str, dict[str, float]]:
-        """Return unknown → relative_l2, relative_h1 (full norm) and absolute h1_seminorm of the error.
+        """Return unknown → relative_l2, relative_h1 (full norm), and the h1_seminorm of the error and of the truth.
 
         Where the exact solution is zero the errors are absolute.
         """
@@ -63,6 +63,7 @@ class TrueError:
                 "relative_l2": float(np.sqrt(e0 / (u0 or 1.0))),
                 "relative_h1": float(np.sqrt((e0 + e1) / ((u0 + u1) or 1.0))),
                 "h1_seminorm": float(np.sqrt(e1)),
+                "exact_h1_seminorm": float(np.sqrt(u1)),
             }
         return result
 

@@ -1,12 +1,14 @@
 """A-posteriori error estimate: the dual norm of the residual on a test space richer than the one trained with.
 
 For −Δu = f it is the energy norm of the error projected on that space; for other coercive problems it bounds the error
-from both sides up to the constants of the form (Rojas et al. 2024, arXiv 2308.16910).
+from both sides up to the constants of the form (Rojas et al. 2024, arXiv 2308.16910). It is put in relation to the flux,
+‖B(u)‖ with F = a·v + B·∇v, so that coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +17,8 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, Mesh, gauss
-from vpinn.objective import Objective, make_objective
+from vpinn.domain import Mesh, gauss
+from vpinn.objective import Objective, TestSpace, integral, make_objective
 from vpinn.objective.statement import default_test_degree
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -24,6 +26,8 @@ from vpinn.trial import Evaluator, Trial
 Array = NDArray[np.float64]
 ENRICHMENT = 2
 """Degrees of the estimate's test space above the one trained with."""
+CHUNK = 50_000
+"""Points evaluated at a time."""
 LARGEST = 60_000
 """Test functions per component above which the space is not enriched further, to bound the factorisation."""
 
@@ -34,29 +38,41 @@ class Estimator:
 
     Attributes:
         objective: weak form of the problem on the enriched space; only its residual is used.
-        size: evaluator of ∫|∇u|² over all unknowns.
-        points: quadrature of that integral.
+        gradient: ∫|∇u|² over all unknowns, for forms without a flux.
     """
 
     objective: Objective
-    size: Evaluator
-    points: CellPoints
+    gradient: Evaluator
 
     def __call__(self, theta: Tensor) -> tuple[float, float, Array]:
-        """Return the dual norm of the residual, that norm relative to ‖∇u‖, and its share per cell [n_cells]."""
-        space = self.objective.test_space
-        assert space is not None
+        """Return the dual norm of the residual, that norm relative to the flux, and its share per cell [n_cells]."""
         theta = theta.double()
         residual = self.objective.residual(theta)
-        riesz = space.riesz(residual)
+        riesz = self._space.riesz(residual)
         norm = float((residual * riesz).sum().clamp(min=0.0).sqrt())
-        scale = float(np.sqrt(max(self.size.integrate(theta, self.points).sum(), 0.0)))
-        return norm, norm / (scale or 1.0), self._shares(riesz)
+        return norm, norm / (self._scale(theta) or 1.0), self._shares(riesz)
+
+    def _scale(self, theta: Tensor) -> float:
+        """Return ‖B(u)‖, or ‖∇u‖ where the form has no flux."""
+        cells = self.objective.measures[0]
+        rows = [k for k, test in enumerate(cells.tests) if test.derivative]
+        if not rows:
+            return float(np.sqrt(self.gradient.integrate(theta, cells.points).sum()))
+        total = 0.0
+        with torch.no_grad():
+            for points in cells.whole(CHUNK):
+                _, coefficients = cells.integrands(theta, points)
+                total += sum(float(integral(points.w, coefficients[k] ** 2)) for k in rows)
+        return math.sqrt(total)
+
+    @property
+    def _space(self) -> TestSpace:
+        assert self.objective.test_space is not None
+        return self.objective.test_space
 
     def _shares(self, riesz: Tensor) -> Array:
         """Return ‖∇y‖ of the Riesz representative y on every cell."""
-        assert self.objective.test_space is not None
-        space = self.objective.test_space.space
+        space = self._space.space
         mesh, rule = space.mesh, gauss(space.mesh.cell, 2 * space.degree)
         _, gradients = space.tabulate(rule.points)
         result = np.zeros(mesh.n_cells)
@@ -83,8 +99,8 @@ def make_estimator(problem: Problem, trial: Trial) -> Estimator | None:
     weak = dataclasses.replace(problem, formulation="weak", form=weak_form(problem), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     objective = make_objective(weak, met, torch.float64, min(30, 2 * degree + 4), degree)
-    size = Evaluator.of(problem, trial, [ufl.inner(ufl.grad(u.function), ufl.grad(u.function)) for u in problem.unknowns])
-    return Estimator(objective, size, CellPoints(mesh, 8))
+    slopes = [ufl.inner(ufl.grad(u.function), ufl.grad(u.function)) for u in problem.unknowns]
+    return Estimator(objective, Evaluator.of(problem, trial, slopes))
 
 
 def weak_form(problem: Problem) -> ufl.Form:
