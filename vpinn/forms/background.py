@@ -12,7 +12,7 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import Domain, Points
+from vpinn.domain import Domain, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Slot
 from vpinn.forms.lowering import build, components
@@ -54,7 +54,9 @@ class Background:
             if slot.function not in jets:
                 raise InputError("an expression holds a function that has no value here; use coordinates and constants only")
             if slot.derivative not in jets[slot.function]:
-                raise InputError("an expression needs second derivatives of a mesh function, which has none; use penalty or nitsche")
+                raise InputError(
+                    "an expression needs second derivatives of a mesh function, which has none; use penalty or nitsche"
+                )
             return jets[slot.function][slot.derivative]
         if slot.name == "x":
             return points.x[:, slot.index]
@@ -64,10 +66,11 @@ class Background:
             if points.normal is None:
                 raise InputError("the normal n exists on the boundary only; use it in ds(…) and boundary conditions")
             return points.normal[:, slot.index]
-        tags, where = (
-            (self.domain.cell_tags, points.cell) if slot.name.startswith("cell ") else (self.domain.facet_tags, points.entity)
-        )
-        return np.isin(where, tags[slot.name.split(" ", 1)[1]]).astype(np.float64)
+        kind, name = slot.name.split(" ", 1)
+        if kind == "cell":
+            assert isinstance(self.domain, Mesh)
+            return np.isin(points.cell, self.domain.cell_tags[name]).astype(np.float64)
+        return np.isin(points.entity, self.domain.facet_tags[name]).astype(np.float64)
 
 
 def tag(name: str, facet: bool) -> Geometry:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from vpinn.errors import InputError
 
@@ -53,6 +53,8 @@ FOLD: Final[Mapping[str, Callable[..., float]]] = {
     "where": lambda c, a, b: a if c else b,
 }
 """Operations besides sums and products, with their meaning on plain numbers."""
+WIDEST: Final = 1_000
+"""Operands up to which nested sums, and nested products, become one; sharing would make longer ones exponential."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,11 @@ class Graph:
     """
 
     varying: frozenset[int] = frozenset()
-    nodes: list[tuple] = field(default_factory=list)
+    nodes: list[tuple[Any, ...]] = field(default_factory=list)
     static: list[bool] = field(default_factory=list)
-    _known: dict[tuple, Node] = field(default_factory=dict)
+    _known: dict[tuple[Any, ...], Node] = field(default_factory=dict)
 
-    def _intern(self, node: tuple, static: bool) -> Node:
+    def _intern(self, node: tuple[Any, ...], static: bool) -> Node:
         if node not in self._known:
             self._known[node] = len(self.nodes)
             self.nodes.append(node)
@@ -103,11 +105,11 @@ class Graph:
 
     def is_number(self, node: Node) -> bool:
         """Return whether the node is a plain number."""
-        return self.nodes[node][0] == NUMBER
+        return bool(self.nodes[node][0] == NUMBER)
 
     def value(self, node: Node) -> float:
         """Return the value of a number node."""
-        return self.nodes[node][1]
+        return float(self.nodes[node][1])
 
     def number(self, value: float) -> Node:
         """Return the node of a plain number."""
@@ -130,12 +132,14 @@ class Graph:
     def _flatten(
         self, kind: str, operands: Iterable[Node], unit: float, fold: Callable[[float, float], float]
     ) -> tuple[float, list[Node], list[Node]]:
-        constant, fixed, moving = unit, [], []
+        constant = unit
+        fixed: list[Node] = []
+        moving: list[Node] = []
         stack = list(operands)[::-1]
         while stack:
             node = stack.pop()
             operation, *rest = self.nodes[node]
-            if operation == kind:
+            if operation == kind and len(stack) + len(fixed) + len(moving) + len(rest) <= WIDEST:
                 stack.extend(rest[::-1])
             elif operation == NUMBER:
                 constant = fold(constant, rest[0])
@@ -166,6 +170,8 @@ class Graph:
             if self.is_number(operands[0]) and self.value(operands[0]) == 0.0:
                 return operands[0]
             if self.is_number(operands[1]):
+                if self.value(operands[1]) == 0.0:
+                    raise InputError("an expression divides by the constant zero; change its constants")
                 return self.multiply([operands[0], self.number(1.0 / self.value(operands[1]))])
         if operation == "power" and self.is_number(operands[1]):
             exponent = self.value(operands[1])

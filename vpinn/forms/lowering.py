@@ -4,21 +4,27 @@ UFL's own passes (algebra lowering, derivatives, index expansion) leave scalar n
 functions and their derivatives; one walk turns those into nodes of a ``Graph``.
 """
 
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ufl
 from ufl import classes as uc
 from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
-from ufl.algorithms.expand_indices import expand_indices
-from ufl.algorithms.remove_complex_nodes import remove_complex_nodes
 from ufl.corealg.traversal import unique_post_traversal
 
 from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Node
+from vpinn.forms.indices import Expander
 
 OPERATIONS = {
     uc.Division: "divide",
@@ -53,6 +59,8 @@ OPERATIONS = {
 }
 GEOMETRY = {uc.SpatialCoordinate: "x", uc.FacetNormal: "n", uc.CellDiameter: "h"}
 SKIPPED = (uc.MultiIndex, uc.Label, uc.Coefficient, uc.Argument, uc.Grad, uc.SpatialCoordinate, uc.FacetNormal, uc.Identity)
+DEPTH = 10_000
+"""Nested calls allowed to UFL's passes, which recurse over the derivatives of an expression."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,9 @@ def integrals(form: ufl.Form) -> list[Integral]:
     """Return the integrals of a form, derivatives of forms carried out."""
     kinds = {"cell": False, "exterior_facet": True}
     parts = []
-    for part in apply_derivatives(apply_algebra_lowering(form)).integrals():
+    with _deep():
+        lowered = apply_derivatives(apply_algebra_lowering(form))
+    for part in lowered.integrals():
         if part.integral_type() not in kinds:
             raise InputError(f"the form integrates over '{part.integral_type()}'; use dx, ds, dx('tag') or ds('tag')")
         tags = part.subdomain_id()
@@ -85,7 +95,23 @@ def integrals(form: ufl.Form) -> list[Integral]:
 
 def lower(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
     """Return a scalar expression with algebra, derivatives and indices expanded."""
-    return remove_complex_nodes(expand_indices(apply_derivatives(apply_algebra_lowering(expression))))
+    with _deep():
+        return Expander().visit(apply_derivatives(apply_algebra_lowering(expression)))
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Allow recursion as deep as nested derivatives need it, and refuse what is deeper."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, DEPTH))
+    try:
+        yield
+    except RecursionError:
+        raise InputError(
+            "an expression nests functions and derivatives too deeply; split it, or take fewer derivatives"
+        ) from None
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def build(graph: Graph, expression: ufl.core.expr.Expr) -> Node:
@@ -103,7 +129,7 @@ def build(graph: Graph, expression: ufl.core.expr.Expr) -> Node:
     return done[root]
 
 
-def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict) -> Node | None:
+def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr, Node]) -> Node | None:
     operands = node.ufl_operands
     if isinstance(node, uc.Zero):
         return graph.number(0.0)
@@ -115,7 +141,7 @@ def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict) -> Node | None:
         return _terminal(graph, node, ())
     if isinstance(node, SKIPPED):
         return None
-    if isinstance(node, uc.Variable):
+    if isinstance(node, uc.Conj | uc.Real):
         return done[operands[0]]
     operation = next((name for kind, name in OPERATIONS.items() if isinstance(node, kind)), None)
     if isinstance(node, uc.Sum):
@@ -133,8 +159,9 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) ->
         node, order = node.ufl_operands[0], order + 1
     if isinstance(node, uc.Identity):
         return graph.number(float(index[0] == index[1]))
-    if type(node) in GEOMETRY:
-        return graph.slot(Geometry(GEOMETRY[type(node)], *index))
+    name = next((name for kind, name in GEOMETRY.items() if isinstance(node, kind)), None)
+    if name is not None:
+        return graph.slot(Geometry(name, *index))
     if not isinstance(node, uc.Coefficient | uc.Argument):
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
@@ -170,9 +197,8 @@ def split(graph: Graph, node: Node) -> dict[Jet, Node]:
         InputError: a part of the integrand holds no test function.
     """
     tests = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function < 0]
-    zero: dict = dict.fromkeys(tests, 0.0)
+    zero: dict[Any, float] = dict.fromkeys(tests, 0.0)
     (rest,) = graph.substitute([node], zero)
     if not (graph.is_number(rest) and graph.value(rest) == 0.0):
         raise InputError("a term of the weak form holds no test function; multiply it by one")
     return {slot: graph.substitute([node], {**zero, slot: 1.0})[0] for slot in tests}
-

@@ -13,6 +13,8 @@ from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Graph, Node, Slot
 
 Value: TypeAlias = Tensor | float
 """One number per point, or one for all of them."""
+CONDITIONS: Final = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not")
+"""Operations whose results are true or false."""
 
 
 def _number(value: Value, like: Tensor) -> Tensor:
@@ -29,10 +31,12 @@ def _both(operation: Callable[..., Tensor]) -> Callable[[Value, Value], Tensor]:
     return apply
 
 
-def _where(condition: Tensor, a: Value, b: Value) -> Tensor:
+def _where(condition: Tensor, a: Value, b: Value, like: Tensor | None = None) -> Tensor:
+    """Return a or b; a condition that the points fix comes as 0 or 1, and ``like`` has the precision of two numbers."""
+    chosen = condition if condition.dtype == torch.bool else condition != 0
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
-        a = torch.full(condition.shape, a, dtype=torch.float64, device=condition.device)
-    return torch.where(condition, a, b)
+        a = torch.full_like(chosen if like is None else like, a, dtype=torch.float64 if like is None else like.dtype)
+    return torch.where(chosen, a, b)
 
 
 TORCH: Final[Mapping[str, Callable[..., Tensor]]] = {
@@ -79,8 +83,8 @@ class Program:
         outputs: registers to return.
     """
 
-    inputs: tuple
-    instructions: tuple[tuple[Callable[..., Tensor], tuple[int, ...]], ...]
+    inputs: tuple[Node, ...]
+    instructions: tuple[tuple[Callable[..., Value], tuple[int, ...]], ...]
     constants: tuple[float, ...]
     outputs: tuple[int, ...]
 
@@ -135,7 +139,7 @@ def compile_tape(graph: Graph, outputs: Sequence[Node]) -> Tape:
 
 def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Node]) -> Program:
     registers = {node: i for i, node in enumerate(inputs)}
-    instructions: list[tuple[Callable[..., Tensor], tuple[int, ...]]] = []
+    instructions: list[tuple[Callable[..., Value], tuple[int, ...]]] = []
     constants: list[float] = []
 
     def register(node: Node) -> int:
@@ -144,7 +148,7 @@ def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], output
             registers[node] = -len(constants)
         return registers[node]
 
-    def emit(function: Callable[..., Tensor], *operands: int) -> int:
+    def emit(function: Callable[..., Value], *operands: int) -> int:
         instructions.append((function, operands))
         return len(inputs) + len(instructions) - 1
 
@@ -159,9 +163,19 @@ def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], output
                 first = emit(function, first, other)
             registers[node] = first
         else:
+            if operation == "where" and all(map(graph.is_number, operands[1:])):
+                operands.append(_compared(graph, operands[0]))
             registers[node] = emit(TORCH[operation], *(register(i) for i in operands))
     results = tuple(register(i) for i in outputs)
     return Program(tuple(inputs), tuple(instructions), tuple(constants), results)
+
+
+def _compared(graph: Graph, condition: Node) -> Node:
+    """Return a value that a condition compares and that varies where the condition does."""
+    while graph.nodes[condition][0] in CONDITIONS:
+        operands = [i for i in graph.nodes[condition][1:] if not graph.is_number(i)]
+        condition = next((i for i in operands if graph.static[i] == graph.static[condition]), operands[0])
+    return condition
 
 
 def _add(a: Value, b: Value) -> Value:
