@@ -100,7 +100,9 @@ def solve(
         if resume:
             training = _resumed(folder, record)
         elif (folder / RUN).exists() and not overwrite:
-            raise InputError(f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o")
+            raise InputError(
+                f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
+            )
         else:
             (folder / CHECKPOINT).unlink(missing_ok=True)
         _begin(folder, problem, record)
@@ -288,7 +290,7 @@ def _resumed(folder: Path, record: dict[str, Any]) -> Training:
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Return the first setting that differs, as ``section.key``; "" where none does."""
     for section in now:
-        if section in FREE and FREE[section] is None or before.get(section) == now[section]:
+        if (section in FREE and FREE[section] is None) or before.get(section) == now[section]:
             continue
         if not isinstance(now[section], dict) or not isinstance(before.get(section), dict):
             return section

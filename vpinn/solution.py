@@ -105,9 +105,7 @@ class Solution:
             raise InputError(f"points need {d} coordinates each, got an array of shape {list(np.shape(x))}")
         points, inside = located_points(self.problem.domain, coordinates)
         rows = np.flatnonzero(inside)
-        taken = Points(
-            points.x[rows], points.w[rows], points.entity[rows], points.cell[rows], points.reference[rows], None, points.h[rows], points.local[rows]
-        )  # fmt: skip
+        taken = points.rows(rows)
         found = self.at(taken, order)
         result = {}
         for name, values in found.items():

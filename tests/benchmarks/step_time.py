@@ -70,7 +70,9 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
 def worker(python: str, script: list[str], threads: int) -> dict[str, float]:
     """Run one measurement in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run([python, *script, "--threads", str(threads)], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, *script, "--threads", str(threads)], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"{script[0]} failed:\n{done.stderr[-2000:]}")
     result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -94,18 +96,24 @@ def main() -> None:
     if not options.fastvpinns:
         print("no --fastvpinns interpreter: timing vpinn alone")
     peer = str(Path(__file__).parent / "peers" / "fastvpinns_poisson.py")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, float32, medians of {options.repeats} alternating processes")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, float32, medians of {options.repeats} runs"
+    )
     print(f"{'points':>7} {'threads':>7} {'tool':>14} {'ms/step':>8} {'ratio':>6} {'peak MB':>8}")
     for points in options.points:
         for threads in options.threads:
             steps = str(max(20, 40_000 // points))
-            jobs = {f"vpinn {form}": (sys.executable, [__file__, "--worker", form, "--points", str(points)]) for form in options.forms}
+            jobs = {
+                f"vpinn {form}": (sys.executable, [__file__, "--worker", form, "--points", str(points)]) for form in options.forms
+            }
             if options.fastvpinns:
                 jobs["fastvpinns"] = (options.fastvpinns, [peer, "--points", str(points), "--steps", steps, "--repeats", "7"])
             runs = [{name: worker(*job, threads) for name, job in jobs.items()} for _ in range(options.repeats)]
             for name in jobs:
                 time_ = statistics.median(run[name]["seconds_per_step"] for run in runs)
-                pairs = [run[name]["seconds_per_step"] / run["fastvpinns"]["seconds_per_step"] for run in runs if "fastvpinns" in run]
+                pairs = [
+                    run[name]["seconds_per_step"] / run["fastvpinns"]["seconds_per_step"] for run in runs if "fastvpinns" in run
+                ]
                 ratio = f"{statistics.median(pairs):6.2f}" if pairs else "     -"
                 memory = statistics.median(run[name]["peak_memory_mb"] for run in runs)
                 print(f"{points:7d} {threads:7d} {name:>14} {1e3 * time_:8.2f} {ratio} {memory:8.0f}", flush=True)

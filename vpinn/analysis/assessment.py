@@ -33,7 +33,9 @@ def assess(solution: Solution, objective: Objective, estimator: Estimator | None
     problem = solution.problem
     metrics: dict[str, Any] = dict(solution.metrics)
     checks: list[str] = []
-    points = independent_points(problem, 2 + max(m.points.degree if hasattr(m.points, "degree") else 10 for m in objective.measures))
+    points = independent_points(
+        problem, 2 + max(m.points.degree if hasattr(m.points, "degree") else 10 for m in objective.measures)
+    )
     if problem.exact:
         metrics["errors"] = TrueError(problem, solution.trial, points)(solution.theta)
     elif problem.reference_file is not None:
@@ -52,8 +54,8 @@ def assess(solution: Solution, objective: Objective, estimator: Estimator | None
     metrics["quadrature"] = _adequacy(solution, objective, loss)
     if metrics["quadrature"]["change"] > ADEQUATE and abs(loss) > ROUNDING:
         checks.append(
-            f"quadrature: the loss is {loss:.3e} on the training points and {metrics['quadrature']['finer']:.3e} on independent ones; "
-            "raise quadrature.degree or refine the mesh"
+            f"quadrature: the loss is {loss:.3e} on the training points and {metrics['quadrature']['finer']:.3e} on independent "
+            "ones; raise quadrature.degree or refine the mesh"
         )
     if not all(np.isfinite(v) for e in metrics["errors"].values() for v in e.values()):
         checks.append("errors: not finite")
@@ -71,7 +73,9 @@ def _adequacy(solution: Solution, objective: Objective, loss: float) -> dict[str
     degree = max((m.points.degree for m in objective.measures if hasattr(m.points, "degree")), default=0)
     if degree:
         space = objective.test_space
-        fine = make_objective(problem, solution.trial, solution.theta.dtype, min(30, degree + 4), space.space.degree if space else None)
+        fine = make_objective(
+            problem, solution.trial, solution.theta.dtype, min(30, degree + 4), space.space.degree if space else None
+        )
     else:
         moved = problem.settings.solver.model_copy(update={"seed": (problem.settings.solver.seed + 1) % 2**32})
         settings = problem.settings.model_copy(update={"solver": moved})

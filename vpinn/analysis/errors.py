@@ -84,10 +84,10 @@ def reference_errors(solution: Solution, path: Path) -> dict[str, dict[str, floa
     values = solution.evaluate(points)
     result = {}
     for unknown in problem.unknowns:
-        names = [unknown.name] if not unknown.shape else [f"{unknown.name}{i}" for i in range(unknown.components)]
-        if not all(name in columns for name in names):
+        columns_of = [unknown.name] if not unknown.shape else [f"{unknown.name}{i}" for i in range(unknown.components)]
+        if not all(name in columns for name in columns_of):
             continue
-        truth = np.stack([columns[name] for name in names], axis=1)
+        truth = np.stack([columns[name] for name in columns_of], axis=1)
         found = values[unknown.name].reshape(len(points), -1)
         inside = np.isfinite(found).all(axis=1)
         if not inside.any():

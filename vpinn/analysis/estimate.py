@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import Mesh, gauss
+from vpinn.forms import components
 from vpinn.objective import Objective, TestSpace, integral, make_objective
 from vpinn.objective.statement import default_test_degree
 from vpinn.problem import Problem
@@ -83,7 +85,9 @@ class Estimator:
             weights = rule.weights * geometry.determinant
             for row in riesz.numpy():
                 local = np.einsum("qdn,mn->mqd", gradients, row[space.dofs[cells]])
-                slopes = np.einsum("mqij,mqj->mqi", np.broadcast_to(geometry.inverse_transpose, (*local.shape, local.shape[-1])), local)
+                slopes = np.einsum(
+                    "mqij,mqj->mqi", np.broadcast_to(geometry.inverse_transpose, (*local.shape, local.shape[-1])), local
+                )
                 result[cells] += (weights * (slopes**2).sum(-1)).sum(-1)
         return np.sqrt(result)
 
@@ -106,11 +110,17 @@ def make_estimator(problem: Problem, trial: Trial) -> Estimator | None:
 def weak_form(problem: Problem) -> ufl.Form:
     """Return F(u; v) of any formulation: the form itself, the first variation of an energy, ∫ R·v of equations."""
     if problem.formulation == "weak":
-        return problem.form
+        return problem.integrals
     if problem.formulation == "energy":
-        return sum((ufl.derivative(problem.form, u.function, u.test) for u in problem.unknowns[1:]),
-                   ufl.derivative(problem.form, problem.unknowns[0].function, problem.unknowns[0].test))  # fmt: skip
-    tests = [part for u in problem.unknowns for part in ([u.test] if not u.shape else [u.test[i] for i in range(u.components)])]
-    equations = [part for e in problem.form for part in ([e] if e.ufl_shape == () else [e[i] for i in range(e.ufl_shape[0])])]
+        return _total([ufl.derivative(problem.integrals, u.function, u.test) for u in problem.unknowns])
+    tests = [part for u in problem.unknowns for part in components(u.test)]
+    equations = [part for equation in problem.equations for part in components(equation)]
     dx = ufl.Measure("dx", domain=problem.symbols.mesh)
-    return sum((r * v * dx for r, v in zip(equations[1:], tests[1:], strict=False)), equations[0] * tests[0] * dx)
+    return _total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
+
+
+def _total(forms: Sequence[ufl.Form]) -> ufl.Form:
+    result = forms[0]
+    for form in forms[1:]:
+        result = result + form
+    return result

@@ -34,7 +34,7 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     if isinstance(domain, Hypercube):
         lower, upper = domain.bounds
         slack = 1e-12 * (upper - lower)
-        return bare_points(x), ((x >= lower - slack) & (x <= upper + slack)).all(axis=1)
+        return bare_points(x), np.asarray(((x >= lower - slack) & (x <= upper + slack)).all(axis=1))
     cell, reference = locate(domain, x)
     inside = cell >= 0
     h = np.where(inside, domain.h[np.maximum(cell, 0)], np.nan)

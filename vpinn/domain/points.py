@@ -44,6 +44,20 @@ class Points:
     def __len__(self) -> int:
         return len(self.w)
 
+    def rows(self, rows: Integers) -> Points:
+        """Some of the points, by position [m]."""
+        normal = None if self.normal is None else self.normal[rows]
+        return Points(
+            x=self.x[rows],
+            w=self.w[rows],
+            entity=self.entity[rows],
+            cell=self.cell[rows],
+            reference=self.reference[rows],
+            normal=normal,
+            h=self.h[rows],
+            local=self.local[rows],
+        )
+
 
 class PointSet(ABC):
     """A finite set of weighted points, numbered 0 … size - 1."""

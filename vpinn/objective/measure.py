@@ -99,9 +99,7 @@ class Measure:
         points = self.points.take(index)
         values = self.tape.fixed(self.background.values(self.tape.fixed_slots, points))
         n = len(points.w)
-        fixed = tuple(
-            (v if isinstance(v, Tensor) else torch.full((n,), v, dtype=torch.float64)).to(self.dtype) for v in values
-        )
+        fixed = tuple((v if isinstance(v, Tensor) else torch.full((n,), v, dtype=torch.float64)).to(self.dtype) for v in values)
         x = self.network.normalise(torch.tensor(points.x)).to(self.dtype)
         frame = None if self.contraction is None else self.contraction.frame(points, self.dtype)
         aligned = isinstance(index, range) and len(index) % self.points.per_entity == 0

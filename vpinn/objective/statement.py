@@ -81,12 +81,12 @@ def make_objective(
     cell, facet = Integrands(Graph(varying), False), Integrands(Graph(varying), True)
     replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     if problem.formulation == "strong":
-        equations = [part for equation in problem.form for part in components(equation)]
+        equations = [part for equation in problem.equations for part in components(equation)]
         nodes = [build(cell.graph, ufl.replace(equation, replace)) for equation in equations]
         half = cell.graph.number(0.5)
         cell.density += [cell.masked(cell.graph.multiply([half, node, node]), ()) for node in nodes]
     else:
-        for part in integrals(problem.form):
+        for part in integrals(problem.integrals):
             side = facet if part.facet else cell
             node = build(side.graph, ufl.replace(part.integrand, replace))
             names = tuple(problem.tags[i] for i in part.tags)
@@ -97,8 +97,8 @@ def make_objective(
     for condition in problem.boundary:
         if condition.residual is not None:
             weight = condition.weight or PENALTY[problem.formulation]
-            for part in components(condition.residual):
-                node = build(facet.graph, ufl.replace(part, replace))
+            for equation in components(condition.residual):
+                node = build(facet.graph, ufl.replace(equation, replace))
                 square = facet.graph.multiply([facet.graph.number(weight / 2), node, node])
                 facet.density.append(facet.masked(square, condition.on))
     space = _test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
@@ -132,7 +132,7 @@ def quadrature_rule(problem: Problem) -> tuple[str, int]:
     settings, mesh = problem.settings.quadrature, isinstance(problem.domain, Mesh)
     rule = settings.rule if settings.rule != "auto" else "gauss" if mesh else "sobol"
     if rule == "gauss" and not mesh:
-        raise InputError("quadrature.rule = \"gauss\" needs the cells of a mesh; use \"sobol\" or \"monte-carlo\" on a hypercube")
+        raise InputError('quadrature.rule = "gauss" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
     return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
 
 
@@ -143,12 +143,14 @@ def _impose(problem: Problem, imposed: Imposed, facet: Integrands, replace: Mapp
     u = components(replace[unknown.function])[imposed.component]
     gap = build(graph, u - ufl.replace(imposed.value, replace))
     if imposed.how == "penalty":
-        weight = condition.weight or PENALTY[problem.formulation] / (_diameter(problem) if problem.formulation == "energy" else 1.0)
+        weight = condition.weight or PENALTY[problem.formulation] / (
+            _diameter(problem) if problem.formulation == "energy" else 1.0
+        )
         square = graph.multiply([graph.number(weight / 2), gap, gap])
         facet.density.append(facet.masked(square, condition.on))
         return
     if problem.formulation == "strong":
-        raise InputError("impose = \"nitsche\" needs an energy or a weak form; use \"penalty\" with a strong form", condition.where)
+        raise InputError('impose = "nitsche" needs an energy or a weak form; use "penalty" with a strong form', condition.where)
     flux = _flux(problem, unknown.function, unknown.test, imposed.component, facet, replace)
     stabilisation = graph.call("divide", graph.number(condition.weight or NITSCHE), graph.slot(Geometry("h")))
     minus = graph.number(-1.0)
@@ -171,7 +173,7 @@ def _flux(
 ) -> Node:
     """Return B·n of one component on the boundary, where F = a·v + B·∇v is the (first variation of the) form."""
     graph = facet.graph
-    form = problem.form if problem.formulation == "weak" else ufl.derivative(problem.form, function, test)
+    form = problem.integrals if problem.formulation == "weak" else ufl.derivative(problem.integrals, function, test)
     terms = []
     part_of_test = -1 - (test.part() or 0)
     for part in integrals(form):
@@ -193,7 +195,9 @@ def _measure(
     parts = {-1 - (u.test.part() or 0): int(offsets[i]) for i, u in enumerate(problem.unknowns)}
     coefficients = split(graph, graph.add(side.residual)) if side.residual else {}
     if any(len(jet.derivative) > 1 for jet in coefficients):
-        raise InputError("the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts")
+        raise InputError(
+            "the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts"
+        )
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
     tape = compile_tape(graph, [graph.add(side.density), *coefficients.values()])
     domain, seed = problem.domain, settings.solver.seed
@@ -205,7 +209,7 @@ def _measure(
     else:
         points = cell_points(domain, rule, degree, count, seed)
     if tests and rule != "gauss":
-        raise InputError(f"a weak form needs quadrature.rule = \"gauss\", the same points in every cell, got \"{rule}\"")
+        raise InputError(f'a weak form needs quadrature.rule = "gauss", the same points in every cell, got "{rule}"')
     contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
     return Measure(points, side.facet, trial.network, tape, tests, contraction, trial.background, dtype)
 

@@ -49,7 +49,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder with -o") from None
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder with -o"
+        ) from None
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:

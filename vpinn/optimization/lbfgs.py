@@ -37,9 +37,16 @@ class Lbfgs(Method):
     def initial(self, theta: Tensor) -> State:
         """Return an empty memory."""
         empty = torch.zeros(0, len(theta), dtype=theta.dtype)
-        return {"steps": empty, "changes": empty, "value": torch.tensor(math.nan, dtype=torch.float64), "gradient": torch.zeros_like(theta)}
+        return {
+            "steps": empty,
+            "changes": empty,
+            "value": torch.tensor(math.nan, dtype=torch.float64),
+            "gradient": torch.zeros_like(theta),
+        }
 
-    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+    def step(
+        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
+    ) -> tuple[Tensor, State, float]:
         """Take one iteration; without progress along the direction the memory is dropped, and then θ stays."""
         value, gradient = float(state["value"]), state["gradient"]
         if not (same and math.isfinite(value)):
@@ -73,7 +80,12 @@ class Lbfgs(Method):
         if float(moved @ change) > 1e-14 * float(torch.linalg.vector_norm(moved) * torch.linalg.vector_norm(change)):
             steps = torch.cat([steps, moved[None]])[-self.memory :]
             changes = torch.cat([changes, change[None]])[-self.memory :]
-        kept = {"steps": steps, "changes": changes, "gradient": new_gradient, "value": torch.tensor(new_value, dtype=torch.float64)}
+        kept = {
+            "steps": steps,
+            "changes": changes,
+            "gradient": new_gradient,
+            "value": torch.tensor(new_value, dtype=torch.float64),
+        }
         return theta + moved, kept, value
 
     def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
@@ -94,7 +106,13 @@ class Lbfgs(Method):
 
 
 def wolfe(
-    along: Callable[[float], tuple[float, float]], value: float, slope: float, first: float, most: int, c1: float = 1e-4, c2: float = 0.9
+    along: Callable[[float], tuple[float, float]],
+    value: float,
+    slope: float,
+    first: float,
+    most: int,
+    c1: float = 1e-4,
+    c2: float = 0.9,
 ) -> float | None:
     """Return a step length with the strong Wolfe conditions, or the best one seen with sufficient decrease.
 

@@ -267,8 +267,8 @@ def _roll_back(objective: Objective, training: Training, what: str) -> None:
     if training.rollbacks > TRIES:
         where = objective.non_finite(training.theta) if what != "parameters" else ""
         raise DivergenceError(
-            f"training diverged at step {training.step + 1}: the {what} is not finite{where}, after {TRIES} rollbacks with smaller "
-            "steps; lower solver.learning_rate, raise solver.warmup or set solver.clip"
+            f"training diverged at step {training.step + 1}: the {what} is not finite{where}, after {TRIES} rollbacks with "
+            "smaller steps; lower solver.learning_rate, raise solver.warmup or set solver.clip"
         )
     training.theta, training.state = training.anchor
     training.shrink *= SHRINK

@@ -71,7 +71,9 @@ class Method(ABC):
         """Return the state before the first step from parameters [size]."""
 
     @abstractmethod
-    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+    def step(
+        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
+    ) -> tuple[Tensor, State, float]:
         """Take one step.
 
         Args:
@@ -104,7 +106,9 @@ class Sgd(Method):
         """Return zero momentum."""
         return {"velocity": torch.zeros_like(theta)}
 
-    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+    def step(
+        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
+    ) -> tuple[Tensor, State, float]:
         """Take one step."""
         value, gradient = closure(theta)
         velocity = self.momentum * state["velocity"] + gradient
@@ -131,7 +135,9 @@ class Adam(Method):
         zero = torch.zeros_like(theta)
         return {"mean": zero, "square": zero, "count": torch.zeros((), dtype=torch.int64)}
 
-    def step(self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool) -> tuple[Tensor, State, float]:
+    def step(
+        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
+    ) -> tuple[Tensor, State, float]:
         """Take one step."""
         value, gradient = closure(theta)
         count = int(state["count"]) + 1

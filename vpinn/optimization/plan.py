@@ -36,15 +36,17 @@ def make_plan(settings: Settings, objective: Objective) -> Plan:
     name = solver.method if solver.method != "auto" else "adam" if samplers else "lbfgs"
     if name == "lbfgs" and samplers:
         raise InputError(
-            "solver.method = \"lbfgs\" compares gradients of consecutive steps, which mini-batches make noise; "
-            "use \"adam\" or batch.size = \"full\""
+            'solver.method = "lbfgs" compares gradients of consecutive steps, which mini-batches make noise; '
+            'use "adam" or batch.size = "full"'
         )
     rate = 1.0 if name == "lbfgs" else solver.learning_rate
     warmup = 0 if name == "lbfgs" else solver.warmup
     course = "constant" if name == "lbfgs" else solver.schedule
     schedule = Schedule(rate, warmup, solver.steps, course, solver.decay)
     clip = None if name == "lbfgs" else solver.clip
-    return Plan(METHODS[name](settings), schedule, samplers, clip, solver.tolerance, solver.time_limit, checkpoint_every=solver.checkpoint)
+    return Plan(
+        METHODS[name](settings), schedule, samplers, clip, solver.tolerance, solver.time_limit, checkpoint_every=solver.checkpoint
+    )
 
 
 def _samplers(settings: Settings, objective: Objective) -> tuple[Sampler, ...]:
@@ -54,7 +56,9 @@ def _samplers(settings: Settings, objective: Objective) -> tuple[Sampler, ...]:
         return ()
     domain = objective.measures[0].points.size
     if size > domain:
-        raise InputError(f"batch.size is {size}, but there are {domain} quadrature points; give 1 to {domain}, or \"full\"")
+        raise InputError(f'batch.size is {size}, but there are {domain} quadrature points; give 1 to {domain}, or "full"')
     shares = [min(m.points.size, max(16, math.ceil(size * m.points.size / domain))) for m in objective.measures]
     shares[0] = size
-    return tuple(make_sampler(settings.batch.sampler, m.points, share) for m, share in zip(objective.measures, shares, strict=True))
+    return tuple(
+        make_sampler(settings.batch.sampler, m.points, share) for m, share in zip(objective.measures, shares, strict=True)
+    )

@@ -106,6 +106,18 @@ class Problem:
     directory: Path
     source: Source
 
+    @property
+    def integrals(self) -> ufl.Form:
+        """The form of an energy or weak problem."""
+        assert isinstance(self.form, ufl.Form)
+        return self.form
+
+    @property
+    def equations(self) -> tuple[Expr, ...]:
+        """The equations of a strong problem."""
+        assert isinstance(self.form, tuple)
+        return self.form
+
     def unknown(self, name: str) -> Unknown:
         """Return the unknown called ``name``.
 

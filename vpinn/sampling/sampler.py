@@ -36,8 +36,7 @@ class Sampler(ABC):
     def __post_init__(self) -> None:
         if not 1 <= self.size <= self.points:
             raise InputError(
-                f"batch.size is {self.size}, but there are {self.points} quadrature points; "
-                f"give 1 to {self.points}, or \"full\""
+                f'batch.size is {self.size}, but there are {self.points} quadrature points; give 1 to {self.points}, or "full"'
             )
 
     @abstractmethod
@@ -141,4 +140,5 @@ def entity_centers(points: PointSet) -> NDArray[np.float64] | None:
         return None
     rows = getattr(points, "rows", None)
     vertices = mesh.vertices if rows is None else mesh.facet_vertices(rows)
-    return mesh.nodes[vertices].mean(axis=1)
+    centers: NDArray[np.float64] = mesh.nodes[vertices].mean(axis=1)
+    return centers

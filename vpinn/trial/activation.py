@@ -39,15 +39,19 @@ class Tanh(Activation):
     keeps_argument = False
 
     def value(self, a: Tensor) -> Tensor:
+        """Return σ(a)."""
         return torch.tanh_(a) if not a.requires_grad else torch.tanh(a)
 
     def slope(self, a: Tensor, z: Tensor) -> Tensor:
+        """Return σ'(a)."""
         return torch.addcmul(z.new_ones(()), z, z, value=-1)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ''(a)."""
         return -2 * z * t
 
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return (s − 2qz) σ'(a)."""
         return s.addcmul_(q, z, value=-2).mul_(t)
 
 
@@ -55,12 +59,15 @@ class Sine(Activation):
     """σ = sin, σ' = cos, σ'' = −σ."""
 
     def value(self, a: Tensor) -> Tensor:
+        """Return σ(a)."""
         return torch.sin(a)
 
     def slope(self, a: Tensor, z: Tensor) -> Tensor:
+        """Return σ'(a)."""
         return torch.cos(a)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ''(a)."""
         return -z
 
 
@@ -68,13 +75,16 @@ class Swish(Activation):
     """σ = a S with the logistic function S; σ' = S + a S (1 − S)."""
 
     def value(self, a: Tensor) -> Tensor:
+        """Return σ(a)."""
         return a * torch.sigmoid(a)
 
     def slope(self, a: Tensor, z: Tensor) -> Tensor:
+        """Return σ'(a)."""
         s = torch.sigmoid(a)
         return s + z * (1 - s)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ''(a)."""
         s = torch.sigmoid(a)
         return s * (1 - s) * (2 + a * (1 - 2 * s))
 
@@ -83,12 +93,15 @@ class Softplus(Activation):
     """σ = ln(1 + eᵃ), σ' the logistic function S, σ'' = S (1 − S)."""
 
     def value(self, a: Tensor) -> Tensor:
+        """Return σ(a)."""
         return torch.nn.functional.softplus(a)
 
     def slope(self, a: Tensor, z: Tensor) -> Tensor:
+        """Return σ'(a)."""
         return torch.sigmoid(a)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ''(a)."""
         return t * (1 - t)
 
 

@@ -9,7 +9,7 @@ R-equivalence and transfinite weights of Sukumar & Srivastava (2022, doi 10.1016
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,9 +40,10 @@ Prescribed = Sequence[tuple[tuple[str, ...], Expr]]
 """Conditions of one component: tags and the value there."""
 
 
-def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr]) -> Expr:
+def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr | float]) -> Expr:
     """Return a scalar expression of the coordinates evaluated at another point."""
-    return ufl.replace(lower(expression), {x: ufl.as_vector(list(point))})
+    moved: Expr = ufl.replace(lower(expression), {x: ufl.as_vector(list(point))})
+    return moved
 
 
 def face(tag: str) -> tuple[int, int]:
@@ -126,7 +127,7 @@ def _product(factors: Sequence[Expr]) -> Expr:
     return result
 
 
-def _constant(values: object) -> float | None:
+def _constant(values: Iterable[Expr]) -> float | None:
     """Return the number that all values are, or None where they are not one number."""
-    numbers = {float(v) if isinstance(v := lower(value), ufl.classes.ScalarValue | ufl.classes.Zero) else None for value in values}  # type: ignore[attr-defined]
-    return numbers.pop() if len(numbers) == 1 else None
+    found = {float(v) if isinstance(v, ufl.classes.ScalarValue | ufl.classes.Zero) else None for v in map(lower, values)}
+    return found.pop() if len(found) == 1 else None

@@ -6,14 +6,13 @@ parts, and with the corner behaviour of a solution at corners); the lift is the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
-from vpinn.domain import LagrangeSpace, Mesh, Points
+from vpinn.domain import LagrangeSpace, Points
 
 Array = NDArray[np.float64]
 CHUNK = 1_000_000
@@ -66,5 +65,3 @@ def _solve(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array, load
     right = load[free] - stiffness[free][:, fixed] @ values[fixed]
     values[free] = splu(stiffness[free][:, free]).solve(right)
     return values
-
-

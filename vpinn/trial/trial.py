@@ -115,14 +115,12 @@ def _settle(
     if factor is None:
         for condition, _ in exact:
             if condition.impose == "exact":
-                raise InputError(f"impose = \"exact\" cannot be met: {why}; use \"auto\", \"penalty\" or \"nitsche\"", condition.where)
+                raise InputError(f'impose = "exact" cannot be met: {why}; use "auto", "penalty" or "nitsche"', condition.where)
         return None, settled + [Imposed(c, component, value, fallback, why) for c, value in exact]
     return factor, settled + [Imposed(c, component, value, "exact", why) for c, value in exact]
 
 
-def _factor(
-    problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: dict[int, Field]
-) -> tuple[Factor | None, str]:
+def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: dict[int, Field]) -> tuple[Factor | None, str]:
     domain, x = problem.domain, problem.symbols.x
     prescribed = [(condition.on, value) for condition, value in exact]
     factor, why = None, "no smooth distance to this boundary"
