@@ -88,12 +88,12 @@ class Contraction:
     def assemble(
         self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame, aligned: bool, outputs: int
     ) -> Tensor:
-        """Return residuals [outputs, space.size].
+        """Return residuals [outputs, space.size], or [outputs, space.size, K] for K columns of coefficients.
 
         Args:
             tests: (component, derivative) that each coefficient belongs to, derivative of order 0 or 1; the component
                 counts through all test functions.
-            coefficients: one value per point, or one for all.
+            coefficients: one value per point [n], or one for all, or K columns of values [n, K].
             w: weights [n].
             frame: where the points stand.
             aligned: whether the points are whole cells in the rule's order.
@@ -102,7 +102,7 @@ class Contraction:
         d, n = self.space.mesh.dimension, len(w)
         columns: dict[int, list[Tensor | None]] = {}
         for test, value in zip(tests, coefficients, strict=True):
-            weighted = w * value
+            weighted = _times(value, w)
             column = columns.setdefault(test.component, [None] * (1 + d))
             if not test.derivative:
                 column[0] = _plus(column[0], weighted)
@@ -110,21 +110,25 @@ class Contraction:
             for k in range(d):
                 factor = self.pull_factor(frame, test.derivative[0], k)
                 if factor is not None:
-                    column[1 + k] = _plus(column[1 + k], weighted * factor)
-        rows = [w.new_zeros(self.space.size)] * outputs
+                    column[1 + k] = _plus(column[1 + k], _times(weighted, factor))
+        found = {}
         for component, parts in columns.items():
             used = [k for k, part in enumerate(parts) if part is not None]
             stacked = [part for part in parts if part is not None]
+            table, wide = self.table[:, used], stacked[0].shape[1:]
             if aligned and isinstance(self.points, CellPoints):
                 q = self.points.per_entity
-                left = torch.stack([part.view(-1, q) for part in stacked], 1).view(n // q, -1)
-                local = left @ self.table[:, used].transpose(0, 1).reshape(len(used) * q, -1)
+                left = torch.stack([part.view(-1, q, *wide) for part in stacked], 1).view(n // q, len(used) * q, *wide)
+                flat = table.transpose(0, 1).reshape(len(used) * q, -1)
+                local = flat.T @ left if wide else left @ flat
                 dofs = self.dofs[frame.cell[::q]]
             else:
-                local = torch.einsum("nk,nkl->nl", torch.stack(stacked, 1), self.table[:, used][frame.row])
+                local = torch.einsum("nk...,nkl->nl...", torch.stack(stacked, 1), table[frame.row])
                 dofs = self.dofs[frame.cell]
-            rows[component] = w.new_zeros(self.space.size).index_add(0, dofs.reshape(-1), local.reshape(-1))
-        return torch.stack(rows)
+            empty = w.new_zeros(self.space.size, *wide)
+            found[component] = empty.index_add(0, dofs.reshape(-1), local.reshape(-1, *wide))
+        zero = torch.zeros_like(next(iter(found.values())))
+        return torch.stack([found.get(component, zero) for component in range(outputs)])
 
     @cached_property
     def constant(self) -> list[list[float]] | None:
@@ -141,6 +145,13 @@ class Contraction:
         if self.constant is not None:
             return self.constant[i][k] or None
         return frame.pull[:, i, k]
+
+
+def _times(value: Value, factor: Tensor | float) -> Tensor:
+    """Return a product over points, where either may have columns."""
+    if isinstance(value, Tensor) and value.ndim == 2 and isinstance(factor, Tensor):
+        factor = factor[:, None]
+    return value * factor  # type: ignore[return-value]
 
 
 def _plus(a: Tensor | None, b: Tensor) -> Tensor:

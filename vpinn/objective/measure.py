@@ -68,7 +68,8 @@ class Measure:
         points: the quadrature points as a data set.
         facet: True for ds.
         network: the trial space's network.
-        tape: outputs are the density of the functional, then one coefficient per entry of ``tests``.
+        tape: outputs are the density of the functional, one coefficient per entry of ``tests``, and the roots R of
+            which the density holds ½R².
         tests: jets of test functions that the residual contracts with.
         contraction: how coefficients become residuals; None where ``tests`` is empty.
         background: what the points fix.
@@ -139,8 +140,8 @@ class Measure:
     def integrands(self, theta: Tensor, batch: Prepared) -> tuple[Value, Sequence[Value]]:
         """Return the density of the functional and the coefficients of the test functions, [n] or a number each."""
         jets = self.network.jets(theta, batch.x, self.derivatives) if self.keys else {}
-        density, *coefficients = self.tape.moving([*batch.fixed, *(jets[key] for key in self.keys)])
-        return density, coefficients
+        density, *rest = self.tape.moving([*batch.fixed, *(jets[key] for key in self.keys)])
+        return density, rest[: len(self.tests)]
 
 
 def integral(w: Tensor, values: Value) -> Tensor:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,8 @@ class Integrands:
     graph: Graph
     facet: bool
     density: list[Node] = field(default_factory=list)
+    roots: list[Node] = field(default_factory=list)
+    """Terms R of which the density holds ½R²."""
     residual: list[Node] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
     """Boundary parts that some term lives on, "all" among them where one lives everywhere."""
@@ -83,8 +86,7 @@ def make_objective(
     if problem.formulation == "strong":
         equations = [part for equation in problem.equations for part in components(equation)]
         nodes = [build(cell.graph, ufl.replace(equation, replace)) for equation in equations]
-        half = cell.graph.number(0.5)
-        cell.density += [cell.masked(cell.graph.multiply([half, node, node]), ()) for node in nodes]
+        cell.roots += [cell.masked(node, ()) for node in nodes]
     else:
         for part in integrals(problem.integrals):
             side = facet if part.facet else cell
@@ -99,11 +101,11 @@ def make_objective(
             weight = condition.weight or PENALTY[problem.formulation]
             for equation in components(condition.residual):
                 node = build(facet.graph, ufl.replace(equation, replace))
-                square = facet.graph.multiply([facet.graph.number(weight / 2), node, node])
-                facet.density.append(facet.masked(square, condition.on))
+                root = facet.graph.multiply([facet.graph.number(math.sqrt(weight)), node])
+                facet.roots.append(facet.masked(root, condition.on))
     space = _test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
     degree = degree or quadrature_degree(problem, space)
-    measures = [_measure(problem, trial, side, space, dtype, degree) for side in (cell, facet) if side.density or side.residual]
+    measures = [_measure(problem, trial, side, space, dtype, degree) for side in (cell, facet) if side.tags]
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator = problem.settings.batch.estimator
     if estimator == "auto":
@@ -146,8 +148,7 @@ def _impose(problem: Problem, imposed: Imposed, facet: Integrands, replace: Mapp
         weight = condition.weight or PENALTY[problem.formulation] / (
             _diameter(problem) if problem.formulation == "energy" else 1.0
         )
-        square = graph.multiply([graph.number(weight / 2), gap, gap])
-        facet.density.append(facet.masked(square, condition.on))
+        facet.roots.append(facet.masked(graph.multiply([graph.number(math.sqrt(weight)), gap]), condition.on))
         return
     if problem.formulation == "strong":
         raise InputError('impose = "nitsche" needs an energy or a weak form; use "penalty" with a strong form', condition.where)
@@ -199,7 +200,9 @@ def _measure(
             "the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts"
         )
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
-    tape = compile_tape(graph, [graph.add(side.density), *coefficients.values()])
+    squares = [graph.multiply([graph.number(0.5), root, root]) for root in side.roots]
+    density = graph.add([*side.density, *squares])
+    tape = compile_tape(graph, [density, *coefficients.values(), *side.roots])
     domain, seed = problem.domain, settings.solver.seed
     rule, count = quadrature_rule(problem)
     points: PointSet
