@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import LogNorm
+
+from vpinn.optimization import COLUMNS
+from vpinn.output import draw
+from vpinn.output.convergence import convergence_figure
+from vpinn.output.figures import error_figure, make_scene, solution_figure
+from vpinn.output.style import colours, magnitudes, styled
+from vpinn.solution import Solution
+
+Solved = Callable[[str], Solution]
+
+
+def pixels(path: Path) -> tuple[int, int, int]:
+    """Width and height of a png, and how many different bytes its picture has."""
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    at, data = 8, b""
+    while at < len(content):
+        (length,) = struct.unpack(">I", content[at : at + 4])
+        data += content[at + 8 : at + 8 + length] if content[at + 4 : at + 8] == b"IDAT" else b""
+        at += length + 12
+    width, height = struct.unpack(">II", content[16:24])
+    return width, height, len(set(zlib.decompress(data)))
+
+
+@pytest.mark.parametrize("name", ["line", "square", "disk", "box", "batch", "beam", "cube", "unmeshed"])
+def test_every_kind_of_problem_is_drawn(name: str, solved: Solved, tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    drawn = draw(solved(name), tmp_path)
+    wanted = {"solution", "convergence", "quadrature"} | ({"error"} if name != "unmeshed" else set())
+    assert {path.stem for path in drawn} == wanted
+    for path in drawn:
+        width, height, tones = pixels(path)
+        assert 400 < width < 3000
+        assert 200 < height < 2500
+        assert tones > 30
+    assert dict(mpl.rcParams) == before
+
+
+def test_titles_and_labels(solved: Solved) -> None:
+    with styled():
+        solution = solved("square")
+        shown = solution_figure(solution, make_scene(solution.problem.domain))
+        assert shown.get_suptitle() == r"A \$quare & <b>"
+        axes = shown.axes[0]
+        assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("u", "x", "y")
+        error = error_figure(solution, make_scene(solution.problem.domain))
+        assert error is not None
+        assert error.get_suptitle().startswith("Relative L² error: u ")
+        beam = solved("beam")
+        assert [axes.get_title() for axes in solution_figure(beam, make_scene(beam.problem.domain)).axes[:2]] == ["w0", "w1"]
+
+
+def test_curves_show_the_truth(solved: Solved) -> None:
+    with styled():
+        solution = solved("line")
+        axes = solution_figure(solution, make_scene(solution.problem.domain)).axes[0]
+    network, exact = axes.get_lines()
+    x = np.asarray(exact.get_xdata())
+    np.testing.assert_allclose(np.asarray(exact.get_ydata()), x * (1 - x), atol=1e-15)
+    np.testing.assert_allclose(np.asarray(network.get_ydata()), solution.evaluate(x[:, None])["u"], atol=1e-14)
+
+
+def test_convergence_of_a_negative_energy_is_measured_from_its_least(solved: Solved) -> None:
+    solution = solved("disk")
+    history = np.full((5, len(COLUMNS)), np.nan)
+    history[:, 0], history[:, 1] = np.arange(1, 6), np.arange(5) / 10
+    history[:, COLUMNS.index("loss")] = [1.0, -0.5, -0.8, -0.89, -0.9]
+    with styled():
+        shown = convergence_figure(replace(solution, history=history, metrics={"batch_size": "full", "loss": -0.9}))
+        assert shown is not None
+        axes = shown.axes[0]
+        np.testing.assert_allclose(np.asarray(axes.get_lines()[0].get_ydata(), dtype=float)[:4], [1.9, 0.4, 0.1, 0.01])
+        assert axes.get_ylabel() == "loss above its least value"
+        assert convergence_figure(replace(solution, history=history[:1])) is None
+
+
+def test_colours_follow_the_sign() -> None:
+    name, norm = colours(np.array([-1.0, 3.0]))
+    assert (name, norm.vmin, norm.vmax) == ("RdBu_r", -3.0, 3.0)
+    assert colours(np.array([-1e-3, 3.0]))[0] == "viridis"
+    assert colours(np.array([2.0, 2.0]))[1].vmin != colours(np.array([2.0, 2.0]))[1].vmax
+    assert colours(np.array([np.nan]))[0] == "viridis"
+    assert isinstance(magnitudes(np.array([1e-3, 1.0]))[1], LogNorm)
+    assert not isinstance(magnitudes(np.array([0.5, 1.0]))[1], LogNorm)
+    assert not isinstance(magnitudes(np.zeros(3))[1], LogNorm)

@@ -1,0 +1,173 @@
+"""Progress, tables, formulas, the report and given points."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from vpinn.errors import InputError
+from vpinn.optimization import Adam, Plan, Schedule, Training
+from vpinn.output import (
+    TrainingProgress,
+    as_table,
+    estimate_memory,
+    field_formats,
+    points_of,
+    problem_rows,
+    publish,
+    solution_rows,
+)
+from vpinn.output.formula import lowered_form
+from vpinn.problem import make_problem
+from vpinn.run import prepare
+from vpinn.solution import Solution
+
+Solved = Callable[[str], Solution]
+
+
+def show(console: Console, steps: int, quiet: bool = False) -> None:
+    plan = Plan(Adam(), Schedule(1e-3, 0, steps, "constant", 0.01))
+    training = Training.start(torch.zeros(1), plan.method, 0)
+    with TrainingProgress(console, quiet) as progress:
+        for step in range(1, steps + 1):
+            training.step = step
+            error = 0.125 if step == 3 else math.nan
+            training.history.append((step, 0.1 * step, 1.0 / step, 1.0, 1e-3, 64, 0, error, math.nan))
+            progress(training, plan)
+
+
+def test_lines_where_there_is_no_terminal() -> None:
+    text = io.StringIO()
+    show(Console(file=text, width=40), 100)
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith("step 10/100  loss 1.0000e-01  error 1.2e-01  all 64  ")
+    assert lines[-1].endswith("0:00:00 left")
+    assert "\x1b" not in text.getvalue()
+
+
+def test_a_bar_on_a_terminal() -> None:
+    text = io.StringIO()
+    show(Console(file=text, force_terminal=True, width=120), 20)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue())
+    assert "adam" in plain
+    assert "20/20  loss 5.0000e-02  error 1.2e-01  all 64" in plain
+
+
+def test_quiet() -> None:
+    text = io.StringIO()
+    show(Console(file=text), 20, quiet=True)
+    assert text.getvalue() == ""
+
+
+def test_closing_table(solved: Solved) -> None:
+    solution = solved("square")
+    rows = dict(solution_rows(solution))
+    assert rows["method"] == "lbfgs (chosen because every step sees all points)"
+    assert rows["condition"].startswith("u on all: exact, ")
+    assert rows["steps"] == "3: all steps taken"
+    assert rows["parameters"] == "21"
+    assert re.fullmatch(r"L² \S+, H¹ \S+ \(relative\)", rows["error of u"])
+    assert "effectivity" in rows["error estimate"]
+    assert "solve" in rows["time"]
+
+
+def test_components_imposed_alike_are_one_row(solved: Solved) -> None:
+    texts = [text for label, text in solution_rows(solved("beam")) if label == "condition"]
+    assert len(texts) == 1
+    assert texts[0].startswith("w (components 0, 1) on left: exact")
+
+
+def test_failing_checks_are_red(solved: Solved) -> None:
+    solution = solved("square")
+    failing = replace(solution, metrics={**solution.metrics, "checks": ["quadrature: [too] coarse"]})
+    text = io.StringIO()
+    Console(file=text, force_terminal=True, width=120, color_system="standard").print(as_table(solution_rows(failing)))
+    assert "\x1b[1;31mCHECK FAILED: quadrature: [too] coarse" in text.getvalue()
+
+
+def test_lowered_form() -> None:
+    problem = make_problem(
+        {"shape": "rectangle", "cells": 2},
+        unknowns={"u": "scalar", "w": "vector"},
+        constants={"k": 2.5},
+        weak="k*inner(grad(u), grad(v))*dx - x*exp(u)*v*dx + inner(w, v_w)*dx - (u - x[1])/k*v*ds('left')",
+    )
+    texts = lowered_form(problem)
+    assert texts == [
+        "dx: 2.5*(dv/dx*du/dx + dv/dy*du/dy)",
+        "dx: -v*x*exp(u)",
+        "dx: v_w0*w0 + v_w1*w1",
+        "ds('left'): -0.4*v*(u - y)",
+    ]
+    strong = make_problem({"shape": "interval"}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - sin(pi*x)**2 + u**2")
+    assert "d^2u/dxdx" in lowered_form(strong)[0]
+    assert "u^2" in lowered_form(strong)[0]
+
+
+def test_long_formulas_name_their_parts_and_end() -> None:
+    chain = {"a": "sin(x*y)*exp(x + y)"} | {f"b{k}": f"b{k - 1}*cos(b{k - 1})" if k else "a*cos(a)" for k in range(12)}
+    problem = make_problem(
+        {"shape": "rectangle", "cells": 2},
+        unknowns={"u": "scalar"},
+        expressions=chain,
+        energy="0.5*u**2*dx - div(grad(b11))*u*dx",
+    )
+    for text in lowered_form(problem):
+        assert len(text) < 1_600
+
+
+def test_what_a_run_would_do(solved: Solved) -> None:
+    problem = solved("square").problem
+    trial, objective, plan = prepare(problem)
+    rows = dict(problem_rows(problem, trial, objective, plan, 4e8))
+    assert rows["domain"].startswith("9 cells (quadrilateral, order 1), 16 nodes")
+    assert rows["network"] == "2 → 5 → 1, tanh; 21 parameters"
+    assert rows["memory"] == "about 400 MB"
+    assert estimate_memory(objective, objective) > estimate_memory(objective, None) > 1e8
+
+
+def test_report_is_one_safe_page(solved: Solved, tmp_path: Path) -> None:
+    files = publish(solved("square"), tmp_path)
+    assert {Path(path).exists() for path in files.values()} == {True}
+    page = (tmp_path / "report.html").read_text()
+    assert "<title>A $quare &amp; &lt;b&gt;</title>" in page
+    assert page.count("data:image/png;base64,") == 4
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_formats_beyond_three_dimensions(solved: Solved) -> None:
+    assert field_formats(solved("square").problem) == ("vtu",)
+    assert field_formats(solved("cube").problem) == ("csv",)
+    asked = make_problem(
+        {"shape": "hypercube", "lower": [0] * 4}, unknowns={"u": "scalar"}, strong="u - 1", output={"formats": ["xdmf"]}
+    )
+    with pytest.raises(InputError, match="xdmf holds at most 3 dimensions"):
+        field_formats(asked)
+
+
+def test_given_points(tmp_path: Path) -> None:
+    headed, bare, bad = (tmp_path / name for name in ("a.csv", "b.csv", "c.csv"))
+    headed.write_text("name,y,x\np,2,1\n\nq,4,3\n")
+    bare.write_text("5,6\n")
+    bad.write_text("x,y\n1,2\n3,oops\n")
+    np.testing.assert_array_equal(points_of(["0.5, 1e-1", str(headed), str(bare)], 2), [[0.5, 0.1], [1, 2], [3, 4], [5, 6]])
+    for given, message in (
+        (["1,2,3"], r"2 coordinates \(x, y\), got 3"),
+        (["nan,1"], "not a finite number"),
+        (["nowhere.csv"], "expected a point"),
+        ([str(bad)], r"c\.csv:3: expected 2 numbers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            points_of(given, 2)
+    with pytest.raises(InputError, match="no column z"):
+        points_of([str(headed)], 3)

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vpinn.cli import main
+
+TEXT = """
+title = "Torsion"
+[domain]
+shape = "rectangle"
+cells = 3
+[unknowns]
+u = "scalar"
+[form]
+energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
+[[boundary]]
+on = "all"
+value = 0
+[network]
+layers = [5]
+[solver]
+steps = 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small problem file in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torsion.toml").write_text(TEXT)
+    return Path("torsion.toml")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "vpinn.cli", *arguments]
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and the one line on stderr."""
+    code = main(list(arguments))
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.count("\n") == 1
+    return code, streams.err.strip()
+
+
+def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "heat"]) == 0
+    small = ["--set", "solver.steps=4", "--set", "network.layers=[4]", "--set", "domain.cells=2"]
+    assert main(["check", "heat.toml", *small]) == 0
+    shown = capsys.readouterr().out
+    assert not Path("results").exists()
+    assert "energy" in shown
+    assert re.search(r"network +2 → 4 → 1, tanh; 17 parameters", shown)
+    assert "\x1b" not in shown
+    assert main(["solve", "heat.toml", *small, "--seed", "7", "--threads", "1"]) == 0
+    streams = capsys.readouterr()
+    assert re.search(r"error of u +L² \S+, H¹ \S+", streams.out)
+    assert "step 4/4  loss" in streams.err
+    run = Path("results/heat")
+    for name in ("problem.toml", "run.json", "history.csv", "checkpoint.npz", "metrics.json", "solution.vtu", "report.html"):
+        assert (run / name).is_file(), name
+    assert {path.stem for path in (run / "figures").iterdir()} == {"solution", "error", "convergence", "quadrature"}
+    assert json.loads((run / "run.json").read_text())["seed"] == 7
+    (run / "report.html").unlink()
+    assert main(["report", str(run), "-q"]) == 0
+    assert (run / "report.html").is_file()
+    assert main(["export", str(run), "-f", "npz", "-f", "pvd"]) == 0
+    assert capsys.readouterr().out.split() == [str(run / "solution.npz"), str(run / "solution.pvd")]
+
+
+@pytest.fixture
+def unpublished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without fields, figures and report, which take most of the time of a small one."""
+    monkeypatch.setattr("vpinn.output.publish", lambda solution, folder: {})
+
+
+@pytest.mark.usefixtures("unpublished")
+def test_an_existing_run_is_kept(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", str(file), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    code, message = failed(capsys, "solve", str(file), "-q")
+    assert code == 2
+    assert "--resume" in message
+    assert "--overwrite" in message
+    assert main(["solve", str(file), "-q", "--resume", "--set", "solver.steps=5"]) == 0
+    assert json.loads(Path("results/torsion/metrics.json").read_text())["steps"] == 5
+
+
+@pytest.mark.usefixtures("unpublished")
+def test_values_at_points(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", str(file), "-q", "-o", "here"]) == 0
+    assert main(["evaluate", "here", "--at", "0.5,0.5", "--at", "7,7"]) == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["x", "y", "u", "du/dx", "du/dy"]
+    assert first.split()[:2] == ["0.5", "0.5"]
+    assert second.split()[2:] == ["nan"] * 3
+    Path("points.csv").write_text("x,y\n0.25,0.5\n")
+    assert main(["evaluate", "here", "--at", "points.csv", "--csv"]) == 0
+    assert capsys.readouterr().out.startswith("x,y,u,du/dx,du/dy\n0.25,0.5,")
+    assert main(["evaluate", "here", "--at", "points.csv", "-o", "values.npz"]) == 0
+    with np.load("values.npz") as archive:
+        assert archive["u"].shape == (1,)
+    assert failed(capsys, "evaluate", "here")[0] == 2
+    assert failed(capsys, "evaluate", "here", "--at", "1,2,3")[1] == "--at: a point has 2 coordinates (x, y), got 3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["solve"], "Missing argument"),
+        (["sove"], "No such command"),
+        (["solve", "nowhere.toml"], "nowhere.toml: no such file"),
+        (["solve", "torsion.toml", "--set", "solver.stps=3"], "--set solver.stps: unknown key"),
+        (["solve", "torsion.toml", "--seed", "-1"], "--set solver.seed"),
+        (["solve", "torsion.toml", "--device", "cuda"], "--device: this version computes on cpu"),
+        (["solve", "torsion.toml", "--threads", "0"], "'--threads'"),
+        (["solve", "torsion.toml", "--resume", "--overwrite"], "give one of them"),
+        (["solve", "torsion.toml", "--resume"], "no run to resume"),
+        (["check", "torsion.toml", "--set", "boundary.0.on=lid"], "torsion.toml"),
+        (["report", "nowhere"], "nowhere: there is no such run folder"),
+        (["export", "."], "holds no run"),
+        (["new", "../x"], "a name has"),
+        (["new", "torsion"], "torsion.toml: exists already"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], message: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = failed(capsys, *arguments)
+    assert code == 2
+    assert message in line or message == "torsion.toml"
+    assert not Path("results").exists()
+
+
+def test_a_folder_that_cannot_be_written(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("taken").write_text("")
+    code, line = failed(capsys, "solve", str(file), "-q", "-o", "taken/run")
+    assert code == 4
+    assert "taken" in line
+
+
+def test_divergence_is_three(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(TEXT.replace("- u*dx", "- u*dx + ln(-1 - u*u)*dx"))
+    code, line = failed(capsys, "solve", str(file), "-q")
+    assert code == 3
+    assert "diverged" in line
+
+
+def test_a_bug_is_one_line_without_verbose(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("nothing")
+
+    monkeypatch.setattr("vpinn.run.solve", broken)
+    assert failed(capsys, "solve", str(file)) == (
+        1,
+        "bug: ZeroDivisionError: nothing; run again with -v for a traceback and report it",
+    )
+    assert main(["solve", str(file), "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("unpublished")
+def test_failing_checks_are_told_even_when_quiet(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpinn.output.failed_checks", lambda solution: ["CHECK FAILED: quadrature"])
+    assert main(["solve", str(file), "-q"]) == 0
+    assert capsys.readouterr() == ("", "CHECK FAILED: quadrature\n")
+
+
+def test_schema_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "vpinn problem file"
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("vpinn ")
+    for arguments in (
+        ["--help"],
+        *([name, "-h"] for name in ("solve", "check", "export", "evaluate", "report", "schema", "new")),
+    ):
+        assert main(arguments) == 0
+        assert "vpinn" in capsys.readouterr().out
+
+
+def test_bad_input_is_told_at_once(file: Path) -> None:
+    code = "import sys, vpinn.cli; code = vpinn.cli.main(['solve', 'torsion.toml', '--set', 'form.energy=u*dy']); "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "sys.exit(code + 10*('torch' in sys.modules))"], capture_output=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
+def test_signals_save_the_state(number: signal.Signals, code: int, file: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    long = command(
+        "solve", str(file), "-o", "run", "--set", "solver.steps=20000", "--set", "solver.method=adam", "--threads", "1"
+    )
+    process = subprocess.Popen(long, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("step "), line
+    process.send_signal(number)
+    sent = time.monotonic()
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == code, rest
+    assert time.monotonic() - sent < 5.0
+    assert "the state is saved, go on with --resume" in rest
+    assert main(["evaluate", "run", "--at", "0.5,0.5"]) == 0

@@ -1,0 +1,291 @@
+"""The command line: the only place that prints, and the only one that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vpinn.errors import InputError, StorageError, VpinnError
+
+if TYPE_CHECKING:
+    from vpinn.problem import Problem
+    from vpinn.solution import Solution
+
+# torch takes seconds to load: everything that needs it is imported inside a command, after the input has been checked
+
+app = typer.Typer(
+    name="vpinn",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Solve partial differential equations with variational physics-informed networks, from a TOML file with UFL forms.",
+    epilog="Start with `vpinn new heat`, edit heat.toml, then `vpinn check heat.toml` and `vpinn solve heat.toml`.",
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"vpinn {version('vpinn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")] = False,
+) -> None:
+    """Options without a command."""
+
+
+option, argument = partial(typer.Option, show_default=False), partial(typer.Argument, show_default=False)
+File = Annotated[Path, argument(metavar="FILE", help="Problem file (TOML).")]
+Run = Annotated[Path, argument(metavar="RUN", help="Run folder that `vpinn solve` wrote.")]
+Set = Annotated[
+    list[str] | None,
+    option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. solver.steps=500. Repeatable."),
+]
+Seed = Annotated[int | None, option(help="Seed of every random choice; short for --set solver.seed=…")]
+Threads = Annotated[int | None, option(min=1, help="Threads of torch; default one per core.")]
+Device = Annotated[str, typer.Option(help="Where to compute; this version has cpu.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failing checks only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks of bugs.")]
+At = Annotated[
+    list[str] | None,
+    option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5", or a csv file with columns x, y, …. Repeatable.'),
+]
+Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix is the format.")]
+
+
+@app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
+def solve(
+    file: File,
+    changes: Set = None,
+    output: Annotated[
+        Path | None,
+        option("-o", "--output", metavar="DIR", help="Run folder; default results/ and the name of the file."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
+    seed: Seed = None,
+    threads: Threads = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
+    if resume and overwrite:
+        raise InputError("--resume goes on with a run and --overwrite replaces it; give one of them")
+    problem = _read(file, changes, seed, device)
+    directory = output or problem.directory
+    from vpinn.optimization import Interrupt
+    from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
+    from vpinn.run import solve as run
+
+    field_formats(problem)
+    if verbose:
+        _show_problem(problem)
+    with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
+        solution = run(
+            problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
+        )
+    if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
+        _fail(f"stopped by a signal at step {solution.metrics['steps']}; the state is saved, go on with --resume", 0)
+        raise typer.Exit(128 + interrupt.signal)
+    files = publish(solution, directory)
+    if not quiet:
+        _print(as_table(solution_rows(solution), files))
+        return
+    for text in failed_checks(solution):
+        print(text, file=sys.stderr)
+
+
+@app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
+def check(file: File, changes: Set = None, seed: Seed = None, device: Device = "cpu", verbose: Verbose = False) -> None:
+    """Validate a problem file and show what would be solved: lowered form, points, parameters, memory. Runs nothing."""
+    _show_problem(_read(file, changes, seed, device))
+
+
+@app.command(
+    epilog="Examples: `vpinn export results/heat -f xdmf --refine 1` · `vpinn export results/heat -o probes.csv --at points.csv`"
+)
+def export(
+    run: Run,
+    formats: Annotated[
+        list[str] | None,
+        option("--format", "-f", metavar="FORMAT", help="vtu (default), pvd, xdmf, csv or npz. Repeatable."),
+    ] = None,
+    refine: Annotated[int, typer.Option(min=0, max=4, help="Refinements of the mesh beyond the default.")] = 0,
+    at: At = None,
+    output: Target = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the solution of a finished or unfinished run: on its mesh, a finer one, or given points."""
+    if output is not None and formats:
+        raise InputError("the suffix of --output is the format; leave out --format")
+    solution = _load(run)
+    from vpinn.output import export as write
+    from vpinn.output import points_of
+
+    points = points_of(at, solution.problem.domain.dimension) if at else None
+    targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or ["vtu"]]
+    for target in targets:
+        write(solution, target, refine, points)
+        if not quiet:
+            print(target)
+
+
+@app.command(
+    epilog='Examples: `vpinn evaluate results/heat --at "0.5,0.5"` · `vpinn evaluate results/heat --at points.csv --csv`'
+)
+def evaluate(
+    run: Run,
+    at: At = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")] = False,
+    output: Target = None,
+    verbose: Verbose = False,
+) -> None:
+    """Print values and gradients of the solution at points; nan outside the domain."""
+    if not at:
+        raise InputError('give the points: --at "0.5,0.5", or --at points.csv')
+    if output is not None and output.suffix not in (".csv", ".npz"):
+        raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
+    solution = _load(run)
+    from vpinn.output import export as write
+    from vpinn.output import fields_at, points_of
+    from vpinn.output.formats import aligned, csv
+
+    points = points_of(at, solution.problem.domain.dimension)
+    if output is not None:
+        write(solution, output, points=points)
+        return
+    fields = fields_at(solution, points)
+    print(csv(fields.x, fields.values).decode().rstrip() if as_csv else aligned(fields.x, fields.values))
+
+
+@app.command(epilog="Example: `vpinn report results/heat`")
+def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Draw the figures of a run anew and write it as one self-contained HTML page."""
+    solution = _load(run)
+    from vpinn.output import draw, write_report
+
+    draw(solution, run / "figures")
+    written = write_report(solution, run)
+    if not quiet:
+        print(written)
+
+
+@app.command(epilog="Example: `vpinn schema > vpinn.json`, and `#:schema vpinn.json` as the first line of a problem file")
+def schema() -> None:
+    """Print the JSON Schema of problem files, for completion and checks in editors."""
+    from vpinn.problem import schema_json
+
+    print(json.dumps(schema_json(), indent=2))
+
+
+@app.command(epilog="Example: `vpinn new heat` writes heat.toml")
+def new(name: Annotated[str, argument(help="Title and file stem of the problem.")]) -> None:
+    """Write a commented problem file to start from; an existing file stays as it is."""
+    from vpinn.problem import template
+
+    text, path = template(name.removesuffix(".toml")), Path(f"{name.removesuffix('.toml')}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError("exists already; choose another name", str(path)) from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    print(f"{path} written; solve it with: vpinn solve {path}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; default those of the process.
+
+    Returns:
+        the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130 or 143 after a signal, 1 a bug.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads sleep: spinning ones slow down whoever shares the cores
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except VpinnError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", StorageError.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's usage errors, whichever library its version takes them from
+            return _fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
+        if {"-v", "--verbose"} & set(arguments):
+            traceback.print_exc()
+        return _fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    """Print one line on stderr and return the exit code."""
+    if message:
+        print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _read(file: Path, changes: list[str] | None, seed: int | None, device: str) -> Problem:
+    if device != "cpu":
+        raise InputError(f"this version computes on cpu, got {device!r}", "--device")
+    from vpinn.problem import read_problem
+
+    return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
+
+
+def _load(folder: Path) -> Solution:
+    if not folder.is_dir():
+        raise InputError("there is no such run folder; give one that 'vpinn solve' wrote", str(folder))
+    from vpinn.run import load
+
+    return load(folder)
+
+
+def _show_problem(problem: Problem) -> None:
+    from vpinn.analysis import make_estimator
+    from vpinn.output import as_table, estimate_memory, problem_rows
+    from vpinn.run import prepare
+
+    trial, objective, plan = prepare(problem)
+    estimator = make_estimator(problem, trial)
+    memory = estimate_memory(objective, estimator.objective if estimator else None)
+    _print(as_table(problem_rows(problem, trial, objective, plan, memory)))
+
+
+def _print(table: Table) -> None:
+    """Print a table as wide as the terminal; where there is none, plain and with lines as long as they are."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    text = io.StringIO()
+    Console(file=text, highlight=False, color_system=None, width=10_000).print(table)
+    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

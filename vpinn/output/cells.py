@@ -1,0 +1,70 @@
+"""Cells as other programs number them: VTK's node order, XDMF's names, and triangles to draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpinn.domain import Mesh
+from vpinn.domain.reference import Integers
+
+
+@dataclass(frozen=True)
+class CellFormat:
+    """One cell type outside vpinn.
+
+    Attributes:
+        meshio: meshio's name.
+        xdmf: XDMF's topology type.
+        order: node of a basix cell at each place of a VTK cell [n_local].
+    """
+
+    meshio: str
+    xdmf: str
+    order: tuple[int, ...]
+
+
+_FORMATS = {
+    ("interval", 1): CellFormat("line", "Polyline", (0, 1)),
+    ("interval", 2): CellFormat("line3", "Edge_3", (0, 1, 2)),
+    ("triangle", 1): CellFormat("triangle", "Triangle", (0, 1, 2)),
+    ("triangle", 2): CellFormat("triangle6", "Triangle_6", (0, 1, 2, 5, 3, 4)),
+    ("quadrilateral", 1): CellFormat("quad", "Quadrilateral", (0, 1, 3, 2)),
+    ("quadrilateral", 2): CellFormat("quad9", "Quadrilateral_9", (0, 1, 3, 2, 4, 6, 7, 5, 8)),
+    ("tetrahedron", 1): CellFormat("tetra", "Tetrahedron", (0, 1, 2, 3)),
+    ("tetrahedron", 2): CellFormat("tetra10", "Tetrahedron_10", (0, 1, 2, 3, 9, 6, 8, 7, 5, 4)),
+    ("hexahedron", 1): CellFormat("hexahedron", "Hexahedron", (0, 1, 3, 2, 4, 5, 7, 6)),
+    ("hexahedron", 2): CellFormat(
+        "hexahedron27",
+        "Hexahedron_27",
+        (0, 1, 3, 2, 4, 5, 7, 6, 8, 11, 13, 9, 16, 18, 19, 17, 10, 12, 15, 14, 22, 23, 21, 24, 20, 25, 26),
+    ),
+}
+
+_TRIANGLES = {
+    ("triangle", 1): [[0, 1, 2]],
+    ("triangle", 2): [[0, 5, 4], [5, 1, 3], [4, 3, 2], [3, 4, 5]],
+    ("quadrilateral", 1): [[0, 1, 3], [0, 3, 2]],
+    ("quadrilateral", 2): [[0, 4, 8], [0, 8, 5], [4, 1, 6], [4, 6, 8], [5, 8, 7], [5, 7, 2], [8, 6, 3], [8, 3, 7]],
+}
+
+
+def cell_format(mesh: Mesh) -> CellFormat:
+    """Return how other programs know the cells of a mesh."""
+    return _FORMATS[mesh.cell, mesh.order]
+
+
+def vtk_cells(mesh: Mesh) -> Integers:
+    """Return the nodes of every cell in VTK's order [n_cells, n_local]."""
+    return mesh.cells[:, cell_format(mesh).order]
+
+
+def triangles(mesh: Mesh) -> tuple[Integers, Integers]:
+    """Cut the cells of a plane mesh into triangles with its nodes as vertices.
+
+    Returns:
+        vertex nodes [m, 3], counter-clockwise on straight cells, and the cell of each triangle [m].
+    """
+    parts = np.array(_TRIANGLES[mesh.cell, mesh.order])
+    return mesh.cells[:, parts].reshape(-1, 3), np.repeat(np.arange(mesh.n_cells), len(parts))

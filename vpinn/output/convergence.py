@@ -1,0 +1,122 @@
+"""The course of training: loss and error against steps and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vpinn.optimization import COLUMNS
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
+from vpinn.solution import Solution
+
+Array = NDArray[np.float64]
+WINDOW = 0.02
+"""Share of the run that the moving average of a mini-batch loss spans."""
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """One curve of training.
+
+    Attributes:
+        label: of the curve.
+        step: steps [m].
+        seconds: time [m].
+        value: values [m].
+        colour: of the line.
+        marked: whether the values are few and far between.
+        raw: noisy values behind a smoothed curve [m], or None.
+    """
+
+    label: str
+    step: Array
+    seconds: Array
+    value: Array
+    colour: str
+    marked: bool = False
+    raw: Array | None = None
+
+
+def convergence_figure(solution: Solution) -> Figure | None:
+    """Return the figure; None for a run of a single step, which has no course."""
+    history = solution.history
+    if len(history) < 2:
+        return None
+    columns = dict(zip(COLUMNS, history.T, strict=True))
+    loss, axis = _loss(columns, solution)
+    rows: list[tuple[str, Sequence[Course]]] = [(axis, [loss])]
+    watched = [
+        _watched(columns, name, label, colour)
+        for name, label, colour in (("error", "relative L² error", TRUTH), ("estimate", "relative error estimate", INK))
+    ]
+    watched = [course for course in watched if len(course.step) > 1]
+    if watched:
+        rows.append((watched[0].label if len(watched) == 1 else "relative error", watched))
+    method, batch = solution.metrics.get("method", ""), solution.metrics.get("batch_size", "full")
+    title = f"Convergence of {method}, {'all points in every step' if batch == 'full' else f'{batch} points per step'}"
+    shown = figure(9.0, 3.1 * len(rows) + 0.4, title)
+    axes = shown.subplots(len(rows), 2, sharex="col", sharey="row", squeeze=False)
+    for (label, courses), pair in zip(rows, axes, strict=True):
+        for ax, unit in zip(pair, ("step", "seconds"), strict=True):
+            for course in courses:
+                _draw(ax, course, unit)
+            ax.grid(True)
+        pair[0].set_ylabel(label)
+        if len(courses) > 1 or courses[0].raw is not None:
+            pair[1].legend(loc="best")
+    for ax, name in zip(axes[-1], ("step", "time in s"), strict=True):
+        ax.set_xlabel(name)
+    return shown
+
+
+def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Course, str]:
+    """The loss, smoothed where batches make it noisy, above its least value where it is negative; and its name."""
+    step, seconds, loss = columns["step"], columns["seconds"], columns["loss"]
+    noisy = solution.metrics.get("batch_size", "full") != "full"
+    value = _smooth(loss) if noisy else loss
+    name, raw = "loss", loss if noisy else None
+    if loss.min() <= 0.0 and not noisy:
+        value, name = loss - min(float(loss.min()), solution.metrics.get("loss", np.inf)), "loss above its least value"
+    label = f"mean of {_width(len(loss))} steps" if noisy else "loss"
+    return Course(label, step, seconds, value, ACCENT, raw=raw), name
+
+
+def _watched(columns: dict[str, Array], name: str, label: str, colour: str) -> Course:
+    """Values measured now and then, where they were."""
+    there = np.isfinite(columns[name])
+    return Course(label, columns["step"][there], columns["seconds"][there], columns[name][there], colour, marked=True)
+
+
+def _draw(axes: Axes, course: Course, unit: str) -> None:
+    x = course.step if unit == "step" else course.seconds
+    positive = course.value > 0.0
+    logarithmic = bool(positive.any() and (positive.mean() > 0.9))
+    if course.raw is not None:
+        axes.plot(x, course.raw, color=FAINT, linewidth=0.5, alpha=0.5, label="single batches", rasterized=True)
+        low, high = np.quantile(course.raw, [0.005, 0.98])
+        if not logarithmic:
+            axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    shown = np.where(positive, course.value, np.nan) if logarithmic else course.value
+    marker = "o" if course.marked and len(x) <= 60 else ""
+    axes.plot(x, shown, color=course.colour, marker=marker, markersize=3.5, label=course.label)
+    if logarithmic:
+        axes.set_yscale("log")
+
+
+def _width(steps: int) -> int:
+    return max(min(10, steps), round(WINDOW * steps))
+
+
+def _smooth(values: Array) -> Array:
+    """Moving average over `WINDOW` of the run and ten steps at least, fewer at its beginning."""
+    width = _width(len(values))
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    end = np.arange(1, len(values) + 1)
+    start = np.maximum(end - width, 0)
+    mean: Array = (total[end] - total[start]) / (end - start)
+    return mean

@@ -1,0 +1,159 @@
+"""The figures of a run: solution, error, convergence and quadrature."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vpinn.domain import Domain, Hypercube
+from vpinn.objective import Objective, make_objective
+from vpinn.optimization import write_atomic
+from vpinn.output.canvas import make_canvas
+from vpinn.output.convergence import convergence_figure
+from vpinn.output.curves import Line, Sections
+from vpinn.output.formats import component_names
+from vpinn.output.planes import Plane, Slices
+from vpinn.output.quadrature import quadrature_figure
+from vpinn.output.scene import Array, Scene
+from vpinn.output.style import colours, figure, magnitudes, styled
+from vpinn.solution import Solution
+
+MOST = 6
+"""Components that a figure shows; the title says when there are more."""
+
+
+def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
+    """Draw all figures that a solution has something for, as png.
+
+    Args:
+        solution: what to draw.
+        directory: folder of the figures, made if need be.
+        objective: what training minimised; made anew, which may take seconds, if not given.
+
+    Returns:
+        the files written: solution, and error, convergence, quadrature where they apply.
+
+    Raises:
+        StorageError: a file could not be written.
+    """
+    written, problem = [], solution.problem
+    with styled():
+        scene = make_scene(problem.domain)
+        drawn = {
+            "solution": solution_figure(solution, scene),
+            "error": error_figure(solution, scene),
+            "convergence": convergence_figure(solution),
+            "quadrature": quadrature_figure(problem.domain, (objective or make_objective(problem, solution.trial)).measures),
+        }
+        for name, content in drawn.items():
+            if content is not None:
+                write_atomic(directory / f"{name}.png", png(content))
+                written.append(directory / f"{name}.png")
+    return written
+
+
+def png(content: Figure) -> bytes:
+    """Return a figure as the bytes of a png file."""
+    buffer = io.BytesIO()
+    content.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def solution_figure(solution: Solution, scene: Scene) -> Figure:
+    """Return a figure of every component of every unknown, with exact curves where fields are drawn as lines."""
+    values = _components(solution, solution.at(scene.points))
+    exact = _components(solution, solution.exact(scene.points))
+    names = list(values)
+    shown, axes = _grid(scene, names, solution.problem.title or "Solution")
+    for name, row in zip(names, axes, strict=False):
+        tones = colours(values[name])
+        painted = scene.draw(row, values[name], tones, exact.get(name))
+        _name(shown, scene, row, name, painted)
+    if scene.panels != 3 and len(exact) and painted is None:
+        axes[0][0].legend(loc="best")
+    return shown
+
+
+def error_figure(solution: Solution, scene: Scene) -> Figure | None:
+    """Return a figure of u − u_exact where the truth is known, else of the error estimate per cell; None without either."""
+    exact = _components(solution, solution.exact(scene.points))
+    if exact:
+        values = _components(solution, solution.at(scene.points))
+        shown, axes = _grid(scene, list(exact), _error_title(solution))
+        for name, row in zip(exact, axes, strict=False):
+            gap = values[name] - exact[name]
+            painted = scene.draw(row, gap, colours(gap))
+            _name(shown, scene, row, f"{name} − exact", painted)
+        return shown
+    if solution.cell_estimate is None:
+        return None
+    relative = solution.error_estimate.get("relative_energy")
+    title = "Estimated error" if relative is None else f"Estimated error: {relative:.1e} of the solution"
+    shown, axes = _grid(scene, ["estimate"], title)
+    painted = scene.draw_cells(axes[0], solution.cell_estimate, magnitudes(solution.cell_estimate))
+    _name(shown, scene, axes[0], "", painted, "energy norm per cell")
+    return shown
+
+
+def make_scene(domain: Domain) -> Scene:
+    """Return the scene that suits a domain's dimension."""
+    if domain.dimension > 3:
+        assert isinstance(domain, Hypercube)
+        return Sections(domain)
+    if domain.dimension == 3:
+        return Slices(domain)
+    canvas = make_canvas(domain)
+    return Line(canvas) if domain.dimension == 1 else Plane(canvas)
+
+
+def _components(solution: Solution, values: dict[str, Array]) -> dict[str, Array]:
+    """Scalar components [n] by name, in the order of the unknowns."""
+    parts: dict[str, Array] = {}
+    for name, value in values.items():
+        columns = value.reshape(len(value), -1).T
+        parts |= dict(zip(component_names(name, value.shape[1:]), columns, strict=True))
+    return parts
+
+
+def _grid(scene: Scene, names: Sequence[str], title: str) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with the panels of every component, at most `MOST` of them."""
+    count = min(len(names), MOST)
+    if count < len(names):
+        title += f" (components 1 to {count} of {len(names)})"
+    width, height = scene.size
+    across = 1 if _flat(scene) else 3
+    rows, columns = (count, scene.panels) if scene.panels > 1 else (-(-count // across), min(count, across))
+    if isinstance(scene, Sections) and count == 1 and scene.panels > 3:
+        rows, columns = 2, -(-scene.panels // 2)
+    shown = figure(columns * width, rows * height + 0.4, title)
+    axes = shown.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in axes[count * scene.panels :]:
+        spare.set_visible(False)
+    return shown, [axes[k * scene.panels : (k + 1) * scene.panels] for k in range(count)]
+
+
+def _name(shown: Figure, scene: Scene, row: list[Axes], name: str, painted: object, unit: str = "") -> None:
+    """Say what a row of panels shows: beside the colour bar, or on the axis of a line."""
+    if painted is None:
+        row[0].set_ylabel(name or unit)
+        return
+    if scene.panels == 1:
+        row[0].set_title(name)
+    label = name if scene.panels > 1 and name else unit
+    below = scene.panels == 1 and _flat(scene)
+    bar = shown.colorbar(painted, ax=row, label=label, aspect=30, pad=0.02, location="bottom" if below else "right")  # type: ignore[arg-type]
+    bar.outline.set_visible(False)
+
+
+def _flat(scene: Scene) -> bool:
+    """Whether panels are so wide that they go below each other."""
+    return scene.size[0] > 2.0 * scene.size[1]
+
+
+def _error_title(solution: Solution) -> str:
+    parts = [f"{name} {found['relative_l2']:.1e}" for name, found in solution.errors.items() if "relative_l2" in found]
+    return f"Relative L² error: {', '.join(parts)}" if parts else "Error"

@@ -1,0 +1,135 @@
+"""Lowered expressions as text a reader can check: u, du/dx, x, named parts for what occurs more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vpinn.forms import Geometry, Graph, Jet, Node, Slot, build, components, integrals
+from vpinn.output.formats import component_names, coordinate_names
+from vpinn.problem import Problem
+
+LONGEST = 1_500
+"""Characters of a formula that are shown."""
+SHARED = 24
+"""Characters from which a part that occurs more than once gets a name."""
+_INFIX = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
+_SUM, _PRODUCT, _POWER, _ATOM = range(4)
+
+
+def lowered_form(problem: Problem) -> list[str]:
+    """Return the problem's form, derivatives carried out and constants inserted: one text per integral or equation.
+
+    Example of a line: ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 + -1*u``; parts with names follow as ``  where a = …``.
+    """
+    names = _names(problem)
+    coordinates = coordinate_names(problem.domain.dimension)
+    if not isinstance(problem.form, tuple):
+        parts = [
+            (("ds" if part.facet else "dx") + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
+            for part in integrals(problem.form)
+        ]
+    else:
+        parts = [("0 =", part) for equation in problem.form for part in components(equation)]
+    texts = []
+    for label, expression in parts:
+        graph = Graph()
+        formula, named = Formula(graph, names, coordinates).text(build(graph, expression))
+        lines = [f"{label} {formula}", *(f"  where {name} = {part}" for name, part in named.items())]
+        texts.append(_shortened("\n".join(lines)))
+    return texts
+
+
+class Formula:
+    """Writes nodes of a graph.
+
+    Args:
+        graph: the graph.
+        names: function (see `Jet.function`) → names of its components.
+        coordinates: their names.
+    """
+
+    def __init__(self, graph: Graph, names: Mapping[int, Sequence[str]], coordinates: Sequence[str]) -> None:
+        self._graph, self._names, self._coordinates = graph, names, coordinates
+
+    def text(self, root: Node) -> tuple[str, dict[str, str]]:
+        """Return the formula of a node, and the parts it uses by name; its length is linear in the graph's."""
+        graph = self._graph
+        uses: dict[Node, int] = {}
+        reachable = graph.reachable([root])
+        for node in reachable:
+            for operand in self._operands(node):
+                uses[operand] = uses.get(operand, 0) + 1
+        done: dict[Node, tuple[str, int]] = {}
+        named: dict[str, str] = {}
+        for node in reachable:
+            written, strength = self._write(node, done)
+            if uses.get(node, 0) > 1 and len(written) > SHARED:
+                name = f"a{len(named) + 1}"
+                named[name] = written
+                written, strength = name, _ATOM
+            done[node] = written, strength
+        return done[root][0], named
+
+    def _operands(self, node: Node) -> tuple[Node, ...]:
+        operation, *rest = self._graph.nodes[node]
+        return () if operation in ("number", "slot") else tuple(rest)
+
+    def _write(self, node: Node, done: Mapping[Node, tuple[str, int]]) -> tuple[str, int]:
+        operation, *rest = self._graph.nodes[node]
+        if operation == "number":
+            return f"{rest[0]:.10g}", _ATOM if rest[0] >= 0 else _PRODUCT
+        if operation == "slot":
+            return self._slot(rest[0]), _ATOM
+
+        def operand(index: int, least: int) -> str:
+            text, strength = done[rest[index]]
+            return text if strength >= least else f"({text})"
+
+        if operation == "sum":
+            return " + ".join(operand(i, _SUM) for i in range(len(rest))).replace("+ -", "- "), _SUM
+        if operation == "product":
+            return self._product(rest, done), _PRODUCT
+        if operation == "divide":
+            return f"{operand(0, _PRODUCT)}/{operand(1, _POWER)}", _PRODUCT
+        if operation == "power":
+            return f"{operand(0, _ATOM)}^{operand(1, _ATOM)}", _POWER
+        if operation in _INFIX:
+            return f"{operand(0, _SUM)} {_INFIX[operation]} {operand(1, _SUM)}", _SUM
+        name = {"where": "conditional"}.get(operation, operation)
+        return f"{name}({', '.join(operand(i, _SUM) for i in range(len(rest)))})", _ATOM
+
+    def _product(self, factors: Sequence[Node], done: Mapping[Node, tuple[str, int]]) -> str:
+        powers: dict[Node, int] = {}
+        for factor in sorted(factors, key=lambda node: not self._graph.is_number(node)):
+            powers[factor] = powers.get(factor, 0) + 1
+        parts = []
+        for node, power in powers.items():
+            text, strength = done[node]
+            text = text if strength >= (_PRODUCT if power == 1 else _ATOM) else f"({text})"
+            parts.append(text if power == 1 else f"{text}^{power}")
+        joined = "*".join(parts)
+        return joined.replace("-1*", "-", 1) if joined.startswith("-1*") else joined
+
+    def _slot(self, slot: Slot) -> str:
+        if isinstance(slot, Geometry):
+            if slot.name == "x":
+                return self._coordinates[slot.index]
+            return f"n{self._coordinates[slot.index]}" if slot.name == "n" else slot.name
+        assert isinstance(slot, Jet)
+        component = self._names[slot.function][slot.component]
+        if not slot.derivative:
+            return component
+        order = "" if len(slot.derivative) == 1 else f"^{len(slot.derivative)}"
+        return f"d{order}{component}/" + "".join(f"d{self._coordinates[i]}" for i in slot.derivative)
+
+
+def _names(problem: Problem) -> dict[int, list[str]]:
+    names = {}
+    for unknown in problem.unknowns:
+        names[unknown.function.count()] = component_names(unknown.name, unknown.shape)
+        names[-1 - (unknown.test.part() or 0)] = component_names(unknown.test_name, unknown.shape)
+    return names
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} characters more)"

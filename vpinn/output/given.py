@@ -1,0 +1,91 @@
+"""Points that a user gives: as text, or as a file with one point per line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.errors import InputError
+from vpinn.output.formats import coordinate_names
+from vpinn.problem.wording import printable
+
+MAX_BYTES = 200_000_000
+
+
+def points_of(given: Sequence[str], dimension: int) -> NDArray[np.float64]:
+    """Return the points [n, d] of ``--at`` options.
+
+    Args:
+        given: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
+        dimension: d.
+
+    Raises:
+        InputError: neither numbers nor a file, or not d of them.
+    """
+    parts = []
+    for text in given:
+        try:
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            parts.append(read_points(Path(text), dimension))
+            continue
+        parts.append(_checked([numbers], dimension, "--at"))
+    return np.concatenate(parts)
+
+
+def read_points(path: Path, dimension: int) -> NDArray[np.float64]:
+    """Return the points [n, d] of a csv file: the columns x, y, … of a header, or d columns without one.
+
+    Raises:
+        InputError: no such file, a column is missing, or a line is not numbers; says the line.
+    """
+    where = str(path)
+    try:
+        if not path.is_file():
+            message = 'expected a point such as "0.5,0.5", or a csv file of points, which this is not'
+            raise InputError(message, f"--at {printable(where)}")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"larger than {MAX_BYTES // 10**6} MB; split the file", where)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [(number, line) for number, line in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in line)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", printable(where)) from None
+    columns: Sequence[int] = range(dimension)
+    if lines and not _is_number(lines[0][1][0]):
+        header = [cell.strip() for cell in lines.pop(0)[1]]
+        names = coordinate_names(dimension)
+        missing = [name for name in names if name not in header]
+        if missing:
+            raise InputError(f"no column {', '.join(missing)}; the columns are {printable(', '.join(header))}", f"{where}:1")
+        columns = [header.index(name) for name in names]
+    if not lines:
+        raise InputError("holds no points", where)
+    rows = []
+    for number, line in lines:
+        try:
+            rows.append([float(line[column]) for column in columns])
+        except (ValueError, IndexError):
+            raise InputError(f"expected {dimension} numbers, got {printable(','.join(line))!r}", f"{where}:{number}") from None
+    return _checked(rows, dimension, where)
+
+
+def _checked(rows: Sequence[Sequence[float]], dimension: int, where: str) -> NDArray[np.float64]:
+    points = np.array(rows, dtype=np.float64)
+    if points.shape[1] != dimension:
+        names = ", ".join(coordinate_names(dimension))
+        raise InputError(f"a point has {dimension} coordinate{'s' * (dimension > 1)} ({names}), got {points.shape[1]}", where)
+    if not np.isfinite(points).all():
+        raise InputError("a coordinate is not a finite number", where)
+    return points
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

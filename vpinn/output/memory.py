@@ -1,0 +1,58 @@
+"""How much memory a run will need, from the sizes of its parts."""
+
+from __future__ import annotations
+
+import math
+
+from vpinn.objective import Measure, Objective, TestSpace
+from vpinn.objective.measure import CACHE_BYTES
+from vpinn.objective.objective import GRAPH_BYTES, PART_BYTES
+from vpinn.objective.test_space import DENSE
+
+BASE = 330e6
+"""Bytes of the interpreter with its libraries and small arrays, measured."""
+FILL: dict[int, float] = {1: 7.0, 2: 14.0, 3: 40.0}
+"""Entries of a sparse factor over n, n log₂ n or n^(4/3), by dimension, of finite elements of degree 4 to 6; measured."""
+
+
+def estimate_memory(objective: Objective, estimate: Objective | None) -> float:
+    """Return the peak resident memory of a run in bytes, right within a factor of about two.
+
+    Args:
+        objective: what training minimises.
+        estimate: objective of the error estimate; None without one.
+    """
+    training = sum(map(_cached, objective.measures)) + _activations(objective)
+    closing = 0.0 if estimate is None else sum(map(_cached, estimate.measures)) + _activations(estimate)
+    spaces = [o.test_space for o in (objective, estimate) if o is not None and o.test_space is not None]
+    return BASE + training + closing + sum(map(_factor, spaces))
+
+
+def _cached(measure: Measure) -> float:
+    """Bytes of what the points fix, where it is kept."""
+    d = measure.network.layers[0]
+    columns = d + 1 + len(measure.tape.fixed.outputs) + (0 if measure.contraction is None else d * d + 2)
+    size: float = measure.points.size * columns * 8.0
+    return size if size <= CACHE_BYTES else 0.0
+
+
+def _activations(objective: Objective) -> float:
+    """Bytes of a chunk of points on its way through the network, forward and back."""
+    limit = PART_BYTES * objective.threads if objective.test_space is None else GRAPH_BYTES
+    layers = objective.measures[0].network.layers
+    return min(limit, objective.size * 8.0 * 12.0 * sum(layers))
+
+
+def _factor(space: TestSpace) -> float:
+    """Bytes of G⁻¹, or of its factors, and of putting G together."""
+    d = space.space.mesh.dimension
+    entries: float = min(2e7, float(space.space.dofs.size) * space.space.dofs.shape[1])
+    inverses: float = sum(_inverse(float(n), d) for n in {len(free) for free in space.free})
+    return inverses + 24.0 * entries
+
+
+def _inverse(n: float, d: int) -> float:
+    if n <= DENSE:
+        return 3.0 * 8.0 * n * n
+    growth: float = {1: float(n), 2: n * math.log2(n), 3: n ** (4.0 / 3.0)}[d]
+    return 12.0 * FILL[d] * growth

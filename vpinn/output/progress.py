@@ -1,0 +1,100 @@
+"""Training as it goes: a bar in terminals and notebooks, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vpinn.optimization import COLUMNS, Plan, Training
+
+REFRESH = 0.1
+"""Seconds between updates of the bar."""
+LINES_EVERY = 10.0
+"""Seconds between lines where there is no bar."""
+_STEP, _LOSS, _BATCH, _ERROR, _ESTIMATE = map(COLUMNS.index, ("step", "loss", "batch_size", "error", "estimate"))
+
+
+class TrainingProgress:
+    """Shows loss, error where the truth is known, batch size, speed and time left; the ``report`` of `vpinn.run.solve`.
+
+    Args:
+        console: where to; a bar if it is a terminal or a notebook, lines every ten seconds or tenth of the run if not.
+        quiet: show nothing.
+
+    Example:
+        with TrainingProgress(Console(stderr=True)) as progress:
+            solve(problem, report=progress)
+    """
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
+        self._bar: Progress | None = None
+        if not quiet and (console.is_terminal or console.is_jupyter):
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(14), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
+                console=console, auto_refresh=False,
+            )  # fmt: skip
+        self._watched: dict[str, float] = {}
+        self._shown = -math.inf
+        self._share = 0
+        self._first: tuple[float, int] | None = None
+
+    def __enter__(self) -> TrainingProgress:
+        """Start the bar."""
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, training: Training, plan: Plan) -> None:
+        """Take notice of a step."""
+        if self._quiet or not training.history:
+            return
+        row, now, steps = training.history[-1], time.monotonic(), plan.schedule.steps
+        for name, column in (("error", _ERROR), ("estimate", _ESTIMATE)):
+            if math.isfinite(row[column]):
+                self._watched[name] = row[column]
+        if self._first is None:
+            self._first = now, training.step - 1
+            self._share, self._shown = 10 * training.step // steps, now if self._bar is None else -math.inf
+        last = training.step >= steps
+        if self._bar is not None:
+            if last or now - self._shown > REFRESH:
+                self._shown = now
+                self._draw(self._bar, training, plan)
+        elif last or now - self._shown > LINES_EVERY or 10 * training.step // steps > self._share:
+            self._shown, self._share = now, 10 * training.step // steps
+            speed = (training.step - self._first[1]) / max(now - self._first[0], 1e-9)
+            left = (steps - training.step) / max(speed, 1e-9)
+            self._console.print(
+                f"step {training.step}/{steps}  {self._state(row, plan)}  {speed:.3g} steps/s  {_clock(left)} left",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+
+    def _draw(self, bar: Progress, training: Training, plan: Plan) -> None:
+        if not bar.tasks:
+            bar.add_task(plan.method.name, total=plan.schedule.steps, completed=training.step, state="")
+        task = bar.tasks[0]
+        speed = f"  {task.speed:.3g}/s" if task.speed else ""
+        state = f"{training.step}/{plan.schedule.steps}  {self._state(training.history[-1], plan)}{speed}"
+        bar.update(task.id, completed=training.step, state=state)
+        bar.refresh()
+
+    def _state(self, row: tuple[float, ...], plan: Plan) -> str:
+        watched = "".join(f"  {name} {value:.1e}" for name, value in self._watched.items())
+        batch = "all" if plan.batch_size is None else "batch"
+        return f"loss {row[_LOSS]:.4e}{watched}  {batch} {int(row[_BATCH])}"
+
+
+def _clock(seconds: float) -> str:
+    """Return hours, minutes and seconds as 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,185 @@
+"""The quadrature points on the mesh, near enough to be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
+from numpy.typing import NDArray
+
+from vpinn.domain import Domain, Hypercube, Mesh, Points, PointSet
+from vpinn.domain.reference import Integers, lagrange
+from vpinn.objective import Measure
+from vpinn.output.formats import coordinate_names
+from vpinn.output.planes import label_plane
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
+
+Array = NDArray[np.float64]
+READABLE = 500
+"""Points that can be told apart."""
+MOST, LEAST = 60, 6
+"""Cells of a plane mesh that are shown near, at most and at least."""
+SCATTERED = 4_000
+"""Points shown of a set without cells."""
+EDGE = 9
+"""Points along a curved edge."""
+DOT = 7.0
+"""Area of a point's dot [pt²]."""
+
+
+def quadrature_figure(domain: Domain, measures: Sequence[Measure]) -> Figure:
+    """Return a figure of the points that training integrates with: inside blue, on the boundary red.
+
+    Args:
+        domain: mesh or hypercube.
+        measures: integrals of the objective.
+    """
+    sets = {measure.facet: measure.points for measure in measures}
+    title = "Quadrature: " + " and ".join(_counted(measure) for measure in measures)
+    if isinstance(domain, Hypercube):
+        return _of_box(domain, sets, title)
+    draw = {1: _of_interval, 2: _of_plane, 3: _of_solid}[domain.dimension]
+    return draw(domain, sets, title)
+
+
+def _counted(measure: Measure) -> str:
+    points = measure.points
+    many = f"{points.size:,} points {'on the boundary' if measure.facet else 'inside'}"
+    return many if points.entities == 1 else f"{many} ({points.per_entity} per {'facet' if measure.facet else 'cell'})"
+
+
+def _of_interval(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
+    """Weights over positions, with the ends of cells below."""
+    left = np.argsort(mesh.nodes[mesh.vertices].mean(axis=1)[:, 0])[: max(1, READABLE // 4 // sets[False].per_entity)]
+    shown = figure(7.5, 3.2, title)
+    axes = shown.subplots()
+    inside = _taken(sets[False], left)
+    axes.vlines(inside.x[:, 0], 0.0, inside.w, color=FAINT, linewidth=0.6)
+    axes.scatter(inside.x[:, 0], inside.w, color=ACCENT, zorder=3, s=12)
+    ends = np.unique(mesh.nodes[mesh.vertices[left]])
+    axes.plot(ends, np.zeros_like(ends), "|", color=INK, ms=12)
+    part = "" if len(left) == mesh.n_cells else f"   (the first {len(left)} of {mesh.n_cells} cells)"
+    axes.set(xlabel=f"x{part}", ylabel="weight")
+    return shown
+
+
+def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
+    """The mesh with its points; where it has many cells, a window of it beside the whole."""
+    low, high = mesh.bounds
+    extent = high - low
+    few = int(np.clip(READABLE // sets[False].per_entity, LEAST, MOST))
+    whole = mesh.n_cells <= few
+    width = 5.6 if whole else 4.6
+    height = width * float(np.clip(extent[1] / extent[0], 0.35, 1.6))
+    shown = figure(width + 0.8 if whole else 2 * width + 1.0, max(height, 0.0 if whole else 3.6) + 1.0, title, "constrained")
+    if whole:
+        axes = shown.subplots()
+        window = None
+    else:
+        over, axes = shown.subplots(1, 2)
+        corner, side = _window(mesh, few)
+        _edges(over, mesh, np.arange(mesh.n_cells), 0.3)
+        over.add_patch(Rectangle(tuple(corner), side, side, fill=False, edgecolor=TRUTH, linewidth=1.6, zorder=4))
+        label_plane(over, ("x", "y"))
+        window = corner, side
+    cells = np.arange(mesh.n_cells) if window is None else _near(mesh.nodes[mesh.vertices], *window)
+    _edges(axes, mesh, cells, 0.8)
+    axes.scatter(*_xy(_taken(sets[False], cells)), color=ACCENT, zorder=3, label="inside", s=DOT, linewidths=0.0)
+    if True in sets:
+        facets = _facets(mesh, sets[True], cells)
+        axes.scatter(*_xy(_taken(sets[True], facets)), color=TRUTH, zorder=4, label="boundary", s=DOT, linewidths=0.0)
+    label_plane(axes, ("x", "y"))
+    if window is not None:
+        axes.set(xlim=(window[0][0], window[0][0] + window[1]), ylim=(window[0][1], window[0][1] + window[1]))
+        for side_of in axes.spines.values():
+            side_of.set(visible=True, color=TRUTH, linewidth=1.6)
+    return shown
+
+
+def _of_solid(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
+    """The edges of the boundary, and the points of one cell large."""
+    shown = figure(9.5, 4.6, title)
+    over, axes = (shown.add_subplot(1, 2, k + 1, projection="3d") for k in range(2))
+    middle = mesh.nodes[mesh.vertices].mean(axis=1)
+    cells = np.argsort(((middle - middle[mesh.boundary[0, 0]]) ** 2).sum(axis=1))[:2]
+    ring = [0, 1, 2] if mesh.reference.facet_cell == "triangle" else [0, 1, 3, 2]
+    faces = mesh.nodes[mesh.facet_vertices(np.arange(len(mesh.boundary)))[:, ring]]
+    over.add_collection3d(Poly3DCollection(faces, facecolors="#eef1f4", edgecolors=FAINT, linewidths=0.3))
+    for ax, width in ((over, 1.2), (axes, 1.0)):
+        _edges(ax, mesh, cells, width, TRUTH if ax is over else INK)
+        ax.set(xlabel="x", ylabel="y", zlabel="z")
+        ax.set_box_aspect(None if ax is axes else np.ptp(mesh.nodes, axis=0), zoom=0.85)
+        ax.locator_params(nbins=4)
+    inside = _taken(sets[False], cells)
+    axes.scatter(*inside.x.T, color=ACCENT, s=120.0 * np.abs(inside.w) / np.abs(inside.w).max(), depthshade=False)
+    if True in sets:
+        axes.scatter(*_taken(sets[True], _facets(mesh, sets[True], cells)).x.T, color=TRUTH, s=12.0, depthshade=False)
+    axes.set_title(f"{len(cells)} cells, dots by weight")
+    return shown
+
+
+def _of_box(box: Hypercube, sets: dict[bool, PointSet], title: str) -> Figure:
+    """The first two coordinates of the points."""
+    shown = figure(6.2, 5.6, title)
+    axes = shown.subplots()
+    names = coordinate_names(box.dimension)
+    for facet, points in sets.items():
+        step = max(1, points.size // SCATTERED)
+        x = points.take(np.arange(0, points.size, step)[:SCATTERED]).x
+        flat = x[:, :2] if box.dimension > 1 else np.column_stack([x, np.zeros(len(x))])
+        axes.scatter(flat[:, 0], flat[:, 1], color=TRUTH if facet else ACCENT, s=3.0, linewidths=0.0)
+    axes.set_xlabel(names[0])
+    if box.dimension > 1:
+        label_plane(axes, names[:2])
+    return shown
+
+
+def _taken(points: PointSet, entities: Integers) -> Points:
+    """All points of some cells or facets, numbered as in the set."""
+    q = points.per_entity
+    return points.take((entities[:, None] * q + np.arange(q)).ravel())
+
+
+def _xy(points: Points) -> tuple[Array, Array]:
+    return points.x[:, 0], points.x[:, 1]
+
+
+def _facets(mesh: Mesh, points: PointSet, cells: Integers) -> Integers:
+    """Which of a set's facets belong to the cells."""
+    return np.flatnonzero(np.isin(mesh.boundary[points.rows][:, 0], cells))  # type: ignore[attr-defined]
+
+
+def _window(mesh: Mesh, few: int) -> tuple[Array, float]:
+    """Corner and side of a square with a few cells, at the leftmost vertex of the boundary."""
+    corners = mesh.nodes[mesh.facet_vertices(np.arange(len(mesh.boundary)))].reshape(-1, 2)
+    start = corners[np.lexsort(corners.T[::-1])[0]]
+    distance = np.sort(np.abs(mesh.nodes[mesh.vertices].mean(axis=1) - start).max(axis=1))
+    side = float(distance[min(few // 2, len(distance)) - 1])
+    low, high = mesh.bounds
+    margin = 0.08 * side
+    return np.clip(start - 0.5 * side, low - margin, np.maximum(low - margin, high - side - margin)), side + 2.0 * margin
+
+
+def _near(corners: Array, corner: Array, side: float) -> Integers:
+    """Cells with corners [n, n_v, 2] that reach into a square."""
+    return np.flatnonzero(((corners.max(axis=1) >= corner) & (corners.min(axis=1) <= corner + side)).all(axis=1))
+
+
+def _edges(axes: Axes, mesh: Mesh, cells: Integers, width: float, colour: str = INK) -> None:
+    """Draw the edges of cells, curved where they are."""
+    element = lagrange(mesh.cell, 1)
+    ends: Sequence[Sequence[int]] = element.entity_closure_dofs[1]
+    t = np.linspace(0.0, 1.0, 2 if mesh.order == 1 else EDGE)[:, None]
+    corners = mesh.reference.vertices
+    along = np.array([corners[a] + t * (corners[b] - corners[a]) for a, b in ends])  # [n_edges, p, d]
+    lines = mesh.frames(cells, along.reshape(-1, mesh.dimension)).x.reshape(-1, len(t), mesh.dimension)
+    if mesh.dimension == 3:
+        axes.add_collection3d(Line3DCollection(lines, colors=colour, linewidths=width, alpha=0.7))  # type: ignore[attr-defined]
+    else:
+        axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=width, alpha=0.7))
+        axes.autoscale_view()

@@ -1,0 +1,111 @@
+"""The run as one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from vpinn.errors import StorageError
+from vpinn.optimization import write_atomic
+from vpinn.output.tables import FAILED, Rows, solution_rows
+from vpinn.solution import Solution
+
+CAPTIONS = {
+    "solution": "Solution",
+    "error": "Error",
+    "convergence": "Convergence",
+    "quadrature": "Quadrature points",
+}
+"""Figures in order, with their headings."""
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; }}
+h1 {{ font-size: 1.7rem; line-height: 1.25; }}
+h2 {{ font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid #d9dee3; padding-bottom: .25rem; }}
+table {{ border-collapse: collapse; }}
+th {{ text-align: left; font-weight: 600; padding: .15rem 1.5rem .15rem 0; vertical-align: top; white-space: nowrap; }}
+td {{ padding: .15rem 0; }}
+tr.failed td {{ color: #b3261e; font-weight: 600; }}
+img {{ max-width: 100%; height: auto; }}
+pre {{ background: #f4f6f8; padding: 1rem; overflow-x: auto; font-size: .85rem; border-radius: .3rem; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def write_report(solution: Solution, folder: Path) -> Path:
+    """Write ``report.html`` of a run folder: results, figures, settings and the problem's text.
+
+    Args:
+        solution: of the run.
+        folder: run folder; its figures and problem file are put into the page.
+
+    Returns:
+        the file written.
+
+    Raises:
+        StorageError: a file of the folder could not be read, or the page not written.
+    """
+    parts = [_table(solution_rows(solution))]
+    for name, heading in CAPTIONS.items():
+        picture = _read(folder / "figures" / f"{name}.png")
+        if picture is not None:
+            source = base64.b64encode(picture).decode()
+            parts.append(f'<h2>{heading}</h2>\n<img alt="{heading}" src="data:image/png;base64,{source}">')
+    text = _read(folder / "problem.toml")
+    if text is not None:
+        parts.append(f"<h2>Problem file</h2>\n{_code(text.decode('utf-8', errors='replace'))}")
+    settings = solution.problem.settings.model_dump(mode="json", exclude_defaults=True)
+    parts.append(f"<h2>Settings other than defaults</h2>\n{_code(_json(settings))}")
+    run = _read(folder / "run.json")
+    if run is not None:
+        parts.append(f"<h2>Machine and versions</h2>\n{_code(_machine(run))}")
+    page = _PAGE.format(title=escape(solution.problem.title or folder.name), body="\n".join(parts))
+    write_atomic(folder / "report.html", page.encode())
+    return folder / "report.html"
+
+
+def _table(rows: Rows) -> str:
+    lines = []
+    for label, text in rows:
+        mark = ' class="failed"' if text.startswith(FAILED) else ""
+        lines.append(f"<tr{mark}><th>{escape(label)}</th><td>{escape(text)}</td></tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def _machine(run: bytes) -> str:
+    try:
+        record = json.loads(run)
+    except ValueError as error:
+        raise StorageError(f"run.json is damaged: {error}") from None
+    return _json({key: record.get(key) for key in ("method", "seed", "threads", "machine", "versions")})
+
+
+def _code(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from None

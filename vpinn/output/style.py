@@ -1,0 +1,87 @@
+"""How figures look: one style, colour maps by the sign of the data, and titles of components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+INK, FAINT, ACCENT, TRUTH = "#1f2933", "#9aa5b1", "#0b6e99", "#d1495b"
+"""Colours of outlines, of what stands back, of lines, and of what is known or lies on the boundary."""
+STYLE: Final[dict[Any, Any]] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Source Sans 3", "Source Sans Pro", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "figure.titlesize": 12,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": "#d9dee3",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "axes.formatter.limits": (-3, 4),
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.12,
+}
+OVERSHOOT = 0.02
+"""Share of the range below which values on the other side of zero are taken for noise around it."""
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of vpinn, whatever the user's settings."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def colours(values: Array) -> tuple[str, Normalize]:
+    """Return colour map and range: diverging around zero where the values change sign, sequential otherwise."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    reach = max(abs(low), abs(high))
+    if min(-low, high) > OVERSHOOT * reach:
+        return "RdBu_r", Normalize(-reach, reach)
+    if high - low <= 1e-12 * reach:
+        return "viridis", Normalize(low - 0.5 * (reach or 1.0), high + 0.5 * (reach or 1.0))
+    return "viridis", Normalize(low, high)
+
+
+def magnitudes(values: Array) -> tuple[str, Normalize]:
+    """Return colour map and range for values ≥ 0: logarithmic, over at most four decades, where they differ by a factor of 20."""
+    positive = values[np.isfinite(values) & (values > 0.0)]
+    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.0, 1.0)
+    return "magma", LogNorm(max(low, 1e-4 * high), high) if high > 20.0 * low > 0.0 else Normalize(0.0, high)
+
+
+def levels(norm: Normalize) -> Array:
+    """Return ten level lines within a range, none of them at its middle: where that is zero, it lies on whole boundaries."""
+    return np.linspace(float(norm.vmin or 0.0), float(norm.vmax or 0.0), 12)[1:-1]
+
+
+def figure(width: float, height: float, title: str = "", layout: Literal["compressed", "constrained"] = "compressed") -> Figure:
+    """Return an empty figure [inches] that keeps what is drawn from overlapping."""
+    created = Figure(figsize=(width, height), layout=layout)
+    if title:
+        created.suptitle(title.replace("$", r"\$"), fontweight="bold")
+    return created

@@ -1,0 +1,161 @@
+"""What a run did, and what it would do, as rows of a label and a text; the command line and the report show the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from vpinn.domain import Domain, Hypercube
+from vpinn.objective import Objective
+from vpinn.optimization import Plan
+from vpinn.output.formats import coordinate_names
+from vpinn.output.formula import lowered_form
+from vpinn.problem import Problem
+from vpinn.solution import Solution
+from vpinn.trial import Imposed, Trial
+
+Rows = list[tuple[str, str]]
+
+FAILED = "CHECK FAILED: "
+"""How the text of a failing check begins."""
+_STOPPED = {
+    "steps": "all steps taken",
+    "tolerance": "the error estimate is below the tolerance",
+    "converged": "converged to rounding, no step changed the parameters",
+    "time limit": "the time limit is over",
+    "signal": "stopped by a signal",
+}
+
+
+def solution_rows(solution: Solution) -> Rows:
+    """Return what a run did: method, conditions, sizes, loss, errors, time, and the checks that fail."""
+    metrics, settings = solution.metrics, solution.problem.settings
+    seconds = metrics.get("seconds", {})
+    rows = [
+        ("problem", solution.problem.title or "(no title)"),
+        ("method", _method(metrics.get("method", "?"), settings.solver.method == "auto", metrics.get("batch_size") == "full")),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
+        ("points", _points(metrics)),
+        ("parameters", f"{solution.trial.network.size:,}"),
+        ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
+    ]
+    if metrics.get("loss") is not None:
+        rows.append(("loss", f"{metrics['loss']:.6e}"))
+    rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    if solution.error_estimate:
+        rows.append(("error estimate", _estimate(solution.error_estimate)))
+    if seconds:
+        parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
+        rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
+    if "peak_memory_mb" in metrics:
+        rows.append(("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"))
+    return rows + [("", text) for text in failed_checks(solution)]
+
+
+def failed_checks(solution: Solution) -> list[str]:
+    """Return one text per failing check, empty if all pass."""
+    return [FAILED + check for check in solution.metrics.get("checks", [])]
+
+
+def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float) -> Rows:
+    """Return what a run would do.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        objective: what training would minimise.
+        plan: how.
+        memory: expected peak, in bytes.
+    """
+    solver, space = problem.settings.solver, objective.test_space
+    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
+    forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
+    imposed = _imposed_texts([_imposed(part) for part in trial.imposed])
+    residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
+    layers = " → ".join(map(str, trial.network.layers))
+    per = [f"{m.points.size:,} {'on the boundary' if m.facet else 'inside'}" for m in objective.measures]
+    rows = [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("unknowns", ", ".join(unknowns)),
+        *((problem.formulation if k == 0 else "", text) for k, text in forms),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
+        ("points", " and ".join(per)),
+        ("batch", "all points in every step" if plan.batch_size is None else f"{plan.batch_size:,} points per step"),
+        ("network", f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"),
+    ]
+    if space is not None:
+        rows.append(("test functions", f"{space.size:,} of degree {space.space.degree}"))
+    rows += [
+        ("method", _method(plan.method.name, solver.method == "auto", plan.batch_size is None)),
+        ("steps", f"at most {plan.schedule.steps:,}"),
+        ("memory", f"about {memory / 1e6:,.0f} MB"),
+    ]
+    return rows
+
+
+def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
+    """Return rows, and where files are, as a table for the console; failing checks are red."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for label, text in [*rows, *(files or {}).items()]:
+        table.add_row(Text(label), Text(text, style="bold red" if text.startswith(FAILED) else ""))
+    return table
+
+
+def _method(name: str, automatic: bool, full: bool) -> str:
+    return f"{name} (chosen because {'every step sees all points' if full else 'steps see mini-batches'})" if automatic else name
+
+
+def _imposed(part: Imposed) -> dict[str, Any]:
+    condition = part.condition
+    return {"on": condition.on, "unknown": condition.unknown, "component": part.component, "how": part.how, "why": part.why}
+
+
+def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One text per condition; components imposed alike are named together."""
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for part in imposed:
+        key = (part["unknown"], tuple(part["on"]), part["how"], part["why"])
+        alike.setdefault(key, []).append(part["component"])
+    texts = []
+    for (unknown, on, how, why), found in alike.items():
+        which = f" (component{'s' * (len(found) > 1)} {', '.join(map(str, found))})" if found != [0] else ""
+        texts.append(f"{unknown}{which} on {', '.join(on)}: {how}, {why}")
+    return texts
+
+
+def _points(metrics: Mapping[str, Any]) -> str:
+    batch = metrics.get("batch_size", "full")
+    text = f"{metrics.get('quadrature_points', 0):,}, {'all in every step' if batch == 'full' else f'{batch:,} per step'}"
+    tests = metrics.get("test_functions")
+    return text + (f"; {tests:,} test functions" if tests else "")
+
+
+def _error(found: Mapping[str, float]) -> str:
+    parts = [f"{name} {found[key]:.2e}" for key, name in (("relative_l2", "L²"), ("relative_h1", "H¹")) if key in found]
+    return f"{', '.join(parts)} (relative)"
+
+
+def _estimate(found: Mapping[str, Any]) -> str:
+    text = f"{found.get('relative_energy', math.nan):.2e} (relative, energy norm)"
+    effectivity = found.get("effectivity")
+    return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
+
+
+def _domain(domain: Domain) -> list[str]:
+    lower, upper = domain.bounds
+    names = coordinate_names(domain.dimension)
+    ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
+    span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
+    tags = ", ".join(domain.tags[:-1][:20]) or "none"
+    if isinstance(domain, Hypercube):
+        return [f"box of {domain.dimension} dimensions without cells; {span}"]
+    size = f"{domain.n_cells:,} cells ({domain.cell}, order {domain.order}), {len(domain.nodes):,} nodes"
+    inner = f"; cell tags: {', '.join(domain.cell_tags)}" if domain.cell_tags else ""
+    return [f"{size}, diameters {domain.h.min():.3g} to {domain.h.max():.3g}; {span}", f"boundary tags: {tags}{inner}"]
