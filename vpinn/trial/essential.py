@@ -8,6 +8,7 @@ R-equivalence and transfinite weights of Sukumar & Srivastava (2022, doi 10.1016
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ import numpy as np
 import ufl
 from ufl.core.expr import Expr
 
-from vpinn.domain import Box, Disk, Hypercube, Polygon
+from vpinn.domain import Box, Disk, Domain, Hypercube, Polygon, bare_points
 from vpinn.errors import InputError
+from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import lower
 
 SIDES: Mapping[str, tuple[int, int]] = {
@@ -87,11 +89,17 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
     return Factor(distance, lift if same is None else ufl.as_ufl(same))
 
 
-def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed) -> Factor | None:
+def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain: Domain) -> Factor | None:
     """Return distance (R² − r²)/(2R) and lift on a disk; None where the values vary along the circle."""
     value = _constant(value for _, value in conditions)
     if value is None:
-        return None
+        angle = np.linspace(0.0, 2.0 * np.pi, 97)
+        normal = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        points = dataclasses.replace(bare_points(np.asarray(disk.center) + disk.radius * normal), normal=normal)
+        values = evaluate([value for _, value in conditions], points, Background(domain))
+        value = float(values[0, 0])
+        if not np.abs(values - value).max() <= 1e-12 * (1.0 + abs(value)):
+            return None
     r2 = sum((x[i] - float(c)) ** 2 for i, c in enumerate(disk.center))
     return Factor((disk.radius**2 - r2) * (1 / (2 * disk.radius)), ufl.as_ufl(value))
 
@@ -100,7 +108,9 @@ def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate)
     """Return distance and lift where straight segments carry prescribed values.
 
     Per segment with line distance f and trimming disk t: φ = √(f² + ¼(√(t² + f⁴) − t)²), smooth off its end points;
-    joined: 1/φ = Σ 1/φᵢ. The lift weighs the values, evaluated on their segments' lines, by 1/φᵢ.
+    joined: 1/φ = Σ 1/φᵢ. The lift weighs the values, evaluated on their segments' lines, by 1/φᵢ. Beside the segment
+    φ is written as |f|√(1 + …), so that its slope on the segment itself is the inward normal and not 0/0; at corners,
+    where all weights vanish, the distance is zero and the lift the value there.
     """
     distances, values = [], []
     for polygon, value in pieces:
@@ -111,13 +121,21 @@ def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate)
             along = (x[0] - mx) * tx + (x[1] - my) * ty
             f = (x[1] - my) * tx - (x[0] - mx) * ty
             t = (length**2 / 4 - (x[0] - mx) ** 2 - (x[1] - my) ** 2) * (1 / length)
-            distances.append(ufl.sqrt(f**2 + 0.25 * (ufl.sqrt(t**2 + f**4) - t) ** 2))
+            root = ufl.sqrt(t**2 + f**4)
+            beside = ufl.conditional(ufl.ge(f, 0.0), f, -f) * ufl.sqrt(1.0 + (0.5 * f**3 / (root + t)) ** 2)
+            distances.append(ufl.conditional(ufl.gt(t, 0.0), beside, ufl.sqrt(f**2 + 0.25 * (root - t) ** 2)))
             values.append(_at(value, x, (mx + along * tx, my + along * ty)))
     others = [_product(distances[:i] + distances[i + 1 :]) for i in range(len(distances))]
     total = sum(others)
+    off_corners = ufl.gt(total, 0.0)
+    distance = ufl.conditional(off_corners, _product(distances) / total, 0.0)
     same = _constant(value for _, value in pieces)
-    lift = sum(o * v for o, v in zip(others, values, strict=True)) / total if same is None else ufl.as_ufl(same)
-    return Factor(_product(distances) / total, lift)
+    if same is not None:
+        return Factor(distance, ufl.as_ufl(same))
+    weighted = sum(o * v for o, v in zip(others, values, strict=True)) / total
+    here = [ufl.conditional(ufl.le(phi, 0.0), 1.0, 0.0) for phi in distances]
+    at_corners = sum(h * v for h, v in zip(here, values, strict=True)) / ufl.max_value(sum(here), 1.0)
+    return Factor(distance, ufl.conditional(off_corners, weighted, at_corners))
 
 
 def _product(factors: Sequence[Expr]) -> Expr:

@@ -127,14 +127,15 @@ def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: di
     if isinstance(domain.shape, Box):
         factor, why = on_box(domain.shape, x, prescribed), "transfinite lift on a box"
     elif isinstance(domain.shape, Disk):
-        factor, why = on_disk(domain.shape, x, prescribed), "distance to a circle"
+        factor = on_disk(domain.shape, x, prescribed, domain)
+        why = "the values vary along the circle" if factor is None else "distance to a circle"
     elif isinstance(domain, Mesh):
         straight = _polygons(domain, prescribed)
         if straight is not None and (domain.shape is not None or problem.formulation == "strong"):
             factor, why = on_polygon(straight, x), "distance to straight segments"
     if factor is None and isinstance(domain, Mesh) and problem.formulation != "strong":
         return _discrete(problem, prescribed, known)
-    if factor is not None and not _meets(problem, factor, exact):
+    if factor is not None and not isinstance(domain.shape, Disk) and not _meets(problem, factor, exact):
         return None, "the boundary values disagree where two parts meet"
     return factor, why
 
