@@ -104,27 +104,31 @@ def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain
     return Factor((disk.radius**2 - r2) * (1 / (2 * disk.radius)), ufl.as_ufl(value))
 
 
-def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate) -> Factor:
-    """Return distance and lift where straight segments carry prescribed values.
+def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate) -> Factor | None:
+    """Return distance and lift where straight segments carry prescribed numbers; None where a value varies along them.
 
     Per segment with line distance f and trimming disk t: φ = √(f² + ¼(√(t² + f⁴) − t)²), smooth off its end points;
-    joined: 1/φ = Σ 1/φᵢ. The lift weighs the values, evaluated on their segments' lines, by 1/φᵢ. Beside the segment
-    φ is written as |f|√(1 + …), so that its slope on the segment itself is the inward normal and not 0/0; at corners,
-    where all weights vanish, the distance is zero and the lift the value there.
+    joined: 1/φ = Σ 1/φᵢ. The lift weighs the numbers by 1/φᵢ; a varying value would have to be known on the whole line,
+    which beside a re-entrant corner runs through the domain. Beside the segment φ is written as |f|√(1 + …), so that its
+    slope on the segment itself is the inward normal and not 0/0; at corners, where all weights vanish, the distance is
+    zero and the lift the value there.
     """
-    distances, values = [], []
+    distances: list[Expr] = []
+    values: list[float] = []
     for polygon, value in pieces:
+        number = _constant([value])
+        if number is None:
+            return None
         for (ax, ay), (bx, by) in np.asarray(polygon.segments, float):
             length = math.hypot(bx - ax, by - ay)
             tx, ty = (bx - ax) / length, (by - ay) / length
             mx, my = (ax + bx) / 2, (ay + by) / 2
-            along = (x[0] - mx) * tx + (x[1] - my) * ty
             f = (x[1] - my) * tx - (x[0] - mx) * ty
             t = (length**2 / 4 - (x[0] - mx) ** 2 - (x[1] - my) ** 2) * (1 / length)
             root = ufl.sqrt(t**2 + f**4)
             beside = ufl.conditional(ufl.ge(f, 0.0), f, -f) * ufl.sqrt(1.0 + (0.5 * f**3 / (root + t)) ** 2)
             distances.append(ufl.conditional(ufl.gt(t, 0.0), beside, ufl.sqrt(f**2 + 0.25 * (root - t) ** 2)))
-            values.append(_at(value, x, (mx + along * tx, my + along * ty)))
+            values.append(number)
     others = [_product(distances[:i] + distances[i + 1 :]) for i in range(len(distances))]
     total = sum(others)
     off_corners = ufl.gt(total, 0.0)

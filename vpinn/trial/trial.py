@@ -132,7 +132,8 @@ def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: di
     elif isinstance(domain, Mesh):
         straight = _polygons(domain, prescribed)
         if straight is not None and (domain.shape is not None or problem.formulation == "strong"):
-            factor, why = on_polygon(straight, x), "distance to straight segments"
+            factor = on_polygon(straight, x)
+            why = "the values vary along the segments" if factor is None else "distance to straight segments"
     if factor is None and isinstance(domain, Mesh) and problem.formulation != "strong":
         return _discrete(problem, prescribed, known)
     if factor is not None and not isinstance(domain.shape, Disk) and not _meets(problem, factor, exact):
