@@ -37,7 +37,7 @@ from vpinn.domain import (
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.objective import make_objective
-from vpinn.optimization import Training, make_plan, train
+from vpinn.optimization import Lbfgs, Plan, Schedule, Training, train
 from vpinn.problem import Problem, make_problem, make_scope, parse_expression
 from vpinn.trial import Evaluator, Trial, make_trial
 
@@ -306,11 +306,11 @@ def test_a_value_changed_inside_the_domain_alone_changes_no_result(name: str) ->
     domain, *texts = SAME_ON_THE_BOUNDARY[name]
     trained = []
     for text in texts:
-        problem = stated(domain, [{"on": "all", "value": text}], solver={"steps": 5, "seed": 3})
+        problem = stated(domain, [{"on": "all", "value": text}])
         trial = make_trial(problem)
         assert how(trial) == ["exact"]
         objective = make_objective(problem, trial)
-        plan = make_plan(problem.settings, objective)
+        plan = Plan(Lbfgs(), Schedule(1.0, steps=5))
         start = trial.network.initial(torch.Generator().manual_seed(3))
         trained.append(train(objective, Training.start(start, plan.method, 3), plan).theta)
     assert (trained[0] - start).abs().max() > 0.01
