@@ -271,10 +271,10 @@ def _show_problem(problem: Problem) -> None:
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.run import prepare
 
-    trial, objective, plan = prepare(problem)
-    estimator = make_estimator(problem, trial)
-    memory = estimate_memory(objective, estimator.objective if estimator else None)
-    _print(as_table(problem_rows(problem, trial, objective, plan, memory)))
+    setup = prepare(problem)
+    estimator = make_estimator(problem, setup.trial)
+    memory = estimate_memory(setup.objective, estimator.objective if estimator else None)
+    _print(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory)))
 
 
 def _print(table: Table) -> None:

@@ -1,56 +1,73 @@
-"""Runs: problem → training → assessment → run folder, and back from a run folder to a solution.
-
-A run folder holds ``problem.toml`` with the files it names, ``run.json`` (resolved settings, versions, machine),
-``checkpoint.npz``, ``history.csv``, ``metrics.json``, the field and the figures.
-"""
+"""Runs: problem → training → assessment → run folder, and back from a run folder to a solution."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import contextlib
+import dataclasses
 import os
-import platform
 import resource
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from vpinn import run_folder
 from vpinn.analysis import Estimator, TrueError, assess, independent_points, make_estimator
-from vpinn.errors import InputError, StorageError
+from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import (
     COLUMNS,
     Interrupt,
+    LeastSquares,
     Plan,
+    Stage,
     Training,
+    candidates,
     final_parameters,
+    grow,
+    least_squares_problem,
     load_arrays,
     make_plan,
-    save_arrays,
+    objective_for,
     train,
-    write_atomic,
 )
 from vpinn.problem import Problem
-from vpinn.problem.build import build_problem
-from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.solution import Solution
 from vpinn.trial import Trial, make_trial
 
 Report = Callable[[Training, Plan], None]
+Save = Callable[[Training], None]
 
-CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
-FREE = {"solver": {"steps", "time_limit", "checkpoint", "tolerance"}, "output": None}
-"""Settings that may change when a run goes on: None stands for the whole section."""
 MONITOR_DEGREE = 12
 """Quadrature degree of errors watched during training."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A problem made ready to train.
+
+    Attributes:
+        problem: the problem.
+        trial: its trial space.
+        objective: what is minimised.
+        plan: how.
+    """
+
+    problem: Problem
+    trial: Trial
+    objective: Objective
+    plan: Plan
+
+    @property
+    def stated(self) -> Problem:
+        """The problem in the formulation that is solved."""
+        return least_squares_problem(self.problem) if isinstance(self.plan.method, LeastSquares) else self.problem
 
 
 def solve(
@@ -85,61 +102,44 @@ def solve(
         StorageError: the folder could not be written.
     """
     began = time.perf_counter()
-    torch.set_num_threads(1)  # threads are ours: parts of the points in parallel, each single-threaded
-    threads = threads or available_cores()
-    if method is not None:
-        problem = _with_method(problem, method)
     folder = None if directory is None else Path(directory)
-    trial, objective, plan = prepare(problem, threads)
-    estimator = make_estimator(problem, trial)
-    settings = problem.settings.solver
-    theta = trial.network.initial(torch.Generator().manual_seed(settings.seed)).to(getattr(torch, settings.precision))
-    training = Training.start(theta, plan.method, settings.seed)
     if folder is not None:
-        record = _record(problem, plan, threads)
-        if resume:
-            training = _resumed(folder, record)
-        elif (folder / RUN).exists() and not overwrite:
-            raise InputError(
-                f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
-            )
-        else:
-            (folder / CHECKPOINT).unlink(missing_ok=True)
-        _begin(folder, problem, record)
-    setup = time.perf_counter() - began
+        run_folder.check_vacant(folder, resume, overwrite)
+    setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
+    training = _begin(setup, folder, resume)
+    ready = time.perf_counter() - began
 
     def save(state: Training) -> None:
         if folder is not None:
-            arrays, meta = state.arrays()
-            save_arrays(folder / CHECKPOINT, arrays, meta)
-            write_atomic(folder / HISTORY, _history_csv(state).encode())
+            run_folder.save(folder, state, setup.trial.network)
 
-    monitor = _monitor(problem, trial, estimator if plan.tolerance is not None else None)
-    tell = (lambda state: report(state, plan)) if report is not None else (lambda state: None)
-    if interrupt is None:
-        with Interrupt() as interrupt:
-            train(objective, training, plan, monitor, tell, save, interrupt)
-    else:
-        train(objective, training, plan, monitor, tell, save, interrupt)
-    return _close(problem, trial, objective, plan, training, estimator, folder, began, setup)
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    tell = (lambda state: report(state, setup.plan)) if report is not None else (lambda state: None)
+    with contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+        if isinstance(setup.plan.method, LeastSquares):
+            setup = _grow(setup, setup.plan.method, training, tell, signals)
+            estimator = make_estimator(setup.problem, setup.trial, _test_degree(setup.objective))
+        else:
+            estimator = make_estimator(setup.problem, setup.trial, _test_degree(setup.objective))
+            watch = _monitor(setup.problem, setup.trial, estimator if setup.plan.tolerance is not None else None)
+            train(setup.objective, training, setup.plan, watch, tell, save, signals)
+    solution = _close(setup, training, estimator, began, ready)
+    if folder is not None:
+        run_folder.save(folder, training, setup.trial.network, None if training.stopped == "signal" else solution)
+    return solution
 
 
-def prepare(problem: Problem, threads: int = 1) -> tuple[Trial, Objective, Plan]:
+def prepare(problem: Problem, threads: int = 1) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Raises:
         InputError: the problem cannot be solved as stated.
     """
-    trial = make_trial(problem)
-    objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
-    with problem.source.located("batch"):
-        plan = make_plan(problem.settings, objective)
-    return trial, objective, plan
+    torch.set_num_threads(1)  # threads are ours: parts of the points in parallel, each single-threaded
+    *others, last = candidates(problem)
+    for name in others:
+        with contextlib.suppress(InputError):
+            return _prepare(problem, name, threads)
+    return _prepare(problem, last, threads)
 
 
 def load(directory: str | os.PathLike[str]) -> Solution:
@@ -150,33 +150,85 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         StorageError: its files are damaged.
     """
     folder = Path(directory)
-    record = _read_json(folder / RUN)
-    if record is None or record.get("data") is None:
-        raise InputError(f"{folder} holds no run of a problem file; give the folder that 'vpinn solve' wrote")
-    data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
-    source = Source(folder / PROBLEM, None, data)
-    problem = build_problem(source, validate(source), folder)
-    arrays, meta = load_arrays(folder / CHECKPOINT)
+    problem, record = run_folder.read_problem_of(folder)
+    arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
-    metrics = _read_json(folder / METRICS) or {}
+    trial = make_trial(problem, rows=record["method"] == LeastSquares.name)
+    network = dataclasses.replace(
+        trial.network, layers=tuple(meta["network"]["layers"]), activation=meta["network"]["activation"]
+    )
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
+    metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
-    shares = arrays.get("cell_estimate")
-    return Solution(problem, make_trial(problem), theta.double(), metrics, history, shares)
+    trial = dataclasses.replace(trial, network=network)
+    return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"))
 
 
-def _close(
-    problem: Problem,
-    trial: Trial,
-    objective: Objective,
-    plan: Plan,
-    training: Training,
-    estimator: Estimator | None,
-    folder: Path | None,
-    began: float,
-    setup: float,
-) -> Solution:
-    """Assess what training found and write it."""
+def available_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident memory of this process so far, in MB (10⁶ bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def _prepare(problem: Problem, name: str, threads: int) -> Setup:
+    direct = name == LeastSquares.name
+    trial = make_trial(problem, rows=direct)
+    if direct:
+        width = problem.settings.solver.features or LeastSquares().widths[0]
+        objective = objective_for(least_squares_problem(problem), trial, width, threads)
+    else:
+        objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
+    with problem.source.located("batch"):
+        plan = make_plan(name, problem.settings, objective)
+    return Setup(problem, trial, objective, plan)
+
+
+def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
+    """Return the state to start from, with the folder ready."""
+    settings = setup.problem.settings.solver
+    theta = setup.trial.network.initial(torch.Generator().manual_seed(settings.seed)).to(getattr(torch, settings.precision))
+    training = Training.start(theta, setup.plan.method, settings.seed)
+    if folder is not None:
+        record = run_folder.describe(setup.problem, setup.plan, setup.objective.threads)
+        if resume and not isinstance(setup.plan.method, LeastSquares):
+            training = run_folder.resumed(folder, record)
+        else:
+            run_folder.discard(folder)
+        run_folder.begin(folder, setup.problem, record)
+    return training
+
+
+def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, signals: Interrupt) -> Setup:
+    """Solve by least squares, stage by stage, and note the stages in the training state."""
+
+    def note(stage: Stage) -> bool:
+        training.step += 1
+        training.seconds = stage.seconds
+        training.theta = stage.fit.theta
+        loss, points = 0.5 * stage.fit.residual**2, stage.objective.size
+        watch = _monitor(setup.problem, stage.trial, None)
+        error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
+        training.history.append(
+            (training.step, stage.seconds, loss, float("nan"), stage.scale, points, 0.0, error, stage.relative)
+        )
+        tell(training)
+        return signals.signal is None
+
+    best = grow(setup.stated, setup.trial, method, setup.objective.threads, note)
+    training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
+    training.anchor = (best.fit.theta, {})
+    training.stopped = "signal" if signals.signal is not None else "tolerance" if best.relative <= method.tolerance else "grown"
+    return dataclasses.replace(setup, trial=best.trial, objective=best.objective)
+
+
+def _close(setup: Setup, training: Training, estimator: Estimator | None, began: float, ready: float) -> Solution:
+    """Return the solution with its assessment."""
+    trial, objective, plan = setup.trial, setup.objective, setup.plan
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     metrics: dict[str, Any] = {
         "method": plan.method.name,
@@ -194,27 +246,17 @@ def _close(
         "inferred": {},
     }
     if training.stopped == "signal":
-        return Solution(problem, trial, training.best[0].double(), metrics, history)
+        return Solution(setup.problem, trial, training.best[0].double(), metrics, history)
     theta, loss = final_parameters(objective, training)
-    solution = assess(Solution(problem, trial, theta.double(), metrics, history), objective, estimator, loss)
+    solution = assess(Solution(setup.problem, trial, theta.double(), metrics, history), objective, estimator, loss, setup.stated)
     total = time.perf_counter() - began
-    seconds = {"total": total, "setup": setup, "solve": training.seconds, "assessment": total - setup - training.seconds}
+    seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}
-    solution = Solution(problem, trial, solution.theta, {**solution.metrics, **closing}, history, solution.cell_estimate)
-    if folder is not None:
-        arrays, meta = training.arrays()
-        arrays["solution"] = solution.theta.numpy()
-        if solution.cell_estimate is not None:
-            arrays["cell_estimate"] = solution.cell_estimate
-        save_arrays(folder / CHECKPOINT, arrays, meta)
-        write_atomic(folder / METRICS, (json.dumps(solution.metrics, indent=2) + "\n").encode())
-    return solution
+    return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
 
 
-def peak_memory_mb() -> float:
-    """Return the largest resident memory of this process so far, in MB (10⁶ bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+def _test_degree(objective: Objective) -> int | None:
+    return objective.test_space.space.degree if objective.test_space is not None else None
 
 
 def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Callable[[torch.Tensor], dict[str, float]] | None:
@@ -235,87 +277,9 @@ def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Cal
 
 
 def _with_method(problem: Problem, method: str) -> Problem:
-    import dataclasses
-
     data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
     source = dataclasses.replace(problem.source, data=data)
     return dataclasses.replace(problem, source=source, settings=validate(source))
 
 
-def _record(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
-    """Return the content of run.json."""
-    packages = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
-    return {
-        "title": problem.title,
-        "settings": problem.settings.model_dump(mode="json"),
-        "data": problem.source.data if problem.source.text is not None else None,
-        "method": plan.method.name,
-        "seed": problem.settings.solver.seed,
-        "threads": threads,
-        "versions": {"vpinn": version("vpinn"), "python": platform.python_version(), **{p: version(p) for p in packages}},
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
-    }
-
-
-def _begin(folder: Path, problem: Problem, record: dict[str, Any]) -> None:
-    """Write what a run folder holds from the start: the problem with its files, and how it is run."""
-    if problem.source.text is not None and problem.source.path is not None:
-        write_atomic(folder / PROBLEM, problem.source.text.encode())
-        settings = problem.settings
-        for name in (settings.domain.mesh if settings.domain else None, settings.reference.file):
-            if name is not None:
-                target, origin = folder / name, problem.source.path.parent / name
-                if target.resolve() != origin.resolve():
-                    write_atomic(target, origin.read_bytes())
-    write_atomic(folder / RUN, (json.dumps(record, indent=2) + "\n").encode())
-    (folder / METRICS).unlink(missing_ok=True)
-
-
-def _resumed(folder: Path, record: dict[str, Any]) -> Training:
-    """Return the training state of a folder whose run has the same settings."""
-    before = _read_json(folder / RUN)
-    if before is None:
-        raise InputError(f"{folder} holds no run to resume; run without --resume")
-    changed = _changes(before["settings"], record["settings"])
-    if changed:
-        raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
-    if before["threads"] != record["threads"]:
-        raise InputError(
-            f"{folder}: the run used {before['threads']} threads, now there are {record['threads']}; "
-            f"resume with --threads {before['threads']}, since results depend on them"
-        )
-    return Training.from_arrays(*load_arrays(folder / CHECKPOINT))
-
-
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return the first setting that differs, as ``section.key``; "" where none does."""
-    for section in now:
-        if (section in FREE and FREE[section] is None) or before.get(section) == now[section]:
-            continue
-        if not isinstance(now[section], dict) or not isinstance(before.get(section), dict):
-            return section
-        for key in now[section]:
-            if key not in (FREE.get(section) or ()) and before[section].get(key) != now[section][key]:
-                return f"{section}.{key}"
-    return ""
-
-
-def _history_csv(training: Training) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([f"{value:.17g}" for value in row] for row in training.history)
-    return text.getvalue()
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: cannot be read: {error}") from None
-    return content if isinstance(content, dict) else None
-
-
-__all__ = ["load", "peak_memory_mb", "prepare", "solve"]
+__all__ = ["Setup", "load", "peak_memory_mb", "prepare", "solve"]

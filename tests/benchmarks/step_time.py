@@ -51,7 +51,8 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
         **{form: FORMS[form]},
         **test_space,
     )
-    trial, objective, plan = prepare(problem, threads)
+    setup = prepare(problem, threads)
+    trial, objective, plan = setup.trial, setup.objective, setup.plan
     assert objective.size == points, objective.size
     training = Training.start(trial.network.initial(torch.Generator().manual_seed(0)).float(), plan.method, 0)
 

@@ -128,7 +128,8 @@ def test_long_formulas_name_their_parts_and_end() -> None:
 
 def test_what_a_run_would_do(solved: Solved) -> None:
     problem = solved("square").problem
-    trial, objective, plan = prepare(problem)
+    setup = prepare(problem)
+    trial, objective, plan = setup.trial, setup.objective, setup.plan
     rows = dict(problem_rows(problem, trial, objective, plan, 4e8))
     assert rows["domain"].startswith("9 cells (quadrilateral, order 1), 16 nodes")
     assert rows["network"] == "2 → 5 → 1, tanh; 21 parameters"

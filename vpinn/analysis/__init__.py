@@ -2,6 +2,6 @@
 
 from vpinn.analysis.assessment import assess
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
-from vpinn.analysis.estimate import Estimator, make_estimator, weak_form
+from vpinn.analysis.estimate import Estimator, make_estimator
 
-__all__ = ["Estimator", "TrueError", "assess", "independent_points", "make_estimator", "reference_errors", "weak_form"]
+__all__ = ["Estimator", "TrueError", "assess", "independent_points", "make_estimator", "reference_errors"]

@@ -11,6 +11,7 @@ import numpy as np
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimator
 from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.problem import Problem
 from vpinn.solution import Solution
 
 ADEQUATE = 0.1
@@ -21,7 +22,9 @@ ROUNDING = 1e-12
 """Objectives below this are rounding, whose change on another rule means nothing."""
 
 
-def assess(solution: Solution, objective: Objective, estimator: Estimator | None, loss: float) -> Solution:
+def assess(
+    solution: Solution, objective: Objective, estimator: Estimator | None, loss: float, stated: Problem | None = None
+) -> Solution:
     """Return the solution with what can be said of its accuracy in ``metrics``.
 
     Args:
@@ -29,6 +32,7 @@ def assess(solution: Solution, objective: Objective, estimator: Estimator | None
         objective: what training minimised.
         estimator: of the error, None where there is none.
         loss: objective over all points.
+        stated: the problem whose objective that is, where it is another formulation than the solution's.
     """
     problem = solution.problem
     metrics: dict[str, Any] = dict(solution.metrics)
@@ -51,7 +55,7 @@ def assess(solution: Solution, objective: Objective, estimator: Estimator | None
         effectivity = relative * size / true if len(known) == len(problem.unknowns) and true > 0 and size > 0 else None
         metrics["error_estimate"] = {"relative_energy": relative, "absolute": norm, "effectivity": effectivity}
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
-    metrics["quadrature"] = _adequacy(solution, objective, loss)
+    metrics["quadrature"] = _adequacy(stated or problem, solution, objective, loss)
     if metrics["quadrature"]["change"] > ADEQUATE and abs(loss) > ROUNDING:
         checks.append(
             f"quadrature: the loss is {loss:.3e} on the training points and {metrics['quadrature']['finer']:.3e} on independent "
@@ -63,13 +67,12 @@ def assess(solution: Solution, objective: Objective, estimator: Estimator | None
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=shares)
 
 
-def _adequacy(solution: Solution, objective: Objective, loss: float) -> dict[str, float]:
+def _adequacy(problem: Problem, solution: Solution, objective: Objective, loss: float) -> dict[str, float]:
     """Return the objective on a finer rule, and its change relative to the size of the objective's terms.
 
     An energy may pass through zero, so its change is measured against the energy's own fall below the zero function's;
     sums of squares are compared with themselves.
     """
-    problem = solution.problem
     degree = max((m.points.degree for m in objective.measures if hasattr(m.points, "degree")), default=0)
     if degree:
         space = objective.test_space

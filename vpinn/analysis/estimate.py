@@ -1,15 +1,15 @@
 """A-posteriori error estimate: the dual norm of the residual on a test space richer than the one trained with.
 
 For −Δu = f it is the energy norm of the error projected on that space; for other coercive problems it bounds the error
-from both sides up to the constants of the form (Rojas et al. 2024, arXiv 2308.16910). It is put in relation to the flux,
-‖B(u)‖ with F = a·v + B·∇v, so that coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖.
+from both sides up to the constants of the form (Rojas et al. 2024, arXiv 2308.16910). The gap of conditions not met
+exactly is added as ‖u − g‖²/h on their boundary. The estimate is put in relation to the flux, ‖B(u)‖ with
+F = a·v + B·∇v, so that coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,9 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import Mesh, gauss
+from vpinn.domain import FacetPoints, Mesh, gauss
 from vpinn.forms import components
-from vpinn.objective import Objective, TestSpace, integral, make_objective
+from vpinn.objective import Objective, TestSpace, integral, make_objective, variation
 from vpinn.objective.statement import default_test_degree
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -30,8 +30,8 @@ ENRICHMENT = 2
 """Degrees of the estimate's test space above the one trained with."""
 CHUNK = 50_000
 """Points evaluated at a time."""
-LARGEST = 60_000
-"""Test functions per component above which the space is not enriched further, to bound the factorisation."""
+LARGEST = {1: 200_000, 2: 60_000, 3: 12_000}
+"""Test functions per component, by dimension, above which the space is not enriched further, to bound the factorisation."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,20 @@ class Estimator:
     Attributes:
         objective: weak form of the problem on the enriched space; only its residual is used.
         gradient: ∫|∇u|² over all unknowns, for forms without a flux.
+        gaps: for every condition not met exactly, (u − g)²/h and the boundary points to integrate it over.
     """
 
     objective: Objective
     gradient: Evaluator
+    gaps: tuple[tuple[Evaluator, FacetPoints], ...]
 
     def __call__(self, theta: Tensor) -> tuple[float, float, Array]:
         """Return the dual norm of the residual, that norm relative to the flux, and its share per cell [n_cells]."""
         theta = theta.double()
         residual = self.objective.residual(theta)
         riesz = self._space.riesz(residual)
-        norm = float((residual * riesz).sum().clamp(min=0.0).sqrt())
+        missed = sum(float(gap.integrate(theta, points)[0]) for gap, points in self.gaps)
+        norm = math.sqrt(max(0.0, float((residual * riesz).sum())) + missed)
         return norm, norm / (self._scale(theta) or 1.0), self._shares(riesz)
 
     def _scale(self, theta: Tensor) -> float:
@@ -92,35 +95,34 @@ class Estimator:
         return np.sqrt(result)
 
 
-def make_estimator(problem: Problem, trial: Trial) -> Estimator | None:
-    """Return the estimator of a problem; None on a domain without a mesh."""
+def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -> Estimator | None:
+    """Return the estimator of a problem; None on a domain without a mesh.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        trained: degree of the test space that training saw, None where it saw none.
+    """
     mesh = problem.domain
     if not isinstance(mesh, Mesh):
         return None
-    degree = (problem.settings.test_space.degree or default_test_degree(mesh, trial.network.outputs)) + ENRICHMENT
-    while degree > 1 and mesh.n_cells * degree**mesh.dimension > LARGEST:
+    degree = (trained or problem.settings.test_space.degree or default_test_degree(mesh, trial.network.outputs)) + ENRICHMENT
+    while degree > 1 and mesh.n_cells * _per_cell(mesh, degree) > LARGEST[mesh.dimension]:
         degree -= 1
-    weak = dataclasses.replace(problem, formulation="weak", form=weak_form(problem), boundary=())
+    weak = dataclasses.replace(problem, formulation="weak", form=variation(problem), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     objective = make_objective(weak, met, torch.float64, min(30, 2 * degree + 4), degree)
     slopes = [ufl.inner(ufl.grad(u.function), ufl.grad(u.function)) for u in problem.unknowns]
-    return Estimator(objective, Evaluator.of(problem, trial, slopes))
+    gaps = []
+    for imposed in trial.imposed:
+        if imposed.how != "exact":
+            u = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]
+            density = (u - imposed.value) ** 2 / problem.symbols.h
+            points = FacetPoints(mesh, mesh.facets(imposed.condition.on), min(30, 2 * degree))
+            gaps.append((Evaluator.of(problem, trial, [density]), points))
+    return Estimator(objective, Evaluator.of(problem, trial, slopes), tuple(gaps))
 
 
-def weak_form(problem: Problem) -> ufl.Form:
-    """Return F(u; v) of any formulation: the form itself, the first variation of an energy, ∫ R·v of equations."""
-    if problem.formulation == "weak":
-        return problem.integrals
-    if problem.formulation == "energy":
-        return _total([ufl.derivative(problem.integrals, u.function, u.test) for u in problem.unknowns])
-    tests = [part for u in problem.unknowns for part in components(u.test)]
-    equations = [part for equation in problem.equations for part in components(equation)]
-    dx = ufl.Measure("dx", domain=problem.symbols.mesh)
-    return _total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
-
-
-def _total(forms: Sequence[ufl.Form]) -> ufl.Form:
-    result = forms[0]
-    for form in forms[1:]:
-        result = result + form
-    return result
+def _per_cell(mesh: Mesh, degree: int) -> float:
+    """Return roughly how many functions of a Lagrange space there are per cell."""
+    return float(degree**mesh.dimension) / (math.factorial(mesh.dimension) if mesh.reference.simplex else 1)

@@ -5,10 +5,12 @@ and their dual norm) → `objective` (value and gradient in chunks).
 """
 
 from vpinn.objective.contraction import Contraction, Frame
+from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule
 from vpinn.objective.test_space import DualNorm, TestSpace
+from vpinn.objective.variation import variation
 
 __all__ = [
     "Batch",
@@ -18,9 +20,12 @@ __all__ = [
     "Measure",
     "Objective",
     "Prepared",
+    "Rows",
     "TestSpace",
     "integral",
+    "linearise",
     "make_objective",
     "quadrature_degree",
     "quadrature_rule",
+    "variation",
 ]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
+from scipy.linalg import cholesky, solve_triangular
+from scipy.sparse.linalg import splu, spsolve_triangular
 from torch import Tensor
 
 from vpinn.domain import LagrangeSpace
@@ -20,6 +22,8 @@ from vpinn.errors import InputError
 
 DENSE = 1_500
 """Up to this many test functions of a component G⁻¹ is one dense matrix, which is the faster way."""
+DENSE_FACTOR = 8_000
+"""Up to this many, a Cholesky factor is dense."""
 
 
 class DualNorm:
@@ -42,12 +46,34 @@ class DualNorm:
                 "raise test_space.degree or refine the mesh"
             )
         gram = space.stiffness() if essential else space.gram()
-        block = gram.tocsc()[free][:, free]
+        self._block = gram.tocsc()[free][:, free]
         self._inverse, self._factor = None, None
         if len(free) <= DENSE:
-            self._inverse = torch.from_numpy(np.linalg.inv(block.toarray())).to(dtype)
+            self._inverse = torch.from_numpy(np.linalg.inv(self._block.toarray())).to(dtype)
         else:
-            self._factor = splu(block)
+            self._factor = splu(self._block)
+
+    @cached_property
+    def _cholesky(self) -> NDArray[np.float64]:
+        factor: NDArray[np.float64] = cholesky(self._block.toarray(), lower=True, overwrite_a=True, check_finite=False)
+        return factor
+
+    @cached_property
+    def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:
+        """Unit lower factor, diagonal and order of PGPᵀ = LDLᵀ, by an LU factorisation that keeps the symmetry."""
+        factor = splu(self._block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        assert np.array_equal(factor.perm_r, factor.perm_c)
+        return factor.L.tocsr(), factor.U.diagonal(), np.argsort(factor.perm_c)
+
+    def whiten(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return rows whose Euclidean norm is the dual norm, L⁻¹ columns with G = LLᵀ, for columns [m, k]."""
+        solved: NDArray[np.float64]
+        if len(columns) <= DENSE_FACTOR:
+            solved = solve_triangular(self._cholesky, columns, lower=True, check_finite=False)
+            return solved
+        lower, diagonal, order = self._sparse_cholesky
+        solved = spsolve_triangular(lower, columns[order], lower=True, unit_diagonal=True)
+        return solved / np.sqrt(diagonal)[:, None]
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""
@@ -94,6 +120,11 @@ class TestSpace:
     @cached_property
     def _rows(self) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(free) for free in self.free)
+
+    def whiten(self, columns: Tensor) -> NDArray[np.float64]:
+        """Return rows [size, k] whose Euclidean norm is the dual norm, for columns [components, space.size, k]."""
+        parts = zip(columns, self._rows, self._norms, strict=True)
+        return np.concatenate([norm.whiten(column[rows].double().numpy()) for column, rows, norm in parts])
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r for residuals [components, space.size]; zero for functions left out, same shape."""

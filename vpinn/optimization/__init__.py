@@ -1,14 +1,16 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`method`, `lbfgs` (one step) and `schedule` (its size) → `loop` (all steps) ; `checkpoint`, `interrupt` (nothing is lost).
+`method`, `lbfgs` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `growth` (until it
+is good) ; `plan` (which of these) ; `checkpoint`, `interrupt` (nothing is lost).
 """
 
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
+from vpinn.optimization.growth import LeastSquares, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import COLUMNS, Plan, Training, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
-from vpinn.optimization.plan import make_plan
+from vpinn.optimization.plan import candidates, make_plan
 from vpinn.optimization.schedule import Schedule
 
 __all__ = [
@@ -17,15 +19,21 @@ __all__ = [
     "Closure",
     "Interrupt",
     "Lbfgs",
+    "LeastSquares",
     "Method",
     "NonFiniteError",
     "Plan",
     "Schedule",
     "Sgd",
+    "Stage",
     "Training",
+    "candidates",
     "final_parameters",
+    "grow",
+    "least_squares_problem",
     "load_arrays",
     "make_plan",
+    "objective_for",
     "save_arrays",
     "train",
     "write_atomic",

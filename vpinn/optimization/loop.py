@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vpinn.errors import DivergenceError
 from vpinn.objective import Batch, Objective
+from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.schedule import Schedule
@@ -53,7 +54,7 @@ class Plan:
         checkpoint_every: seconds between checkpoints.
     """
 
-    method: Method
+    method: Method | LeastSquares
     schedule: Schedule
     samplers: tuple[Sampler, ...] = ()
     clip: float | None = None
@@ -103,9 +104,9 @@ class Training:
     stopped: str = ""
 
     @classmethod
-    def start(cls, theta: Tensor, method: Method, seed: int) -> Training:
+    def start(cls, theta: Tensor, method: Method | LeastSquares, seed: int) -> Training:
         """Return the state before the first step."""
-        state = method.initial(theta)
+        state = method.initial(theta) if isinstance(method, Method) else {}
         return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state))
 
     def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
@@ -202,6 +203,7 @@ def _reason(training: Training, plan: Plan, interrupt: Interrupt | None) -> str:
 
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:
+    assert isinstance(plan.method, Method)
     rate = plan.schedule(training.step) * training.shrink
     closure = Closure(_draw(objective, training, plan), plan.clip)
     theta = training.theta

@@ -6,16 +6,21 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective
+from vpinn.optimization.growth import TOLERANCE, LeastSquares
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
-from vpinn.problem import Settings
+from vpinn.problem import Problem, Settings
 from vpinn.sampling import Sampler, make_sampler
 
-METHODS: Final[Mapping[str, Callable[[Settings], Method]]] = {
+METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
+    "least-squares": lambda settings: LeastSquares(
+        settings.solver.features, settings.solver.tolerance or TOLERANCE, settings.solver.seed
+    ),
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
     "lbfgs": lambda settings: Lbfgs(),
@@ -23,30 +28,49 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method]]] = {
 """Names of a problem file → methods."""
 
 
-def make_plan(settings: Settings, objective: Objective) -> Plan:
+def candidates(problem: Problem) -> tuple[str, ...]:
+    """Return the methods to try in order; the first that fits the problem is taken.
+
+    ``method = "auto"`` is least squares on meshes, and for strong forms in up to four dimensions, in float64; else L-BFGS
+    where every step sees all points, and Adam where it sees a mini-batch.
+    """
+    solver = problem.settings.solver
+    if solver.method != "auto":
+        return (solver.method,)
+    if problem.settings.batch.size != "full":
+        return ("adam",)
+    direct = isinstance(problem.domain, Mesh) or (problem.formulation == "strong" and problem.domain.dimension <= 4)
+    return ("least-squares", "lbfgs") if direct and solver.precision == "float64" else ("lbfgs",)
+
+
+def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     """Return the plan of a run.
 
-    ``method = "auto"`` is L-BFGS where every step sees all points and Adam where it sees a mini-batch.
+    Args:
+        name: method, one of ``METHODS``.
+        settings: of the problem.
+        objective: what is minimised.
 
     Raises:
-        InputError: the settings do not fit the objective.
+        InputError: the settings do not fit the method or the objective.
     """
     solver = settings.solver
     samplers = _samplers(settings, objective)
-    name = solver.method if solver.method != "auto" else "adam" if samplers else "lbfgs"
-    if name == "lbfgs" and samplers:
+    if name in ("lbfgs", "least-squares") and samplers:
         raise InputError(
-            'solver.method = "lbfgs" compares gradients of consecutive steps, which mini-batches make noise; '
-            'use "adam" or batch.size = "full"'
+            f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
         )
+    method = METHODS[name](settings)
+    if isinstance(method, LeastSquares):
+        if solver.precision != "float64":
+            raise InputError('solver.method = "least-squares" needs precision = "float64"; its columns are nearly dependent')
+        return Plan(method, Schedule(1.0, 0, len(method.widths)), tolerance=solver.tolerance)
     rate = 1.0 if name == "lbfgs" else solver.learning_rate
     warmup = 0 if name == "lbfgs" else solver.warmup
     course = "constant" if name == "lbfgs" else solver.schedule
     schedule = Schedule(rate, warmup, solver.steps, course, solver.decay)
     clip = None if name == "lbfgs" else solver.clip
-    return Plan(
-        METHODS[name](settings), schedule, samplers, clip, solver.tolerance, solver.time_limit, checkpoint_every=solver.checkpoint
-    )
+    return Plan(method, schedule, samplers, clip, solver.tolerance, solver.time_limit, checkpoint_every=solver.checkpoint)
 
 
 def _samplers(settings: Settings, objective: Objective) -> tuple[Sampler, ...]:

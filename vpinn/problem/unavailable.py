@@ -28,7 +28,7 @@ _VALUES = {
     "quadrature.rule": {"stochastic-gauss": '"gauss", "monte-carlo" or "sobol"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},
     "solver.method": dict.fromkeys(
-        ("least-squares", "gauss-newton", "spring", "langevin", "evolution"), '"auto", "adam", "sgd" or "lbfgs"'
+        ("gauss-newton", "spring", "langevin", "evolution"), '"auto", "least-squares", "lbfgs", "adam" or "sgd"'
     ),
 }
 

@@ -75,6 +75,36 @@ class Network:
             at += (i + 1) * o
         return pairs
 
+    def features(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> dict[Derivative, Tensor]:
+        """Evaluate the last hidden layer, whose linear combinations the components are, by forward 2-jets (z, ∂z, ∂²z).
+
+        Args:
+            theta: parameters [size].
+            x: normalised coordinates [n, d].
+            wanted: derivatives of order 0 to 2; only the second ones asked for are carried.
+
+        Returns:
+            derivative → values [n, h] with respect to the original coordinates: all of order 0 and 1, and those asked for.
+        """
+        sigma, stretch, n, d = self.sigma, self.stretch(x), len(x), self.layers[0]
+        pairs = [p for p in wanted if len(p) == 2]
+        z = x
+        first = torch.diag(stretch)[:, None, :].expand(d, n, d)
+        second: Tensor | None = None
+        for weight, bias in self.unpack(theta)[:-1]:
+            a = torch.addmm(bias, z, weight.T)
+            slopes = (first[:, :1] @ weight.T).expand(d, n, -1) if z is x else first @ weight.T
+            bends = None if second is None else second @ weight.T
+            kept = a.clone() if sigma.keeps_argument else a
+            z = sigma.value(a)
+            t = sigma.slope(kept, z)
+            first = t * slopes
+            if pairs:
+                curved = sigma.curvature(kept, z, t) * torch.stack([slopes[i] * slopes[j] for i, j in pairs])
+                second = curved if bends is None else t * bends + curved
+        result: dict[Derivative, Tensor] = {(): z, **{(i,): first[i] for i in range(d)}}
+        return result if second is None else result | {pair: second[k] for k, pair in enumerate(pairs)}
+
     def normalise(self, x: Tensor) -> Tensor:
         """Return coordinates [n, d] mapped to [−1, 1]^d, dimensionless."""
         lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
@@ -184,32 +214,13 @@ class FirstJets(torch.autograd.Function):
 
 
 def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:
-    """Forward 2-jets (z, ∂z, ∂²z) through the layers; only the second derivatives asked for are carried."""
-    sigma, layers = network.sigma, network.unpack(theta)
-    d, n = network.layers[0], len(x)
-    pairs = [p for p in wanted if len(p) == 2]
-    stretch = network.stretch(x)
-    z = x
-    first: Tensor | None = None
-    second: Tensor | None = None
-    for k, (weight, bias) in enumerate(layers):
-        a = torch.addmm(bias, z, weight.T)
-        slopes = (weight * stretch).T[:, None, :].expand(d, n, -1) if first is None else first @ weight.T
-        bends = None if second is None else second @ weight.T
-        if k + 1 == len(layers):
-            z, first, second = a, slopes, bends
-            break
-        z = sigma.value(a)
-        t = sigma.slope(a, z)
-        q = sigma.curvature(a, z, t)
-        products = torch.stack([slopes[i] * slopes[j] for i, j in pairs])
-        first = t * slopes
-        second = q * products if bends is None else t * bends + q * products
-    assert first is not None
-    assert second is not None
-    result: Jets = {(c, ()): z[:, c] for c in range(network.outputs)}
-    result |= {(c, (i,)): first[i, :, c] for i in range(d) for c in range(network.outputs)}
-    return result | {(c, pair): second[k, :, c] for k, pair in enumerate(pairs) for c in range(network.outputs)}
+    """Jets up to order two: those of the last hidden layer, and its linear combinations."""
+    weight, bias = network.unpack(theta)[-1]
+    result: Jets = {}
+    for derivative, values in network.features(theta, x, wanted).items():
+        rows = values @ weight.T if derivative else torch.addmm(bias, values, weight.T)
+        result |= {(c, derivative): rows[:, c] for c in range(network.outputs)}
+    return result
 
 
 def _nested_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:

@@ -59,8 +59,13 @@ class Trial:
     imposed: tuple[Imposed, ...] = field(default=())
 
 
-def make_trial(problem: Problem) -> Trial:
+def make_trial(problem: Problem, rows: bool = False) -> Trial:
     """Return the trial space of a problem.
+
+    Args:
+        problem: the problem.
+        rows: for least squares: conditions are met exactly where that keeps the unknowns smooth, on boxes and disks, and
+            become weighted rows elsewhere.
 
     Raises:
         InputError: a condition asks for "exact" where no smooth lift meets it.
@@ -79,7 +84,7 @@ def make_trial(problem: Problem) -> Trial:
         parts = []
         for component in range(sizes[unknown.name]):
             asked = list(_conditions(problem, unknown.name, component))
-            factor, settled = _settle(problem, component, asked, known)
+            factor, settled = _settle(problem, component, asked, known, rows)
             imposed += settled
             raw = function[at]
             parts.append(raw if factor is None else factor.lift + factor.distance * raw)
@@ -103,12 +108,24 @@ def _conditions(problem: Problem, unknown: str, component: int) -> Iterator[tupl
 
 
 def _settle(
-    problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field]
+    problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field], rows: bool
 ) -> tuple[Factor | None, list[Imposed]]:
     """Decide how each condition on one component is imposed, and build the exact factor of those imposed exactly."""
-    fallback = "penalty" if problem.formulation == "strong" or not isinstance(problem.domain, Mesh) else "nitsche"
-    exact = [(c, value) for c, value in asked if c.impose in ("auto", "exact")]
-    settled = [Imposed(c, component, value, c.impose, "as asked") for c, value in asked if c.impose not in ("auto", "exact")]
+    smooth = isinstance(problem.domain.shape, Box | Disk)
+    squares = rows or problem.formulation == "strong" or not isinstance(problem.domain, Mesh)
+    fallback = "penalty" if squares else "nitsche"
+    tried = ("auto", "exact") if smooth or not rows else ("exact",)
+    exact = [(c, value) for c, value in asked if c.impose in tried]
+    settled = [
+        Imposed(
+            c,
+            component,
+            value,
+            *(("penalty", "weighted rows, which keep the unknowns smooth") if c.impose == "auto" else (c.impose, "as asked")),
+        )
+        for c, value in asked
+        if c.impose not in tried
+    ]
     if not exact:
         return None, settled
     factor, why = _factor(problem, exact, known)

@@ -1,0 +1,167 @@
+"""Least squares that grows: more features, and test functions for them, until the tolerance holds or nothing is gained."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from vpinn.domain import Mesh
+from vpinn.errors import InputError
+from vpinn.objective import Objective, make_objective, variation
+from vpinn.optimization.least_squares import Fit, choose_features, draw_features, fit
+from vpinn.problem import Problem
+from vpinn.trial import Network, Trial
+
+WIDTHS = (50, 100, 200, 400, 800, 1600)
+"""Features per component, stage by stage."""
+MOST_COLUMNS = 2_400
+"""Columns that a stage may have."""
+ROWS = 2.0
+"""Rows per column, at least: fewer tests than directions would leave directions unseen."""
+TOLERANCE = 1e-9
+"""Residual relative to that of zero features at which growth stops by default."""
+GAIN = 1.5
+"""Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
+PATIENCE = 400
+SCALING = (1.0, math.sqrt(2.0))
+"""Factors of the scale R that a wider stage tries."""
+HIGHEST_TEST_DEGREE = 12
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The method of a plan that solves without steps.
+
+    Attributes:
+        width: features per component, None to grow until the tolerance holds.
+        tolerance: of the relative residual.
+        seed: of the features.
+    """
+
+    width: int | None = None
+    tolerance: float = TOLERANCE
+    seed: int = 0
+    name = "least-squares"
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Features of every stage."""
+        return WIDTHS if self.width is None else (self.width,)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of growth.
+
+    Attributes:
+        trial: trial space with the stage's features as network.
+        objective: with the stage's test space.
+        fit: the best combination of the features.
+        relative: residual over that of zero features, dimensionless.
+        scale: R of the features.
+        seconds: since growth began.
+    """
+
+    trial: Trial
+    objective: Objective
+    fit: Fit
+    relative: float
+    scale: float
+    seconds: float
+
+
+def least_squares_problem(problem: Problem) -> Problem:
+    """Return the problem that least squares solves: an energy by its first variation, others as they are."""
+    if problem.formulation != "energy":
+        return problem
+    return dataclasses.replace(problem, formulation="weak", form=variation(problem))
+
+
+def objective_for(problem: Problem, trial: Trial, width: int, threads: int) -> Objective:
+    """Return the objective of a weak or strong problem with enough rows for ``width`` features per component.
+
+    Raises:
+        InputError: there cannot be enough rows.
+    """
+    columns = width * trial.network.outputs
+    if problem.formulation == "strong":
+        objective = make_objective(problem, trial, threads=threads)
+        if objective.size * len(problem.equations) < columns:
+            raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
+        return objective
+    if not isinstance(problem.domain, Mesh):
+        raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
+    asked, finest = problem.settings.test_space.degree, problem.settings.quadrature.degree or 0
+    degree = max(asked or 1, sufficient_degree(problem.domain, width))
+    return make_objective(problem, trial, degree=min(30, max(finest, 2 * degree + 3)), test_degree=degree, threads=threads)
+
+
+def sufficient_degree(mesh: Mesh, width: int) -> int:
+    """Return the lowest degree whose elements, boundary functions left out, give ``ROWS`` times ``width`` functions."""
+    d, simplex = mesh.dimension, mesh.reference.simplex
+    for degree in range(2, HIGHEST_TEST_DEGREE):
+        per_cell = degree**d / (math.factorial(d) if simplex else 1)
+        edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d)
+        if mesh.n_cells * per_cell - edge / (math.factorial(d) if simplex else 1) >= ROWS * width:
+            return degree
+    return HIGHEST_TEST_DEGREE
+
+
+def grow(
+    problem: Problem, trial: Trial, method: LeastSquares, threads: int, report: Callable[[Stage], bool] = lambda stage: True
+) -> Stage:
+    """Return the best stage.
+
+    Args:
+        problem: weak or strong; see ``least_squares_problem``.
+        trial: its trial space; the network gives box and components.
+        method: how far to grow.
+        threads: parts of the points worked on at a time.
+        report: told every stage; False ends the growth.
+
+    Raises:
+        InputError: the form cannot be solved by least squares.
+    """
+    began, best, scale, kind = time.perf_counter(), None, None, ""
+    for width in method.widths:
+        columns = width * trial.network.outputs
+        if best is not None and columns > MOST_COLUMNS:
+            break
+        objective = objective_for(problem, trial, width, threads)
+        if best is not None and objective.test_space is not None and objective.test_space.size < columns:
+            break
+        base = trial.network
+        if scale is None:
+            kind, scale = choose_features(objective, base, width, method.seed)
+        network = replace(base, layers=(base.layers[0], width, base.outputs), activation=kind)
+        fits = []
+        for factor in SCALING if best is not None else SCALING[:1]:
+            theta = draw_features(network, scale * factor, torch.Generator().manual_seed(method.seed))
+            fits.append((fit(objective, network, theta), scale * factor))
+        found, scale = min(fits, key=lambda pair: pair[0].residual)
+        stage = Stage(
+            trial=replace(trial, network=network),
+            objective=with_network(objective, network),
+            fit=found,
+            relative=found.residual / found.initial if found.initial else 0.0,
+            scale=scale,
+            seconds=time.perf_counter() - began,
+        )
+        better = best is None or stage.fit.residual < best.fit.residual
+        gained = best is None or width < PATIENCE or stage.fit.residual * GAIN < best.fit.residual
+        best = stage if better or best is None else best
+        if not report(stage) or best.relative <= method.tolerance or not gained:
+            break
+    assert best is not None
+    return best
+
+
+def with_network(objective: Objective, network: Network) -> Objective:
+    """Return the objective on the same points with other features."""
+    measures = tuple(replace(measure, network=network) for measure in objective.measures)
+    return replace(objective, measures=measures)

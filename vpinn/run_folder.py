@@ -1,0 +1,180 @@
+"""The run folder: what is written when, and what is read back.
+
+``problem.toml`` with the files it names and ``run.json`` from the start, ``checkpoint.npz`` and ``history.csv`` on the
+way, ``metrics.json`` at the end; fields, figures and the report are the output stage's.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vpinn.errors import InputError, StorageError
+from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, save_arrays, write_atomic
+from vpinn.problem import Problem
+from vpinn.problem.build import build_problem
+from vpinn.problem.source import Source
+from vpinn.problem.validation import validate
+from vpinn.solution import Solution
+from vpinn.trial import Network
+
+CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
+FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
+"""Settings that may change when a run goes on: None stands for the whole section."""
+PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
+
+
+def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run which nobody said to resume or to overwrite.
+
+    Raises:
+        InputError: it does; or there is nothing to resume.
+    """
+    if resume and not (folder / RUN).exists():
+        raise InputError(f"{folder} holds no run to resume; run without --resume")
+    if not resume and not overwrite and (folder / RUN).exists():
+        raise InputError(
+            f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
+        )
+
+
+def describe(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
+    """Return the content of run.json."""
+    return {
+        "title": problem.title,
+        "settings": problem.settings.model_dump(mode="json"),
+        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)},
+        "data": problem.source.data if problem.source.text is not None else None,
+        "method": plan.method.name,
+        "seed": problem.settings.solver.seed,
+        "threads": threads,
+        "versions": {"vpinn": version("vpinn"), "python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
+
+
+def begin(folder: Path, problem: Problem, record: dict[str, Any]) -> None:
+    """Write what a run folder holds from the start: the problem with its files, and how it is run."""
+    if problem.source.text is not None:
+        write_atomic(folder / PROBLEM, problem.source.text.encode())
+        for name, path in _files(problem):
+            if (folder / name).resolve() != path.resolve():
+                write_atomic(folder / name, path.read_bytes())
+    write_atomic(folder / RUN, _json(record))
+    (folder / METRICS).unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove the state of an earlier run.
+
+    Raises:
+        StorageError: the file system refused.
+    """
+    try:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
+
+
+def resumed(folder: Path, record: dict[str, Any]) -> Training:
+    """Return the training state of a folder whose run has the same settings.
+
+    Raises:
+        InputError: a setting, a file or the number of threads changed; the message names it.
+        StorageError: the checkpoint is missing or damaged.
+    """
+    before = read_json(folder / RUN) or {}
+    changed = _changes(before.get("settings", {}), record["settings"]) or _changes(
+        {"file": before.get("files", {})}, {"file": record["files"]}
+    )
+    if changed:
+        raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
+    if before["threads"] != record["threads"]:
+        raise InputError(
+            f"{folder}: the run used {before['threads']} threads, now there are {record['threads']}; "
+            f"resume with --threads {before['threads']}, since results depend on them"
+        )
+    return Training.from_arrays(*load_arrays(folder / CHECKPOINT))
+
+
+def save(folder: Path, training: Training, network: Network, solution: Solution | None = None) -> None:
+    """Write checkpoint and history, and at the end the solution with its metrics."""
+    arrays, meta = training.arrays()
+    meta["network"] = {"layers": list(network.layers), "activation": network.activation}
+    if solution is not None:
+        arrays["solution"] = solution.theta.numpy()
+        if solution.cell_estimate is not None:
+            arrays["cell_estimate"] = solution.cell_estimate
+        write_atomic(folder / METRICS, _json(dict(solution.metrics)))
+    save_arrays(folder / CHECKPOINT, arrays, meta)
+    write_atomic(folder / HISTORY, _history(training).encode())
+
+
+def read_problem_of(folder: Path) -> tuple[Problem, dict[str, Any]]:
+    """Return the problem of a run folder, with the settings it was run with, and the content of run.json.
+
+    Raises:
+        InputError: the folder holds no run, or one made in Python, which has no problem file.
+    """
+    record = read_json(folder / RUN)
+    if record is None or record.get("data") is None:
+        raise InputError(f"{folder} holds no run of a problem file; give the folder that 'vpinn solve' wrote")
+    data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
+    source = Source(folder / PROBLEM, None, data)
+    return build_problem(source, validate(source), folder), record
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file, None where there is no file.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: cannot be read: {error}") from None
+    return content if isinstance(content, dict) else None
+
+
+def _files(problem: Problem) -> list[tuple[str, Path]]:
+    """Return the files that the problem file names, as it names them and where they are."""
+    if problem.source.path is None:
+        return []
+    names = (problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file)
+    return [(name, problem.source.path.parent / name) for name in names if name is not None]
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return the first setting that differs, as ``section.key``; "" where none does."""
+    for section in now:
+        free = FREE.get(section, ())
+        if free is None or before.get(section) == now[section]:
+            continue
+        if not isinstance(now[section], dict) or not isinstance(before.get(section), dict):
+            return section
+        for key in now[section]:
+            if key not in free and before[section].get(key) != now[section][key]:
+                return f"{section}.{key}"
+    return ""
+
+
+def _history(training: Training) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([f"{value:.17g}" for value in row] for row in training.history)
+    return text.getvalue()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
