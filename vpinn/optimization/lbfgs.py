@@ -146,7 +146,8 @@ def wolfe(
                 high = low
             low = (t, phi, derivative)
         if high is None:
-            t = min(10 * t, max(1.1 * t, _cubic(0.0, value, slope, t, phi, derivative)))
+            guess = _cubic(0.0, value, slope, t, phi, derivative)
+            t = min(10 * t, max(1.1 * t, guess)) if math.isfinite(guess) else 10 * t
             continue
         a, b = sorted((low[0], high[0]))
         if b - a <= 1e-12 * b:
