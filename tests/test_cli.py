@@ -29,6 +29,7 @@ value = 0
 [network]
 layers = [5]
 [solver]
+method = "lbfgs"
 steps = 3
 """
 
@@ -57,7 +58,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
 def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["new", "heat"]) == 0
-    small = ["--set", "solver.steps=4", "--set", "network.layers=[4]", "--set", "domain.cells=2"]
+    small = ["--set", "solver.method=lbfgs", "--set", "solver.steps=4", "--set", "network.layers=[4]", "--set", "domain.cells=2"]
     assert main(["check", "heat.toml", *small]) == 0
     shown = capsys.readouterr().out
     assert not Path("results").exists()

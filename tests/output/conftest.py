@@ -45,7 +45,7 @@ def solved() -> Callable[[str], Solution]:
             "unknowns": {"u": "scalar"},
             "boundary": [{"on": "all", "value": 0}],
             "network": {"layers": [5]},
-            "solver": {"steps": 3},
+            "solver": {"method": "lbfgs", "steps": 3},
         }
         stated |= STATEMENTS[name]
         if not {"energy", "strong"} & set(stated):

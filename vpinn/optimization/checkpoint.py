@@ -9,8 +9,10 @@ import hashlib
 import io
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,20 @@ from vpinn.errors import StorageError
 VERSION = 1
 META = "meta"
 HASH = "sha256"
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+)
+"""What reading an archive with a few wrong bits can raise: sizes, flags, names and headers may all be wrong."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -83,7 +99,7 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         stored = content.pop(HASH).tobytes()
     except FileNotFoundError:
         raise StorageError(f"{path}: there is no checkpoint; run without --resume") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except DAMAGED as error:
         raise StorageError(f"{path}: the checkpoint is damaged ({type(error).__name__}); start anew with --overwrite") from None
     if stored != _digest(content):
         raise StorageError(f"{path}: the checkpoint is damaged (its hash does not match); start anew with --overwrite")

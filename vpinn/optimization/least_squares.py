@@ -101,8 +101,9 @@ def solve_columns(columns: Array, right: Array) -> Array:
     """Return the least-squares solution [k] by a rank-revealing factorisation of the scaled columns [rows, k]."""
     size = np.linalg.norm(columns, axis=0)
     size[size == 0] = 1.0
-    found: Array = lstsq(columns / size, right, cond=RCOND, lapack_driver="gelsy", check_finite=False)[0]
-    return found / size
+    scaled: Array = lstsq(columns / size, right, cond=RCOND, lapack_driver="gelsy", check_finite=False)[0]
+    found: Array = scaled / size
+    return found
 
 
 def last_layer(network: Network, theta: Tensor) -> Array:

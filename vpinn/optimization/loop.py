@@ -174,7 +174,7 @@ def train(
     """
     began = time.perf_counter() - training.seconds
     saved = time.perf_counter()
-    training.stopped = ""
+    training.stopped = _reason(training, plan, interrupt)  # a run that is resumed may have been at its end
     while not training.stopped:
         _one_step(objective, training, plan, monitor, began)
         report(training)
@@ -277,8 +277,17 @@ def _roll_back(objective: Objective, training: Training, what: str) -> None:
 
 
 def final_parameters(objective: Objective, training: Training) -> tuple[Tensor, float]:
-    """Return the better of the last and the best parameters by J over all points, and that J."""
+    """Return the better of the last and the best parameters by J over all points, and that J.
+
+    Raises:
+        DivergenceError: both have none.
+    """
     candidates: Sequence[Tensor] = (training.theta, training.best[0])
-    scored = [(objective.value(theta), k) for k, theta in enumerate(candidates)]
-    value, k = min((v, k) for v, k in scored if math.isfinite(v))
+    scored = [(value, k) for k, theta in enumerate(candidates) if math.isfinite(value := objective.value(theta))]
+    if not scored:
+        raise DivergenceError(
+            f"after step {training.step} the loss over all points is not finite{objective.non_finite(training.theta)}; "
+            "lower solver.learning_rate or set solver.clip"
+        )
+    value, k = min(scored)
     return candidates[k], value

@@ -22,9 +22,15 @@ Rows = list[tuple[str, str]]
 
 FAILED = "CHECK FAILED: "
 """How the text of a failing check begins."""
+_REASONS = {
+    "least-squares": "the residual can be written as rows, which one factorisation makes smallest",
+    "lbfgs": "every step sees all points, and least squares does not apply",
+    "adam": "steps see mini-batches",
+}
 _STOPPED = {
+    "grown": "more features lower the residual no further, or would be too many",
     "steps": "all steps taken",
-    "tolerance": "the error estimate is below the tolerance",
+    "tolerance": "the tolerance holds",
     "converged": "converged to rounding, no step changed the parameters",
     "time limit": "the time limit is over",
     "signal": "stopped by a signal",
@@ -37,7 +43,7 @@ def solution_rows(solution: Solution) -> Rows:
     seconds = metrics.get("seconds", {})
     rows = [
         ("problem", solution.problem.title or "(no title)"),
-        ("method", _method(metrics.get("method", "?"), settings.solver.method == "auto", metrics.get("batch_size") == "full")),
+        ("method", _method(metrics.get("method", "?"), settings.solver.method == "auto")),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
         ("points", _points(metrics)),
         ("parameters", f"{solution.trial.network.size:,}"),
@@ -91,7 +97,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     if space is not None:
         rows.append(("test functions", f"{space.size:,} of degree {space.space.degree}"))
     rows += [
-        ("method", _method(plan.method.name, solver.method == "auto", plan.batch_size is None)),
+        ("method", _method(plan.method.name, solver.method == "auto")),
         ("steps", f"at most {plan.schedule.steps:,}"),
         ("memory", f"about {memory / 1e6:,.0f} MB"),
     ]
@@ -108,8 +114,8 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
     return table
 
 
-def _method(name: str, automatic: bool, full: bool) -> str:
-    return f"{name} (chosen because {'every step sees all points' if full else 'steps see mini-batches'})" if automatic else name
+def _method(name: str, automatic: bool) -> str:
+    return f"{name} (chosen: {_REASONS.get(name, '')})" if automatic else name
 
 
 def _imposed(part: Imposed) -> dict[str, Any]:
