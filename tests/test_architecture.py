@@ -26,6 +26,7 @@ FLOW = (
     "solution",
     "analysis",
     "output",
+    "run_folder",
     "run",
     "cli",
 )

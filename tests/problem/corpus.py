@@ -67,7 +67,7 @@ SECTIONS = [
     (section("solver", "steps = true"), "must be an integer, got true"),
     (section("solver", 'steps = "many"'), "must be an integer"),
     (section("solver", 'method = "adm"'), "did you mean 'adam'"),
-    (section("solver", 'method = "newton"'), "one of 'auto', 'adam', 'sgd', 'lbfgs'"),
+    (section("solver", 'method = "newton"'), "one of 'auto', 'least-squares', 'adam', 'sgd', 'lbfgs'"),
     (section("solver", "learning_rate = 0"), "> 0"),
     (section("solver", "learning_rate = inf"), "finite"),
     (section("solver", "learning_rate = nan"), "finite"),
@@ -133,7 +133,6 @@ UNAVAILABLE = [
     (section("batch", 'estimator = "control-variate"'), '"two-batch"'),
     (section("quadrature", 'rule = "stochastic-gauss"'), '"sobol"'),
     (section("solver", 'clip = "auto"'), "a number > 0"),
-    (section("solver", 'method = "least-squares"'), '"lbfgs"'),
     (section("solver", 'method = "gauss-newton"'), '"lbfgs"'),
 ]
 

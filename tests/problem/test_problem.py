@@ -201,12 +201,12 @@ def test_what_is_refused_as_unavailable_is_no_part_of_the_schema() -> None:
 def test_a_mistake_costs_little_time_and_memory(write: Callable[[str], Path]) -> None:
     path = write(problem(form='[form]\nenergy = "kapa*u*dx"\n'))
     code = (
-        "import time; t = time.perf_counter()\n"
+        "import time; t = time.process_time()\n"
         "from vpinn.problem import read_problem\nfrom vpinn.errors import InputError\n"
         f"try: read_problem({str(path)!r})\nexcept InputError as e: message = str(e)\n"
         "import resource, sys\n"
         "assert 'torch' not in sys.modules\nassert 'kapa' in message\n"
-        "assert time.perf_counter() - t < 2\nassert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 500_000\n"
+        "assert time.process_time() - t < 2\nassert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 500_000\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
