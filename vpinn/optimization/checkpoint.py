@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ DAMAGED = (
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
+    tokenize.TokenError,
     NotImplementedError,
 )
 """What reading an archive with a few wrong bits can raise: sizes, flags, names and headers may all be wrong."""
@@ -94,7 +96,7 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         StorageError: the file is missing, damaged, or of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
         stored = content.pop(HASH).tobytes()
     except FileNotFoundError:

@@ -47,7 +47,11 @@ class Lbfgs(Method):
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take one iteration; without progress along the direction the memory is dropped, and then θ stays."""
+        """Take one iteration; without progress along the direction the memory is dropped, and then θ stays.
+
+        Raises:
+            NonFiniteError: no closure along the steepest descent was finite.
+        """
         value, gradient = float(state["value"]), state["gradient"]
         if not (same and math.isfinite(value)):
             value, gradient = closure(theta)
@@ -60,17 +64,21 @@ class Lbfgs(Method):
             state = self.initial(theta)
         first = 1.0 if len(state["steps"]) else min(1.0, 1.0 / max(closure.gradient_norm, 1e-300))
         found: dict[float, tuple[float, Tensor]] = {}
+        failures: list[NonFiniteError] = []
 
         def along(t: float) -> tuple[float, float]:
             try:
                 found[t] = closure(theta + t * direction)
-            except NonFiniteError:
+            except NonFiniteError as error:
+                failures.append(error)
                 return math.inf, math.inf
             return found[t][0], float(found[t][1] @ direction)
 
         t = wolfe(along, value, slope, first * min(1.0, learning_rate), self.evaluations)
         if t is None:
             if not len(state["steps"]):
+                if not found:
+                    raise failures[0]
                 known = {"value": torch.tensor(value, dtype=torch.float64), "gradient": gradient}
                 return theta, {**state, **known}, value
             return theta, {**self.initial(theta), "value": torch.tensor(value, dtype=torch.float64), "gradient": gradient}, value
