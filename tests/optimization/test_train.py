@@ -1,0 +1,287 @@
+"""The training loop: rollback, best state, stopping, and that nothing depends on chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vpinn.domain import rectangle
+from vpinn.errors import DivergenceError, InputError
+from vpinn.objective import Objective, make_objective
+from vpinn.optimization import (
+    COLUMNS,
+    Adam,
+    Interrupt,
+    Lbfgs,
+    Method,
+    Plan,
+    Schedule,
+    Sgd,
+    Training,
+    final_parameters,
+    make_plan,
+    train,
+)
+from vpinn.optimization.loop import ANCHOR, SHRINK, TRIES
+from vpinn.problem import make_problem
+from vpinn.sampling import make_sampler
+from vpinn.trial import make_trial
+
+Change = Callable[[int, Tensor, float, Tensor], tuple[float, Tensor]]
+
+
+class Bowl:
+    """Stands for an objective: a quadratic of 6 parameters whose evaluations may be tampered with."""
+
+    size = 12
+    measures = ()
+    estimator = "plain"
+
+    def __init__(self, change: Change = lambda call, theta, value, gradient: (value, gradient)) -> None:
+        self.change, self.calls = change, 0
+        self.weights = torch.logspace(0, 2, 6, dtype=torch.float64)
+
+    def value(self, theta: Tensor) -> float:
+        return float(0.5 * (self.weights * (theta - 1) ** 2).sum())
+
+    def gradient(self, theta: Tensor) -> tuple[float, Tensor]:
+        self.calls += 1
+        return self.change(self.calls, theta, self.value(theta), self.weights * (theta - 1))
+
+    def non_finite(self, theta: Tensor) -> str:
+        return " in the domain integral"
+
+
+def run(objective: Any, plan: Plan, theta: Tensor | None = None, **more: Any) -> Training:
+    start = torch.zeros(6, dtype=torch.float64) if theta is None else theta
+    return train(objective, Training.start(start, plan.method, 0), plan, **more)
+
+
+def spoil(calls: set[int] | range, what: str) -> Change:
+    def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
+        if call in calls:
+            return (math.nan, gradient) if what == "loss" else (value, gradient * math.inf)
+        return value, gradient
+
+    return change
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("method", [Adam(), Sgd()])
+def test_one_value_that_is_not_finite_costs_a_rollback(method: Method, what: str) -> None:
+    """Back to the last anchor with its state, a tenth of the step size, and on."""
+    rate = 0.01
+    at = 2 * ANCHOR + 30
+    training = run(Bowl(spoil({at}, what)), Plan(method, Schedule(rate, steps=400)))
+    assert training.rollbacks == 1
+    assert training.shrink == SHRINK
+    assert training.stopped == "steps"
+    history = np.array(training.history)
+    assert (history[:, 0] == np.arange(1, 401)).all()
+    assert np.isfinite(history[:, [0, 1, 2, 3, 4, 5, 6]]).all()
+    assert (history[:, COLUMNS.index("learning_rate")] == np.where(history[:, 0] < at, rate, SHRINK * rate)).all()
+    # the step after the rollback is the anchor's own step at a tenth: the loss there is that of step 2·ANCHOR + 1
+    losses = history[:, COLUMNS.index("loss")]
+    assert losses[at - 1] == losses[2 * ANCHOR]
+    clean = run(Bowl(), Plan(method, Schedule(rate, steps=400)))
+    anchor = Bowl().value(clean.theta)
+    assert Bowl().value(training.theta) < losses[2 * ANCHOR]
+    assert math.isfinite(anchor)
+
+
+def test_the_state_of_the_method_is_rolled_back_too() -> None:
+    """What follows a rollback is what the anchor's state gives with the smaller step, to the last bit."""
+    at = ANCHOR + 7
+    plan = Plan(Adam(), Schedule(0.01, steps=at + 20))
+    found = run(Bowl(spoil({at}, "loss")), plan)
+    until = run(Bowl(), Plan(Adam(), Schedule(0.01, steps=ANCHOR)))
+    again = Training.start(until.theta, Adam(), 0)
+    again.state = until.state
+    expected = train(Bowl(), again, Plan(Adam(), Schedule(0.01 * SHRINK, steps=len(found.history) - at + 1)))
+    assert torch.equal(found.theta, expected.theta)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("method", [Adam(), Sgd(), Lbfgs()])
+def test_three_tries_and_then_an_error_that_names_step_and_term(method: Method, what: str) -> None:
+    objective = Bowl(spoil(range(12, 10_000), what))
+    with pytest.raises(DivergenceError, match=f"the {what} is not finite in the domain integral") as caught:
+        run(objective, Plan(method, Schedule(0.01 if method.name != "lbfgs" else 1.0, steps=400)))
+    assert caught.value.exit_code == 3
+    assert "\n" not in str(caught.value)
+    assert f"after {TRIES} rollbacks" in str(caught.value)
+    if method.name != "lbfgs":
+        assert "diverged at step 12" in str(caught.value)
+        assert objective.calls == 11 + TRIES + 1
+
+
+def test_parameters_that_overflow_are_noticed() -> None:
+    def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
+        return min(value, 1e300), torch.full_like(gradient, 1e155)
+
+    with pytest.raises(DivergenceError, match=r"the (parameters|loss|gradient) is not finite"):
+        run(Bowl(change), Plan(Sgd(), Schedule(1e200, steps=50)))
+
+
+def test_a_step_size_that_is_too_large_is_made_smaller_until_it_works() -> None:
+    """Gradient descent beyond 2/λ overflows; a tenth of it converges."""
+    training = run(Bowl(), Plan(Sgd(0.0), Schedule(0.05, steps=3000)))
+    assert training.rollbacks >= 1
+    assert training.stopped in ("steps", "converged")
+    assert Bowl().value(training.theta) < 1e-3
+
+
+def test_lbfgs_goes_around_what_is_not_finite() -> None:
+    def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
+        return (math.nan, gradient) if float(theta.max()) > 1.05 else (value, gradient)
+
+    training = run(Bowl(change), Plan(Lbfgs(), Schedule(1.0, steps=100)))
+    assert Bowl().value(training.theta) < 1e-18
+    assert np.isfinite(np.array(training.history)[:, 2]).all()
+
+
+def test_the_best_state_is_kept() -> None:
+    """The loss rises after step 20; what is handed back is the parameters of its lowest value."""
+
+    def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
+        return value, gradient if call <= 20 else -gradient
+
+    objective = Bowl(change)
+    training = run(objective, Plan(Sgd(0.0), Schedule(0.005, steps=60)))
+    losses = np.array(training.history)[:, COLUMNS.index("loss")]
+    assert training.best[1] == losses.min()
+    assert losses.argmin() == 20
+    theta, value = final_parameters(objective, training)
+    assert value == losses.min() == objective.value(theta)
+    assert objective.value(training.theta) > 2 * value
+    # and where the last state is the better one, that
+    training.best = (torch.full((6,), 1e3, dtype=torch.float64), 0.0)
+    assert torch.equal(final_parameters(objective, training)[0], training.theta)
+
+
+def test_no_finite_loss_at_the_end_is_a_divergence() -> None:
+    training = run(Bowl(), Plan(Sgd(), Schedule(1e-3, steps=3)))
+    nan = torch.full((6,), math.nan, dtype=torch.float64)
+    training.theta, training.best = nan, (nan, 0.0)
+    with pytest.raises(DivergenceError, match="loss over all points is not finite"):
+        final_parameters(Bowl(), training)  # type: ignore[arg-type]
+
+
+def test_why_it_stops() -> None:
+    rate = Schedule(1e-3, steps=250)
+    assert run(Bowl(), Plan(Adam(), rate)).stopped == "steps"
+    assert run(Bowl(), Plan(Lbfgs(), Schedule(1.0, steps=250))).stopped == "converged"
+    assert run(Bowl(), Plan(Adam(), rate, time_limit=1e-9)).step == 1
+    assert run(Bowl(), Plan(Adam(), rate, time_limit=1e-9)).stopped == "time limit"
+    watched = Plan(Adam(), rate, tolerance=0.5, monitor_every=20)
+    seen: list[int] = []
+
+    def monitor(theta: Tensor) -> dict[str, float]:
+        seen.append(len(seen) + 1)
+        return {"error": 3.0, "estimate": 1.0 / len(seen)}
+
+    training = run(Bowl(), watched, monitor=monitor)
+    assert (training.stopped, training.step, len(seen)) == ("tolerance", 60, 3)
+    history = np.array(training.history)
+    assert np.isnan(history[:19, -1]).all()
+    assert history[19, -2:].tolist() == [3.0, 1.0]
+    interrupt = Interrupt()
+    interrupt.signal = 15
+    assert run(Bowl(), Plan(Adam(), rate), interrupt=interrupt).step == 0
+
+    def stop_at_ten(training: Training) -> None:
+        interrupt.signal = 2 if training.step == 10 else None
+
+    interrupt.signal = None
+    training = run(Bowl(), Plan(Adam(), rate), interrupt=interrupt, report=stop_at_ten)
+    assert (training.step, training.stopped) == (10, "signal")
+
+
+def test_a_run_at_its_end_takes_no_step_more() -> None:
+    for plan in (Plan(Adam(), Schedule(1e-3, steps=7)), Plan(Lbfgs(), Schedule(1.0, steps=250))):
+        training = run(Bowl(), plan)
+        arrays, meta = training.arrays()
+        again = train(Bowl(), Training.from_arrays(arrays, meta), plan)  # type: ignore[arg-type]
+        assert again.step == training.step
+        assert torch.equal(again.theta, training.theta)
+        assert again.stopped == training.stopped
+
+
+def test_what_is_saved_when() -> None:
+    saved: list[int] = []
+    run(Bowl(), Plan(Adam(), Schedule(1e-3, steps=7), checkpoint_every=0.0), save=lambda t: saved.append(t.step))
+    assert saved == [1, 2, 3, 4, 5, 6, 7, 7]
+    saved.clear()
+    run(Bowl(), Plan(Adam(), Schedule(1e-3, steps=7), checkpoint_every=1e9), save=lambda t: saved.append(t.step))
+    assert saved == [7]
+
+
+def poisson(**sections: Any) -> tuple[Any, Objective, Tensor]:
+    problem = make_problem(
+        rectangle(cells=4),
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx - v*dx - v*ds('right')",
+        boundary=[{"on": "left", "value": 0}],
+        network={"layers": [6]},
+        test_space={"degree": 2},
+        **sections,
+    )
+    trial = make_trial(problem)
+    return problem, make_objective(problem, trial), trial.network.initial(torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "lbfgs", "adam in batches"])
+def test_the_same_run_twice_is_the_same_to_the_last_bit(name: str) -> None:
+    """And what was written down half-way and read back goes on to the same end."""
+    _, objective, theta = poisson()
+    samplers = ()
+    if "batches" in name:
+        samplers = tuple(make_sampler("stratified", m.points, 8) for m in objective.measures)
+    method: Method = {"adam": Adam(), "sgd": Sgd(), "lbfgs": Lbfgs()}[name.split()[0]]
+    schedule = Schedule(1.0 if name == "lbfgs" else 1e-3, steps=70)
+    plan = Plan(method, schedule, samplers, monitor_every=20)
+    results = []
+    for half in (None, None, 33):
+        training = Training.start(theta, method, 5)
+        if half is not None:
+            train(objective, training, Plan(method, Schedule(schedule.learning_rate, steps=half), samplers, monitor_every=20))
+            training = Training.from_arrays(*training.arrays())
+        results.append(train(objective, training, plan))
+    other = train(objective, Training.start(theta, method, 6), plan)
+    for found in results[1:]:
+        assert torch.equal(found.theta, results[0].theta)
+        assert torch.equal(found.best[0], results[0].best[0])
+        assert found.best[1] == results[0].best[1]
+        seconds = COLUMNS.index("seconds")
+        for table in ((np.delete(np.array(r.history), seconds, axis=1)) for r in (found,)):
+            assert np.array_equal(table, np.delete(np.array(results[0].history), seconds, axis=1), equal_nan=True)
+        assert found.generator.bit_generator.state == results[0].generator.bit_generator.state
+    assert torch.equal(other.theta, results[0].theta) == (not samplers)
+
+
+def test_plans() -> None:
+    problem, objective, _ = poisson(solver={"method": "adam", "learning_rate": 0.02, "warmup": 3, "steps": 9, "clip": 2.0})
+    plan = make_plan("adam", problem.settings, objective)
+    assert isinstance(plan.method, Adam)
+    assert (plan.schedule.learning_rate, plan.schedule.warmup, plan.schedule.steps, plan.clip) == (0.02, 3, 9, 2.0)
+    assert plan.samplers == ()
+    assert plan.batch_size is None
+    plan = make_plan("lbfgs", problem.settings, objective)
+    assert (plan.schedule(0), plan.clip) == (1.0, None)
+    problem, objective, _ = poisson(batch={"size": 40})
+    plan = make_plan("adam", problem.settings, objective)
+    # the boundary gets its share, but at least 16 points or all there are
+    assert [s.size for s in plan.samplers] == [40, min(16, objective.measures[1].points.size)]
+    assert plan.batch_size == sum(s.size for s in plan.samplers)
+    with pytest.raises(InputError, match="needs all points"):
+        make_plan("lbfgs", problem.settings, objective)
+    problem, objective, _ = poisson(batch={"size": 10_000_000})
+    with pytest.raises(InputError, match=r"batch\.size is 10000000, but there are") as caught:
+        make_plan("adam", problem.settings, objective)
+    assert "\n" not in str(caught.value)
