@@ -56,7 +56,7 @@ def assess(
         metrics["error_estimate"] = {"relative_energy": relative, "absolute": norm, "effectivity": effectivity}
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
     metrics["quadrature"] = _adequacy(stated or problem, solution, objective, loss)
-    if metrics["quadrature"]["change"] > ADEQUATE and abs(loss) > ROUNDING:
+    if metrics["quadrature"]["change"] > ADEQUATE and max(abs(loss), abs(metrics["quadrature"]["finer"])) > ROUNDING:
         checks.append(
             f"quadrature: the loss is {loss:.3e} on the training points and {metrics['quadrature']['finer']:.3e} on independent "
             "ones; raise quadrature.degree or refine the mesh"

@@ -14,6 +14,7 @@ from torch import Tensor
 from vpinn.domain import Mesh, PointSet, cell_points
 from vpinn.errors import InputError
 from vpinn.problem import Problem
+from vpinn.problem.operators import gradient
 from vpinn.solution import Solution
 from vpinn.trial import Evaluator, Trial
 
@@ -48,7 +49,8 @@ class TrueError:
             truth, found = problem.exact[name], problem.unknown(name).function
             gap = found - truth
             densities += [ufl.inner(gap, gap), ufl.inner(truth, truth)]
-            densities += [ufl.inner(ufl.grad(gap), ufl.grad(gap)), ufl.inner(ufl.grad(truth), ufl.grad(truth))]
+            slopes = [gradient(f, problem.domain.dimension) for f in (gap, truth)]
+            densities += [ufl.inner(slope, slope) for slope in slopes]
         self._evaluator = Evaluator.of(problem, trial, densities)
 
     def __call__(self, theta: Tensor) -> dict[str, dict[str, float]]:
