@@ -244,10 +244,10 @@ def test_the_same_run_twice_is_the_same_to_the_last_bit(name: str) -> None:
     if "batches" in name:
         samplers = tuple(make_sampler("stratified", m.points, 8) for m in objective.measures)
     method: Method = {"adam": Adam(), "sgd": Sgd(), "lbfgs": Lbfgs()}[name.split()[0]]
-    schedule = Schedule(1.0 if name == "lbfgs" else 1e-3, steps=70)
+    schedule = Schedule(1.0 if name == "lbfgs" else 1e-3, steps=55)
     plan = Plan(method, schedule, samplers, monitor_every=20)
     results = []
-    for half in (None, None, 33):
+    for half in (None, None, 27):
         training = Training.start(theta, method, 5)
         if half is not None:
             train(objective, training, Plan(method, Schedule(schedule.learning_rate, steps=half), samplers, monitor_every=20))

@@ -1,0 +1,291 @@
+"""Errors of known functions, the error estimate beside the true error, reference values, and checks that fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vpinn.analysis import TrueError, assess, independent_points, make_estimator, reference_errors
+from vpinn.domain import Hypercube, disk, interval, l_shape, rectangle
+from vpinn.errors import InputError
+from vpinn.objective import make_objective
+from vpinn.problem import Problem, make_problem
+from vpinn.solution import Solution
+from vpinn.trial import Trial, make_trial
+
+
+def made(domain: Any, **sections: Any) -> tuple[Problem, Trial]:
+    problem = make_problem(domain, **{"unknowns": {"u": "scalar"}, "network": {"layers": [8]}, **sections})
+    return problem, make_trial(problem)
+
+
+def constant(trial: Trial, *values: float) -> Tensor:
+    """Parameters of the constant functions."""
+    theta = torch.zeros(trial.network.size, dtype=torch.float64)
+    theta[-trial.network.outputs :] = torch.tensor(values, dtype=torch.float64)
+    return theta
+
+
+def random(trial: Trial, seed: int, size: float = 1.0) -> Tensor:
+    return size * trial.network.initial(torch.Generator().manual_seed(seed))
+
+
+def test_errors_of_constants_by_hand() -> None:
+    """Of u = ½ against x on (0, 1): ‖e‖² = 1/12, ‖x‖² = 1/3, ‖e'‖² = ‖x'‖² = 1; of a vector the components together."""
+    problem, trial = made(
+        interval(cells=3),
+        unknowns={"u": "scalar", "w": 2},
+        weak="u*v*dx + inner(w, v_w)*dx",
+        reference={"exact": {"u": "x", "w": ["3", "4*x"]}},
+    )
+    found = TrueError(problem, trial, independent_points(problem, 6))(constant(trial, 0.5, 1.0, 2.0))
+    assert found["u"]["relative_l2"] == pytest.approx(np.sqrt(1 / 4), rel=1e-13)
+    assert found["u"]["relative_h1"] == pytest.approx(np.sqrt((1 / 12 + 1) / (1 / 3 + 1)), rel=1e-13)
+    assert found["u"]["h1_seminorm"] == pytest.approx(1, rel=1e-13)
+    # ∫ (3 − 1)² + (4x − 2)² = 4 + 4/3 over ∫ 9 + 16x² = 9 + 16/3
+    assert found["w"]["relative_l2"] == pytest.approx(np.sqrt((4 + 4 / 3) / (9 + 16 / 3)), rel=1e-13)
+    assert found["w"]["h1_seminorm"] == found["w"]["exact_h1_seminorm"] == pytest.approx(4, rel=1e-13)
+
+
+def test_errors_of_a_lift_that_is_the_truth() -> None:
+    truth = "1 + x - 2*y + x*y"
+    problem, trial = made(
+        rectangle(cells=2),
+        energy="0.5*inner(grad(u), grad(u))*dx",
+        boundary=[{"on": "all", "value": truth}],
+        reference={"exact": {"u": truth}},
+    )
+    (errors,) = TrueError(problem, trial, independent_points(problem, 8))(constant(trial, 0.0)).values()
+    assert errors["relative_l2"] <= 1e-14
+    assert errors["relative_h1"] <= 1e-13
+
+
+def test_errors_against_zero_are_absolute() -> None:
+    problem, trial = made(interval(cells=3), energy="u**2*dx", reference={"exact": {"u": 0}})
+    (errors,) = TrueError(problem, trial, independent_points(problem, 2))(constant(trial, 0.25)).values()
+    assert errors["relative_l2"] == pytest.approx(0.25, rel=1e-13)
+
+
+def test_errors_in_many_dimensions() -> None:
+    """Independent points, other than those of training; 2¹⁴ of them: to 1e-3 for a linear function."""
+    cube = Hypercube((0.0,) * 5, (1.0,) * 5)
+    problem, trial = made(cube, energy="u**2*dx", reference={"exact": {"u": "x[4]"}}, quadrature={"points": 100})
+    points = independent_points(problem, 3)
+    assert points.size == 2**14
+    (errors,) = TrueError(problem, trial, points)(constant(trial, 0.5)).values()
+    assert errors["relative_l2"] == pytest.approx(0.5, rel=1e-3)
+
+
+FORMS = {
+    "energy": {"energy": "0.5*inner(grad(w), grad(w))*dx - f*w*dx"},
+    "weak": {"weak": "inner(grad(w), grad(v))*dx - f*v*dx"},
+    "strong": {"strong": "-div(grad(w)) - f"},
+}
+DOMAINS = {
+    "triangles": rectangle(cells=4),
+    "quadrilaterals": rectangle(cells=4, cell="quadrilateral"),
+    "l-shape": l_shape(2),
+    "interval": interval(cells=8),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_estimate_is_the_error_in_the_energy_norm(domain: str, form: str) -> None:
+    """−Δw = f with w = u + g and u zero at the solution, so that the error is the network itself."""
+    g = "sin(2*x)" if domain == "interval" else "sin(2*x)*cos(y)"
+    problem, trial = made(
+        DOMAINS[domain],
+        expressions={"g": g, "w": "u + g", "f": "-div(grad(g))" if domain != "interval" else "4*g"},
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": 0}},
+        **FORMS[form],
+    )
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    truth = TrueError(problem, trial, independent_points(problem, 20))
+    for seed in range(3):
+        theta = random(trial, seed, 0.1)
+        norm, _, shares = estimator(theta)
+        true = truth(theta)["u"]["h1_seminorm"]
+        assert true > 1e-3
+        assert 0.9 <= norm / true <= 1.1
+        assert norm <= true * (1 + 1e-3)  # a projection, but for quadrature
+        assert np.sqrt((shares**2).sum()) == pytest.approx(norm, rel=1e-6)
+
+
+def test_the_estimate_shows_where_the_error_is() -> None:
+    """A residual that lives on the right half makes most of the shares there."""
+    problem, trial = made(
+        rectangle(cells=8, cell="quadrilateral"),
+        energy="0.5*inner(grad(u), grad(u))*dx - conditional(gt(x, 0.75), 100*sin(20*x), 0)*u*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    _, _, shares = estimator(constant(trial, 0.0))
+    mesh = problem.domain
+    right = mesh.nodes[mesh.vertices].mean(axis=1)[:, 0] > 0.7  # type: ignore[union-attr]
+    assert (shares[right] ** 2).sum() > 0.8 * (shares**2).sum()
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_coefficients_cancel_in_the_relative_estimate(scale: float) -> None:
+    problem, trial = made(
+        rectangle(cells=4),
+        constants={"k": scale},
+        energy="k*(0.5*inner(grad(u), grad(u)) - 10*u)*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    one, trial = made(rectangle(cells=4), energy="(0.5*inner(grad(u), grad(u)) - 10*u)*dx", boundary=[{"on": "all", "value": 0}])
+    plain = make_estimator(one, trial)
+    assert plain is not None
+    theta = random(trial, 1)
+    assert estimator(theta)[1] == pytest.approx(plain(theta)[1], rel=1e-10)
+    assert estimator(theta)[0] == pytest.approx(scale * plain(theta)[0], rel=1e-10)
+
+
+def test_conditions_that_are_not_met_count() -> None:
+    """Of u = c against zero on the unit square with squares of diagonal h: c²·4/h, and no residual inside."""
+    c = 0.3
+    problem, trial = made(
+        rectangle(cells=4, cell="quadrilateral"),
+        energy="0.5*inner(grad(u), grad(u))*dx",
+        boundary=[{"on": "all", "value": 0, "impose": "penalty"}],
+    )
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    assert estimator(constant(trial, c))[0] == pytest.approx(c * np.sqrt(4 / (np.sqrt(2) / 4)), rel=1e-9)
+
+
+def test_no_estimate_without_a_mesh() -> None:
+    problem, trial = made(Hypercube((0.0,) * 4, (1.0,) * 4), energy="u**2*dx")
+    assert make_estimator(problem, trial) is None
+
+
+def solved(problem: Problem, trial: Trial, theta: Tensor) -> Solution:
+    objective = make_objective(problem, trial)
+    return assess(Solution(problem, trial, theta), objective, make_estimator(problem, trial), objective.value(theta))
+
+
+def test_the_closing_assessment() -> None:
+    problem, trial = made(
+        rectangle(cells=4),
+        energy="0.5*inner(grad(u), grad(u))*dx - 2*pi**2*sin(pi*x)*sin(pi*y)*u*dx",
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": "sin(pi*x)*sin(pi*y)"}},
+    )
+    solution = solved(problem, trial, constant(trial, 1.0))  # u = 16 x(1 − x)y(1 − y)
+    assert solution.metrics["checks"] == []
+    assert solution.errors["u"]["relative_l2"] < 0.1
+    # relative to the flux found and not to the true one
+    flux = np.sqrt(2 * 256 * (1 / 3) * (1 / 30))
+    true = solution.errors["u"]["h1_seminorm"]
+    assert solution.error_estimate["absolute"] == pytest.approx(true, rel=0.01)
+    assert solution.error_estimate["relative_energy"] == pytest.approx(true / flux, rel=0.01)
+    assert solution.error_estimate["effectivity"] == pytest.approx(1, abs=0.1)
+    # ½·2·256/90 − 32π²·(4/π³)² of the energy by hand
+    assert solution.metrics["energy"] == pytest.approx(256 / 90 - 32 * np.pi**2 * (4 / np.pi**3) ** 2, rel=1e-6)
+    assert solution.metrics["quadrature"]["change"] < 1e-3
+    assert solution.cell_estimate is not None
+    assert len(solution.cell_estimate) == problem.domain.n_cells  # type: ignore[union-attr]
+
+
+def test_too_few_points_are_noticed() -> None:
+    """One point per cell where the function oscillates: the loss is small, and wrong."""
+    problem, trial = made(
+        rectangle(cells=2, cell="quadrilateral"),
+        strong="u - sin(4*pi*x)*sin(4*pi*y)",
+        quadrature={"degree": 1},
+    )
+    solution = solved(problem, trial, constant(trial, 0.0))
+    assert any(check.startswith("quadrature:") for check in solution.metrics["checks"])
+    fine = dataclasses.replace(
+        problem,
+        settings=problem.settings.model_copy(
+            update={"quadrature": problem.settings.quadrature.model_copy(update={"degree": 20})}
+        ),
+    )
+    assert solved(fine, trial, constant(trial, 0.0)).metrics["checks"] == []
+
+
+@pytest.fixture
+def plane() -> Solution:
+    """The function x + 2y and the vector (x, −y) as lifts on the unit square."""
+    problem, trial = made(
+        rectangle(cells=3),
+        unknowns={"u": "scalar", "w": 2},
+        weak="inner(grad(u), grad(v))*dx + inner(grad(w), grad(v_w))*dx",
+        boundary=[{"on": "all", "unknown": "u", "value": "x + 2*y"}, {"on": "all", "unknown": "w", "value": ["x", "-y"]}],
+    )
+    return Solution(problem, trial, constant(trial, 0.0, 0.0, 0.0))
+
+
+def test_reference_values(plane: Solution, tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    rows = [(x, y, x + 2 * y, x, -y) for x in (0.0, 0.3, 1.0) for y in (0.1, 0.8)]
+    text = "\n".join(",".join(f"{v:.17g}" for v in row) for row in rows)
+    path.write_text(f"x,y, u,w0,w1\n{text}\n5,5,0,0,0\n")
+    found = reference_errors(plane, path)
+    assert found["u"]["relative_l2"] <= 1e-14
+    assert found["w"]["relative_l2"] <= 1e-14
+    assert (found["u"]["points"], found["u"]["outside"]) == (6, 1)
+    path.write_text("y,x,u\n0.5,0.5,3\n")
+    assert reference_errors(plane, path) == {"u": {"relative_l2": pytest.approx(0.5), "points": 1, "outside": 0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no rows of finite numbers|no column"),
+        ("x,y,u\n", "no rows of finite numbers"),
+        ("x,u\n1,2\n", "no column y"),
+        ("x,y,p\n1,1,2\n", "no column of an unknown"),
+        ("x,y,w0\n0.5,0.5,2\n", "no column of an unknown"),
+        ("x,y,u\n1,1,abc\n", "cannot be read as numbers"),
+        ("x,y,u\n1,1\n", "cannot be read as numbers"),
+        ("x,y,u\n1,1,nan\n", "no rows of finite numbers"),
+        ("x,y,u\n7,7,1\n", "no point of the reference lies inside"),
+    ],
+)
+def test_references_that_say_nothing_are_refused(plane: Solution, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        reference_errors(plane, path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        reference_errors(plane, path)
+
+
+def test_evaluation_by_hand(plane: Solution) -> None:
+    x = np.array([[0.2, 0.7], [0.0, 0.0], [1.0, 1.0], [1.5, 0.5]])
+    values = plane.evaluate(x)
+    assert np.abs(values["u"][:3] - x[:3] @ [1, 2]).max() <= 1e-14
+    assert np.abs(values["w"][:3] - x[:3] * [1, -1]).max() <= 1e-14
+    assert np.isnan(values["u"][3])
+    assert np.isnan(values["w"][3]).all()
+    slopes = plane.gradient(x)
+    assert np.abs(slopes["u"][:3] - [1, 2]).max() <= 1e-13
+    assert np.abs(slopes["w"][:3] - [[1, 0], [0, -1]]).max() <= 1e-13
+    with pytest.raises(InputError, match="points need 2 coordinates each"):
+        plane.evaluate([[1, 2, 3]])
+
+
+def test_evaluation_on_curved_cells() -> None:
+    problem, trial = made(disk(cells=3), energy="0.5*inner(grad(u), grad(u))*dx", boundary=[{"on": "all", "value": 2}])
+    solution = Solution(problem, trial, constant(trial, 1.0))
+    x = np.array([[0.0, 0.0], [0.6, -0.3], [0.0, 0.999]])
+    expected = 2 + (1 - (x**2).sum(1)) / 2
+    assert np.abs(solution.evaluate(x)["u"] - expected).max() <= 1e-14
+    assert np.abs(solution.gradient(x)["u"] + x).max() <= 1e-13
