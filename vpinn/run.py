@@ -18,6 +18,7 @@ import torch
 
 from vpinn import run_folder
 from vpinn.analysis import Estimator, TrueError, assess, independent_points, make_estimator
+from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import (
@@ -57,12 +58,14 @@ class Setup:
         trial: its trial space.
         objective: what is minimised.
         plan: how.
+        others: further trial spaces that least squares may take instead.
     """
 
     problem: Problem
     trial: Trial
     objective: Objective
     plan: Plan
+    others: tuple[Trial, ...] = ()
 
     @property
     def stated(self) -> Problem:
@@ -111,7 +114,7 @@ def solve(
 
     def save(state: Training) -> None:
         if folder is not None:
-            run_folder.save(folder, state, setup.trial.network)
+            run_folder.save(folder, state, setup.trial)
 
     tell = (lambda state: report(state, setup.plan)) if report is not None else (lambda state: None)
     with contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
@@ -124,7 +127,7 @@ def solve(
             train(setup.objective, training, setup.plan, watch, tell, save, signals)
     solution = _close(setup, training, estimator, began, ready)
     if folder is not None:
-        run_folder.save(folder, training, setup.trial.network, None if training.stopped == "signal" else solution)
+        run_folder.save(folder, training, setup.trial, None if training.stopped == "signal" else solution)
     return solution
 
 
@@ -150,13 +153,11 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         StorageError: its files are damaged.
     """
     folder = Path(directory)
-    problem, record = run_folder.read_problem_of(folder)
+    problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
-    trial = make_trial(problem, rows=record["method"] == LeastSquares.name)
-    network = dataclasses.replace(
-        trial.network, layers=tuple(meta["network"]["layers"]), activation=meta["network"]["activation"]
-    )
+    trial = make_trial(problem, rows=meta["rows"])
+    network = dataclasses.replace(trial.network, layers=tuple(meta["layers"]), activation=meta["activation"])
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
@@ -177,15 +178,18 @@ def peak_memory_mb() -> float:
 
 def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     direct = name == LeastSquares.name
+    others: tuple[Trial, ...] = ()
     trial = make_trial(problem, rows=direct)
     if direct:
         width = problem.settings.solver.features or LeastSquares().widths[0]
         objective = objective_for(least_squares_problem(problem), trial, width, threads)
+        if trial.rows and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
+            others = (make_trial(problem),)
     else:
         objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
-    return Setup(problem, trial, objective, plan)
+    return Setup(problem, trial, objective, plan, others)
 
 
 def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
@@ -219,7 +223,7 @@ def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, si
         tell(training)
         return signals.signal is None
 
-    best = grow(setup.stated, setup.trial, method, setup.objective.threads, note)
+    best = grow(setup.stated, (setup.trial, *setup.others), method, setup.objective.threads, note)
     training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
     training.anchor = (best.fit.theta, {})
     training.stopped = "signal" if signals.signal is not None else "tolerance" if best.relative <= method.tolerance else "grown"

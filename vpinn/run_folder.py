@@ -23,7 +23,7 @@ from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.solution import Solution
-from vpinn.trial import Network
+from vpinn.trial import Trial
 
 CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
 FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
@@ -104,10 +104,10 @@ def resumed(folder: Path, record: dict[str, Any]) -> Training:
     return Training.from_arrays(*load_arrays(folder / CHECKPOINT))
 
 
-def save(folder: Path, training: Training, network: Network, solution: Solution | None = None) -> None:
+def save(folder: Path, training: Training, trial: Trial, solution: Solution | None = None) -> None:
     """Write checkpoint and history, and at the end the solution with its metrics."""
     arrays, meta = training.arrays()
-    meta["network"] = {"layers": list(network.layers), "activation": network.activation}
+    meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation, "rows": trial.rows}
     if solution is not None:
         arrays["solution"] = solution.theta.numpy()
         if solution.cell_estimate is not None:
@@ -117,8 +117,8 @@ def save(folder: Path, training: Training, network: Network, solution: Solution 
     write_atomic(folder / HISTORY, _history(training).encode())
 
 
-def read_problem_of(folder: Path) -> tuple[Problem, dict[str, Any]]:
-    """Return the problem of a run folder, with the settings it was run with, and the content of run.json.
+def read_problem_of(folder: Path) -> Problem:
+    """Return the problem of a run folder, with the settings it was run with.
 
     Raises:
         InputError: the folder holds no run, or one made in Python, which has no problem file.
@@ -128,7 +128,7 @@ def read_problem_of(folder: Path) -> tuple[Problem, dict[str, Any]]:
         raise InputError(f"{folder} holds no run of a problem file; give the folder that 'vpinn solve' wrote")
     data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
     source = Source(folder / PROBLEM, None, data)
-    return build_problem(source, validate(source), folder), record
+    return build_problem(source, validate(source), folder)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

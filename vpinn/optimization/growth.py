@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective, variation
-from vpinn.optimization.least_squares import Fit, choose_features, draw_features, fit
+from vpinn.optimization.least_squares import PILOT, Fit, choose_features, draw_features, fit
 from vpinn.problem import Problem
 from vpinn.trial import Network, Trial
 
@@ -104,7 +104,7 @@ def objective_for(problem: Problem, trial: Trial, width: int, threads: int) -> O
 def sufficient_degree(mesh: Mesh, width: int) -> int:
     """Return the lowest degree whose elements, boundary functions left out, give ``ROWS`` times ``width`` functions."""
     d, simplex = mesh.dimension, mesh.reference.simplex
-    for degree in range(2, HIGHEST_TEST_DEGREE):
+    for degree in range(1, HIGHEST_TEST_DEGREE):
         per_cell = degree**d / (math.factorial(d) if simplex else 1)
         edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d)
         if mesh.n_cells * per_cell - edge / (math.factorial(d) if simplex else 1) >= ROWS * width:
@@ -113,13 +113,18 @@ def sufficient_degree(mesh: Mesh, width: int) -> int:
 
 
 def grow(
-    problem: Problem, trial: Trial, method: LeastSquares, threads: int, report: Callable[[Stage], bool] = lambda stage: True
+    problem: Problem,
+    trials: Sequence[Trial],
+    method: LeastSquares,
+    threads: int,
+    report: Callable[[Stage], bool] = lambda stage: True,
 ) -> Stage:
     """Return the best stage.
 
     Args:
         problem: weak or strong; see ``least_squares_problem``.
-        trial: its trial space; the network gives box and components.
+        trials: its trial spaces, of which the one with the smaller residual for few features is taken; the networks give box
+            and components.
         method: how far to grow.
         threads: parts of the points worked on at a time.
         report: told every stage; False ends the growth.
@@ -127,7 +132,8 @@ def grow(
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    began, best, scale, kind = time.perf_counter(), None, None, ""
+    began, best = time.perf_counter(), None
+    trial, kind, scale = _choose(problem, trials, method, threads)
     for width in method.widths:
         columns = width * trial.network.outputs
         if best is not None and columns > MOST_COLUMNS:
@@ -136,8 +142,6 @@ def grow(
         if best is not None and objective.test_space is not None and objective.test_space.size < columns:
             break
         base = trial.network
-        if scale is None:
-            kind, scale = choose_features(objective, base, width, method.seed)
         network = replace(base, layers=(base.layers[0], width, base.outputs), activation=kind)
         fits = []
         for factor in SCALING if best is not None else SCALING[:1]:
@@ -159,6 +163,18 @@ def grow(
             break
     assert best is not None
     return best
+
+
+def _choose(problem: Problem, trials: Sequence[Trial], method: LeastSquares, threads: int) -> tuple[Trial, str, float]:
+    """Return trial space, kind of feature and scale with the smallest residual of few features."""
+    width = min(PILOT, method.widths[-1])
+    found = []
+    for trial in trials:
+        objective = objective_for(problem, trial, width, threads)
+        kind, scale, residual = choose_features(objective, trial.network, width, method.seed)
+        found.append((residual, trial, kind, scale))
+    _, trial, kind, scale = min(found, key=lambda choice: choice[0])
+    return trial, kind, scale
 
 
 def with_network(objective: Objective, network: Network) -> Objective:

@@ -123,12 +123,18 @@ def add_to_last_layer(network: Network, theta: Tensor, change: Array) -> Tensor:
     return moved
 
 
-def choose_features(objective: Objective, base: Network, width: int, seed: int) -> tuple[str, float]:
-    """Return the kind of feature and the scale R with the smallest residual, on a coarse grid and then between its points."""
-    pilot = min(width, PILOT)
+def choose_features(objective: Objective, base: Network, width: int, seed: int) -> tuple[str, float, float]:
+    """Return the kind of feature and the scale R with the smallest residual, and that residual.
+
+    Args:
+        objective: weak or strong.
+        base: network of the trial space.
+        width: features per component to choose with.
+        seed: of the features.
+    """
 
     def residual(kind: str, scale: float) -> float:
-        network = replace(base, layers=(base.layers[0], pilot, base.outputs), activation=kind)
+        network = replace(base, layers=(base.layers[0], width, base.outputs), activation=kind)
         rows = linearise(objective, network, draw_features(network, scale, torch.Generator().manual_seed(seed)))
         change = solve_columns(rows.columns, -rows.residual)
         return float(np.linalg.norm(rows.residual + rows.columns @ change))
@@ -137,4 +143,5 @@ def choose_features(objective: Objective, base: Network, width: int, seed: int) 
     kind, scale = min(scores, key=lambda key: scores[key])
     for factor in (math.sqrt(2), 1 / math.sqrt(2)):
         scores[kind, scale * factor] = residual(kind, scale * factor)
-    return min(scores, key=lambda key: scores[key])
+    best = min(scores, key=lambda key: scores[key])
+    return *best, scores[best]

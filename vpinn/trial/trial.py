@@ -17,6 +17,8 @@ from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
 from vpinn.trial.field import MeshField, harmonic, torsion
 from vpinn.trial.network import Network
 
+ROWS = "weighted rows, which keep the unknowns smooth"
+"""Why least squares imposes a condition by penalty."""
 GAP = 1e-6
 """Largest distance, relative to the boundary values' size, at which a lift still counts as meeting them."""
 
@@ -57,6 +59,11 @@ class Trial:
     unknowns: Mapping[str, Expr]
     background: Background
     imposed: tuple[Imposed, ...] = field(default=())
+
+    @property
+    def rows(self) -> bool:
+        """Whether conditions that could be met exactly became weighted rows, for least squares."""
+        return any(i.how == "penalty" and i.why == ROWS for i in self.imposed)
 
 
 def make_trial(problem: Problem, rows: bool = False) -> Trial:
@@ -121,7 +128,7 @@ def _settle(
             c,
             component,
             value,
-            *(("penalty", "weighted rows, which keep the unknowns smooth") if c.impose == "auto" else (c.impose, "as asked")),
+            *(("penalty", ROWS) if c.impose == "auto" else (c.impose, "as asked")),
         )
         for c, value in asked
         if c.impose not in tried
