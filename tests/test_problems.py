@@ -1,0 +1,89 @@
+"""Every file in problems/: it reads, runs, and reaches the accuracy that it promises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vpinn
+from vpinn.problem import Problem
+
+FOLDER = Path(__file__).parents[1] / "problems"
+FILES = sorted(FOLDER.glob("*.toml"))
+
+Metrics = Mapping[str, Any]
+
+
+def l2(name: str) -> Callable[[Metrics], float]:
+    """The relative L2 error of one unknown."""
+    return lambda metrics: float(metrics["errors"][name]["relative_l2"])
+
+
+PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
+    "box_3d": (l2("u"), 1e-6),
+    "composite": (l2("u"), 6e-3),
+    "convection_diffusion": (l2("u"), 1e-6),
+    "disk": (l2("u"), 1e-10),
+    "elasticity": (l2("u"), 1e-9),
+    "helmholtz": (l2("u"), 1e-8),
+    "hypercube_5d": (l2("u"), 5e-3),
+    "hypercube_strong": (l2("u"), 2e-5),
+    "interval_1d": (l2("u"), 1e-9),
+    "l_shape": (l2("u"), 3e-4),
+    "minimal_surface": (l2("u"), 1e-8),
+    "nonlinear_diffusion": (l2("u"), 1e-8),
+    "plate_bending": (l2("u"), 1e-8),
+    "plate_with_holes": (l2("u"), 1e-8),
+    "poisson": (l2("u"), 4e-4),
+    "poisson_minibatch": (l2("u"), 2e-3),
+}
+"""What a file's own settings reach, several times looser than measured."""
+
+
+def reduced(problem: Problem) -> Iterator[str]:
+    """Changes that make a problem cheap, not accurate."""
+    settings = problem.settings
+    if settings.solver.method in ("auto", "least-squares"):
+        yield "solver.features=20"
+    else:
+        yield "network.layers=[6]"
+    yield "solver.warmup=0"
+    yield "solver.steps=3"
+    if settings.form.formulation == "weak":
+        yield "test_space.degree=1"
+    if settings.domain is not None and settings.domain.shape == "hypercube":
+        yield "quadrature.points=256"
+    else:
+        yield "quadrature.degree=3"
+    if settings.batch.size != "full":
+        yield "batch.size=50"
+    if settings.domain is not None and settings.domain.shape == "l-shape":
+        yield "domain.cells=2"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_runs(file: Path) -> None:
+    problem = vpinn.read_problem(file)
+    assert problem.title
+    solution = vpinn.solve(vpinn.read_problem(file, list(reduced(problem))), threads=1)
+    metrics = solution.metrics
+    assert math.isfinite(metrics["loss"])
+    assert set(metrics["errors"]) == {unknown.name for unknown in problem.unknowns}
+    assert all(math.isfinite(value) for errors in metrics["errors"].values() for value in errors.values())
+
+
+def test_every_file_has_a_pinned_number() -> None:
+    assert {file.stem for file in FILES} == set(PINNED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PINNED)
+def test_reaches_its_accuracy(name: str) -> None:
+    metric, bound = PINNED[name]
+    metrics = vpinn.solve(vpinn.read_problem(FOLDER / f"{name}.toml"), threads=1).metrics
+    assert metric(metrics) <= bound
+    assert metrics["checks"] == []
