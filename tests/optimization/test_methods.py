@@ -58,7 +58,7 @@ def walk(method: Method, function: Function, theta: Tensor, rate: Callable[[int]
 
 
 COMPARED: list[tuple[str, Function, Tensor]] = [
-    ("quadratic, 1e4", quadratic(4), start(30, 2)),
+    ("quadratic, 1e4", quadratic(4, 20), start(20, 2)),
     ("rosenbrock", rosenbrock, torch.tensor([-1.2, 1.0] * 5, dtype=torch.float64)),
     ("cosh", lambda x: (torch.cosh(x * torch.logspace(-1, 0.5, len(x), dtype=x.dtype)) - 1).sum(), start(20)),
 ]
