@@ -80,17 +80,17 @@ def main() -> None:
         rows.append(row(path.stem, solution))
         figures.append(f"### {solution.problem.title}\n\n![{solution.problem.title}](gallery/{path.stem}.png)\n")
         print(rows[-1], flush=True)
-    head = "| problem | form | method | conditions | points | batch | parameters | L² | H¹ | estimate | effectivity | s | MB | checks |"
+    names = "problem form method conditions points batch parameters L² H¹ estimate effectivity s MB checks".split()
     text = [
         "# Gallery",
         "",
-        "Every problem file with its own settings, by `python results/gallery.py`: relative errors against the exact solution (worst",
-        "unknown), relative error estimate in the energy norm and its effectivity, seconds from reading to assessment (figures not",
-        "included), and the process's peak memory so far. "
+        "Every problem file with its own settings, by `python results/gallery.py`: relative errors against the exact solution",
+        "(worst unknown), relative error estimate in the energy norm and its effectivity, seconds from reading to assessment",
+        "(figures not included), and the process's peak memory so far.",
         f"{platform.machine()}, {options.threads} thread, float64, torch and libraries loaded.",
         "",
-        head,
-        "|" + "---|" * (head.count("|") - 1),
+        "| " + " | ".join(names) + " |",
+        "|" + "---|" * len(names),
         *rows,
         "",
         *figures,
