@@ -80,7 +80,8 @@ def main() -> None:
         rows.append(row(path.stem, solution))
         figures.append(f"### {solution.problem.title}\n\n![{solution.problem.title}](gallery/{path.stem}.png)\n")
         print(rows[-1], flush=True)
-    names = ["problem", "form", "method", "conditions", "points", "batch", "parameters", "L²", "H¹", "estimate", "effectivity", "s", "MB", "checks"]
+    names = ["problem", "form", "method", "conditions", "points", "batch", "parameters"]
+    names += ["L²", "H¹", "estimate", "effectivity", "s", "MB", "checks"]
     text = [
         "# Gallery",
         "",
