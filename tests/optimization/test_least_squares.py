@@ -1,0 +1,162 @@
+"""Least squares in the last layer: one fit, the choice of features, and growth. Seeds are fixed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vpinn.domain import Hypercube, interval, rectangle
+from vpinn.errors import InputError
+from vpinn.objective import Objective, make_objective
+from vpinn.objective.linearisation import linearise
+from vpinn.optimization import LeastSquares, Stage, candidates, grow, least_squares_problem
+from vpinn.optimization.least_squares import (
+    KINDS,
+    SCALES,
+    add_to_last_layer,
+    choose_features,
+    draw_features,
+    fit,
+    last_layer,
+    solve_columns,
+)
+from vpinn.problem import Problem, make_problem
+from vpinn.trial import Network, make_trial
+
+LINEAR = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 4}}
+NONLINEAR = {"weak": "(inner(grad(u), grad(v)) + u**3*v - 40*v)*dx", "test_space": {"degree": 4}}
+
+
+def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, Network]:
+    problem = make_problem(
+        domain,
+        **{"unknowns": {"u": "scalar"}, "boundary": [{"on": "all", "value": 0}], "network": {"layers": [width]}, **sections},
+    )
+    trial = make_trial(problem)
+    return problem, make_objective(problem, trial), trial.network
+
+
+def drawn(network: Network, scale: float = 3.0, seed: int = 0) -> torch.Tensor:
+    return draw_features(network, scale, torch.Generator().manual_seed(seed))
+
+
+def test_features_bend_inside_the_box() -> None:
+    """Every feature's argument vanishes on a plane through a point of [−1, 1]^d; weights have the standard deviation R."""
+    network = Network((3, 4000, 2), "tanh", (0.0,) * 3, (1.0,) * 3)
+    theta = drawn(network, 2.5)
+    (weight, bias), (last, shift) = network.unpack(theta)
+    assert float(weight.std()) == pytest.approx(2.5, rel=4 / math.sqrt(2 * 12_000))
+    assert (bias.abs() <= weight.abs().sum(1) * (1 + 1e-12)).all()
+    assert not last.any()
+    assert not shift.any()
+    assert torch.equal(theta, drawn(network, 2.5))
+
+
+def test_last_layers_go_in_and_out() -> None:
+    network = Network((2, 5, 3), "sin", (0.0, 0.0), (1.0, 1.0))
+    theta = drawn(network)
+    change = np.random.default_rng(0).normal(size=18)
+    moved = add_to_last_layer(network, theta, change)
+    assert not last_layer(network, theta).any()
+    assert (last_layer(network, moved) == change).all()
+    assert torch.equal(network.unpack(moved)[0][0], network.unpack(theta)[0][0])
+
+
+def test_dependent_columns() -> None:
+    """Columns of very different size, two of them equal: the residual is that of the best combination."""
+    generator = np.random.default_rng(1)
+    columns = generator.normal(size=(40, 6)) * np.logspace(-8, 8, 6)
+    columns = np.concatenate([columns, columns[:, 2:3], np.zeros((40, 1))], axis=1)
+    right = generator.normal(size=40)
+    found = solve_columns(columns, right)
+    best = np.linalg.lstsq(columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300), right, rcond=1e-13)[0]
+    reached = np.linalg.norm(columns @ found - right)
+    assert np.isfinite(found).all()
+    optimum = np.linalg.norm(columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300) @ best - right)
+    assert reached <= optimum * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("sections", [LINEAR, {"strong": "-div(grad(u)) - sin(3*x)"}])
+def test_a_linear_problem_takes_one_step_to_the_minimum(sections: dict[str, Any]) -> None:
+    _, objective, network = made(rectangle(cells=3), 40, **sections)
+    found = fit(objective, network, drawn(network))
+    assert found.steps == 1
+    assert 0.5 * found.residual**2 == pytest.approx(objective.value(found.theta), rel=1e-6)
+    assert found.residual < 0.05 * found.initial
+    rows = linearise(objective, network, found.theta)
+    scaled = rows.columns / np.linalg.norm(rows.columns, axis=0)
+    assert np.abs(scaled.T @ rows.residual).max() <= 1e-6 * found.residual
+    worse = add_to_last_layer(network, found.theta, 1e-3 * np.random.default_rng(0).normal(size=41))
+    assert objective.value(worse) > 0.5 * found.residual**2
+
+
+def test_newton_steps_on_a_nonlinear_problem() -> None:
+    _, objective, network = made(rectangle(cells=3), 60, **NONLINEAR)
+    found = fit(objective, network, drawn(network))
+    assert 3 <= found.steps <= 10
+    rows = linearise(objective, network, found.theta)
+    scaled = rows.columns / np.linalg.norm(rows.columns, axis=0)
+    assert np.abs(scaled.T @ rows.residual).max() <= 0.02 * found.residual
+    assert found.residual < 0.05 * found.initial
+    again = fit(objective, network, found.theta)
+    assert again.residual >= 0.99 * found.residual
+
+
+def test_the_features_chosen_are_the_best_tried() -> None:
+    _, objective, network = made(interval(cells=20), 30, weak="inner(grad(u), grad(v))*dx - 400*sin(20*x)*v*dx")
+    kind, scale, residual = choose_features(objective, network, 30, 0)
+    tried = {}
+    for k in KINDS:
+        for s in SCALES:
+            one = Network(network.layers, k, network.lower, network.upper)
+            tried[k, s] = fit(objective, one, drawn(one, s)).residual
+    assert kind in KINDS
+    assert residual <= min(tried.values()) * (1 + 1e-9)
+    assert max(tried.values()) > 100 * residual
+    assert 4 <= scale <= 12  # a frequency of 20 on half a width of ½
+
+
+def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[Stage, list[Stage]]:
+    seen: list[Stage] = []
+
+    def report(stage: Stage) -> bool:
+        seen.append(stage)
+        return len(seen) < enough
+
+    stated = least_squares_problem(problem)
+    return grow(stated, [make_trial(stated, rows=True)], method, 1, report), seen
+
+
+def test_growth_ends_at_the_tolerance() -> None:
+    problem, _, _ = made(interval(cells=10), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
+    best, seen = growth(problem, LeastSquares(tolerance=1e-4))
+    assert best.relative <= 1e-4
+    assert all(stage.relative > 1e-4 for stage in seen[:-1])
+    assert best.trial.network.layers[1] == best.objective.measures[0].network.layers[1]
+    assert math.sqrt(2 * best.objective.value(best.fit.theta)) == pytest.approx(best.fit.residual, rel=1e-3, abs=1e-12)
+    assert best.objective.test_space is not None
+    assert best.objective.test_space.size >= best.trial.network.layers[1]
+
+
+def test_growth_ends_when_told() -> None:
+    problem, _, _ = made(interval(cells=20), 5, strong="-div(grad(u)) - sin(60*x**2)")
+    _, seen = growth(problem, LeastSquares(tolerance=1e-14), enough=2)
+    assert [stage.trial.network.layers[1] for stage in seen] == [50, 100]
+    assert seen[1].relative < seen[0].relative
+    best, seen = growth(problem, LeastSquares(width=70))
+    assert [stage.trial.network.layers[1] for stage in seen] == [70]
+    assert best is seen[0]
+
+
+def test_where_it_does_not_apply() -> None:
+    cube = make_problem(Hypercube((0.0,) * 3, (1.0,) * 3), unknowns={"u": "scalar"}, energy="(inner(grad(u), grad(u)) - u)*dx")
+    assert candidates(cube) == ("lbfgs",)
+    with pytest.raises(InputError, match="needs a mesh; state the problem in strong form"):
+        growth(cube, LeastSquares())
+    few, _, _ = made(rectangle(cells=1), 5, strong="-div(grad(u)) - 1", quadrature={"degree": 2})
+    with pytest.raises(InputError, match="quadrature points cannot fix"):
+        growth(few, LeastSquares(width=100))
