@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import ufl
+from ufl.algorithms.analysis import extract_type
+from ufl.classes import CellDiameter, FacetNormal
 from ufl.core.expr import Expr
 
 from vpinn.domain import Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, check_points, polygon_of
@@ -148,6 +150,8 @@ def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: di
     domain, x = problem.domain, problem.symbols.x
     prescribed = [(condition.on, value) for condition, value in exact]
     factor, why = None, "no smooth distance to this boundary"
+    if any(extract_type(value, kind) for _, value in exact for kind in (FacetNormal, CellDiameter)):
+        return None, "the boundary values depend on n or h, which a lift cannot follow into the domain"
     if isinstance(domain.shape, Box):
         factor, why = on_box(domain.shape, x, prescribed), "transfinite lift on a box"
     elif isinstance(domain.shape, Disk):
