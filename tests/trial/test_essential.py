@@ -350,6 +350,22 @@ def test_where_no_smooth_lift_is_known() -> None:
         make_trial(stated(bent_squares(), [{"on": "all", "value": "x", "impose": "exact"}], strong="div(grad(u))"))
 
 
+@pytest.mark.parametrize("domain", [rectangle(cells=3), disk(cells=2), dataclasses.replace(rectangle(cells=3), shape=None)])
+@pytest.mark.parametrize("text", ["n[0]", "1 + h"])
+def test_values_of_the_normal_and_the_cell_size(domain: Mesh, text: str) -> None:
+    """What exists at the points of the boundary alone is imposed there, and by no lift."""
+    problem = stated(domain, [{"on": "all", "value": text}])
+    trial = make_trial(problem)
+    assert how(trial) == ["nitsche"]
+    assert "depend on n or h" in trial.imposed[0].why
+    theta = torch.zeros(trial.network.size, dtype=torch.float64)
+    points = on_facets(domain, "all")
+    value = points.normal[:, 0] if text == "n[0]" else 1 + points.h  # type: ignore[index]
+    assert make_objective(problem, trial).value(theta) == pytest.approx(
+        float((points.w * 10 / points.h * value**2).sum()), rel=1e-6
+    )
+
+
 def test_what_is_asked_for_is_done() -> None:
     asked = [
         {"on": "left", "value": 0, "impose": "penalty"},
