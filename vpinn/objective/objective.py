@@ -55,7 +55,7 @@ class Objective:
     estimator: str = "plain"
     threads: int = 1
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of quadrature points of all measures."""
         return sum(m.points.size for m in self.measures)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Plan:
     monitor_every: int = 100
     checkpoint_every: float = 60.0
 
-    @property
+    @cached_property
     def batch_size(self) -> int | None:
         """Points of all measures per step, None for all points."""
         return sum(s.size for s in self.samplers) or None
@@ -209,7 +210,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     theta = training.theta
     try:
         new, state, value = plan.method.step(theta, training.state, closure, rate, same=not plan.samplers)
-        if not bool(torch.isfinite(new).all()):
+        if not math.isfinite(float(new.sum())):
             raise NonFiniteError("parameters")
     except NonFiniteError as error:
         _roll_back(objective, training, str(error))

@@ -112,7 +112,7 @@ class Network:
 
     def stretch(self, like: Tensor) -> Tensor:
         """Return the derivative [d] of the normalised coordinates, in 1/length."""
-        return 2 / (like.new_tensor(self.upper) - like.new_tensor(self.lower))
+        return like.new_tensor([2 / (b - a) for a, b in zip(self.lower, self.upper, strict=True)])
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Evaluate all components and their derivatives.
@@ -158,7 +158,7 @@ class FirstJets(torch.autograd.Function):
         values = (weight @ z.T).add_(bias[:, None])  # [m, n]
         stretch = network.stretch(x)
         if order == 0:
-            ctx.state = (theta, x, network, stretch, saved, None, None)
+            ctx.state = (layers, x, network, stretch, saved, None, None)
             return values, values.new_empty(0)
         m, n = values.shape
         r = weight[:, None, :]  # [m, 1, h], grows to [m, n, h]
@@ -170,16 +170,16 @@ class FirstJets(torch.autograd.Function):
             if k:
                 r = (delta.view(m * n, -1) @ layers[k][0]).view(m, n, -1)
         gradients = (layers[0][0] * stretch).T.contiguous() @ deltas[-1].view(m * n, -1).T  # [d, m·n]
-        ctx.state = (theta, x, network, stretch, saved, deltas[::-1], reached[::-1])
+        ctx.state = (layers, x, network, stretch, saved, deltas[::-1], reached[::-1])
         return values, gradients.view(-1, n)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, values_bar: Tensor, gradients_bar: Tensor) -> tuple[Tensor | None, ...]:
         """Return the cotangent of the parameters; see the class."""
-        theta, x, network, stretch, saved, deltas, reached = ctx.state
-        sigma, layers = network.sigma, network.unpack(theta)
-        result = torch.zeros_like(theta)
+        layers, x, network, stretch, saved, deltas, reached = ctx.state
+        sigma = network.sigma
+        result = x.new_zeros(network.size)
         grads = network.unpack(result)
         m, n = values_bar.shape
         bends: list[Tensor | None] = [None] * len(saved)
