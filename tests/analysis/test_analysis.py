@@ -15,6 +15,7 @@ from vpinn.analysis import TrueError, assess, independent_points, make_estimator
 from vpinn.domain import Hypercube, disk, interval, l_shape, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import make_objective
+from vpinn.objective.statement import default_test_degree
 from vpinn.problem import Problem, make_problem
 from vpinn.solution import Solution
 from vpinn.trial import Trial, make_trial
@@ -164,6 +165,22 @@ def test_conditions_that_are_not_met_count() -> None:
     estimator = make_estimator(problem, trial)
     assert estimator is not None
     assert estimator(constant(trial, c))[0] == pytest.approx(c * np.sqrt(4 / (np.sqrt(2) / 4)), rel=1e-9)
+
+
+def test_the_estimate_sees_what_training_did_not() -> None:
+    """A residual that vanishes on the space trained with is seen on the richer one; degrees are bounded on large meshes."""
+    problem, trial = made(
+        rectangle(cells=4, cell="quadrilateral"),
+        energy="0.5*inner(grad(u), grad(u))*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    degrees = []
+    for trained in (None, 1, 3):
+        estimator = make_estimator(problem, trial, trained)
+        assert estimator is not None
+        assert estimator.objective.test_space is not None
+        degrees.append(estimator.objective.test_space.space.degree)
+    assert degrees == [default_test_degree(problem.domain, 1) + 2, 3, 5]  # type: ignore[arg-type]
 
 
 def test_no_estimate_without_a_mesh() -> None:
