@@ -75,12 +75,12 @@ def convergence_figure(solution: Solution) -> Figure | None:
 
 
 def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Course, str]:
-    """The loss, smoothed where batches make it noisy, above its least value where it is negative; and its name."""
+    """The loss, smoothed where batches make it noisy, above its least value where it is an energy or negative; and its name."""
     step, seconds, loss = columns["step"], columns["seconds"], columns["loss"]
     noisy = solution.metrics.get("batch_size", "full") != "full"
     value = _smooth(loss) if noisy else loss
     name, raw = "loss", loss if noisy else None
-    if loss.min() <= 0.0 and not noisy:
+    if (loss.min() <= 0.0 or _is_energy(solution)) and not noisy:
         value, name = loss - min(float(loss.min()), solution.metrics.get("loss", np.inf)), "loss above its least value"
     label = f"mean of {_width(len(loss))} steps" if noisy else "loss"
     return Course(label, step, seconds, value, ACCENT, raw=raw), name
@@ -120,3 +120,8 @@ def _smooth(values: Array) -> Array:
     start = np.maximum(end - width, 0)
     mean: Array = (total[end] - total[start]) / (end - start)
     return mean
+
+
+def _is_energy(solution: Solution) -> bool:
+    """Whether the loss is an energy, whose least value is not zero; least squares makes rows of it."""
+    return solution.problem.formulation == "energy" and solution.metrics.get("method") != "least-squares"
