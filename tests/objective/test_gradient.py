@@ -50,23 +50,20 @@ def test_parts_and_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.Mo
     agrees(goal.sampled(theta, batch, batch), 1e-13)
 
     monkeypatch.setattr(objective, "PART_BYTES", 1.0)
-    monkeypatch.setattr(objective, "SMALLEST", 16)
+    monkeypatch.setattr(objective, "SMALLEST", 24)
     problem = problem_of(name)
     parts = make_objective(problem, trial)
-    assert len(list(parts._whole())) > 2 * len(goal.measures)
+    assert len(list(parts._whole())) >= 2 + len(goal.measures)
     agrees(parts.gradient(theta), 1e-13)
     assert abs(parts.value(theta) - value) <= 1e-13 * abs(value)
 
     monkeypatch.setattr(objective, "GRAPH_BYTES", 0.0)
-    twice = make_objective(problem, trial)
-    agrees(twice.gradient(theta), 1e-13)
-    if goal.test_space is not None:
-        assert (twice.residual(theta) - goal.residual(theta)).abs().max() <= 1e-13 * goal.residual(theta).abs().max()
-
     monkeypatch.setattr(measure, "CACHE_BYTES", 0.0)
     anew = make_objective(problem, trial)
     assert all(m.everything is None for m in anew.measures)
     agrees(anew.gradient(theta), 1e-13)
+    if goal.test_space is not None:
+        assert (anew.residual(theta) - goal.residual(theta)).abs().max() <= 1e-13 * goal.residual(theta).abs().max()
     index = [np.random.default_rng(0).permutation(m.points.size) for m in anew.measures]
     agrees(anew.sampled(theta, [(m, m.batch(i, np.ones(len(i)))) for m, i in zip(anew.measures, index, strict=True)]), 1e-12)
 

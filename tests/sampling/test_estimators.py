@@ -59,12 +59,12 @@ def moments(samples: list[tuple[float, Tensor]]) -> tuple[np.ndarray[Any, Any], 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 @pytest.mark.parametrize("form", FORMS)
 def test_means_of_real_draws(form: str, name: str) -> None:
-    """No component of the mean of 200 or 300 draws (seed 17) is farther than four standard errors from the full sum."""
+    """No component of the mean of 150 or 250 draws (seed 17) is farther than four standard errors from the full sum."""
     objective, theta = made(form, rectangle(cells=4))
     draw = drawer(objective, name, 24)
     generator = np.random.default_rng(17)
     two = objective.estimator == "two-batch"
-    draws = 200 if two else 300
+    draws = 150 if two else 250
     samples = [objective.sampled(theta, draw(generator), draw(generator) if two else None) for _ in range(draws)]
     mean, error = moments(samples)
     value, gradient = objective.gradient(theta)
@@ -126,7 +126,7 @@ def test_the_bias_of_a_single_batch_is_half_the_trace() -> None:
     size = 6
     draw = drawer(objective, "uniform", size)
     generator = np.random.default_rng(23)
-    values = np.array([objective.sampled(theta, draw(generator))[0] for _ in range(700)])
+    values = np.array([objective.sampled(theta, draw(generator))[0] for _ in range(500)])
     bias, error = values.mean() - objective.value(theta), values.std(ddof=1) / np.sqrt(len(values))
     assert abs(bias - 0.5 * trace_of_one / size) <= 4 * error
     assert bias > 10 * error

@@ -61,7 +61,7 @@ def test_counts_of_real_draws(points: str, name: str) -> None:
     """The same with the generator itself: no count is farther than five standard errors from one (seed 11)."""
     sampler = make_sampler(name, SETS[points], 20)
     generator = np.random.default_rng(11)
-    draws = 3000
+    draws = 2000
     total, squares = np.zeros(sampler.points), np.zeros(sampler.points)
     for _ in range(draws):
         index, scale = sampler.draw(generator)
@@ -70,7 +70,7 @@ def test_counts_of_real_draws(points: str, name: str) -> None:
         squares += one**2
     mean = total / draws
     error = np.sqrt((squares / draws - mean**2) / draws)
-    assert error.max() < 0.15
+    assert error.max() < 0.2
     assert (np.abs(mean - 1) / error).max() <= 5
 
 
@@ -91,17 +91,17 @@ def contributions() -> tuple[CellPoints, np.ndarray[Any, Any]]:
     return points, taken.w * np.exp(x) * np.sin(4 * y + x)
 
 
-def variance(sampler: Sampler, f: np.ndarray[Any, Any], draws: int = 3000) -> float:
+def variance(sampler: Sampler, f: np.ndarray[Any, Any], draws: int = 2000) -> float:
     generator = np.random.default_rng(5)
     return float(np.var([(f[i] * s).sum() for i, s in (sampler.draw(generator) for _ in range(draws))], ddof=1))
 
 
 def test_the_variance_of_uniform_draws_is_that_of_one_over_b(contributions: Any) -> None:
-    """Var = N² var(wf)/b. A variance of 3000 near-normal numbers is within 4·√(2/3000) = 10.3 % of the true one."""
+    """Var = N² var(wf)/b. A variance of 2000 near-normal numbers is within 4·√(2/2000) = 12.6 % of the true one."""
     points, f = contributions
     for size in (8, 32, 128):
         expected = points.size**2 * f.var() / size
-        assert variance(make_sampler("uniform", points, size), f) == pytest.approx(expected, rel=0.103)
+        assert variance(make_sampler("uniform", points, size), f) == pytest.approx(expected, rel=0.126)
 
 
 def test_the_variance_of_stratified_draws_is_that_within_strata(contributions: Any) -> None:
@@ -117,7 +117,7 @@ def test_the_variance_of_stratified_draws_is_that_within_strata(contributions: A
         for k, (start, cells) in enumerate(zip(first, count, strict=True)):
             members = (sampler.order[start : start + cells, None] * points.per_entity + np.arange(points.per_entity)).ravel()
             expected += len(members) ** 2 * f[members].var() / drawn[k]
-        assert variance(sampler, f) == pytest.approx(expected, rel=0.103)
+        assert variance(sampler, f) == pytest.approx(expected, rel=0.126)
         ratios.append(expected / (points.size**2 * f.var() / size))
     assert ratios[0] < 0.6
     assert ratios[1] < 0.2

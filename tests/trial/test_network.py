@@ -95,7 +95,7 @@ def test_jets_asked_for_one_by_one(wanted: Keys) -> None:
 
 
 @pytest.mark.parametrize(("order", "hidden"), [*itertools.product((0, 1, 2), ((6,), (6, 5), (6, 5, 4))), (3, (6, 5))])
-@pytest.mark.parametrize(("dimension", "outputs"), [(1, 1), (2, 3), (4, 1)])
+@pytest.mark.parametrize(("dimension", "outputs"), [(2, 3), (4, 1)])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_cotangents_of_jets(activation: str, dimension: int, outputs: int, hidden: tuple[int, ...], order: int) -> None:
     """∇θ of random combinations of all derivatives, nonlinear ones among them."""
