@@ -26,6 +26,7 @@ FLOW = (
     "solution",
     "analysis",
     "output",
+    "process",
     "run_folder",
     "run",
     "cli",

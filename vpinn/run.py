@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,14 +37,13 @@ from vpinn.optimization import (
 )
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
+from vpinn.process import available_cores, peak_memory_mb, settle_process
 from vpinn.solution import Solution
 from vpinn.trial import Trial, make_trial
 
 Report = Callable[[Training, Plan], None]
 Save = Callable[[Training], None]
 
-KEPT_BYTES = 1 << 30
-"""Freed memory that stays with the process, and the size from which a block is asked from the system by itself."""
 MONITOR_DEGREE = 12
 """Quadrature degree of errors watched during training."""
 
@@ -140,7 +136,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     Raises:
         InputError: the problem cannot be solved as stated.
     """
-    _settle_process()
+    settle_process()
     *others, last = candidates(problem)
     for name in others:
         with contextlib.suppress(InputError):
@@ -166,38 +162,6 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     trial = dataclasses.replace(trial, network=network)
     return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"))
-
-
-def available_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident memory of this process so far, in MB (10⁶ bytes).
-
-    Linux has it per program; ``getrusage`` there counts what a parent held before it started this one.
-    """
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
-def _settle_process() -> None:
-    """Keep torch on one thread, and freed memory in the process.
-
-    Threads are ours: parts of the points in parallel, each on one. glibc gives blocks of a few hundred kB back to the system
-    as soon as they are free; every step would ask for them again and pay for the page faults, up to half its time.
-    """
-    torch.set_num_threads(1)
-    trim_threshold, mmap_threshold = -1, -3  # numbers of malloc.h
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        for parameter in (trim_threshold, mmap_threshold):
-            libc.mallopt(parameter, KEPT_BYTES)
 
 
 def _prepare(problem: Problem, name: str, threads: int) -> Setup:
@@ -310,4 +274,4 @@ def _with_method(problem: Problem, method: str) -> Problem:
     return dataclasses.replace(problem, source=source, settings=validate(source))
 
 
-__all__ = ["Setup", "load", "peak_memory_mb", "prepare", "solve"]
+__all__ = ["Setup", "load", "prepare", "solve"]

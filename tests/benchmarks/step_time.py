@@ -36,7 +36,8 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
 
     import vpinn
     from vpinn.optimization import Training, train
-    from vpinn.run import peak_memory_mb, prepare
+    from vpinn.process import peak_memory_mb
+    from vpinn.run import prepare
 
     torch.set_num_threads(1)
     test_space = {"test_space": {"degree": TEST_DEGREE}} if form == "weak" else {}
