@@ -23,6 +23,7 @@ FLOW = (
     "objective",
     "sampling",
     "optimization",
+    "noise",
     "solution",
     "analysis",
     "output",

@@ -11,6 +11,7 @@
 | `objective` | problem and trial → J(θ) and ∇J(θ), over all points or drawn ones |
 | `sampling` | data set → unbiased batches |
 | `optimization` | objective and plan → trained parameters |
+| `noise` | objective and samplers → the statistics of their gradients, theory beside measurement |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
 | `output`, `run`, `cli` | files, figures, the run folder, the command line |
 

@@ -1,0 +1,143 @@
+"""Step sizes: rules, limits and costs against simulation. Seeds are fixed; four standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vpinn.noise import rates
+from vpinn.noise.steady import stationary_error
+from vpinn.noise.variance import regression_scale
+from vpinn.optimization import Adam, Closure
+
+from .confidence import agrees
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(22)
+
+
+def test_scaling_rules_keep_what_they_promise() -> None:
+    batches = np.array([1.0, 4.0, 64.0])
+    noise = rates.square_root(0.1, batches) / np.sqrt(batches)
+    heat = rates.linear(0.1, batches) / batches
+    assert noise == pytest.approx(np.full(3, 0.1))
+    assert heat == pytest.approx(np.full(3, 0.1))
+    assert rates.square_root(0.1, 32.0, 8.0) == pytest.approx(0.2)
+
+
+def test_the_quadratic_model() -> None:
+    """It minimises steady-state error plus price over step size, grows like √b under noise, and ends at 2/h."""
+    curvature, variance, price = 3.0, 5.0, 1e-4
+    for batch in (1.0, 30.0, 1e4):
+        best = rates.quadratic(batch, curvature, variance, price)
+
+        def cost(rate: float, batch: float = batch) -> float:
+            return stationary_error(rate, batch, curvature, variance) + price / rate
+
+        assert all(cost(best) < cost(best * factor) for factor in (0.9, 1.1))
+    small = rates.quadratic(np.array([1.0, 4.0]), curvature, variance, price)
+    assert small[1] / small[0] == pytest.approx(2.0, rel=0.02)
+    assert rates.quadratic(1e12, curvature, variance, price) == pytest.approx(rates.stability(curvature), rel=1e-3)
+
+
+def test_the_steps_of_adam_grow_with_the_root_of_the_batch() -> None:
+    """Steps of the method itself on 1,000 weights with the same noisy gradient, after its averages have settled."""
+    mean, variance, weights = 0.05, 4.0, 1000
+    generator = torch.Generator().manual_seed(4)
+    speeds = {}
+    for batch in (4, 16, 64):
+        method, theta = Adam(), torch.zeros(weights, dtype=torch.float64)
+        state, places = method.initial(theta), []
+        for step in range(1500):
+            noise = torch.randn(weights, generator=generator, dtype=torch.float64) * (variance / batch) ** 0.5
+            theta, state, _ = method.step(theta, state, Closure(lambda _, g=noise + mean: (0.0, g)), 1.0, False)
+            if step in (299, 1499):
+                places.append(theta)
+        speed = ((places[0] - places[1]) / 1200).numpy()
+        agrees(rates.adam_drift(batch, mean, variance), speed, 0.2)
+        speeds[batch] = speed.mean()
+    assert speeds[16] / speeds[4] == pytest.approx(2.0, rel=0.1)
+    assert speeds[64] / speeds[16] == pytest.approx(2.0, rel=0.1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("factor", [0.98, 1.02])
+def test_the_stability_limit(momentum: float, factor: float) -> None:
+    curvature = 7.0
+    rate = factor * rates.stability(curvature, momentum)
+    place, velocity = 1.0, 0.0
+    for _ in range(3000):
+        velocity = momentum * velocity + curvature * place
+        place -= rate * velocity
+    assert (abs(place) + abs(velocity) < 1e-2) == (factor < 1)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 64])
+def test_the_warmup_limit_of_linear_regression(generator: np.random.Generator, batch: int) -> None:
+    """Spread 2λ²: 2b/(b + 2) for λ = 1; there the second moment of u neither grows nor falls."""
+    curvature = 1.7
+    limit = rates.warmup_limit(batch, curvature, 2 * curvature**2)
+    assert limit == pytest.approx(2 * batch / (batch + 2) / curvature)
+    seen = curvature * (generator.normal(size=(1_000_000 // batch + 100_000, batch)) ** 2).mean(axis=1)
+    agrees(1.0, (1 - limit * seen) ** 2, 0.2)
+    assert limit < rates.stability(curvature)
+
+
+@pytest.mark.parametrize("batch", [1, 8, 50])
+def test_one_hard_point_limits_the_step(batch: int) -> None:
+    """Two levels of Lipschitz constants: the batch with the hard point contracts just so; without it there is room."""
+    high, low = 40.0, 1.0
+    limit = rates.heterogeneous(batch, high, low)
+    hard = (high + (batch - 1) * low) / batch
+    assert abs(1 - limit * hard) == pytest.approx(1.0)
+    assert abs(1 - 1.01 * limit * hard) > 1
+    assert abs(1 - limit * low) < 1
+    assert rates.heterogeneous(1e9, high, low) == pytest.approx(rates.stability(low), rel=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+def test_contraction_of_noise_free_regression(generator: np.random.Generator, batch: int) -> None:
+    seen = (generator.normal(size=(400_000, batch)) ** 2).mean(axis=1)
+    agrees(rates.regression_contraction(batch), (1 - batch / (batch + 2) * seen) ** 2)
+
+
+def test_steps_and_points_to_accuracy() -> None:
+    """Noise-free regression at the best step: log contraction per step against K ∝ 1 + S/b with S = 2, to leading order."""
+    batches = np.array([0.02, 0.1])  # b ≪ S, where the contraction 1 − 1/(1 + S/b) is small and the two agree
+    steps = 1.0 / -np.log(rates.regression_contraction(batches))
+    predicted = rates.steps_to_accuracy(batches, regression_scale(1.0, 0.0))
+    assert steps[0] / steps[1] == pytest.approx(predicted[0] / predicted[1], rel=0.03)
+    assert rates.steps_to_accuracy(10.0, 10.0, 5.0) == 10.0
+
+
+def test_the_fastest_batch() -> None:
+    scale, step, point = 500.0, 1e-3, 2e-6
+    best = rates.fastest_batch(scale, step, point)
+
+    def seconds(batch: float) -> float:
+        return rates.steps_to_accuracy(batch, scale) * (step + batch * point)
+
+    assert all(seconds(best) < seconds(best * factor) for factor in (0.8, 1.25))
+    assert rates.fastest_batch(scale, 0.0, point) == 1.0
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_a_generation_of_an_evolution_strategy(generator: np.random.Generator, strength: float) -> None:
+    """(3/3, 10) on ‖x‖² in 1,000 dimensions: within 10 % of the limit of many dimensions."""
+    parents, offspring, size, runs = 3, 10, 1000, 1000
+    coefficient = generator.normal(size=(50_000, offspring))
+    peak = parents * float(np.sort(coefficient, axis=1)[:, -parents:].mean())
+    predicted = rates.evolution_progress(parents, offspring, strength * peak, coefficient)
+    if strength == 1.0:
+        assert predicted == pytest.approx(peak**2 / parents / 2)
+    progress = np.empty(runs)
+    for run in range(runs):
+        steps = generator.normal(size=(offspring, size)) * strength * peak / size
+        steps[:, 0] += 1.0  # the parent, at distance one
+        chosen = steps[np.argsort((steps**2).sum(axis=1))[:parents]].mean(axis=0)
+        progress[run] = size * (1.0 - np.sqrt(chosen @ chosen))
+    assert progress.mean() == pytest.approx(predicted, rel=0.1)
+    assert 4 * progress.std() / np.sqrt(runs) < 0.11 * predicted

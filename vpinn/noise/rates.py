@@ -1,0 +1,124 @@
+"""Step sizes: how they scale with the batch, and where they stop being stable. η and 1/λ have the same unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vpinn.noise.variance import Array, Numbers, root
+
+
+def square_root(rate: float, batch: Numbers, reference: float = 1.0) -> Numbers:
+    """Return η₀√(b/b₀), which keeps the size η√(Σ/b) of the random part of a step.
+
+    Args:
+        rate: η₀ > 0 at the batch b₀.
+        batch: b ≥ 1.
+        reference: b₀ ≥ 1.
+    """
+    return rate * root(batch / reference)
+
+
+def linear(rate: float, batch: Numbers, reference: float = 1.0) -> Numbers:
+    """Return η₀b/b₀, which keeps the temperature and the mean path per point; arguments as ``square_root``."""
+    return rate * (batch / reference)
+
+
+def quadratic(batch: Numbers, curvature: float, variance: float, price: float) -> Numbers:
+    """Return the step size that minimises steady-state error plus the price of slow progress on ½hx².
+
+    min over η of ησ²/(bh(2 − ηh)) + κ/η, the Lagrangian of the least error under a bound on 1/η, is at
+    η = 2/(h + σ√(2/(bhκ))): ∝ √b while noise dominates, the limit 2/h once it does not.
+
+    Args:
+        batch: b ≥ 1.
+        curvature: h > 0.
+        variance: σ² > 0 of a single-point gradient.
+        price: κ > 0 of a unit of 1/η, in the unit of x² times that of η.
+    """
+    return 2.0 / (curvature + root(2.0 * variance / (batch * curvature * price)))
+
+
+def adam_drift(batch: Numbers, mean: float, variance: float) -> Numbers:
+    """Return μ/√(μ² + σ²/b), Adam's mean step in units of the learning rate: ∝ √b while noise dominates.
+
+    Args:
+        batch: b ≥ 1.
+        mean: gradient μ of one weight.
+        variance: σ² ≥ 0 of its single-point gradient, not zero if μ is.
+    """
+    return mean / root(mean**2 + variance / batch)
+
+
+def stability(curvature: float, momentum: float = 0.0) -> float:
+    """Return 2(1 + μ)/λ_max, the largest stable step size of gradient descent with heavy-ball momentum (Polyak 1964).
+
+    Args:
+        curvature: λ_max > 0.
+        momentum: 0 ≤ μ < 1; p ← μp + g.
+    """
+    return 2.0 * (1.0 + momentum) / curvature
+
+
+def warmup_limit(batch: Numbers, curvature: float, spread: float) -> Numbers:
+    """Return 2λ/(λ² + v/b), the largest η for which E(1 − ηĥ)² < 1: batches that see different curvatures lower it.
+
+    Args:
+        batch: b ≥ 1.
+        curvature: mean λ > 0.
+        spread: variance v ≥ 0 of the curvature of single points; 2λ² for linear regression on Gaussian data.
+    """
+    return 2.0 * curvature / (curvature**2 + spread / batch)
+
+
+def heterogeneous(batch: Numbers, high: float, low: float) -> Numbers:
+    """Return 2b/(L_H + (b − 1)L_L): stable for every batch with at most one point of Lipschitz constant L_H.
+
+    Args:
+        batch: b ≥ 1.
+        high: L_H of the outlier, ≥ L_L.
+        low: L_L > 0 of the others.
+    """
+    return 2.0 * batch / (high + (batch - 1.0) * low)
+
+
+def steps_to_accuracy(batch: Numbers, scale: float, least: float = 1.0) -> Numbers:
+    """Return K_min(1 + S/b) steps; the points seen, bK, are at least K_min S (McCandlish et al. 2018, 2.11).
+
+    Args:
+        batch: b ≥ 1.
+        scale: S ≥ 0, in points.
+        least: steps K_min > 0 with the full gradient.
+    """
+    return least * (1.0 + scale / batch)
+
+
+def fastest_batch(scale: float, step_cost: float, point_cost: float) -> float:
+    """Return b = √(S c₀/c₁), where (1 + S/b)(c₀ + c₁b), the time to a given accuracy, is least; at least 1.
+
+    Args:
+        scale: S ≥ 0, in points.
+        step_cost: c₀ ≥ 0 of a step whatever the batch, in seconds.
+        point_cost: c₁ > 0 of a point, in seconds.
+    """
+    return max(1.0, float(np.sqrt(scale * step_cost / point_cost)))
+
+
+def regression_contraction(batch: Numbers) -> Numbers:
+    """Return E u'²/u² = 2/(b + 2) of a step of noise-free linear regression (S = 2) at its best step size b/(b + 2)."""
+    return 2.0 / (batch + 2.0)
+
+
+def evolution_progress(parents: int, offspring: int, strength: float, draws: Array) -> float:
+    """Return φ* = cσ* − σ*²/(2μ), the relative progress times the dimension of one generation on ‖x‖² (Beyer 2001, 6.1.3.1).
+
+    The mean of the μ best of λ mutations of standard deviation σ = σ*R/P comes closer by φ*R/P, for large P; c is the mean
+    of the μ largest of λ normal numbers. Largest at σ* = μc: μc²/2.
+
+    Args:
+        parents: 1 ≤ μ ≤ λ.
+        offspring: λ ≥ 2 evaluations per generation.
+        strength: σ* > 0.
+        draws: standard normal numbers [many, λ] that c is the mean over.
+    """
+    c = float(np.sort(draws, axis=1)[:, offspring - parents :].mean())
+    return c * strength - strength**2 / (2.0 * parents)

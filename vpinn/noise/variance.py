@@ -1,0 +1,194 @@
+"""How far a batch gradient lies from the full one: covariance, noise scale, strata, clusters, compression.
+
+Throughout, a single-point gradient gᵢ = N wᵢ ∇ℓᵢ has mean g over the points and covariance Σ; traces and squared norms
+have the unit of a squared gradient. Sources: theory of mini-batch methods as statistics; Cochran, *Sampling Techniques*
+(1977) for finite populations, strata and clusters; McCandlish et al. (2018, arXiv 1812.06162) for the noise scale.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Numbers = TypeVar("Numbers", float, Array)
+"""One number or several at once."""
+
+
+def root(value: Numbers) -> Numbers:
+    """Return the square root of numbers ≥ 0."""
+    taken: Numbers = np.sqrt(value)
+    return taken
+
+
+def batch_variance(trace: float, batch: Numbers) -> Numbers:
+    """Return tr Cov(g_b) = tr Σ/b of b independent points.
+
+    Args:
+        trace: tr Σ ≥ 0.
+        batch: points b ≥ 1.
+    """
+    return trace / batch
+
+
+def without_replacement(trace: float, batch: Numbers, points: int) -> Numbers:
+    """Return tr Cov(g_b) = tr Σ/b · (N − b)/(N − 1) of b different points, Σ taken over all N with divisor N (Cochran, 2.6).
+
+    Args:
+        trace: tr Σ ≥ 0.
+        batch: 1 ≤ b ≤ N.
+        points: N ≥ 2.
+    """
+    return trace / batch * ((points - batch) / (points - 1))
+
+
+def correlated(trace: float, batch: Numbers, correlation: float) -> Numbers:
+    """Return tr Cov(g_b) = tr Σ (1 + (b − 1)ρ)/b where any two points of a batch have correlation ρ.
+
+    Args:
+        trace: tr Σ ≥ 0.
+        batch: b ≥ 1.
+        correlation: −1/(b − 1) ≤ ρ ≤ 1, dimensionless.
+    """
+    return trace * ((1.0 + (batch - 1.0) * correlation) / batch)
+
+
+def effective_size(batch: Numbers, correlation: float) -> Numbers:
+    """Return b/(1 + (b − 1)ρ), the number of independent points that a correlated batch is worth; arguments as above."""
+    return batch / (1.0 + (batch - 1.0) * correlation)
+
+
+def noise_scale(trace: float, square: float) -> float:
+    """Return S = tr Σ/‖g‖², the batch at which noise and signal are as strong; infinite where g = 0, in points.
+
+    Args:
+        trace: tr Σ ≥ 0.
+        square: ‖g‖² ≥ 0.
+    """
+    return trace / square if square > 0.0 else np.inf
+
+
+def progress(batch: Numbers, scale: float) -> Numbers:
+    """Return 1/(1 + S/b): progress of one step at its best step size, relative to that with the full gradient.
+
+    For f with Hessian H along the gradient, E f(θ − ηg_b) is least at η = η₁/(1 + S/b), and the decrease is that fraction
+    of the full gradient's. b ≪ S: proportional to b; b ≫ S: saturated.
+
+    Args:
+        batch: b ≥ 1.
+        scale: S ≥ 0, in points.
+    """
+    return 1.0 / (1.0 + scale / batch)
+
+
+def regression_scale(error: Numbers, noise: float) -> Numbers:
+    """Return S = 2 + σ²/u² of linear regression y = βx + ε with x ~ N(0, 1): a single gradient's variance is 2u² + σ².
+
+    Args:
+        error: u = w − β ≠ 0.
+        noise: standard deviation σ ≥ 0 of ε, in the unit of u.
+    """
+    return 2.0 + noise**2 / error**2
+
+
+def stratified(share: Array, deviation: Array, drawn: Array) -> float:
+    """Return Σ W_k² σ_k²/n_k, the variance of independent draws from strata (Cochran, 5.6).
+
+    Args:
+        share: W_k > 0 with sum 1 [K].
+        deviation: σ_k ≥ 0 within the strata, the root of a trace for vectors [K].
+        drawn: n_k > 0 [K].
+    """
+    return float(np.sum((share * deviation) ** 2 / drawn))
+
+
+def allocate(batch: float, share: Array, deviation: Array, rule: str) -> Array:
+    """Return how many of b points each stratum gets [K], not rounded.
+
+    "proportional" n_k ∝ W_k; "neyman" n_k ∝ W_kσ_k, which has the least variance, (Σ W_kσ_k)²/b; "equal-variance"
+    n_k ∝ σ_k², which gives the mean of every stratum the same variance.
+
+    Args:
+        batch: b > 0.
+        share: W_k > 0 with sum 1 [K].
+        deviation: σ_k ≥ 0, not all zero [K].
+        rule: one of the three.
+    """
+    weight = {"proportional": share, "neyman": share * deviation, "equal-variance": deviation**2}[rule]
+    return np.asarray(batch * weight / weight.sum())
+
+
+def clusters(between: float, within: float, cells: Numbers, per_cell: Numbers) -> Numbers:
+    """Return σ_b²/M + σ_w²/(MA): M independent cells with A independent points in each (law of total variance).
+
+    Args:
+        between: variance σ_b² ≥ 0 of the cells' means.
+        within: mean variance σ_w² ≥ 0 inside a cell.
+        cells: M ≥ 1.
+        per_cell: A ≥ 1.
+    """
+    return between / cells + within / (cells * per_cell)
+
+
+def points_per_cell(between: float, within: float, cell_cost: float, point_cost: float) -> float:
+    """Return the A = √(σ_w² c_M/(σ_b² c_A)) of least variance at fixed cost M(c_M + A c_A) (Cochran, 10.6), at least 1.
+
+    Args:
+        between: σ_b² ≥ 0.
+        within: σ_w² ≥ 0.
+        cell_cost: of opening a cell, c_M ≥ 0, in seconds.
+        point_cost: of a point, c_A > 0, in seconds.
+    """
+    return max(1.0, float(np.sqrt(within * cell_cost / (between * point_cost)))) if between > 0.0 else np.inf
+
+
+def compressed(trace: float, batch: Numbers, workers: int, share: Numbers) -> Numbers:
+    """Return tr Σ/b + q/W: the mean of W workers, each sending its gradient through an unbiased compressor.
+
+    Args:
+        trace: tr Σ ≥ 0.
+        batch: points b of all workers together, ≥ W.
+        workers: W ≥ 1.
+        share: q ≥ 0, the compressor's E‖Q(v) − v‖² for one worker; see ``sparsified`` and ``rounded``.
+    """
+    return trace / batch + share / workers
+
+
+def sparsified(trace: float, square: float, batch: Numbers, workers: int, keep: float) -> Numbers:
+    """Return q = (1/p − 1)(‖g‖² + W tr Σ/b) of keeping each entry with probability p and scaling it by 1/p.
+
+    Args:
+        trace: tr Σ ≥ 0.
+        square: ‖g‖² ≥ 0.
+        batch: b ≥ W.
+        workers: W ≥ 1.
+        keep: 0 < p ≤ 1.
+    """
+    return (1.0 / keep - 1.0) * (square + trace * workers / batch)
+
+
+def rounded(step: float, size: int) -> float:
+    """Return q = PΔ²/6 of rounding P entries to multiples of Δ at random, for entries that spread over many steps.
+
+    An entry at fraction f between two multiples has variance f(1 − f)Δ², 1/6 on average over f.
+
+    Args:
+        step: Δ > 0, in the unit of a gradient.
+        size: number of entries P ≥ 1.
+    """
+    return size * step**2 / 6.0
+
+
+def batch_to_compensate(trace: float, batch: float, workers: int, share: float) -> float:
+    """Return the batch that has, compressed, the variance tr Σ/b of an uncompressed one; infinite where none has.
+
+    Args:
+        trace: tr Σ > 0.
+        batch: b ≥ W.
+        workers: W ≥ 1.
+        share: q ≥ 0, taken as independent of the batch.
+    """
+    left = trace / batch - share / workers
+    return trace / left if left > 0.0 else np.inf
