@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from vpinn.errors import InputError
-from vpinn.forms import Geometry, Graph, Jet, Node, compile_tape
+from vpinn.forms import Geometry, Graph, Jet, Node, compile_tape, derivatives
+from vpinn.forms.adjoint import PARTIALS
 from vpinn.forms.graph import FOLD, SUM, WIDEST
 from vpinn.forms.tape import TORCH
 
@@ -144,3 +145,40 @@ def test_shared_parts_cost_their_number_and_not_their_paths(graph: Graph) -> Non
     assert max(len(n) for n in graph.nodes if n[0] == SUM) <= WIDEST + 3
     assert run(graph, node) == pytest.approx(math.ldexp(INPUTS[X] + INPUTS[U], 60), rel=1e-12)
     assert time.perf_counter() - began < 5
+
+
+
+BOTH = ("divide", "power", "min", "max", "atan2")
+
+
+@pytest.mark.parametrize("operation", sorted(PARTIALS))
+def test_derivatives_of_every_operation(graph: Graph, operation: str) -> None:
+    """Against central differences, along with sums, products with repeated factors and both branches of a conditional."""
+    u, ux, x = graph.slot(U), graph.slot(UX), graph.slot(X)
+    first = graph.add([graph.multiply([u, u, x]), graph.number(0.2)])
+    second = graph.add([graph.multiply([ux, ux]), graph.number(0.4)])
+    node = graph.call(operation, first, second) if operation in BOTH else graph.call(operation, first)
+    node = graph.add([graph.multiply([node, node, ux]), node, u])
+    node = graph.call("where", graph.call("less", ux, u), node, graph.multiply([node, node]))
+    found = [run(graph, d) for d in derivatives(graph, node, [u, ux])]
+    for slot, slope in zip((U, UX), found, strict=True):
+        step, here = 1e-5, INPUTS[slot]
+        values = []
+        for sign in (1, -1):
+            INPUTS[slot] = here + sign * step
+            values.append(run(graph, node))
+        INPUTS[slot] = here
+        assert slope == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-7, abs=1e-8), operation
+
+
+def test_derivatives_know_every_operation_that_varies() -> None:
+    conditions = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not", "where"}
+    assert set(PARTIALS) == set(FOLD) - conditions
+
+
+def test_the_derivative_of_what_does_not_depend_is_zero(graph: Graph) -> None:
+    u, ux = graph.slot(U), graph.slot(UX)
+    assert derivatives(graph, graph.call("sin", u), [ux]) == [graph.number(0)]
+    assert derivatives(graph, u, [u]) == [graph.number(1)]
+    sign = derivatives(graph, graph.call("abs", u), [u])[0]
+    assert run(graph, sign) == 1.0

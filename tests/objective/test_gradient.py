@@ -57,7 +57,7 @@ def test_parts_and_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.Mo
     agrees(parts.gradient(theta), 1e-13)
     assert abs(parts.value(theta) - value) <= 1e-13 * abs(value)
 
-    monkeypatch.setattr(objective, "GRAPH_BYTES", 0.0)
+    monkeypatch.setattr(objective, "RECORDED_BYTES", 0.0)
     monkeypatch.setattr(measure, "CACHE_BYTES", 0.0)
     anew = make_objective(problem, trial)
     assert all(m.everything is None for m in anew.measures)

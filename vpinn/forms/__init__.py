@@ -1,13 +1,14 @@
 """Forms: UFL expressions → scalar graphs → tapes that torch evaluates for all points at once.
 
 `lowering` (UFL → graph, test functions split off) → `graph` (folding, what varies) → `tape` (instructions) ;
-`background` supplies what the points alone fix.
+`adjoint` (derivatives of nodes) ; `background` supplies what the points alone fix.
 """
 
+from vpinn.forms.adjoint import derivatives
 from vpinn.forms.background import Background, Field, evaluate, tag
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Slot
 from vpinn.forms.lowering import Integral, build, components, integrals, lower, split
-from vpinn.forms.tape import Program, Tape, Value, compile_tape
+from vpinn.forms.tape import Program, Tape, Value, compile_tape, compile_tapes
 
 __all__ = [
     "Background",
@@ -23,7 +24,9 @@ __all__ = [
     "Value",
     "build",
     "compile_tape",
+    "compile_tapes",
     "components",
+    "derivatives",
     "evaluate",
     "integrals",
     "lower",

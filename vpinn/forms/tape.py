@@ -116,6 +116,12 @@ class Tape:
 
 def compile_tape(graph: Graph, outputs: Sequence[Node]) -> Tape:
     """Compile nodes of a graph into a tape that returns them in order."""
+    return compile_tapes(graph, [outputs])[0]
+
+
+def compile_tapes(graph: Graph, groups: Sequence[Sequence[Node]]) -> list[Tape]:
+    """Compile groups of nodes into one tape each; all take the same fixed values."""
+    outputs = [node for group in groups for node in group]
     nodes = graph.reachable(outputs)
     frontier = {
         i
@@ -128,13 +134,15 @@ def compile_tape(graph: Graph, outputs: Sequence[Node]) -> Tape:
     edge = sorted(frontier)
     fixed_nodes = graph.reachable(edge)
     fixed_inputs = [i for i in fixed_nodes if graph.nodes[i][0] == SLOT]
-    moving_inputs = [i for i in nodes if graph.nodes[i][0] == SLOT and not graph.static[i]]
-    return Tape(
-        _program(graph, fixed_inputs, fixed_nodes, edge),
-        _program(graph, [*edge, *moving_inputs], [i for i in nodes if not graph.static[i]], outputs),
-        tuple(graph.nodes[i][1] for i in fixed_inputs),
-        tuple(graph.nodes[i][1] for i in moving_inputs),
-    )
+    fixed = _program(graph, fixed_inputs, fixed_nodes, edge)
+    tapes = []
+    for group in groups:
+        moving = [i for i in graph.reachable(group) if not graph.static[i]]
+        inputs = [i for i in moving if graph.nodes[i][0] == SLOT]
+        program = _program(graph, [*edge, *inputs], moving, group)
+        slots = (tuple(graph.nodes[i][1] for i in part) for part in (fixed_inputs, inputs))
+        tapes.append(Tape(fixed, program, *slots))
+    return tapes
 
 
 def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Node]) -> Program:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, facet_gauss, gauss
@@ -25,7 +26,7 @@ class Frame:
 
     Attributes:
         cell: cells [n].
-        row: row of the contraction's table [n].
+        row: row of the contraction's tables [n].
         pull: J⁻ᵀ, which turns reference gradients into physical ones [n, d, d]; [n, 0, 0] where it is one constant.
     """
 
@@ -59,15 +60,18 @@ class Contraction:
     dtype: torch.dtype
 
     @cached_property
-    def table(self) -> Tensor:
-        """Values and reference gradients of the local functions [rows, 1 + d, n_local]."""
+    def tables(self) -> Tensor:
+        """Values and gradients of the local functions [1 + d, rows, n_local]: physical ones where J is constant."""
         mesh, degree = self.space.mesh, self.points.degree
         if isinstance(self.points, FacetPoints):
             placed = mesh.reference.facet_points(facet_gauss(mesh.cell, degree).points).reshape(-1, mesh.dimension)
         else:
             placed = gauss(mesh.cell, degree).points
-        values, gradients = self.space.tabulate(placed)
-        return torch.from_numpy(np.concatenate([values[:, None], gradients], axis=1)).to(self.dtype)
+        values, gradients = self.space.tabulate(placed)  # [rows, n_local], [rows, d, n_local]
+        if self.constant is not None:
+            gradients = np.einsum("ik,rkn->rin", self.constant, gradients)
+        stacked = np.concatenate([values[None], gradients.transpose(1, 0, 2)])
+        return torch.from_numpy(np.ascontiguousarray(stacked)).to(self.dtype)
 
     @cached_property
     def dofs(self) -> Tensor:
@@ -99,52 +103,88 @@ class Contraction:
             aligned: whether the points are whole cells in the rule's order.
             outputs: number of test components.
         """
-        d, n = self.space.mesh.dimension, len(w)
-        columns: dict[int, list[Tensor | None]] = {}
+        parts: dict[tuple[int, int], Tensor] = {}
         for test, value in zip(tests, coefficients, strict=True):
             weighted = _times(value, w)
-            column = columns.setdefault(test.component, [None] * (1 + d))
-            if not test.derivative:
-                column[0] = _plus(column[0], weighted)
-                continue
-            for k in range(d):
-                factor = self.pull_factor(frame, test.derivative[0], k)
-                if factor is not None:
-                    column[1 + k] = _plus(column[1 + k], _times(weighted, factor))
-        found = {}
-        for component, parts in columns.items():
-            used = [k for k, part in enumerate(parts) if part is not None]
-            stacked = [part for part in parts if part is not None]
-            table, wide = self.table[:, used], stacked[0].shape[1:]
-            if aligned and isinstance(self.points, CellPoints):
-                q = self.points.per_entity
-                left = torch.stack([part.view(-1, q, *wide) for part in stacked], 1).view(n // q, len(used) * q, *wide)
-                flat = table.transpose(0, 1).reshape(len(used) * q, -1)
-                local = flat.T @ left if wide else left @ flat
-                dofs = self.dofs[frame.cell[::q]]
-            else:
-                local = torch.einsum("nk...,nkl->nl...", torch.stack(stacked, 1), table[frame.row])
-                dofs = self.dofs[frame.cell]
-            empty = w.new_zeros(self.space.size, *wide)
-            found[component] = empty.index_add(0, dofs.reshape(-1), local.reshape(-1, *wide))
-        zero = torch.zeros_like(next(iter(found.values())))
-        return torch.stack([found.get(component, zero) for component in range(outputs)])
+            for row, factor in self._rows(test, frame):
+                part = weighted if factor is None else _times(weighted, factor)
+                key = test.component, row
+                parts[key] = parts[key] + part if key in parts else part
+        wide = next(iter(parts.values())).shape[1:]
+        result = w.new_zeros(outputs, self.space.size, *wide)
+        dofs = self._dofs(frame, aligned)
+        flat = dofs.view(-1)
+        for component in {component for component, _ in parts}:
+            local: Tensor | None = None
+            for (of, row), part in parts.items():
+                if of == component:
+                    local = self._spread(row, part, frame, aligned, local)
+            assert local is not None
+            result[component].index_add_(0, flat, local.reshape(-1, *wide))
+        return result
+
+    def at_points(self, tests: Sequence[Jet], dual: Tensor, frame: Frame, aligned: bool) -> list[Tensor]:
+        """Return every test jet [n] of the function with coefficients ``dual`` [outputs, space.size]: the transpose."""
+        dofs = self._dofs(frame, aligned)
+        local: dict[int, Tensor] = {}
+        found: dict[tuple[int, int], Tensor] = {}
+        values = []
+        for test in tests:
+            total: Tensor | None = None
+            if test.component not in local:
+                local[test.component] = dual[test.component][dofs]
+            for row, factor in self._rows(test, frame):
+                key = test.component, row
+                if key not in found:
+                    found[key] = self._gathered(row, local[test.component], frame, aligned)
+                part = found[key] if factor is None else found[key] * factor
+                total = part if total is None else total + part
+            assert total is not None
+            values.append(total)
+        return values
+
+    def _rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
+        """Return the tables that a test jet is made of, with the factors at the points; None is 1."""
+        if not test.derivative:
+            return [(0, None)]
+        (i,) = test.derivative
+        if self.constant is not None:
+            return [(1 + i, None)]
+        return [(1 + k, frame.pull[:, i, k]) for k in range(self.space.mesh.dimension)]
+
+    def _dofs(self, frame: Frame, aligned: bool) -> Tensor:
+        """Return the functions of the points' cells [cells, n_local] or [n, n_local]."""
+        return self.dofs[frame.cell[:: self.points.per_entity] if self._by_cell(aligned) else frame.cell]
+
+    def _by_cell(self, aligned: bool) -> bool:
+        return aligned and isinstance(self.points, CellPoints)
+
+    def _spread(self, row: int, part: Tensor, frame: Frame, aligned: bool, local: Tensor | None) -> Tensor:
+        """Return the local integrals of ``part`` [n] or [n, K] against one table, added to ``local``."""
+        if not self._by_cell(aligned):
+            here = self.tables[row][frame.row]  # [n, n_local]
+            new = here[:, :, None] * part[:, None] if part.ndim == 2 else here * part[:, None]
+            return new if local is None else local + new
+        by_cell = part.view(-1, self.points.per_entity, *part.shape[1:])
+        if part.ndim == 2:
+            new = self.tables[row].T @ by_cell
+            return new if local is None else local + new
+        return by_cell @ self.tables[row] if local is None else local.addmm(by_cell, self.tables[row])
+
+    def _gathered(self, row: int, local: Tensor, frame: Frame, aligned: bool) -> Tensor:
+        """Return one table's function with local coefficients, at the points [n]."""
+        if self._by_cell(aligned):
+            return (local @ self.tables[row].T).view(-1)
+        return (local * self.tables[row][frame.row]).sum(1)
 
     @cached_property
-    def constant(self) -> list[list[float]] | None:
-        """J⁻ᵀ where it is the same all over the mesh, else None."""
+    def constant(self) -> NDArray[np.float64] | None:
+        """J⁻ᵀ [d, d] where it is the same all over the mesh, else None."""
         mesh = self.space.mesh
         corners = mesh.frames(np.arange(mesh.n_cells), mesh.reference.vertices).inverse_transpose
         corners = corners.reshape(-1, *corners.shape[-2:])
         same = np.abs(corners - corners[0]).max() <= 1e-12 * np.abs(corners[0]).max()
-        clean = np.where(np.abs(corners[0]) > 1e-13 * np.abs(corners[0]).max(), corners[0], 0.0)
-        return clean.tolist() if same else None
-
-    def pull_factor(self, frame: Frame, i: int, k: int) -> Tensor | float | None:
-        """Return (J⁻ᵀ)_ik at the points; a number where it is constant, None where it is zero."""
-        if self.constant is not None:
-            return self.constant[i][k] or None
-        return frame.pull[:, i, k]
+        return corners[0] if same else None
 
 
 def _times(value: Value, factor: Tensor | float) -> Tensor:
@@ -152,7 +192,3 @@ def _times(value: Value, factor: Tensor | float) -> Tensor:
     if isinstance(value, Tensor) and value.ndim == 2 and isinstance(factor, Tensor):
         factor = factor[:, None]
     return value * factor  # type: ignore[return-value]
-
-
-def _plus(a: Tensor | None, b: Tensor) -> Tensor:
-    return b if a is None else a + b

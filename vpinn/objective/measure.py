@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,12 +15,16 @@ from torch import Tensor
 from vpinn.domain import PointSet
 from vpinn.forms import Background, Jet, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
-from vpinn.trial import Network
+from vpinn.trial import Jets, Network, Pullback
 
 CACHE_BYTES = 512e6
 """Largest memory for values that the points fix; beyond it they are computed anew for every batch."""
 CHUNK = 65_536
 """Points prepared at a time while the cache fills."""
+DUAL = -1_000_000
+"""Function whose jets stand for the values of test jets: component k for the k-th."""
+
+Recorded: TypeAlias = tuple[Jets, Pullback]
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Measure:
         network: the trial space's network.
         tape: outputs are the density of the functional, one coefficient per entry of ``tests``, and the roots R of
             which the density holds ½R².
+        slopes: outputs are the density, and the derivatives of density + Σ coefficient · test jet by ``keys``; takes test
+            jets as ``Jet(DUAL, k)``.
         tests: jets of test functions that the residual contracts with.
         contraction: how coefficients become residuals; None where ``tests`` is empty.
         background: what the points fix.
@@ -80,6 +87,7 @@ class Measure:
     facet: bool
     network: Network
     tape: Tape
+    slopes: Tape
     tests: tuple[Jet, ...]
     contraction: Contraction | None
     background: Background
@@ -140,8 +148,35 @@ class Measure:
     def integrands(self, theta: Tensor, batch: Prepared) -> tuple[Value, Sequence[Value]]:
         """Return the density of the functional and the coefficients of the test functions, [n] or a number each."""
         jets = self.network.jets(theta, batch.x, self.derivatives) if self.keys else {}
+        return self.evaluate(batch, jets)
+
+    def record(self, theta: Tensor, batch: Prepared) -> Recorded:
+        """Return the network's jets with their pullback."""
+        return self.network.record(theta, batch.x, self.derivatives) if self.keys else ({}, lambda _: torch.zeros_like(theta))
+
+    def evaluate(self, batch: Prepared, jets: Jets) -> tuple[Value, Sequence[Value]]:
+        """Return density and coefficients for jets of the network."""
         density, *rest = self.tape.moving([*batch.fixed, *(jets[key] for key in self.keys)])
         return density, rest[: len(self.tests)]
+
+    def pull_back(
+        self, batch: Prepared, recorded: Recorded, duals: Sequence[Tensor] = (), share: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return ∫ density, and share · ∇θ of ∫ density + Σ coefficient · dual [size].
+
+        Args:
+            batch: the points.
+            recorded: jets there.
+            duals: values of the test jets [n] each.
+            share: factor of the gradient.
+        """
+        jets, pullback = recorded
+        slots = [slot for slot in self.slopes.moving_slots if isinstance(slot, Jet)]
+        inputs = [duals[s.component] if s.function == DUAL else jets[s.component, s.derivative] for s in slots]
+        density, *slopes = self.slopes.moving([*batch.fixed, *inputs])
+        w = batch.w if share == 1.0 else batch.w * share
+        cotangents = {key: w * slope for key, slope in zip(self.keys, slopes, strict=True) if isinstance(slope, Tensor) or slope}
+        return integral(batch.w, density), pullback(cotangents)
 
 
 def integral(w: Tensor, values: Value) -> Tensor:

@@ -18,15 +18,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vpinn.objective.measure import Measure, Prepared, integral
+from vpinn.forms import Value
+from vpinn.objective.measure import Measure, Prepared, Recorded, integral
 from vpinn.objective.test_space import TestSpace
 
 PART_BYTES = 24e6
 """Memory for the activations of one part: small enough for the caches to help, large enough to outweigh the calls."""
 SMALLEST = 512
 """Fewest points worth a part of their own."""
-GRAPH_BYTES = 512e6
-"""Memory up to which the graphs of a residual are kept; beyond it they are built a second time."""
+RECORDED_BYTES = 512e6
+"""Memory up to which what the network records for a residual is kept; beyond it, it is made a second time."""
 
 Part = tuple[Measure, Prepared]
 """Some points of one measure."""
@@ -103,10 +104,9 @@ class Objective:
         """Return value and gradient of the densities, part by part."""
 
         def work(part: Part) -> Gradient:
-            leaf = theta.detach().requires_grad_()
             measure, points = part
-            result = integral(points.w, measure.integrands(leaf, points)[0])
-            return float(result.detach()), _gradient(result, leaf)
+            value, gradient = measure.pull_back(points, measure.record(theta, points))
+            return float(value), gradient
 
         values, gradients = zip(*self._map(work, parts), strict=True)
         return sum(values), _total(gradients)
@@ -114,38 +114,42 @@ class Objective:
     def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]]) -> Gradient:
         """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, the residuals those of two groups, or twice of one.
 
-        The Riesz representatives y = G⁻¹r are needed before ∇(r·y) can be taken, so parts are evaluated first; their
-        graphs are kept where they fit, and built again where they do not.
+        The Riesz representatives y = G⁻¹r are needed before ∇(r·y) can be taken, so parts are evaluated first; what the
+        network recorded is kept where it fits, and made again where it does not.
         """
         assert self.test_space is not None
-        keep = sum(m.points.size * _bytes(m) for m in self.measures) <= GRAPH_BYTES
+        keep = sum(m.points.size * _bytes(m) for m in self.measures) <= RECORDED_BYTES
         share = 1.0 / len(groups)
 
-        def forward(part: Part) -> tuple[Tensor, Tensor, Tensor | None]:
-            leaf = theta.detach().requires_grad_()
-            with torch.set_grad_enabled(keep):
-                return leaf, *self._evaluate(leaf, part)
+        def forward(part: Part) -> tuple[Recorded | None, Tensor, Tensor | None]:
+            measure, points = part
+            recorded = measure.record(theta, points)
+            return recorded if keep else None, *self._contract(part, *measure.evaluate(points, recorded[0]))
 
-        def backward(dual: Tensor, job: tuple[Part, tuple[Tensor, Tensor, Tensor | None] | None]) -> Tensor:
-            part, kept = job
-            leaf = theta.detach().requires_grad_()
-            leaf, density, residual = kept if kept is not None else (leaf, *self._evaluate(leaf, part))
-            return _gradient(share * density if residual is None else share * (density + (residual * dual).sum()), leaf)
+        def backward(dual: Tensor, job: tuple[Part, Recorded | None]) -> Tensor:
+            (measure, points), recorded = job
+            duals: Sequence[Tensor] = ()
+            if measure.contraction is not None and points.frame is not None:
+                duals = measure.contraction.at_points(measure.tests, dual, points.frame, points.aligned)
+            return measure.pull_back(points, recorded or measure.record(theta, points), duals, share)[1]
 
         evaluated = [list(self._map(forward, group())) for group in groups]
-        sums = [self._sum((d.detach(), None if r is None else r.detach()) for _, d, r in found) for found in evaluated]
+        sums = [self._sum((d, r) for _, d, r in found) for found in evaluated]
         duals = [self.test_space.riesz(_present(r)) for _, r in sums]
         gradients: list[Tensor] = []
         for group, found, dual in zip(groups, evaluated, reversed(duals), strict=True):
-            kept = found if keep else [None] * len(found)
-            gradients += self._map(partial(backward, dual), zip(group(), kept, strict=True))
+            gradients += self._map(partial(backward, dual), zip(group(), (kept for kept, *_ in found), strict=True))
         value = share * sum(density for density, _ in sums) + 0.5 * float((_present(sums[0][1]) * duals[-1]).sum())
         return value, _total(gradients)
 
     def _evaluate(self, theta: Tensor, part: Part) -> tuple[Tensor, Tensor | None]:
         """Return the integral of the density and the residual [outputs, space.size] over some points."""
         measure, points = part
-        values, coefficients = measure.integrands(theta, points)
+        return self._contract(part, *measure.integrands(theta, points))
+
+    def _contract(self, part: Part, values: Value, coefficients: Sequence[Value]) -> tuple[Tensor, Tensor | None]:
+        """Return the integral of the density, and the residual [outputs, space.size] of the coefficients."""
+        measure, points = part
         density = integral(points.w, values)
         if measure.contraction is None or points.frame is None:
             return density, None
@@ -198,10 +202,6 @@ def _bytes(measure: Measure) -> float:
     """Return roughly the memory of one point's activations and cotangents."""
     order = max(map(len, measure.derivatives), default=0)
     return 6.0 * (4 if measure.dtype == torch.float32 else 8) * sum(measure.network.layers) * (1 + order)
-
-
-def _gradient(result: Tensor, leaf: Tensor) -> Tensor:
-    return torch.autograd.grad(result, leaf)[0] if result.requires_grad else torch.zeros_like(leaf)
 
 
 def _total(gradients: Sequence[Tensor]) -> Tensor:

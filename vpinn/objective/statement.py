@@ -22,9 +22,10 @@ import ufl
 
 from vpinn.domain import LagrangeSpace, Mesh, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
-from vpinn.forms import Geometry, Graph, Jet, Node, build, compile_tape, components, integrals, split, tag
+from vpinn.forms import Geometry, Graph, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
+from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
-from vpinn.objective.measure import Measure
+from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
 from vpinn.objective.test_space import TestSpace
 from vpinn.problem import Problem
@@ -80,7 +81,7 @@ def make_objective(
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
     """
-    varying = frozenset({trial.function.count()})
+    varying = frozenset({trial.function.count(), DUAL})
     cell, facet = Integrands(Graph(varying), False), Integrands(Graph(varying), True)
     replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     if problem.formulation == "strong":
@@ -202,7 +203,11 @@ def _measure(
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
     squares = [graph.multiply([graph.number(0.5), root, root]) for root in side.roots]
     density = graph.add([*side.density, *squares])
-    tape = compile_tape(graph, [density, *coefficients.values(), *side.roots])
+    outputs = [density, *coefficients.values(), *side.roots]
+    jets = [i for i in graph.reachable(outputs) if graph.nodes[i][0] == SLOT and not graph.static[i]]
+    duals = [graph.multiply([graph.slot(Jet(DUAL, k)), node]) for k, node in enumerate(coefficients.values())]
+    slopes = derivatives(graph, graph.add([density, *duals]), jets)
+    tape, adjoint = compile_tapes(graph, [outputs, [density, *slopes]])
     domain, seed = problem.domain, settings.solver.seed
     rule, count = quadrature_rule(problem)
     points: PointSet
@@ -214,7 +219,7 @@ def _measure(
     if tests and rule != "gauss":
         raise InputError(f'a weak form needs quadrature.rule = "gauss", the same points in every cell, got "{rule}"')
     contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
-    return Measure(points, side.facet, trial.network, tape, tests, contraction, trial.background, dtype)
+    return Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, dtype)
 
 
 def _test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: int | None) -> TestSpace:

@@ -1,6 +1,6 @@
 """Trial spaces: networks, and how unknowns are made of them so that essential conditions hold.
 
-`activation`, `network` (parameters → values and derivatives) ; `essential`, `field` (distances and lifts) → `trial`
+`activation`, `sweeps`, `network` (parameters → values and derivatives) ; `essential`, `field` (distances and lifts) → `trial`
 (unknowns as UFL expressions of one network).
 """
 
@@ -8,7 +8,7 @@ from vpinn.trial.activation import ACTIVATIONS, Activation
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.field import MeshField
-from vpinn.trial.network import Network
+from vpinn.trial.network import Jets, Network, Pullback
 from vpinn.trial.trial import Imposed, Trial, make_trial
 
-__all__ = ["ACTIVATIONS", "Activation", "Evaluator", "Factor", "Imposed", "MeshField", "Network", "Trial", "make_trial"]
+__all__ = ["ACTIVATIONS", "Activation", "Evaluator", "Factor", "Imposed", "Jets", "MeshField", "Network", "Pullback", "Trial", "make_trial"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import torch
@@ -13,23 +15,29 @@ from torch import Tensor
 class Activation(ABC):
     """A smooth function σ applied to every entry."""
 
-    @abstractmethod
-    def value(self, a: Tensor) -> Tensor:
-        """Return z = σ(a); may overwrite ``a``."""
+    #: the argument at which σ is 1
+    one: float
+    #: whether ``slope`` and ``curvature`` need a itself, and not only z and t
+    keeps_argument = True
 
     @abstractmethod
-    def slope(self, a: Tensor, z: Tensor) -> Tensor:
+    def value(self, a: Tensor) -> Tensor:
+        """Return z = σ(a)."""
+
+    def overwrite(self, a: Tensor) -> Tensor:
+        """Return z = σ(a) in the memory of ``a``."""
+        return a.copy_(self.value(a))
+
+    @abstractmethod
+    def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return t = σ'(a) from a and z = σ(a)."""
 
     @abstractmethod
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a) from a, z = σ(a) and t = σ'(a)."""
 
-    #: whether ``slope`` and ``curvature`` need a itself, and not only z and t
-    keeps_argument = True
-
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return s σ'(a) + q σ''(a), the cotangent of a; may overwrite ``s``."""
+        """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``."""
         return s.mul_(t).addcmul_(q, self.curvature(a, z, t))
 
 
@@ -37,14 +45,19 @@ class Tanh(Activation):
     """σ = tanh, σ' = 1 − z², σ'' = −2 z σ'."""
 
     keeps_argument = False
+    one = 20.0
 
     def value(self, a: Tensor) -> Tensor:
         """Return σ(a)."""
-        return torch.tanh_(a) if not a.requires_grad else torch.tanh(a)
+        return torch.tanh(a)
 
-    def slope(self, a: Tensor, z: Tensor) -> Tensor:
+    def overwrite(self, a: Tensor) -> Tensor:
+        """Return σ(a) in the memory of ``a``."""
+        return a.tanh_()
+
+    def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return σ'(a)."""
-        return torch.addcmul(z.new_ones(()), z, z, value=-1)
+        return torch.addcmul(_one(z.dtype), z, z, value=-1, out=out)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
@@ -58,13 +71,15 @@ class Tanh(Activation):
 class Sine(Activation):
     """σ = sin, σ' = cos, σ'' = −σ."""
 
+    one = math.pi / 2
+
     def value(self, a: Tensor) -> Tensor:
         """Return σ(a)."""
         return torch.sin(a)
 
-    def slope(self, a: Tensor, z: Tensor) -> Tensor:
+    def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return σ'(a)."""
-        return torch.cos(a)
+        return torch.cos(a, out=out)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
@@ -74,14 +89,16 @@ class Sine(Activation):
 class Swish(Activation):
     """σ = a S with the logistic function S; σ' = S + a S (1 − S)."""
 
+    one = 1.278464542761074
+
     def value(self, a: Tensor) -> Tensor:
         """Return σ(a)."""
         return a * torch.sigmoid(a)
 
-    def slope(self, a: Tensor, z: Tensor) -> Tensor:
+    def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return σ'(a)."""
         s = torch.sigmoid(a)
-        return s + z * (1 - s)
+        return torch.addcmul(s, z, 1 - s, out=out)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
@@ -92,13 +109,15 @@ class Swish(Activation):
 class Softplus(Activation):
     """σ = ln(1 + eᵃ), σ' the logistic function S, σ'' = S (1 − S)."""
 
+    one = math.log(math.e - 1)
+
     def value(self, a: Tensor) -> Tensor:
         """Return σ(a)."""
         return torch.nn.functional.softplus(a)
 
-    def slope(self, a: Tensor, z: Tensor) -> Tensor:
+    def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return σ'(a)."""
-        return torch.sigmoid(a)
+        return torch.sigmoid(a, out=out)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
@@ -112,3 +131,8 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
     "softplus": Softplus(),
 }
 """Names of a problem file → activations."""
+
+
+@lru_cache
+def _one(dtype: torch.dtype) -> Tensor:
+    return torch.ones((), dtype=dtype)

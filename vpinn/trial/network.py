@@ -1,24 +1,27 @@
 """The network: coordinates → values and derivatives of all components, as a function of one flat parameter vector.
 
-Value and gradient come from one reverse sweep with its adjoint written out (``jets``): per hidden layer six products
-of size n·h² instead of the nine of a forward-mode jet in two dimensions, and no graph to build. Second derivatives are
-forward 2-jets, higher ones nested reverse mode.
+Values and gradients come from sweeps with their pullback written out (``sweeps``), and need no graph. Second derivatives
+are forward 2-jets, higher ones nested reverse mode.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
+from vpinn.trial.sweeps import Layout, Recording, record
 
 Derivative = tuple[int, ...]
 Jets = dict[tuple[int, Derivative], Tensor]
+Pullback = Callable[[Mapping[tuple[int, Derivative], Tensor]], Tensor]
+"""Cotangents of jets [n] each → cotangent of the parameters [size]; a jet without one has zero."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,11 @@ class Network:
             a = torch.addmm(bias, z, weight.T)
             slopes = (first[:, :1] @ weight.T).expand(d, n, -1) if z is x else first @ weight.T
             bends = None if second is None else second @ weight.T
-            kept = a.clone() if sigma.keeps_argument else a
             z = sigma.value(a)
-            t = sigma.slope(kept, z)
+            t = sigma.slope(a, z)
             first = t * slopes
             if pairs:
-                curved = sigma.curvature(kept, z, t) * torch.stack([slopes[i] * slopes[j] for i, j in pairs])
+                curved = sigma.curvature(a, z, t) * torch.stack([slopes[i] * slopes[j] for i, j in pairs])
                 second = curved if bends is None else t * bends + curved
         result: dict[Derivative, Tensor] = {(): z, **{(i,): first[i] for i in range(d)}}
         return result if second is None else result | {pair: second[k] for k, pair in enumerate(pairs)}
@@ -112,7 +114,31 @@ class Network:
 
     def stretch(self, like: Tensor) -> Tensor:
         """Return the derivative [d] of the normalised coordinates, in 1/length."""
-        return like.new_tensor([2 / (b - a) for a, b in zip(self.lower, self.upper, strict=True)])
+        return _stretch(self.lower, self.upper, like.dtype)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the parameters stand in the matrices of the layers."""
+        return Layout(self.layers, self.sigma)
+
+    def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
+        """Evaluate as ``jets`` does, and return the jets with their pullback: cotangents → cotangent of θ [size].
+
+        Args:
+            theta: parameters [size].
+            x: normalised coordinates [n, d].
+            wanted: derivatives, each the sorted coordinates to differentiate by.
+        """
+        wanted = list(wanted)
+        order = max(map(len, wanted), default=0)
+        if order > 1:
+            leaf = theta.detach().requires_grad_()
+            with torch.enable_grad():
+                recorded = self.jets(leaf, x, wanted)
+            return {key: value.detach() for key, value in recorded.items()}, partial(_through_graph, leaf, recorded)
+        values, gradients, recording = record(self.layout, theta, x, self.stretch(x), order)
+        jets = _first_jets(values, gradients)
+        return jets, partial(_through_sweeps, recording, list(jets), values)
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Evaluate all components and their derivatives.
@@ -128,89 +154,53 @@ class Network:
         wanted = sorted(set(wanted), key=len)
         order = len(wanted[-1]) if wanted else 0
         if order <= 1:
-            values, gradients = FirstJets.apply(theta, x, self, order)  # type: ignore[no-untyped-call]
-            result: Jets = {(c, ()): value for c, value in enumerate(values.unbind(0))}
-            if order:
-                rows = gradients.unbind(0)
-                result |= {(c, (i,)): rows[i * self.outputs + c] for i in range(self.layers[0]) for c in range(self.outputs)}
-            return result
+            values, gradients = _FirstJets.apply(theta, x, self, order)  # type: ignore[no-untyped-call]
+            return _first_jets(values, gradients.view(-1, *values.shape) if order else None)
         return _second_jets(self, theta, x, wanted) if order == 2 else _nested_jets(self, theta, x, wanted)
 
 
-class FirstJets(torch.autograd.Function):
-    """Values [m, n] and gradients [d·m, n] of a network, with the adjoint written out.
+def _first_jets(values: Tensor, gradients: Tensor | None) -> Jets:
+    """Return values [m, n] and gradients [d, m, n] by component and derivative."""
+    result: Jets = {(c, ()): value for c, value in enumerate(values.unbind(0))}
+    if gradients is not None:
+        m = len(values)
+        result |= {(k % m, (k // m,)): row for k, row in enumerate(gradients.view(-1, gradients.shape[-1]).unbind(0))}
+    return result
 
-    Forward: aₗ = zₗ₋₁Wₗᵀ + bₗ, zₗ = σ(aₗ); backward sweep δₗ = σ'(aₗ)·rₗ, rₗ₋₁ = δₗWₗ, ∇u = δ₁W₁.
-    Adjoint: the same two sweeps with cotangents, in the opposite order.
-    """
+
+def _through_sweeps(
+    recording: Recording, keys: list[tuple[int, Derivative]], values: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
+) -> Tensor:
+    """Pull cotangents of the jets ``keys`` back through sweeps; what has none counts as zero."""
+    m, n = values.shape
+    if len(cotangents) < len(keys):
+        cotangents = dict.fromkeys(keys, values.new_zeros(n)) | dict(cotangents)
+    rows = [cotangents[key] for key in keys]
+    gradients = torch.stack(rows[m:]).view(-1, m, n) if len(rows) > m else None
+    return recording(rows[0][None] if m == 1 else torch.stack(rows[:m]), gradients)
+
+
+def _through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
+    """Pull cotangents back through the graph of autograd."""
+    keys = [key for key in cotangents if recorded[key].requires_grad]
+    outputs, bars = [recorded[key] for key in keys], [cotangents[key] for key in keys]
+    return torch.autograd.grad(outputs, leaf, bars)[0] if keys else torch.zeros_like(leaf)
+
+
+class _FirstJets(torch.autograd.Function):
+    """Values [m, n] and gradients [d, m, n] of a network for autograd, by ``record``."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, network: Network, order: int) -> tuple[Tensor, Tensor]:
-        """Evaluate; see the class. Products and bias sums are separate: torch's addmm is the slower for thin matrices."""
-        sigma, layers = network.sigma, network.unpack(theta)
-        z, saved = x, []
-        for weight, bias in layers[:-1]:
-            a = (z @ weight.T.contiguous()).add_(bias)
-            kept = a.clone() if sigma.keeps_argument else a
-            z = sigma.value(a)
-            saved.append((kept, z, sigma.slope(kept, z)))
-        weight, bias = layers[-1]
-        values = (weight @ z.T).add_(bias[:, None])  # [m, n]
-        stretch = network.stretch(x)
-        if order == 0:
-            ctx.state = (layers, x, network, stretch, saved, None, None)
-            return values, values.new_empty(0)
-        m, n = values.shape
-        r = weight[:, None, :]  # [m, 1, h], grows to [m, n, h]
-        deltas, reached = [], []
-        for k in range(len(saved) - 1, -1, -1):
-            reached.append(r)
-            delta = saved[k][2] * r
-            deltas.append(delta)
-            if k:
-                r = (delta.view(m * n, -1) @ layers[k][0]).view(m, n, -1)
-        gradients = (layers[0][0] * stretch).T.contiguous() @ deltas[-1].view(m * n, -1).T  # [d, m·n]
-        ctx.state = (layers, x, network, stretch, saved, deltas[::-1], reached[::-1])
-        return values, gradients.view(-1, n)
+        """Evaluate."""
+        values, gradients, ctx.recording = record(network.layout, theta, x, network.stretch(x), order)
+        return values, values.new_empty(0) if gradients is None else gradients
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, values_bar: Tensor, gradients_bar: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the cotangent of the parameters; see the class."""
-        layers, x, network, stretch, saved, deltas, reached = ctx.state
-        sigma = network.sigma
-        result = x.new_zeros(network.size)
-        grads = network.unpack(result)
-        m, n = values_bar.shape
-        bends: list[Tensor | None] = [None] * len(saved)
-        weight, last = layers[-1][0], saved[-1][1]
-        grads[-1][0].copy_(values_bar @ last)
-        torch.sum(values_bar, 1, out=grads[-1][1])
-        if deltas is not None:
-            g = gradients_bar.view(-1, m * n)  # [d, m·n]
-            torch.mul((g @ deltas[0].view(m * n, -1)).T, stretch, out=grads[0][0])
-            d_bar = g.T @ (layers[0][0] * stretch).T.contiguous()  # [m·n, h]
-            for k, (_, _, slope) in enumerate(saved):
-                d_bar = d_bar.view(m, n, -1)
-                r_bar = d_bar * slope
-                bend = d_bar.mul_(reached[k])
-                bends[k] = bend[0] if m == 1 else bend.sum(0)
-                if k + 1 < len(saved):
-                    flat = r_bar.view(m * n, -1)
-                    grads[k + 1][0].copy_(deltas[k + 1].view(m * n, -1).T @ flat)
-                    d_bar = flat @ layers[k + 1][0].T.contiguous()
-                else:
-                    grads[-1][0].add_(r_bar.sum(1))
-        s = values_bar[0][:, None] * weight if m == 1 else values_bar.T @ weight  # [n, h]
-        for k in range(len(saved) - 1, -1, -1):
-            a, z, slope = saved[k]
-            bent = bends[k]
-            s = s.mul_(slope) if bent is None else sigma.adjoint(s, bent, a, z, slope)
-            grads[k][0].add_(s.T @ (saved[k - 1][1] if k else x))
-            torch.sum(s, 0, out=grads[k][1])
-            if k:
-                s = s @ layers[k][0]
-        return result, None, None, None
+        """Return the cotangent of the parameters."""
+        return ctx.recording(values_bar, gradients_bar.contiguous() if gradients_bar.numel() else None), None, None, None
 
 
 def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:
@@ -244,3 +234,8 @@ def _nested_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Deriva
                             (c, tuple(sorted((*derivative[: k - 1], i)))): slope[:, i] * stretch[i] for i in range(x.shape[1])
                         }
         return result
+
+
+@lru_cache
+def _stretch(lower: tuple[float, ...], upper: tuple[float, ...], dtype: torch.dtype) -> Tensor:
+    return torch.tensor([2 / (b - a) for a, b in zip(lower, upper, strict=True)], dtype=dtype)

@@ -1,0 +1,245 @@
+"""Values and gradients of a network at many points, and the pullback of their cotangents, written out.
+
+Biases are weights of one more unit per layer that is always 1 (homogeneous coordinates), so that a layer is one matrix
+product, and so is the derivative by its weights. Rows of points stand above rows of what the gradients carry:
+
+=========  =====================================  =====================================================
+sweep      rows [n]                               rows [m·n], component by component
+=========  =====================================  =====================================================
+up         zₖ = σ(zₖ₋₁Wₖᵀ)
+down       u = z_L W_outᵀ                         δₖ = σ'(aₖ) rₖ with r_L = W_out, rₖ₋₁ = δₖWₖ, ∇u = δ₁W₁
+up                                                r̄ₖ = σ'(aₖ) r̄ₖ₋₁Wₖᵀ with r̄₀ the cotangent of ∇u
+down       āₖ = σ'(aₖ) z̄ₖ + σ''(aₖ) Σ rₖ ∘ r̄ₖ₋₁Wₖᵀ
+=========  =====================================  =====================================================
+
+Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁, one product of the two stacks: six products of size n·h² per hidden layer in all, instead of
+the nine of a forward-mode jet in two dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from vpinn.trial.activation import Activation
+
+
+SIZES = 8
+"""Numbers of points whose memory is kept for the next evaluation."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parameters stand in the matrices of homogeneous coordinates.
+
+    Attributes:
+        layers: widths from inputs to outputs.
+        sigma: the activation.
+    """
+
+    layers: tuple[int, ...]
+    sigma: Activation
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of every Wₖ; hidden layers have a row for their constant unit."""
+        last = len(self.layers) - 2
+        return [(o + (k < last), i + 1) for k, (i, o) in enumerate(pairwise(self.layers))]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Number of entries of every Wₖ."""
+        return [rows * columns for rows, columns in self.shapes]
+
+    @cached_property
+    def _maps(self) -> tuple[Tensor, Tensor]:
+        """Parameter of every entry, ``size`` for 0 and ``size + 1`` for σ⁻¹(1); and the entry of every parameter."""
+        size = sum((i + 1) * o for i, o in pairwise(self.layers))
+        starts = accumulate(((i + 1) * o for i, o in pairwise(self.layers)), initial=0)
+        blocks = []
+        for (rows, columns), (i, o), at in zip(self.shapes, pairwise(self.layers), starts, strict=False):
+            block = torch.full((rows, columns), size)
+            block[:o, :i] = torch.arange(at, at + i * o).view(o, i)
+            block[:o, i] = torch.arange(at + i * o, at + (i + 1) * o)
+            if rows > o:
+                block[o, i] = size + 1
+            blocks.append(block.reshape(-1))
+        entries = torch.cat(blocks)
+        taken = torch.empty(size + 2, dtype=torch.int64)
+        taken[entries] = torch.arange(len(entries))
+        return entries, taken[:size]
+
+    def fill(self, flat: Tensor, theta: Tensor) -> None:
+        """Write the entries of all matrices, one after the other, for the parameters [size]."""
+        torch.index_select(torch.cat([theta, _constants(self.sigma.one, theta.dtype)]), 0, self._maps[0], out=flat)
+
+    def parameters(self, flat: Tensor) -> Tensor:
+        """Return the entries of flat matrices that are parameters [size]."""
+        return flat.index_select(0, self._maps[1])
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """Return flat entries as matrices."""
+        return [part.view(shape) for part, shape in zip(flat.split(self.sizes), self.shapes, strict=True)]
+
+    def borrow(self, n: int, order: int, dtype: torch.dtype) -> Sweeps:
+        """Return sweeps for n points that nobody uses, made if there are none."""
+        try:
+            return self._idle[n, order, dtype].pop()
+        except (KeyError, IndexError):
+            return Sweeps(self, n, order, dtype)
+
+    def give_back(self, sweeps: Sweeps) -> None:
+        """Keep sweeps for later use; a new number of points beyond ``SIZES`` forgets those before."""
+        if sweeps.key not in self._idle and len(self._idle) >= SIZES:
+            self._idle.clear()
+        self._idle.setdefault(sweeps.key, []).append(sweeps)
+
+    @cached_property
+    def _idle(self) -> dict[tuple[int, int, torch.dtype], list[Sweeps]]:
+        return {}
+
+
+class Sweeps:
+    """Memory for the sweeps at n points with all its views made once: small operations cost less than views of them.
+
+    Args:
+        layout: of the parameters.
+        n: number of points.
+        order: 0 for values, 1 for gradients as well.
+        dtype: of everything.
+    """
+
+    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype) -> None:
+        d, m = layout.layers[0], layout.layers[-1]
+        rows = n * (1 + m * order)
+        self.key = n, order, dtype
+        self._layout, self._order = layout, order
+        self._flat = torch.empty(sum(layout.sizes), dtype=dtype)
+        self._flat_bar = torch.empty_like(self._flat)
+        self._w, self._w_bar = layout.split(self._flat), layout.split(self._flat_bar)
+        self._w_t = [w.T for w in self._w]
+        widths = [w.shape[1] for w in self._w]
+        self._upper = [torch.empty(rows, width, dtype=dtype) for width in widths]  # zₖ₋₁ over r̄ₖ₋₁
+        self._lower = [torch.empty(rows, width, dtype=dtype) for width in [*widths[1:], m]]  # āₖ over δₖ
+        self._lower_t = [stack.T for stack in self._lower]
+        self._z, self._a_bar = [stack[:n] for stack in self._upper], [stack[:n] for stack in self._lower]
+        self._z_last_t = self._z[-1].T
+        self._a = [torch.empty_like(z) for z in self._z[1:]] if layout.sigma.keeps_argument else self._z[1:]
+        self._slopes = [torch.empty_like(z) for z in self._z[1:]]
+        self._x = self._upper[0][:n, :d]
+        self._upper[0][:n, d] = 1.0
+        if not order:
+            return
+        self._upper[0][n:, d] = 0.0
+        self._lower[-1][n:] = torch.eye(m, dtype=dtype).repeat_interleave(n, 0)
+        self._r_bar, self._delta = [stack[n:] for stack in self._upper], [stack[n:] for stack in self._lower]
+        self._r_bar_3, self._delta_3 = ([flat.view(m, n, -1) for flat in stack] for stack in (self._r_bar, self._delta))
+        self._outer = self._r_bar[0][:, :d]
+        self._r = [torch.empty_like(delta) for delta in self._delta[:-2]]
+        self._r_3 = [*(flat.view(m, n, -1) for flat in self._r), self._w[-1][:, None]]
+        self._arriving = [torch.empty_like(delta) for delta in self._delta[:-1]]
+        self._arriving_3 = [flat.view(m, n, -1) for flat in self._arriving]
+        self._bends = [torch.empty(m, n, width, dtype=dtype) for width in widths[1:]]
+        self._first, self._delta_t = self._w[0][:, :d], self._delta[0].T
+        self._inward = torch.empty(d, widths[1] if len(widths) > 1 else m, dtype=dtype)
+        self._inward_t = self._inward.T
+
+    def evaluate(self, theta: Tensor, x: Tensor, stretch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return values [m, n], and at order 1 gradients by the original coordinates [d, m, n].
+
+        Args:
+            theta: parameters [size].
+            x: normalised coordinates [n, d].
+            stretch: their derivative by the original ones [d], in 1/length.
+        """
+        sigma = self._layout.sigma
+        self._layout.fill(self._flat, theta)
+        self._x.copy_(x)
+        hidden = len(self._slopes)
+        for k in range(hidden):
+            z = torch.mm(self._z[k], self._w_t[k], out=self._z[k + 1])
+            if self._a[k] is not z:
+                self._a[k].copy_(z)
+            sigma.overwrite(z)
+            sigma.slope(self._a[k], z, self._slopes[k])
+        values = torch.mm(self._w[-1], self._z_last_t)
+        if not self._order:
+            return values, None
+        for k in range(hidden - 1, -1, -1):
+            torch.mul(self._slopes[k], self._r_3[k], out=self._delta_3[k])
+            if k:
+                torch.mm(self._delta[k], self._w[k], out=self._r[k - 1])
+        torch.mul(self._first, stretch, out=self._inward_t)
+        return values, torch.mm(self._inward, self._delta_t).view(len(stretch), *values.shape)
+
+    def pullback(self, values_bar: Tensor, gradients_bar: Tensor | None, stretch: Tensor) -> Tensor:
+        """Return the cotangent of the parameters [size].
+
+        Args:
+            values_bar: cotangent of the values [m, n].
+            gradients_bar: cotangent of the gradients [d, m, n]; None at order 0.
+            stretch: as in ``evaluate``.
+        """
+        hidden, m = len(self._slopes), len(values_bar)
+        if gradients_bar is not None:
+            outer = gradients_bar.view(len(stretch), -1).T
+            torch.mul(outer, stretch, out=self._outer)
+            torch.mm(outer, self._inward, out=self._arriving[0])
+            for k in range(hidden):
+                torch.mul(self._arriving_3[k], self._r_3[k], out=self._bends[k])
+                torch.mul(self._arriving_3[k], self._slopes[k], out=self._r_bar_3[k + 1])
+                if k + 1 < hidden:
+                    torch.mm(self._r_bar[k + 1], self._w_t[k + 1], out=self._arriving[k + 1])
+        self._a_bar[-1].copy_(values_bar.T)
+        for k in range(hidden, -1, -1):
+            torch.mm(self._lower_t[k], self._upper[k], out=self._w_bar[k])
+            if not k:
+                break
+            arriving = self._a_bar[k - 1]
+            if m == 1 and k == hidden:
+                torch.mul(self._a_bar[k], self._w[k], out=arriving)  # an outer product is slow as a matrix product
+            else:
+                torch.mm(self._a_bar[k], self._w[k], out=arriving)
+            if gradients_bar is None:
+                arriving.mul_(self._slopes[k - 1])
+            else:
+                bend = self._bends[k - 1][0] if m == 1 else self._bends[k - 1].sum(0)
+                self._layout.sigma.adjoint(arriving, bend, self._a[k - 1], self._z[k], self._slopes[k - 1])
+        return self._layout.parameters(self._flat_bar)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An evaluation that can be pulled back; its memory is given back when it is forgotten.
+
+    Attributes:
+        layout: of the parameters.
+        sweeps: holding the evaluation.
+        stretch: derivative of the normalised coordinates [d].
+    """
+
+    layout: Layout
+    sweeps: Sweeps
+    stretch: Tensor
+
+    def __call__(self, values_bar: Tensor, gradients_bar: Tensor | None) -> Tensor:
+        """Return the cotangent of the parameters [size]; see ``Sweeps.pullback``."""
+        return self.sweeps.pullback(values_bar, gradients_bar, self.stretch)
+
+    def __del__(self) -> None:
+        self.layout.give_back(self.sweeps)
+
+
+def record(layout: Layout, theta: Tensor, x: Tensor, stretch: Tensor, order: int) -> tuple[Tensor, Tensor | None, Recording]:
+    """Return values [m, n], gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
+    sweeps = layout.borrow(len(x), order, theta.dtype)
+    return *sweeps.evaluate(theta, x, stretch), Recording(layout, sweeps, stretch)
+
+
+@lru_cache
+def _constants(one: float, dtype: torch.dtype) -> Tensor:
+    return torch.tensor([0.0, one], dtype=dtype)
