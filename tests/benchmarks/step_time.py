@@ -98,9 +98,7 @@ def main() -> None:
     if not options.fastvpinns:
         print("no --fastvpinns interpreter: timing vpinn alone")
     peer = str(Path(__file__).parent / "peers" / "fastvpinns_poisson.py")
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, float32, medians of {options.repeats} runs"
-    )
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, float32, medians of {options.repeats} runs")
     print(f"{'points':>7} {'threads':>7} {'tool':>14} {'ms/step':>8} {'ratio':>6} {'peak MB':>8}")
     for points in options.points:
         for threads in options.threads:

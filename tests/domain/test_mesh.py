@@ -85,7 +85,11 @@ BAD = {
     "surface": (np.column_stack([SQUARE, [0, 0, 0, 1]]), TWO, "triangle", 1, "surface in 3 dimensions"),
     "too few coordinates": (SQUARE[:, :1], TWO, "triangle", 1, "points with 2 coordinates"),
     "tangled curve": (
-        np.array([[0, 0], [1, 0], [0, 1], [0.5, 0.5], [0, 0.5], [0.5, 0.9]]), [[0, 1, 2, 3, 4, 5]], "triangle", 2, "fold over",
+        np.array([[0, 0], [1, 0], [0, 1], [0.5, 0.5], [0, 0.5], [0.5, 0.9]]),
+        [[0, 1, 2, 3, 4, 5]],
+        "triangle",
+        2,
+        "fold over",
     ),
 }
 

@@ -147,7 +147,6 @@ def test_shared_parts_cost_their_number_and_not_their_paths(graph: Graph) -> Non
     assert time.perf_counter() - began < 5
 
 
-
 BOTH = ("divide", "power", "min", "max", "atan2")
 
 

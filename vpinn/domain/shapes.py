@@ -211,4 +211,3 @@ def _choice(cell: str, allowed: tuple[str, ...], shape: str) -> str:
     if cell not in allowed:
         raise InputError(f"{shape} has cells of type {' or '.join(allowed)}, got {cell!r}")
     return cell
-

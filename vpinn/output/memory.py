@@ -6,7 +6,7 @@ import math
 
 from vpinn.objective import Measure, Objective, TestSpace
 from vpinn.objective.measure import CACHE_BYTES
-from vpinn.objective.objective import GRAPH_BYTES, PART_BYTES
+from vpinn.objective.objective import PART_BYTES, RECORDED_BYTES
 from vpinn.objective.test_space import DENSE
 
 BASE = 330e6
@@ -38,7 +38,7 @@ def _cached(measure: Measure) -> float:
 
 def _activations(objective: Objective) -> float:
     """Bytes of a chunk of points on its way through the network, forward and back."""
-    limit = PART_BYTES * objective.threads if objective.test_space is None else GRAPH_BYTES
+    limit = PART_BYTES * objective.threads if objective.test_space is None else RECORDED_BYTES
     layers = objective.measures[0].network.layers
     return min(limit, objective.size * 8.0 * 12.0 * sum(layers))
 

@@ -110,7 +110,7 @@ class Solver(Section):
         if "momentum" in given and self.method != "sgd":
             raise ValueError(f'momentum belongs to method "sgd", got method "{self.method}"')
         if "features" in given and self.method not in ("auto", "least-squares"):
-            raise ValueError(f"features belongs to method \"least-squares\", got method \"{self.method}\"")
+            raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
         if self.warmup >= self.steps and self.warmup > 0:
             raise ValueError(f"warmup must be less than steps, got {self.warmup} of {self.steps}")
         return self

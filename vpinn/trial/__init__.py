@@ -11,4 +11,16 @@ from vpinn.trial.field import MeshField
 from vpinn.trial.network import Jets, Network, Pullback
 from vpinn.trial.trial import Imposed, Trial, make_trial
 
-__all__ = ["ACTIVATIONS", "Activation", "Evaluator", "Factor", "Imposed", "Jets", "MeshField", "Network", "Pullback", "Trial", "make_trial"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Evaluator",
+    "Factor",
+    "Imposed",
+    "Jets",
+    "MeshField",
+    "Network",
+    "Pullback",
+    "Trial",
+    "make_trial",
+]

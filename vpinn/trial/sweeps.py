@@ -27,7 +27,6 @@ from torch import Tensor
 
 from vpinn.trial.activation import Activation
 
-
 SIZES = 8
 """Numbers of points whose memory is kept for the next evaluation."""
 
@@ -83,7 +82,7 @@ class Layout:
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Return flat entries as matrices."""
-        return [part.view(shape) for part, shape in zip(flat.split(self.sizes), self.shapes, strict=True)]
+        return [part.view(shape) for part, shape in zip(torch.split(flat, self.sizes), self.shapes, strict=True)]
 
     def borrow(self, n: int, order: int, dtype: torch.dtype) -> Sweeps:
         """Return sweeps for n points that nobody uses, made if there are none."""
