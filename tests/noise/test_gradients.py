@@ -1,0 +1,94 @@
+"""Gradients of single points and Hessian products on problems of every kind, against independent ways to get them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from objective.cases import CASES, make
+
+from vpinn.errors import InputError
+from vpinn.noise.curvature import hessian_product, leading, matrix, trace
+from vpinn.noise.gradients import point_gradients
+
+ORDER_TWO = sorted(name for name in CASES if name != "strong: third order")
+
+
+@pytest.mark.parametrize("name", ORDER_TWO)
+def test_they_add_up_to_the_gradient(name: str) -> None:
+    _, objective, theta = make(name)
+    parts = list(point_gradients(objective, theta))
+    _, gradient = objective.gradient(theta)
+    total = sum(part.sum(0) for _, _, part in parts)
+    assert (total - gradient).abs().max() <= 1e-11 * gradient.abs().max()
+    assert sum(len(part) for _, _, part in parts) == objective.size
+
+
+@pytest.mark.parametrize("name", ["energy: nonlinear", "energy: elasticity with tags", "strong: system"])
+def test_of_a_density_they_are_those_of_single_points(name: str) -> None:
+    _, objective, theta = make(name)
+    for k, start, gradients in point_gradients(objective, theta):
+        for row in (0, len(gradients) // 2):
+            points = objective.measures[k].batch(np.array([start + row]), np.ones(1))
+            _, one = objective.sampled(theta, [(objective.measures[k], points)])
+            assert (gradients[row] - one).abs().max() <= 1e-12 * (1 + one.abs().max())
+
+
+@pytest.mark.parametrize("name", ["weak: convection and reaction", "weak: stokes", "weak: nitsche"])
+def test_of_a_weak_form_they_are_the_derivative_by_a_points_weight(name: str) -> None:
+    """∇J with the weight of one point raised by ε is ∇J + 2εsᵢ + O(ε²): by central differences of the estimates themselves."""
+    _, objective, theta = make(name)
+    whole = [(m, m.batch(np.arange(m.points.size), np.ones(m.points.size))) for m in objective.measures]
+    for k, start, gradients in point_gradients(objective, theta):
+        row, slopes = len(gradients) // 3, []
+        for sign in (1, -1):
+            scale = np.ones(objective.measures[k].points.size)
+            scale[start + row] += sign * 1e-3
+            changed = list(whole)
+            changed[k] = (objective.measures[k], objective.measures[k].batch(np.arange(len(scale)), scale))
+            slopes.append(objective.sampled(theta, changed)[1])
+        difference = (slopes[0] - slopes[1]) / 4e-3
+        assert (gradients[row] - difference).abs().max() <= 1e-8 * (1e-3 + difference.abs().max())
+
+
+@pytest.mark.parametrize("name", ORDER_TWO)
+def test_hessian_products_by_taylor(name: str) -> None:
+    """‖∇J(θ + hv) − ∇J(θ − hv) − 2hHv‖ falls like h³."""
+    _, objective, theta = make(name)
+    v = torch.randn(len(theta), generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    v /= v.norm()
+    hv = hessian_product(objective, theta)(v)
+    steps = [2e-2, 1e-2]
+    gaps = [
+        float((objective.gradient(theta + h * v)[1] - objective.gradient(theta - h * v)[1] - 2 * h * hv).norm()) for h in steps
+    ]
+    scale = float(hv.norm())
+    assert gaps[1] <= 2e-3 * scale
+    assert np.log2(gaps[0] / gaps[1]) >= 2.8 or gaps[1] <= 1e-11 * scale
+
+
+@pytest.mark.parametrize("name", ["energy: poisson", "weak: poisson"])
+def test_spectra(name: str) -> None:
+    _, objective, theta = make(name)
+    product, size = hessian_product(objective, theta), len(theta)
+    values = np.linalg.eigvalsh(matrix(product, size))
+    values = values[np.argsort(-np.abs(values))]
+    exact = leading(product, size, 5, np.random.default_rng(0))
+    assert exact.values == pytest.approx(values[:5], rel=1e-10)
+    lanczos = leading(product, size, 3, np.random.default_rng(0), steps=min(size, 30))
+    assert (np.abs(lanczos.values - values[:3]) <= lanczos.residuals + 1e-10 * abs(values[0])).all()
+    assert lanczos.values[0] == pytest.approx(values[0], rel=1e-8)
+    u = torch.from_numpy(lanczos.vectors[:, 0].copy())
+    assert (product(u) - lanczos.values[0] * u).norm() <= 1e-6 * abs(values[0])
+    mean, error = trace(product, size, 200, np.random.default_rng(1))
+    assert abs(mean - values.sum()) <= 4 * error
+    assert 4 * error < 0.5 * abs(values).sum()
+
+
+def test_what_cannot_be_had_is_refused() -> None:
+    _, objective, theta = make("energy: poisson")
+    with pytest.raises(InputError, match="a spectrum of 1000 eigenvalues was asked for, but the network has 59 weights"):
+        leading(hessian_product(objective, theta), len(theta), 1000, np.random.default_rng(0))
+    _, objective, theta = make("strong: third order")
+    with pytest.raises(InputError, match="up to order 2, and this form has order 3"):
+        next(point_gradients(objective, theta))

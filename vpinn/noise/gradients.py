@@ -1,0 +1,198 @@
+"""Gradients of single points: what the statistics of batches are made of.
+
+A fully connected network takes value and derivatives ("streams") of every point through the same weights, so that the
+gradient of one point is Σ over streams of cotangent ⊗ input, layer by layer; the cotangents of all points come from one
+reverse sweep. Plain operations throughout: the streams can be differentiated again, for Hessian products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.forms import Value
+from vpinn.objective import Objective
+from vpinn.objective.measure import Measure, Prepared
+from vpinn.trial import Network
+
+CHUNK_BYTES = 64e6
+"""Memory for the gradients of one chunk of points."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What a network does to points, derivative by derivative.
+
+    Attributes:
+        inputs: of every layer [streams, n, in].
+        sums: of every layer before its activation [streams, n, out]; those of the last one are the components.
+        jets: (component, derivative) → values [n].
+    """
+
+    inputs: list[Tensor]
+    sums: list[Tensor]
+    jets: dict[tuple[int, tuple[int, ...]], Tensor]
+
+
+def streams(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[tuple[int, ...]]) -> Streams:
+    """Carry points through the network.
+
+    Args:
+        network: the network.
+        theta: parameters [size].
+        x: normalised coordinates [n, d].
+        wanted: derivatives of order 0 to 2.
+
+    Raises:
+        InputError: a derivative of higher order.
+    """
+    order = max(map(len, wanted), default=0)
+    if order > 2:
+        raise InputError(f"the noise report takes derivatives of the unknowns up to order 2, and this form has order {order}")
+    sigma, n, d = network.sigma, len(x), network.layers[0]
+    pairs = [p for p in wanted if len(p) == 2]
+    z = x[None]
+    if order:
+        first = torch.diag(network.stretch(x))[:, None, :].expand(d, n, d)
+        z = torch.cat([z, first, x.new_zeros(len(pairs), n, d)])
+    inputs, sums = [], []
+    layers = network.unpack(theta)
+    for k, (weight, bias) in enumerate(layers):
+        a = z @ weight.T
+        a = torch.cat([a[:1] + bias, a[1:]])
+        if not a.requires_grad:
+            a.requires_grad_()
+        inputs.append(z)
+        sums.append(a)
+        if k + 1 == len(layers):
+            break
+        value = sigma.value(a[0])
+        parts = [value[None]]
+        if order:
+            slope = sigma.slope(a[0], value)
+            parts.append(slope * a[1 : 1 + d])
+            if pairs:
+                products = torch.stack([a[1 + i] * a[1 + j] for i, j in pairs])
+                parts.append(slope * a[1 + d :] + sigma.curvature(a[0], value, slope) * products)
+        z = torch.cat(parts)
+    names = [(), *((i,) for i in range(d if order else 0)), *pairs]
+    jets = {(c, name): sums[-1][s, :, c] for s, name in enumerate(names) for c in range(network.outputs)}
+    return Streams(inputs, sums, jets)
+
+
+def integrands(measure: Measure, points: Prepared, found: Streams) -> tuple[Value, Sequence[Value]]:
+    """Return density and coefficients of the test functions, as ``Measure.integrands`` does, differentiable twice."""
+    density, *rest = measure.tape.moving([*points.fixed, *(found.jets[key] for key in measure.keys)])
+    return density, rest[: len(measure.tests)]
+
+
+def separate(value: Value, found: Streams) -> Tensor:
+    """Return the gradient [n, size] of every point's own value [n], which depends on that point's streams only."""
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        value = 0.0 * found.sums[-1].sum((0, 2))
+    cotangents = torch.autograd.grad(value.sum(), found.sums, retain_graph=True, allow_unused=True)
+    parts = []
+    for z, a, bar in zip(found.inputs, found.sums, cotangents, strict=True):
+        bar = torch.zeros_like(a) if bar is None else bar
+        parts += [torch.einsum("sno,sni->noi", bar, z.detach()).flatten(1), bar[0]]
+    return torch.cat(parts, 1)
+
+
+def dual_weights(measure: Measure, points: Prepared, dual: Tensor, outputs: int) -> list[Tensor]:
+    """Return the factor [n] that each coefficient has in the residual's product with a function of the test space.
+
+    Args:
+        measure: with test functions.
+        points: of the measure, n of them.
+        dual: the function's coefficients [outputs, space.size].
+        outputs: number of test components.
+    """
+    assert measure.contraction is not None
+    assert points.frame is not None
+    leaves = [torch.zeros_like(points.w).requires_grad_() for _ in measure.tests]
+    residual = measure.contraction.assemble(measure.tests, leaves, points.w, points.frame, points.aligned, outputs)
+    return list(torch.autograd.grad((residual * dual).sum(), leaves))
+
+
+def chunks(objective: Objective) -> Iterator[tuple[int, int, Measure, Prepared]]:
+    """Yield number of the measure, first point, measure and points, few enough that their gradients fit ``CHUNK_BYTES``."""
+    size = objective.measures[0].network.size
+    for k, measure in enumerate(objective.measures):
+        entity, start = measure.points.per_entity, 0
+        for points in measure.whole(max(entity, int(CHUNK_BYTES / (8 * size)))):
+            yield k, start, measure, points
+            start += len(points.w)
+
+
+def point_gradients(objective: Objective, theta: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield number of the measure, number of its first point, and weighted gradients sᵢ [n, size] chunk by chunk.
+
+    Σ sᵢ over all points of all measures is ∇J. A density contributes sᵢ = wᵢ∇ℓᵢ. Of a weak form's ½rᵀG⁻¹r with r = Σ rᵢ
+    the influence of a point counts, sᵢ = ½(Jᵢᵀy + JᵀG⁻¹rᵢ) with y = G⁻¹r: the part of an unbiased estimate that is linear
+    in the points.
+
+    Raises:
+        InputError: a form of third or higher order.
+    """
+    space = objective.test_space
+    dual = None if space is None else space.riesz(objective.residual(theta))
+    weighted = None if space is None else space.riesz(residual_jacobian(objective, theta))
+    for k, start, measure, points in chunks(objective):
+        found = streams(measure.network, theta.detach(), points.x, measure.derivatives)
+        density, coefficients = integrands(measure, points, found)
+        value = points.w * density
+        influence: Tensor | None = None
+        if measure.tests and dual is not None and weighted is not None:
+            factors = dual_weights(measure, points, dual, objective.outputs)
+            value = value + 0.5 * sum(f * c for f, c in zip(factors, coefficients, strict=True))
+            influence = 0.5 * _through_tests(measure, points, coefficients, weighted)
+        own = separate(value, found).detach()
+        yield k, start, own if influence is None else own + influence
+
+
+def residual_jacobian(objective: Objective, theta: Tensor) -> Tensor:
+    """Return ∂r/∂θ [outputs, space.size, size] over all points."""
+    total: Tensor | None = None
+    for _, _, measure, points in chunks(objective):
+        if not measure.tests or measure.contraction is None or points.frame is None:
+            continue
+        found = streams(measure.network, theta.detach(), points.x, measure.derivatives)
+        columns = [separate(c, found).detach() for c in integrands(measure, points, found)[1]]
+        part = measure.contraction.assemble(
+            measure.tests, columns, points.w, points.frame, points.aligned, objective.outputs
+        )
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def _through_tests(measure: Measure, points: Prepared, coefficients: Sequence[Value], functions: Tensor) -> Tensor:
+    """Return Σ_k w c_k D_k f at every point [n, K], for functions f of the test space [outputs, space.size, K]."""
+    contraction, frame = measure.contraction, points.frame
+    assert contraction is not None
+    assert frame is not None
+    d = contraction.space.mesh.dimension
+    result = points.w.new_zeros(len(points.w), functions.shape[2])
+    for component in sorted({test.component for test in measure.tests}):
+        slots = points.w.new_zeros(len(points.w), 1 + d)  # factors of value and reference derivatives
+        for test, value in zip(measure.tests, coefficients, strict=True):
+            if test.component != component:
+                continue
+            weighted = points.w * (value.detach() if isinstance(value, Tensor) else value)
+            if not test.derivative:
+                slots[:, 0] += weighted
+                continue
+            for k in range(d):
+                factor = contraction.pull_factor(frame, test.derivative[0], k)
+                if factor is not None:
+                    slots[:, 1 + k] += weighted * factor
+        local = torch.einsum("nk,nkl->nl", slots, contraction.table[frame.row])
+        cells, place = torch.unique(frame.cell, return_inverse=True)
+        for number, cell in enumerate(cells):  # a matrix product per cell: gathering [n, l, K] would not fit memory
+            rows = place == number
+            result[rows] += local[rows] @ functions[component, contraction.dofs[cell]]
+    return result
