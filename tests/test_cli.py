@@ -72,7 +72,13 @@ def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run = Path("results/heat")
     for name in ("problem.toml", "run.json", "history.csv", "checkpoint.npz", "metrics.json", "solution.vtu", "report.html"):
         assert (run / name).is_file(), name
-    assert {path.stem for path in (run / "figures").iterdir()} == {"solution", "error", "convergence", "quadrature"}
+    assert {path.stem for path in (run / "figures").iterdir()} == {
+        "solution",
+        "error",
+        "estimate",
+        "convergence",
+        "quadrature",
+    }
     assert json.loads((run / "run.json").read_text())["seed"] == 7
     (run / "report.html").unlink()
     assert main(["report", str(run), "-q"]) == 0

@@ -262,7 +262,7 @@ def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Cal
         if truth is not None:
             values["error"] = max(e["relative_l2"] for e in truth(theta).values())
         if estimator is not None:
-            values["estimate"] = estimator(theta)[1]
+            values["estimate"] = estimator(theta).relative
         return values
 
     return monitor

@@ -113,12 +113,11 @@ def test_the_estimate_is_the_error_in_the_energy_norm(domain: str, form: str) ->
     truth = TrueError(problem, trial, independent_points(problem, 20))
     for seed in range(3):
         theta = random(trial, seed, 0.1)
-        norm, _, shares = estimator(theta)
-        true = truth(theta)["u"]["h1_seminorm"]
+        found, true = estimator(theta), truth(theta)["u"]["h1_seminorm"]
         assert true > 1e-3
-        assert 0.9 <= norm / true <= 1.1
-        assert norm <= true * (1 + 1e-3)  # a projection, but for quadrature
-        assert np.sqrt((shares**2).sum()) == pytest.approx(norm, rel=1e-6)
+        assert 0.9 <= found.absolute / true <= 1.1
+        assert found.absolute <= true * (1 + 1e-3)  # a projection, but for quadrature
+        assert np.sqrt((found.cells**2).sum()) == pytest.approx(found.absolute, rel=1e-6)
 
 
 def test_the_estimate_shows_where_the_error_is() -> None:
@@ -130,7 +129,7 @@ def test_the_estimate_shows_where_the_error_is() -> None:
     )
     estimator = make_estimator(problem, trial)
     assert estimator is not None
-    _, _, shares = estimator(constant(trial, 0.0))
+    shares = estimator(constant(trial, 0.0)).cells
     mesh = problem.domain
     right = mesh.nodes[mesh.vertices].mean(axis=1)[:, 0] > 0.7  # type: ignore[union-attr]
     assert (shares[right] ** 2).sum() > 0.8 * (shares**2).sum()
@@ -150,21 +149,36 @@ def test_coefficients_cancel_in_the_relative_estimate(scale: float) -> None:
     plain = make_estimator(one, trial)
     assert plain is not None
     theta = random(trial, 1)
-    assert estimator(theta)[1] == pytest.approx(plain(theta)[1], rel=1e-10)
-    assert estimator(theta)[0] == pytest.approx(scale * plain(theta)[0], rel=1e-10)
+    assert estimator(theta).relative == pytest.approx(plain(theta).relative, rel=1e-10)
+    assert estimator(theta).absolute == pytest.approx(scale * plain(theta).absolute, rel=1e-10)
 
 
-def test_conditions_that_are_not_met_count() -> None:
-    """Of u = c against zero on the unit square with squares of diagonal h: c²·4/h, and no residual inside."""
+@pytest.mark.parametrize("impose", ["penalty", "nitsche"])
+def test_conditions_that_are_not_met_count(impose: str) -> None:
+    """Of u = c against x on the boundary: w = x − c, a constant slope and the L² norm of what is missing."""
     c = 0.3
     problem, trial = made(
-        rectangle(cells=4, cell="quadrilateral"),
+        disk(cells=3),
         energy="0.5*inner(grad(u), grad(u))*dx",
+        boundary=[{"on": "all", "value": "x", "impose": impose}],
+    )
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    found = estimator(constant(trial, c))
+    assert found.absolute == pytest.approx(np.sqrt(np.pi), rel=1e-4)
+    assert found.l2["u"] == pytest.approx(np.sqrt(np.pi / 4 + np.pi * c**2) / np.sqrt(np.pi * c**2), rel=1e-4)
+
+
+def test_conditions_count_without_a_correction() -> None:
+    """A strong form, u = c against zero on squares of diagonal h: c²·4/h, and no residual inside."""
+    problem, trial = made(
+        rectangle(cells=4, cell="quadrilateral"),
+        strong="-div(grad(u))",
         boundary=[{"on": "all", "value": 0, "impose": "penalty"}],
     )
     estimator = make_estimator(problem, trial)
     assert estimator is not None
-    assert estimator(constant(trial, c))[0] == pytest.approx(c * np.sqrt(4 / (np.sqrt(2) / 4)), rel=1e-9)
+    assert estimator(constant(trial, 0.3)).absolute == pytest.approx(0.3 * np.sqrt(4 / (np.sqrt(2) / 4)), rel=1e-9)
 
 
 def test_the_estimate_sees_what_training_did_not() -> None:

@@ -38,7 +38,8 @@ def pixels(path: Path) -> tuple[int, int, int]:
 def test_every_kind_of_problem_is_drawn(name: str, solved: Solved, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     drawn = draw(solved(name), tmp_path)
-    wanted = {"solution", "convergence", "quadrature"} | ({"error"} if name != "unmeshed" else set())
+    wanted = {"solution", "convergence", "quadrature"} | ({"error"} if name in ("line", "square", "cube") else set())
+    wanted |= {"estimate"} if name not in ("cube", "unmeshed") else set()
     assert {path.stem for path in drawn} == wanted
     for path in drawn:
         width, height, tones = pixels(path)
@@ -84,6 +85,19 @@ def test_convergence_of_a_negative_energy_is_measured_from_its_least(solved: Sol
         np.testing.assert_allclose(np.asarray(axes.get_lines()[0].get_ydata(), dtype=float)[:4], [1.9, 0.4, 0.1, 0.01])
         assert axes.get_ylabel() == "loss above its least value"
         assert convergence_figure(replace(solution, history=history[:1])) is None
+
+
+def test_stages_of_least_squares_are_whole_numbers(solved: Solved) -> None:
+    solution = solved("square")
+    history = np.full((3, len(COLUMNS)), 0.1)
+    history[:, 0] = [1, 2, 3]
+    for method, name in (("least-squares", "stage"), ("lbfgs", "step")):
+        with styled():
+            shown = convergence_figure(replace(solution, history=history, metrics={"method": method}))
+            assert shown is not None
+            axes = shown.axes[2]
+            assert axes.get_xlabel() == name
+            assert set(axes.get_xticks()) <= set(range(-1, 6))
 
 
 def test_colours_follow_the_sign() -> None:

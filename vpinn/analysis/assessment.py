@@ -10,6 +10,8 @@ import numpy as np
 
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimator
+from vpinn.analysis.flux import flux_gap
+from vpinn.domain import PointSet
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -46,14 +48,18 @@ def assess(
         metrics["errors"] = reference_errors(solution, problem.reference_file)
     else:
         metrics["errors"] = {}
-    shares = None
-    metrics["error_estimate"] = None
+    shares, metrics["error_estimate"] = None, None
     if estimator is not None:
-        norm, relative, shares = estimator(solution.theta)
-        known = [e for e in metrics["errors"].values() if "h1_seminorm" in e]
-        true, size = (math.hypot(*(e[key] for e in known)) for key in ("h1_seminorm", "exact_h1_seminorm"))
-        effectivity = relative * size / true if len(known) == len(problem.unknowns) and true > 0 and size > 0 else None
-        metrics["error_estimate"] = {"relative_energy": relative, "absolute": norm, "effectivity": effectivity}
+        estimate = estimator(solution.theta)
+        shares = estimate.cells
+        true = _true_error(solution, points) if set(problem.exact) == {u.name for u in problem.unknowns} else None
+        metrics["error_estimate"] = {
+            "relative_energy": estimate.relative,
+            "relative_l2": dict(estimate.l2),
+            "absolute": estimate.absolute,
+            "true": true,
+            "effectivity": estimate.absolute / true if true else None,
+        }
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
     metrics["quadrature"] = _adequacy(stated or problem, solution, objective, loss)
     if metrics["quadrature"]["change"] > ADEQUATE and max(abs(loss), abs(metrics["quadrature"]["finer"])) > ROUNDING:
@@ -65,6 +71,13 @@ def assess(
         checks.append("errors: not finite")
     metrics["checks"] = checks
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=shares)
+
+
+def _true_error(solution: Solution, points: PointSet) -> float:
+    """Return ‖B(u) − B(u_exact)‖, the error in the norm that is estimated."""
+    problem, trial = solution.problem, solution.trial
+    gap = flux_gap(problem, trial, trial.unknowns, problem.exact).integrate(solution.theta, points)[0]
+    return math.sqrt(max(0.0, float(gap)))
 
 
 def _adequacy(problem: Problem, solution: Solution, objective: Objective, loss: float) -> dict[str, float]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vpinn.optimization import COLUMNS
+from vpinn.optimization import COLUMNS, LeastSquares
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
 from vpinn.solution import Solution
 
@@ -50,14 +51,17 @@ def convergence_figure(solution: Solution) -> Figure | None:
     columns = dict(zip(COLUMNS, history.T, strict=True))
     loss, axis = _loss(columns, solution)
     rows: list[tuple[str, Sequence[Course]]] = [(axis, [loss])]
+    method, batch = solution.metrics.get("method", ""), solution.metrics.get("batch_size", "full")
+    staged = method == LeastSquares.name
+    estimate = "residual, relative to that without features" if staged else "relative error estimate"
     watched = [
         _watched(columns, name, label, colour)
-        for name, label, colour in (("error", "relative L² error", TRUTH), ("estimate", "relative error estimate", INK))
+        for name, label, colour in (("error", "relative L² error", TRUTH), ("estimate", estimate, INK))
     ]
     watched = [course for course in watched if len(course.step) > 1]
     if watched:
-        rows.append((watched[0].label if len(watched) == 1 else "relative error", watched))
-    method, batch = solution.metrics.get("method", ""), solution.metrics.get("batch_size", "full")
+        together = "relative error and residual" if staged else "relative error"
+        rows.append((watched[0].label if len(watched) == 1 else together, watched))
     title = f"Convergence of {method}, {'all points in every step' if batch == 'full' else f'{batch} points per step'}"
     shown = figure(9.0, 3.1 * len(rows) + 0.4, title)
     axes = shown.subplots(len(rows), 2, sharex="col", sharey="row", squeeze=False)
@@ -69,8 +73,9 @@ def convergence_figure(solution: Solution) -> Figure | None:
         pair[0].set_ylabel(label)
         if len(courses) > 1 or courses[0].raw is not None:
             pair[1].legend(loc="best")
-    for ax, name in zip(axes[-1], ("step", "time in s"), strict=True):
+    for ax, name in zip(axes[-1], ("stage" if staged else "step", "time in s"), strict=True):
         ax.set_xlabel(name)
+    axes[-1][0].xaxis.set_major_locator(MaxNLocator(integer=True))
     return shown
 
 

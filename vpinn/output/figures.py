@@ -1,4 +1,4 @@
-"""The figures of a run: solution, error, convergence and quadrature."""
+"""The figures of a run: solution, error, its estimate, convergence and quadrature."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         objective: what training minimised; made anew, which may take seconds, if not given.
 
     Returns:
-        the files written: solution, and error, convergence, quadrature where they apply.
+        the files written: solution, and error, estimate, convergence, quadrature where they apply.
 
     Raises:
         StorageError: a file could not be written.
@@ -46,6 +46,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         drawn = {
             "solution": solution_figure(solution, scene),
             "error": error_figure(solution, scene),
+            "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
             "quadrature": quadrature_figure(problem.domain, (objective or make_objective(problem, solution.trial)).measures),
         }
@@ -79,23 +80,28 @@ def solution_figure(solution: Solution, scene: Scene) -> Figure:
 
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
-    """Return a figure of u − u_exact where the truth is known, else of the error estimate per cell; None without either."""
+    """Return a figure of u − u_exact; None where the truth is not known."""
     exact = _components(solution, solution.exact(scene.points))
-    if exact:
-        values = _components(solution, solution.at(scene.points))
-        shown, axes = _grid(scene, list(exact), _error_title(solution))
-        for name, row in zip(exact, axes, strict=False):
-            gap = values[name] - exact[name]
-            painted = scene.draw(row, gap, colours(gap))
-            _name(shown, scene, row, f"{name} − exact", painted)
-        return shown
+    if not exact:
+        return None
+    values = _components(solution, solution.at(scene.points))
+    shown, axes = _grid(scene, list(exact), _error_title(solution))
+    for name, row in zip(exact, axes, strict=False):
+        gap = values[name] - exact[name]
+        painted = scene.draw(row, gap, colours(gap))
+        _name(shown, scene, row, f"{name} − exact", painted)
+    return shown
+
+
+def estimate_figure(solution: Solution, scene: Scene) -> Figure | None:
+    """Return a figure of the error estimate per cell; None without one."""
     if solution.cell_estimate is None:
         return None
     relative = solution.error_estimate.get("relative_energy")
-    title = "Estimated error" if relative is None else f"Estimated error: {relative:.1e} of the solution"
+    title = "Estimated error" if relative is None else f"Estimated error: {relative:.1e} of the flux"
     shown, axes = _grid(scene, ["estimate"], title)
     painted = scene.draw_cells(axes[0], solution.cell_estimate, magnitudes(solution.cell_estimate))
-    _name(shown, scene, axes[0], "", painted, "energy norm per cell")
+    _name(shown, scene, axes[0], "", painted, "error of the flux per cell")
     return shown
 
 

@@ -16,6 +16,7 @@ from vpinn.solution import Solution
 CAPTIONS = {
     "solution": "Solution",
     "error": "Error",
+    "estimate": "Error estimate",
     "convergence": "Convergence",
     "quadrature": "Quadrature points",
 }

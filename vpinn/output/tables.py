@@ -149,7 +149,8 @@ def _error(found: Mapping[str, float]) -> str:
 
 
 def _estimate(found: Mapping[str, Any]) -> str:
-    text = f"{found.get('relative_energy', math.nan):.2e} (relative, energy norm)"
+    text = f"{found.get('relative_energy', math.nan):.2e} of the flux"
+    text += "".join(f", L² of {name} {value:.2e}" for name, value in found.get("relative_l2", {}).items()) + " (relative)"
     effectivity = found.get("effectivity")
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
 

@@ -1,0 +1,154 @@
+"""The correction of a solution by finite elements: w with F'(u)[w, v] = −F(u; v) for every v of a rich space, u + w = g.
+
+One Newton step from the solution u in a space that resolves what the trial space missed: u + w stands for the truth, so
+that w is the error, of any sign, in any norm, also for forms that are neither symmetric nor definite. For a symmetric,
+coercive form the energy norm of w is the dual norm of the residual in the energy product. Source: hierarchical error
+estimators, Bank & Weiser, Math. Comp. 44 (1985), 283–301; for nonlinear problems Verfürth, Math. Comp. 62 (1994), 445–475.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import splu
+from torch import Tensor
+
+from vpinn.analysis.tangent import Shift, Side, make_sides
+from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
+from vpinn.forms import components
+from vpinn.problem import Problem
+from vpinn.trial import Evaluator, MeshField, Trial
+
+Array = NDArray[np.float64]
+SOLVED = 1e-6
+"""Largest residual, relative to the right side, at which the linear system counts as solved."""
+MAX_DEGREE = 30
+"""Highest degree of quadrature."""
+KERNEL = 1e-9
+"""Size of A·1, relative to the entries of A, at which constants count as the kernel of the tangent."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A condition on one component that the trial space does not meet by itself.
+
+    Attributes:
+        component: counted through all unknowns.
+        value: u − g.
+        facets: rows of the mesh's boundary.
+        degree: of the quadrature on them.
+    """
+
+    component: int
+    value: Evaluator
+    facets: NDArray[np.int64]
+    degree: int
+
+    def project(self, space: LagrangeSpace, theta: Tensor) -> tuple[NDArray[np.int64], Array]:
+        """Return the functions [k] that live on the facets, and the coefficients [k] of g − u projected on them."""
+        rule = FacetPoints(space.mesh, self.facets, self.degree)
+        points = rule.take(range(rule.size))
+        basis, _ = space.tabulate(points.reference)
+        dofs, place = np.unique(space.dofs[points.cell], return_inverse=True)
+        row = np.repeat(np.arange(len(points.w)), basis.shape[1])
+        traces = coo_array((basis.ravel(), (row, place.ravel())), shape=(len(points.w), len(dofs))).tocsc()
+        here = space.boundary_dofs(self.facets)
+        traces = traces[:, np.searchsorted(dofs, here)]
+        weighted = (traces * points.w[:, None]).T.tocsc()
+        values: Array = splu(weighted @ traces).solve(weighted @ -self.value(theta, points)[0])
+        return here, values
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Corrects parameters.
+
+    Attributes:
+        trial: trial space of u.
+        shift: the unknowns u + w.
+        space: rich finite elements.
+        sides: measures of the form.
+        met: per component, the functions that vanish because the trial space meets a condition there.
+        gaps: conditions that it does not meet.
+    """
+
+    trial: Trial
+    shift: Shift
+    space: LagrangeSpace
+    sides: tuple[Side, ...]
+    met: tuple[NDArray[np.int64], ...]
+    gaps: tuple[Gap, ...]
+
+    def __call__(self, theta: Tensor) -> Trial | None:
+        """Return the trial space of u + w; None where the tangent is singular."""
+        parts = [side.assemble(theta) for side in self.sides]
+        residual, matrix = sum(r for r, _ in parts), sum(a for _, a in parts)
+        prescribed, values = self._prescribed(theta)
+        self._fix_constants(matrix, prescribed)
+        free = np.flatnonzero(~prescribed)
+        tangent = matrix.tocsc()[free]
+        right = -np.ravel(residual)[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
+        block = tangent[:, free]
+        try:
+            factor = splu(block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True})
+        except RuntimeError:  # exactly singular
+            return None
+        values[free] = factor.solve(right)
+        if not np.linalg.norm(block @ values[free] - right) <= SOLVED * np.linalg.norm(right):
+            return None
+        rows = values.reshape(-1, self.space.size)
+        known = {count: MeshField(self.space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
+        background = replace(self.trial.background, known={**self.trial.background.known, **known})
+        return replace(self.trial, unknowns=self.shift.unknowns, background=background)
+
+    def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
+        """Return which degrees of freedom are prescribed and their values, [components·size] each; g − u on gaps."""
+        prescribed, values = (np.zeros((len(self.met), self.space.size), kind) for kind in (bool, float))
+        for gap in self.gaps:
+            dofs, found = gap.project(self.space, theta)
+            prescribed[gap.component, dofs], values[gap.component, dofs] = True, found
+        for component, met in enumerate(self.met):
+            prescribed[component, met], values[component, met] = True, 0.0
+        return prescribed.ravel(), values.ravel()
+
+    def _fix_constants(self, matrix: Any, prescribed: NDArray[np.bool_]) -> None:
+        """Prescribe one value of every component that the form determines up to a constant only."""
+        size, largest = self.space.size, np.abs(matrix).max()
+        for start in range(0, len(prescribed), size):
+            ones = np.zeros(len(prescribed))
+            ones[start : start + size] = 1.0
+            if not prescribed[start : start + size].any() and np.abs(matrix @ ones).max() <= KERNEL * largest:
+                prescribed[start] = True
+
+
+def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
+    """Return the correction of a problem on a mesh by finite elements.
+
+    Args:
+        problem: of any formulation.
+        trial: its trial space.
+        degree: of the finite elements, 1 to 14.
+
+    Raises:
+        InputError: the form takes second derivatives.
+    """
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    space, shift = LagrangeSpace(mesh, degree), Shift.of(problem, trial)
+    met: list[NDArray[np.int64]] = []
+    gaps = []
+    for unknown in problem.unknowns:
+        for component, u in enumerate(components(unknown.function)):
+            conditions = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
+            exact = [space.boundary_dofs(mesh.facets(i.condition.on)) for i in conditions if i.how == "exact"]
+            for i in conditions:
+                if i.how != "exact":
+                    gap, facets = Evaluator.of(problem, trial, [u - i.value]), mesh.facets(i.condition.on)
+                    gaps.append(Gap(len(met), gap, facets, min(MAX_DEGREE, 2 * degree)))
+            met.append(np.unique(np.concatenate(exact)) if exact else np.empty(0, np.int64))
+    sides = make_sides(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
+    return Correction(trial, shift, space, sides, tuple(met), tuple(gaps))

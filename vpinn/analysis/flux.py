@@ -1,0 +1,46 @@
+"""The flux B(u) of a form F(u; v) = ∫ a·v + B·∇v: what errors are measured by, and what coefficients cancel in.
+
+For −∇·κ∇u it is κ∇u, for elasticity the stress. Where a form has no flux (a strong form, a projection) ∇u stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ufl
+
+from vpinn.analysis.tangent import Unknowns, split_form
+from vpinn.forms import Graph, Node, build, compile_tape, components
+from vpinn.objective.statement import Integrands
+from vpinn.problem import Problem
+from vpinn.problem.operators import gradient
+from vpinn.trial import Evaluator, Trial
+
+
+def flux_gap(problem: Problem, trial: Trial, one: Unknowns, other: Unknowns) -> Evaluator:
+    """Return the densities |B(one) − B(other)|² and |B(one)|².
+
+    Args:
+        problem: of any formulation.
+        trial: whose network and known functions the unknowns are expressions of.
+        one: unknown → expression.
+        other: the same.
+    """
+    graph = Graph(frozenset({trial.function.count()}))
+    found = [_flux(problem, graph, unknowns) for unknowns in (one, other)]
+    minus, zero = graph.number(-1.0), graph.number(0.0)
+    gaps = [
+        graph.add([found[0].get(key, zero), graph.multiply([minus, found[1].get(key, zero)])]) for key in {**found[0], **found[1]}
+    ]
+    squares = [graph.add(graph.multiply([node, node]) for node in nodes) for nodes in (gaps, found[0].values())]
+    return Evaluator(trial, compile_tape(graph, squares))
+
+
+def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:
+    cells = split_form(problem, unknowns, Integrands(graph, False))
+    flux: dict[object, Node] = {jet: node for jet, node in cells.items() if jet.derivative}
+    if flux:
+        return flux
+    slopes = [gradient(unknowns[u.name], problem.domain.dimension) for u in problem.unknowns]
+    parts: list[ufl.core.expr.Expr] = [part for slope in slopes for part in components(slope)]
+    return dict(enumerate(build(graph, part) for part in parts))
