@@ -36,6 +36,10 @@ class Activation(ABC):
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a) from a, z = σ(a) and t = σ'(a)."""
 
+    @abstractmethod
+    def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ'''(a) from a, z = σ(a) and t = σ'(a)."""
+
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``."""
         return s.mul_(t).addcmul_(q, self.curvature(a, z, t))
@@ -63,6 +67,10 @@ class Tanh(Activation):
         """Return σ''(a)."""
         return -2 * z * t
 
+    def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ'''(a) = 4z²σ' − 2σ'²."""
+        return t * (4 * z * z - 2 * t)
+
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return (s − 2qz) σ'(a)."""
         return s.addcmul_(q, z, value=-2).mul_(t)
@@ -85,6 +93,10 @@ class Sine(Activation):
         """Return σ''(a)."""
         return -z
 
+    def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ'''(a)."""
+        return -t
+
 
 class Swish(Activation):
     """σ = a S with the logistic function S; σ' = S + a S (1 − S)."""
@@ -105,6 +117,12 @@ class Swish(Activation):
         s = torch.sigmoid(a)
         return s * (1 - s) * (2 + a * (1 - 2 * s))
 
+    def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ'''(a)."""
+        s = torch.sigmoid(a)
+        p, q = s * (1 - s), 1 - 2 * s
+        return p * (q * (3 + a * q) - 2 * a * p)
+
 
 class Softplus(Activation):
     """σ = ln(1 + eᵃ), σ' the logistic function S, σ'' = S (1 − S)."""
@@ -122,6 +140,10 @@ class Softplus(Activation):
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
         return t * (1 - t)
+
+    def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return σ'''(a)."""
+        return t * (1 - t) * (1 - 2 * t)
 
 
 ACTIVATIONS: Final[Mapping[str, Activation]] = {

@@ -1,0 +1,105 @@
+"""Derivatives of the network's jets by all weights, point by point, written out layer by layer.
+
+Forward: values, first and second derivatives (z, ∂z, ∂²z) of every layer. Backward, for every point apart: cotangents of the
+same, and from both the weights' derivatives, which are outer products: one batched product per layer, no graph, no vmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.trial.network import Derivative, Network
+
+Keys = Sequence[tuple[int, Derivative]]
+"""Jets of the network: (component, derivative)."""
+
+
+def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes: Tensor) -> Tensor:
+    """Return derivatives by all weights of combinations of jets, point by point.
+
+    With layers a = Wz + b, z ← σ(a), the jets of a layer are a, ȧᵢ = Wżᵢ, äᵢⱼ = Wz̈ᵢⱼ and σ(a), σ'ȧᵢ, σ'äᵢⱼ + σ''ȧᵢȧⱼ;
+    backwards, with bars for cotangents, those of äᵢⱼ, ȧᵢ and a are σ'z̈̄ᵢⱼ, σ'ż̄ᵢ + σ''Σⱼ(z̈̄ᵢⱼ + z̈̄ⱼᵢ)ȧⱼ, and
+    σ'z̄ + σ''(Σ ż̄ᵢȧᵢ + Σ z̈̄ᵢⱼäᵢⱼ) + σ'''Σ z̈̄ᵢⱼȧᵢȧⱼ, and W̄ = āzᵀ + Σ ǡᵢżᵢᵀ + Σ ǟᵢⱼz̈ᵢⱼᵀ.
+
+    Args:
+        network: the network.
+        theta: parameters [size].
+        x: normalised coordinates [n, d].
+        keys: K jets, of order 0 to 2 and with respect to the original coordinates.
+        slopes: factors of the jets in each of r combinations [r, K, n].
+
+    Returns:
+        Σ_k slopes[r, k] ∂jet_k/∂θ, [r, n, size].
+
+    Raises:
+        InputError: a jet is of order three or more.
+    """
+    if any(len(derivative) > 2 for _, derivative in keys):
+        raise InputError(
+            'Jacobians of derivatives of order three and more are not written out; use solver.method = "lbfgs", or a form with '
+            "lower derivatives"
+        )
+    pairs = sorted({derivative for _, derivative in keys if len(derivative) == 2})
+    directions = sorted({i for _, derivative in keys for i in derivative})
+    orders: list[Derivative] = [(), *((i,) for i in directions), *pairs]
+    d, r, n = len(directions), len(slopes), len(x)
+    ends = [(1 + directions.index(i), 1 + directions.index(j)) for i, j in pairs]
+    sigma, layers = network.sigma, network.unpack(theta)
+    stretch = network.stretch(x)
+
+    z = x.new_zeros(len(orders), n, x.shape[1])
+    z[0] = x
+    for k, i in enumerate(directions):
+        z[1 + k, :, i] = stretch[i]
+    saved = []
+    for weight, bias in layers[:-1]:
+        a = (z.view(-1, z.shape[2]) @ weight.T.contiguous()).view(len(orders), n, -1)
+        a[0] += bias
+        value = sigma.value(a[0].clone())
+        t = sigma.slope(a[0], value)
+        c = sigma.curvature(a[0], value, t)
+        saved.append((z, a, value, t, c))
+        z = t * a
+        z[0] = value
+        for p, (i, j) in enumerate(ends):
+            z[1 + d + p].addcmul_(c, a[i] * a[j])
+    result = x.new_empty(r, n, network.size)
+    blocks = _blocks(network, result)
+
+    top = slopes.new_zeros(r, network.outputs, len(orders), n)
+    for k, (component, derivative) in enumerate(keys):
+        top[:, component, orders.index(derivative)] += slopes[:, k]
+    weight, _ = layers[-1]
+    blocks[-1][0].copy_(torch.einsum("rcqn,qnh->rnch", top, z))
+    blocks[-1][1].copy_(top[:, :, 0].transpose(1, 2))
+    bar = torch.einsum("rcqn,ch->rqnh", top, weight)
+    for k in range(len(saved) - 1, -1, -1):
+        z, a, value, t, c = saved[k]
+        low = bar * t
+        low[:, 0].addcmul_(c, (bar[:, 1:] * a[1:]).sum(1))
+        if ends:
+            third = sigma.third(a[0], value, t)
+            for p, (i, j) in enumerate(ends):
+                bent = bar[:, 1 + d + p] * c
+                low[:, i].addcmul_(bent, a[j])
+                low[:, j].addcmul_(bent, a[i])
+                low[:, 0].addcmul_(bar[:, 1 + d + p] * third, a[i] * a[j])
+        blocks[k][0].copy_(torch.einsum("rqno,qni->rnoi", low, z))
+        blocks[k][1].copy_(low[:, 0])
+        if k:
+            bar = (low.reshape(-1, low.shape[3]) @ layers[k][0]).view(r, len(orders), n, -1)
+    return result
+
+
+def _blocks(network: Network, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return weights [r, n, out, in] and biases [r, n, out] of every layer as views of rows [r, n, size]."""
+    pairs, at = [], 0
+    for i, o in zip(network.layers, network.layers[1:], strict=False):
+        weight = rows[:, :, at : at + i * o].unflatten(2, (o, i))
+        pairs.append((weight, rows[:, :, at + i * o : at + (i + 1) * o]))
+        at += (i + 1) * o
+    return pairs
