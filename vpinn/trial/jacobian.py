@@ -99,7 +99,7 @@ def _blocks(network: Network, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return weights [r, n, out, in] and biases [r, n, out] of every layer as views of rows [r, n, size]."""
     pairs, at = [], 0
     for i, o in zip(network.layers, network.layers[1:], strict=False):
-        weight = rows[:, :, at : at + i * o].unflatten(2, (o, i))
+        weight = rows[:, :, at : at + i * o].view(*rows.shape[:2], o, i)
         pairs.append((weight, rows[:, :, at + i * o : at + (i + 1) * o]))
         at += (i + 1) * o
     return pairs
