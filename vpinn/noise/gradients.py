@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -102,22 +103,6 @@ def separate(value: Value, found: Streams) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def dual_weights(measure: Measure, points: Prepared, dual: Tensor, outputs: int) -> list[Tensor]:
-    """Return the factor [n] that each coefficient has in the residual's product with a function of the test space.
-
-    Args:
-        measure: with test functions.
-        points: of the measure, n of them.
-        dual: the function's coefficients [outputs, space.size].
-        outputs: number of test components.
-    """
-    assert measure.contraction is not None
-    assert points.frame is not None
-    leaves = [torch.zeros_like(points.w).requires_grad_() for _ in measure.tests]
-    residual = measure.contraction.assemble(measure.tests, leaves, points.w, points.frame, points.aligned, outputs)
-    return list(torch.autograd.grad((residual * dual).sum(), leaves))
-
-
 def chunks(objective: Objective) -> Iterator[tuple[int, int, Measure, Prepared]]:
     """Yield number of the measure, first point, measure and points, few enough that their gradients fit ``CHUNK_BYTES``."""
     size = objective.measures[0].network.size
@@ -145,13 +130,14 @@ def point_gradients(objective: Objective, theta: Tensor) -> Iterator[tuple[int, 
         found = streams(measure.network, theta.detach(), points.x, measure.derivatives)
         density, coefficients = integrands(measure, points, found)
         value = points.w * density
-        influence: Tensor | None = None
-        if measure.tests and dual is not None and weighted is not None:
-            factors = dual_weights(measure, points, dual, objective.outputs)
-            value = value + 0.5 * sum(f * c for f, c in zip(factors, coefficients, strict=True))
-            influence = 0.5 * _through_tests(measure, points, coefficients, weighted)
+        influence: Tensor | int = 0
+        if measure.contraction is not None and points.frame is not None and dual is not None and weighted is not None:
+            at = partial(measure.contraction.at_points, measure.tests, frame=points.frame, aligned=points.aligned)
+            value = value + 0.5 * sum(points.w * jet * c for jet, c in zip(at(dual=dual), coefficients, strict=True))
+            factors = [0.5 * points.w * (c.detach() if isinstance(c, Tensor) else c) for c in coefficients]
+            influence = sum(f[:, None] * jets for f, jets in zip(factors, at(dual=weighted), strict=True))
         own = separate(value, found).detach()
-        yield k, start, own if influence is None else own + influence
+        yield k, start, own + influence
 
 
 def residual_jacobian(objective: Objective, theta: Tensor) -> Tensor:
@@ -168,31 +154,3 @@ def residual_jacobian(objective: Objective, theta: Tensor) -> Tensor:
         total = part if total is None else total + part
     assert total is not None
     return total
-
-
-def _through_tests(measure: Measure, points: Prepared, coefficients: Sequence[Value], functions: Tensor) -> Tensor:
-    """Return Σ_k w c_k D_k f at every point [n, K], for functions f of the test space [outputs, space.size, K]."""
-    contraction, frame = measure.contraction, points.frame
-    assert contraction is not None
-    assert frame is not None
-    d = contraction.space.mesh.dimension
-    result = points.w.new_zeros(len(points.w), functions.shape[2])
-    for component in sorted({test.component for test in measure.tests}):
-        slots = points.w.new_zeros(len(points.w), 1 + d)  # factors of value and reference derivatives
-        for test, value in zip(measure.tests, coefficients, strict=True):
-            if test.component != component:
-                continue
-            weighted = points.w * (value.detach() if isinstance(value, Tensor) else value)
-            if not test.derivative:
-                slots[:, 0] += weighted
-                continue
-            for k in range(d):
-                factor = contraction.pull_factor(frame, test.derivative[0], k)
-                if factor is not None:
-                    slots[:, 1 + k] += weighted * factor
-        local = torch.einsum("nk,nkl->nl", slots, contraction.table[frame.row])
-        cells, place = torch.unique(frame.cell, return_inverse=True)
-        for number, cell in enumerate(cells):  # a matrix product per cell: gathering [n, l, K] would not fit memory
-            rows = place == number
-            result[rows] += local[rows] @ functions[component, contraction.dofs[cell]]
-    return result

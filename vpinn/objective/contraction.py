@@ -124,7 +124,10 @@ class Contraction:
         return result
 
     def at_points(self, tests: Sequence[Jet], dual: Tensor, frame: Frame, aligned: bool) -> list[Tensor]:
-        """Return every test jet [n] of the function with coefficients ``dual`` [outputs, space.size]: the transpose."""
+        """Return every test jet [n] of the function with coefficients ``dual`` [outputs, space.size]: the transpose.
+
+        K functions [outputs, space.size, K] give jets [n, K].
+        """
         dofs = self._dofs(frame, aligned)
         local: dict[int, Tensor] = {}
         found: dict[tuple[int, int], Tensor] = {}
@@ -137,7 +140,7 @@ class Contraction:
                 key = test.component, row
                 if key not in found:
                     found[key] = self._gathered(row, local[test.component], frame, aligned)
-                part = found[key] if factor is None else found[key] * factor
+                part = found[key] if factor is None else _times(found[key], factor)
                 total = part if total is None else total + part
             assert total is not None
             values.append(total)
@@ -172,7 +175,11 @@ class Contraction:
         return by_cell @ self.tables[row] if local is None else local.addmm(by_cell, self.tables[row])
 
     def _gathered(self, row: int, local: Tensor, frame: Frame, aligned: bool) -> Tensor:
-        """Return one table's function with local coefficients, at the points [n]."""
+        """Return one table's function with local coefficients, at the points [n]; [n, K] for K functions."""
+        if local.ndim == 3:
+            if self._by_cell(aligned):
+                return (self.tables[row] @ local).flatten(0, 1)
+            return torch.einsum("nl,nlk->nk", self.tables[row][frame.row], local)
         if self._by_cell(aligned):
             return (local @ self.tables[row].T).view(-1)
         return (local * self.tables[row][frame.row]).sum(1)
