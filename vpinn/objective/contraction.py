@@ -135,7 +135,7 @@ class Contraction:
         for test in tests:
             total: Tensor | None = None
             if test.component not in local:
-                local[test.component] = dual[test.component][dofs]
+                local[test.component] = dual[test.component].index_select(0, dofs.view(-1)).view_as(dofs)
             for row, factor in self._rows(test, frame):
                 key = test.component, row
                 if key not in found:
@@ -157,7 +157,7 @@ class Contraction:
 
     def _dofs(self, frame: Frame, aligned: bool) -> Tensor:
         """Return the functions of the points' cells [cells, n_local] or [n, n_local]."""
-        return self.dofs[frame.cell[:: self.points.per_entity] if self._by_cell(aligned) else frame.cell]
+        return self.dofs.index_select(0, frame.cell[:: self.points.per_entity] if self._by_cell(aligned) else frame.cell)
 
     def _by_cell(self, aligned: bool) -> bool:
         return aligned and isinstance(self.points, CellPoints)

@@ -103,6 +103,11 @@ class Measure:
         """(component, derivative) of every moving input of the tape."""
         return tuple((slot.component, slot.derivative) for slot in self.tape.moving_slots if isinstance(slot, Jet))
 
+    @cached_property
+    def dual_tests(self) -> tuple[int, ...]:
+        """Which of the ``tests`` have coefficients that depend on the network."""
+        return tuple(slot.component for slot in self.slopes.moving_slots if isinstance(slot, Jet) and slot.function == DUAL)
+
     def compute(self, index: NDArray[np.int64] | range) -> Prepared:
         """Prepare points of the data set from scratch, in float64 and then rounded to the training precision."""
         points = self.points.take(index)
@@ -160,17 +165,21 @@ class Measure:
         return density, rest[: len(self.tests)]
 
     def pull_back(
-        self, batch: Prepared, recorded: Recorded, duals: Sequence[Tensor] = (), share: float = 1.0
+        self, batch: Prepared, recorded: Recorded, dual: Tensor | None = None, share: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Return ∫ density, and share · ∇θ of ∫ density + Σ coefficient · dual [size].
+        """Return ∫ density, and share · ∇θ of ∫ density + Σ coefficient · test jet of the dual [size].
 
         Args:
             batch: the points.
             recorded: jets there.
-            duals: values of the test jets [n] each.
+            dual: coefficients [outputs, space.size] of the function that the residual is tested with.
             share: factor of the gradient.
         """
         jets, pullback = recorded
+        duals: dict[int, Tensor] = {}
+        if dual is not None and self.contraction is not None and batch.frame is not None:
+            wanted = [self.tests[k] for k in self.dual_tests]
+            duals = dict(zip(self.dual_tests, self.contraction.at_points(wanted, dual, batch.frame, batch.aligned), strict=True))
         slots = [slot for slot in self.slopes.moving_slots if isinstance(slot, Jet)]
         inputs = [duals[s.component] if s.function == DUAL else jets[s.component, s.derivative] for s in slots]
         density, *slopes = self.slopes.moving([*batch.fixed, *inputs])

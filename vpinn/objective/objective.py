@@ -128,10 +128,7 @@ class Objective:
 
         def backward(dual: Tensor, job: tuple[Part, Recorded | None]) -> Tensor:
             (measure, points), recorded = job
-            duals: Sequence[Tensor] = ()
-            if measure.contraction is not None and points.frame is not None:
-                duals = measure.contraction.at_points(measure.tests, dual, points.frame, points.aligned)
-            return measure.pull_back(points, recorded or measure.record(theta, points), duals, share)[1]
+            return measure.pull_back(points, recorded or measure.record(theta, points), dual, share)[1]
 
         evaluated = [list(self._map(forward, group())) for group in groups]
         sums = [self._sum((d, r) for _, d, r in found) for found in evaluated]

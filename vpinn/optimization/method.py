@@ -142,7 +142,7 @@ class Adam(Method):
         value, gradient = closure(theta)
         count = int(state["count"]) + 1
         mean = torch.lerp(state["mean"], gradient, 1 - self.beta1)
-        square = torch.addcmul(self.beta2 * state["square"], gradient, gradient, value=1 - self.beta2)
+        square = torch.lerp(state["square"], gradient * gradient, 1 - self.beta2)
         root = square.sqrt().div_(math.sqrt(1 - self.beta2**count)).add_(self.epsilon)
         new = torch.addcdiv(theta, mean, root, value=-learning_rate / (1 - self.beta1**count))
-        return new, {"mean": mean, "square": square, "count": torch.tensor(count)}, value
+        return new, {"mean": mean, "square": square, "count": state["count"] + 1}, value
