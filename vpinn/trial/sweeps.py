@@ -12,7 +12,7 @@ up                                                r̄ₖ = σ'(aₖ) r̄ₖ₋�
 down       āₖ = σ'(aₖ) z̄ₖ + σ''(aₖ) Σ rₖ ∘ r̄ₖ₋₁Wₖᵀ
 =========  =====================================  =====================================================
 
-Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁, one product of the two stacks: six products of size n·h² per hidden layer in all, instead of
+Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁ is one product of the two stacks: six products of size n·h² per hidden layer in all, instead of
 the nine of a forward-mode jet in two dimensions.
 """
 
@@ -27,6 +27,8 @@ from torch import Tensor
 
 from vpinn.trial.activation import Activation
 
+LINE = 8
+"""Widths of hidden layers are filled up to a multiple of this: rows that start at odd addresses cost a tenth."""
 SIZES = 8
 """Numbers of points whose memory is kept for the next evaluation."""
 
@@ -45,9 +47,10 @@ class Layout:
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
-        """Rows and columns of every Wₖ; hidden layers have a row for their constant unit."""
-        last = len(self.layers) - 2
-        return [(o + (k < last), i + 1) for k, (i, o) in enumerate(pairwise(self.layers))]
+        """Rows and columns of every Wₖ; hidden layers have a constant unit, and units that do nothing up to a full line."""
+        inputs, *hidden, outputs = self.layers
+        widths = [inputs + 1, *(-(-(h + 1) // LINE) * LINE for h in hidden), outputs]
+        return [(rows, columns) for columns, rows in pairwise(widths)]
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -142,7 +145,6 @@ class Sweeps:
         self._r_3 = [*(flat.view(m, n, -1) for flat in self._r), self._w[-1][:, None]]
         self._arriving = [torch.empty_like(delta) for delta in self._delta[:-1]]
         self._arriving_3 = [flat.view(m, n, -1) for flat in self._arriving]
-        self._bends = [torch.empty(m, n, width, dtype=dtype) for width in widths[1:]]
         self._first, self._delta_t = self._w[0][:, :d], self._delta[0].T
         self._inward = torch.empty(d, widths[1] if len(widths) > 1 else m, dtype=dtype)
         self._inward_t = self._inward.T
@@ -189,8 +191,8 @@ class Sweeps:
             torch.mul(outer, stretch, out=self._outer)
             torch.mm(outer, self._inward, out=self._arriving[0])
             for k in range(hidden):
-                torch.mul(self._arriving_3[k], self._r_3[k], out=self._bends[k])
                 torch.mul(self._arriving_3[k], self._slopes[k], out=self._r_bar_3[k + 1])
+                self._arriving_3[k].mul_(self._r_3[k])  # what σ'' bends
                 if k + 1 < hidden:
                     torch.mm(self._r_bar[k + 1], self._w_t[k + 1], out=self._arriving[k + 1])
         self._a_bar[-1].copy_(values_bar.T)
@@ -206,7 +208,7 @@ class Sweeps:
             if gradients_bar is None:
                 arriving.mul_(self._slopes[k - 1])
             else:
-                bend = self._bends[k - 1][0] if m == 1 else self._bends[k - 1].sum(0)
+                bend = self._arriving[k - 1] if m == 1 else self._arriving_3[k - 1].sum(0)
                 self._layout.sigma.adjoint(arriving, bend, self._a[k - 1], self._z[k], self._slopes[k - 1])
         return self._layout.parameters(self._flat_bar)
 
