@@ -106,7 +106,7 @@ class Contraction:
         parts: dict[tuple[int, int], Tensor] = {}
         for test, value in zip(tests, coefficients, strict=True):
             weighted = _times(value, w)
-            for row, factor in self._rows(test, frame):
+            for row, factor in self.rows(test, frame):
                 part = weighted if factor is None else _times(weighted, factor)
                 key = test.component, row
                 parts[key] = parts[key] + part if key in parts else part
@@ -136,7 +136,7 @@ class Contraction:
             total: Tensor | None = None
             if test.component not in local:
                 local[test.component] = dual[test.component].index_select(0, dofs.view(-1)).view_as(dofs)
-            for row, factor in self._rows(test, frame):
+            for row, factor in self.rows(test, frame):
                 key = test.component, row
                 if key not in found:
                     found[key] = self._gathered(row, local[test.component], frame, aligned)
@@ -146,7 +146,7 @@ class Contraction:
             values.append(total)
         return values
 
-    def _rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
+    def rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
         """Return the tables that a test jet is made of, with the factors at the points; None is 1."""
         if not test.derivative:
             return [(0, None)]
