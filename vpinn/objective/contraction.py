@@ -34,7 +34,7 @@ class Frame:
     row: Tensor
     pull: Tensor
 
-    def rows(self, rows: slice | Tensor) -> Frame:
+    def _rows(self, rows: slice | Tensor) -> Frame:
         """Return some of the points."""
         return Frame(self.cell[rows], self.row[rows], self.pull[rows])
 
@@ -106,7 +106,7 @@ class Contraction:
         parts: dict[tuple[int, int], Tensor] = {}
         for test, value in zip(tests, coefficients, strict=True):
             weighted = _times(value, w)
-            for row, factor in self.rows(test, frame):
+            for row, factor in self._rows(test, frame):
                 part = weighted if factor is None else _times(weighted, factor)
                 key = test.component, row
                 parts[key] = parts[key] + part if key in parts else part
@@ -135,8 +135,9 @@ class Contraction:
         for test in tests:
             total: Tensor | None = None
             if test.component not in local:
-                local[test.component] = dual[test.component].index_select(0, dofs.view(-1)).view_as(dofs)
-            for row, factor in self.rows(test, frame):
+                taken = dual[test.component].index_select(0, dofs.view(-1))
+                local[test.component] = taken.view(*dofs.shape, *taken.shape[1:])
+            for row, factor in self._rows(test, frame):
                 key = test.component, row
                 if key not in found:
                     found[key] = self._gathered(row, local[test.component], frame, aligned)
@@ -146,7 +147,7 @@ class Contraction:
             values.append(total)
         return values
 
-    def rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
+    def _rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
         """Return the tables that a test jet is made of, with the factors at the points; None is 1."""
         if not test.derivative:
             return [(0, None)]
