@@ -34,7 +34,7 @@ class Frame:
     row: Tensor
     pull: Tensor
 
-    def _rows(self, rows: slice | Tensor) -> Frame:
+    def rows(self, rows: slice | Tensor) -> Frame:
         """Return some of the points."""
         return Frame(self.cell[rows], self.row[rows], self.pull[rows])
 
