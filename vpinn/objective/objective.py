@@ -24,7 +24,7 @@ from vpinn.objective.test_space import TestSpace
 
 PART_BYTES = 11e6
 """Memory for the activations of one part: small enough for the caches to help, large enough to outweigh the calls."""
-SMALLEST = 512
+SMALLEST = 1024
 """Fewest points worth a part of their own."""
 RECORDED_BYTES = 512e6
 """Memory up to which what the network records for a residual is kept; beyond it, it is made a second time."""
