@@ -192,3 +192,33 @@ def test_initial_parameters() -> None:
     assert not b1.any()
     assert not b2.any()
     assert network.size == 2 * 200 + 200 + 200 * 100 + 100 + 100 + 1
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_parts_of_many_points(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    network = network_of(2, 2)
+    theta, points = start(network)
+    x, wanted = network.normalise(points), all_of(2, order)
+    whole = network.jets(theta, x, wanted)
+    monkeypatch.setattr("vpinn.trial.network.TOGETHER", 3)
+    with torch.no_grad():
+        parts = network.jets(theta, x, wanted)
+    assert parts.keys() == whole.keys()
+    for key, values in whole.items():
+        assert (parts[key] - values).abs().max() <= 1e-14 * (1 + values.abs().max())
+
+
+def test_pullbacks_may_interleave_and_repeat() -> None:
+    """Two recordings of as many points do not share memory, and one may be pulled back twice."""
+    network = network_of(2, 2)
+    theta, points = start(network)
+    x, wanted = network.normalise(points), all_of(2, 1)
+    jets, first = network.record(theta, x, wanted)
+    cotangents = {key: torch.cos(value) for key, value in jets.items()}
+    alone = first(cotangents)
+    _, second = network.record(2 * theta, x, wanted)
+    assert not torch.equal(second(cotangents), alone)
+    assert torch.equal(first(cotangents), alone)
+    del first, second
+    _, reused = network.record(theta, x, wanted)
+    assert torch.equal(reused(cotangents), alone)

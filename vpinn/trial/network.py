@@ -18,6 +18,9 @@ from torch import Tensor
 from vpinn.trial.activation import ACTIVATIONS, Activation
 from vpinn.trial.sweeps import Layout, Recording, record
 
+TOGETHER = 8_192
+"""Points evaluated at a time where no gradient is asked for, which bounds the memory."""
+
 Derivative = tuple[int, ...]
 Jets = dict[tuple[int, Derivative], Tensor]
 Pullback = Callable[[Mapping[tuple[int, Derivative], Tensor]], Tensor]
@@ -152,6 +155,9 @@ class Network:
             (component, derivative) → values [n], with respect to the original coordinates.
         """
         wanted = sorted(set(wanted), key=len)
+        if len(x) > TOGETHER and not torch.is_grad_enabled():
+            parts = [self.jets(theta, part, wanted) for part in torch.split(x, TOGETHER)]
+            return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         order = len(wanted[-1]) if wanted else 0
         if order <= 1:
             values, gradients = _FirstJets.apply(theta, x, self, order)  # type: ignore[no-untyped-call]

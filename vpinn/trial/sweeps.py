@@ -31,6 +31,8 @@ LINE = 8
 """Widths of hidden layers are filled up to a multiple of this: rows that start at odd addresses cost a tenth."""
 SIZES = 8
 """Numbers of points whose memory is kept for the next evaluation."""
+LARGEST = 10_000
+"""Points above which no memory is kept: it would outweigh what making it costs."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Layout:
 
     def give_back(self, sweeps: Sweeps) -> None:
         """Keep sweeps for later use; a new number of points beyond ``SIZES`` forgets those before."""
+        if sweeps.key[0] > LARGEST:
+            return
         if sweeps.key not in self._idle and len(self._idle) >= SIZES:
             self._idle.clear()
         self._idle.setdefault(sweeps.key, []).append(sweeps)
