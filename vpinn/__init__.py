@@ -9,6 +9,7 @@
 | `forms` | UFL → tapes that torch evaluates for all points at once |
 | `trial` | problem → network, and the unknowns as expressions of it |
 | `objective` | problem and trial → J(θ) and ∇J(θ), over all points or drawn ones |
+| `finite_elements` | problem → its solution in continuous Lagrange elements, to compare with |
 | `sampling` | data set → unbiased batches |
 | `optimization` | objective and plan → trained parameters |
 | `noise` | objective and samplers → the statistics of their gradients, theory beside measurement |
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from vpinn.errors import DivergenceError, InputError, StorageError, VpinnError
 
 if TYPE_CHECKING:
+    from vpinn.finite_elements import solve_fem
     from vpinn.problem import Problem, make_problem, read_problem
     from vpinn.run import load, solve
     from vpinn.solution import Solution
@@ -45,6 +47,7 @@ _LAZY = {
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
     "solve": "vpinn.run",
+    "solve_fem": "vpinn.finite_elements",
 }
 
 __all__ = [
@@ -58,6 +61,7 @@ __all__ = [
     "make_problem",
     "read_problem",
     "solve",
+    "solve_fem",
 ]
 
 

@@ -18,6 +18,7 @@ from vpinn import run_folder
 from vpinn.analysis import Estimator, TrueError, assess, independent_points, make_estimator
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
+from vpinn.finite_elements import check as check_finite_elements
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import (
     COLUMNS,
@@ -137,6 +138,8 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
         InputError: the problem cannot be solved as stated.
     """
     settle_process()
+    if (fem := problem.settings.reference.fem) is not None:
+        check_finite_elements(problem, fem.degree, fem.refine)
     *others, last = candidates(problem)
     for name in others:
         with contextlib.suppress(InputError):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, disk, make_mesh, refine
+from vpinn.domain import CellPoints, FacetPoints, Mesh, disk, make_mesh, parents, refine
 
 from .meshes import SHAPED, curved, shifted
 
@@ -36,6 +36,16 @@ def test_children_fill_their_parents_exactly(name: str):
     assert fine.tags == mesh.tags
     for tag in mesh.tags:
         np.testing.assert_allclose(moments(fine, tag), moments(mesh, tag), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MESHES)
+def test_points_are_found_in_the_parents(name: str):
+    mesh = MESHES[name]()
+    fine = refine(mesh)
+    points = CellPoints(fine, 3)
+    taken = points.take(range(points.size))
+    cells, reference = parents(mesh, taken.cell, taken.reference)
+    np.testing.assert_allclose(mesh.frames_at(cells, reference).x, taken.x, atol=1e-13)
 
 
 def test_cell_tags_and_interior_tags_are_kept():

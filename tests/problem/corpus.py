@@ -118,6 +118,9 @@ SECTIONS = [
     (section("reference", 'file = "../secret.csv"'), "outside the problem file's folder"),
     (section("reference", 'file = "/etc/passwd"'), "outside the problem file's folder"),
     (section("reference", 'file = "."'), "not a regular file"),
+    (section("reference", "fem = { degree = 0 }"), "≥ 1"),
+    (section("reference", "fem = { refine = 1.5 }"), "integer"),
+    (section("reference", "fem = { degre = 2 }"), "did you mean degree"),
 ]
 
 UNAVAILABLE = [
@@ -126,7 +129,6 @@ UNAVAILABLE = [
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "not available in this version"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "not available in this version"),
     (section("network", 'enrich = ["x"]'), "not available in this version"),
-    (section("reference", "fem = { degree = 2 }"), "not available in this version"),
     (section("batch", 'size = "auto"'), 'a number or "full"'),
     (section("batch", 'sampler = "importance"'), '"uniform" or "stratified"'),
     (section("batch", 'allocation = "neyman"'), "not available in this version"),

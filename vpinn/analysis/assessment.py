@@ -10,8 +10,10 @@ import numpy as np
 
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimator
+from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.flux import flux_gap
 from vpinn.domain import PointSet
+from vpinn.errors import VpinnError
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -48,6 +50,12 @@ def assess(
         metrics["errors"] = reference_errors(solution, problem.reference_file)
     else:
         metrics["errors"] = {}
+    if (asked := problem.settings.reference.fem) is not None:
+        try:
+            metrics["fem"] = compare_with_finite_elements(solution, asked)
+            metrics["errors"] = metrics["errors"] or metrics["fem"]["difference"]
+        except VpinnError as error:
+            checks.append(f"reference.fem: {error}")
     shares, metrics["error_estimate"] = None, None
     if estimator is not None:
         estimate = estimator(solution.theta)

@@ -22,7 +22,7 @@ from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
-from vpinn.domain.refine import refine
+from vpinn.domain.refine import parents, refine
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.space import LagrangeSpace
 
@@ -58,6 +58,7 @@ __all__ = [
     "located_points",
     "make_mesh",
     "make_shape",
+    "parents",
     "polygon_of",
     "read_mesh",
     "rectangle",

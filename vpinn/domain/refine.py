@@ -46,6 +46,23 @@ def refine(mesh: Mesh) -> Mesh:
     return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags)
 
 
+def parents(mesh: Mesh, cells: Integers, reference: Floats) -> tuple[Integers, Floats]:
+    """Where points of the refined mesh lie in the mesh it was made from.
+
+    Args:
+        mesh: the mesh before `refine`.
+        cells: cells of the refined mesh [n].
+        reference: reference coordinates there [n, d].
+
+    Returns:
+        cells of `mesh` [n] and reference coordinates there [n, d].
+    """
+    parent, part = np.divmod(cells, 2**mesh.dimension)
+    weights, _ = tabulate(lagrange(mesh.cell, 1), reference)  # [n, n_v]
+    corners = _child_vertices(mesh.cell)[_best_way(mesh)[parent], part]
+    return parent, np.einsum("nv,nvd->nd", weights, corners)
+
+
 # the middle of a tetrahedron is an octahedron, cut along one of three diagonals: between the midpoints of opposite edges ab, cd
 _OPPOSITE = ((0, 2, 1, 3), (0, 1, 2, 3), (0, 3, 1, 2))
 

@@ -52,6 +52,8 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    if "fem" in metrics:
+        rows += _finite_elements(metrics["fem"])
     if solution.error_estimate:
         rows.append(("error estimate", _estimate(solution.error_estimate)))
     if seconds:
@@ -146,6 +148,14 @@ def _points(metrics: Mapping[str, Any]) -> str:
 def _error(found: Mapping[str, float]) -> str:
     parts = [f"{name} {found[key]:.2e}" for key, name in (("relative_l2", "L²"), ("relative_h1", "H¹")) if key in found]
     return f"{', '.join(parts)} (relative)"
+
+
+def _finite_elements(fem: Mapping[str, Any]) -> Rows:
+    """Rows of the finite element solution of the same form: what it is, its own error, the network's distance from it."""
+    size = f"degree {fem['degree']}, refined {fem['refine']}×, {fem['dofs']:,} unknowns, {fem['seconds']:.2f} s"
+    own = [f"error of {name} {_error(found)}" for name, found in fem["errors"].items()]
+    between = [f"distance of {name} {_error(found)}" for name, found in fem["difference"].items()]
+    return [("finite elements" if k == 0 else "", text) for k, text in enumerate([size, *own, *between])]
 
 
 def _estimate(found: Mapping[str, Any]) -> str:

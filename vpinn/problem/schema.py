@@ -5,7 +5,7 @@ This module holds the statement of the problem, `vpinn.problem.numerics` what so
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -114,11 +114,23 @@ class Boundary(Section):
         return self
 
 
+class FiniteElements(Section):
+    """The same form solved with continuous Lagrange elements on the mesh."""
+
+    degree: Annotated[int, Field(strict=True, ge=1, le=10)] = Field(2, description="Polynomial degree of the elements, 1 to 10.")
+    refine: Annotated[int, Field(strict=True, ge=0, le=8)] = Field(
+        0, description="How often the mesh is refined first, each cell into 2^d, 0 to 8."
+    )
+
+
 class Reference(Section):
     """What is known of the true solution, to compare with; no solver sees it."""
 
     exact: dict[str, Value] = Field(default_factory=dict, description="Exact solution of each unknown as an expression.")
     file: Text | None = Field(None, description="CSV file of reference values, columns x, y, … and one per unknown.")
+    fem: FiniteElements | None = Field(
+        None, description="Solve the form with finite elements, too, and compare: { degree = 2, refine = 1 }."
+    )
 
 
 class Settings(Section):

@@ -16,7 +16,6 @@ _KEYS = {
     "infer": "give the value in [constants]; inverse problems cannot be solved yet",
     "data": "compare with measurements through [reference] file; fitting them is not possible yet",
     "network.enrich": "use a wider network or a finer mesh",
-    "reference.fem": "give [reference] exact or file",
     "batch.allocation": "leave it out: strata get points in proportion to their weight",
 }
 

@@ -1,0 +1,10 @@
+"""Finite elements as another trial space for the same forms: a reference solution, and the yardstick, of every problem.
+
+`form` (weak form → coefficients of the test functions) → `assembly` (→ residual and sparse derivative) with `essential`
+(values on the boundary) → `newton` → `solution`; `solve` is the whole of it.
+"""
+
+from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
+from vpinn.finite_elements.solve import check, solve_fem
+
+__all__ = ["FiniteElementSolution", "check", "relative_errors", "solve_fem"]

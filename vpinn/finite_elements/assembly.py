@@ -1,0 +1,202 @@
+"""Integrands and a finite element function → residual F(u; φ_i) and its derivative, a sparse matrix.
+
+Everything is pulled back to the reference cell, so that one table of basis functions T serves all cells: with the
+derivative D of the coefficients and the map P from reference to physical jets, a cell's matrix is Σ_q w Tᵀ(PᵀDP)T, and
+where P and D are the same all over a cell, its entries are combinations of integrals over the reference cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, facet_gauss, gauss
+from vpinn.finite_elements.form import Integrand
+from vpinn.forms import Background, Value
+
+Array = NDArray[np.float64]
+CHUNK_BYTES = 16e6
+"""Memory for the matrices and coefficients of the cells worked on at a time."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Contributions of m cells or facets.
+
+    Attributes:
+        dofs: their functions [m, n_local].
+        residual: per component [components, m, n_local].
+        blocks: (test component, trial component) → matrices [m, n_local, n_local].
+    """
+
+    dofs: Tensor
+    residual: Tensor
+    blocks: dict[tuple[int, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """One integrand on a mesh.
+
+    Attributes:
+        integrand: what is integrated.
+        space: trial and test space of every component.
+        components: how many there are.
+        points: whole cells, or whole boundary facets, of a Gauss rule.
+        background: what the points fix.
+    """
+
+    integrand: Integrand
+    space: LagrangeSpace
+    components: int
+    points: CellPoints | FacetPoints
+    background: Background
+
+    @cached_property
+    def table(self) -> Tensor:
+        """Values and reference gradients of the local functions on each local facet, or once, [n_f or 1, q, 1 + d, n_local]."""
+        mesh, degree = self.space.mesh, self.points.degree
+        if isinstance(self.points, FacetPoints):
+            placed = mesh.reference.facet_points(facet_gauss(mesh.cell, degree).points)
+        else:
+            placed = gauss(mesh.cell, degree).points[None]
+        values, gradients = self.space.tabulate(placed)
+        return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
+
+    @property
+    def entities_at_a_time(self) -> int:
+        """Cells or facets of one chunk."""
+        q, (n, d) = self.points.per_entity, (self.space.dofs.shape[1], self.space.mesh.dimension)
+        pairs = len(self.integrand.tests) * max(1, len(self.integrand.trials))
+        return max(1, int(CHUNK_BYTES / (8 * (n * n + q * (1 + d) * (n + d) + 2 * q * pairs))))
+
+    def local(self, index: range, values: Tensor, matrix: bool) -> Local:
+        """Return the contributions of the points ``index``, whole entities, for coefficients [components, space.size]."""
+        mesh, q = self.space.mesh, self.points.per_entity
+        points = self.points.take(index)
+        cells, m = points.cell[::q], len(index) // q
+        if isinstance(self.points, FacetPoints):
+            table = self.table[torch.from_numpy(mesh.boundary[points.entity[::q], 1])]
+            frames = mesh.frames_at(points.cell, points.reference)
+            pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
+        else:
+            table = self.table
+            pull = jets_map(mesh.frames(cells, gauss(mesh.cell, self.points.degree).points).inverse_transpose)
+        dofs = torch.from_numpy(self.space.dofs[cells])
+        leaves = self._leaves(values[:, dofs], table, pull)
+        fixed = self.integrand.tape.fixed(self.background.values(self.integrand.tape.fixed_slots, points))
+        outputs = self.integrand.tape.moving([*fixed, *leaves])
+        w = torch.tensor(points.w).view(m, q)
+        blocks = self._matrices(outputs, leaves, w, table, pull) if matrix else {}
+        return Local(dofs, self._residual(outputs, w, table, pull), blocks)
+
+    def _leaves(self, local: Tensor, table: Tensor, pull: Tensor) -> list[Tensor]:
+        """Jets [m·q] of the unknowns, from local coefficients [components, m, n_local]."""
+        _, q, places, n = table.shape
+        flat = table.reshape(-1, q * places, n)
+        jets = torch.einsum("cmn,mkn->cmk", local, flat) if len(flat) > 1 else local @ flat[0].T
+        jets = (pull @ jets.view(*local.shape[:2], q, places, 1))[..., 0]
+        return [jets[c, :, :, place].reshape(-1).requires_grad_() for c, place in self.integrand.trials]
+
+    def _residual(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
+        m, q = w.shape
+        _, _, places, n = table.shape
+        weighted = w.new_zeros(self.components, m, q, places)
+        for (c, place), value in zip(self.integrand.tests, outputs, strict=True):
+            weighted[c, :, :, place] = w * (value.detach().view(m, q) if isinstance(value, Tensor) else value)
+        pulled = (weighted[..., None, :] @ pull).view(self.components, m, q * places)
+        flat = table.reshape(-1, q * places, n)
+        return torch.einsum("cmk,mkn->cmn", pulled, flat) if len(flat) > 1 else pulled @ flat[0]
+
+    def _matrices(
+        self, outputs: Sequence[Value], leaves: Sequence[Tensor], w: Tensor, table: Tensor, pull: Tensor
+    ) -> dict[tuple[int, int], Tensor]:
+        m, q = w.shape
+        slopes: dict[tuple[int, int], dict[tuple[int, int], Tensor]] = {}
+        for (c, place), value in zip(self.integrand.tests, outputs, strict=True):
+            if not (isinstance(value, Tensor) and value.requires_grad):
+                continue
+            found = torch.autograd.grad(value.sum(), leaves, retain_graph=True, allow_unused=True)
+            for (other, its), slope in zip(self.integrand.trials, found, strict=True):
+                if slope is not None:
+                    slopes.setdefault((c, other), {})[place, its] = slope.view(m, q)
+        return {pair: self._matrix(entries, w, table, pull) for pair, entries in slopes.items()}
+
+    def _matrix(self, entries: dict[tuple[int, int], Tensor], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
+        """Cell matrices [m, n, n] of one pair of components, for the derivative's entries (place, place) → [m, q]."""
+        m, q = w.shape
+        n, d = table.shape[-1], self.space.mesh.dimension
+        rows, columns = (_places([pair[side] for pair in entries], d) for side in (0, 1))
+        # derivatives that are the same all over an affine cell: one point stands for all of them
+        same = len(pull[0]) == 1 and len(table) == 1 and all(bool((s == s[:, :1]).all()) for s in entries.values())
+        derivative = w.new_zeros(m, 1 if same else q, 1 + d, 1 + d)
+        for (i, j), slope in entries.items():
+            derivative[:, :, i, j] = slope[:, :1] if same else slope * w
+        reference = pull.mT[..., rows, :] @ derivative @ pull[..., columns]  # [m, q or 1, rows, columns]
+        left, right = table[:, :, rows], table[:, :, columns]
+        if same:
+            weights = w[0] / w[0].sum()  # the rule's, up to the cell's volume
+            shared = torch.einsum("q,qin,qjl->ijnl", weights, left[0], right[0])
+            scaled = reference[:, 0] * w.sum(1)[:, None, None]
+            return (scaled.reshape(m, -1) @ shared.reshape(-1, n * n)).view(m, n, n)
+        half = (reference @ right).view(m, -1, n)
+        return left.reshape(len(left), -1, n).mT @ half
+
+
+def jets_map(inverse_transpose: Array) -> Tensor:
+    """Return P = diag(1, J⁻ᵀ), from value and reference gradient to value and gradient [..., 1 + d, 1 + d]."""
+    *shape, d, _ = inverse_transpose.shape
+    made = np.zeros((*shape, 1 + d, 1 + d))
+    made[..., 0, 0], made[..., 1:, 1:] = 1.0, inverse_transpose
+    return torch.from_numpy(made)
+
+
+def assemble(
+    assemblers: Sequence[Assembler], values: Array, numbering: NDArray[np.int64], matrix: bool = True
+) -> tuple[Array, Any]:
+    """Return F(u; φ_i) for the free functions, and its derivative.
+
+    Args:
+        assemblers: of one space.
+        values: coefficients of u [components, space.size].
+        numbering: position of each function among the free ones, -1 where it is prescribed [components, space.size].
+        matrix: whether the derivative is wanted.
+
+    Returns:
+        residual [free], and a scipy.sparse CSC array [free, free] or None.
+    """
+    from scipy.sparse import coo_array
+
+    free = int(numbering.max()) + 1
+    residual = torch.zeros(free + 1, dtype=torch.float64)
+    # prescribed functions share one row and column behind all others, cut off at the end
+    places = torch.from_numpy(np.where(numbering < 0, free, numbering))
+    rows, columns, entries = [], [], []
+    for assembler in assemblers:
+        for index in assembler.points.chunks(assembler.entities_at_a_time * assembler.points.per_entity):
+            local = assembler.local(index, torch.from_numpy(values), matrix)
+            where = places[:, local.dofs]  # [components, m, n]
+            residual.index_add_(0, where.reshape(-1), local.residual.reshape(-1))
+            for (c, other), block in local.blocks.items():
+                shape = block.shape
+                rows.append(where[c].to(torch.int32)[:, :, None].expand(shape).reshape(-1).numpy())
+                columns.append(where[other].to(torch.int32)[:, None, :].expand(shape).reshape(-1).numpy())
+                entries.append(block.reshape(-1).numpy())
+    if not matrix:
+        return residual[:free].numpy(), None
+    if not entries:
+        return residual[:free].numpy(), coo_array((free, free)).tocsc()
+    triplets = np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))
+    return residual[:free].numpy(), coo_array(triplets, shape=(free + 1, free + 1)).tocsc()[:free, :free]
+
+
+def _places(used: Sequence[int], d: int) -> slice:
+    """Return the places from the first to the last of value and derivatives that are used: all derivatives or none."""
+    return slice(0 if 0 in used else 1, 1 + d if any(used) else 1)

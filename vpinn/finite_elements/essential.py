@@ -1,0 +1,82 @@
+"""Essential conditions: which degrees of freedom are prescribed, and their values on the boundary."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from ufl.classes import Expr
+
+from vpinn.domain import LagrangeSpace, Points
+from vpinn.errors import InputError
+from vpinn.finite_elements.form import offsets
+from vpinn.finite_elements.newton import factorise
+from vpinn.forms import Background, evaluate
+from vpinn.problem import Condition, Problem
+
+Array = NDArray[np.float64]
+
+
+def prescribed(problem: Problem, space: LagrangeSpace, background: Background) -> tuple[Array, NDArray[np.bool_]]:
+    """Return values [components, space.size], zero where none is given, and a mask of those given, same shape.
+
+    Values are interpolated at the nodes on the boundary. Where two conditions meet the later one holds; where a value
+    differs between the facets of a node, as the normal does at corners, it is their mean.
+
+    Raises:
+        InputError: a value is not finite.
+    """
+    first = dict(zip((u.name for u in problem.unknowns), offsets(problem), strict=False))
+    values = np.zeros((offsets(problem)[-1], space.size))
+    given = np.zeros(values.shape, dtype=bool)
+    for condition in problem.boundary:
+        if condition.value is not None and condition.unknown is not None:
+            dofs, found = _at_nodes(condition, condition.value, space, background)
+            at = first[condition.unknown] + (condition.component or 0)
+            values[at : at + len(found), dofs] = found
+            given[at : at + len(found), dofs] = True
+    return values, given
+
+
+def extended(space: LagrangeSpace, values: Array, given: NDArray[np.bool_]) -> Array:
+    """Return values [components, space.size] continued harmonically to the functions that are not given.
+
+    It is the start of Newton's method: a jump from the boundary values to zero would be far from any solution.
+    """
+    result = values.copy()
+    for row, known in zip(result, given, strict=True):
+        if row[known].any() and not known.all():
+            stiffness = space.stiffness().tocsc()
+            row[~known] = factorise(stiffness[~known][:, ~known])(-(stiffness[~known] @ row))
+    return result
+
+
+def _at_nodes(
+    condition: Condition, value: Expr, space: LagrangeSpace, background: Background
+) -> tuple[NDArray[np.int64], Array]:
+    """Return the functions on a condition's boundary part [n] and the value's components there [k, n]."""
+    mesh = space.mesh
+    facets = mesh.facets(condition.on)
+    closure = np.array(space.element.entity_closure_dofs[mesh.dimension - 1], dtype=np.int64)  # [n_f, p]
+    cell, local = mesh.boundary[facets].T
+    nodes, p = closure[local], closure.shape[1]
+    cells, reference = np.repeat(cell, p), space.reference_nodes[nodes.ravel()]
+    frames = mesh.frames_at(cells, reference)
+    normal = np.einsum("nij,nj->ni", frames.cofactor, np.repeat(mesh.reference.facet_normals[local], p, axis=0))
+    points = Points(
+        x=frames.x,
+        w=np.zeros(len(cells)),
+        entity=np.repeat(facets, p),
+        cell=cells,
+        reference=reference,
+        normal=normal / np.linalg.norm(normal, axis=1, keepdims=True),
+        h=mesh.h[cells],
+        local=np.tile(np.arange(p), len(facets)),
+    )
+    found = evaluate([value], points, background)
+    if not np.isfinite(found).all():
+        raise InputError("finite elements: the boundary value is not finite at a node of the boundary", condition.where)
+    dofs, inverse, count = np.unique(space.dofs[cell[:, None], nodes], return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(inverse.ravel(), row, len(dofs)) for row in found])
+    return dofs, sums / count
+
+

@@ -1,0 +1,113 @@
+"""Newton's method with backtracking for sparse systems.
+
+A share α of a step is taken when the simplified correction J⁻¹F(u + αδ) is shorter than δ by the share α/4: the natural
+monotonicity test of Deuflhard (2004, "Newton methods for nonlinear problems", §3.3), which does not depend on the units of
+the equations. That correction comes at the price of one solution with the factors at hand, and is applied in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import splu
+
+from vpinn.errors import DivergenceError, InputError
+
+Array = NDArray[np.float64]
+STEPS = 50
+"""Most Newton steps."""
+SHORTEST = 2.0**-12
+"""Smallest share of a step that is tried."""
+TOLERANCE = 1e-14
+"""Expected error of the solution, relative to its size, at which it is returned."""
+ROUNDING = 1e-9
+"""Length of a step, relative to the solution, below which it is rounding if no share of it helps."""
+SINGULAR = 1e13
+"""Growth of the inverse, after scaling by the diagonal, beyond which a matrix counts as singular."""
+
+
+@dataclass(frozen=True)
+class Converged:
+    """What Newton's method ended with.
+
+    Attributes:
+        values: the solution [n].
+        steps: factorisations; one for a linear system, none for an empty one.
+    """
+
+    values: Array
+    steps: int
+
+
+def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> Converged:
+    """Solve F(u) = 0.
+
+    Args:
+        system: (u [n], whether J is wanted) → F(u) [n] and its derivative J, a sparse CSC array, or None.
+        start: first guess [n].
+
+    Raises:
+        InputError: the derivative is singular.
+        DivergenceError: no share of a step comes closer, or there were too many steps.
+    """
+    values = start
+    if not len(start):
+        return Converged(start, 0)
+    for step in range(1, STEPS + 1):
+        residual, matrix = system(values, True)
+        solve = factorise(matrix)
+        correction = -solve(residual)
+        length, share = float(np.linalg.norm(correction)), 1.0
+        while True:
+            moved = values + share * correction
+            size, ahead = float(np.linalg.norm(moved)), system(moved, False)[0]
+            simplified = -solve(ahead) if np.isfinite(ahead).all() else np.full_like(ahead, np.inf)
+            remaining = float(np.linalg.norm(simplified))
+            if remaining <= (1.0 - share / 4.0) * length:
+                break
+            if length <= ROUNDING * size:
+                return Converged(values + correction, step)
+            share /= 2.0
+            if share < SHORTEST:
+                raise DivergenceError(f"finite elements: Newton's method stalls in step {step}; refine, or check the form")
+        # with the contraction Θ = remaining/length, the error after one more correction is about Θ·remaining
+        if share == 1.0 and remaining * remaining <= TOLERANCE * length * size:
+            return Converged(moved + simplified, step)
+        values = moved
+    raise DivergenceError(f"finite elements: Newton's method has not converged after {STEPS} steps; refine, or check the form")
+
+
+def factorise(matrix: Any) -> Callable[[Array], Array]:
+    """Return the solver of a sparse CSC matrix with a symmetric pattern.
+
+    The order is minimum degree of the pattern, and pivots stay on the diagonal where they are not tiny, which for finite
+    elements fills in less than partial pivoting; that takes over where the diagonal does not carry.
+
+    Raises:
+        InputError: the matrix is singular, to rounding.
+    """
+    scale = np.sqrt(np.abs(matrix.diagonal()))
+    scale[scale == 0.0] = 1.0
+    probe = np.cos(np.arange(len(scale)) ** 2)
+    ways: tuple[dict[str, Any], ...] = (
+        {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 1e-3, "options": {"SymmetricMode": True}},
+        {"permc_spec": "COLAMD"},
+    )
+    for way in ways:
+        try:
+            factors = splu(matrix, **way)
+        except RuntimeError:
+            continue
+        found = factors.solve(scale * probe)
+        missed = np.linalg.norm((matrix @ found) / scale - probe) / np.linalg.norm(probe)
+        if missed <= 1e-6 and np.linalg.norm(scale * found) <= SINGULAR * np.linalg.norm(probe):
+            solve: Callable[[Array], Array] = factors.solve
+            return solve
+    raise InputError(
+        "finite elements: the system is singular; the form and the [[boundary]] values leave the solution open, or the "
+        "unknowns need elements of different degrees"
+    )

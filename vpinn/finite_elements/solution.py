@@ -1,0 +1,159 @@
+"""A finite element solution: evaluated at points, and compared with other fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, PointSet, located_points, parents
+from vpinn.errors import InputError
+from vpinn.forms import Background, evaluate
+from vpinn.problem import Problem
+from vpinn.problem.operators import gradient
+
+Array = NDArray[np.float64]
+Fields: TypeAlias = Callable[[Points, int], Mapping[str, Array]]
+"""(points, order 0 or 1) → values or gradients of every unknown there, [n, …]."""
+CHUNK = 1_000_000
+"""Basis function values that one step of an evaluation holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteElementSolution:
+    """The solution of a problem in continuous Lagrange elements.
+
+    Attributes:
+        problem: the problem.
+        meshes: the problem's mesh and its refinements, the last of which carries the elements.
+        space: of every component, on the last mesh.
+        values: coefficients of all components in order [components, space.size].
+        steps: Newton steps; one for a linear problem.
+        seconds: wall-clock time of "setup" (refinement, numbering, compilation) and "solve" (assembly, factorisation), in s.
+    """
+
+    problem: Problem
+    meshes: tuple[Mesh, ...]
+    space: LagrangeSpace
+    values: Array
+    steps: int
+    seconds: Mapping[str, float]
+
+    @property
+    def mesh(self) -> Mesh:
+        """The refined mesh."""
+        return self.space.mesh
+
+    @property
+    def dofs(self) -> int:
+        """Degrees of freedom of all components, those prescribed included."""
+        return self.values.size
+
+    @cached_property
+    def errors(self) -> dict[str, dict[str, float]]:
+        """Unknown → relative_l2 and relative_h1 against the exact solution; empty where the problem states none."""
+        return relative_errors(self.at, self._exact, self.points) if self.problem.exact else {}
+
+    @property
+    def points(self) -> PointSet:
+        """Quadrature points for norms, exact for squares of degree p + 2."""
+        return CellPoints(self.mesh, min(30, 2 * self.space.degree + 4))
+
+    def evaluate(self, x: ArrayLike) -> dict[str, Array]:
+        """Return values at points.
+
+        Args:
+            x: coordinates [n, d], in units of the mesh.
+
+        Returns:
+            unknown → [n] for a scalar, [n, m] for m components; nan outside the domain.
+
+        Raises:
+            InputError: ``x`` has not d columns.
+        """
+        return self._inside(x, 0)
+
+    def gradient(self, x: ArrayLike) -> dict[str, Array]:
+        """Return gradients at points [n, d]: unknown → [n, d] for a scalar, [n, m, d] for m components; nan outside."""
+        return self._inside(x, 1)
+
+    def at(self, points: Points, order: int = 0) -> dict[str, Array]:
+        """Return values (order 0) or gradients (order 1) at points in cells of the refined mesh; shapes as ``evaluate``."""
+        n, d = len(points), self.mesh.dimension
+        found = np.empty((n, len(self.values), d) if order else (n, len(self.values)))
+        chunk = max(1, CHUNK // (self.space.dofs.shape[1] * (d if order else 1)))
+        for start in range(0, n, chunk):
+            part = slice(start, start + chunk)
+            local = self.values[:, self.space.dofs[points.cell[part]]]  # [components, n, n_local]
+            if order:
+                _, gradients = self.space.functions(points.cell[part], points.reference[part])
+                found[part] = np.einsum("cnj,nij->nci", local, gradients)
+            else:
+                found[part] = np.einsum("cnj,nj->nc", local, self.space.tabulate(points.reference[part])[0])
+        return self._unpack(found)
+
+    def unrefined(self, points: Points) -> Points:
+        """Return points in cells of the refined mesh as points in cells of the problem's."""
+        cell, reference = points.cell, points.reference
+        for mesh in self.meshes[-2::-1]:
+            cell, reference = parents(mesh, cell, reference)
+        return replace(points, cell=cell, entity=cell, reference=reference)
+
+    def _exact(self, points: Points, order: int) -> dict[str, Array]:
+        truths, d = self.problem.exact, self.mesh.dimension
+        expressions = [gradient(truth, d) if order else truth for truth in truths.values()]
+        values, n = evaluate(expressions, points, Background(self.mesh)), len(points)
+        shapes = [e.ufl_shape for e in expressions]
+        stops = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        rows = np.split(values, stops[:-1])
+        return {name: row.T.reshape(n, *shape) for name, row, shape in zip(truths, rows, shapes, strict=True)}
+
+    def _inside(self, x: ArrayLike, order: int) -> dict[str, Array]:
+        coordinates, d = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.mesh.dimension
+        if coordinates.ndim != 2 or coordinates.shape[1] != d:
+            raise InputError(f"points need {d} coordinates each, got an array of shape {list(np.shape(x))}")
+        points, inside = located_points(self.mesh, coordinates)
+        found = self.at(points.rows(np.flatnonzero(inside)), order)
+        result = {name: np.full((len(coordinates), *values.shape[1:]), np.nan) for name, values in found.items()}
+        for name, values in found.items():
+            result[name][inside] = values
+        return result
+
+    def _unpack(self, found: Array) -> dict[str, Array]:
+        result, start = {}, 0
+        for unknown in self.problem.unknowns:
+            part = found[:, start : start + unknown.components]
+            result[unknown.name] = part if unknown.shape else part[:, 0]
+            start += unknown.components
+        return result
+
+
+def relative_errors(found: Fields, truth: Fields, points: PointSet) -> dict[str, dict[str, float]]:
+    """Return unknown → relative_l2 and relative_h1 (full norm) of one set of fields against another, dimensionless.
+
+    Unknowns that the truth lacks are left out; where the truth is zero the errors are absolute.
+
+    Args:
+        found: fields to judge.
+        truth: fields to judge them by.
+        points: quadrature points of the norms.
+    """
+    sums: dict[str, Array] = {}
+    for index in points.chunks(50_000):
+        taken = points.take(index)
+        for order in (0, 1):
+            exact, other = truth(taken, order), found(taken, order)
+            for name, values in exact.items():
+                squares = ((other[name] - values) ** 2, values**2)
+                sums.setdefault(name, np.zeros((2, 2)))[order] += [taken.w @ s.reshape(len(taken), -1).sum(1) for s in squares]
+    result = {}
+    for name, ((e0, u0), (e1, u1)) in sums.items():
+        result[name] = {
+            "relative_l2": float(np.sqrt(e0 / (u0 or 1.0))),
+            "relative_h1": float(np.sqrt((e0 + e1) / ((u0 + u1) or 1.0))),
+        }
+    return result
