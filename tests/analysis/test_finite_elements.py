@@ -50,7 +50,7 @@ def test_errors_are_against_the_elements_where_nothing_else_is_known() -> None:
     )
     metrics = vpinn.solve(problem, threads=1).metrics
     assert metrics["errors"] == metrics["fem"]["difference"]
-    assert metrics["errors"]["u"]["relative_l2"] <= 1e-4
+    assert metrics["errors"]["u"]["relative_l2"] <= 3e-4
     assert metrics["fem"]["errors"] == {}
 
 

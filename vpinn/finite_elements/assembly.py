@@ -74,7 +74,7 @@ class Assembler:
     def entities_at_a_time(self) -> int:
         """Cells or facets of one chunk."""
         q, (n, d) = self.points.per_entity, (self.space.dofs.shape[1], self.space.mesh.dimension)
-        pairs = len(self.integrand.tests) * max(1, len(self.integrand.trials))
+        pairs = len(self.integrand.linearised.moving.outputs)
         return max(1, int(CHUNK_BYTES / (8 * (n * n + q * (1 + d) * (n + d) + 2 * q * pairs))))
 
     def local(self, index: range, values: Tensor, matrix: bool) -> Local:
@@ -90,43 +90,37 @@ class Assembler:
             table = self.table
             pull = jets_map(mesh.frames(cells, gauss(mesh.cell, self.points.degree).points).inverse_transpose)
         dofs = torch.from_numpy(self.space.dofs[cells])
-        leaves = self._leaves(values[:, dofs], table, pull)
-        fixed = self.integrand.tape.fixed(self.background.values(self.integrand.tape.fixed_slots, points))
-        outputs = self.integrand.tape.moving([*fixed, *leaves])
-        w = torch.tensor(points.w).view(m, q)
-        blocks = self._matrices(outputs, leaves, w, table, pull) if matrix else {}
-        return Local(dofs, self._residual(outputs, w, table, pull), blocks)
+        tape = self.integrand.linearised if matrix else self.integrand.residual
+        jets = self._jets(values[:, dofs], table, pull)
+        inputs = [jets[c, :, :, place].reshape(-1) for c, place in self.integrand.inputs(tape)]
+        outputs = tape.moving([*tape.fixed(self.background.values(tape.fixed_slots, points)), *inputs])
+        w, count = torch.tensor(points.w).view(m, q), len(self.integrand.tests)
+        return Local(dofs, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
 
-    def _leaves(self, local: Tensor, table: Tensor, pull: Tensor) -> list[Tensor]:
-        """Jets [m·q] of the unknowns, from local coefficients [components, m, n_local]."""
+    def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
+        """Jets [components, m, q, 1 + d] of the unknowns, from local coefficients [components, m, n_local]."""
         _, q, places, n = table.shape
         flat = table.reshape(-1, q * places, n)
         jets = torch.einsum("cmn,mkn->cmk", local, flat) if len(flat) > 1 else local @ flat[0].T
-        jets = (pull @ jets.view(*local.shape[:2], q, places, 1))[..., 0]
-        return [jets[c, :, :, place].reshape(-1).requires_grad_() for c, place in self.integrand.trials]
+        return (pull @ jets.view(*local.shape[:2], q, places, 1))[..., 0]
 
     def _residual(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         m, q = w.shape
         _, _, places, n = table.shape
         weighted = w.new_zeros(self.components, m, q, places)
         for (c, place), value in zip(self.integrand.tests, outputs, strict=True):
-            weighted[c, :, :, place] = w * (value.detach().view(m, q) if isinstance(value, Tensor) else value)
+            weighted[c, :, :, place] = w * (value.view(m, q) if isinstance(value, Tensor) else value)
         pulled = (weighted[..., None, :] @ pull).view(self.components, m, q * places)
         flat = table.reshape(-1, q * places, n)
         return torch.einsum("cmk,mkn->cmn", pulled, flat) if len(flat) > 1 else pulled @ flat[0]
 
     def _matrices(
-        self, outputs: Sequence[Value], leaves: Sequence[Tensor], w: Tensor, table: Tensor, pull: Tensor
+        self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor
     ) -> dict[tuple[int, int], Tensor]:
-        m, q = w.shape
         slopes: dict[tuple[int, int], dict[tuple[int, int], Tensor]] = {}
-        for (c, place), value in zip(self.integrand.tests, outputs, strict=True):
-            if not (isinstance(value, Tensor) and value.requires_grad):
-                continue
-            found = torch.autograd.grad(value.sum(), leaves, retain_graph=True, allow_unused=True)
-            for (other, its), slope in zip(self.integrand.trials, found, strict=True):
-                if slope is not None:
-                    slopes.setdefault((c, other), {})[place, its] = slope.view(m, q)
+        for ((c, place), (other, its)), slope in zip(self.integrand.slopes if outputs else (), outputs, strict=True):
+            whole = slope.view(w.shape) if isinstance(slope, Tensor) else torch.full_like(w, slope)
+            slopes.setdefault((c, other), {})[place, its] = whole
         return {pair: self._matrix(entries, w, table, pull) for pair, entries in slopes.items()}
 
     def _matrix(self, entries: dict[tuple[int, int], Tensor], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from vpinn.errors import InputError
-from vpinn.forms import Graph, Jet, Tape, build, compile_tape, integrals, split
+from vpinn.forms import Graph, Jet, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective import variation
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
@@ -26,28 +25,26 @@ class Integrand:
     Attributes:
         facet: True for ds.
         tags: boundary parts that some term lives on; ("all",) for dx.
-        tape: outputs are one coefficient per entry of ``tests``; its moving inputs are those of ``trials``.
+        residual: its outputs are one coefficient per entry of ``tests``.
+        linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
         tests: what of the test functions each coefficient multiplies.
-        trials: what of the unknowns the coefficients depend on.
+        slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
+        linear: whether no derivative depends on the unknowns.
+        first: UFL count of an unknown → its first component.
     """
 
     facet: bool
     tags: tuple[str, ...]
-    tape: Tape
+    residual: Tape
+    linearised: Tape
     tests: tuple[Key, ...]
-    trials: tuple[Key, ...]
+    slopes: tuple[tuple[Key, Key], ...]
+    linear: bool
+    first: Mapping[int, int]
 
-    @cached_property
-    def linear(self) -> bool:
-        """Whether no smooth dependence of the derivative on the unknowns is seen: a kink, as of max_value, is none."""
-        leaves = [torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in self.trials]
-        fixed = [torch.ones(1, dtype=torch.float64) for _ in self.tape.fixed.outputs]
-        for value in self.tape.moving([*fixed, *leaves]):
-            if isinstance(value, torch.Tensor) and value.requires_grad:
-                slopes = torch.autograd.grad(value.sum(), leaves, create_graph=True, allow_unused=True)
-                if any(slope is not None and slope.requires_grad for slope in slopes):
-                    return False
-        return True
+    def inputs(self, tape: Tape) -> list[Key]:
+        """Return what of the unknowns one of the tapes takes."""
+        return [_key(slot, self.first) for slot in tape.moving_slots if isinstance(slot, Jet)]
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
@@ -62,15 +59,24 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     for part in integrals(variation(problem)):
         side = sides[part.facet]
         side.residual.append(side.masked(build(side.graph, part.integrand), tuple(problem.tags[i] for i in part.tags)))
-    made = []
-    for side in sides:
-        if side.residual:
-            coefficients = split(side.graph, side.graph.add(side.residual))
-            tape = compile_tape(side.graph, list(coefficients.values()))
-            tests = tuple(_key(jet, parts) for jet in coefficients)
-            trials = tuple(_key(slot, counts) for slot in tape.moving_slots if isinstance(slot, Jet))
-            made.append(Integrand(side.facet, tuple(sorted(side.tags)) if side.facet else ("all",), tape, tests, trials))
-    return tuple(made)
+    return tuple(_integrand(side, counts, parts) for side in sides if side.residual)
+
+
+def _integrand(side: Integrands, counts: Mapping[int, int], parts: Mapping[int, int]) -> Integrand:
+    graph = side.graph
+    coefficients = split(graph, graph.add(side.residual))
+    jets = [slot for slot in graph.slots(coefficients.values()) if isinstance(slot, Jet) and slot.function in counts]
+    tests, trials = [_key(jet, parts) for jet in coefficients], [_key(jet, counts) for jet in jets]
+    slopes = {
+        (test, trial): slope
+        for test, node in zip(tests, coefficients.values(), strict=True)
+        for trial, slope in zip(trials, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
+        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
+    }
+    residual, linearised = compile_tapes(graph, [[*coefficients.values()], [*coefficients.values(), *slopes.values()]])
+    tags = tuple(sorted(side.tags)) if side.facet else ("all",)
+    linear = all(graph.static[slope] for slope in slopes.values())
+    return Integrand(side.facet, tags, residual, linearised, tuple(tests), tuple(slopes), linear, counts)
 
 
 def offsets(problem: Problem) -> list[int]:
@@ -78,7 +84,7 @@ def offsets(problem: Problem) -> list[int]:
     return [0, *map(int, np.cumsum([u.components for u in problem.unknowns]))]
 
 
-def _key(jet: Jet, first: dict[int, int]) -> Key:
+def _key(jet: Jet, first: Mapping[int, int]) -> Key:
     if len(jet.derivative) > 1:
         raise InputError(
             "finite elements that are continuous have no second derivatives, which this form takes; "
