@@ -148,9 +148,7 @@ def residual_jacobian(objective: Objective, theta: Tensor) -> Tensor:
             continue
         found = streams(measure.network, theta.detach(), points.x, measure.derivatives)
         columns = [separate(c, found).detach() for c in integrands(measure, points, found)[1]]
-        part = measure.contraction.assemble(
-            measure.tests, columns, points.w, points.frame, points.aligned, objective.outputs
-        )
+        part = measure.contraction.assemble(measure.tests, columns, points.w, points.frame, points.aligned, objective.outputs)
         total = part if total is None else total + part
     assert total is not None
     return total

@@ -22,7 +22,7 @@ from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared, Recorded, integral
 from vpinn.objective.test_space import TestSpace
 
-PART_BYTES = 11e6
+PART_BYTES = 14e6
 """Memory for the activations of one part: small enough for the caches to help, large enough to outweigh the calls."""
 SMALLEST = 1024
 """Fewest points worth a part of their own."""

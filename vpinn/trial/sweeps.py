@@ -1,19 +1,17 @@
 """Values and gradients of a network at many points, and the pullback of their cotangents, written out.
 
 Biases are weights of one more unit per layer that is always 1 (homogeneous coordinates), so that a layer is one matrix
-product, and so is the derivative by its weights. Rows of points stand above rows of what the gradients carry:
+product, and so is the derivative by its weights. Gradients travel down with the components, m·n rows of them:
 
-=========  =====================================  =====================================================
-sweep      rows [n]                               rows [m·n], component by component
-=========  =====================================  =====================================================
-up         zₖ = σ(zₖ₋₁Wₖᵀ)
-down       u = z_L W_outᵀ                         δₖ = σ'(aₖ) rₖ with r_L = W_out, rₖ₋₁ = δₖWₖ, ∇u = δ₁W₁
-up                                                r̄ₖ = σ'(aₖ) r̄ₖ₋₁Wₖᵀ with r̄₀ the cotangent of ∇u
-down       āₖ = σ'(aₖ) z̄ₖ + σ''(aₖ) Σ rₖ ∘ r̄ₖ₋₁Wₖᵀ
-=========  =====================================  =====================================================
+====  ==============================================================================
+up    zₖ = σ(aₖ), aₖ = zₖ₋₁Wₖᵀ, u = z_L W_outᵀ
+down  δₖ = σ'(aₖ) ∘ rₖ with r_L = W_out, rₖ₋₁ = δₖWₖ, ∇u = δ₁W₁
+up    r̄ₖ = σ'(aₖ) ∘ r̄ₖ₋₁Wₖᵀ with r̄₀ the cotangent of ∇u
+down  āₖ = σ'(aₖ) ∘ āₖ₊₁Wₖ₊₁ + σ''(aₖ) ∘ Σ rₖ ∘ r̄ₖ₋₁Wₖᵀ with ā_out the cotangent of u
+====  ==============================================================================
 
-Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁ is one product of the two stacks: six products of size n·h² per hidden layer in all, instead of
-the nine of a forward-mode jet in two dimensions.
+Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: eight products of size n·h² per hidden layer in all, which a forward-mode jet in two dimensions
+takes nine of, with its graph besides.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -89,23 +88,24 @@ class Layout:
         """Return flat entries as matrices."""
         return [part.view(shape) for part, shape in zip(torch.split(flat, self.sizes), self.shapes, strict=True)]
 
-    def borrow(self, n: int, order: int, dtype: torch.dtype) -> Sweeps:
-        """Return sweeps for n points that nobody uses, made if there are none."""
+    def borrow(self, kind: type[Memory], key: Key) -> Memory:
+        """Return memory that nobody uses, made if there is none."""
         try:
-            return self._idle[n, order, dtype].pop()
+            return self._idle[kind, key].pop()
         except (KeyError, IndexError):
-            return Sweeps(self, n, order, dtype)
+            return kind(self, *key)
 
-    def give_back(self, sweeps: Sweeps) -> None:
-        """Keep sweeps for later use; a new number of points beyond ``SIZES`` forgets those before."""
-        if sweeps.key[0] > LARGEST:
+    def give_back(self, memory: Memory) -> None:
+        """Keep memory for later use; another number of points beyond ``SIZES`` forgets those before."""
+        if memory.key[0] > LARGEST:
             return
-        if sweeps.key not in self._idle and len(self._idle) >= SIZES:
+        place = type(memory), memory.key
+        if place not in self._idle and len(self._idle) >= SIZES:
             self._idle.clear()
-        self._idle.setdefault(sweeps.key, []).append(sweeps)
+        self._idle.setdefault(place, []).append(memory)
 
     @cached_property
-    def _idle(self) -> dict[tuple[int, int, torch.dtype], list[Sweeps]]:
+    def _idle(self) -> dict[tuple[type, Key], list[Any]]:
         return {}
 
 
@@ -121,7 +121,6 @@ class Sweeps:
 
     def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype) -> None:
         d, m = layout.layers[0], layout.layers[-1]
-        rows = n * (1 + m * order)
         self.key = n, order, dtype
         self._layout, self._order = layout, order
         self._flat = torch.empty(sum(layout.sizes), dtype=dtype)
@@ -129,28 +128,21 @@ class Sweeps:
         self._w, self._w_bar = layout.split(self._flat), layout.split(self._flat_bar)
         self._w_t = [w.T for w in self._w]
         widths = [w.shape[1] for w in self._w]
-        self._upper = [torch.empty(rows, width, dtype=dtype) for width in widths]  # zₖ₋₁ over r̄ₖ₋₁
-        self._lower = [torch.empty(rows, width, dtype=dtype) for width in [*widths[1:], m]]  # āₖ over δₖ
-        self._lower_t = [stack.T for stack in self._lower]
-        self._z, self._a_bar = [stack[:n] for stack in self._upper], [stack[:n] for stack in self._lower]
+        self._z = [torch.empty(n, width, dtype=dtype) for width in widths]
         self._z_last_t = self._z[-1].T
         self._a = [torch.empty_like(z) for z in self._z[1:]] if layout.sigma.keeps_argument else self._z[1:]
         self._slopes = [torch.empty_like(z) for z in self._z[1:]]
-        self._x = self._upper[0][:n, :d]
-        self._upper[0][:n, d] = 1.0
+        self._x = self._z[0][:, :d]
+        self._z[0][:, d] = 1.0
         if not order:
             return
-        self._upper[0][n:, d] = 0.0
-        self._lower[-1][n:] = torch.eye(m, dtype=dtype).repeat_interleave(n, 0)
-        self._r_bar, self._delta = [stack[n:] for stack in self._upper], [stack[n:] for stack in self._lower]
-        self._r_bar_3, self._delta_3 = ([flat.view(m, n, -1) for flat in stack] for stack in (self._r_bar, self._delta))
-        self._outer = self._r_bar[0][:, :d]
-        self._r = [torch.empty_like(delta) for delta in self._delta[:-2]]
-        self._r_3 = [*(flat.view(m, n, -1) for flat in self._r), self._w[-1][:, None]]
-        self._arriving = [torch.empty_like(delta) for delta in self._delta[:-1]]
-        self._arriving_3 = [flat.view(m, n, -1) for flat in self._arriving]
-        self._first, self._delta_t = self._w[0][:, :d], self._delta[0].T
-        self._inward = torch.empty(d, widths[1] if len(widths) > 1 else m, dtype=dtype)
+        self._delta = [torch.empty(m * n, width, dtype=dtype) for width in widths[1:]]
+        self._delta_t = [delta.T for delta in self._delta]
+        self._delta_3 = [delta.view(m, n, -1) for delta in self._delta]
+        self._r = [torch.empty_like(delta) for delta in self._delta[:-1]]
+        self._r_3 = [*(r.view(m, n, -1) for r in self._r), self._w[-1][:, None]]
+        self._first = self._w[0][:, :d]
+        self._inward = torch.empty(d, widths[1], dtype=dtype)
         self._inward_t = self._inward.T
 
     def evaluate(self, theta: Tensor, x: Tensor, stretch: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -179,7 +171,7 @@ class Sweeps:
             if k:
                 torch.mm(self._delta[k], self._w[k], out=self._r[k - 1])
         torch.mul(self._first, stretch, out=self._inward_t)
-        return values, torch.mm(self._inward, self._delta_t).view(len(stretch), *values.shape)
+        return values, torch.mm(self._inward, self._delta_t[0]).view(len(stretch), *values.shape)
 
     def pullback(self, values_bar: Tensor, gradients_bar: Tensor | None, stretch: Tensor) -> Tensor:
         """Return the cotangent of the parameters [size].
@@ -189,32 +181,65 @@ class Sweeps:
             gradients_bar: cotangent of the gradients [d, m, n]; None at order 0.
             stretch: as in ``evaluate``.
         """
-        hidden, m = len(self._slopes), len(values_bar)
+        hidden, m, order = len(self._slopes), len(values_bar), self.key[1]
+        scratch = self._layout.borrow(Scratch, self.key)
+        torch.mm(values_bar, self._z[-1], out=self._w_bar[-1])
         if gradients_bar is not None:
             outer = gradients_bar.view(len(stretch), -1).T
-            torch.mul(outer, stretch, out=self._outer)
-            torch.mm(outer, self._inward, out=self._arriving[0])
+            torch.mul(outer, stretch, out=scratch.outer)
+            torch.mm(outer, self._inward, out=scratch.arriving[0])
             for k in range(hidden):
-                torch.mul(self._arriving_3[k], self._slopes[k], out=self._r_bar_3[k + 1])
-                self._arriving_3[k].mul_(self._r_3[k])  # what σ'' bends
+                torch.mm(self._delta_t[k], scratch.r_bar[k], out=self._w_bar[k])
+                torch.mul(scratch.arriving_3[k], self._slopes[k], out=scratch.r_bar_3[k + 1])
+                scratch.arriving_3[k].mul_(self._r_3[k])  # what σ'' bends
                 if k + 1 < hidden:
-                    torch.mm(self._r_bar[k + 1], self._w_t[k + 1], out=self._arriving[k + 1])
-        self._a_bar[-1].copy_(values_bar.T)
-        for k in range(hidden, -1, -1):
-            torch.mm(self._lower_t[k], self._upper[k], out=self._w_bar[k])
-            if not k:
-                break
-            arriving = self._a_bar[k - 1]
-            if m == 1 and k == hidden:
-                torch.mul(self._a_bar[k], self._w[k], out=arriving)  # an outer product is slow as a matrix product
+                    torch.mm(scratch.r_bar[k + 1], self._w_t[k + 1], out=scratch.arriving[k + 1])
+            self._w_bar[-1].add_(scratch.r_bar_3[hidden].sum(1))
+        a_bar = values_bar.T
+        for k in range(hidden - 1, -1, -1):
+            arriving = scratch.a_bar[k]
+            if m == 1 and k == hidden - 1:
+                torch.mul(a_bar, self._w[k + 1], out=arriving)  # an outer product is slow as a matrix product
             else:
-                torch.mm(self._a_bar[k], self._w[k], out=arriving)
+                torch.mm(a_bar, self._w[k + 1], out=arriving)
             if gradients_bar is None:
-                arriving.mul_(self._slopes[k - 1])
+                arriving.mul_(self._slopes[k])
             else:
-                bend = self._arriving[k - 1] if m == 1 else self._arriving_3[k - 1].sum(0)
-                self._layout.sigma.adjoint(arriving, bend, self._a[k - 1], self._z[k], self._slopes[k - 1])
+                bend = scratch.arriving[k] if m == 1 else scratch.arriving_3[k].sum(0)
+                self._layout.sigma.adjoint(arriving, bend, self._a[k], self._z[k + 1], self._slopes[k])
+            torch.addmm(self._w_bar[k], scratch.a_bar_t[k], self._z[k], beta=order, out=self._w_bar[k])
+            a_bar = arriving
+        self._layout.give_back(scratch)
         return self._layout.parameters(self._flat_bar)
+
+
+class Scratch:
+    """Memory that one pullback needs while it lasts.
+
+    Args:
+        layout: of the parameters.
+        n: number of points.
+        order: 0 for values, 1 for gradients as well.
+        dtype: of everything.
+    """
+
+    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype) -> None:
+        d, m = layout.layers[0], layout.layers[-1]
+        self.key = n, order, dtype
+        widths = [columns for _, columns in layout.shapes[1:]]
+        self.a_bar = [torch.empty(n, width, dtype=dtype) for width in widths]
+        self.a_bar_t = [a.T for a in self.a_bar]
+        if not order:
+            return
+        self.r_bar = [torch.zeros(m * n, d + 1, dtype=dtype), *(torch.empty(m * n, width, dtype=dtype) for width in widths)]
+        self.r_bar_3 = [r.view(m, n, -1) for r in self.r_bar]
+        self.outer = self.r_bar[0][:, :d]
+        self.arriving = [torch.empty_like(r) for r in self.r_bar[1:]]
+        self.arriving_3 = [r.view(m, n, -1) for r in self.arriving]
+
+
+Memory: TypeAlias = Sweeps | Scratch
+Key: TypeAlias = tuple[int, int, torch.dtype]
 
 
 @dataclass(frozen=True)
@@ -241,7 +266,7 @@ class Recording:
 
 def record(layout: Layout, theta: Tensor, x: Tensor, stretch: Tensor, order: int) -> tuple[Tensor, Tensor | None, Recording]:
     """Return values [m, n], gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
-    sweeps = layout.borrow(len(x), order, theta.dtype)
+    sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype))
     return *sweeps.evaluate(theta, x, stretch), Recording(layout, sweeps, stretch)
 
 
