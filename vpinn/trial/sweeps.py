@@ -10,8 +10,8 @@ up    r̄ₖ = σ'(aₖ) ∘ r̄ₖ₋₁Wₖᵀ with r̄₀ the cotangent of �
 down  āₖ = σ'(aₖ) ∘ āₖ₊₁Wₖ₊₁ + σ''(aₖ) ∘ Σ rₖ ∘ r̄ₖ₋₁Wₖᵀ with ā_out the cotangent of u
 ====  ==============================================================================
 
-Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: eight products of size n·h² per hidden layer in all, which a forward-mode jet in two dimensions
-takes nine of, with its graph besides.
+Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: six products of size n·h² per hidden layer in all, where a forward-mode jet in two dimensions
+takes nine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,10 @@ SIZES = 8
 """Numbers of points whose memory is kept for the next evaluation."""
 LARGEST = 10_000
 """Points above which no memory is kept: it would outweigh what making it costs."""
+
+Key: TypeAlias = tuple[int, int, torch.dtype]
+"""Points, order and precision that memory is made for."""
+Memory = TypeVar("Memory", "Sweeps", "Scratch")
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,10 @@ class Layout:
 
     def borrow(self, kind: type[Memory], key: Key) -> Memory:
         """Return memory that nobody uses, made if there is none."""
+        idle: list[Memory] = self._idle.get((kind, key), [])
         try:
-            return self._idle[kind, key].pop()
-        except (KeyError, IndexError):
+            return idle.pop()
+        except IndexError:
             return kind(self, *key)
 
     def give_back(self, memory: Memory) -> None:
@@ -236,10 +241,6 @@ class Scratch:
         self.outer = self.r_bar[0][:, :d]
         self.arriving = [torch.empty_like(r) for r in self.r_bar[1:]]
         self.arriving_3 = [r.view(m, n, -1) for r in self.arriving]
-
-
-Memory: TypeAlias = Sweeps | Scratch
-Key: TypeAlias = tuple[int, int, torch.dtype]
 
 
 @dataclass(frozen=True)
