@@ -23,6 +23,7 @@ from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
+from vpinn.domain.sequences import interleaved_sobol
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.space import LagrangeSpace
 
@@ -52,6 +53,7 @@ __all__ = [
     "facet_gauss",
     "facet_points",
     "gauss",
+    "interleaved_sobol",
     "interval",
     "l_shape",
     "locate",

@@ -74,8 +74,23 @@ class PointSet(ABC):
 
     @property
     @abstractmethod
+    def entity_volumes(self) -> Floats:
+        """Measure of each cell or facet [entities]."""
+
+    @property
     def volume(self) -> float:
         """Measure of what the points cover."""
+        return float(self.entity_volumes.sum())
+
+    @property
+    def rule_weights(self) -> Floats:
+        """Weights of the rule that an entity's points repeat, relative to its sum [q]; per_entity is a multiple of q."""
+        return np.ones(1)
+
+    @property
+    def rule_points(self) -> Floats | None:
+        """Where the rule's points stand in the reference cell or facet [q, d]; None where they differ or there is no rule."""
+        return None
 
     @abstractmethod
     def take(self, index: Integers | range) -> Points:
@@ -111,8 +126,10 @@ class _MeshPoints(PointSet):
         self.mesh, self.rows, self.degree = mesh, rows, degree
         rule = gauss(mesh.cell, degree) if rows is None else facet_gauss(mesh.cell, degree)
         self._per_entity = len(rule.weights)
+        self._weights, self._placed = np.full(len(rule.weights), 1.0 / len(rule.weights)), None
         on_facets = rows is not None
         if kind == "gauss":
+            self._weights, self._placed = rule.weights / rule.weights.sum(), rule.points
             self._rule = _tabulated(mesh, rule.points, rule.weights, on_facets)
         elif kind in ("monte-carlo", "sobol"):
             self._rule = _scattered(mesh, self._per_entity, float(rule.weights.sum()), kind, seed, on_facets)
@@ -136,9 +153,13 @@ class _MeshPoints(PointSet):
         parts = [fine.take(chunk).w.reshape(-1, fine.per_entity).sum(axis=1) for chunk in fine.chunks(1_000_000)]
         return np.concatenate(parts) if parts else np.empty(0)
 
-    @cached_property
-    def volume(self) -> float:
-        return float(self.entity_volumes.sum())
+    @property
+    def rule_weights(self) -> Floats:
+        return self._weights
+
+    @property
+    def rule_points(self) -> Floats | None:
+        return self._placed
 
     def take(self, index: Integers | range) -> Points:
         numbers, q, mesh = self._checked(index), self.per_entity, self.mesh

@@ -26,8 +26,8 @@ class _OneEntity(PointSet):
         return self._count
 
     @property
-    def volume(self) -> float:
-        return self._volume
+    def entity_volumes(self) -> Floats:
+        return np.array([self._volume])
 
 
 class MonteCarloPoints(_OneEntity):

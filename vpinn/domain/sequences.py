@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,59 @@ class Sobol:
         for bit, direction in enumerate(self.directions):
             points[(gray >> bit) & 1 == 1] ^= direction
         return points.astype(np.float64) * 2.0**-_SOBOL_BITS
+
+
+@lru_cache
+def _directions(dimension: int) -> NDArray[np.uint64]:
+    """Direction numbers of the Sobol sequence without scrambling [bits, dimension]."""
+    from scipy.stats import qmc
+
+    engine = qmc.Sobol(dimension, scramble=False, bits=_SOBOL_BITS)
+    numbers: list[NDArray[np.uint64]] = []
+    engine.random(1)
+    for bit in range(_SOBOL_BITS - 1):
+        power = _integers(engine.random(1))[0]
+        numbers.append(power ^ (numbers[-1] if numbers else np.uint64(0)))
+        engine.fast_forward(2**bit - 1)
+    return np.array(numbers)
+
+
+def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator) -> Floats:
+    """Sobol points, scrambled by the generator, as numbers of [0, 1) whose bits are those of the coordinates in turn.
+
+    The scrambling is Matoušek's (a random lower triangular matrix of bits, then a random shift), so that each number is
+    uniform; the first bit is that of the last coordinate, as in a Morton curve.
+
+    Args:
+        dimension: number of coordinates, 1 to 3.
+        count: number of points [count].
+        generator: of the scrambling.
+    """
+    used = max(1, (count - 1).bit_length())
+    plain = _directions(dimension)[:used]  # [used, dimension]
+    places = np.arange(_SOBOL_BITS - 1, -1, -1, dtype=np.uint64)
+    bits = (plain[..., None] >> places) & np.uint64(1)  # first bit first [used, dimension, bits]
+    matrix = np.tril(generator.integers(2, size=(dimension, _SOBOL_BITS, _SOBOL_BITS)), -1) + np.eye(_SOBOL_BITS, dtype=np.int64)
+    mixed = np.einsum("dij,ndj->ndi", matrix, bits.astype(np.int64)) % 2
+    directions = (mixed.astype(np.uint64) << places).sum(axis=2, dtype=np.uint64)
+    shift = generator.integers(2**_SOBOL_BITS, size=dimension).astype(np.uint64)
+    points = Sobol(shift, directions).at(np.arange(count)) + 2.0**-_SOBOL_BITS * generator.random((count, dimension))
+    if dimension == 1:
+        return points[:, 0]
+    kept = 52 // dimension
+    grid = (points * 2.0**kept).astype(np.int64)
+    half = -(-kept // 2)
+    spread = _spread(dimension, half)
+    parts = (spread[grid >> half] << half * dimension) | spread[grid & (2**half - 1)]  # [count, dimension]
+    code = (parts << np.arange(dimension)).sum(axis=1)
+    return code * 2.0 ** -(kept * dimension)
+
+
+@lru_cache
+def _spread(dimension: int, bits: int) -> Integers:
+    """All numbers below 2^bits with dimension − 1 zeros between their bits [2^bits]."""
+    numbers = np.arange(2**bits)
+    return sum((((numbers >> bit) & 1) << bit * dimension for bit in range(bits)), np.zeros_like(numbers))
 
 
 def to_simplex(points: Floats) -> Floats:

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from vpinn.errors import DivergenceError
-from vpinn.objective import Batch, Objective
+from vpinn.objective import Objective
+from vpinn.optimization.batches import PILOT_EVERY, drawn, pilots
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.schedule import Schedule
-from vpinn.sampling import Sampler
+from vpinn.sampling import Sampler, State as Learned
 
 COLUMNS = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped", "error", "estimate")
 """Columns of the history."""
@@ -67,7 +68,7 @@ class Plan:
     @cached_property
     def batch_size(self) -> int | None:
         """Points of all measures per step, None for all points."""
-        return sum(s.size for s in self.samplers) or None
+        return self.batches * sum(s.size for s in self.samplers) or None
 
 
 @dataclass
@@ -78,6 +79,7 @@ class Training:
         theta: parameters [size].
         state: of the method.
         generator: of the samplers.
+        learned: what each adaptive sampler knows.
         step: steps taken.
         seconds: spent so far, over all sessions.
         average: moving average of the loss.
@@ -93,6 +95,7 @@ class Training:
     theta: Tensor
     state: State
     generator: np.random.Generator
+    learned: tuple[Learned, ...] = ()
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
@@ -114,16 +117,18 @@ class Training:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
+        known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
         numbers |= {"shrink": self.shrink, "rollbacks": self.rollbacks, "idle": self.idle}
         meta = {"numbers": numbers, "generator": self.generator.bit_generator.state, "stopped": self.stopped}
-        return {name: tensor.detach().numpy() for name, tensor in arrays.items()} | {"history": history}, meta
+        meta["learned"] = len(self.learned)
+        return {name: tensor.detach().numpy() for name, tensor in arrays.items()} | known | {"history": history}, meta
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any]) -> Training:
         """Return the state that ``arrays`` described, equal to the last bit."""
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if name != "history"}
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if name[:7] not in ("history", "learned")}
         states = {
             prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             for prefix in ("state.", "anchor.")
@@ -135,6 +140,9 @@ class Training:
             theta=tensors["theta"],
             state=states["state."],
             generator=generator,
+            learned=tuple(
+                {n.split(".", 2)[2]: a for n, a in arrays.items() if n.startswith(f"learned.{k}.")} for k in range(meta["learned"])
+            ),
             step=numbers["step"],
             seconds=numbers["seconds"],
             average=numbers["average"],
@@ -244,14 +252,9 @@ def _draw(objective: Objective, training: Training, plan: Plan) -> Callable[[Ten
     """Return J and ∇J over all points, or over batches drawn now."""
     if not plan.samplers:
         return objective.gradient
-    pairs = list(zip(objective.measures, plan.samplers, strict=True))
-
-    def batch() -> Batch:
-        return [(measure, measure.batch(*sampler.draw(training.generator))) for measure, sampler in pairs]
-
-    first = batch()
-    second = batch() if objective.estimator == "two-batch" else None
-    return lambda theta: objective.sampled(theta, first, second)
+    if training.step % PILOT_EVERY == 0:
+        training.learned = pilots(objective, plan.samplers, training.generator, training.theta, training.learned)
+    return drawn(objective, plan.samplers, training.generator, training.learned)
 
 
 def _remember(training: Training, plan: Plan, theta: Tensor, value: float) -> None:

@@ -61,12 +61,34 @@ class Batch(Section):
     """Mini-batches of quadrature points."""
 
     size: Count | Literal["full"] = Field("full", description='Quadrature points per step (≥ 1), or "full".')
-    sampler: Literal["uniform", "stratified"] = Field(
-        "stratified", description="How a batch is drawn; stratified draws from every cell block."
+    sampler: Literal["uniform", "stratified", "antithetic", "sobol", "importance", "cells"] = Field(
+        "stratified", description="How a batch is drawn; every one is unbiased. cells takes all points of drawn cells."
+    )
+    allocation: Literal["proportional", "neyman", "equal-variance"] = Field(
+        "proportional", description="How many points each stratum gives; all but proportional learn variances from pilots."
+    )
+    strata: Literal["blocks", "cells", "tags", "residual", "gradient"] = Field(
+        "blocks", description="Strata: blocks of neighbouring cells, cells, tags, or cells with equally large residual or gradient."
+    )
+    strata_count: Count | None = Field(None, description="Number of blocks or quantiles (≥ 1); default chosen from the size.")
+    replacement: Annotated[bool, Field(strict=True)] = Field(
+        True, description="Whether a batch of sampler uniform may hold a point twice."
     )
     estimator: Literal["auto", "plain", "two-batch"] = Field(
         "auto", description="How a squared integral is estimated: plain is biased, two-batch multiplies two independent batches."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = self.model_fields_set
+        for key in ("allocation", "strata"):
+            if key in given and self.sampler != "stratified":
+                raise ValueError(f'{key} belongs to sampler "stratified", got sampler "{self.sampler}"')
+        if "strata_count" in given and (self.sampler not in ("stratified", "importance") or self.strata in ("cells", "tags")):
+            raise ValueError('strata_count belongs to strata "blocks", "residual" or "gradient", or to sampler "importance"')
+        if "replacement" in given and self.sampler != "uniform":
+            raise ValueError(f'replacement belongs to sampler "uniform", got sampler "{self.sampler}"')
+        return self
 
 
 class Solver(Section):

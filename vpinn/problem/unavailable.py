@@ -16,13 +16,11 @@ _KEYS = {
     "infer": "give the value in [constants]; inverse problems cannot be solved yet",
     "data": "compare with measurements through [reference] file; fitting them is not possible yet",
     "network.enrich": "use a wider network or a finer mesh",
-    "batch.allocation": "leave it out: strata get points in proportion to their weight",
 }
 
 # section.key → value → what to do instead.
 _VALUES = {
     "batch.size": {"auto": 'a number or "full"'},
-    "batch.sampler": dict.fromkeys(("antithetic", "sobol", "importance", "cells"), '"uniform" or "stratified"'),
     "batch.estimator": dict.fromkeys(("u-statistic", "control-variate"), '"auto", "plain" or "two-batch"'),
     "quadrature.rule": {"stochastic-gauss": '"gauss", "monte-carlo" or "sobol"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},

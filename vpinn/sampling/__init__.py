@@ -1,5 +1,36 @@
-"""Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased."""
+"""Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased.
 
-from vpinn.sampling.sampler import SAMPLERS, Sampler, Stratified, Uniform, cell_order, make_sampler
+`curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles` and `quasi` choose numbers there;
+`allocation` says how many each stratum gets; `make` turns names of a problem file into samplers.
+"""
 
-__all__ = ["SAMPLERS", "Sampler", "Stratified", "Uniform", "cell_order", "make_sampler"]
+from vpinn.sampling.allocation import ALLOCATIONS, allocate
+from vpinn.sampling.curve import Curve, cell_order
+from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
+from vpinn.sampling.quantiles import Quantiles
+from vpinn.sampling.quasi import Antithetic, Run, Sobol
+from vpinn.sampling.sampler import Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
+from vpinn.sampling.stratified import Importance, Stratified
+
+__all__ = [
+    "ALLOCATIONS",
+    "SAMPLERS",
+    "Adaptive",
+    "Antithetic",
+    "Cells",
+    "Choice",
+    "Curve",
+    "Importance",
+    "Quantiles",
+    "Run",
+    "Sampler",
+    "Sobol",
+    "State",
+    "Stratified",
+    "Uniform",
+    "allocate",
+    "cell_order",
+    "correlation",
+    "effective_size",
+    "make_sampler",
+]

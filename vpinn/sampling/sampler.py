@@ -1,24 +1,25 @@
 """Samplers of quadrature points.
 
-A batch estimates an integral I = Σᵢ wᵢ f(xᵢ) by Σ over drawn points of scale·w·f with scale = 1/(expected number of
-times the point is drawn): the Horvitz–Thompson estimator, unbiased whatever the sampler.
+A batch estimates an integral I = Σᵢ wᵢ f(xᵢ) by the sum of scale·w·f over the drawn points. The scale is the inverse of
+the expected number of times that its draw finds the point (Horvitz & Thompson 1952), which makes the sum unbiased
+whatever the sampler.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, PointSet
 from vpinn.errors import InputError
+from vpinn.sampling.curve import Array, Curve, Index
 
-Index = NDArray[np.int64]
-Scale = NDArray[np.float64]
+State = Mapping[str, NDArray[np.float64]]
+"""What an adaptive sampler has learned; empty for the others."""
 
 
 @dataclass(frozen=True)
@@ -40,105 +41,139 @@ class Sampler(ABC):
             )
 
     @abstractmethod
-    def draw(self, generator: np.random.Generator) -> tuple[Index, Scale]:
-        """Return indices of drawn points [b] and their inverse expected counts [b]."""
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return indices of drawn points [b] and their inverse expected counts [b].
+
+        Args:
+            generator: of the draws.
+            state: what an adaptive sampler has learned; nothing yet where it is empty.
+        """
+
+    @abstractmethod
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return the variance of the estimate of Σ contributions, in closed form.
+
+        Args:
+            contributions: w·f of every point [N].
+            state: as in ``draw``.
+        """
+
+    @property
+    def independent(self) -> bool:
+        """Whether a batch's draws are independent and distributed alike, as the U-statistic needs them."""
+        return False
+
+
+class Adaptive(Sampler):
+    """A sampler that learns from pilots: points of its own choice whose signals it is told.
+
+    Signals are the gradients of single points, or what stands for them, and come times scale and quadrature weight.
+    """
+
+    @property
+    def signal(self) -> str:
+        """What the sampler asks for: "gradient" or "residual"."""
+        return "gradient"
+
+    @property
+    @abstractmethod
+    def pilot_size(self) -> int:
+        """Points of a pilot; 0 where nothing is to be learned."""
+
+    @abstractmethod
+    def pilot(self, generator: np.random.Generator, state: State) -> tuple[Index, Array]:
+        """Return the points whose signals the sampler asks for [pilot_size], and the scale 1/p of each."""
+
+    @abstractmethod
+    def learn(self, state: State, signals: Array) -> State:
+        """Return the state after a pilot, from the signals at its points [pilot_size, m]."""
 
 
 @dataclass(frozen=True)
 class Uniform(Sampler):
-    """Independent draws, every point as likely: Var = Σ/b."""
+    """Every point as likely as any other: Var = N² σ²/b with the variance σ² of the contributions.
 
-    def draw(self, generator: np.random.Generator) -> tuple[Index, Scale]:
-        """Return b independent indices, each with scale N/b."""
-        return generator.integers(self.points, size=self.size), np.full(self.size, self.points / self.size)
+    Without replacement (Floyd's algorithm, or a shuffled set where the batch is a fiftieth of it) times (N − b)/(N − 1).
+
+    Attributes:
+        replacement: whether a batch may hold a point twice; if so, draws are independent.
+    """
+
+    replacement: bool = True
+
+    @property
+    def independent(self) -> bool:
+        """Whether draws are independent."""
+        return self.replacement
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b indices, each with scale N/b."""
+        if self.replacement:
+            index = generator.integers(self.points, size=self.size)
+        else:
+            index = generator.choice(self.points, size=self.size, replace=False, shuffle=False)
+        return index, np.full(self.size, self.points / self.size)
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return N² σ²/b, times (N − b)/(N − 1) without replacement."""
+        n, b = self.points, self.size
+        correction = 1.0 if self.replacement else (n - b) / max(1, n - 1)
+        return float(n**2 * contributions.var() / b * correction)
 
 
 @dataclass(frozen=True)
-class Stratified(Sampler):
-    """Blocks of neighbouring cells are strata; every stratum gives its share: Var = Σ_k W_k²σ_k²/n_k.
+class Cells(Sampler):
+    """All points of drawn cells, a cell as likely as it is large: Var = σ²(1 + (q − 1)ρ)/b with q points per cell.
 
-    Strata are as many as points per batch, or as cells where there are fewer of these. A stratum of N_k points gives
-    n_k independent ones, each with scale N_k/n_k; the n_k differ by at most one (proportional allocation).
+    Points of a cell are correlated, ρ; see ``effective_size``. Every cell is drawn independently of the others.
 
     Attributes:
-        order: entities of the data set, neighbours together [n]; see ``cell_order``.
-        per_entity: points per entity.
+        curve: layout of the data set.
     """
 
-    order: Index
-    per_entity: int
+    curve: Curve
 
-    def draw(self, generator: np.random.Generator) -> tuple[Index, Scale]:
-        """Return b indices, stratum by stratum, with their scales."""
-        first, count, share = self._strata
-        at = first[share] * self.per_entity + generator.integers(count[share] * self.per_entity)
-        entity, local = np.divmod(at, self.per_entity)
-        drawn = np.bincount(share, minlength=len(count))
-        return self.order[entity] * self.per_entity + local, (count * self.per_entity / drawn)[share]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        q = len(self.curve.local)
+        if self.size % q:
+            raise InputError(f'sampler "cells" draws whole cells of {q} points; give a batch.size that is a multiple of {q}')
 
-    @property
-    def _strata(self) -> tuple[Index, Index, Index]:
-        """First entity and number of entities of each stratum, and the stratum of each draw [b]."""
-        strata = min(self.size, len(self.order))
-        edges = np.arange(strata + 1) * len(self.order) // strata
-        return edges[:-1], np.diff(edges), np.arange(self.size) * strata // self.size
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b indices, cell by cell, with their scales."""
+        q = len(self.curve.local)
+        count = self.size // q
+        block, _, mass = self.curve.block_at(generator.random(count))
+        return (block[:, None] * q + np.arange(q)).ravel(), np.repeat(1.0 / (count * mass), q)
 
-
-def cell_order(centers: NDArray[np.float64]) -> Index:
-    """Return the order [n] in which points [n, d] follow a Morton curve, so that neighbours stand together."""
-    n, d = centers.shape
-    bits = min(20, 62 // d)
-    low = centers.min(axis=0)
-    extent = np.maximum(centers.max(axis=0) - low, 1e-300)
-    grid = np.minimum((centers - low) / extent * 2**bits, 2**bits - 1).astype(np.int64)
-    code = np.zeros(n, np.int64)
-    for bit in range(bits):
-        for axis in range(d):
-            code |= ((grid[:, axis] >> bit) & 1) << (bit * d + axis)
-    return np.argsort(code, kind="stable")
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return the variance between cells over the number of cells drawn."""
+        q = len(self.curve.local)
+        sums = contributions.reshape(-1, q).sum(axis=1)
+        mass = np.empty(len(sums))
+        blocks = self.curve.order[:, None] * self.curve.copies + np.arange(self.curve.copies)
+        mass[blocks] = np.diff(self.curve.edges)[:, None] / self.curve.copies
+        return float((sums**2 / mass).sum() - sums.sum() ** 2) / (self.size // q)
 
 
-def _uniform(points: PointSet, size: int, centers: NDArray[np.float64] | None) -> Sampler:
-    return Uniform(points.size, size)
-
-
-def _stratified(points: PointSet, size: int, centers: NDArray[np.float64] | None) -> Sampler:
-    if centers is None:
-        order, per_entity = np.arange(points.size), 1
-    else:
-        order, per_entity = cell_order(centers), points.per_entity
-    return Stratified(points.size, size, order, per_entity)
-
-
-SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, NDArray[np.float64] | None], Sampler]]] = {
-    "uniform": _uniform,
-    "stratified": _stratified,
-}
-"""Names of a problem file → samplers."""
-
-
-def make_sampler(name: str, points: PointSet, size: int) -> Sampler:
-    """Return the sampler called ``name`` for a data set.
+def effective_size(size: int, cell: int, correlation: float) -> float:
+    """Return the number of independent points that a batch of whole cells is worth, b/(1 + (q − 1)ρ).
 
     Args:
-        name: one of ``SAMPLERS``.
-        points: the data set.
-        size: points per batch, 1 ≤ size ≤ points.size.
-
-    Raises:
-        InputError: no such sampler, or a size out of range.
+        size: points of the batch b.
+        cell: points of a cell q ≥ 1.
+        correlation: ρ of two points of a cell, −1/(q − 1) … 1.
     """
-    if name not in SAMPLERS:
-        raise InputError(f"there is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}")
-    return SAMPLERS[name](points, size, entity_centers(points))
+    return size / max(1.0 + (cell - 1) * correlation, 1e-12)
 
 
-def entity_centers(points: PointSet) -> NDArray[np.float64] | None:
-    """Return the mean vertex of each cell or facet [entities, d]; None for points without cells."""
-    mesh = getattr(points, "mesh", None)
-    if not isinstance(mesh, Mesh):
-        return None
-    rows = getattr(points, "rows", None)
-    vertices = mesh.vertices if rows is None else mesh.facet_vertices(rows)
-    centers: NDArray[np.float64] = mesh.nodes[vertices].mean(axis=1)
-    return centers
+def correlation(values: Array) -> float:
+    """Return the correlation of two points of a cell, by the analysis of variance, from values [cells, q, m]; nan for one point."""
+    cells, q = values.shape[:2]
+    if q < 2 or cells < 2:
+        return math.nan
+    means = values.mean(axis=1)
+    between = q * float(((means - means.mean(axis=0)) ** 2).sum()) / (cells - 1)
+    within = float(((values - means[:, None]) ** 2).sum()) / (cells * (q - 1))
+    total = between + (q - 1) * within
+    return (between - within) / total if total > 0.0 else 0.0

@@ -1,0 +1,75 @@
+"""What an adaptive sampler is told about single points: how large the gradient or the residual is there.
+
+The gradient of one point with respect to the network's last layer costs about as much as the point's value, and varies
+over the domain as the whole gradient does (Katharopoulos & Fleuret 2018, arXiv 1803.00942).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.objective.measure import Measure, Prepared
+
+
+def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDArray[np.float64]:
+    """Return numbers per point, times its weight [n, m], whose variance a sampler is to make small.
+
+    Args:
+        measure: whose integrands are meant.
+        theta: parameters [size].
+        points: some points of the measure.
+        kind: "residual" for the integrands of a residual alone, or "gradient" for the gradient of a density with respect to
+            the last layer too.
+
+    Raises:
+        InputError: the residual is asked of an energy.
+    """
+    values, coefficients, roots = _values(measure, theta, points)
+    columns = [*coefficients]
+    if kind == "residual":
+        columns += roots
+        if not columns:
+            raise InputError('batch.strata = "residual" needs a weak or a strong form; use "gradient" with an energy')
+    elif values.numel():
+        columns += values.unbind(1)
+    if not columns:
+        return np.zeros((len(points.w), 1))
+    result: NDArray[np.float64] = (points.w[:, None] * torch.stack(columns, 1)).double().numpy()
+    return result
+
+
+def _values(measure: Measure, theta: Tensor, points: Prepared) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Return the density's gradient by the last layer [n, k], coefficients of test functions and roots [n] each."""
+    network, n = measure.network, len(points.w)
+    empty = points.w.new_empty(n, 0)
+    if not measure.keys:
+        density, *rest = measure.tape.moving([*points.fixed])
+    elif max(map(len, measure.derivatives)) > 2:
+        with torch.no_grad():
+            jets = network.jets(theta, points.x, measure.derivatives)
+            density, *rest = measure.tape.moving([*points.fixed, *(jets[key] for key in measure.keys)])
+    else:
+        features = network.features(theta, points.x, measure.derivatives)
+        weight, bias = network.unpack(theta)[-1]
+        leaves = []
+        for component, derivative in measure.keys:
+            value = features[derivative] @ weight[component]
+            leaves.append((value if derivative else value + bias[component]).detach().requires_grad_())
+        density, *rest = measure.tape.moving([*points.fixed, *leaves])
+        if isinstance(density, Tensor) and density.requires_grad:
+            slopes = torch.autograd.grad(density.sum(), leaves, allow_unused=True)
+            h = network.layers[-2]
+            empty = points.w.new_zeros(n, network.outputs * (h + 1))
+            for (component, derivative), slope in zip(measure.keys, slopes, strict=True):
+                if slope is not None:
+                    at = component * (h + 1)
+                    empty[:, at : at + h].addcmul_(slope[:, None], features[derivative])
+                    if not derivative:
+                        empty[:, at + h] += slope
+    outputs = [v.detach() if isinstance(v, Tensor) else points.w.new_full((n,), v) for v in rest]
+    count = len(measure.tests)
+    return empty, outputs[:count], outputs[count:]

@@ -1,0 +1,55 @@
+"""Mini-batches of one step: what adaptive samplers learn, what is drawn, and the estimate of J and ∇J from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from vpinn.objective import Batch, Objective, signals
+from vpinn.sampling import Adaptive, Sampler, State
+
+PILOT_EVERY = 50
+"""Steps between pilots of adaptive samplers."""
+CHUNK = 65_536
+"""Points of a pilot evaluated at a time."""
+
+
+def pilots(
+    objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, theta: Tensor, learned: Sequence[State]
+) -> tuple[State, ...]:
+    """Return what the samplers know after a pilot at parameters θ [size]; the first pilot starts from nothing.
+
+    Args:
+        objective: what is integrated.
+        samplers: one per measure.
+        generator: of the draws.
+        theta: parameters.
+        learned: what each sampler knew, or () before the first pilot.
+    """
+    found: list[State] = []
+    for k, (measure, sampler) in enumerate(zip(objective.measures, samplers, strict=True)):
+        state: State = learned[k] if learned else {}
+        if isinstance(sampler, Adaptive) and sampler.pilot_size:
+            index, scale = sampler.pilot(generator, state)
+            parts = [slice(start, start + CHUNK) for start in range(0, len(index), CHUNK)]
+            seen = [signals(measure, theta, measure.batch(index[part], scale[part]), sampler.signal) for part in parts]
+            state = sampler.learn(state, np.concatenate(seen))
+        found.append(state)
+    return tuple(found)
+
+
+def drawn(
+    objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State]
+) -> Callable[[Tensor], tuple[float, Tensor]]:
+    """Return estimates of J and ∇J over batches drawn now; see ``pilots`` for the arguments."""
+    states = learned or [{}] * len(samplers)
+    parts = list(zip(objective.measures, samplers, states, strict=True))
+
+    def batch() -> Batch:
+        return [(measure, measure.batch(*sampler.draw(generator, state))) for measure, sampler, state in parts]
+
+    first = batch()
+    second = batch() if objective.batches == 2 else None
+    return lambda theta: objective.sampled(theta, first, second)

@@ -1,0 +1,69 @@
+"""How many points of a batch each stratum gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from vpinn.errors import InputError
+from vpinn.sampling.curve import Array, Index
+
+FLOOR: Final = 0.1
+"""Share of an adaptive batch that is allocated in proportion to the weight, so that no stratum is forgotten."""
+
+ALLOCATIONS: Final[Mapping[str, Callable[[Array, Array], Array]]] = {
+    "proportional": lambda weight, deviation: weight,
+    "neyman": lambda weight, deviation: weight * deviation,
+    "equal-variance": lambda weight, deviation: deviation**2,
+}
+"""Names of a problem file → desired shares, up to a factor, from weights W_k and standard deviations σ_k.
+
+Neyman (1934) minimises Σ W_k²σ_k²/n_k; equal variance gives every stratum's mean the same variance σ_k²/n_k.
+"""
+
+
+def allocate(name: str, size: int, weight: Array, deviation: Array | None, least: int) -> Index:
+    """Return points per stratum [K], summing to ``size``.
+
+    Args:
+        name: one of ``ALLOCATIONS``.
+        size: points of the batch, ≥ least·K.
+        weight: shares W_k of the strata [K], > 0, summing to one.
+        deviation: standard deviations σ_k [K] ≥ 0; None where they are not known yet: proportional.
+        least: fewest points of a stratum.
+
+    Raises:
+        InputError: there are fewer points than the strata need.
+    """
+    strata = len(weight)
+    if size < least * strata:
+        raise InputError(
+            f"batch.size is {size}, but {strata} strata need {least} points each, {least * strata} in all; "
+            "raise it, or take fewer strata"
+        )
+    wanted = weight
+    if name != "proportional" and deviation is not None:
+        found = ALLOCATIONS[name](weight, deviation)
+        if np.isfinite(found).all() and found.sum() > 0.0:
+            wanted = (1.0 - FLOOR) * found / found.sum() + FLOOR * weight
+    return apportion(wanted, size, least)
+
+
+def apportion(wanted: Array, size: int, least: int) -> Index:
+    """Return whole numbers [K] ≥ least that sum to size and are nearest to shares ``wanted`` (largest remainders)."""
+    share = wanted / wanted.sum() * size
+    short = share < least
+    while True:  # strata below the least get it, and the others share what is left; each pass settles at least one more
+        rest = size - least * int(short.sum())
+        free = np.where(short, 0.0, wanted)
+        share = np.where(short, least, free / max(free.sum(), 1e-300) * rest)
+        more = ~short & (share < least)
+        if not more.any():
+            break
+        short |= more
+    count = np.floor(share + 1e-9).astype(np.int64)
+    left = size - int(count.sum())
+    count[np.argsort(count - share, kind="stable")[:left]] += 1
+    return count

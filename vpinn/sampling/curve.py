@@ -1,0 +1,130 @@
+"""A data set laid out along a curve of length one, every point as long as its share of the measure.
+
+Neighbouring cells stand together (Morton order), and so do the points of a cell's rule. A number u, uniform on [0, 1),
+then draws point i with probability pᵢ, proportional to its weight on affine cells; samplers differ only in how they
+choose the numbers. Memory is that of the mesh: points are found by two binary searches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain import Mesh, PointSet
+from vpinn.errors import InputError
+
+Index = NDArray[np.int64]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Where the points of a data set stand on [0, 1).
+
+    Attributes:
+        order: entities, neighbours together [n].
+        edges: where each of them begins, and one at the end [n + 1].
+        local: points of an entity's rule, neighbours together [q].
+        inner: where each of them begins inside its rule, and one at the end [q + 1].
+        copies: rules per entity.
+        dimension: of the entities.
+    """
+
+    order: Index
+    edges: Array
+    local: Index
+    inner: Array
+    copies: int
+    dimension: int
+
+    @classmethod
+    def through(cls, points: PointSet, group: Index | None = None) -> Curve:
+        """Return the curve through a data set; entities of one group [n], where given, stand together."""
+        measure, centers = points.entity_volumes, entity_centers(points)
+        order = np.arange(points.entities) if centers is None else cell_order(centers)
+        if group is not None:
+            order = order[np.argsort(group[order], kind="stable")]
+        placed = points.rule_points
+        local = np.arange(len(points.rule_weights)) if placed is None else cell_order(placed)
+        copies = points.per_entity // len(local)
+        dimension = 1 if placed is None else max(1, placed.shape[1])
+        return cls(order, cumulated(measure[order]), local, cumulated(points.rule_weights[local]), copies, dimension)
+
+    def at(self, u: Array) -> tuple[Index, Array]:
+        """Return indices and probabilities of the points at positions u [b] of [0, 1)."""
+        block, rest, mass = self.block_at(u)
+        j = _interval(self.inner, rest)
+        return block * len(self.local) + self.local[j], mass * (self.inner[j + 1] - self.inner[j])
+
+    def block_at(self, u: Array) -> tuple[Index, Array, Array]:
+        """Return rules (entity · copies + copy) at positions u [b], where inside them u is, and their probabilities."""
+        k = _interval(self.edges, u)
+        mass = self.edges[k + 1] - self.edges[k]
+        inside = np.clip((u - self.edges[k]) / mass, 0.0, 1.0) * self.copies
+        copy = np.minimum(inside.astype(np.int64), self.copies - 1)
+        return self.order[k] * self.copies + copy, inside - copy, mass / self.copies
+
+    def pieces(self, edges: Array) -> tuple[Index, Array, Index]:
+        """Cut every point at the edges of strata; for data sets that fit into memory.
+
+        Args:
+            edges: ascending positions, the first zero and the last one [K + 1].
+
+        Returns:
+            point, length and stratum of every piece.
+        """
+        copies = np.arange(self.copies)[:, None]
+        starts = (copies + self.inner[:-1]) / self.copies  # [copies, q]
+        starts = (self.edges[:-1, None] + np.diff(self.edges)[:, None] * starts.ravel()).ravel()
+        cuts = np.union1d(np.append(starts, 1.0), edges)
+        middle = 0.5 * (cuts[1:] + cuts[:-1])
+        return self.at(middle)[0], np.diff(cuts), _interval(edges, middle)
+
+
+def cumulated(measure: Array) -> Array:
+    """Return where shares of a whole begin, and one at the end [n + 1].
+
+    Raises:
+        InputError: a share is not finite, or not positive.
+    """
+    if not (np.isfinite(measure).all() and (measure > 0.0).all()):
+        bad = int(np.flatnonzero(~(np.isfinite(measure) & (measure > 0.0)))[0])
+        raise InputError(
+            f"a sampling weight must be positive and finite, got {measure[bad]:g} for number {bad}; choose another sampler"
+        )
+    ends = np.cumsum(measure)
+    return np.concatenate([[0.0], ends[:-1] / ends[-1], [1.0]])
+
+
+def cell_order(centers: Array) -> Index:
+    """Return the order [n] in which points [n, d] follow a Morton curve, so that neighbours stand together."""
+    n, d = centers.shape
+    if not d:
+        return np.arange(n)
+    bits = min(20, 62 // d)
+    low = centers.min(axis=0)
+    extent = np.maximum(centers.max(axis=0) - low, 1e-300)
+    grid = np.minimum((centers - low) / extent * 2**bits, 2**bits - 1).astype(np.int64)
+    code = np.zeros(n, np.int64)
+    for bit in range(bits):
+        for axis in range(d):
+            code |= ((grid[:, axis] >> bit) & 1) << (bit * d + axis)
+    return np.argsort(code, kind="stable")
+
+
+def entity_centers(points: PointSet) -> Array | None:
+    """Return the mean vertex of each cell or facet [entities, d]; None for points without cells."""
+    mesh = getattr(points, "mesh", None)
+    if not isinstance(mesh, Mesh):
+        return None
+    rows = getattr(points, "rows", None)
+    vertices = mesh.vertices if rows is None else mesh.facet_vertices(rows)
+    centers: Array = mesh.nodes[vertices].mean(axis=1)
+    return centers
+
+
+def _interval(edges: Array, u: Array) -> Index:
+    """Return the interval of ascending edges [n + 1] that each u lies in."""
+    return np.clip(np.searchsorted(edges, u, side="right") - 1, 0, len(edges) - 2)

@@ -1,0 +1,147 @@
+"""Names of a problem file → samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vpinn.domain import Mesh, PointSet
+from vpinn.errors import InputError
+from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.quasi import Antithetic, Run, Sobol
+from vpinn.sampling.quantiles import Quantiles
+from vpinn.sampling.sampler import Cells, Sampler, Uniform
+from vpinn.sampling.stratified import Importance, Stratified, blocks
+
+QUANTILES = 8
+"""Strata by residual or gradient, where their number is not given."""
+PER_BLOCK = 4
+"""Points of an adaptive batch per block, where the number of blocks is not given."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How batches are drawn.
+
+    Attributes:
+        sampler: one of ``SAMPLERS``.
+        allocation: one of ``ALLOCATIONS``.
+        strata: "blocks" of neighbouring cells, "cells", "tags", or quantiles of the "residual" or "gradient".
+        count: number of blocks or quantiles, None for a suitable one.
+        replacement: whether a uniform batch may hold a point twice.
+    """
+
+    sampler: str = "stratified"
+    allocation: str = "proportional"
+    strata: str = "blocks"
+    count: int | None = None
+    replacement: bool = True
+
+
+def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
+    if choice.strata in ("residual", "gradient"):
+        return Quantiles.over(points, size, choice.count or QUANTILES, choice.allocation, choice.strata)
+    if choice.strata == "tags":
+        names, group = tag_groups(points)
+        curve = Curve.through(points, group)
+        members = np.bincount(group) * points.per_entity
+        return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members)
+    curve = Curve.through(points)
+    if choice.strata == "cells":
+        names, members = tuple(f"cell {k}" for k in curve.order), np.full(points.entities, points.per_entity)
+        return Stratified(points.size, size, curve, curve.edges, choice.allocation, names, members)
+    per_block = 1 if choice.allocation == "proportional" else PER_BLOCK
+    return Stratified(points.size, size, curve, blocks(choice.count or max(1, size // per_block)), choice.allocation)
+
+
+def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
+    return Run(points.size, size) if _bare(points) else Sobol(points.size, size, Curve.through(points))
+
+
+def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
+    if _bare(points):
+        raise InputError('sampler "antithetic" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
+    return Antithetic(points.size, max(2, size - size % 2), Curve.through(points))
+
+
+def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
+    if _bare(points):
+        raise InputError('sampler "cells" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
+    curve = Curve.through(points)
+    q = len(curve.local)
+    if size < q:
+        raise InputError(f'batch.size is {size}, but sampler "cells" draws whole cells of {q} points; give at least {q}')
+    return Cells(points.size, size - size % q, curve)
+
+
+SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = {
+    "uniform": lambda points, size, choice: Uniform(points.size, size, choice.replacement),
+    "stratified": _stratified,
+    "antithetic": _antithetic,
+    "sobol": _sobol,
+    "importance": lambda points, size, choice: Importance(
+        points.size, size, Curve.through(points), blocks(choice.count or min(points.size, max(16, size)))
+    ),
+    "cells": _cells,
+}
+"""Names of a problem file → samplers of a given size."""
+
+
+def make_sampler(name: str, points: PointSet, size: int, choice: Choice | None = None) -> Sampler:
+    """Return the sampler called ``name`` for a data set.
+
+    Args:
+        name: one of ``SAMPLERS``.
+        points: the data set.
+        size: points per batch, 1 ≤ size ≤ points.size; rounded down to whole pairs or cells where they are drawn.
+        choice: the rest of what can be chosen; its own ``sampler`` is not looked at.
+
+    Raises:
+        InputError: no such sampler, or a size that it cannot draw.
+    """
+    if name not in SAMPLERS:
+        raise InputError(f"there is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}")
+    Uniform(points.size, size)  # checks the size before more points are asked about
+    return SAMPLERS[name](points, size, choice or Choice())
+
+
+def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:
+    """Return the names of tags and the tag of every cell or facet [entities]; the first one where several hold.
+
+    Raises:
+        InputError: there are no tags, or one of them has no cell or facet here.
+    """
+    mesh, rows = getattr(points, "mesh", None), getattr(points, "rows", None)
+    if not isinstance(mesh, Mesh):
+        raise InputError('batch.strata = "tags" needs a mesh; use "blocks"')
+    tags: Mapping[str, Index] = mesh.cell_tags if rows is None else mesh.facet_tags
+    group = np.full(mesh.n_cells if rows is None else len(mesh.boundary), len(tags))
+    for k, members in reversed(list(enumerate(tags.values()))):
+        group[members] = k
+    if rows is not None:
+        group = group[rows]
+    found, number = np.unique(group, return_inverse=True)
+    names = [*tags, "untagged"]
+    if rows is None:
+        if not tags:
+            raise InputError('batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"')
+        empty = [name for k, name in enumerate(tags) if k not in found]
+        if empty:
+            raise InputError(f"stratum {empty[0]!r} is empty: every cell of that tag has another one too; merge the tags")
+    return tuple(names[k] for k in found), number.astype(np.int64)
+
+
+def _borders(curve: Curve, group: Index) -> Array:
+    """Return where the groups begin on a curve that keeps them together, and one at the end."""
+    along = group[curve.order]
+    return np.append(curve.edges[:-1][np.flatnonzero(np.diff(along, prepend=-1))], 1.0)
+
+
+def _bare(points: PointSet) -> bool:
+    return not isinstance(getattr(points, "mesh", None), Mesh)
+
+
+__all__: Sequence[str] = ["SAMPLERS", "Choice", "make_sampler", "tag_groups"]

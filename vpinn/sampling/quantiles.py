@@ -1,0 +1,90 @@
+"""Strata by what pilots measure: cells with equally large residuals or gradients stand together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vpinn.domain import PointSet
+from vpinn.sampling.curve import Array, Curve, Index, cumulated
+from vpinn.sampling.sampler import Adaptive, State
+from vpinn.sampling.stratified import MEMORY, Stratified, blocks
+
+
+@dataclass(frozen=True)
+class Quantiles(Adaptive):
+    """Strata are quantiles of the size of the signals: equal shares of the measure, sorted by cell.
+
+    Attributes:
+        curve: layout before anything is known.
+        measure: of the entities [n].
+        strata: number of quantiles K.
+        allocation: one of ``ALLOCATIONS``.
+        kind: "residual" or "gradient".
+    """
+
+    curve: Curve
+    measure: Array
+    strata: int
+    allocation: str = "proportional"
+    kind: str = "gradient"
+
+    @classmethod
+    def over(cls, points: PointSet, size: int, strata: int, allocation: str, kind: str) -> Quantiles:
+        """Return the sampler of a data set; at most as many strata as entities and as pairs of points."""
+        count = min(strata, points.entities, max(1, size // 2))
+        return cls(points.size, size, Curve.through(points), points.entity_volumes, count, allocation, kind)
+
+    @property
+    def signal(self) -> str:
+        """What cells are sorted by."""
+        return self.kind
+
+    def stratified(self, state: State = {}) -> Stratified:
+        """Return the sampler whose strata are those of a state."""
+        if "size" not in state:
+            return Stratified(self.points, self.size, self.curve, blocks(self.strata), self.allocation)
+        order = np.argsort(state["size"], kind="stable")
+        curve = replace(self.curve, order=order, edges=cumulated(self.measure[order]))
+        return Stratified(self.points, self.size, curve, blocks(self.strata), self.allocation)
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b indices, stratum by stratum, with their scales."""
+        return self.stratified(state).draw(generator, state)
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return Σ_k W_k²σ_k²/n_k for the strata of a state."""
+        return self.stratified(state).variance(contributions, state)
+
+    @property
+    def pilot_size(self) -> int:
+        """Points of a pilot: two in every entity."""
+        return 2 * len(self.measure)
+
+    def pilot(self, generator: np.random.Generator, state: State) -> tuple[Index, Array]:
+        """Return two independent points of every entity in the order of the curve, and 1/p."""
+        edges = self.curve.edges
+        k = np.repeat(np.arange(len(self.measure)), 2)
+        u = edges[k] + np.diff(edges)[k] * generator.random(len(k))
+        index, p = self.curve.at(np.minimum(u, np.nextafter(edges[k + 1], 0.0)))
+        return index, 1.0 / p
+
+    def learn(self, state: State, signals: Array) -> State:
+        """Return the state with the entities' sizes (root mean square of signals [2 n, m]) and the strata's variances."""
+        pairs = signals.reshape(len(self.measure), 2, -1)
+        square = np.empty(len(self.measure))
+        square[self.curve.order] = (pairs**2).mean(axis=1).sum(axis=1)
+        if "size" in state:
+            square = state["size"] ** 2 + MEMORY * (square - state["size"] ** 2)
+        new = {**state, "size": np.sqrt(square)}
+        layout = self.stratified(new).curve
+        rank = np.empty(len(self.measure), np.int64)
+        rank[layout.order] = np.arange(len(self.measure))
+        middle = (0.5 * (layout.edges[1:] + layout.edges[:-1]))[rank[self.curve.order]]
+        stratum = np.minimum((middle * self.strata).astype(np.int64), self.strata - 1)
+        weight = self.measure[self.curve.order]
+        total = np.maximum(np.bincount(stratum, weight, minlength=self.strata), 1e-300)
+        mean = np.stack([np.bincount(stratum, weight * column, minlength=self.strata) for column in pairs.mean(axis=1).T])
+        squares = np.bincount(stratum, weight * (pairs**2).mean(axis=1).sum(axis=1), minlength=self.strata)
+        return {**new, "variance": np.maximum(squares / total - (mean**2).sum(axis=0) / total**2, 0.0)}

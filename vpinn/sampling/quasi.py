@@ -1,0 +1,97 @@
+"""Batches whose points keep away from each other: antithetic pairs, Sobol points, runs of a sequence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpinn.domain import interleaved_sobol
+from vpinn.errors import InputError
+from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.sampler import Sampler, State
+
+
+@dataclass(frozen=True)
+class Antithetic(Sampler):
+    """Pairs mirrored in equal intervals of the curve (Haber 1967): what is odd about an interval's middle cancels.
+
+    On squares and cubes in rows the curve's mirror image of an aligned block is the block turned by half, so linear
+    functions of the coordinates cancel. Var = Σ_k W_k² Var_k ½(y(u) + y(u')).
+
+    Attributes:
+        curve: layout of the data set.
+    """
+
+    curve: Curve
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size % 2:
+            raise InputError(f'sampler "antithetic" draws pairs; give an even batch.size, got {self.size}')
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b/2 points followed by their mirror images, with scales 1/(b p)."""
+        pairs = self.size // 2
+        k, u = np.arange(pairs), generator.random(pairs)
+        index, p = self.curve.at(np.minimum(np.concatenate([k + u, k + 1.0 - u]) / pairs, np.nextafter(1.0, 0.0)))
+        return index, 1.0 / (self.size * p)
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return the variance of the mean over pairs."""
+        pairs = self.size // 2
+        edges = np.linspace(0.0, 1.0, pairs + 1)
+        index, length, _ = self.curve.pieces(edges)
+        value = contributions / np.bincount(index, length, minlength=len(contributions))
+        ends = np.concatenate([[0.0], np.cumsum(length)])
+        part = np.clip(np.floor(ends * pairs + 1e-9), 0, pairs - 1)
+        cuts = np.union1d(ends, (2.0 * part + 1.0) / pairs - ends)
+        cuts = cuts[(cuts >= 0.0) & (cuts <= 1.0)]
+        middle, length = 0.5 * (cuts[1:] + cuts[:-1]), np.diff(cuts)
+        k = np.minimum((middle * pairs).astype(np.int64), pairs - 1)
+        both = 0.5 * (value[self.curve.at(middle)[0]] + value[self.curve.at((2.0 * k + 1.0) / pairs - middle)[0]])
+        mean, square = (np.bincount(k, length * both**power, minlength=pairs) * pairs for power in (1, 2))
+        return float((square - mean**2).sum()) / pairs**2
+
+
+@dataclass(frozen=True)
+class Sobol(Sampler):
+    """Sobol points, scrambled anew for every batch, on the square or cube whose bits the curve interleaves.
+
+    Every point is uniform alone, so each integral is unbiased; together they spread evenly. There is no closed form of
+    the variance for a given integrand.
+
+    Attributes:
+        curve: layout of the data set.
+    """
+
+    curve: Curve
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b indices with scales 1/(b p)."""
+        index, p = self.curve.at(interleaved_sobol(self.curve.dimension, self.size, generator))
+        return index, 1.0 / (self.size * p)
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return nan: there is no closed form."""
+        return math.nan
+
+
+@dataclass(frozen=True)
+class Run(Sampler):
+    """Consecutive points from a random one on, around the end: a run of a Sobol sequence spreads evenly itself."""
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b indices, each with scale N/b."""
+        index = (generator.integers(self.points) + np.arange(self.size)) % self.points
+        return index, np.full(self.size, self.points / self.size)
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return the variance over all N runs."""
+        ends = np.concatenate([[0.0], np.cumsum(np.concatenate([contributions, contributions[: self.size]]))])
+        sums = ends[self.size : self.size + self.points] - ends[: self.points]
+        return float(sums.var()) * (self.points / self.size) ** 2
+
+
+__all__ = ["Antithetic", "Run", "Sobol"]

@@ -1,0 +1,182 @@
+"""Samplers that cut the curve into strata: by blocks of neighbours, by cells, tags, or what a pilot measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vpinn.errors import InputError
+from vpinn.sampling.allocation import FLOOR, allocate
+from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.sampler import Adaptive, State
+
+MEMORY = 0.3
+"""Weight of the newest pilot in the moving averages."""
+PER_STRATUM = 8
+"""Points of a pilot in each stratum."""
+
+
+@dataclass(frozen=True)
+class Stratified(Adaptive):
+    """Every stratum gives a number of independent points: Var = Σ_k W_k²σ_k²/n_k.
+
+    W_k is the stratum's share of the curve, and σ_k² the variance in it of contributions over probabilities. With
+    proportional allocation n_k ∝ W_k; the others learn σ_k from pilots and give every stratum at least two points.
+
+    Attributes:
+        curve: layout of the data set.
+        edges: where strata begin on the curve, and one at the end [K + 1].
+        allocation: one of ``ALLOCATIONS``.
+        names: of the strata, for messages; () where they have none.
+        members: points of each stratum [K]; None where points may be cut by the edges.
+    """
+
+    curve: Curve
+    edges: Array
+    allocation: str = "proportional"
+    names: tuple[str, ...] = ()
+    members: Index | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        short = np.flatnonzero(self._first > self.members) if self.members is not None else ()
+        if len(short):
+            k = int(short[0])
+            raise InputError(
+                f"stratum {self.names[k]!r} has {self.members[k]} points, fewer than its allocation of {self._first[k]}; "
+                "lower batch.size, or merge strata"
+            )
+
+    @property
+    def least(self) -> int:
+        """Fewest points of a stratum: two where the variance in it is to be told."""
+        return 1 if self.allocation == "proportional" else 2
+
+    def counts(self, state: State = {}) -> Index:
+        """Return points per stratum n_k [K]."""
+        if "variance" not in state:
+            return self._first
+        return allocate(self.allocation, self.size, np.diff(self.edges), np.sqrt(state["variance"]), self.least)
+
+    @cached_property
+    def _first(self) -> Index:
+        """Points per stratum while nothing is known [K]."""
+        return allocate(self.allocation, self.size, np.diff(self.edges), None, self.least)
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b indices, stratum by stratum, with their scales W_k/(n_k p)."""
+        count = self.counts(state)
+        share = np.repeat(np.arange(len(count)), count)
+        index, p = self.curve.at(_inside(self.edges, share, generator))
+        return index, (np.diff(self.edges) / count)[share] / p
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return Σ_k W_k²σ_k²/n_k."""
+        mean, square = _moments(self.curve, self.edges, contributions)
+        return float((np.diff(self.edges) ** 2 * (square - mean**2) / self.counts(state)).sum())
+
+    @property
+    def pilot_size(self) -> int:
+        """Points of a pilot."""
+        return 0 if self.allocation == "proportional" else PER_STRATUM * (len(self.edges) - 1)
+
+    def pilot(self, generator: np.random.Generator, state: State) -> tuple[Index, Array]:
+        """Return independent points, equally many in every stratum, and 1/p."""
+        index, p = self.curve.at(_inside(self.edges, _each(self.edges), generator))
+        return index, 1.0 / p
+
+    def learn(self, state: State, signals: Array) -> State:
+        """Return the state with new averages of σ_k², the variances [K] summed over the signals [p, m]."""
+        grouped = signals.reshape(len(self.edges) - 1, PER_STRATUM, -1)
+        return _averaged(state, "variance", grouped.var(axis=1, ddof=1).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Importance(Adaptive):
+    """Independent points, blocks of the curve as likely as their signals are large: q_k ∝ (1 − α) W_kĝ_k + α W_k.
+
+    ĝ_k is the root mean square of the signals in block k by the pilots, and α = 0.1; with q proportional to the size of
+    what is summed the variance is least. Var = (Σ (w f)²/q − I²)/b. The integral stays the same: nothing is biased.
+
+    Attributes:
+        curve: layout of the data set.
+        edges: where blocks begin on the curve, and one at the end [K + 1].
+    """
+
+    curve: Curve
+    edges: Array
+
+    @property
+    def independent(self) -> bool:
+        """Whether draws are independent: they are."""
+        return True
+
+    def density(self, state: State) -> Array:
+        """Return probabilities of the blocks q_k [K]."""
+        weight = np.diff(self.edges)
+        if "square" not in state:
+            return weight
+        size = weight * np.sqrt(state["square"])
+        if not np.isfinite(size).all():
+            raise InputError('the sampling weights of sampler "importance" are not finite; use "stratified"')
+        total = float(size.sum())
+        return (1.0 - FLOOR) * size / total + FLOOR * weight if total > 0.0 else weight
+
+    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+        """Return b independent indices with scales 1/(b q)."""
+        weight, density = np.diff(self.edges), self.density(state)
+        ends = np.cumsum(density)
+        share = np.minimum(np.searchsorted(ends / ends[-1], generator.random(self.size), side="right"), len(weight) - 1)
+        index, p = self.curve.at(_inside(self.edges, share, generator))
+        return index, (weight / density)[share] / (self.size * p)
+
+    def variance(self, contributions: Array, state: State = {}) -> float:
+        """Return (Σ (w f)²/q − I²)/b."""
+        _, square = _moments(self.curve, self.edges, contributions)
+        return float((np.diff(self.edges) ** 2 * square / self.density(state)).sum() - contributions.sum() ** 2) / self.size
+
+    @property
+    def pilot_size(self) -> int:
+        """Points of a pilot."""
+        return PER_STRATUM * (len(self.edges) - 1)
+
+    def pilot(self, generator: np.random.Generator, state: State) -> tuple[Index, Array]:
+        """Return independent points, equally many in every block, and 1/p."""
+        index, p = self.curve.at(_inside(self.edges, _each(self.edges), generator))
+        return index, 1.0 / p
+
+    def learn(self, state: State, signals: Array) -> State:
+        """Return the state with new averages of ĝ_k², the mean squares [K] summed over the signals [p, m]."""
+        grouped = signals.reshape(len(self.edges) - 1, PER_STRATUM, -1)
+        return _averaged(state, "square", (grouped**2).mean(axis=1).sum(axis=1))
+
+
+def blocks(count: int) -> Array:
+    """Return edges [count + 1] of equal intervals of the curve."""
+    return np.linspace(0.0, 1.0, count + 1)
+
+
+def _each(edges: Array) -> Index:
+    return np.repeat(np.arange(len(edges) - 1), PER_STRATUM)
+
+
+def _inside(edges: Array, share: Index, generator: np.random.Generator) -> Array:
+    """Return positions [b], each uniform in its interval of the curve."""
+    u = edges[share] + np.diff(edges)[share] * generator.random(len(share))
+    return np.minimum(u, np.nextafter(edges[share + 1], 0.0))  # rounding must not reach the next interval
+
+
+def _moments(curve: Curve, edges: Array, contributions: Array) -> tuple[Array, Array]:
+    """Return mean and mean square [K] of contributions over probabilities in every interval of the curve."""
+    index, length, part = curve.pieces(edges)
+    mass = np.bincount(index, length, minlength=len(contributions))
+    value, strata = (contributions / mass)[index], len(edges) - 1
+    weight = np.diff(edges)
+    mean = np.bincount(part, length * value, minlength=strata) / weight
+    return mean, np.bincount(part, length * value**2, minlength=strata) / weight
+
+
+def _averaged(state: State, name: str, new: Array) -> State:
+    return {**state, name: state[name] + MEMORY * (new - state[name]) if name in state else new}
