@@ -276,12 +276,15 @@ def test_plans() -> None:
     assert (plan.schedule(0), plan.clip) == (1.0, None)
     problem, objective, _ = poisson(batch={"size": 40})
     plan = make_plan("adam", problem.settings, objective)
-    # the boundary gets its share, but at least 16 points or all there are
-    assert [s.size for s in plan.samplers] == [40, min(16, objective.measures[1].points.size)]
-    assert plan.batch_size == sum(s.size for s in plan.samplers)
+    # two batches of half the points; the boundary gets its share, but at least 16 points each or all there are
+    assert (objective.estimator, plan.batches) == ("two-batch", 2)
+    assert [s.size for s in plan.samplers] == [20, min(16, objective.measures[1].points.size)]
+    assert plan.batch_size == 2 * sum(s.size for s in plan.samplers)
     with pytest.raises(InputError, match="needs all points"):
         make_plan("lbfgs", problem.settings, objective)
     problem, objective, _ = poisson(batch={"size": 10_000_000})
     with pytest.raises(InputError, match=r"batch\.size is 10000000, but there are") as caught:
         make_plan("adam", problem.settings, objective)
     assert "\n" not in str(caught.value)
+    problem, objective, _ = poisson(batch={"size": objective.measures[0].points.size})
+    assert make_plan("adam", problem.settings, objective).samplers == ()  # the full sum, bit by bit

@@ -128,7 +128,8 @@ def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator
     spread = _spread(dimension, half)
     parts = (spread[grid >> half] << half * dimension) | spread[grid & (2**half - 1)]  # [count, dimension]
     code = (parts << np.arange(dimension)).sum(axis=1)
-    return code * 2.0 ** -(kept * dimension)
+    numbers: Floats = np.ldexp(code.astype(np.float64), -kept * dimension)
+    return numbers
 
 
 @lru_cache

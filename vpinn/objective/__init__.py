@@ -8,6 +8,7 @@ from vpinn.objective.contraction import Contraction, Frame
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective
+from vpinn.objective.signals import signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule
 from vpinn.objective.test_space import DualNorm, TestSpace
 from vpinn.objective.variation import variation
@@ -27,5 +28,6 @@ __all__ = [
     "make_objective",
     "quadrature_degree",
     "quadrature_rule",
+    "signals",
     "variation",
 ]

@@ -56,11 +56,6 @@ class Objective:
     estimator: str = "plain"
     threads: int = 1
 
-    @property
-    def batches(self) -> int:
-        """Independent batches that an estimate takes."""
-        return 2 if self.estimator == "two-batch" else 1
-
     @cached_property
     def size(self) -> int:
         """Number of quadrature points of all measures."""

@@ -8,10 +8,11 @@ from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.growth import LeastSquares, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.loop import COLUMNS, Plan, Training, final_parameters, train
+from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan
 from vpinn.optimization.schedule import Schedule
+from vpinn.optimization.training import COLUMNS, Training
 
 __all__ = [
     "COLUMNS",

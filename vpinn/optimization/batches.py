@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective, signals
-from vpinn.sampling import Adaptive, Sampler, State
+from vpinn.sampling import NOTHING, Adaptive, Sampler, State
 
 PILOT_EVERY = 50
 """Steps between pilots of adaptive samplers."""
@@ -30,7 +30,7 @@ def pilots(
     """
     found: list[State] = []
     for k, (measure, sampler) in enumerate(zip(objective.measures, samplers, strict=True)):
-        state: State = learned[k] if learned else {}
+        state: State = learned[k] if learned else NOTHING
         if isinstance(sampler, Adaptive) and sampler.pilot_size:
             index, scale = sampler.pilot(generator, state)
             parts = [slice(start, start + CHUNK) for start in range(0, len(index), CHUNK)]
@@ -41,15 +41,15 @@ def pilots(
 
 
 def drawn(
-    objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State]
+    objective: Objective, samplers: Sequence[Sampler], batches: int, generator: np.random.Generator, learned: Sequence[State]
 ) -> Callable[[Tensor], tuple[float, Tensor]]:
-    """Return estimates of J and ∇J over batches drawn now; see ``pilots`` for the arguments."""
-    states = learned or [{}] * len(samplers)
+    """Return estimates of J and ∇J over one batch or two independent ones, drawn now; see ``pilots`` for the arguments."""
+    states = learned or [NOTHING] * len(samplers)
     parts = list(zip(objective.measures, samplers, states, strict=True))
 
     def batch() -> Batch:
         return [(measure, measure.batch(*sampler.draw(generator, state))) for measure, sampler, state in parts]
 
     first = batch()
-    second = batch() if objective.batches == 2 else None
+    second = batch() if batches == 2 else None
     return lambda theta: objective.sampled(theta, first, second)

@@ -15,7 +15,7 @@ from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
 from vpinn.problem import Problem, Settings
-from vpinn.sampling import Sampler, make_sampler
+from vpinn.sampling import Choice, Sampler, make_sampler
 
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
@@ -55,7 +55,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         InputError: the settings do not fit the method or the objective.
     """
     solver = settings.solver
-    samplers = _samplers(settings, objective)
+    samplers, batches = _samplers(settings, objective)
     if name in ("lbfgs", "least-squares") and samplers:
         raise InputError(
             f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
@@ -70,19 +70,27 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     course = "constant" if name == "lbfgs" else solver.schedule
     schedule = Schedule(rate, warmup, solver.steps, course, solver.decay)
     clip = None if name == "lbfgs" else solver.clip
-    return Plan(method, schedule, samplers, clip, solver.tolerance, solver.time_limit, checkpoint_every=solver.checkpoint)
+    every = solver.checkpoint
+    return Plan(method, schedule, samplers, batches, clip, solver.tolerance, solver.time_limit, checkpoint_every=every)
 
 
-def _samplers(settings: Settings, objective: Objective) -> tuple[Sampler, ...]:
-    """Return one sampler per measure; the boundary gets its share of the batch, but at least 16 points or all."""
-    size = settings.batch.size
-    if size == "full":
-        return ()
+def _samplers(settings: Settings, objective: Objective) -> tuple[tuple[Sampler, ...], int]:
+    """Return one sampler per measure and the independent batches of a step; () for all points.
+
+    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all.
+    """
+    batch, size = settings.batch, settings.batch.size
     domain = objective.measures[0].points.size
+    if size == "full" or size == domain:
+        return (), 1
     if size > domain:
         raise InputError(f'batch.size is {size}, but there are {domain} quadrature points; give 1 to {domain}, or "full"')
-    shares = [min(m.points.size, max(16, math.ceil(size * m.points.size / domain))) for m in objective.measures]
-    shares[0] = size
+    batches = 2 if objective.estimator == "two-batch" else 1
+    shares = [-(-size // batches)]
+    for measure in objective.measures[1:]:
+        share = math.ceil(shares[0] * measure.points.size / domain)
+        shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
+    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
     return tuple(
-        make_sampler(settings.batch.sampler, m.points, share) for m, share in zip(objective.measures, shares, strict=True)
-    )
+        make_sampler(batch.sampler, m.points, share, choice) for m, share in zip(objective.measures, shares, strict=True)
+    ), batches

@@ -68,7 +68,8 @@ class Batch(Section):
         "proportional", description="How many points each stratum gives; all but proportional learn variances from pilots."
     )
     strata: Literal["blocks", "cells", "tags", "residual", "gradient"] = Field(
-        "blocks", description="Strata: blocks of neighbouring cells, cells, tags, or cells with equally large residual or gradient."
+        "blocks",
+        description="Strata: blocks of neighbouring cells, cells, tags, or cells with equally large residual or gradient.",
     )
     strata_count: Count | None = Field(None, description="Number of blocks or quantiles (≥ 1); default chosen from the size.")
     replacement: Annotated[bool, Field(strict=True)] = Field(

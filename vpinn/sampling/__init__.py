@@ -9,11 +9,12 @@ from vpinn.sampling.curve import Curve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
-from vpinn.sampling.sampler import Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
+from vpinn.sampling.sampler import NOTHING, Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
 from vpinn.sampling.stratified import Importance, Stratified
 
 __all__ = [
     "ALLOCATIONS",
+    "NOTHING",
     "SAMPLERS",
     "Adaptive",
     "Antithetic",

@@ -11,8 +11,8 @@ import numpy as np
 from vpinn.domain import Mesh, PointSet
 from vpinn.errors import InputError
 from vpinn.sampling.curve import Array, Curve, Index
-from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.quantiles import Quantiles
+from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.sampler import Cells, Sampler, Uniform
 from vpinn.sampling.stratified import Importance, Stratified, blocks
 
@@ -64,7 +64,9 @@ def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
 def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
     if _bare(points):
         raise InputError('sampler "antithetic" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
-    return Antithetic(points.size, max(2, size - size % 2), Curve.through(points))
+    if size == 1:  # a single point, of a boundary say, has no mirror image
+        return Stratified(points.size, 1, Curve.through(points), blocks(1))
+    return Antithetic(points.size, size - size % 2, Curve.through(points))
 
 
 def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:

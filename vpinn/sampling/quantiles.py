@@ -8,7 +8,7 @@ import numpy as np
 
 from vpinn.domain import PointSet
 from vpinn.sampling.curve import Array, Curve, Index, cumulated
-from vpinn.sampling.sampler import Adaptive, State
+from vpinn.sampling.sampler import NOTHING, Adaptive, State
 from vpinn.sampling.stratified import MEMORY, Stratified, blocks
 
 
@@ -41,7 +41,7 @@ class Quantiles(Adaptive):
         """What cells are sorted by."""
         return self.kind
 
-    def stratified(self, state: State = {}) -> Stratified:
+    def stratified(self, state: State = NOTHING) -> Stratified:
         """Return the sampler whose strata are those of a state."""
         if "size" not in state:
             return Stratified(self.points, self.size, self.curve, blocks(self.strata), self.allocation)
@@ -49,11 +49,11 @@ class Quantiles(Adaptive):
         curve = replace(self.curve, order=order, edges=cumulated(self.measure[order]))
         return Stratified(self.points, self.size, curve, blocks(self.strata), self.allocation)
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices, stratum by stratum, with their scales."""
         return self.stratified(state).draw(generator, state)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return Σ_k W_k²σ_k²/n_k for the strata of a state."""
         return self.stratified(state).variance(contributions, state)
 

@@ -10,7 +10,7 @@ import numpy as np
 from vpinn.domain import interleaved_sobol
 from vpinn.errors import InputError
 from vpinn.sampling.curve import Array, Curve, Index
-from vpinn.sampling.sampler import Sampler, State
+from vpinn.sampling.sampler import NOTHING, Sampler, State
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Antithetic(Sampler):
         if self.size % 2:
             raise InputError(f'sampler "antithetic" draws pairs; give an even batch.size, got {self.size}')
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b/2 points followed by their mirror images, with scales 1/(b p)."""
         pairs = self.size // 2
         k, u = np.arange(pairs), generator.random(pairs)
         index, p = self.curve.at(np.minimum(np.concatenate([k + u, k + 1.0 - u]) / pairs, np.nextafter(1.0, 0.0)))
         return index, 1.0 / (self.size * p)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return the variance of the mean over pairs."""
         pairs = self.size // 2
         edges = np.linspace(0.0, 1.0, pairs + 1)
@@ -68,12 +68,12 @@ class Sobol(Sampler):
 
     curve: Curve
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices with scales 1/(b p)."""
         index, p = self.curve.at(interleaved_sobol(self.curve.dimension, self.size, generator))
         return index, 1.0 / (self.size * p)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return nan: there is no closed form."""
         return math.nan
 
@@ -82,12 +82,12 @@ class Sobol(Sampler):
 class Run(Sampler):
     """Consecutive points from a random one on, around the end: a run of a Sobol sequence spreads evenly itself."""
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices, each with scale N/b."""
         index = (generator.integers(self.points) + np.arange(self.size)) % self.points
         return index, np.full(self.size, self.points / self.size)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return the variance over all N runs."""
         ends = np.concatenate([[0.0], np.cumsum(np.concatenate([contributions, contributions[: self.size]]))])
         sums = ends[self.size : self.size + self.points] - ends[: self.points]

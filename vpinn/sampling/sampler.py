@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from vpinn.sampling.curve import Array, Curve, Index
 
 State = Mapping[str, NDArray[np.float64]]
 """What an adaptive sampler has learned; empty for the others."""
+NOTHING: State = MappingProxyType({})
+"""What it knows before the first pilot."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Sampler(ABC):
             )
 
     @abstractmethod
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return indices of drawn points [b] and their inverse expected counts [b].
 
         Args:
@@ -50,7 +53,7 @@ class Sampler(ABC):
         """
 
     @abstractmethod
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return the variance of the estimate of Σ contributions, in closed form.
 
         Args:
@@ -106,7 +109,7 @@ class Uniform(Sampler):
         """Whether draws are independent."""
         return self.replacement
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices, each with scale N/b."""
         if self.replacement:
             index = generator.integers(self.points, size=self.size)
@@ -114,7 +117,7 @@ class Uniform(Sampler):
             index = generator.choice(self.points, size=self.size, replace=False, shuffle=False)
         return index, np.full(self.size, self.points / self.size)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return N² σ²/b, times (N − b)/(N − 1) without replacement."""
         n, b = self.points, self.size
         correction = 1.0 if self.replacement else (n - b) / max(1, n - 1)
@@ -139,14 +142,14 @@ class Cells(Sampler):
         if self.size % q:
             raise InputError(f'sampler "cells" draws whole cells of {q} points; give a batch.size that is a multiple of {q}')
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices, cell by cell, with their scales."""
         q = len(self.curve.local)
         count = self.size // q
         block, _, mass = self.curve.block_at(generator.random(count))
         return (block[:, None] * q + np.arange(q)).ravel(), np.repeat(1.0 / (count * mass), q)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return the variance between cells over the number of cells drawn."""
         q = len(self.curve.local)
         sums = contributions.reshape(-1, q).sum(axis=1)
@@ -168,7 +171,11 @@ def effective_size(size: int, cell: int, correlation: float) -> float:
 
 
 def correlation(values: Array) -> float:
-    """Return the correlation of two points of a cell, by the analysis of variance, from values [cells, q, m]; nan for one point."""
+    """Return the correlation of two points of a cell, by the analysis of variance.
+
+    Args:
+        values: at the points of cells drawn independently [cells, q, m]; nan is returned for one cell or q = 1.
+    """
     cells, q = values.shape[:2]
     if q < 2 or cells < 2:
         return math.nan

@@ -10,7 +10,7 @@ import numpy as np
 from vpinn.errors import InputError
 from vpinn.sampling.allocation import FLOOR, allocate
 from vpinn.sampling.curve import Array, Curve, Index
-from vpinn.sampling.sampler import Adaptive, State
+from vpinn.sampling.sampler import NOTHING, Adaptive, State
 
 MEMORY = 0.3
 """Weight of the newest pilot in the moving averages."""
@@ -41,11 +41,11 @@ class Stratified(Adaptive):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        short = np.flatnonzero(self._first > self.members) if self.members is not None else ()
-        if len(short):
-            k = int(short[0])
+        count = self._first  # refuses a batch that is too small for the strata
+        if self.members is not None and (count > self.members).any():
+            k = int((count > self.members).argmax())
             raise InputError(
-                f"stratum {self.names[k]!r} has {self.members[k]} points, fewer than its allocation of {self._first[k]}; "
+                f"stratum {self.names[k]!r} has {self.members[k]} points, fewer than its allocation of {count[k]}; "
                 "lower batch.size, or merge strata"
             )
 
@@ -54,7 +54,7 @@ class Stratified(Adaptive):
         """Fewest points of a stratum: two where the variance in it is to be told."""
         return 1 if self.allocation == "proportional" else 2
 
-    def counts(self, state: State = {}) -> Index:
+    def counts(self, state: State = NOTHING) -> Index:
         """Return points per stratum n_k [K]."""
         if "variance" not in state:
             return self._first
@@ -65,14 +65,14 @@ class Stratified(Adaptive):
         """Points per stratum while nothing is known [K]."""
         return allocate(self.allocation, self.size, np.diff(self.edges), None, self.least)
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices, stratum by stratum, with their scales W_k/(n_k p)."""
         count = self.counts(state)
         share = np.repeat(np.arange(len(count)), count)
         index, p = self.curve.at(_inside(self.edges, share, generator))
         return index, (np.diff(self.edges) / count)[share] / p
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return Σ_k W_k²σ_k²/n_k."""
         mean, square = _moments(self.curve, self.edges, contributions)
         return float((np.diff(self.edges) ** 2 * (square - mean**2) / self.counts(state)).sum())
@@ -124,7 +124,7 @@ class Importance(Adaptive):
         total = float(size.sum())
         return (1.0 - FLOOR) * size / total + FLOOR * weight if total > 0.0 else weight
 
-    def draw(self, generator: np.random.Generator, state: State = {}) -> tuple[Index, Array]:
+    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b independent indices with scales 1/(b q)."""
         weight, density = np.diff(self.edges), self.density(state)
         ends = np.cumsum(density)
@@ -132,7 +132,7 @@ class Importance(Adaptive):
         index, p = self.curve.at(_inside(self.edges, share, generator))
         return index, (weight / density)[share] / (self.size * p)
 
-    def variance(self, contributions: Array, state: State = {}) -> float:
+    def variance(self, contributions: Array, state: State = NOTHING) -> float:
         """Return (Σ (w f)²/q − I²)/b."""
         _, square = _moments(self.curve, self.edges, contributions)
         return float((np.diff(self.edges) ** 2 * square / self.density(state)).sum() - contributions.sum() ** 2) / self.size

@@ -1,0 +1,114 @@
+"""Mini-batches in training: what samplers learn survives a checkpoint, and adaptive draws stay unbiased."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vpinn.domain import rectangle
+from vpinn.objective import Objective, make_objective, signals
+from vpinn.optimization import Plan, Training, make_plan, train
+from vpinn.optimization.batches import drawn, pilots
+from vpinn.problem import make_problem
+from vpinn.sampling import State
+from vpinn.trial import make_trial
+
+FORMS = {
+    "energy": {"energy": "0.5*inner(grad(u), grad(u))*dx - exp(-20*(x**2 + y**2))*u*dx - u*ds('right')"},
+    "weak": {"weak": "inner(grad(u), grad(v))*dx - exp(-20*(x**2 + y**2))*v*dx", "test_space": {"degree": 2}},
+    "strong": {"strong": "-div(grad(u)) - exp(-20*(x**2 + y**2))"},
+}
+ADAPTIVE: dict[str, dict[str, Any]] = {
+    "neyman": {"allocation": "neyman"},
+    "equal-variance": {"allocation": "equal-variance", "strata_count": 5},
+    "quantiles": {"allocation": "neyman", "strata": "gradient", "strata_count": 4},
+    "importance": {"sampler": "importance"},
+}
+
+
+def made(form: str, **batch: Any) -> tuple[Objective, torch.Tensor, Plan]:
+    problem = make_problem(
+        rectangle(cells=4),
+        unknowns={"u": "scalar"},
+        boundary=[{"on": "left", "value": 0}],
+        network={"layers": [5]},
+        quadrature={"degree": 5},
+        batch={"size": 60, **batch},
+        solver={"method": "adam", "steps": 70},
+        **FORMS[form],
+    )
+    trial = make_trial(problem)
+    objective = make_objective(problem, trial)
+    return objective, trial.network.initial(torch.Generator().manual_seed(1)), make_plan("adam", problem.settings, objective)
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_a_resumed_run_draws_the_same(name: str) -> None:
+    """Stopped after 53 steps, after its second pilot, and gone on from what a checkpoint holds: bitwise equal after 70."""
+    objective, theta, plan = made("energy", **ADAPTIVE[name])
+    whole = train(objective, Training.start(theta, plan.method, 3), plan)
+    report = 0
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(training: Training) -> None:
+        nonlocal report
+        report += 1
+        if report == 53:
+            raise Stop
+
+    half = Training.start(theta, plan.method, 3)
+    with pytest.raises(Stop):
+        train(objective, half, plan, report=interrupt)
+    arrays, meta = half.arrays()
+    assert any(array.startswith("learned.0.") for array in arrays)
+    again = Training.from_arrays(arrays, json.loads(json.dumps(meta)))
+    train(objective, again, plan)
+    assert torch.equal(again.theta, whole.theta)
+    fresh = Training.from_arrays(arrays, json.loads(json.dumps(meta)))
+    fresh.learned = ()
+    train(objective, fresh, plan)
+    assert not torch.equal(fresh.theta, whole.theta)  # forgetting would show
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+@pytest.mark.parametrize("form", FORMS)
+def test_adaptive_estimates_are_unbiased(form: str, name: str) -> None:
+    """After three pilots no component of the mean of 200 gradients (seed 17) is beyond 4.5 standard errors."""
+    objective, theta, plan = made(form, **ADAPTIVE[name])
+    generator = np.random.default_rng(17)
+    learned: tuple[State, ...] = ()
+    for _ in range(3):
+        learned = pilots(objective, plan.samplers, generator, theta, learned)
+    found = []
+    for _ in range(200):
+        value, gradient = drawn(objective, plan.samplers, plan.batches, generator, learned)(theta)
+        found.append([value, *gradient.tolist()])
+    value, gradient = objective.gradient(theta)
+    truth, samples = np.array([value, *gradient.tolist()]), np.array(found)
+    error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+    assert (np.abs(samples.mean(axis=0) - truth) <= 4.5 * error + 1e-14).all()
+
+
+def test_signals_are_gradients_by_the_last_layer() -> None:
+    """Summed over all points they are the last layer's part of the whole gradient; of residuals, the integrands."""
+    for form in ("energy", "strong"):
+        objective, theta, _ = made(form)
+        layer = objective.measures[0].network.layers[-2] + 1
+        everything = [
+            signals(m, theta, m.batch(np.arange(m.points.size), np.ones(m.points.size)), "gradient") for m in objective.measures
+        ]
+        total = sum(found.sum(axis=0) for found in everything)
+        assert np.abs(total - objective.gradient(theta)[1][-layer:].numpy()).max() <= 1e-12
+    objective, theta, _ = made("strong")
+    measure = objective.measures[0]
+    points = measure.batch(np.arange(measure.points.size), np.ones(measure.points.size))
+    residual = signals(measure, theta, points, "residual") / points.w[:, None].numpy()
+    density = measure.integrands(theta, points)[0]
+    assert isinstance(density, torch.Tensor)
+    assert np.abs(0.5 * (residual**2).sum(axis=1) - density.numpy()).max() <= 1e-12

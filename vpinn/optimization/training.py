@@ -1,0 +1,105 @@
+"""The state of a run: what training changes, and what a checkpoint holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vpinn.optimization.growth import LeastSquares
+from vpinn.optimization.method import Method, State
+from vpinn.sampling import State as Learned
+
+COLUMNS = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped", "error", "estimate")
+"""Columns of the history."""
+
+
+@dataclass
+class Training:
+    """The state of a run: the only object that training changes.
+
+    Attributes:
+        theta: parameters [size].
+        state: of the method.
+        generator: of the samplers.
+        learned: what each adaptive sampler knows.
+        step: steps taken.
+        seconds: spent so far, over all sessions.
+        average: moving average of the loss.
+        best: parameters with the lowest loss (its moving average with mini-batches), and that loss.
+        anchor: parameters, state and step that a rollback returns to.
+        shrink: factor of the step size from rollbacks.
+        rollbacks: how many there were.
+        idle: steps in a row that left the parameters as they were.
+        history: one row of ``COLUMNS`` per step.
+        stopped: why the run ended, "" while it has not.
+    """
+
+    theta: Tensor
+    state: State
+    generator: np.random.Generator
+    learned: tuple[Learned, ...] = ()
+    step: int = 0
+    seconds: float = 0.0
+    average: float = math.nan
+    best: tuple[Tensor, float] = field(default=(torch.empty(0), math.inf))
+    anchor: tuple[Tensor, State] = field(default=(torch.empty(0), {}))
+    shrink: float = 1.0
+    rollbacks: int = 0
+    idle: int = 0
+    history: list[tuple[float, ...]] = field(default_factory=list)
+    stopped: str = ""
+
+    @classmethod
+    def start(cls, theta: Tensor, method: Method | LeastSquares, seed: int) -> Training:
+        """Return the state before the first step."""
+        state = method.initial(theta) if isinstance(method, Method) else {}
+        return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state))
+
+    def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+        """Return everything as arrays and JSON-compatible values, for a checkpoint."""
+        arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0]}
+        arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
+        known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
+        history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
+        numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
+        numbers |= {"shrink": self.shrink, "rollbacks": self.rollbacks, "idle": self.idle}
+        generator = self.generator.bit_generator.state
+        meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
+        return {name: tensor.detach().numpy() for name, tensor in arrays.items()} | known | {"history": history}, meta
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any]) -> Training:
+        """Return the state that ``arrays`` described, equal to the last bit."""
+        others = ("history", "learned.")
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if not name.startswith(others)}
+        states = {
+            prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            for prefix in ("state.", "anchor.")
+        }
+        generator = np.random.default_rng()
+        generator.bit_generator.state = meta["generator"]
+        numbers = meta["numbers"]
+        return cls(
+            theta=tensors["theta"],
+            state=states["state."],
+            generator=generator,
+            learned=tuple(
+                {n.split(".", 2)[2]: a for n, a in arrays.items() if n.startswith(f"learned.{k}.")}
+                for k in range(meta["learned"])
+            ),
+            step=numbers["step"],
+            seconds=numbers["seconds"],
+            average=numbers["average"],
+            best=(tensors["best"], numbers["best_loss"]),
+            anchor=(tensors["anchor"], states["anchor."]),
+            shrink=numbers["shrink"],
+            rollbacks=numbers["rollbacks"],
+            idle=numbers["idle"],
+            history=[tuple(row) for row in arrays["history"].tolist()],
+        )
