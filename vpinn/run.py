@@ -24,6 +24,7 @@ from vpinn.optimization import (
     COLUMNS,
     Interrupt,
     LeastSquares,
+    Objectives,
     Plan,
     Stage,
     Training,
@@ -40,7 +41,7 @@ from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb, settle_process
 from vpinn.solution import Solution
-from vpinn.trial import Trial, make_trial
+from vpinn.trial import Trial, coefficients_of, make_trial
 
 Report = Callable[[Training, Plan], None]
 Save = Callable[[Training], None]
@@ -59,6 +60,7 @@ class Setup:
         objective: what is minimised.
         plan: how.
         others: further trial spaces that least squares may take instead.
+        objectives: of least squares, made so far.
     """
 
     problem: Problem
@@ -66,6 +68,7 @@ class Setup:
     objective: Objective
     plan: Plan
     others: tuple[Trial, ...] = ()
+    objectives: Objectives | None = None
 
     @property
     def stated(self) -> Problem:
@@ -170,17 +173,19 @@ def load(directory: str | os.PathLike[str]) -> Solution:
 def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
+    objectives: Objectives | None = None
     trial = make_trial(problem, rows=direct)
     if direct:
         width = problem.settings.solver.features or LeastSquares().widths[0]
-        objective = objective_for(least_squares_problem(problem), trial, width, threads)
-        if trial.rows and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
+        objectives = Objectives(least_squares_problem(problem), threads)
+        objective = objective_for(objectives, trial, width)
+        if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
     else:
         objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
-    return Setup(problem, trial, objective, plan, others)
+    return Setup(problem, trial, objective, plan, others, objectives)
 
 
 def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
@@ -214,7 +219,8 @@ def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, si
         tell(training)
         return signals.signal is None
 
-    best = grow(setup.stated, (setup.trial, *setup.others), method, setup.objective.threads, note)
+    assert setup.objectives is not None
+    best = grow(setup.objectives, (setup.trial, *setup.others), method, note)
     training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
     training.anchor = (best.fit.theta, {})
     training.stopped = "signal" if signals.signal is not None else "tolerance" if best.relative <= method.tolerance else "grown"
@@ -243,6 +249,8 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     if training.stopped == "signal":
         return Solution(setup.problem, trial, training.best[0].double(), metrics, history)
     theta, loss = final_parameters(objective, training)
+    if setup.problem.enrich:
+        metrics["enrich"] = coefficients_of(setup.problem, trial, theta)
     solution = assess(Solution(setup.problem, trial, theta.double(), metrics, history), objective, estimator, loss, setup.stated)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}

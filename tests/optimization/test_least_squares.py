@@ -13,7 +13,7 @@ from vpinn.domain import Hypercube, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
-from vpinn.optimization import LeastSquares, Stage, candidates, grow, least_squares_problem
+from vpinn.optimization import LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
 from vpinn.optimization.least_squares import (
     KINDS,
     SCALES,
@@ -25,13 +25,13 @@ from vpinn.optimization.least_squares import (
     solve_columns,
 )
 from vpinn.problem import Problem, make_problem
-from vpinn.trial import Network, make_trial
+from vpinn.trial import Enriched, make_trial
 
 LINEAR = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 4}}
 NONLINEAR = {"weak": "(inner(grad(u), grad(v)) + u**3*v - 40*v)*dx", "test_space": {"degree": 4}}
 
 
-def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, Network]:
+def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, Enriched]:
     problem = make_problem(
         domain,
         **{"unknowns": {"u": "scalar"}, "boundary": [{"on": "all", "value": 0}], "network": {"layers": [width]}, **sections},
@@ -40,13 +40,13 @@ def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, 
     return problem, make_objective(problem, trial), trial.network
 
 
-def drawn(network: Network, scale: float = 3.0, seed: int = 0) -> torch.Tensor:
+def drawn(network: Enriched, scale: float = 3.0, seed: int = 0) -> torch.Tensor:
     return draw_features(network, scale, torch.Generator().manual_seed(seed))
 
 
 def test_features_bend_inside_the_box() -> None:
     """Every feature's argument vanishes on a plane through a point of [−1, 1]^d; weights have the standard deviation R."""
-    network = Network((3, 4000, 2), "tanh", (0.0,) * 3, (1.0,) * 3)
+    network = Enriched((3, 4000, 2), "tanh", (0.0,) * 3, (1.0,) * 3)
     theta = drawn(network, 2.5)
     (weight, bias), (last, shift) = network.unpack(theta)
     assert float(weight.std()) == pytest.approx(2.5, rel=4 / math.sqrt(2 * 12_000))
@@ -57,7 +57,7 @@ def test_features_bend_inside_the_box() -> None:
 
 
 def test_last_layers_go_in_and_out() -> None:
-    network = Network((2, 5, 3), "sin", (0.0, 0.0), (1.0, 1.0))
+    network = Enriched((2, 5, 3), "sin", (0.0, 0.0), (1.0, 1.0))
     theta = drawn(network)
     change = np.random.default_rng(0).normal(size=18)
     moved = add_to_last_layer(network, theta, change)
@@ -112,7 +112,7 @@ def test_the_features_chosen_are_the_best_tried() -> None:
     tried = {}
     for k in KINDS:
         for s in SCALES:
-            one = Network(network.layers, k, network.lower, network.upper)
+            one = Enriched(network.layers, k, network.lower, network.upper)
             tried[k, s] = fit(objective, one, drawn(one, s)).residual
     assert kind in KINDS
     assert residual <= min(tried.values()) * (1 + 1e-9)
@@ -128,7 +128,7 @@ def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[St
         return len(seen) < enough
 
     stated = least_squares_problem(problem)
-    return grow(stated, [make_trial(stated, rows=True)], method, 1, report), seen
+    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, report), seen
 
 
 def test_growth_ends_at_the_tolerance() -> None:

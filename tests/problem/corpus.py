@@ -125,6 +125,11 @@ SECTIONS = [
     (section("reference", "fem = { degree = 0 }"), "≥ 1"),
     (section("reference", "fem = { refine = 1.5 }"), "integer"),
     (section("reference", "fem = { degre = 2 }"), "did you mean degree"),
+    (section("network", 'enrich = ["u"]'), "an enrich function cannot depend on the unknown u"),
+    (section("network", 'enrich = ["grad(x)"]'), "an enrich function is a scalar, got"),
+    (section("network", 'enrich = ["h*x"]'), "cannot contain the cell size h"),
+    (section("network", 'enrich = ["n[0]"]'), "cannot contain the normal n"),
+    (section("network", 'enrich = "x"'), "enrich"),
 ]
 
 UNAVAILABLE = [
@@ -132,7 +137,6 @@ UNAVAILABLE = [
     (problem(more="[parameters] #!\nmu = [0, 1]\n"), "not available in this version"),
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "not available in this version"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "not available in this version"),
-    (section("network", 'enrich = ["x"]'), "not available in this version"),
     (section("batch", 'size = "auto"'), 'a number or "full"'),
     (section("batch", 'estimator = "control-variate"'), '"two-batch"'),
     (section("quadrature", 'rule = "stochastic-gauss"'), '"sobol"'),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, facet_gauss, gauss
 from vpinn.errors import InputError
-from vpinn.forms import Graph, Jet, Node, Tape, Value, build, compile_tape, integrals, split
+from vpinn.forms import Graph, Jet, Node, Parameter, Tape, Value, build, compile_tape, integrals, split
 from vpinn.objective import variation
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
@@ -120,14 +120,15 @@ class Side:
     def coefficients(self, theta: Tensor, points: Points) -> tuple[Array, dict[tuple[Jet, Jet], Array]]:
         """Return coefficients of the tests [tests, n] and their derivatives by jets of w, (test, jet of w) → [n]."""
         n, network = len(points.w), self.trial.network
-        slots = [slot for slot in self.tape.moving_slots if isinstance(slot, Jet)]
-        keys = [(slot.component, slot.derivative) for slot in slots if slot.function not in self.shifts]
+        slots = [slot for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
+        keys = [slot.key for slot in slots if isinstance(slot, Parameter) or slot.function not in self.shifts]
         x = network.normalise(torch.tensor(points.x))
         with torch.no_grad():
             jets = network.jets(theta, x, {derivative for _, derivative in keys}) if keys else {}
             fixed: Sequence[Value] = self.tape.fixed(self.trial.background.values(self.tape.fixed_slots, points))
-        leaves = {s: torch.zeros(n, dtype=torch.float64, requires_grad=True) for s in slots if s.function in self.shifts}
-        inputs = [leaves[s] if s in leaves else jets[s.component, s.derivative] for s in slots]
+        shifts = [slot for slot in slots if isinstance(slot, Jet) and slot.function in self.shifts]
+        leaves = {slot: torch.zeros(n, dtype=torch.float64, requires_grad=True) for slot in shifts}
+        inputs = [leaves[slot] if isinstance(slot, Jet) and slot in leaves else jets[slot.key] for slot in slots]
         values = np.zeros((len(self.tests), n))
         slopes: dict[tuple[Jet, Jet], Array] = {}
         for k, (test, value) in enumerate(zip(self.tests, self.tape.moving([*fixed, *inputs]), strict=True)):

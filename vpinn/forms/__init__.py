@@ -6,7 +6,7 @@
 
 from vpinn.forms.adjoint import derivatives
 from vpinn.forms.background import Background, Field, evaluate, tag
-from vpinn.forms.graph import Geometry, Graph, Jet, Node, Slot
+from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, components, integrals, lower, split
 from vpinn.forms.tape import Program, Tape, Value, compile_tape, compile_tapes
 
@@ -18,6 +18,7 @@ __all__ = [
     "Integral",
     "Jet",
     "Node",
+    "Parameter",
     "Program",
     "Slot",
     "Tape",

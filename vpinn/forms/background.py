@@ -58,6 +58,7 @@ class Background:
                     "an expression needs second derivatives of a mesh function, which has none; use penalty or nitsche"
                 )
             return jets[slot.function][slot.derivative]
+        assert isinstance(slot, Geometry)
         if slot.name == "x":
             return points.x[:, slot.index]
         if slot.name == "h":

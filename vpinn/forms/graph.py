@@ -79,8 +79,29 @@ class Jet:
     component: int = 0
     derivative: tuple[int, ...] = ()
 
+    @property
+    def key(self) -> tuple[int, tuple[int, ...]]:
+        """Component and derivative, by which a network hands out its jets."""
+        return self.component, self.derivative
 
-Slot: TypeAlias = Geometry | Jet
+
+@dataclass(frozen=True)
+class Parameter:
+    """A trained number, the same at every point, as UFL's Constant stands for it.
+
+    Attributes:
+        index: its position among the trained numbers.
+    """
+
+    index: int
+
+    @property
+    def key(self) -> tuple[int, tuple[int, ...]]:
+        """Key among a network's jets: negative, since components count from zero."""
+        return -1 - self.index, ()
+
+
+Slot: TypeAlias = Geometry | Jet | Parameter
 
 
 @dataclass
@@ -117,7 +138,8 @@ class Graph:
 
     def slot(self, slot: Slot) -> Node:
         """Return the node of an input."""
-        return self._intern((SLOT, slot), not (isinstance(slot, Jet) and slot.function in self.varying))
+        varies = isinstance(slot, Parameter) or (isinstance(slot, Jet) and slot.function in self.varying)
+        return self._intern((SLOT, slot), not varies)
 
     def add(self, operands: Iterable[Node]) -> Node:
         """Return the sum: numbers folded, terms that never vary gathered in front."""

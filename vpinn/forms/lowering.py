@@ -23,7 +23,7 @@ from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.corealg.traversal import unique_post_traversal
 
 from vpinn.errors import InputError
-from vpinn.forms.graph import Geometry, Graph, Jet, Node
+from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
 
 OPERATIONS = {
@@ -58,7 +58,17 @@ OPERATIONS = {
     uc.Conditional: "where",
 }
 GEOMETRY = {uc.SpatialCoordinate: "x", uc.FacetNormal: "n", uc.CellDiameter: "h"}
-SKIPPED = (uc.MultiIndex, uc.Label, uc.Coefficient, uc.Argument, uc.Grad, uc.SpatialCoordinate, uc.FacetNormal, uc.Identity)
+SKIPPED = (
+    uc.MultiIndex,
+    uc.Label,
+    uc.Coefficient,
+    uc.Argument,
+    uc.Constant,
+    uc.Grad,
+    uc.SpatialCoordinate,
+    uc.FacetNormal,
+    uc.Identity,
+)
 DEPTH = 10_000
 """Nested calls allowed to UFL's passes, which recurse over the derivatives of an expression."""
 
@@ -162,6 +172,8 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) ->
     name = next((name for kind, name in GEOMETRY.items() if isinstance(node, kind)), None)
     if name is not None:
         return graph.slot(Geometry(name, *index))
+    if isinstance(node, uc.Constant):
+        return graph.slot(Parameter(_flat(index, node.ufl_shape)))
     if not isinstance(node, uc.Coefficient | uc.Argument):
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))

@@ -18,7 +18,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Objective
-from vpinn.trial import Network
+from vpinn.trial import Enriched
 
 Array = NDArray[np.float64]
 CHUNK_BYTES = 96e6
@@ -31,14 +31,15 @@ class Rows:
 
     Attributes:
         residual: ρ [rows].
-        columns: ∂ρ/∂c for the last layer's weights and bias, component by component [rows, outputs·(h + 1)].
+        columns: ∂ρ/∂c for the last layer's weights and bias, component by component, and then for the coefficients of the
+            enrich functions [rows, outputs·(h + 1) + extra].
     """
 
     residual: Array
     columns: Array
 
 
-def linearise(objective: Objective, network: Network, theta: Tensor) -> Rows:
+def linearise(objective: Objective, network: Enriched, theta: Tensor) -> Rows:
     """Return rows and columns at the given parameters.
 
     Args:
@@ -71,25 +72,32 @@ def linearise(objective: Objective, network: Network, theta: Tensor) -> Rows:
     return Rows(rows[:, 0], rows[:, 1:])
 
 
-def _derivatives(measure: Measure, points: Prepared, network: Network, theta: Tensor) -> tuple[Sequence[Value], list[Tensor]]:
-    """Return coefficients and roots [n, 1 + outputs·(h + 1)]: the value, then its derivative by each last-layer weight."""
+def _derivatives(measure: Measure, points: Prepared, network: Enriched, theta: Tensor) -> tuple[Sequence[Value], list[Tensor]]:
+    """Return coefficients and roots [n, 1 + outputs·(h + 1) + extra]: the value, then its derivative by each column's weight."""
     weight, bias = network.unpack(theta)[-1]
     features = network.features(theta, points.x, measure.derivatives)
     n, h = len(points.w), network.layers[-2]
     jets = {}
+    coefficients = network.coefficients(theta)
     for component, derivative in measure.keys:
+        if component < 0:
+            jets[component, derivative] = coefficients[-1 - component].expand(n).clone().requires_grad_()
+            continue
         value = features[derivative] @ weight[component]
         jets[component, derivative] = (value if derivative else value + bias[component]).requires_grad_()
     leaves = [jets[key] for key in measure.keys]
     _, *outputs = measure.tape.moving([*points.fixed, *leaves])
+    last = 1 + network.outputs * (h + 1)
     blocks = []
     for output in outputs:
-        block = points.w.new_zeros(n, 1 + network.outputs * (h + 1))
+        block = points.w.new_zeros(n, last + network.extra)
         block[:, 0] = output.detach() if isinstance(output, Tensor) else output
         if isinstance(output, Tensor) and output.requires_grad:
             slopes = torch.autograd.grad(output.sum(), leaves, retain_graph=True, allow_unused=True)
             for (component, derivative), slope in zip(measure.keys, slopes, strict=True):
-                if slope is not None:
+                if slope is not None and component < 0:
+                    block[:, last - 1 - component] = slope
+                elif slope is not None:
                     start = 1 + component * (h + 1)
                     block[:, start : start + h].addcmul_(slope[:, None], features[derivative])
                     if not derivative:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import PointSet
-from vpinn.forms import Background, Jet, Tape, Value
+from vpinn.forms import Background, Jet, Parameter, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
 from vpinn.trial import Jets, Network, Pullback
 
@@ -101,7 +101,7 @@ class Measure:
     @cached_property
     def keys(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """(component, derivative) of every moving input of the tape."""
-        return tuple((slot.component, slot.derivative) for slot in self.tape.moving_slots if isinstance(slot, Jet))
+        return tuple(slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter))
 
     @cached_property
     def dual_tests(self) -> tuple[int, ...]:
@@ -180,8 +180,8 @@ class Measure:
         if dual is not None and self.contraction is not None and batch.frame is not None:
             wanted = [self.tests[k] for k in self.dual_tests]
             duals = dict(zip(self.dual_tests, self.contraction.at_points(wanted, dual, batch.frame, batch.aligned), strict=True))
-        slots = [slot for slot in self.slopes.moving_slots if isinstance(slot, Jet)]
-        inputs = [duals[s.component] if s.function == DUAL else jets[s.component, s.derivative] for s in slots]
+        slots = [slot for slot in self.slopes.moving_slots if isinstance(slot, Jet | Parameter)]
+        inputs = [duals[s.component] if isinstance(s, Jet) and s.function == DUAL else jets[s.key] for s in slots]
         density, *slopes = self.slopes.moving([*batch.fixed, *inputs])
         w = batch.w if share == 1.0 else batch.w * share
         cotangents = {key: w * slope for key, slope in zip(self.keys, slopes, strict=True) if isinstance(slope, Tensor) or slope}

@@ -29,10 +29,12 @@ from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
 from vpinn.objective.test_space import TestSpace
 from vpinn.problem import Problem
-from vpinn.trial import Imposed, Trial
+from vpinn.trial import Imposed, Trial, check_enrichment
 
 PENALTY = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
 """Weights β of penalty terms per formulation, divided by the domain's diameter for an energy (a perturbation of size 1/β)."""
+CHECKED = 1_000_000
+"""Points, from the first on, at which integrands are checked for singular enrich functions."""
 NITSCHE = 20.0
 """Weight γ of Nitsche's stabilisation β = γ/h."""
 
@@ -219,7 +221,11 @@ def _measure(
     if tests and rule != "gauss":
         raise InputError(f'a weak form needs quadrature.rule = "gauss", the same points in every cell, got "{rule}"')
     contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
-    return Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, dtype)
+    measure = Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, dtype)
+    first = range(min(points.size, CHECKED))
+    if problem.enrich and not all(bool(values.isfinite().all()) for values in measure.compute(first).fixed):
+        check_enrichment(problem, points.take(first))
+    return measure
 
 
 def _test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: int | None) -> TestSpace:

@@ -5,7 +5,7 @@ is good) ; `plan` (which of these) ; `checkpoint`, `interrupt` (nothing is lost)
 """
 
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
-from vpinn.optimization.growth import LeastSquares, Stage, grow, least_squares_problem, objective_for
+from vpinn.optimization.growth import LeastSquares, Objectives, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan, final_parameters, train
@@ -23,6 +23,7 @@ __all__ = [
     "LeastSquares",
     "Method",
     "NonFiniteError",
+    "Objectives",
     "Plan",
     "Schedule",
     "Sgd",

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -15,7 +15,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective, variation
 from vpinn.optimization.least_squares import PILOT, Fit, choose_features, draw_features, fit
 from vpinn.problem import Problem
-from vpinn.trial import Network, Trial
+from vpinn.trial import Enriched, Trial
 
 WIDTHS = (50, 100, 200, 400, 800, 1600)
 """Features per component, stage by stage."""
@@ -82,23 +82,46 @@ def least_squares_problem(problem: Problem) -> Problem:
     return dataclasses.replace(problem, formulation="weak", form=variation(problem))
 
 
-def objective_for(problem: Problem, trial: Trial, width: int, threads: int) -> Objective:
+@dataclass
+class Objectives:
+    """Objectives of one problem by what tells them apart, so that stages share them.
+
+    Attributes:
+        problem: weak or strong.
+        threads: parts of the points worked on at a time.
+    """
+
+    problem: Problem
+    threads: int
+    _made: dict[tuple[int, int], Objective] = field(default_factory=dict)
+
+    def of(self, trial: Trial, degree: int = 0) -> Objective:
+        """Return the objective on a trial space, for a weak form with tests of a degree."""
+        key = (trial.function.count(), degree)
+        if key not in self._made:
+            finest = self.problem.settings.quadrature.degree or 0
+            points = min(30, max(finest, 2 * degree + 3)) if degree else None
+            made = make_objective(self.problem, trial, degree=points, test_degree=degree or None, threads=self.threads)
+            self._made[key] = made
+        return self._made[key]
+
+
+def objective_for(objectives: Objectives, trial: Trial, width: int) -> Objective:
     """Return the objective of a weak or strong problem with enough rows for ``width`` features per component.
 
     Raises:
         InputError: there cannot be enough rows.
     """
-    columns = width * trial.network.outputs
+    problem, columns = objectives.problem, width * trial.network.outputs
     if problem.formulation == "strong":
-        objective = make_objective(problem, trial, threads=threads)
+        objective = objectives.of(trial)
         if objective.size * len(problem.equations) < columns:
             raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
         return objective
     if not isinstance(problem.domain, Mesh):
         raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
-    asked, finest = problem.settings.test_space.degree, problem.settings.quadrature.degree or 0
-    degree = max(asked or 1, sufficient_degree(problem.domain, width))
-    return make_objective(problem, trial, degree=min(30, max(finest, 2 * degree + 3)), test_degree=degree, threads=threads)
+    asked = problem.settings.test_space.degree or 1
+    return objectives.of(trial, max(asked, sufficient_degree(problem.domain, width)))
 
 
 def sufficient_degree(mesh: Mesh, width: int) -> int:
@@ -113,32 +136,30 @@ def sufficient_degree(mesh: Mesh, width: int) -> int:
 
 
 def grow(
-    problem: Problem,
+    objectives: Objectives,
     trials: Sequence[Trial],
     method: LeastSquares,
-    threads: int,
     report: Callable[[Stage], bool] = lambda stage: True,
 ) -> Stage:
     """Return the best stage.
 
     Args:
-        problem: weak or strong; see ``least_squares_problem``.
+        objectives: of a weak or strong problem; see ``least_squares_problem``.
         trials: its trial spaces, of which the one with the smaller residual for few features is taken; the networks give box
             and components.
         method: how far to grow.
-        threads: parts of the points worked on at a time.
         report: told every stage; False ends the growth.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
     began, best = time.perf_counter(), None
-    trial, kind, scale = _choose(problem, trials, method, threads)
+    trial, kind, scale = _choose(objectives, trials, method)
     for width in method.widths:
         columns = width * trial.network.outputs
         if best is not None and columns > MOST_COLUMNS:
             break
-        objective = objective_for(problem, trial, width, threads)
+        objective = objective_for(objectives, trial, width)
         if best is not None and objective.test_space is not None and objective.test_space.size < columns:
             break
         base = trial.network
@@ -165,19 +186,19 @@ def grow(
     return best
 
 
-def _choose(problem: Problem, trials: Sequence[Trial], method: LeastSquares, threads: int) -> tuple[Trial, str, float]:
+def _choose(objectives: Objectives, trials: Sequence[Trial], method: LeastSquares) -> tuple[Trial, str, float]:
     """Return trial space, kind of feature and scale with the smallest residual of few features."""
     width = min(PILOT, method.widths[-1])
     found = []
     for trial in trials:
-        objective = objective_for(problem, trial, width, threads)
+        objective = objective_for(objectives, trial, width)
         kind, scale, residual = choose_features(objective, trial.network, width, method.seed)
         found.append((residual, trial, kind, scale))
     _, trial, kind, scale = min(found, key=lambda choice: choice[0])
     return trial, kind, scale
 
 
-def with_network(objective: Objective, network: Network) -> Objective:
+def with_network(objective: Objective, network: Enriched) -> Objective:
     """Return the objective on the same points with other features."""
     measures = tuple(replace(measure, network=network) for measure in objective.measures)
     return replace(objective, measures=measures)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vpinn.objective import Objective
 from vpinn.objective.linearisation import linearise
-from vpinn.trial import Network
+from vpinn.trial import Enriched
 
 Array = NDArray[np.float64]
 RCOND = 1e-14
@@ -45,14 +45,14 @@ class Fit:
         steps: Newton steps taken; one for a linear problem.
     """
 
-    network: Network
+    network: Enriched
     theta: Tensor
     residual: float
     initial: float
     steps: int
 
 
-def draw_features(network: Network, scale: float, generator: torch.Generator) -> Tensor:
+def draw_features(network: Enriched, scale: float, generator: torch.Generator) -> Tensor:
     """Return parameters [size] with random features and a last layer of zeros.
 
     Args:
@@ -70,7 +70,7 @@ def draw_features(network: Network, scale: float, generator: torch.Generator) ->
     return theta
 
 
-def fit(objective: Objective, network: Network, theta: Tensor) -> Fit:
+def fit(objective: Objective, network: Enriched, theta: Tensor) -> Fit:
     """Minimise the residual over the last layer: Gauss–Newton with step halving, one step for a linear problem.
 
     Every step solves for the whole last layer, not for its change: changes would pile up what the columns cannot see.
@@ -106,24 +106,26 @@ def solve_columns(columns: Array, right: Array) -> Array:
     return found
 
 
-def last_layer(network: Network, theta: Tensor) -> Array:
-    """Return the last layer [outputs·(h + 1)], component by component, each bias after its weights."""
+def last_layer(network: Enriched, theta: Tensor) -> Array:
+    """Return the last layer, component by component, each bias after its weights; then the enrich functions' coefficients."""
     weight, bias = network.unpack(theta)[-1]
-    flat: Array = torch.cat([weight, bias[:, None]], 1).reshape(-1).numpy()
+    flat: Array = torch.cat([torch.cat([weight, bias[:, None]], 1).reshape(-1), network.coefficients(theta)]).numpy()
     return flat
 
 
-def add_to_last_layer(network: Network, theta: Tensor, change: Array) -> Tensor:
-    """Return parameters whose last layer has moved by ``change`` [outputs·(h + 1)]."""
+def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor:
+    """Return parameters whose last layer has moved by ``change`` [outputs·(h + 1) + extra]."""
     moved = theta.clone()
     weight, bias = network.unpack(moved)[-1]
-    block = torch.from_numpy(change).view(network.outputs, -1)
+    layer = network.outputs * (network.layers[-2] + 1)
+    block = torch.from_numpy(change[:layer]).view(network.outputs, -1)
     weight += block[:, :-1]
     bias += block[:, -1]
+    network.coefficients(moved).add_(torch.from_numpy(change[layer:]))
     return moved
 
 
-def choose_features(objective: Objective, base: Network, width: int, seed: int) -> tuple[str, float, float]:
+def choose_features(objective: Objective, base: Enriched, width: int, seed: int) -> tuple[str, float, float]:
     """Return the kind of feature and the scale R with the smallest residual, and that residual.
 
     Args:

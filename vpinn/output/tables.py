@@ -49,6 +49,8 @@ def solution_rows(solution: Solution) -> Rows:
         ("parameters", f"{solution.trial.network.size:,}"),
         ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
     ]
+    for name, found in metrics.get("enrich", {}).items():
+        rows += [(f"{name} enriched" if k == 0 else "", f"{c:.8g} · {text}") for k, (text, c) in enumerate(found.items())]
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
@@ -95,6 +97,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         ("points", " and ".join(per)),
         ("batch", "all points in every step" if plan.batch_size is None else f"{plan.batch_size:,} points per step"),
         ("network", f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"),
+        *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
     ]
     if space is not None:
         rows.append(("test functions", f"{space.size:,} of degree {space.space.degree}"))

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import ufl
-from ufl.classes import Expr, Form
+from ufl.algorithms.analysis import extract_type
+from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
 from vpinn.domain import Hypercube, Mesh
@@ -107,6 +108,7 @@ def build_problem(
         formulation=settings.form.formulation,
         form=form,
         boundary=make_conditions(settings, source, scope, unknowns),
+        enrich=_enrichment(settings, source, scope, unknowns),
         exact=exact,
         reference_file=reference_file,
         tags=scope.tags,
@@ -162,6 +164,19 @@ def _form(
         else:
             check_weak(form, unknowns, scope.symbols)
         return form
+
+
+def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> tuple[Expr, ...]:
+    """Return the extra trial functions: scalar expressions of the coordinates."""
+    functions = []
+    for number, text in enumerate(settings.network.enrich):
+        with source.located("network", "enrich", number):
+            function = fit_shape(parse_expression(text, scope), (), "an enrich function")
+            check_known(function, unknowns, "an enrich function", normal=False)
+            if extract_type(function, CellDiameter):
+                raise InputError("an enrich function cannot contain the cell size h, which jumps between cells")
+            functions.append(function)
+    return tuple(functions)
 
 
 def _from_python(python_form: PythonForm, formulation: str, scope: Scope) -> Any:

@@ -20,6 +20,11 @@ class Network(Section):
     activation: Literal["tanh", "sin", "swish", "softplus"] = Field(
         "tanh", description="Activation; smooth, since derivatives are taken."
     )
+    enrich: tuple[Text, ...] = Field(
+        (),
+        max_length=100,
+        description="Extra trial functions of every scalar component, expressions of the coordinates; coefficients are found.",
+    )
 
 
 class TestSpace(Section):

@@ -85,6 +85,7 @@ class Problem:
         form: UFL form for energy (no test function) and weak (linear in the test functions), integrals over subdomain ids
             that are positions in ``tags`` or "everywhere"; a tuple of UFL expressions, any shape, for strong.
         boundary: essential conditions; none covers a component on a tag twice.
+        enrich: scalar UFL expressions of the coordinates, extra trial functions of every scalar component.
         exact: unknown → UFL expression of its shape; for comparison only. Empty when unknown.
         reference_file: CSV with reference values inside the problem's folder.
         tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
@@ -100,6 +101,7 @@ class Problem:
     formulation: Formulation
     form: ufl.Form | tuple[Expr, ...]
     boundary: tuple[Condition, ...]
+    enrich: tuple[Expr, ...]
     exact: Mapping[str, Expr]
     reference_file: Path | None
     tags: tuple[str, ...]

@@ -15,7 +15,6 @@ _KEYS = {
     "parameters": "give the value in [constants] and solve once per value",
     "infer": "give the value in [constants]; inverse problems cannot be solved yet",
     "data": "compare with measurements through [reference] file; fitting them is not possible yet",
-    "network.enrich": "use a wider network or a finer mesh",
 }
 
 # section.key → value → what to do instead.

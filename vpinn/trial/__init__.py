@@ -1,19 +1,21 @@
 """Trial spaces: networks, and how unknowns are made of them so that essential conditions hold.
 
-`activation`, `sweeps`, `network` (parameters → values and derivatives) ; `essential`, `field` (distances and lifts) → `trial`
-(unknowns as UFL expressions of one network).
+`activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
+`field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
+from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.field import MeshField
 from vpinn.trial.network import Jets, Network, Pullback
-from vpinn.trial.trial import Imposed, Trial, make_trial
+from vpinn.trial.trial import Imposed, Trial, coefficients_of, make_trial
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "Enriched",
     "Evaluator",
     "Factor",
     "Imposed",
@@ -22,5 +24,7 @@ __all__ = [
     "Network",
     "Pullback",
     "Trial",
+    "check_enrichment",
+    "coefficients_of",
     "make_trial",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import Points, PointSet
-from vpinn.forms import Jet, Tape, compile_tape
+from vpinn.forms import Jet, Parameter, Tape, compile_tape
 from vpinn.forms.graph import Graph
 from vpinn.forms.lowering import build, components
 from vpinn.problem import Problem
@@ -49,7 +49,7 @@ class Evaluator:
         background, network = self.trial.background, self.trial.network
         with torch.no_grad():
             fixed = self.tape.fixed(background.values(self.tape.fixed_slots, points))
-            keys = [(slot.component, slot.derivative) for slot in self.tape.moving_slots if isinstance(slot, Jet)]
+            keys = [slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
             x = network.normalise(torch.tensor(points.x))
             jets = network.jets(theta.double(), x, {derivative for _, derivative in keys}) if keys else {}
             values = self.tape.moving([*fixed, *(jets[key] for key in keys)])

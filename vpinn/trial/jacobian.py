@@ -29,7 +29,8 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
         network: the network.
         theta: parameters [size].
         x: normalised coordinates [n, d].
-        keys: K jets, of order 0 to 2 and with respect to the original coordinates.
+        keys: K jets, of order 0 to 2 and with respect to the original coordinates; component −1 − k is the kth of the numbers
+            that follow the weights in θ.
         slopes: factors of the jets in each of r combinations [r, K, n].
 
     Returns:
@@ -71,8 +72,13 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     blocks = _blocks(network, result)
 
     top = slopes.new_zeros(r, network.outputs, len(orders), n)
+    numbers = sum(part.numel() for pair in layers for part in pair)
+    result[:, :, numbers:] = 0.0
     for k, (component, derivative) in enumerate(keys):
-        top[:, component, orders.index(derivative)] += slopes[:, k]
+        if component < 0:
+            result[:, :, numbers - 1 - component] += slopes[:, k]
+        else:
+            top[:, component, orders.index(derivative)] += slopes[:, k]
     weight, _ = layers[-1]
     blocks[-1][0].copy_(torch.einsum("rcqn,qnh->rnch", top, z))
     blocks[-1][1].copy_(top[:, :, 0].transpose(1, 2))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import ufl
+from torch import Tensor
 from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, FacetNormal
 from ufl.core.expr import Expr
@@ -15,12 +16,14 @@ from vpinn.domain import Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, c
 from vpinn.errors import InputError
 from vpinn.forms import Background, Field, components, evaluate
 from vpinn.problem import Condition, Problem
+from vpinn.trial.enrichment import Enriched, vanishes
 from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
 from vpinn.trial.field import MeshField, harmonic, torsion
-from vpinn.trial.network import Network
 
 ROWS = "weighted rows, which keep the unknowns smooth"
 """Why least squares imposes a condition by penalty."""
+NOT_ZERO = "the enrich functions are not zero there"
+"""Why a condition that a factor could meet is not met exactly."""
 GAP = 1e-6
 """Largest distance, relative to the boundary values' size, at which a lift still counts as meeting them."""
 
@@ -49,14 +52,15 @@ class Trial:
     """The functions that training searches.
 
     Attributes:
-        network: the network; its outputs are the components of all unknowns in order.
+        network: the network; its outputs are the components of all unknowns in order, its extra parameters the coefficients
+            of the enrich functions, component by component.
         function: the UFL coefficient that stands for the network's outputs, shape [outputs].
         unknowns: name → expression of ``function`` that satisfies the conditions imposed exactly.
         background: domain and known functions (mesh distances and lifts).
         imposed: every condition, component by component.
     """
 
-    network: Network
+    network: Enriched
     function: ufl.Coefficient
     unknowns: Mapping[str, Expr]
     background: Background
@@ -83,8 +87,10 @@ def make_trial(problem: Problem, rows: bool = False) -> Trial:
     lower, upper = problem.domain.bounds
     settings = problem.settings.network
     layers = (problem.domain.dimension, *settings.layers, sum(sizes.values()))
-    network = Network(layers, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)))
+    extra = len(problem.enrich) * layers[-1]
+    network = Enriched(layers, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)), extra)
     function = problem.symbols.coefficient((network.outputs,))
+    coefficients = ufl.Constant(problem.symbols.mesh, shape=(max(1, extra),))
     known: dict[int, Field] = {}
     imposed: list[Imposed] = []
     unknowns: dict[str, Expr] = {}
@@ -96,10 +102,20 @@ def make_trial(problem: Problem, rows: bool = False) -> Trial:
             factor, settled = _settle(problem, component, asked, known, rows)
             imposed += settled
             raw = function[at]
-            parts.append(raw if factor is None else factor.lift + factor.distance * raw)
+            smooth = raw if factor is None else factor.lift + factor.distance * raw
+            first = at * len(problem.enrich)
+            parts.append(sum((coefficients[first + k] * e for k, e in enumerate(problem.enrich)), smooth))
             at += 1
         unknowns[unknown.name] = _reshape(parts, unknown.shape)
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed))
+
+
+def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, dict[str, float]]:
+    """Return the coefficients found: component of an unknown → enrich function, as the problem file writes it → number."""
+    texts = problem.settings.network.enrich
+    names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
+    found = trial.network.coefficients(theta).view(len(names), len(texts)).tolist()
+    return {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
 
 
 def _reshape(parts: Sequence[Expr], shape: tuple[int, ...]) -> Expr:
@@ -124,16 +140,16 @@ def _settle(
     squares = rows or problem.formulation == "strong" or not isinstance(problem.domain, Mesh)
     fallback = "penalty" if squares else "nitsche"
     tried = ("auto", "exact") if smooth or not rows else ("exact",)
-    exact = [(c, value) for c, value in asked if c.impose in tried]
+    exact = [(c, value) for c, value in asked if c.impose in tried and _enrichable(problem, c)]
     settled = [
         Imposed(
             c,
             component,
             value,
-            *(("penalty", ROWS) if c.impose == "auto" else (c.impose, "as asked")),
+            *((c.impose, "as asked") if c.impose != "auto" else ("penalty", ROWS) if rows else (fallback, NOT_ZERO)),
         )
         for c, value in asked
-        if c.impose not in tried
+        if c not in [condition for condition, _ in exact]
     ]
     if not exact:
         return None, settled
@@ -144,6 +160,18 @@ def _settle(
                 raise InputError(f'impose = "exact" cannot be met: {why}; use "auto", "penalty" or "nitsche"', condition.where)
         return None, settled + [Imposed(c, component, value, fallback, why) for c, value in exact]
     return factor, settled + [Imposed(c, component, value, "exact", why) for c, value in exact]
+
+
+def _enrichable(problem: Problem, condition: Condition) -> bool:
+    """Return whether the extra functions leave a condition that is met by a factor as it is.
+
+    Raises:
+        InputError: they do not, and the condition asks to be met exactly.
+    """
+    kept = vanishes(problem, condition)
+    if not kept and condition.impose == "exact":
+        raise InputError(f'impose = "exact" cannot be met: {NOT_ZERO}; use "auto", "penalty" or "nitsche"', condition.where)
+    return kept
 
 
 def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: dict[int, Field]) -> tuple[Factor | None, str]:

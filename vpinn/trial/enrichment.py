@@ -1,0 +1,130 @@
+"""Extra trial functions: u = lift + distance·network + Σ c_j e_j(x), with coefficients c_j found like weights.
+
+A function e_j is an expression of the coordinates; the form compiler differentiates it exactly, and c_j enters as a number
+that is the same at every point. Corner singularities are what it is for: the corners' own functions, with the coefficients
+that engineers call stress intensities (Strang & Fix 1973, ch. 8: singular functions in the trial space).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import ufl
+from torch import Tensor
+from ufl.core.expr import Expr
+
+from vpinn.domain import Points, check_points
+from vpinn.errors import InputError
+from vpinn.forms import Background, evaluate
+from vpinn.problem import Condition, Problem
+from vpinn.trial.network import Derivative, Jets, Network, Pullback
+
+VANISHING = 1e-10
+"""Largest value on a boundary part, relative to the function's largest on the whole boundary, that counts as zero."""
+
+
+@dataclass(frozen=True)
+class Enriched(Network):
+    """A network whose parameters end with the coefficients of extra trial functions.
+
+    Attributes:
+        extra: number of coefficients.
+    """
+
+    extra: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of parameters, coefficients included."""
+        return super().size + self.extra
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Return random parameters [size] in float64, coefficients zero."""
+        return torch.cat([super().initial(generator), torch.zeros(self.extra, dtype=torch.float64)])
+
+    def coefficients(self, theta: Tensor) -> Tensor:
+        """Return the coefficients [extra] as a view of the parameters [size]."""
+        return theta[self.size - self.extra :]
+
+    def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
+        """Return the network's jets, and the coefficients as values [n] under the keys −1, −2 and so on."""
+        return super().jets(theta[: self.weights], x, wanted) | self._numbers(theta, x)
+
+    def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
+        """Return the jets with their pullback, as the network does."""
+        wanted = list(wanted)
+        if max(map(len, wanted), default=0) > 1:  # the graph of autograd knows the coefficients
+            return super().record(theta, x, wanted)
+        found, pullback = super().record(theta[: self.weights], x, wanted)
+        if not self.extra:
+            return found, pullback
+
+        def pull(cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
+            weights = pullback({key: bar for key, bar in cotangents.items() if key[0] >= 0})
+            bars = [
+                cotangents[-1 - k, ()].sum() if (-1 - k, ()) in cotangents else theta.new_zeros(()) for k in range(self.extra)
+            ]
+            return torch.cat([weights, torch.stack(bars)])
+
+        return found | self._numbers(theta, x), pull
+
+    @property
+    def weights(self) -> int:
+        """Number of the network's own parameters, which come first."""
+        return super().size
+
+    def _numbers(self, theta: Tensor, x: Tensor) -> Jets:
+        values = self.coefficients(theta)
+        return {(-1 - k, ()): values[k].expand(len(x)) for k in range(self.extra)}
+
+
+def vanishes(problem: Problem, condition: Condition) -> bool:
+    """Return whether all extra functions are zero where a condition holds.
+
+    Raises:
+        InputError: one of them has no finite value on the boundary.
+    """
+    if not problem.enrich:
+        return True
+    domain = problem.domain
+    everywhere = np.abs(_on(problem, check_points(domain, domain.facets("all")))).max(1)
+    here = np.abs(_on(problem, check_points(domain, domain.facets(condition.on)))).max(1)
+    return bool((here <= VANISHING * everywhere).all())
+
+
+def _on(problem: Problem, points: Points) -> np.ndarray:
+    """Return values [k, n] of the extra functions at points."""
+    values = evaluate(problem.enrich, points, Background(problem.domain))
+    for number, row in enumerate(values):
+        _refuse(problem, number, "value", points, row)
+    return values
+
+
+def check_enrichment(problem: Problem, points: Points) -> None:
+    """Refuse extra functions that are singular at quadrature points.
+
+    Raises:
+        InputError: a value or a derivative is not finite; the message names function and point.
+    """
+    for number, function in enumerate(problem.enrich):
+        derivatives: dict[str, Expr] = {
+            "value": function,
+            "gradient": ufl.grad(function),
+            "Laplacian": ufl.div(ufl.grad(function)),
+        }
+        for what, expression in derivatives.items():
+            _refuse(problem, number, what, points, evaluate([expression], points, Background(problem.domain)).sum(0))
+
+
+def _refuse(problem: Problem, number: int, what: str, points: Points, values: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        place = ", ".join(f"{coordinate:.6g}" for coordinate in points.x[bad[0]])
+        raise InputError(
+            f"the enrich function {problem.settings.network.enrich[number]!r} has no finite {what} at the point ({place}); "
+            "keep its singular points and lines outside the domain or on vertices of the mesh",
+            problem.where("network", "enrich", number),
+        )
