@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vpinn.analysis import adequacy
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
@@ -17,13 +18,6 @@ from vpinn.errors import VpinnError
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
-
-ADEQUATE = 0.1
-"""Largest change of the objective on a finer rule, relative to its size, that passes as integrated."""
-
-
-ROUNDING = 1e-12
-"""Objectives below this are rounding, whose change on another rule means nothing."""
 
 
 def assess(
@@ -56,10 +50,9 @@ def assess(
             metrics["errors"] = metrics["errors"] or metrics["fem"]["difference"]
         except VpinnError as error:
             checks.append(f"reference.fem: {error}")
-    shares, metrics["error_estimate"] = None, None
-    if estimator is not None:
-        estimate = estimator(solution.theta)
-        shares = estimate.cells
+    estimate = None if estimator is None else estimator(solution.theta)
+    metrics["error_estimate"] = None
+    if estimate is not None:
         true = _true_error(solution, points) if set(problem.exact) == {u.name for u in problem.unknowns} else None
         metrics["error_estimate"] = {
             "relative_energy": estimate.relative,
@@ -69,16 +62,26 @@ def assess(
             "effectivity": estimate.absolute / true if true else None,
         }
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
-    metrics["quadrature"] = _adequacy(stated or problem, solution, objective, loss)
-    if metrics["quadrature"]["change"] > ADEQUATE and max(abs(loss), abs(metrics["quadrature"]["finer"])) > ROUNDING:
+    found = adequacy.quadrature(stated or problem, solution, objective, estimate)
+    metrics["quadrature"] = found
+    if not found["change"] <= found["limit"]:
+        what = "the energy above that of the corrected solution" if found["limit"] == adequacy.EXCESS else "the loss"
         checks.append(
-            f"quadrature: the loss is {loss:.3e} on the training points and {metrics['quadrature']['finer']:.3e} on independent "
-            "ones; raise quadrature.degree or refine the mesh"
+            f"quadrature: {what} is {found['seen']:.3e} on the points trained with and {found['finer']:.3e} on "
+            f"independent ones; {adequacy.remedy(problem)}"
+        )
+    seen = adequacy.tests(solution, objective, estimator, estimate)
+    metrics["tests"] = seen or None
+    if seen and not seen["passes"]:
+        checks.append(
+            f"tests: the residual is {seen['seen']:.1e} on the {seen['functions']:,} test functions trained with and "
+            f"{seen['richer']:.1e} on a richer space; raise test_space.degree, refine the mesh"
+            + (' or use test_space.kind = "conforming"' if problem.settings.test_space.kind == "bubbles" else "")
         )
     if not all(np.isfinite(v) for e in metrics["errors"].values() for v in e.values()):
         checks.append("errors: not finite")
     metrics["checks"] = checks
-    return dataclasses.replace(solution, metrics=metrics, cell_estimate=shares)
+    return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
 
 
 def _true_error(solution: Solution, points: PointSet) -> float:
@@ -86,26 +89,6 @@ def _true_error(solution: Solution, points: PointSet) -> float:
     problem, trial = solution.problem, solution.trial
     gap = flux_gap(problem, trial, trial.unknowns, problem.exact).integrate(solution.theta, points)[0]
     return math.sqrt(max(0.0, float(gap)))
-
-
-def _adequacy(problem: Problem, solution: Solution, objective: Objective, loss: float) -> dict[str, float]:
-    """Return the objective on a finer rule, and its change relative to the size of the objective's terms.
-
-    An energy may pass through zero, so its change is measured against the energy's own fall below the zero function's;
-    sums of squares are compared with themselves.
-    """
-    degree = max((m.points.degree for m in objective.measures if hasattr(m.points, "degree")), default=0)
-    if degree:
-        space = objective.test_space
-        fine = make_objective(
-            problem, solution.trial, solution.theta.dtype, min(30, degree + 4), space.space.degree if space else None
-        )
-    else:
-        moved = problem.settings.solver.model_copy(update={"seed": (problem.settings.solver.seed + 1) % 2**32})
-        settings = problem.settings.model_copy(update={"solver": moved})
-        fine = make_objective(dataclasses.replace(problem, settings=settings), solution.trial, solution.theta.dtype)
-    finer = fine.value(solution.theta)
-    return {"finer": finer, "change": abs(finer - loss) / max(abs(finer), abs(loss), 1e-300)}
 
 
 def _energy(solution: Solution) -> float:

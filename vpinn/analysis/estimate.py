@@ -26,13 +26,15 @@ from vpinn.domain import CellPoints, FacetPoints, Mesh, gauss
 from vpinn.errors import InputError
 from vpinn.forms import components
 from vpinn.objective import Objective, TestSpace, make_objective, variation
-from vpinn.objective.statement import default_test_degree
+from vpinn.objective.test_functions import ENOUGH, default_test_degree, functions_per_cell
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 ENRICHMENT = 2
 """Degrees of the estimate's space above the test space trained with."""
+HIGHEST = 13
+"""Degree up to which the rule of degree 30 integrates products of its functions with smooth coefficients."""
 CHUNK = 50_000
 """Points evaluated at a time."""
 LARGEST = {1: 200_000, 2: 60_000, 3: 12_000}
@@ -142,11 +144,8 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
     mesh = problem.domain
     if not isinstance(mesh, Mesh):
         return None
-    count = trial.network.outputs
-    degree = (trained or problem.settings.test_space.degree or default_test_degree(mesh, count)) + ENRICHMENT
-    while degree > 1 and mesh.n_cells * _per_cell(mesh, degree) * count > LARGEST[mesh.dimension]:
-        degree -= 1
-    weak = dataclasses.replace(problem, formulation="weak", form=variation(problem), boundary=())
+    degree = _degree(mesh, trained or problem.settings.test_space.degree or default_test_degree(mesh), trial.network.outputs)
+    weak = dataclasses.replace(_conforming(problem), formulation="weak", form=variation(problem), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     objective = make_objective(weak, met, torch.float64, min(30, 2 * degree + 4), degree)
     gaps = []
@@ -168,6 +167,22 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
     return Estimator(problem, objective, correction, flux, sizes, points, tuple(gaps))
 
 
+def _degree(mesh: Mesh, trained: int, outputs: int) -> int:
+    """Return the degree of the rich space: ``ENRICHMENT`` more than trained, higher on few cells, lower on very many."""
+    degree = trained + ENRICHMENT
+    while degree < HIGHEST and mesh.n_cells * functions_per_cell(mesh, degree) < ENOUGH:
+        degree += 1
+    while degree > 1 and mesh.n_cells * functions_per_cell(mesh, degree) * outputs > LARGEST[mesh.dimension]:
+        degree -= 1
+    return degree
+
+
+def _conforming(problem: Problem) -> Problem:
+    """Return the problem tested with conforming elements, whatever training tests with."""
+    tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})
+    return dataclasses.replace(problem, settings=problem.settings.model_copy(update={"test_space": tests}))
+
+
 def _squares(problem: Problem, shift: Shift) -> Iterator[tuple[ufl.core.expr.Expr, ufl.core.expr.Expr]]:
     """Yield w² and u² of every unknown."""
     first = 0
@@ -186,8 +201,3 @@ def _by_cell(densities: Evaluator, theta: Tensor, points: CellPoints) -> tuple[A
         for row, values in zip(cells, densities(theta, taken) * taken.w, strict=True):
             row += np.bincount(taken.cell, values, len(row))
     return cells.sum(axis=1), cells
-
-
-def _per_cell(mesh: Mesh, degree: int) -> float:
-    """Return roughly how many functions of a Lagrange space there are per cell."""
-    return float(degree**mesh.dimension) / (math.factorial(mesh.dimension) if mesh.reference.simplex else 1)

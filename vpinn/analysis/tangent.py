@@ -1,30 +1,29 @@
 """The weak form around a solution: residual F(u; φᵢ) and tangent F'(u)[φⱼ, φᵢ] on finite elements, as a matrix and a vector.
 
-The integrands are compiled for u + w with a finite element function w, whose jets are the leaves that each coefficient
-of a test function is differentiated by; everything is pulled back to the reference cell before it meets the basis.
+Integrands are built for u + w with a finite element function w and differentiated by its jets at w = 0; everything is pulled
+back to the reference cell before it meets the basis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 import ufl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, facet_gauss, gauss
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, facet_gauss, gauss
 from vpinn.errors import InputError
-from vpinn.forms import Graph, Jet, Node, Parameter, Tape, Value, build, compile_tape, integrals, split
+from vpinn.forms import Graph, Jet, Node, Tape, build, compile_tape, derivatives, integrals, split
 from vpinn.objective import variation
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
-from vpinn.trial import Trial
+from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 ENTRIES = 4_000_000
@@ -95,16 +94,16 @@ class Side:
         space: finite elements of w and of the tests.
         points: quadrature points, the same in every entity.
         tests: jets of the test functions.
-        tape: one coefficient per entry of ``tests``.
-        shifts: UFL counts of w, component by component.
+        slopes: (test, jet of w) of every derivative that does not vanish.
+        tape: the coefficient of every test, then the derivatives.
     """
 
     trial: Trial
     space: LagrangeSpace
     points: CellPoints | FacetPoints
     tests: tuple[Jet, ...]
+    slopes: tuple[tuple[Jet, Jet], ...]
     tape: Tape
-    shifts: tuple[int, ...]
 
     @cached_property
     def table(self) -> Array:
@@ -117,30 +116,10 @@ class Side:
         values, gradients = self.space.tabulate(placed)
         return np.concatenate([values[:, :, None], gradients], axis=2)
 
-    def coefficients(self, theta: Tensor, points: Points) -> tuple[Array, dict[tuple[Jet, Jet], Array]]:
-        """Return coefficients of the tests [tests, n] and their derivatives by jets of w, (test, jet of w) → [n]."""
-        n, network = len(points.w), self.trial.network
-        slots = [slot for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
-        keys = [slot.key for slot in slots if isinstance(slot, Parameter) or slot.function not in self.shifts]
-        x = network.normalise(torch.tensor(points.x))
-        with torch.no_grad():
-            jets = network.jets(theta, x, {derivative for _, derivative in keys}) if keys else {}
-            fixed: Sequence[Value] = self.tape.fixed(self.trial.background.values(self.tape.fixed_slots, points))
-        shifts = [slot for slot in slots if isinstance(slot, Jet) and slot.function in self.shifts]
-        leaves = {slot: torch.zeros(n, dtype=torch.float64, requires_grad=True) for slot in shifts}
-        inputs = [leaves[slot] if isinstance(slot, Jet) and slot in leaves else jets[slot.key] for slot in slots]
-        values = np.zeros((len(self.tests), n))
-        slopes: dict[tuple[Jet, Jet], Array] = {}
-        for k, (test, value) in enumerate(zip(self.tests, self.tape.moving([*fixed, *inputs]), strict=True)):
-            values[k] = value.detach().numpy() if isinstance(value, Tensor) else value
-            if isinstance(value, Tensor) and value.requires_grad:
-                found = torch.autograd.grad(value.sum(), list(leaves.values()), retain_graph=True, allow_unused=True)
-                slopes |= {(test, s): g.numpy() for s, g in zip(leaves, found, strict=True) if g is not None}
-        return values, slopes
-
     def assemble(self, theta: Tensor) -> tuple[Array, Any]:
         """Return the residual [components, size] and the tangent as scipy.sparse CSR [components·size, components·size]."""
-        space, m = self.space, len(self.shifts)
+        space, m = self.space, self.trial.network.outputs
+        evaluator, count = Evaluator(self.trial, self.tape), len(self.tests)
         q, wide, n = self.table.shape[1:]
         residual = np.zeros((m, space.size))
         matrix = coo_array((m * space.size, m * space.size)).tocsr()
@@ -152,15 +131,14 @@ class Side:
             pull = np.zeros((len(points.w), wide, wide))  # jets in x from jets in reference coordinates
             pull[:, 0, 0] = 1.0
             pull[:, 1:, 1:] = space.mesh.frames_at(points.cell, points.reference).inverse_transpose
-            values, slopes = self.coefficients(theta, points)
-            for test, value in zip(self.tests, values * points.w, strict=True):
+            values = evaluator(theta, points) * points.w
+            for test, value in zip(self.tests, values[:count], strict=True):
                 pulled = (value[:, None] * pull[:, _row(test)]).reshape(len(cell), 1, q * wide)
                 np.add.at(residual[test.component], dofs, (pulled @ table)[:, 0])
             blocks: dict[tuple[int, int], Array] = {}
-            for (test, jet), slope in slopes.items():
-                block = blocks.setdefault((test.component, self.shifts.index(jet.function)), np.zeros_like(pull))
-                weighted = (points.w * slope)[:, None, None] * pull[:, _row(test), :, None]
-                block += weighted * pull[:, _row(jet), None, :]
+            for (test, jet), value in zip(self.slopes, values[count:], strict=True):
+                block = blocks.setdefault((test.component, jet.component), np.zeros_like(pull))
+                block += value[:, None, None] * pull[:, _row(test), :, None] * pull[:, _row(jet), None, :]
             for (i, j), block in blocks.items():
                 right = block.reshape(len(cell), q, wide, wide) @ table.reshape(-1, q, wide, n)
                 found = np.swapaxes(table, 1, 2) @ right.reshape(len(cell), q * wide, n)
@@ -183,20 +161,25 @@ def make_sides(problem: Problem, trial: Trial, shift: Shift, space: LagrangeSpac
     Raises:
         InputError: the form takes second derivatives, which finite elements lack.
     """
-    shifts = shift.counts
-    sides = []
+    counts, sides = shift.counts, []
     for facet in (False, True):
-        side = Integrands(Graph(frozenset({trial.function.count(), *shifts})), facet)
-        found = split_form(problem, shift.unknowns, side)
+        side = Integrands(Graph(frozenset({trial.function.count(), *counts})), facet)
+        found, graph = split_form(problem, shift.unknowns, side), side.graph
         if not found:
             continue
-        tape = compile_tape(side.graph, list(found.values()))
-        jets = [*found, *(s for s in tape.moving_slots if isinstance(s, Jet) and s.function in shifts)]
-        if any(len(jet.derivative) > 1 for jet in jets):
+        jets = [slot for slot in graph.slots(found.values()) if isinstance(slot, Jet) and slot.function in counts]
+        if any(len(jet.derivative) > 1 for jet in [*found, *jets]):
             raise InputError("the form takes second derivatives, which finite elements lack; integrate by parts")
+        slopes = {
+            (test, Jet(-1, counts.index(jet.function), jet.derivative)): slope
+            for test, node in found.items()
+            for jet, slope in zip(jets, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
+            if not (graph.is_number(slope) and graph.value(slope) == 0.0)
+        }
+        outputs = graph.substitute([*found.values(), *slopes.values()], dict.fromkeys(jets, 0.0))
         facets = space.mesh.facets(tuple(sorted(side.tags))) if facet else None
         points = CellPoints(space.mesh, degree) if facets is None else FacetPoints(space.mesh, facets, degree)
-        sides.append(Side(trial, space, points, tuple(found), tape, shifts))
+        sides.append(Side(trial, space, points, tuple(found), tuple(slopes), compile_tape(graph, outputs)))
     return tuple(sides)
 
 

@@ -111,6 +111,14 @@ class LagrangeSpace:
         placed[self.dofs] = self.mesh.frames(np.arange(self.mesh.n_cells), self.reference_nodes).x
         return placed
 
+    def values_at(self, cells: Integers, reference: Floats) -> Any:
+        """Values of all functions in cells [n] at reference points [n, d], as scipy.sparse CSC [n, size]."""
+        from scipy.sparse import coo_array
+
+        values, _ = self.tabulate(reference)
+        rows = np.repeat(np.arange(len(cells)), values.shape[1])
+        return coo_array((values.ravel(), (rows, self.dofs[cells].ravel())), shape=(len(cells), self.size)).tocsc()
+
     def stiffness(self) -> Any:
         """∫ ∇φ_i·∇φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
 

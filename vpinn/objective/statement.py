@@ -20,13 +20,14 @@ import numpy as np
 import torch
 import ufl
 
-from vpinn.domain import LagrangeSpace, Mesh, PointSet, cell_points, facet_points
+from vpinn.domain import Mesh, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
+from vpinn.objective.test_functions import NITSCHE, make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.problem import Problem
 from vpinn.trial import Imposed, Trial, check_enrichment
@@ -35,8 +36,6 @@ PENALTY = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
 """Weights β of penalty terms per formulation, divided by the domain's diameter for an energy (a perturbation of size 1/β)."""
 CHECKED = 1_000_000
 """Points, from the first on, at which integrands are checked for singular enrich functions."""
-NITSCHE = 20.0
-"""Weight γ of Nitsche's stabilisation β = γ/h."""
 
 
 @dataclass
@@ -106,7 +105,7 @@ def make_objective(
                 node = build(facet.graph, ufl.replace(equation, replace))
                 root = facet.graph.multiply([facet.graph.number(math.sqrt(weight)), node])
                 facet.roots.append(facet.masked(root, condition.on))
-    space = _test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
+    space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
     degree = degree or quadrature_degree(problem, space)
     measures = [_measure(problem, trial, side, space, dtype, degree) for side in (cell, facet) if side.tags]
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
@@ -226,35 +225,6 @@ def _measure(
     if problem.enrich and not all(bool(values.isfinite().all()) for values in measure.compute(first).fixed):
         check_enrichment(problem, points.take(first))
     return measure
-
-
-def _test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: int | None) -> TestSpace:
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh):
-        raise InputError("a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube")
-    degree = degree or problem.settings.test_space.degree or default_test_degree(mesh, trial.network.outputs)
-    space = LagrangeSpace(mesh, degree)
-    essential = []
-    for unknown in problem.unknowns:
-        for component in range(int(np.prod(unknown.shape))):
-            parts = [
-                space.boundary_dofs(mesh.facets(i.condition.on))
-                for i in trial.imposed
-                if i.condition.unknown == unknown.name and i.component == component and i.how != "nitsche"
-            ]
-            essential.append(np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64))
-    return TestSpace(space, tuple(essential), dtype)
-
-
-def default_test_degree(mesh: Mesh, outputs: int) -> int:
-    """Return the lowest degree that gives about a thousand test functions per component, at most 8."""
-    d = mesh.dimension
-    simplex = mesh.reference.simplex
-    for degree in range(1, 8):
-        per_cell = degree**d / (float(np.prod(range(1, d + 1))) if simplex else 1.0)
-        if mesh.n_cells * per_cell >= 1000:
-            return degree
-    return 8
 
 
 def _diameter(problem: Problem) -> float:

@@ -1,11 +1,14 @@
 """The test space of a weak form and the norm of its dual.
 
 The loss of a weak form is ½ rᵀG⁻¹r with the Gram matrix G of the test functions: half the squared dual norm of the
-residual, which bounds the error from both sides (Rojas et al. 2024, robust VPINNs, arXiv 2308.16910).
+residual, which bounds the error from both sides (Rojas et al. 2024, robust VPINNs, arXiv 2308.16910). The norm is ‖∇v‖ where
+v vanishes on some part of the boundary, with (γ/h)‖v‖² on the parts where Nitsche's terms stand instead, in which those terms
+are bounded whatever h (Nitsche 1971), and that of H¹ where neither holds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,13 +20,33 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse.linalg import splu, spsolve_triangular
 from torch import Tensor
 
-from vpinn.domain import LagrangeSpace
+from vpinn.domain import FacetPoints, LagrangeSpace
 from vpinn.errors import InputError
 
 DENSE = 1_500
 """Up to this many test functions of a component G⁻¹ is one dense matrix, which is the faster way."""
 DENSE_FACTOR = 8_000
 """Up to this many, a Cholesky factor is dense."""
+
+
+@dataclass(frozen=True)
+class Stabilised:
+    """A condition imposed by Nitsche's terms on one component.
+
+    Attributes:
+        facets: rows of the mesh's boundary [m].
+        weight: γ of the stabilisation γ/h, dimensionless, > 0.
+    """
+
+    facets: NDArray[np.int64]
+    weight: float
+
+    def gram(self, space: LagrangeSpace) -> Any:
+        """Return ∫ (γ/h) φᵢφⱼ ds over the facets, as scipy.sparse CSC [size, size]."""
+        rule = FacetPoints(space.mesh, self.facets, min(30, 2 * space.degree))
+        points = rule.take(range(rule.size))
+        traces = space.values_at(points.cell, points.reference)
+        return traces.T.tocsc() @ (traces * (self.weight * points.w / points.h)[:, None]).tocsc()
 
 
 class DualNorm:
@@ -34,18 +57,28 @@ class DualNorm:
         free: functions tested with [m], ascending.
         essential: whether functions vanish on some boundary part, so that ∫∇φᵢ·∇φⱼ alone is a norm.
         dtype: precision of training.
+        stabilised: weakly imposed conditions, whose γ/h joins the norm.
 
     Raises:
         InputError: no test function is left.
     """
 
-    def __init__(self, space: LagrangeSpace, free: NDArray[np.int64], essential: bool, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        space: LagrangeSpace,
+        free: NDArray[np.int64],
+        essential: bool,
+        dtype: torch.dtype,
+        stabilised: Sequence[Stabilised] = (),
+    ) -> None:
         if not len(free):
             raise InputError(
                 f"the test space of degree {space.degree} has no function left inside the essential boundary; "
                 "raise test_space.degree or refine the mesh"
             )
-        gram = space.stiffness() if essential else space.gram()
+        gram = space.stiffness() if essential or stabilised else space.gram()
+        for part in stabilised:
+            gram = gram + part.gram(space)
         self._block = gram.tocsc()[free][:, free]
         self._inverse, self._factor = None, None
         if len(free) <= DENSE:
@@ -89,8 +122,9 @@ class TestSpace:
 
     Attributes:
         space: continuous Lagrange space, the same for every component.
-        essential: per component, the functions left out because the unknown is prescribed there.
+        essential: per component, the functions left out: the unknown is prescribed there, or only bubbles are asked for.
         dtype: precision of training.
+        stabilised: per component, conditions imposed by Nitsche's terms; () for none at all.
     """
 
     __test__ = False
@@ -98,6 +132,7 @@ class TestSpace:
     space: LagrangeSpace
     essential: tuple[NDArray[np.int64], ...]
     dtype: torch.dtype
+    stabilised: tuple[tuple[Stabilised, ...], ...] = ()
 
     @cached_property
     def free(self) -> tuple[NDArray[np.int64], ...]:
@@ -111,11 +146,14 @@ class TestSpace:
 
     @cached_property
     def _norms(self) -> tuple[DualNorm, ...]:
-        made: dict[bytes, DualNorm] = {}
-        for free, fixed in zip(self.free, self.essential, strict=True):
-            if free.tobytes() not in made:
-                made[free.tobytes()] = DualNorm(self.space, free, len(fixed) > 0, self.dtype)
-        return tuple(made[free.tobytes()] for free in self.free)
+        made: dict[tuple[Any, ...], DualNorm] = {}
+        norms = []
+        for free, fixed, weak in zip(self.free, self.essential, self.stabilised or [()] * len(self.essential), strict=True):
+            key = (free.tobytes(), *((part.facets.tobytes(), part.weight) for part in weak))
+            if key not in made:
+                made[key] = DualNorm(self.space, free, len(fixed) > 0, self.dtype, weak)
+            norms.append(made[key])
+        return tuple(norms)
 
     @cached_property
     def _rows(self) -> tuple[Tensor, ...]:

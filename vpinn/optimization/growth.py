@@ -13,6 +13,7 @@ import torch
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective, variation
+from vpinn.objective.test_functions import functions_per_cell
 from vpinn.optimization.least_squares import PILOT, Fit, choose_features, draw_features, fit
 from vpinn.problem import Problem
 from vpinn.trial import Enriched, Trial
@@ -120,17 +121,18 @@ def objective_for(objectives: Objectives, trial: Trial, width: int) -> Objective
         return objective
     if not isinstance(problem.domain, Mesh):
         raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
+    bubbles = problem.settings.test_space.kind == "bubbles"
     asked = problem.settings.test_space.degree or 1
-    return objectives.of(trial, max(asked, sufficient_degree(problem.domain, width)))
+    return objectives.of(trial, max(asked, sufficient_degree(problem.domain, width, bubbles)))
 
 
-def sufficient_degree(mesh: Mesh, width: int) -> int:
+def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
     """Return the lowest degree whose elements, boundary functions left out, give ``ROWS`` times ``width`` functions."""
     d, simplex = mesh.dimension, mesh.reference.simplex
     for degree in range(1, HIGHEST_TEST_DEGREE):
-        per_cell = degree**d / (math.factorial(d) if simplex else 1)
-        edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d)
-        if mesh.n_cells * per_cell - edge / (math.factorial(d) if simplex else 1) >= ROWS * width:
+        edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d) / (math.factorial(d) if simplex else 1)
+        count = mesh.n_cells * functions_per_cell(mesh, degree, bubbles) - (0 if bubbles else edge)
+        if count >= ROWS * width:
             return degree
     return HIGHEST_TEST_DEGREE
 

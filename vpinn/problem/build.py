@@ -214,5 +214,10 @@ def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:
         raise InputError("Gauss rules need a mesh; use monte-carlo or sobol with points", source.place("quadrature", key))
     if meshed and quadrature.rule == "auto" and quadrature.points is not None:
         raise InputError("quadrature.points needs rule = monte-carlo or sobol on a mesh", source.place("quadrature", "points"))
-    if settings.form.formulation != "weak" and settings.test_space.model_fields_set:
-        raise InputError("test_space belongs to a weak form; leave it out", source.place("test_space"))
+    tested = settings.form.formulation == "weak" or (
+        settings.form.formulation == "energy" and meshed and settings.solver.method in ("auto", "least-squares")
+    )
+    if not tested and settings.test_space.model_fields_set:
+        raise InputError(
+            "test_space belongs to a weak form, or to an energy solved by least squares; leave it out", source.place("test_space")
+        )

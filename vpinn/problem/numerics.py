@@ -28,10 +28,14 @@ class Network(Section):
 
 
 class TestSpace(Section):
-    """Test functions of a weak form: conforming finite elements on the mesh."""
+    """Test functions of a weak form, and of least squares, which makes one of an energy: finite elements on the mesh."""
 
     __test__ = False  # no test case, whatever pytest reads into the name
 
+    kind: Literal["conforming", "bubbles"] = Field(
+        "conforming",
+        description="conforming: continuous across cells; bubbles: inside the cells, as in hp-VPINNs, and blind to flux jumps.",
+    )
     degree: Annotated[int, Field(strict=True, ge=1, le=10)] | None = Field(
         None, description="Polynomial degree of the elements, 1 to 10; default chosen from the mesh and the network."
     )

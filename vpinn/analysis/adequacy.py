@@ -1,0 +1,103 @@
+"""Whether the points and the test functions of a run were enough: what training saw beside what finer ones see.
+
+| what was minimised | measure | adequate |
+|---|---|---|
+| an energy | its excess over the corrected solution (½|e|² for a quadratic one) on both rules | it changes by less than itself |
+| an energy without an estimate | itself on both rules | it changes by less than a tenth |
+| squares of residuals | their sum on both rules | it changes by less than half |
+| a residual's dual norm | on the test space trained with and on the richer one of the estimate | less than three times larger |
+
+An energy itself says little: its error on a rule is mostly a constant, which moves no minimum, and its least value is known
+to nobody. A network that dives into the gaps of a rule makes the excess negative there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+
+from vpinn.analysis.estimate import Estimate, Estimator
+from vpinn.domain import Hypercube
+from vpinn.objective import Objective, make_objective, quadrature_rule
+from vpinn.problem import Problem
+from vpinn.solution import Solution
+from vpinn.trial import Trial
+
+EXCESS = 1.0
+"""Largest change of an energy's excess on a finer rule, relative to that excess."""
+SQUARES = 0.5
+"""Largest change of a sum of squares on a finer rule, relative to the larger."""
+UNESTIMATED = 0.1
+"""Largest change of an energy where no estimate tells its excess, relative to the energy."""
+RICHER = 3.0
+"""Largest residual on the richer test space, relative to that on the space trained with."""
+SMALL = 1e-6
+"""Relative error estimate below which it does not matter by how much training saw less."""
+ROUNDING = 1e-12
+"""What is below this share of its natural size is rounding, whose change means nothing."""
+FINER = 4
+"""Degrees by which the finer rule is finer."""
+
+
+def quadrature(stated: Problem, solution: Solution, objective: Objective, estimate: Estimate | None) -> dict[str, float]:
+    """Return what training's rule and a finer one, or other random points, make of the solution.
+
+    Args:
+        stated: the problem in the formulation that was solved.
+        solution: its solution.
+        objective: what training minimised.
+        estimate: of the error, None without one.
+
+    Returns:
+        seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change.
+    """
+    theta, trial = solution.theta, solution.trial
+    rules = [_objective(stated, solution.trial, objective, more) for more in (0, FINER)]
+    seen, finer = (rule.value(theta) for rule in rules)
+    natural, limit = abs(finer), EXCESS
+    if stated.formulation != "energy":
+        at_start, limit = rules[1].value(torch.zeros_like(theta)), SQUARES
+        natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
+    elif estimate is not None and estimate.corrected is not None:
+        trial = estimate.corrected
+        seen, finer = (v - _objective(stated, trial, objective, m).value(theta) for v, m in ((seen, 0), (finer, FINER)))
+    elif estimate is None:
+        limit = UNESTIMATED
+    else:
+        seen, finer = 0.5 * estimate.absolute**2 + seen - finer, 0.5 * estimate.absolute**2
+    size = max(finer, 0.0) if limit == EXCESS else max(abs(seen), abs(finer))
+    small = abs(finer - seen) <= ROUNDING * natural or (estimate is not None and estimate.relative <= SMALL)
+    return {"seen": seen, "finer": finer, "change": 0.0 if small else abs(finer - seen) / max(size, 1e-300), "limit": limit}
+
+
+def tests(solution: Solution, objective: Objective, estimator: Estimator | None, estimate: Estimate | None) -> dict[str, Any]:
+    """Return the residual's dual norm on the space trained with, ``seen``, and on the richer one; empty without tests."""
+    space = objective.test_space
+    if space is None or estimator is None or estimate is None:
+        return {}
+    residual = objective.residual(solution.theta.to(space.dtype))
+    seen = math.sqrt(max(0.0, float((residual * space.riesz(residual)).sum())))
+    richer, _ = estimator.dual_norm(solution.theta)
+    passes = richer <= RICHER * seen or estimate.relative <= SMALL
+    return {"functions": space.size, "seen": seen, "richer": richer, "passes": passes}
+
+
+def remedy(problem: Problem) -> str:
+    """Return which setting makes the quadrature finer."""
+    rule, _ = quadrature_rule(problem)
+    if isinstance(problem.domain, Hypercube):
+        return "raise quadrature.points"
+    return "raise quadrature.degree or refine the mesh" if rule == "gauss" else 'use quadrature.rule = "gauss"'
+
+
+def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) -> Objective:
+    """Return the objective in float64 on the rule trained with, or on an independent one finer by ``more`` degrees."""
+    degree = max((m.points.degree for m in objective.measures if hasattr(m.points, "degree")), default=0)
+    tested = objective.test_space.space.degree if objective.test_space else None
+    if more and not degree:
+        moved = problem.settings.solver.model_copy(update={"seed": (problem.settings.solver.seed + 1) % 2**32})
+        problem = dataclasses.replace(problem, settings=problem.settings.model_copy(update={"solver": moved}))
+    return make_objective(problem, trial, degree=min(30, degree + more) if degree else None, test_degree=tested)

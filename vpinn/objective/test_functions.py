@@ -1,0 +1,92 @@
+"""Problem and trial space → test functions of its weak form: conforming elements, or bubbles inside every cell."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.errors import InputError
+from vpinn.forms import integrals
+from vpinn.objective.test_space import Stabilised, TestSpace
+from vpinn.problem import Problem
+from vpinn.trial import Trial
+
+NITSCHE = 20.0
+"""Weight γ of Nitsche's stabilisation β = γ/h."""
+ENOUGH = 1_000
+"""Test functions per component that the default degree gives."""
+HIGHEST_DEFAULT = 8
+
+
+def make_test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: int | None = None) -> TestSpace:
+    """Return the test functions of a weak form, those left out where the unknown is prescribed.
+
+    Args:
+        problem: weak.
+        trial: its trial space, which says where conditions are met and where Nitsche's terms stand.
+        dtype: precision of training.
+        degree: of the elements; default that of the problem file.
+
+    Raises:
+        InputError: there is no mesh, or bubbles cannot see a term of the problem.
+    """
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh):
+        raise InputError("a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube")
+    bubbles = problem.settings.test_space.kind == "bubbles"
+    degree = degree or problem.settings.test_space.degree or default_test_degree(mesh, bubbles)
+    space = LagrangeSpace(mesh, degree)
+    if bubbles:
+        _check_bubbles(problem, trial, mesh)
+    shared = np.setdiff1d(np.arange(space.size), interior_functions(space)) if bubbles else np.empty(0, np.int64)
+    essential: list[NDArray[np.int64]] = []
+    stabilised: list[tuple[Stabilised, ...]] = []
+    for unknown in problem.unknowns:
+        for component in range(unknown.components):
+            here = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
+            left_out = [space.boundary_dofs(mesh.facets(i.condition.on)) for i in here if i.how != "nitsche"]
+            essential.append(np.unique(np.concatenate([shared, *left_out])))
+            weak = [(mesh.facets(i.condition.on), i.condition.weight or NITSCHE) for i in here if i.how == "nitsche"]
+            stabilised.append(tuple(Stabilised(facets, weight) for facets, weight in weak))
+    return TestSpace(space, tuple(essential), dtype, tuple(stabilised))
+
+
+def interior_functions(space: LagrangeSpace) -> NDArray[np.int64]:
+    """Return the functions that vanish on the boundary of every cell, ascending."""
+    inner = np.array(space.element.entity_dofs[space.mesh.dimension][0], dtype=np.int64)
+    return np.sort(space.dofs[:, inner].ravel())
+
+
+def functions_per_cell(mesh: Mesh, degree: int, bubbles: bool = False) -> float:
+    """Return roughly how many functions of a degree there are per cell; of bubbles exactly how many."""
+    d = mesh.dimension
+    if bubbles:
+        return float(math.comb(degree - 1, d) if mesh.reference.simplex else (degree - 1) ** d)
+    return float(degree**d) / (math.factorial(d) if mesh.reference.simplex else 1)
+
+
+def default_test_degree(mesh: Mesh, bubbles: bool = False) -> int:
+    """Return the lowest degree that gives about a thousand test functions per component, at most 8."""
+    degrees = range(1, HIGHEST_DEFAULT)
+    return next((p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p, bubbles) >= ENOUGH), HIGHEST_DEFAULT)
+
+
+def _check_bubbles(problem: Problem, trial: Trial, mesh: Mesh) -> None:
+    """Refuse what bubbles, which vanish on all facets, leave untested: terms and free parts of the boundary."""
+    instead = 'use test_space.kind = "conforming"'
+    if any(part.facet for part in integrals(problem.integrals)):
+        raise InputError(f"bubbles vanish on the boundary and do not see the ds terms of the form; {instead}")
+    for unknown in problem.unknowns:
+        for component in range(unknown.components):
+            held = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
+            if any(i.how == "nitsche" for i in held):
+                raise InputError(f"bubbles vanish on the boundary and do not see Nitsche's terms; {instead}")
+            tags = tuple(tag for i in held for tag in i.condition.on)
+            if not tags or len(mesh.facets(tags)) < len(mesh.boundary):
+                raise InputError(
+                    f"bubbles vanish on the boundary and do not see that {unknown.name} is free on a part of it; {instead}"
+                )
