@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from vpinn.cli.options import At, Device, File, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 
 if TYPE_CHECKING:
@@ -47,25 +47,6 @@ def _root(
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")] = False,
 ) -> None:
     """Options without a command."""
-
-
-option, argument = partial(typer.Option, show_default=False), partial(typer.Argument, show_default=False)
-File = Annotated[Path, argument(metavar="FILE", help="Problem file (TOML).")]
-Run = Annotated[Path, argument(metavar="RUN", help="Run folder that `vpinn solve` wrote.")]
-Set = Annotated[
-    list[str] | None,
-    option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. solver.steps=500. Repeatable."),
-]
-Seed = Annotated[int | None, option(help="Seed of every random choice; short for --set solver.seed=…")]
-Threads = Annotated[int | None, option(min=1, help="Threads of torch; default one per core.")]
-Device = Annotated[str, typer.Option(help="Where to compute; this version has cpu.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failing checks only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks of bugs.")]
-At = Annotated[
-    list[str] | None,
-    option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5", or a csv file with columns x, y, …. Repeatable.'),
-]
-Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix is the format.")]
 
 
 @app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
@@ -285,7 +266,3 @@ def _print(table: Table) -> None:
     text = io.StringIO()
     Console(file=text, highlight=False, color_system=None, width=10_000).print(table)
     print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

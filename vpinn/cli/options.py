@@ -1,0 +1,27 @@
+"""Arguments and options that commands share."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+option, argument = partial(typer.Option, show_default=False), partial(typer.Argument, show_default=False)
+File = Annotated[Path, argument(metavar="FILE", help="Problem file (TOML).")]
+Run = Annotated[Path, argument(metavar="RUN", help="Run folder that `vpinn solve` wrote.")]
+Set = Annotated[
+    list[str] | None,
+    option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. solver.steps=500. Repeatable."),
+]
+Seed = Annotated[int | None, option(help="Seed of every random choice; short for --set solver.seed=…")]
+Threads = Annotated[int | None, option(min=1, help="Threads of torch; default one per core.")]
+Device = Annotated[str, typer.Option(help="Where to compute; this version has cpu.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failing checks only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks of bugs.")]
+At = Annotated[
+    list[str] | None,
+    option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5", or a csv file with columns x, y, …. Repeatable.'),
+]
+Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix is the format.")]
