@@ -149,6 +149,32 @@ def test_bad_input_is_one_line(arguments: list[str], message: str, file: Path, c
     assert not Path("results").exists()
 
 
+WEAK = TEXT.replace("energy = ", "weak = ").replace("0.5*inner(grad(u), grad(u))*dx - u*dx", "inner(grad(u), grad(v))*dx - v*dx")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (WEAK.replace("- v*dx", "- v*v*dx"), 9, "a weak form is linear in the test functions"),
+        (WEAK.replace("- v*dx", "- u*dx"), 9, "a weak form is linear in the test functions"),
+        (WEAK.replace("cells = 3", "cells = 1") + "[test_space]\ndegree = 1\n", 18, "the test space of degree 1 has no function"),
+        (WEAK + "[test_space]\nkind = 'bubbles'\ndegree = 2\n", 18, "the test space of degree 2 has no function"),
+        (WEAK.replace('on = "all"', 'on = "lid"'), 11, "the domain has no boundary part 'lid'; known are left, right"),
+        (TEXT + "[test_space]\ndegree = 2\n", 18, "test_space belongs to a weak form, or to an energy solved by least squares"),
+    ],
+)
+def test_bad_tests_and_tags_are_one_line(
+    text: str, line: int, message: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(text)
+    for name in ("check", "solve"):
+        code, told = failed(capsys, name, str(file))
+        assert code == 2
+        assert told.startswith(f"torsion.toml:{line}: ")
+        assert message in told
+    assert not Path("results").exists()
+
+
 def test_a_folder_that_cannot_be_written(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("taken").write_text("")
     code, line = failed(capsys, "solve", str(file), "-q", "-o", "taken/run")
@@ -185,6 +211,8 @@ def test_failing_checks_are_told_even_when_quiet(
     monkeypatch.setattr("vpinn.output.failed_checks", lambda solution: ["CHECK FAILED: quadrature"])
     assert main(["solve", str(file), "-q"]) == 0
     assert capsys.readouterr() == ("", "CHECK FAILED: quadrature\n")
+    assert main(["solve", str(file), "--overwrite"]) == 0
+    assert capsys.readouterr().err.endswith("\nCHECK FAILED: quadrature\n")
 
 
 def test_schema_and_help(capsys: pytest.CaptureFixture[str]) -> None:

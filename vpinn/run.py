@@ -35,6 +35,7 @@ from vpinn.optimization import (
     load_arrays,
     make_plan,
     objective_for,
+    reason,
     train,
 )
 from vpinn.problem import Problem
@@ -61,6 +62,7 @@ class Setup:
         plan: how.
         others: further trial spaces that least squares may take instead.
         objectives: of least squares, made so far.
+        reason: why this method.
     """
 
     problem: Problem
@@ -69,6 +71,7 @@ class Setup:
     plan: Plan
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
+    reason: str = ""
 
     @property
     def stated(self) -> Problem:
@@ -144,10 +147,13 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
     *others, last = candidates(problem)
+    refused = ""
     for name in others:
-        with contextlib.suppress(InputError):
+        try:
             return _prepare(problem, name, threads)
-    return _prepare(problem, last, threads)
+        except InputError as error:
+            refused = refused or str(error)
+    return dataclasses.replace(_prepare(problem, last, threads), reason=reason(problem, last, refused))
 
 
 def load(directory: str | os.PathLike[str]) -> Solution:
@@ -185,7 +191,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
-    return Setup(problem, trial, objective, plan, others, objectives)
+    return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name))
 
 
 def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
@@ -233,6 +239,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     metrics: dict[str, Any] = {
         "method": plan.method.name,
+        "method_reason": setup.reason,
         "steps": training.step,
         "stopped": training.stopped,
         "rollbacks": training.rollbacks,

@@ -87,7 +87,6 @@ def solve(
     files = publish(solution, directory)
     if not quiet:
         _print(as_table(solution_rows(solution), files))
-        return
     for text in failed_checks(solution):
         print(text, file=sys.stderr)
 
@@ -255,7 +254,7 @@ def _show_problem(problem: Problem) -> None:
     setup = prepare(problem)
     estimator = make_estimator(problem, setup.trial)
     memory = estimate_memory(setup.objective, estimator.objective if estimator else None)
-    _print(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory)))
+    _print(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))
 
 
 def _print(table: Table) -> None:

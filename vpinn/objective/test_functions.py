@@ -52,6 +52,13 @@ def make_test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: 
             essential.append(np.unique(np.concatenate([shared, *left_out])))
             weak = [(mesh.facets(i.condition.on), i.condition.weight or NITSCHE) for i in here if i.how == "nitsche"]
             stabilised.append(tuple(Stabilised(facets, weight) for facets, weight in weak))
+    if any(len(left_out) == space.size for left_out in essential):
+        where = problem.source.place("test_space") if problem.settings.test_space.model_fields_set else ""
+        raise InputError(
+            f"the test space of degree {degree} has no function left inside the essential boundary; "
+            "raise test_space.degree or refine the mesh",
+            where,
+        )
     return TestSpace(space, tuple(essential), dtype, tuple(stabilised))
 
 

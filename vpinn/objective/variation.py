@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import ufl
+from ufl.algorithms.analysis import extract_coefficients
 
-from vpinn.forms import components
+from vpinn.forms import components, integrals, lower
 from vpinn.problem import Problem
 
 
@@ -23,6 +24,17 @@ def variation(problem: Problem) -> ufl.Form:
     equations = [part for equation in problem.equations for part in components(equation)]
     dx = ufl.Measure("dx", domain=problem.symbols.mesh)
     return _total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
+
+
+def is_linear(problem: Problem) -> bool:
+    """Return whether F(u; v) is linear in the unknowns, up to a source: its derivative does not contain them."""
+    functions = {u.function for u in problem.unknowns}
+    for unknown in problem.unknowns:
+        direction = problem.symbols.coefficient(unknown.shape)
+        for part in integrals(ufl.derivative(variation(problem), unknown.function, direction)):
+            if functions & set(extract_coefficients(lower(part.integrand))):
+                return False
+    return True
 
 
 def _total(forms: Sequence[ufl.Form]) -> ufl.Form:

@@ -1,10 +1,11 @@
 """Optimisation: an objective and a plan → trained parameters.
 
 `method`, `lbfgs` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `growth` (until it
-is good) ; `plan` (which of these) ; `checkpoint`, `interrupt` (nothing is lost).
+is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 """
 
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
+from vpinn.optimization.choice import reason
 from vpinn.optimization.growth import LeastSquares, Objectives, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.lbfgs import Lbfgs
@@ -36,6 +37,7 @@ __all__ = [
     "load_arrays",
     "make_plan",
     "objective_for",
+    "reason",
     "save_arrays",
     "train",
     "write_atomic",

@@ -22,11 +22,6 @@ Rows = list[tuple[str, str]]
 
 FAILED = "CHECK FAILED: "
 """How the text of a failing check begins."""
-_REASONS = {
-    "least-squares": "the residual can be written as rows, which one factorisation makes smallest",
-    "lbfgs": "every step sees all points, and least squares does not apply",
-    "adam": "steps see mini-batches",
-}
 _STOPPED = {
     "grown": "more features lower the residual no further, or would be too many",
     "steps": "all steps taken",
@@ -39,11 +34,11 @@ _STOPPED = {
 
 def solution_rows(solution: Solution) -> Rows:
     """Return what a run did: method, conditions, sizes, loss, errors, time, and the checks that fail."""
-    metrics, settings = solution.metrics, solution.problem.settings
+    metrics = solution.metrics
     seconds = metrics.get("seconds", {})
     rows = [
         ("problem", solution.problem.title or "(no title)"),
-        ("method", _method(metrics.get("method", "?"), settings.solver.method == "auto")),
+        ("method", _method(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
         ("points", _points(metrics)),
         ("parameters", f"{solution.trial.network.size:,}"),
@@ -71,7 +66,9 @@ def failed_checks(solution: Solution) -> list[str]:
     return [FAILED + check for check in solution.metrics.get("checks", [])]
 
 
-def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float) -> Rows:
+def problem_rows(
+    problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = ""
+) -> Rows:
     """Return what a run would do.
 
     Args:
@@ -80,8 +77,9 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         objective: what training would minimise.
         plan: how.
         memory: expected peak, in bytes.
+        reason: why the plan's method was picked.
     """
-    solver, space = problem.settings.solver, objective.test_space
+    space = objective.test_space
     unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
     forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
     imposed = _imposed_texts([_imposed(part) for part in trial.imposed])
@@ -100,9 +98,10 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
     ]
     if space is not None:
-        rows.append(("test functions", f"{space.size:,} of degree {space.space.degree}"))
+        kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
+        rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}"))
     rows += [
-        ("method", _method(plan.method.name, solver.method == "auto")),
+        ("method", _method(plan.method.name, reason)),
         ("steps", f"at most {plan.schedule.steps:,}"),
         ("memory", f"about {memory / 1e6:,.0f} MB"),
     ]
@@ -119,8 +118,8 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
     return table
 
 
-def _method(name: str, automatic: bool) -> str:
-    return f"{name} (chosen: {_REASONS.get(name, '')})" if automatic else name
+def _method(name: str, reason: str) -> str:
+    return f"{name}, {reason}" if reason else name
 
 
 def _imposed(part: Imposed) -> dict[str, Any]:
