@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from vpinn.analysis.tangent import Shift, Side, make_sides
+from vpinn.analysis.tangent import Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
+from vpinn.finite_elements import assemble
 from vpinn.forms import components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
@@ -66,7 +67,7 @@ class Correction:
         trial: trial space of u.
         shift: the unknowns u + w.
         space: rich finite elements.
-        sides: measures of the form.
+        tangents: measures of the form.
         met: per component, the functions that vanish because the trial space meets a condition there.
         gaps: conditions that it does not meet.
     """
@@ -74,19 +75,19 @@ class Correction:
     trial: Trial
     shift: Shift
     space: LagrangeSpace
-    sides: tuple[Side, ...]
+    tangents: tuple[Tangent, ...]
     met: tuple[NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
 
     def __call__(self, theta: Tensor) -> Trial | None:
         """Return the trial space of u + w; None where the tangent is singular."""
-        parts = [side.assemble(theta) for side in self.sides]
-        residual, matrix = sum(r for r, _ in parts), sum(a for _, a in parts)
+        everything = np.arange(len(self.met) * self.space.size).reshape(len(self.met), -1)
+        residual, matrix = assemble([replace(tangent, theta=theta) for tangent in self.tangents], None, everything)
         prescribed, values = self._prescribed(theta)
         self._fix_constants(matrix, prescribed)
         free = np.flatnonzero(~prescribed)
-        tangent = matrix.tocsc()[free]
-        right = -np.ravel(residual)[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
+        tangent = matrix[free]
+        right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
         block = tangent[:, free]
         try:
             factor = splu(block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True})
@@ -145,5 +146,5 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
                     gap, facets = Evaluator.of(problem, trial, [u - i.value]), mesh.facets(i.condition.on)
                     gaps.append(Gap(len(met), gap, facets, min(MAX_DEGREE, 2 * degree)))
             met.append(np.unique(np.concatenate(exact)) if exact else np.empty(0, np.int64))
-    sides = make_sides(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
-    return Correction(trial, shift, space, sides, tuple(met), tuple(gaps))
+    tangents = make_tangents(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
+    return Correction(trial, shift, space, tangents, tuple(met), tuple(gaps))

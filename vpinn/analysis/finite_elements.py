@@ -32,7 +32,5 @@ def compare_with_finite_elements(solution: Solution, asked: FiniteElements) -> d
         "steps": found.steps,
         "seconds": sum(found.seconds.values()),
         "errors": found.errors,
-        "difference": relative_errors(
-            lambda points, order: solution.at(found.unrefined(points), order), found.at, found.points
-        ),
+        "difference": relative_errors(lambda points, order: solution.at(found.unrefined(points), order), found.at, found.points),
     }

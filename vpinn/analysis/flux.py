@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import ufl
 
-from vpinn.analysis.tangent import Unknowns, split_form
+from vpinn.analysis.tangent import Unknowns
+from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Node, build, compile_tape, components
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
@@ -37,7 +38,7 @@ def flux_gap(problem: Problem, trial: Trial, one: Unknowns, other: Unknowns) -> 
 
 
 def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:
-    cells = split_form(problem, unknowns, Integrands(graph, False))
+    cells = coefficients(problem, unknowns, Integrands(graph, False))
     flux: dict[object, Node] = {jet: node for jet, node in cells.items() if jet.derivative}
     if flux:
         return flux

@@ -4,7 +4,21 @@
 (values on the boundary) → `newton` → `solution`; `solve` is the whole of it.
 """
 
+from vpinn.finite_elements.assembly import Assembler, assemble
+from vpinn.finite_elements.form import coefficients, key_of, linearised
+from vpinn.finite_elements.newton import factorise
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
 from vpinn.finite_elements.solve import check, solve_fem
 
-__all__ = ["FiniteElementSolution", "check", "relative_errors", "solve_fem"]
+__all__ = [
+    "Assembler",
+    "FiniteElementSolution",
+    "assemble",
+    "check",
+    "coefficients",
+    "factorise",
+    "key_of",
+    "linearised",
+    "relative_errors",
+    "solve_fem",
+]

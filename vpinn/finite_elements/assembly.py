@@ -7,6 +7,7 @@ where P and D are the same all over a cell, its entries are combinations of inte
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, facet_gauss, gauss
-from vpinn.finite_elements.form import Integrand
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, facet_gauss, gauss
+from vpinn.finite_elements.form import Integrand, Key
 from vpinn.forms import Background, Value
 
 Array = NDArray[np.float64]
@@ -42,22 +43,32 @@ class Local:
 
 
 @dataclass(frozen=True)
-class Assembler:
-    """One integrand on a mesh.
+class Assembler(ABC):
+    """One measure of a weak form on a mesh.
 
     Attributes:
-        integrand: what is integrated.
         space: trial and test space of every component.
         components: how many there are.
         points: whole cells, or whole boundary facets, of a Gauss rule.
-        background: what the points fix.
+        tests: what of the test functions each coefficient multiplies.
+        slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
     """
 
-    integrand: Integrand
     space: LagrangeSpace
     components: int
     points: CellPoints | FacetPoints
-    background: Background
+    tests: tuple[Key, ...]
+    slopes: tuple[tuple[Key, Key], ...]
+
+    @abstractmethod
+    def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
+        """Return the coefficient of every test at n points, then, where a matrix is wanted, every derivative.
+
+        Args:
+            points: the points.
+            jets: values and derivatives of the finite element function [components, n, 1 + d]; None where there is none.
+            matrix: whether derivatives are wanted.
+        """
 
     @cached_property
     def table(self) -> Tensor:
@@ -74,11 +85,11 @@ class Assembler:
     def entities_at_a_time(self) -> int:
         """Cells or facets of one chunk."""
         q, (n, d) = self.points.per_entity, (self.space.dofs.shape[1], self.space.mesh.dimension)
-        pairs = len(self.integrand.linearised.moving.outputs)
+        pairs = len(self.tests) + len(self.slopes)
         return max(1, int(CHUNK_BYTES / (8 * (n * n + q * (1 + d) * (n + d) + 2 * q * pairs))))
 
-    def local(self, index: range, values: Tensor, matrix: bool) -> Local:
-        """Return the contributions of the points ``index``, whole entities, for coefficients [components, space.size]."""
+    def local(self, index: range, values: Tensor | None, matrix: bool) -> Local:
+        """Return the contributions of the points ``index``, whole entities; ``values`` as in ``assemble``."""
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
@@ -90,35 +101,31 @@ class Assembler:
             table = self.table
             pull = jets_map(mesh.frames(cells, gauss(mesh.cell, self.points.degree).points).inverse_transpose)
         dofs = torch.from_numpy(self.space.dofs[cells])
-        tape = self.integrand.linearised if matrix else self.integrand.residual
-        jets = self._jets(values[:, dofs], table, pull)
-        inputs = [jets[c, :, :, place].reshape(-1) for c, place in self.integrand.inputs(tape)]
-        outputs = tape.moving([*tape.fixed(self.background.values(tape.fixed_slots, points)), *inputs])
-        w, count = torch.tensor(points.w).view(m, q), len(self.integrand.tests)
+        jets = None if values is None else self._jets(values[:, dofs], table, pull)
+        outputs = self.outputs(points, jets, matrix)
+        w, count = torch.tensor(points.w).view(m, q), len(self.tests)
         return Local(dofs, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
-        """Jets [components, m, q, 1 + d] of the unknowns, from local coefficients [components, m, n_local]."""
+        """Jets [components, m·q, 1 + d] of the function with local coefficients [components, m, n_local]."""
         _, q, places, n = table.shape
         flat = table.reshape(-1, q * places, n)
         jets = torch.einsum("cmn,mkn->cmk", local, flat) if len(flat) > 1 else local @ flat[0].T
-        return (pull @ jets.view(*local.shape[:2], q, places, 1))[..., 0]
+        return (pull @ jets.view(*local.shape[:2], q, places, 1)).view(len(local), -1, places)
 
     def _residual(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         m, q = w.shape
         _, _, places, n = table.shape
         weighted = w.new_zeros(self.components, m, q, places)
-        for (c, place), value in zip(self.integrand.tests, outputs, strict=True):
+        for (c, place), value in zip(self.tests, outputs, strict=True):
             weighted[c, :, :, place] = w * (value.view(m, q) if isinstance(value, Tensor) else value)
         pulled = (weighted[..., None, :] @ pull).view(self.components, m, q * places)
         flat = table.reshape(-1, q * places, n)
         return torch.einsum("cmk,mkn->cmn", pulled, flat) if len(flat) > 1 else pulled @ flat[0]
 
-    def _matrices(
-        self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor
-    ) -> dict[tuple[int, int], Tensor]:
+    def _matrices(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> dict[tuple[int, int], Tensor]:
         slopes: dict[tuple[int, int], dict[tuple[int, int], Tensor]] = {}
-        for ((c, place), (other, its)), slope in zip(self.integrand.slopes if outputs else (), outputs, strict=True):
+        for ((c, place), (other, its)), slope in zip(self.slopes if outputs else (), outputs, strict=True):
             whole = slope.view(w.shape) if isinstance(slope, Tensor) else torch.full_like(w, slope)
             slopes.setdefault((c, other), {})[place, its] = whole
         return {pair: self._matrix(entries, w, table, pull) for pair, entries in slopes.items()}
@@ -144,6 +151,33 @@ class Assembler:
         return left.reshape(len(left), -1, n).mT @ half
 
 
+@dataclass(frozen=True)
+class Discrete(Assembler):
+    """A form whose unknowns are the finite element function.
+
+    Attributes:
+        integrand: what is integrated.
+        background: what the points fix.
+    """
+
+    integrand: Integrand
+    background: Background
+
+    @classmethod
+    def of(
+        cls, integrand: Integrand, space: LagrangeSpace, components: int, points: CellPoints | FacetPoints, background: Background
+    ) -> Discrete:
+        """Return the assembler of an integrand."""
+        return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
+
+    def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
+        """Return coefficients and derivatives at the function that ``jets`` are of."""
+        assert jets is not None
+        tape = self.integrand.linearised if matrix else self.integrand.residual
+        inputs = [jets[c, :, place] for c, place in self.integrand.inputs(tape)]
+        return tape.moving([*tape.fixed(self.background.values(tape.fixed_slots, points)), *inputs])
+
+
 def jets_map(inverse_transpose: Array) -> Tensor:
     """Return P = diag(1, J⁻ᵀ), from value and reference gradient to value and gradient [..., 1 + d, 1 + d]."""
     *shape, d, _ = inverse_transpose.shape
@@ -153,13 +187,13 @@ def jets_map(inverse_transpose: Array) -> Tensor:
 
 
 def assemble(
-    assemblers: Sequence[Assembler], values: Array, numbering: NDArray[np.int64], matrix: bool = True
+    assemblers: Sequence[Assembler], values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
 ) -> tuple[Array, Any]:
     """Return F(u; φ_i) for the free functions, and its derivative.
 
     Args:
         assemblers: of one space.
-        values: coefficients of u [components, space.size].
+        values: coefficients of the finite element function [components, space.size]; None where the form holds none.
         numbering: position of each function among the free ones, -1 where it is prescribed [components, space.size].
         matrix: whether the derivative is wanted.
 
@@ -168,14 +202,14 @@ def assemble(
     """
     from scipy.sparse import coo_array
 
-    free = int(numbering.max()) + 1
+    free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(values)
     residual = torch.zeros(free + 1, dtype=torch.float64)
     # prescribed functions share one row and column behind all others, cut off at the end
     places = torch.from_numpy(np.where(numbering < 0, free, numbering))
     rows, columns, entries = [], [], []
     for assembler in assemblers:
         for index in assembler.points.chunks(assembler.entities_at_a_time * assembler.points.per_entity):
-            local = assembler.local(index, torch.from_numpy(values), matrix)
+            local = assembler.local(index, at, matrix)
             where = places[:, local.dofs]  # [components, m, n]
             residual.index_add_(0, where.reshape(-1), local.residual.reshape(-1))
             for (c, other), block in local.blocks.items():

@@ -50,9 +50,7 @@ def extended(space: LagrangeSpace, values: Array, given: NDArray[np.bool_]) -> A
     return result
 
 
-def _at_nodes(
-    condition: Condition, value: Expr, space: LagrangeSpace, background: Background
-) -> tuple[NDArray[np.int64], Array]:
+def _at_nodes(condition: Condition, value: Expr, space: LagrangeSpace, background: Background) -> tuple[NDArray[np.int64], Array]:
     """Return the functions on a condition's boundary part [n] and the value's components there [k, n]."""
     mesh = space.mesh
     facets = mesh.facets(condition.on)
@@ -78,5 +76,3 @@ def _at_nodes(
     dofs, inverse, count = np.unique(space.dofs[cell[:, None], nodes], return_inverse=True, return_counts=True)
     sums = np.stack([np.bincount(inverse.ravel(), row, len(dofs)) for row in found])
     return dofs, sums / count
-
-

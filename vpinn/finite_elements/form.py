@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
+import ufl
+from ufl.core.expr import Expr
 
 from vpinn.errors import InputError
-from vpinn.forms import Graph, Jet, Tape, build, compile_tapes, derivatives, integrals, split
+from vpinn.forms import Graph, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective import variation
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
@@ -44,7 +47,7 @@ class Integrand:
 
     def inputs(self, tape: Tape) -> list[Key]:
         """Return what of the unknowns one of the tapes takes."""
-        return [_key(slot, self.first) for slot in tape.moving_slots if isinstance(slot, Jet)]
+        return [key_of(slot, self.first) for slot in tape.moving_slots if isinstance(slot, Jet)]
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
@@ -54,29 +57,62 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
         InputError: the form takes second derivatives, which continuous elements lack.
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
-    parts = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     sides = [Integrands(Graph(frozenset(counts)), facet) for facet in (False, True)]
+    found = [(side, coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)) for side in sides]
+    return tuple(_integrand(side, nodes, counts) for side, nodes in found if nodes)
+
+
+def coefficients(problem: Problem, unknowns: Mapping[str, Expr], side: Integrands) -> dict[Jet, Node]:
+    """Return the coefficient of every test function's jet in F(u; v) on one measure.
+
+    Args:
+        problem: of any formulation; F is its variation.
+        unknowns: what to put for the unknowns, by name.
+        side: graph of the measure; the tags that integrals live on are noted in it.
+
+    Returns:
+        Jet(-1, component counted through all unknowns, derivative) → node.
+    """
+    replaced = {u.function: unknowns[u.name] for u in problem.unknowns}
+    first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
+    found: dict[Jet, list[Node]] = {}
     for part in integrals(variation(problem)):
-        side = sides[part.facet]
-        side.residual.append(side.masked(build(side.graph, part.integrand), tuple(problem.tags[i] for i in part.tags)))
-    return tuple(_integrand(side, counts, parts) for side in sides if side.residual)
+        if part.facet == side.facet:
+            names = tuple(problem.tags[i] for i in part.tags)
+            for jet, node in split(side.graph, build(side.graph, ufl.replace(part.integrand, replaced))).items():
+                place = Jet(-1, first[jet.function] + jet.component, jet.derivative)
+                found.setdefault(place, []).append(side.masked(node, names))
+    return {jet: side.graph.add(nodes) for jet, nodes in found.items()}
 
 
-def _integrand(side: Integrands, counts: Mapping[int, int], parts: Mapping[int, int]) -> Integrand:
-    graph = side.graph
-    coefficients = split(graph, graph.add(side.residual))
-    jets = [slot for slot in graph.slots(coefficients.values()) if isinstance(slot, Jet) and slot.function in counts]
-    tests, trials = [_key(jet, parts) for jet in coefficients], [_key(jet, counts) for jet in jets]
-    slopes = {
-        (test, trial): slope
-        for test, node in zip(tests, coefficients.values(), strict=True)
+def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> dict[tuple[Key, Key], Node]:
+    """Return the derivatives of coefficients by the jets of some functions, those that do not vanish.
+
+    Args:
+        graph: of the nodes.
+        nodes: test jet → coefficient.
+        counts: UFL count of a function → its first component.
+
+    Raises:
+        InputError: a jet is of second order.
+    """
+    jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in counts]
+    trials = [key_of(jet, counts) for jet in jets]
+    return {
+        (key_of(test), trial): slope
+        for test, node in nodes.items()
         for trial, slope in zip(trials, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
         if not (graph.is_number(slope) and graph.value(slope) == 0.0)
     }
-    residual, linearised = compile_tapes(graph, [[*coefficients.values()], [*coefficients.values(), *slopes.values()]])
+
+
+def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> Integrand:
+    graph = side.graph
+    slopes = linearised(graph, nodes, counts)
+    residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
     tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     linear = all(graph.static[slope] for slope in slopes.values())
-    return Integrand(side.facet, tags, residual, linearised, tuple(tests), tuple(slopes), linear, counts)
+    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts)
 
 
 def offsets(problem: Problem) -> list[int]:
@@ -84,10 +120,15 @@ def offsets(problem: Problem) -> list[int]:
     return [0, *map(int, np.cumsum([u.components for u in problem.unknowns]))]
 
 
-def _key(jet: Jet, first: Mapping[int, int]) -> Key:
+def key_of(jet: Jet, first: Mapping[int, int] = MappingProxyType({})) -> Key:
+    """Return component and place of a jet; ``first`` has the first component of its function, 0 by default.
+
+    Raises:
+        InputError: it is of second order.
+    """
     if len(jet.derivative) > 1:
         raise InputError(
             "finite elements that are continuous have no second derivatives, which this form takes; "
             "leave out reference.fem, or split the equation into several of lower order"
         )
-    return first[jet.function] + jet.component, 1 + jet.derivative[0] if jet.derivative else 0
+    return first.get(jet.function, 0) + jet.component, 1 + jet.derivative[0] if jet.derivative else 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh, refine
 from vpinn.errors import InputError
-from vpinn.finite_elements.assembly import Assembler, assemble
+from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import extended, prescribed
 from vpinn.finite_elements.form import integrands
 from vpinn.finite_elements.newton import newton
@@ -51,7 +51,7 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     space, background = LagrangeSpace(mesh, degree), Background(mesh)
     rule = min(30, 2 * degree + (2 if mesh.affine else 4))
     assemblers = [
-        Assembler(
+        Discrete.of(
             part,
             space,
             sum(u.components for u in problem.unknowns),
