@@ -18,7 +18,8 @@ from torch import Tensor
 
 from vpinn.analysis.tangent import Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
-from vpinn.finite_elements import assemble
+from vpinn.errors import InputError
+from vpinn.finite_elements import assemble, factorise
 from vpinn.forms import components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
@@ -90,10 +91,9 @@ class Correction:
         right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
         block = tangent[:, free]
         try:
-            factor = splu(block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True})
-        except RuntimeError:  # exactly singular
+            values[free] = factorise(block)(right)
+        except InputError:  # singular
             return None
-        values[free] = factor.solve(right)
         if not np.linalg.norm(block @ values[free] - right) <= SOLVED * np.linalg.norm(right):
             return None
         rows = values.reshape(-1, self.space.size)

@@ -90,12 +90,11 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         if not nodes:
             continue
         slopes = linearised(graph, nodes, counts)
-        w = [
-            slot for slot in graph.slots([*nodes.values(), *slopes.values()]) if isinstance(slot, Jet) and slot.function in counts
-        ]
-        outputs = graph.substitute([*nodes.values(), *slopes.values()], dict.fromkeys(w, 0.0))
+        found = [*nodes.values(), *slopes.values()]
+        w = [slot for slot in graph.slots(found) if isinstance(slot, Jet) and slot.function in counts]
+        tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))
         facets = space.mesh.facets(tuple(sorted(side.tags))) if facet else None
         points = CellPoints(space.mesh, degree) if facets is None else FacetPoints(space.mesh, facets, degree)
-        evaluator = Evaluator(trial, compile_tape(graph, outputs))
-        tangents.append(Tangent(space, len(counts), points, tuple(map(key_of, nodes)), tuple(slopes), evaluator))
+        tests, pairs = tuple(map(key_of, nodes)), tuple(slopes)
+        tangents.append(Tangent(space, len(counts), points, tests, pairs, Evaluator(trial, tape)))
     return tuple(tangents)

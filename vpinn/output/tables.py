@@ -66,9 +66,7 @@ def failed_checks(solution: Solution) -> list[str]:
     return [FAILED + check for check in solution.metrics.get("checks", [])]
 
 
-def problem_rows(
-    problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = ""
-) -> Rows:
+def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "") -> Rows:
     """Return what a run would do.
 
     Args:
