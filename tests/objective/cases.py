@@ -174,3 +174,23 @@ def start(trial: Trial, seed: int = 2) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     theta = trial.network.initial(generator)
     return theta + 0.1 * torch.randn(len(theta), generator=generator, dtype=torch.float64)
+
+
+def solved(**batch: Any) -> tuple[Objective, Tensor]:
+    """−Δu + u³ = f with a solution that a network is: sin of one hidden unit, natural conditions on the right."""
+    problem = make_problem(
+        rectangle(cells=4, cell="quadrilateral"),
+        unknowns={"u": "scalar"},
+        expressions={"w": "x*sin(2*x - y + 0.3)", "f": "-div(grad(w)) + w**3"},
+        weak="inner(grad(u), grad(v))*dx + u**3*v*dx - f*v*dx - dot(grad(w), n)*v*ds('right', 'top', 'bottom')",
+        boundary=[{"on": "left", "value": 0}],
+        network={"layers": [1], "activation": "sin"},
+        test_space={"degree": 3},
+        quadrature={"degree": 16},
+        batch={"size": 200, **batch},
+    )
+    trial = make_trial(problem)
+    objective = make_objective(problem, trial)
+    # u = x·sin(w·s + b) with coordinates s = 2x − 1, 2y − 1
+    theta = torch.tensor([1.0, -0.5, 0.8, 1.0, 0.0], dtype=torch.float64)
+    return objective, theta

@@ -147,6 +147,14 @@ class Contraction:
             values.append(total)
         return values
 
+    def basis(self, tests: Sequence[Jet], frame: Frame) -> tuple[Tensor, Tensor]:
+        """Return every test jet of every local function at the points [tests, n, n_local], and these functions [n, n_local]."""
+        found = []
+        for test in tests:
+            terms = [_scaled(self.tables[row][frame.row], factor) for row, factor in self._rows(test, frame)]
+            found.append(terms[0] if len(terms) == 1 else torch.stack(terms).sum(0))
+        return torch.stack(found), self._dofs(frame, False)
+
     def _rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
         """Return the tables that a test jet is made of, with the factors at the points; None is 1."""
         if not test.derivative:
@@ -193,6 +201,10 @@ class Contraction:
         corners = corners.reshape(-1, *corners.shape[-2:])
         same = np.abs(corners - corners[0]).max() <= 1e-12 * np.abs(corners[0]).max()
         return corners[0] if same else None
+
+
+def _scaled(rows: Tensor, factor: Tensor | None) -> Tensor:
+    return rows if factor is None else rows * factor[:, None]
 
 
 def _times(value: Value, factor: Tensor | float) -> Tensor:

@@ -165,7 +165,7 @@ class Measure:
         return density, rest[: len(self.tests)]
 
     def pull_back(
-        self, batch: Prepared, recorded: Recorded, dual: Tensor | None = None, share: float = 1.0
+        self, batch: Prepared, recorded: Recorded, dual: Tensor | None = None, share: float = 1.0, less: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return ∫ density, and share · ∇θ of ∫ density + Σ coefficient · test jet of the dual [size].
 
@@ -174,12 +174,15 @@ class Measure:
             recorded: jets there.
             dual: coefficients [outputs, space.size] of the function that the residual is tested with.
             share: factor of the gradient.
+            less: taken away from the dual's test jets [tests, n].
         """
         jets, pullback = recorded
         duals: dict[int, Tensor] = {}
         if dual is not None and self.contraction is not None and batch.frame is not None:
             wanted = [self.tests[k] for k in self.dual_tests]
             duals = dict(zip(self.dual_tests, self.contraction.at_points(wanted, dual, batch.frame, batch.aligned), strict=True))
+            if less is not None:
+                duals = {k: jet - less[k] for k, jet in duals.items()}
         slots = [slot for slot in self.slopes.moving_slots if isinstance(slot, Jet | Parameter)]
         inputs = [duals[s.component] if isinstance(s, Jet) and s.function == DUAL else jets[s.key] for s in slots]
         density, *slopes = self.slopes.moving([*batch.fixed, *inputs])

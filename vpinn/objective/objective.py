@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared, Recorded, integral
+from vpinn.objective.pairs import pair_products
 from vpinn.objective.test_space import TestSpace
 
 PART_BYTES = 14e6
@@ -46,8 +47,10 @@ class Objective:
         measures: integrals over the domain and over the boundary.
         test_space: of a weak form, else None.
         outputs: number of test components.
-        estimator: "plain" or "two-batch", for the squared residual of drawn batches.
+        estimator: "plain", "two-batch", "u-statistic" or "control-variate", for the squared residual of drawn batches.
         threads: parts worked on at a time, ≥ 1.
+        why: the reason for the estimator.
+        controlled: the same integrals with a control variate; () without one.
     """
 
     measures: tuple[Measure, ...]
@@ -55,6 +58,13 @@ class Objective:
     outputs: int
     estimator: str = "plain"
     threads: int = 1
+    why: str = ""
+    controlled: tuple[Measure, ...] = ()
+
+    @property
+    def batched(self) -> tuple[Measure, ...]:
+        """Measures that batches are drawn from."""
+        return self.controlled or self.measures
 
     @cached_property
     def size(self) -> int:
@@ -85,10 +95,12 @@ class Objective:
 
         A density is linear in the points, so its estimate is unbiased. Of a residual, the product of two independent
         batches ½ r₁ᵀG⁻¹r₂ is unbiased, with gradient ½(J₁ᵀG⁻¹r₂ + J₂ᵀG⁻¹r₁); the square of one batch is too large by
-        half the trace of G⁻¹Cov(r).
+        half the trace of G⁻¹Cov(r), which the U-statistic takes away.
         """
         if self.test_space is None:
             return self._densities(theta, first)
+        if self.estimator == "u-statistic" and second is None:
+            return pair_products(self.test_space, first, theta, self.outputs)
         return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second])
 
     def non_finite(self, theta: Tensor) -> str:

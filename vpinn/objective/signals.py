@@ -55,17 +55,23 @@ def _values(measure: Measure, theta: Tensor, points: Prepared) -> tuple[Tensor, 
     else:
         features = network.features(theta, points.x, measure.derivatives)
         weight, bias = network.unpack(theta)[-1]
-        leaves = []
+        leaves, numbers = [], network.coefficients(theta)
         for component, derivative in measure.keys:
+            if component < 0:
+                leaves.append(numbers[-1 - component].expand(n).detach().clone().requires_grad_())
+                continue
             value = features[derivative] @ weight[component]
             leaves.append((value if derivative else value + bias[component]).detach().requires_grad_())
         density, *rest = measure.tape.moving([*points.fixed, *leaves])
         if isinstance(density, Tensor) and density.requires_grad:
             slopes = torch.autograd.grad(density.sum(), leaves, allow_unused=True)
             h = network.layers[-2]
-            empty = points.w.new_zeros(n, network.outputs * (h + 1))
+            last = network.outputs * (h + 1)
+            empty = points.w.new_zeros(n, last + network.extra)
             for (component, derivative), slope in zip(measure.keys, slopes, strict=True):
-                if slope is not None:
+                if slope is not None and component < 0:
+                    empty[:, last - 1 - component] = slope
+                elif slope is not None:
                     at = component * (h + 1)
                     empty[:, at : at + h].addcmul_(slope[:, None], features[derivative])
                     if not derivative:

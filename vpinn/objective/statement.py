@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 import ufl
+from numpy.typing import NDArray
 
 from vpinn.domain import Mesh, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
-from vpinn.forms import Geometry, Graph, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
+from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
+from vpinn.objective.control import controlled, estimator_of, natural_facets
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
 from vpinn.objective.test_functions import NITSCHE, make_test_space
@@ -50,6 +52,8 @@ class Integrands:
     residual: list[Node] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
     """Boundary parts that some term lives on, "all" among them where one lives everywhere."""
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Further boundary facets, where fluxes of a control variate live."""
 
     def masked(self, node: Node, tags: Sequence[str]) -> Node:
         """Return the node times the indicator of the tagged parts."""
@@ -82,6 +86,27 @@ def make_objective(
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
     """
+    space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
+    degree = degree or quadrature_degree(problem, space)
+
+    def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
+        sides = _integrands(problem, trial, parts, rows)
+        found = (side for side in sides if side.tags or len(side.rows))
+        return tuple(_measure(problem, trial, side, space, dtype, degree) for side in found)
+
+    outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
+    estimator, why = estimator_of(problem, trial)
+    batched: tuple[Measure, ...] = ()
+    if estimator == "control-variate":
+        batched = measures(controlled(problem), natural_facets(problem, trial))
+    parts = () if problem.formulation == "strong" else integrals(problem.integrals)
+    return Objective(measures(parts), space, outputs, estimator, threads, why, batched)
+
+
+def _integrands(
+    problem: Problem, trial: Trial, parts: Sequence[Integral], rows: NDArray[np.int64] | None
+) -> tuple[Integrands, Integrands]:
+    """Gather what is integrated over dx and over ds; terms over all of ds are over facets ``rows`` where these are given."""
     varying = frozenset({trial.function.count(), DUAL})
     cell, facet = Integrands(Graph(varying), False), Integrands(Graph(varying), True)
     replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
@@ -89,12 +114,15 @@ def make_objective(
         equations = [part for equation in problem.equations for part in components(equation)]
         nodes = [build(cell.graph, ufl.replace(equation, replace)) for equation in equations]
         cell.roots += [cell.masked(node, ()) for node in nodes]
-    else:
-        for part in integrals(problem.integrals):
-            side = facet if part.facet else cell
-            node = build(side.graph, ufl.replace(part.integrand, replace))
-            names = tuple(problem.tags[i] for i in part.tags)
-            (side.density if problem.formulation == "energy" else side.residual).append(side.masked(node, names))
+    for part in parts:
+        side = facet if part.facet else cell
+        node = build(side.graph, ufl.replace(part.integrand, replace))
+        kept = side.density if problem.formulation == "energy" else side.residual
+        if part.facet and not part.tags and rows is not None:
+            side.rows = rows
+            kept.append(node)
+        else:
+            kept.append(side.masked(node, tuple(problem.tags[i] for i in part.tags)))
     for imposed in trial.imposed:
         if imposed.how != "exact":
             _impose(problem, imposed, facet, replace)
@@ -105,14 +133,7 @@ def make_objective(
                 node = build(facet.graph, ufl.replace(equation, replace))
                 root = facet.graph.multiply([facet.graph.number(math.sqrt(weight)), node])
                 facet.roots.append(facet.masked(root, condition.on))
-    space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
-    degree = degree or quadrature_degree(problem, space)
-    measures = [_measure(problem, trial, side, space, dtype, degree) for side in (cell, facet) if side.tags]
-    outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
-    estimator = problem.settings.batch.estimator
-    if estimator == "auto":
-        estimator = "two-batch" if space is not None else "plain"
-    return Objective(tuple(measures), space, outputs, estimator, threads)
+    return cell, facet
 
 
 def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
@@ -213,7 +234,8 @@ def _measure(
     rule, count = quadrature_rule(problem)
     points: PointSet
     if side.facet:
-        facets = domain.facets(tuple(sorted(side.tags)))
+        tagged = domain.facets(tuple(sorted(side.tags))) if side.tags else np.empty(0, np.int64)
+        facets = np.union1d(tagged, side.rows)
         points = facet_points(domain, facets, rule, degree, max(1, count // 4), seed)
     else:
         points = cell_points(domain, rule, degree, count, seed)

@@ -108,6 +108,11 @@ class DualNorm:
         solved = spsolve_triangular(lower, columns[order], lower=True, unit_diagonal=True)
         return solved / np.sqrt(diagonal)[:, None]
 
+    @property
+    def dense(self) -> Tensor | None:
+        """G⁻¹ [m, m] where it is one matrix."""
+        return self._inverse
+
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""
         if self._inverse is not None:
@@ -163,6 +168,19 @@ class TestSpace:
         """Return rows [size, k] whose Euclidean norm is the dual norm, for columns [components, space.size, k]."""
         parts = zip(columns, self._rows, self._norms, strict=True)
         return np.concatenate([norm.whiten(column[rows].double().numpy()) for column, rows, norm in parts])
+
+    @cached_property
+    def _inverses(self) -> dict[int, Tensor]:
+        return {}
+
+    def inverse(self, component: int) -> Tensor | None:
+        """Return G⁻¹ of one component [space.size, space.size], zero for functions left out; None where it is not kept."""
+        if component not in self._inverses and (small := self._norms[component].dense) is not None:
+            rows = self._rows[component]
+            large = small.new_zeros(self.space.size, self.space.size)
+            large[rows[:, None], rows] = small
+            self._inverses[component] = large
+        return self._inverses.get(component)
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r for residuals [components, space.size]; zero for functions left out, same shape."""

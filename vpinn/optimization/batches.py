@@ -29,7 +29,7 @@ def pilots(
         learned: what each sampler knew, or () before the first pilot.
     """
     found: list[State] = []
-    for k, (measure, sampler) in enumerate(zip(objective.measures, samplers, strict=True)):
+    for k, (measure, sampler) in enumerate(zip(objective.batched, samplers, strict=True)):
         state: State = learned[k] if learned else NOTHING
         if isinstance(sampler, Adaptive) and sampler.pilot_size:
             index, scale = sampler.pilot(generator, state)
@@ -45,7 +45,7 @@ def drawn(
 ) -> Callable[[Tensor], tuple[float, Tensor]]:
     """Return estimates of J and ∇J over one batch or two independent ones, drawn now; see ``pilots`` for the arguments."""
     states = learned or [NOTHING] * len(samplers)
-    parts = list(zip(objective.measures, samplers, states, strict=True))
+    parts = list(zip(objective.batched, samplers, states, strict=True))
 
     def batch() -> Batch:
         return [(measure, measure.batch(*sampler.draw(generator, state))) for measure, sampler, state in parts]

@@ -80,17 +80,23 @@ def _samplers(settings: Settings, objective: Objective) -> tuple[tuple[Sampler, 
     The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all.
     """
     batch, size = settings.batch, settings.batch.size
-    domain = objective.measures[0].points.size
+    domain = objective.batched[0].points.size
     if size == "full" or size == domain:
         return (), 1
     if size > domain:
         raise InputError(f'batch.size is {size}, but there are {domain} quadrature points; give 1 to {domain}, or "full"')
-    batches = 2 if objective.estimator == "two-batch" else 1
+    batches = 2 if objective.estimator in ("two-batch", "control-variate") else 1
     shares = [-(-size // batches)]
-    for measure in objective.measures[1:]:
+    for measure in objective.batched[1:]:
         share = math.ceil(shares[0] * measure.points.size / domain)
         shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
+    if objective.estimator == "u-statistic" and (batch.sampler not in ("uniform", "importance") or not batch.replacement):
+        raise InputError(
+            'batch.estimator = "u-statistic" needs independent draws: use sampler "uniform" or "importance", or "two-batch"'
+        )
+    if size < 2 and objective.estimator != "plain":
+        raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
     choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
     return tuple(
-        make_sampler(batch.sampler, m.points, share, choice) for m, share in zip(objective.measures, shares, strict=True)
+        make_sampler(batch.sampler, m.points, share, choice) for m, share in zip(objective.batched, shares, strict=True)
     ), batches

@@ -84,8 +84,10 @@ class Batch(Section):
     replacement: Annotated[bool, Field(strict=True)] = Field(
         True, description="Whether a batch of sampler uniform may hold a point twice."
     )
-    estimator: Literal["auto", "plain", "two-batch"] = Field(
-        "auto", description="How a squared integral is estimated: plain is biased, two-batch multiplies two independent batches."
+    estimator: Literal["auto", "plain", "two-batch", "u-statistic", "control-variate"] = Field(
+        "auto",
+        description="How a squared integral is estimated: plain is biased; two-batch multiplies two independent batches; "
+        "u-statistic takes away the sample variance; control-variate multiplies two whose noise vanishes at the solution.",
     )
 
     @model_validator(mode="after")

@@ -20,7 +20,6 @@ _KEYS = {
 # section.key → value → what to do instead.
 _VALUES = {
     "batch.size": {"auto": 'a number or "full"'},
-    "batch.estimator": dict.fromkeys(("u-statistic", "control-variate"), '"auto", "plain" or "two-batch"'),
     "quadrature.rule": {"stochastic-gauss": '"gauss", "monte-carlo" or "sobol"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},
     "solver.method": dict.fromkeys(

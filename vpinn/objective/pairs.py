@@ -1,0 +1,87 @@
+"""The U-statistic of a squared residual: all pairs of different points of one batch.
+
+A batch of b independent draws estimates r by Σ hᵢ. Its square Σᵢⱼ hᵢᵀG⁻¹hⱼ is too large by the b pairs of a point with itself;
+without them, and with the b(b − 1) others counted b/(b − 1)-fold, it is unbiased: ‖r̂‖² − S²/b (Hoeffding 1948). Of two halves
+of the batch it has the same expectation and half the variance where noise prevails. Measures are drawn independently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.forms import Value
+from vpinn.objective.measure import Measure, Prepared
+from vpinn.objective.test_space import TestSpace
+
+
+def pair_products(
+    space: TestSpace, parts: Sequence[tuple[Measure, Prepared]], theta: Tensor, outputs: int
+) -> tuple[float, Tensor]:
+    """Return unbiased estimates of J = ∫ density + ½‖r‖² and ∇J [size].
+
+    Args:
+        space: of the test functions; small enough for G⁻¹ to be one dense matrix.
+        parts: every measure with its batch of at least two independent draws.
+        theta: parameters [size].
+        outputs: number of test components.
+
+    Raises:
+        InputError: the test space is too large.
+    """
+    recorded = [measure.record(theta, points) for measure, points in parts]
+    value, residuals, products = 0.0, [], []
+    for (measure, points), (jets, _) in zip(parts, recorded, strict=True):
+        _, coefficients = measure.evaluate(points, jets)
+        residual = points.w.new_zeros(outputs, space.space.size)
+        own = points.w.new_zeros(0, len(points.w))
+        if measure.contraction is not None and points.frame is not None:
+            residual = measure.contraction.assemble(measure.tests, coefficients, points.w, points.frame, points.aligned, outputs)
+            own = _own(space, measure, points, coefficients)
+            c = _columns(points, coefficients)
+            value -= 0.5 * _factor(points) * float((points.w**2 * (c * own).sum(0)).sum())
+        residuals.append(residual)
+        products.append(own)
+    whole = space.riesz(torch.stack(residuals).sum(0))
+    gradient = torch.zeros_like(theta)
+    for (measure, points), record, residual, own in zip(parts, recorded, residuals, products, strict=True):
+        alone, factor = space.riesz(residual), _factor(points)
+        value += 0.5 * float((residual * (whole + (factor - 1.0) * alone)).sum())
+        density, part = measure.pull_back(points, record, whole + (factor - 1.0) * alone, less=factor * points.w * own)
+        value, gradient = value + float(density), gradient + part
+    return value, gradient
+
+
+def _factor(points: Prepared) -> float:
+    """Return b/(b − 1); a set of a single point is its own batch, and has no pairs to leave out."""
+    b = len(points.w)
+    return b / (b - 1.0) if b > 1 else 1.0
+
+
+def _columns(points: Prepared, coefficients: Sequence[Value]) -> Tensor:
+    return torch.stack([c if isinstance(c, Tensor) else torch.full_like(points.w, c) for c in coefficients])
+
+
+def _own(space: TestSpace, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> Tensor:
+    """Return G⁻¹h of every point, tested with its own test jets and divided by its weight [tests, n]."""
+    assert measure.contraction is not None
+    assert points.frame is not None
+    if len(points.w) < 2:
+        return points.w.new_zeros(len(coefficients), len(points.w))
+    c = _columns(points, coefficients)
+    basis, dofs = measure.contraction.basis(measure.tests, points.frame)  # [tests, n, n_local], [n, n_local]
+    result = torch.zeros_like(c)
+    for component in {test.component for test in measure.tests}:
+        inverse = space.inverse(component)
+        if inverse is None:
+            raise InputError(
+                'batch.estimator = "u-statistic" needs a small test space; use "two-batch", or lower test_space.degree'
+            )
+        rows = [k for k, test in enumerate(measure.tests) if test.component == component]
+        mine = torch.einsum("tn,tnl->nl", c[rows], basis[rows])
+        blocks = inverse[dofs[:, :, None], dofs[:, None, :]]  # [n, n_local, n_local]
+        result[rows] = torch.einsum("tnl,nlm,nm->tn", basis[rows], blocks, mine)
+    return result
