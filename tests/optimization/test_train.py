@@ -277,8 +277,8 @@ def test_plans() -> None:
     problem, objective, _ = poisson(batch={"size": 40})
     plan = make_plan("adam", problem.settings, objective)
     # two batches of half the points; the boundary gets its share, but at least 16 points each or all there are
-    assert (objective.estimator, plan.batches) == ("two-batch", 2)
-    assert [s.size for s in plan.samplers] == [20, min(16, objective.measures[1].points.size)]
+    assert (objective.estimator, plan.batches) == ("control-variate", 2)
+    assert [s.size for s in plan.samplers] == [20, min(16, objective.batched[1].points.size)]
     assert plan.batch_size == 2 * sum(s.size for s in plan.samplers)
     with pytest.raises(InputError, match="needs all points"):
         make_plan("lbfgs", problem.settings, objective)

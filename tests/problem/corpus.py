@@ -139,7 +139,6 @@ UNAVAILABLE = [
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "not available in this version"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "not available in this version"),
     (section("batch", 'size = "auto"'), 'a number or "full"'),
-    (section("batch", 'estimator = "control-variate"'), '"two-batch"'),
     (section("quadrature", 'rule = "stochastic-gauss"'), '"sobol"'),
     (section("solver", 'clip = "auto"'), "a number > 0"),
     (section("solver", 'method = "gauss-newton"'), '"lbfgs"'),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.objective.measure import Measure, Prepared
+from vpinn.trial import Enriched
 
 
 def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDArray[np.float64]:
@@ -55,23 +56,22 @@ def _values(measure: Measure, theta: Tensor, points: Prepared) -> tuple[Tensor, 
     else:
         features = network.features(theta, points.x, measure.derivatives)
         weight, bias = network.unpack(theta)[-1]
-        leaves, numbers = [], network.coefficients(theta)
+        leaves = []
         for component, derivative in measure.keys:
             if component < 0:
-                leaves.append(numbers[-1 - component].expand(n).detach().clone().requires_grad_())
+                assert isinstance(network, Enriched)
+                leaves.append(network.coefficients(theta)[-1 - component].expand(n).detach())
                 continue
             value = features[derivative] @ weight[component]
             leaves.append((value if derivative else value + bias[component]).detach().requires_grad_())
         density, *rest = measure.tape.moving([*points.fixed, *leaves])
         if isinstance(density, Tensor) and density.requires_grad:
-            slopes = torch.autograd.grad(density.sum(), leaves, allow_unused=True)
+            keys = [key for key in measure.keys if key[0] >= 0]
+            slopes = torch.autograd.grad(density.sum(), [leaf for leaf in leaves if leaf.requires_grad], allow_unused=True)
             h = network.layers[-2]
-            last = network.outputs * (h + 1)
-            empty = points.w.new_zeros(n, last + network.extra)
-            for (component, derivative), slope in zip(measure.keys, slopes, strict=True):
-                if slope is not None and component < 0:
-                    empty[:, last - 1 - component] = slope
-                elif slope is not None:
+            empty = points.w.new_zeros(n, network.outputs * (h + 1))
+            for (component, derivative), slope in zip(keys, slopes, strict=True):
+                if slope is not None:
                     at = component * (h + 1)
                     empty[:, at : at + h].addcmul_(slope[:, None], features[derivative])
                     if not derivative:
