@@ -103,6 +103,10 @@ class Objective:
             return pair_products(self.test_space, first, theta, self.outputs)
         return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second])
 
+    def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
+        """Apply ``work`` to given parts, or to parts of all points, as many at a time as there are threads."""
+        return self._map(work, self._whole() if parts is None else parts)  # type: ignore[arg-type]
+
     def non_finite(self, theta: Tensor) -> str:
         """Return which integral has no finite value, as the end of a sentence; "" where all have."""
         with torch.no_grad():

@@ -97,7 +97,7 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
         blocks[k][0].copy_(torch.einsum("rqno,qni->rnoi", low, z))
         blocks[k][1].copy_(low[:, 0])
         if k:
-            bar = (low.reshape(-1, low.shape[3]) @ layers[k][0]).view(r, len(orders), n, -1)
+            bar = (low.reshape(-1, low.shape[3]) @ layers[k][0]).view(r, len(orders), n, layers[k][0].shape[1])
     return result
 
 

@@ -1,0 +1,206 @@
+"""The objective's curvature as rows: G = Σ sᵢ aᵢaᵢᵀ with the derivatives aᵢ of what the objective is made of.
+
+| objective | row | G is that of |
+|---|---|---|
+| squares (strong forms, penalties) | √w ∂R/∂θ | Gauss–Newton |
+| squared dual norm (weak forms) | L⁻¹ ∂r/∂θ, LLᵀ the Gram matrix of the test functions | Gauss–Newton |
+| energy ∫ℓ | √(w|λₖ|) vₖᵀ ∂(jets)/∂θ, λₖ and vₖ the eigenpairs of ∂²ℓ at the point | energy natural gradient |
+
+sᵢ is −1 where a weight or an eigenvalue is negative (Nitsche's terms, energies that are not convex), else 1. Source of the
+last: Müller & Zeinhofer 2023, energy natural gradient descent (arXiv 2302.13163).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.forms import Value
+from vpinn.objective.measure import Measure, Prepared
+from vpinn.objective.objective import Objective, Part
+from vpinn.trial.jacobian import jet_jacobian
+
+Array = NDArray[np.float64]
+ROWS_BYTES = 1e9
+"""Memory up to which rows are kept; beyond it only their sum G is."""
+SINGULAR = 1e-13
+"""Eigenvalues of ∂²ℓ below this share of the largest one count as zero."""
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """G at some parameters.
+
+    Attributes:
+        rows: aᵢ [rows, size]; none [0, size] where they would take more than ``ROWS_BYTES``.
+        signs: sᵢ [rows].
+        residual: ρᵢ [rows] with rows ∂ρᵢ/∂θ, where the objective is ½Σ sᵢρᵢ²; else None.
+        image: θ → quantities [rows] whose derivatives at these parameters the rows are.
+        rest: what G holds beside the rows [size, size]; None: nothing.
+    """
+
+    rows: Array
+    signs: Array
+    residual: Array | None
+    image: Callable[[Tensor], Array]
+    rest: Array | None = None
+
+    @cached_property
+    def gram(self) -> Array:
+        """G [size, size]."""
+        return signed_gram(self.rows, self.signs) if self.rest is None else self.rest
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one part of the points contributes: factors [r, K, n] of its jets in the rows, their signs and residuals [r, n]."""
+
+    part: Part
+    factors: Tensor
+    signs: Tensor
+    residual: Tensor
+
+
+def curvature(objective: Objective, theta: Tensor, parts: Iterable[Part] | None = None) -> Curvature:
+    """Return G over all points, or an unbiased estimate over drawn ones, whose weights say how many each stands for.
+
+    Args:
+        objective: of any formulation; a squared dual norm over all points only.
+        theta: parameters [size], float64.
+        parts: drawn points; None for all.
+
+    Raises:
+        InputError: a derivative of third or higher order in the form.
+    """
+    if objective.test_space is not None:
+        return _of_dual_norm(objective, theta)
+    energy = any(len(measure.tape.moving.outputs) == 1 for measure in objective.measures)
+    split = _split_energy if energy else _split_squares
+    shares = list(objective.over_parts(lambda part: split(part, theta), parts))
+    signs = _joined([share.signs for share in shares])
+    residual = None if energy else _joined([share.residual for share in shares])
+
+    def image(moved: Tensor) -> Array:
+        return _joined([_energy_image(share, moved) if energy else split(share.part, moved).residual for share in shares])
+
+    if signs.size * theta.numel() * 8 <= ROWS_BYTES:
+        blocks = objective.over_parts(lambda share: _rows(share, theta), shares)
+        return Curvature(np.concatenate(list(blocks)), signs, residual, image)
+    total = np.zeros((theta.numel(), theta.numel()))
+    for gram in objective.over_parts(lambda share: signed_gram(_rows(share, theta), _joined([share.signs])), shares):
+        total += gram
+    return Curvature(np.zeros((0, theta.numel())), signs, residual, image, total)
+
+
+def signed_gram(rows: Array, signs: Array) -> Array:
+    """Return Σ sᵢ aᵢaᵢᵀ [size, size]; the product of a matrix with its own transpose costs half of another."""
+    negative = signs < 0
+    if not negative.any():
+        gram: Array = rows.T @ rows
+        return gram
+    below = rows[negative]
+    return signed_gram(rows[~negative], signs[~negative]) - below.T @ below
+
+
+def _joined(parts: Sequence[Tensor]) -> Array:
+    joined: Array = torch.cat([part.reshape(-1) for part in parts]).numpy()
+    return joined
+
+
+def _rows(share: _Share, theta: Tensor) -> Array:
+    measure, points = share.part
+    rows: Array = jet_jacobian(measure.network, theta, points.x, measure.keys, share.factors).view(-1, theta.numel()).numpy()
+    return rows
+
+
+def _leaves(measure: Measure, points: Prepared, theta: Tensor) -> list[Tensor]:
+    """Return the jets that the integrands take [n] each, to differentiate by."""
+    jets = measure.network.jets(theta, points.x, measure.derivatives)
+    return [jets[key].detach().clone().requires_grad_() for key in measure.keys]
+
+
+def _slopes(value: Value, leaves: Sequence[Tensor], again: bool = False) -> list[Tensor]:
+    """Return the derivatives [n] of values at points by the jets there; ``again``: with a graph of their own."""
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad(value.sum(), leaves, create_graph=again, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(leaf) if slope is None else slope for leaf, slope in zip(leaves, found, strict=True)]
+
+
+def _outputs(part: Part, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Return coefficients of the tests and roots [outputs, n], and their derivatives [outputs, K, n] by the jets."""
+    measure, points = part
+    leaves = _leaves(measure, points, theta)
+    _, *outputs = measure.tape.moving([*points.fixed, *leaves])
+    values, slopes = points.w.new_zeros(len(outputs), len(points.w)), points.w.new_zeros(len(outputs), len(leaves), len(points.w))
+    for k, output in enumerate(outputs):
+        values[k] = output.detach() if isinstance(output, Tensor) else output
+        for i, slope in enumerate(_slopes(output, leaves)):
+            slopes[k, i] = slope
+    return values, slopes
+
+
+def _split_squares(part: Part, theta: Tensor) -> _Share:
+    """Return rows of ½ Σ w R², one per root R."""
+    measure, points = part
+    size, first = points.w.abs().sqrt(), len(measure.tests)
+    values, slopes = _outputs(part, theta)
+    signs = torch.sign(points.w).expand(len(values) - first, -1)
+    return _Share(part, slopes[first:] * size, signs, values[first:] * size)
+
+
+def _split_energy(part: Part, theta: Tensor) -> _Share:
+    """Return rows of the energy's second derivative, one per eigenvalue of ∂²ℓ that is not zero at all points."""
+    measure, points = part
+    leaves = _leaves(measure, points, theta)
+    density = measure.tape.moving([*points.fixed, *leaves])[0]
+    second = torch.stack([torch.stack(_slopes(slope, leaves)) for slope in _slopes(density, leaves, again=True)])
+    values, vectors = torch.linalg.eigh(second.permute(2, 0, 1))  # [n, K], [n, K, K]
+    used = values.abs().amax(0) > SINGULAR * values.abs().max()
+    weighted = (points.w[:, None] * values)[:, used]
+    factors = (vectors[:, :, used] * weighted.abs().sqrt()[:, None]).permute(2, 1, 0).contiguous()
+    return _Share(part, factors, torch.sign(weighted).T, torch.zeros_like(weighted.T))
+
+
+def _energy_image(share: _Share, theta: Tensor) -> Tensor:
+    measure, points = share.part
+    return torch.einsum("rkn,kn->rn", share.factors, torch.stack(_leaves(measure, points, theta)).detach())
+
+
+def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
+    """Return rows of ½‖r‖² in the dual norm, after those of what is penalised."""
+    space = objective.test_space
+    assert space is not None
+
+    def columns(part: Part) -> tuple[_Share, Array, Tensor | None]:
+        """Return the squares with their rows, and the residual beside its derivatives [outputs, tests, 1 + size]."""
+        measure, points = part
+        share = _split_squares(part, theta)
+        if measure.contraction is None or points.frame is None:
+            return share, _rows(share, theta), None
+        values, slopes = (found[: len(measure.tests)] for found in _outputs(part, theta))
+        rows = jet_jacobian(measure.network, theta, points.x, measure.keys, slopes)
+        wide = list(torch.cat([values[:, :, None], rows], 2))
+        w, frame, aligned = points.w, points.frame, points.aligned
+        return share, _rows(share, theta), measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)
+
+    found = list(objective.over_parts(columns))
+    shares = [share for share, _, _ in found]
+    tested = space.whiten(torch.stack([part for _, _, part in found if part is not None]).sum(0))
+    rows = np.concatenate([*(squares for _, squares, _ in found), tested[:, 1:]])
+
+    def with_squares(residuals: Sequence[Tensor], whitened: Array) -> Array:
+        return np.concatenate([_joined(residuals), whitened])
+
+    def image(moved: Tensor) -> Array:
+        squares = [_split_squares(share.part, moved).residual for share in shares]
+        return with_squares(squares, space.whiten(objective.residual(moved)[:, :, None])[:, 0])
+
+    signs = with_squares([share.signs for share in shares], np.ones(space.size))
+    return Curvature(rows, signs, with_squares([share.residual for share in shares], tested[:, 0]), image)
