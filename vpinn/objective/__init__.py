@@ -1,10 +1,11 @@
 """Objectives: problem and trial space → J(θ) = Σ ∫ density + ½‖r‖², with its gradient over all points or drawn ones.
 
 `statement` (what is integrated where) → `measure` (points with their integrands) → `contraction`, `test_space` (residuals
-and their dual norm) → `objective` (value and gradient in chunks).
+and their dual norm) → `objective` (value and gradient in chunks) → `curvature` (second derivatives as rows).
 """
 
 from vpinn.objective.contraction import Contraction, Frame
+from vpinn.objective.curvature import Curvature, curvature
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective
@@ -16,6 +17,7 @@ from vpinn.objective.variation import variation
 __all__ = [
     "Batch",
     "Contraction",
+    "Curvature",
     "DualNorm",
     "Frame",
     "Measure",
@@ -23,6 +25,7 @@ __all__ = [
     "Prepared",
     "Rows",
     "TestSpace",
+    "curvature",
     "integral",
     "linearise",
     "make_objective",

@@ -1,13 +1,14 @@
-"""Mini-batches of one step: what adaptive samplers learn, what is drawn, and the estimate of J and ∇J from it."""
+"""Mini-batches of one step: what adaptive samplers learn, what is drawn, and the estimates of J, ∇J and curvature from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
 
-from vpinn.objective import Batch, Objective, signals
+from vpinn.objective import Batch, Objective, curvature, signals
+from vpinn.optimization.method import Closure
 from vpinn.sampling import NOTHING, Adaptive, Sampler, State
 
 PILOT_EVERY = 50
@@ -41,9 +42,23 @@ def pilots(
 
 
 def drawn(
-    objective: Objective, samplers: Sequence[Sampler], batches: int, generator: np.random.Generator, learned: Sequence[State]
-) -> Callable[[Tensor], tuple[float, Tensor]]:
-    """Return estimates of J and ∇J over one batch or two independent ones, drawn now; see ``pilots`` for the arguments."""
+    objective: Objective,
+    samplers: Sequence[Sampler],
+    batches: int,
+    generator: np.random.Generator,
+    learned: Sequence[State],
+    clip: float | None = None,
+) -> Closure:
+    """Return estimates of J, ∇J and curvature over one batch or two independent ones, drawn now; see ``pilots``.
+
+    Args:
+        objective: what is integrated.
+        samplers: one per measure.
+        batches: one, or two; the curvature is that of the first.
+        generator: of the draws.
+        learned: what each sampler knows, or ().
+        clip: see ``Closure``.
+    """
     states = learned or [NOTHING] * len(samplers)
     parts = list(zip(objective.batched, samplers, states, strict=True))
 
@@ -52,4 +67,6 @@ def drawn(
 
     first = batch()
     second = batch() if batches == 2 else None
-    return lambda theta: objective.sampled(theta, first, second)
+    return Closure(
+        lambda theta: objective.sampled(theta, first, second), clip, lambda theta: curvature(objective, theta, first)
+    )

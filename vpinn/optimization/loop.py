@@ -10,13 +10,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from vpinn.errors import DivergenceError
-from vpinn.objective import Objective
+from vpinn.objective import Objective, curvature
 from vpinn.optimization.batches import PILOT_EVERY, drawn, pilots
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.interrupt import Interrupt
@@ -129,7 +129,7 @@ def _reason(training: Training, plan: Plan, interrupt: Interrupt | None) -> str:
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:
     assert isinstance(plan.method, Method)
     rate = plan.schedule(training.step) * training.shrink
-    closure = Closure(_draw(objective, training, plan), plan.clip)
+    closure = _draw(objective, training, plan)
     theta = training.theta
     try:
         new, state, value = plan.method.step(theta, training.state, closure, rate, same=not plan.samplers)
@@ -163,13 +163,13 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     )
 
 
-def _draw(objective: Objective, training: Training, plan: Plan) -> Callable[[Tensor], tuple[float, Tensor]]:
-    """Return J and ∇J over all points, or over batches drawn now."""
+def _draw(objective: Objective, training: Training, plan: Plan) -> Closure:
+    """Return J, ∇J and curvature over all points, or over batches drawn now."""
     if not plan.samplers:
-        return objective.gradient
+        return Closure(objective.gradient, plan.clip, partial(curvature, objective))
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, plan.samplers, training.generator, training.theta, training.learned)
-    return drawn(objective, plan.samplers, plan.batches, training.generator, training.learned)
+    return drawn(objective, plan.samplers, plan.batches, training.generator, training.learned, plan.clip)
 
 
 def _remember(training: Training, plan: Plan, theta: Tensor, value: float) -> None:

@@ -16,8 +16,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from vpinn.objective import Curvature
+
 State: TypeAlias = dict[str, Tensor]
 """Named tensors that a later step depends on."""
+
+
+def _no_curvature(theta: Tensor) -> Curvature:
+    raise NotImplementedError("this closure has no curvature")
 
 
 class NonFiniteError(ArithmeticError):
@@ -31,6 +37,7 @@ class Closure:
     Attributes:
         evaluate: θ → J, ∇J.
         clip: longest gradient norm > 0; longer ones are scaled down to it. None: never.
+        curvature: θ → rows of J's second derivative, for methods that use it.
         evaluations: calls so far.
         gradient_norm: of the first call, before clipping.
         clipped: whether the first call was clipped.
@@ -38,6 +45,7 @@ class Closure:
 
     evaluate: Callable[[Tensor], tuple[float, Tensor]]
     clip: float | None = None
+    curvature: Callable[[Tensor], Curvature] = _no_curvature
     evaluations: int = 0
     gradient_norm: float = math.nan
     clipped: bool = False

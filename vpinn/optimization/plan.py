@@ -9,6 +9,7 @@ from typing import Final
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective
+from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import TOLERANCE, LeastSquares
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
@@ -24,6 +25,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
     "lbfgs": lambda settings: Lbfgs(),
+    "gauss-newton": lambda settings: GaussNewton(),
 }
 """Names of a problem file → methods."""
 
