@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from vpinn.optimization import Adam, Closure, Lbfgs, Method, NonFiniteError, Schedule, Sgd
+from vpinn.optimization import Adam, Broyden, Closure, Lbfgs, Method, NonFiniteError, Schedule, Sgd
 from vpinn.optimization.lbfgs import wolfe
 
 Function = Callable[[Tensor], Tensor]
@@ -90,7 +90,7 @@ def test_first_order_methods_are_those_of_torch(
     assert (path[-1] - path[0]).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("method", [Adam(), Sgd(), Lbfgs()])
+@pytest.mark.parametrize("method", [Adam(), Sgd(), Lbfgs(), Broyden()])
 def test_a_step_changes_nothing_it_was_given(method: Method) -> None:
     theta = start(8)
     state = method.initial(theta)

@@ -29,6 +29,7 @@ from vpinn.optimization import (
     train,
 )
 from vpinn.optimization.loop import ANCHOR, SHRINK, TRIES
+from vpinn.optimization.plan import METHODS
 from vpinn.problem import make_problem
 from vpinn.sampling import make_sampler
 from vpinn.trial import make_trial
@@ -236,15 +237,16 @@ def poisson(**sections: Any) -> tuple[Any, Objective, Tensor]:
     return problem, make_objective(problem, trial), trial.network.initial(torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd", "lbfgs", "adam in batches"])
+@pytest.mark.parametrize("name", ["adam", "sgd", "lbfgs", "broyden", "gauss-newton", "adam in batches"])
 def test_the_same_run_twice_is_the_same_to_the_last_bit(name: str) -> None:
     """And what was written down half-way and read back goes on to the same end."""
-    _, objective, theta = poisson()
+    problem, objective, theta = poisson()
     samplers = ()
     if "batches" in name:
         samplers = tuple(make_sampler("stratified", m.points, 8) for m in objective.measures)
-    method: Method = {"adam": Adam(), "sgd": Sgd(), "lbfgs": Lbfgs()}[name.split()[0]]
-    schedule = Schedule(1.0 if name == "lbfgs" else 1e-3, steps=55)
+    method = METHODS[name.split()[0]](problem.settings)
+    assert isinstance(method, Method)
+    schedule = Schedule(1e-3 if method.learning_rate else 1.0, steps=55)
     plan = Plan(method, schedule, samplers, monitor_every=20)
     results = []
     for half in (None, None, 27):

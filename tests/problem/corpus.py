@@ -67,7 +67,7 @@ SECTIONS = [
     (section("solver", "steps = true"), "must be an integer, got true"),
     (section("solver", 'steps = "many"'), "must be an integer"),
     (section("solver", 'method = "adm"'), "did you mean 'adam'"),
-    (section("solver", 'method = "newton"'), "one of 'auto', 'least-squares', 'adam', 'sgd', 'lbfgs'"),
+    (section("solver", 'method = "newton"'), "one of 'auto', 'least-squares', 'gauss-newton', "),
     (section("solver", "learning_rate = 0"), "> 0"),
     (section("solver", "learning_rate = inf"), "finite"),
     (section("solver", "learning_rate = nan"), "finite"),
@@ -141,7 +141,7 @@ UNAVAILABLE = [
     (section("batch", 'size = "auto"'), 'a number or "full"'),
     (section("quadrature", 'rule = "stochastic-gauss"'), '"sobol"'),
     (section("solver", 'clip = "auto"'), "a number > 0"),
-    (section("solver", 'method = "gauss-newton"'), '"lbfgs"'),
+    (section("solver", 'method = "langevin"'), '"lbfgs"'),
 ]
 
 DOMAINS = [

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.trial.activation import ACTIVATIONS
+from vpinn.trial.enrichment import Enriched
 from vpinn.trial.jacobian import jet_jacobian
 from vpinn.trial.network import Network
 
@@ -55,6 +56,17 @@ def test_some_jets_only() -> None:
         slopes = torch.randn(1, len(keys), 5, generator=generator, dtype=torch.float64)
         wanted = reference(network, theta, x, keys, slopes)
         assert (jet_jacobian(network, theta, x, keys, slopes) - wanted).abs().max() <= 1e-12 * wanted.abs().max()
+
+
+def test_coefficients_of_extra_functions_come_last() -> None:
+    network = Enriched((2, 4, 3, 1), "tanh", (0.0, 0.0), (1.0, 2.0), 2)
+    generator = torch.Generator().manual_seed(1)
+    theta = torch.randn(network.size, generator=generator, dtype=torch.float64)
+    x = 2 * torch.rand(5, 2, generator=generator, dtype=torch.float64) - 1
+    keys = [(-2, ()), (-1, ()), (0, ()), (0, (1,))]
+    slopes = torch.randn(2, len(keys), 5, generator=generator, dtype=torch.float64)
+    wanted = reference(network, theta, x, keys, slopes)
+    assert (jet_jacobian(network, theta, x, keys, slopes) - wanted).abs().max() <= 1e-12 * wanted.abs().max()
 
 
 def test_third_derivatives_are_refused() -> None:

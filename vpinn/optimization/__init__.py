@@ -1,11 +1,13 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`method`, `lbfgs` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `growth` (until it
-is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
+`method`, `lbfgs`, `broyden`, `gauss_newton` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares`
+(one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 """
 
+from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason
+from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import LeastSquares, Objectives, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.lbfgs import Lbfgs
@@ -18,7 +20,9 @@ from vpinn.optimization.training import COLUMNS, Training
 __all__ = [
     "COLUMNS",
     "Adam",
+    "Broyden",
     "Closure",
+    "GaussNewton",
     "Interrupt",
     "Lbfgs",
     "LeastSquares",

@@ -19,10 +19,12 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr, solve_triangula
 from torch import Tensor
 
 from vpinn.objective import Curvature
+from vpinn.optimization.lbfgs import number
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 
 Array = NDArray[np.float64]
-Solve = Callable[[Array], Array]
+Solve = Callable[[Array, Array | None], Array]
+"""b, and r with b = Σ sᵢrᵢaᵢ where there is one → (G + λD)⁻¹b."""
 
 FLOOR = 1e-2
 """Smallest entry of D as a share of the largest: weights that little depends on take no long steps to where points are few."""
@@ -52,6 +54,11 @@ class GaussNewton(Method):
 
     damping: float = 1e-2
     name = "gauss-newton"
+    full = True
+    double = True
+    most = 5_000
+    learning_rate = None
+    steps = 200
 
     def initial(self, theta: Tensor) -> State:
         """Return the first λ."""
@@ -70,9 +77,9 @@ class GaussNewton(Method):
                 delta, predicted = found
                 ratio = _decrease(closure, theta, delta, value, gradient, predicted) / predicted
                 if ratio > 0:
-                    return theta + delta, {"damping": _number(_adapted(damping, ratio))}, value
+                    return theta + delta, {"damping": number(_adapted(damping, ratio))}, value
             damping *= 5
-        return theta, {"damping": _number(damping)}, value
+        return theta, {"damping": number(damping)}, value
 
 
 class _Model:
@@ -88,7 +95,7 @@ class _Model:
         self._curvature, self._theta, self._signs = curvature, theta, curvature.signs
         rows, gram = curvature.rows, curvature.gram
         diagonal = np.abs(gram.diagonal())
-        self._size = np.sqrt(np.maximum(diagonal, FLOOR * diagonal.max()))
+        self._size = np.sqrt(np.maximum(diagonal, FLOOR * (diagonal.max() or 1.0)))
         self._rows = rows / self._size
         self._gram = gram / self._size / self._size[:, None]
         self._gradient: Array = gradient.numpy() / self._size
@@ -100,12 +107,13 @@ class _Model:
         solve = self._factorised(damping)
         if solve is None:
             return None
-        delta = -solve(self._gradient)
+        delta = -solve(self._gradient, self._curvature.residual)
         predicted = -float(self._gradient @ delta + 0.5 * delta @ self._times(delta))
         if not predicted > 0:
             return None
         if len(self._rows):
-            bent = -0.5 * solve(self._rows.T @ (self._signs * self._bend(delta)))
+            bend = self._bend(delta)
+            bent = -0.5 * solve(self._rows.T @ (self._signs * bend), bend)
             if np.linalg.norm(bent) <= BEND * np.linalg.norm(delta):
                 delta = delta + bent
         return torch.from_numpy(delta / self._size), predicted
@@ -136,26 +144,26 @@ class _Model:
             factor = cho_factor(damped, overwrite_a=True, check_finite=False)
         except LinAlgError:
             return None
-        return lambda b: cho_solve(factor, b, check_finite=False)  # type: ignore[no-any-return]
+        return lambda b, r: cho_solve(factor, b, check_finite=False)
 
     def _by_triangle(self, damping: float) -> Solve:
-        """Factorise the rows, whose condition is the root of G's; one refinement makes up for b that is no image of rows.
+        """Factorise the rows, whose condition is the root of G's; a second solve takes back the errors of the first.
 
         Source: Björck 1987, Stability analysis of the method of seminormal equations.
         """
         if self._triangle is None:
             self._triangle = _triangle(self._rows)
-        damped = np.concatenate([self._triangle, math.sqrt(damping) * np.eye(self._rows.shape[1])])
-        triangle = _triangle(damped)
+        triangle = _triangle(np.concatenate([self._triangle, math.sqrt(damping) * np.eye(self._rows.shape[1])]))
 
-        def twice(b: Array) -> Array:
+        def once(b: Array) -> Array:
             inner = solve_triangular(triangle, b, trans=1, check_finite=False)
             solved: Array = solve_triangular(triangle, inner, check_finite=False)
             return solved
 
-        def solve(b: Array) -> Array:
-            first = twice(b)
-            return first + twice(b - self._times(first) - damping * first)
+        def solve(b: Array, r: Array | None) -> Array:
+            found = once(b)
+            rest = b - self._times(found) if r is None else self._rows.T @ (r - self._rows @ found)
+            return found + once(rest - damping * found)
 
         return solve
 
@@ -181,7 +189,3 @@ def _adapted(damping: float, ratio: float) -> float:
     """Return the next λ from the ratio of true to predicted decrease."""
     factor = 0.1 if ratio > 0.75 else 0.5 if ratio > 0.25 else 2.0
     return max(SMALLEST, damping * factor)
-
-
-def _number(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)

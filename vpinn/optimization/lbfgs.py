@@ -33,6 +33,8 @@ class Lbfgs(Method):
     memory: int = 50
     evaluations: int = 20
     name = "lbfgs"
+    full = True
+    learning_rate = None
 
     def initial(self, theta: Tensor) -> State:
         """Return an empty memory."""
@@ -52,48 +54,21 @@ class Lbfgs(Method):
         Raises:
             NonFiniteError: no closure along the steepest descent was finite.
         """
-        value, gradient = float(state["value"]), state["gradient"]
-        if not (same and math.isfinite(value)):
-            value, gradient = closure(theta)
-        else:
-            closure.gradient_norm = float(torch.linalg.vector_norm(gradient))
+        value, gradient = known(state, theta, closure, same)
         direction = -self.inverse_hessian(state, gradient)
-        slope = float(direction @ gradient)
-        if not slope < 0:
-            direction, slope = -gradient, -float(gradient @ gradient)
-            state = self.initial(theta)
-        first = 1.0 if len(state["steps"]) else min(1.0, 1.0 / max(closure.gradient_norm, 1e-300))
-        found: dict[float, tuple[float, Tensor]] = {}
-        failures: list[NonFiniteError] = []
-
-        def along(t: float) -> tuple[float, float]:
-            try:
-                found[t] = closure(theta + t * direction)
-            except NonFiniteError as error:
-                failures.append(error)
-                return math.inf, math.inf
-            return found[t][0], float(found[t][1] @ direction)
-
-        t = wolfe(along, value, slope, first * min(1.0, learning_rate), self.evaluations)
-        if t is None:
-            if not len(state["steps"]):
-                if not found:
-                    raise failures[0]
-                known = {"value": torch.tensor(value, dtype=torch.float64), "gradient": gradient}
-                return theta, {**state, **known}, value
-            return theta, {**self.initial(theta), "value": torch.tensor(value, dtype=torch.float64), "gradient": gradient}, value
-        new_value, new_gradient = found[t]
-        moved, change = t * direction, new_gradient - gradient
+        if not float(direction @ gradient) < 0:
+            direction, state = -gradient, self.initial(theta)
+        fresh = not len(state["steps"])
+        found = search(theta, direction, value, gradient, closure, fresh, learning_rate, self.evaluations)
+        if found is None:
+            return theta, {**self.initial(theta), "value": number(value), "gradient": gradient}, value
+        moved, new_value, new_gradient = found
+        change = new_gradient - gradient
         steps, changes = state["steps"], state["changes"]
         if float(moved @ change) > 1e-14 * float(torch.linalg.vector_norm(moved) * torch.linalg.vector_norm(change)):
             steps = torch.cat([steps, moved[None]])[-self.memory :]
             changes = torch.cat([changes, change[None]])[-self.memory :]
-        kept = {
-            "steps": steps,
-            "changes": changes,
-            "gradient": new_gradient,
-            "value": torch.tensor(new_value, dtype=torch.float64),
-        }
+        kept = {"steps": steps, "changes": changes, "gradient": new_gradient, "value": number(new_value)}
         return theta + moved, kept, value
 
     def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
@@ -111,6 +86,68 @@ class Lbfgs(Method):
         for (s, y), rho, alpha in zip(pairs, weights, reversed(alphas), strict=True):
             q += (alpha - rho * (y @ q)) * s
         return torch.from_numpy(q).to(gradient.dtype)
+
+
+def known(state: State, theta: Tensor, closure: Closure, same: bool) -> tuple[float, Tensor]:
+    """Return J and ∇J, from the end of the last step where the function is the same."""
+    value, gradient = float(state["value"]), state["gradient"]
+    if not (same and math.isfinite(value)):
+        return closure(theta)
+    closure.gradient_norm = float(torch.linalg.vector_norm(gradient))
+    return value, gradient
+
+
+def search(
+    theta: Tensor,
+    direction: Tensor,
+    value: float,
+    gradient: Tensor,
+    closure: Closure,
+    fresh: bool,
+    learning_rate: float,
+    evaluations: int,
+) -> tuple[Tensor, float, Tensor] | None:
+    """Search along a descent direction.
+
+    Args:
+        theta: parameters [size].
+        direction: to go along [size].
+        value: J there.
+        gradient: ∇J there [size].
+        closure: J and ∇J.
+        fresh: whether the direction is that of steepest descent, whose length means nothing.
+        learning_rate: factor of the first trial where it is below one.
+        evaluations: most of them.
+
+    Returns:
+        the step, J and ∇J at its end; None where nothing was gained.
+
+    Raises:
+        NonFiniteError: no closure along the steepest descent was finite.
+    """
+    found: dict[float, tuple[float, Tensor]] = {}
+    failures: list[NonFiniteError] = []
+
+    def along(t: float) -> tuple[float, float]:
+        try:
+            found[t] = closure(theta + t * direction)
+        except NonFiniteError as error:
+            failures.append(error)
+            return math.inf, math.inf
+        return found[t][0], float(found[t][1] @ direction)
+
+    first = min(1.0, 1.0 / max(closure.gradient_norm, 1e-300)) if fresh else 1.0
+    t = wolfe(along, value, float(direction @ gradient), first * min(1.0, learning_rate), evaluations)
+    if t is None:
+        if fresh and not found:
+            raise failures[0]
+        return None
+    return t * direction, *found[t]
+
+
+def number(value: float) -> Tensor:
+    """Return a number as an entry of a state."""
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def wolfe(

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -70,9 +70,23 @@ class Closure:
 
 
 class Method(ABC):
-    """A way to take one step."""
+    """A way to take one step.
 
-    name: str
+    Attributes:
+        name: in problem files.
+        full: whether every step needs all points.
+        double: whether it works in float64 only.
+        most: weights up to which its matrices fit memory; None: it has none.
+        learning_rate: default step size; None: it finds the length of its steps itself.
+        steps: default length of a run.
+    """
+
+    name: ClassVar[str]
+    full: ClassVar[bool] = False
+    double: ClassVar[bool] = False
+    most: ClassVar[int | None] = None
+    learning_rate: ClassVar[float | None] = 1e-3
+    steps: ClassVar[int] = 2000
 
     @abstractmethod
     def initial(self, theta: Tensor) -> State:

@@ -9,6 +9,7 @@ from typing import Final
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective
+from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import TOLERANCE, LeastSquares
 from vpinn.optimization.lbfgs import Lbfgs
@@ -25,6 +26,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
     "lbfgs": lambda settings: Lbfgs(),
+    "broyden": lambda settings: Broyden(),
     "gauss-newton": lambda settings: GaussNewton(),
 }
 """Names of a problem file → methods."""
@@ -56,22 +58,27 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     Raises:
         InputError: the settings do not fit the method or the objective.
     """
-    solver = settings.solver
+    solver, method = settings.solver, METHODS[name](settings)
     samplers, batches = _samplers(settings, objective)
-    if name in ("lbfgs", "least-squares") and samplers:
+    if (isinstance(method, LeastSquares) or method.full) and samplers:
         raise InputError(
             f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
         )
-    method = METHODS[name](settings)
+    if (isinstance(method, LeastSquares) or method.double) and solver.precision != "float64":
+        raise InputError(f'solver.method = "{name}" needs precision = "float64"; its columns are nearly dependent')
     if isinstance(method, LeastSquares):
-        if solver.precision != "float64":
-            raise InputError('solver.method = "least-squares" needs precision = "float64"; its columns are nearly dependent')
         return Plan(method, Schedule(1.0, 0, len(method.widths)), tolerance=solver.tolerance)
-    rate = 1.0 if name == "lbfgs" else solver.learning_rate
-    warmup = 0 if name == "lbfgs" else solver.warmup
-    course = "constant" if name == "lbfgs" else solver.schedule
-    schedule = Schedule(rate, warmup, solver.steps, course, solver.decay)
-    clip = None if name == "lbfgs" else solver.clip
+    size = objective.measures[0].network.size
+    if method.most is not None and size > method.most:
+        raise InputError(
+            f'solver.method = "{name}" keeps matrices of {size:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
+        )
+    steps = solver.steps or method.steps
+    if method.learning_rate is None:
+        schedule, clip = Schedule(1.0, 0, steps), None
+    else:
+        rate = solver.learning_rate or method.learning_rate
+        schedule, clip = Schedule(rate, solver.warmup, steps, solver.schedule, solver.decay), solver.clip
     every = solver.checkpoint
     return Plan(method, schedule, samplers, batches, clip, solver.tolerance, solver.time_limit, checkpoint_every=every)
 

@@ -106,18 +106,22 @@ class Batch(Section):
 class Solver(Section):
     """The optimisation."""
 
-    method: Literal["auto", "least-squares", "adam", "sgd", "lbfgs"] = Field(
+    method: Literal["auto", "least-squares", "gauss-newton", "broyden", "lbfgs", "adam", "sgd"] = Field(
         "auto",
         description="auto picks one and the report says which: least-squares where it can, lbfgs on all points, adam on batches.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
     )
-    steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] = Field(2000, description="Most steps that are taken (≥ 1).")
+    steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
+        None, description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 2000 of others."
+    )
     tolerance: Positive | None = Field(
         None, description="Stop when the relative error estimate is below this (> 0); for least-squares, its relative residual."
     )
-    learning_rate: Annotated[Positive, Field(le=100)] = Field(1e-3, description="Step size after the warm-up (0 to 100).")
+    learning_rate: Annotated[Positive, Field(le=100)] | None = Field(
+        None, description="Step size after the warm-up (0 to 100), default 1e-3; methods that search for it take none."
+    )
     warmup: Natural = Field(0, description="Steps over which the step size rises linearly from zero (≥ 0).")
     schedule: Literal["constant", "cosine", "exponential"] = Field(
         "constant", description="Course of the step size after the warm-up."
@@ -145,7 +149,7 @@ class Solver(Section):
             raise ValueError(f'momentum belongs to method "sgd", got method "{self.method}"')
         if "features" in given and self.method not in ("auto", "least-squares"):
             raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
-        if self.warmup >= self.steps and self.warmup > 0:
+        if self.steps is not None and self.warmup >= self.steps and self.warmup > 0:
             raise ValueError(f"warmup must be less than steps, got {self.warmup} of {self.steps}")
         return self
 

@@ -23,7 +23,7 @@ _VALUES = {
     "quadrature.rule": {"stochastic-gauss": '"gauss", "monte-carlo" or "sobol"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},
     "solver.method": dict.fromkeys(
-        ("gauss-newton", "spring", "langevin", "evolution"), '"auto", "least-squares", "lbfgs", "adam" or "sgd"'
+        ("spring", "langevin", "evolution"), '"auto", "least-squares", "gauss-newton", "lbfgs", "adam" or "sgd"'
     ),
 }
 

@@ -1,0 +1,188 @@
+"""Gauss–Newton on all weights: linear problems in one step, what is tried and rejected, and small problems to a bound."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import vpinn
+from vpinn.errors import InputError
+from vpinn.objective import Curvature
+from vpinn.optimization import Closure, GaussNewton
+from vpinn.run import prepare
+
+Array = NDArray[np.float64]
+
+
+def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
+    """½‖image(θ)‖² + offset with its rows by autograd."""
+
+    def evaluate(theta: Tensor) -> tuple[float, Tensor]:
+        leaf = theta.detach().requires_grad_()
+        value = 0.5 * (image(leaf) ** 2).sum()
+        return float(value.detach()) + offset, torch.autograd.grad(value, leaf)[0]
+
+    def rows(theta: Tensor) -> Curvature:
+        found = torch.autograd.functional.jacobian(image, theta).numpy()
+        residual = image(theta).numpy()
+        if kept:
+            return Curvature(found, np.ones(len(found)), residual, lambda moved: image(moved).numpy())
+        return Curvature(found[:0], np.ones(len(found)), residual, lambda moved: image(moved).numpy(), found.T @ found)
+
+    return Closure(evaluate, None, rows)
+
+
+def linear(rows: int, size: int, decades: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    left, _ = torch.linalg.qr(torch.randn(rows, min(rows, size), generator=generator, dtype=torch.float64))
+    right, _ = torch.linalg.qr(torch.randn(size, min(rows, size), generator=generator, dtype=torch.float64))
+    matrix = left @ torch.diag(torch.logspace(0, -decades, min(rows, size), dtype=torch.float64)) @ right.T
+    return matrix, torch.randn(rows, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("shape", [(30, 12), (12, 30)])
+def test_linear_problems_take_one_step(shape: tuple[int, int], kept: bool) -> None:
+    """ρ = Mθ − b, condition 100: the residual of least squares to 1e-8 relative, for more and for fewer rows than weights."""
+    matrix, b = linear(*shape)
+    theta = torch.ones(shape[1], dtype=torch.float64)
+    method = GaussNewton(damping=1e-12)
+    new, _, value = method.step(theta, method.initial(theta), closure_of(lambda t: matrix @ t - b, kept=kept), 1.0, True)
+    best = matrix @ torch.linalg.lstsq(matrix, b, driver="gelsd").solution - b
+    assert value == pytest.approx(0.5 * float(((matrix @ theta - b) ** 2).sum()), rel=1e-14)
+    assert float((matrix @ new - b - best).norm()) <= 1e-8 * float(b.norm())
+
+
+def test_small_damping_factorises_the_rows_instead_of_their_square() -> None:
+    """Condition 1e7: G has 1e14, and one step on it leaves a thousand times more."""
+    matrix, b = linear(40, 20, decades=7.0)
+    b = matrix @ torch.ones(20, dtype=torch.float64)
+    left = {}
+    for damping in (1e-12, 1e-24):
+        method, theta = GaussNewton(damping=damping), torch.zeros(20, dtype=torch.float64)
+        new, _, _ = method.step(theta, method.initial(theta), closure_of(lambda t: matrix @ t - b), 1.0, True)
+        left[damping] = float((matrix @ new - b).norm())
+    assert left[1e-24] <= 1e-11
+    assert left[1e-12] >= 1e2 * left[1e-24]
+
+
+def curved(theta: Tensor) -> Tensor:
+    """Rosenbrock's valley as residuals, for pairs of weights."""
+    return torch.cat([10 * (theta[1::2] - theta[::2] ** 2), 1 - theta[::2]])
+
+
+def walk(theta: Tensor, steps: int, offset: float = 0.0) -> tuple[list[Tensor], list[float]]:
+    method = GaussNewton()
+    state, path, values = method.initial(theta), [theta], []
+    for _ in range(steps):
+        theta, state, value = method.step(theta, state, closure_of(curved, offset), 1.0, True)
+        path.append(theta)
+        values.append(value)
+    return path, values
+
+
+def test_a_curved_valley() -> None:
+    """Rosenbrock's function in 25 steps to 1e-12, the value never rising."""
+    path, values = walk(torch.tensor([-1.2, 1.0] * 3, dtype=torch.float64), 25)
+    assert float((path[-1] - 1).norm()) <= 1e-12
+    assert all(b <= a for a, b in itertools.pairwise(values))
+
+
+def test_below_the_rounding_of_the_value_gradients_tell_the_decrease() -> None:
+    """With 1e6 added to J its differences end at 1e-10; the weights still come to 1e-9."""
+    path, _ = walk(torch.tensor([-1.2, 1.0], dtype=torch.float64), 30, offset=1e6)
+    assert float((path[-1] - 1).norm()) <= 1e-9
+
+
+def test_steps_to_where_there_is_no_value_are_shortened() -> None:
+    """Residual √(2 − θ) − 0.3, whose tangent at −3 leads far beyond 2."""
+    method, theta = GaussNewton(damping=1e-6), torch.full((1,), -3.0, dtype=torch.float64)
+    state = method.initial(theta)
+    for _ in range(12):
+        theta, state, _ = method.step(theta, state, closure_of(lambda t: (2 - t) ** 0.5 - 0.3), 1.0, True)
+        assert float(theta) < 2.0
+    assert abs(float(theta) - 1.91) <= 1e-9
+
+
+def test_damping_follows_the_ratio_and_a_step_changes_nothing_it_was_given() -> None:
+    matrix, b = linear(10, 4)
+    method, theta = GaussNewton(damping=1e-3), torch.zeros(4, dtype=torch.float64)
+    state = method.initial(theta)
+    new, after, _ = method.step(theta, state, closure_of(lambda t: matrix @ t - b), 1.0, True)
+    assert float(after["damping"]) == pytest.approx(1e-4, rel=1e-12)
+    assert float(state["damping"]) == 1e-3
+    assert torch.equal(theta, torch.zeros(4, dtype=torch.float64))
+    assert not torch.equal(new, theta)
+    best, best_state, _ = method.step(new, after, closure_of(lambda t: 0 * t + 1.0), 1.0, True)
+    assert torch.equal(best, new)
+    assert float(best_state["damping"]) > 0
+
+
+FORMS = {
+    "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",
+    "weak": "inner(grad(u), grad(v))*dx - f*v*dx",
+    "strong": "-div(grad(u)) - f",
+}
+
+
+def poisson(form: str, impose: str = "exact", steps: int = 25, **more: Any) -> vpinn.Problem:
+    tests = {"test_space": {"degree": 5}} if form == "weak" else {}
+    return vpinn.make_problem(
+        {"shape": "rectangle", "cells": [3, 3], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        expressions={"u_exact": "sin(pi*x)*sin(pi*y)", "f": "-div(grad(u_exact))"},
+        boundary=[{"on": "all", "value": 0, "impose": impose}],
+        reference={"exact": {"u": "u_exact"}},
+        network={"layers": [8]},
+        quadrature={"degree": 13},
+        solver={"method": "gauss-newton", "steps": steps, **more},
+        **{form: FORMS[form]},
+        **tests,
+    )
+
+
+BOUNDS = [
+    ("energy", "exact", 5e-4),
+    ("weak", "exact", 5e-4),
+    ("strong", "exact", 5e-4),
+    ("energy", "penalty", 3e-2),
+    ("weak", "nitsche", 1e-2),
+    ("strong", "penalty", 3e-2),
+]
+
+
+@pytest.mark.parametrize(("form", "impose", "bound"), BOUNDS)
+def test_small_problems(form: str, impose: str, bound: float) -> None:
+    """Relative L² error of 33 weights after 25 steps."""
+    solution = vpinn.solve(poisson(form, impose), threads=1)
+    assert solution.errors["u"]["relative_l2"] <= bound
+
+
+def test_what_it_cannot_honour_is_said_in_a_line() -> None:
+    problem = poisson("strong", precision="float32")
+    with pytest.raises(InputError, match='needs precision = "float64"'):
+        prepare(problem)
+    problem = vpinn.make_problem(
+        {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, energy="u*u*dx", batch={"size": 10}
+    )
+    with pytest.raises(InputError, match="needs all points"):
+        prepare(_with(problem))
+    wide = vpinn.make_problem(
+        {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, energy="u*u*dx", network={"layers": [100, 100]}
+    )
+    with pytest.raises(InputError, match=r"keeps matrices of 10,501²") as caught:
+        prepare(_with(wide))
+    assert "\n" not in str(caught.value)
+
+
+def _with(problem: vpinn.Problem) -> vpinn.Problem:
+    from vpinn.run import _with_method
+
+    return _with_method(problem, "gauss-newton")
