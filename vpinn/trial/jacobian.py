@@ -68,8 +68,8 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
         z[0] = value
         for p, (i, j) in enumerate(ends):
             z[1 + d + p].addcmul_(c, a[i] * a[j])
-    result = x.new_zeros(r, n, network.size)
-    blocks, weights = _blocks(network, result)
+    result = x.new_empty(r, n, network.size)
+    blocks = _blocks(network, result)
 
     top = slopes.new_zeros(r, network.outputs, len(orders), n)
     numbers = sum(part.numel() for pair in layers for part in pair)
@@ -101,11 +101,11 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     return result
 
 
-def _blocks(network: Network, rows: Tensor) -> tuple[list[tuple[Tensor, Tensor]], int]:
-    """Return weights [r, n, out, in] and biases [r, n, out] of every layer as views of rows [r, n, size], and their number."""
+def _blocks(network: Network, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return weights [r, n, out, in] and biases [r, n, out] of every layer as views of rows [r, n, size]."""
     pairs, at = [], 0
     for i, o in zip(network.layers, network.layers[1:], strict=False):
         weight = rows[:, :, at : at + i * o].view(*rows.shape[:2], o, i)
         pairs.append((weight, rows[:, :, at + i * o : at + (i + 1) * o]))
         at += (i + 1) * o
-    return pairs, at
+    return pairs
