@@ -33,7 +33,7 @@ class FiniteElementSolution:
         space: of every component, on the last mesh.
         values: coefficients of all components in order [components, space.size].
         steps: Newton steps; one for a linear problem.
-        seconds: wall-clock time of "setup" (refinement, numbering, compilation) and "solve" (assembly, factorisation), in s.
+        seconds: wall-clock time of "setup" (refinement, the form) and "solve" (numbering, assembly, factorisation), in s.
     """
 
     problem: Problem

@@ -47,7 +47,8 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     meshes = [check(problem, degree, refinements)]
     for _ in range(refinements):
         meshes.append(refine(meshes[-1]))
-    mesh = meshes[-1]
+    mesh, parts = meshes[-1], integrands(problem)
+    ready = time.perf_counter()
     space, background = LagrangeSpace(mesh, degree), Background(mesh)
     rule = min(30, 2 * degree + (2 if mesh.affine else 4))
     assemblers = [
@@ -58,14 +59,13 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
             FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
             background,
         )
-        for part in integrands(problem)
+        for part in parts
     ]
     values, given = prescribed(problem, space, background)
     free = ~given
     numbering = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
-    if not all(assembler.integrand.linear for assembler in assemblers):
+    if not all(part.linear for part in parts):
         values = extended(space, values, given)
-    ready = time.perf_counter()
 
     def system(u: Array, matrix: bool) -> tuple[Array, object]:
         full = values.copy()

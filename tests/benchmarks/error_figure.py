@@ -1,0 +1,156 @@
+"""Table and figure of error against time, from the record of ``error_against_time.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from vpinn.output.style import INK, figure, styled
+
+Array = NDArray[np.float64]
+LEVELS = (1e-2, 1e-4, 1e-6, 1e-8)
+"""Errors whose times the table gives."""
+GRID = 200
+"""Times at which trained runs are compared."""
+BLUE, GREY = "#0072b2", "#8a8f98"
+LOOKS: dict[str, dict[str, Any]] = {
+    "least-squares": {"color": "#d55e00", "lw": 2.6, "marker": "o", "ms": 4, "zorder": 6},
+    "least-squares-enriched": {"color": "#d55e00", "lw": 2.6, "ls": (0, (3, 1)), "marker": "o", "ms": 4, "zorder": 6},
+    "gauss-newton": {"color": "#cc79a7", "lw": 2.2, "zorder": 5},
+    "lbfgs": {"color": "#e69f00", "lw": 2.0, "zorder": 5},
+    "adam": {"color": "#a6761d", "lw": 1.6, "zorder": 5},
+    **{f"fem-{p}": {"color": BLUE, "lw": 1.2, "marker": "s", "ms": 2.6, "zorder": 4} for p in (1, 2, 3, 4)},
+    **{f"scikit-fem-{p}": {"color": GREY, "lw": 1.0, "ls": (0, (4, 2)), "zorder": 3} for p in (2, 3, 4)},
+    "fastvpinns": {"color": "#009e73", "lw": 1.8, "zorder": 4},
+    "deepxde": {"color": "#6a51a3", "lw": 1.8, "zorder": 4},
+}
+"""Colours told apart by the colour-blind (Okabe & Ito 2008): ours warm, finite elements blue, peers green, violet and grey."""
+LABELS = {
+    "least-squares": "least squares",
+    "least-squares-enriched": "least squares\n+ corner function",
+    "gauss-newton": "Gauss–Newton",
+    "lbfgs": "L-BFGS",
+    "adam": "Adam",
+    **{f"fem-{p}": f"P{p}" for p in (1, 2, 3, 4)},
+    **{f"scikit-fem-{p}": f"scikit-fem P{p}" for p in (2, 3, 4)},
+    "fastvpinns": "FastVPINNs",
+    "deepxde": "DeepXDE",
+}
+
+
+def curve(record: dict[str, Any], problem: str, method: str) -> tuple[Array, Array, float, int] | None:
+    """Medians over the repeats: seconds and errors, set-up seconds, and how many runs; None where there are none."""
+    runs = [run for key, run in record["runs"].items() if key.rsplit("/", 1)[0] == f"{problem}/{method}"]
+    if not runs:
+        return None
+    setup = float(np.median([run["setup"] for run in runs]))
+    tables = [np.array(run["points"])[:, :2] for run in runs]
+    if "fem-" in method or method.startswith("least-squares"):
+        count = min(map(len, tables))
+        medians = np.median([found[:count] for found in tables], axis=0)
+        return medians[:, 0], medians[:, 1], setup, len(runs)
+    first, last = max(t[0, 0] for t in tables), min(t[-1, 0] for t in tables)
+    times = np.geomspace(first, last, GRID)
+    errors = [found[np.searchsorted(found[:, 0], times * (1 + 1e-12), side="right") - 1, 1] for found in tables]
+    return times, np.exp(np.median(np.log(errors), axis=0)), setup, len(runs)
+
+
+def table(record: dict[str, Any]) -> str:
+    """Return the Markdown: per problem and method, set-up, times to reach errors, and where it ends."""
+    some = next(iter(record["runs"].values()))
+    lines = [
+        "# Error against time",
+        "",
+        f"Relative L² error at 10,000 random points; solving seconds on {some['threads']} thread of {some['processor']}, "
+        "medians of the runs; set-up is not in the times. Made by `python tests/benchmarks/error_against_time.py`.",
+    ]
+    for problem, title in record["titles"].items():
+        rows = []
+        for method, name in record["methods"].items():
+            found = curve(record, problem, method)
+            if found is not None:
+                seconds, errors, setup, count = found
+                reached = [seconds[np.flatnonzero(errors <= level)] for level in LEVELS]
+                cells = [f"{part.min():.2g} s" if len(part) else "–" for part in reached]
+                best = int(errors.argmin())
+                ends = [f"{errors[best]:.1e} after {seconds[best]:.2g} s", f"{setup:.2g} s", str(count)]
+                rows.append(f"| {' | '.join([name, *cells, *ends])} |")
+        if rows:
+            heads = " | ".join(f"to {level:.0e}" for level in LEVELS)
+            lines += ["", f"## {title}", "", f"| method | {heads} | least error | set-up | runs |", "|---" * 8 + "|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def draw(record: dict[str, Any], path: Path) -> None:
+    """Write the figure."""
+    with styled():
+        drawn = figure(13.0, 9.6)
+        panels = drawn.subplots(2, 2, sharex=True, sharey=True).ravel()
+        for axes, (problem, title) in zip(panels, record["titles"].items(), strict=True):
+            ends = []
+            for method, look in LOOKS.items():
+                found = curve(record, problem, method)
+                if found is not None:
+                    seconds, errors, _, _ = found
+                    axes.plot(seconds, errors, **look, solid_capstyle="round")
+                    ends.append((method, float(seconds[-1]), float(errors[-1])))
+            axes.set(xscale="log", yscale="log", title=title)
+            axes.grid(True, which="major", zorder=0)
+            axes.minorticks_off()
+            axes._ends = ends
+        for axes in panels[2:]:
+            axes.set_xlabel("solving time in seconds")
+        for axes in panels[::2]:
+            axes.set_ylabel("relative L² error")
+        panels[0].set_ylim(3e-13, 3)
+        low, high = panels[0].get_xlim()
+        panels[0].set_xlim(low, high * 6)
+        drawn.canvas.draw()
+        for axes in panels:
+            annotate(axes, axes._ends)
+        some = next(iter(record["runs"].values()))
+        count = max(int(key.rsplit("/", 1)[1]) for key in record["runs"]) + 1
+        drawn.suptitle("Error against time on four problems", fontweight="bold", fontsize=14)
+        drawn.supxlabel(
+            f"vpinn: orange and red, its finite elements blue; peers green, violet and grey. {some['processor']}, "
+            f"{some['threads']} thread, medians of {count} run{'s' * (count > 1)}; set-up not counted",
+            fontsize=8.5,
+            color="#52606d",
+        )
+        drawn.savefig(path, dpi=160)
+
+
+def annotate(axes: Axes, ends: list[tuple[str, float, float]]) -> None:
+    """Write the name of every line behind its end, moved up or down where names would overlap."""
+    to_pixels, height = axes.transData.transform, 11.5 * axes.figure.dpi / 72
+    placed: list[tuple[float, float, float, float]] = []
+    for method, x, y in sorted(ends, key=lambda end: end[2]):
+        at = to_pixels((x, y))
+        text = LABELS[method]
+        width, lines = 5.2 * max(map(len, text.split("\n"))) * axes.figure.dpi / 72, text.count("\n") + 1
+        left, middle = at[0] + 8, at[1]
+        shifts = sorted((k * height / 3 for k in range(-60, 61)), key=abs)
+        for shift in shifts:
+            box = (left, left + width, middle + shift - lines * height / 2, middle + shift + lines * height / 2)
+            if all(box[1] < b[0] or b[1] < box[0] or box[3] <= b[2] or b[3] <= box[2] for b in placed):
+                break
+        placed.append(box)
+        colour, far = LOOKS[method]["color"], abs(shift) > height / 2
+        axes.annotate(
+            text,
+            (x, y),
+            xytext=((left - at[0]) * 72 / axes.figure.dpi, shift * 72 / axes.figure.dpi),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=colour if colour != GREY else INK,
+            fontweight="bold" if method.startswith("least") else "normal",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 0, "shrinkB": 1} if far else None,
+            path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+            zorder=10,
+        )

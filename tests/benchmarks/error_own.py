@@ -1,0 +1,136 @@
+"""One measurement of error against time with vpinn itself, as a process: see ``error_against_time.py``.
+
+Prints one JSON line: set-up seconds, and ``points``, a list of [solving seconds, relative L² error, unknowns]. Least squares and
+finite elements are solved anew for every point; what is trained is measured on its way, from parameters kept meanwhile and
+judged afterwards, so that judging costs no time. Set-up is reading the form, the mesh, the lift and the quadrature points;
+numbering, assembly and factorisation belong to solving.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from error_problems import domain, measuring_points, statement
+from numpy.typing import NDArray
+
+import vpinn
+from vpinn.domain import located_points
+from vpinn.optimization import Training
+from vpinn.run import prepare
+from vpinn.solution import Solution
+
+CELLS = {"poisson": 5, "nonlinear": 5, "plate": 4, "l-shape": 6}
+"""Meshes that networks are trained on, as ``error_problems.domain`` takes them."""
+FEATURES = (25, 50, 100, 200, 400, 800, 1600, 2400)
+LARGEST = 200_000
+"""Degrees of freedom beyond which no mesh is tried."""
+SNAPSHOTS = 60
+
+
+def error(found: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Relative L² error at the points that lie inside the mesh."""
+    inside = np.isfinite(found)
+    return float(np.linalg.norm(found[inside] - truth[inside]) / np.linalg.norm(truth[inside]))
+
+
+def finite_elements(name: str, degree: int, seconds: float) -> dict[str, Any]:
+    """Solve on finer and finer meshes, as long as the next is likely to take no more than the given seconds."""
+    x, truth = measured(name)
+    points: list[tuple[float, float, int]] = []
+    n, setup = 4, 0.0
+    while not points or (4.5 * points[-1][0] <= seconds and 4 * points[-1][2] <= LARGEST):
+        began = time.perf_counter()
+        problem = vpinn.make_problem(domain(name, n), **statement(name, "weak"))
+        found = vpinn.solve_fem(problem, degree)
+        setup = time.perf_counter() - began - found.seconds["solve"]
+        points.append((found.seconds["solve"], error(found.evaluate(x)["u"], truth), found.dofs))
+        n *= 2
+    return {"setup": setup, "points": points}
+
+
+def least_squares(name: str, seconds: float, seed: int, enriched: bool) -> dict[str, Any]:
+    """Solve with more and more features, as long as the next is likely to take no more than the given seconds."""
+    x, truth = measured(name)
+    network = {"network": {"enrich": ["singular"]}} if enriched else {}
+    points: list[tuple[float, float, int]] = []
+    setup = 0.0
+    for features in FEATURES:
+        if points and 3.0 * points[-1][0] > seconds:
+            break
+        solver = {"method": "least-squares", "features": features, "seed": seed}
+        problem = vpinn.make_problem(domain(name, CELLS[name]), **statement(name, "weak"), solver=solver, **network)
+        found = vpinn.solve(problem, threads=threads())
+        setup = found.metrics["seconds"]["setup"]
+        spent = found.metrics["seconds"]["solve"]
+        points.append((spent, error(found.evaluate(x)["u"], truth), found.metrics["parameters"]))
+    return {"setup": setup, "points": points}
+
+
+def trained(name: str, method: str, seconds: float, seed: int) -> dict[str, Any]:
+    """Train until the time is over, and judge parameters kept at times that grow geometrically."""
+    x, truth = measured(name)
+    form = "weak" if method == "gauss-newton" else "energy"
+    problem = vpinn.make_problem(
+        domain(name, CELLS[name]),
+        **statement(name, form),
+        solver={"method": method, "steps": 100_000_000, "seed": seed, "time_limit": seconds},
+        network={"layers": [30, 30, 30] if method != "gauss-newton" else [20, 20]},
+    )
+    began = time.perf_counter()
+    setup = prepare(problem, threads())
+    ready = time.perf_counter() - began
+    kept: list[tuple[float, torch.Tensor]] = []
+
+    def keep(training: Training, plan: object) -> None:
+        if not kept or training.seconds >= kept[-1][0] * (seconds / 0.02) ** (1 / SNAPSHOTS):
+            kept.append((training.seconds, training.theta.clone()))
+
+    solution = vpinn.solve(problem, threads=threads(), report=keep)
+    kept.append((solution.metrics["seconds"]["solve"], solution.theta))
+    located, inside = located_points(problem.domain, x)
+    located = located.rows(np.flatnonzero(inside))
+    points = []
+    for spent, theta in kept:
+        found = Solution(problem, setup.trial, theta.double()).at(located)["u"]
+        points.append((spent, error(found, truth[inside]), setup.trial.network.size))
+    return {"setup": ready, "points": points}
+
+
+def measured(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The measuring points of a problem whose truth is there."""
+    found = measuring_points(name)
+    assert found is not None
+    return found
+
+
+def threads() -> int:
+    """Threads asked for on the command line."""
+    return int(OPTIONS.threads)
+
+
+def main() -> None:
+    """Measure, and print one JSON line."""
+    name, method, seconds, seed = OPTIONS.problem, OPTIONS.method, OPTIONS.seconds, OPTIONS.seed
+    if method.startswith("fem-"):
+        result = finite_elements(name, int(method[4:]), seconds)
+    elif method.startswith("least-squares"):
+        result = least_squares(name, seconds, seed, method.endswith("enriched"))
+    else:
+        result = trained(name, method, seconds, seed)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--problem", required=True)
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    OPTIONS = parser.parse_args()
+    main()
