@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vpinn.cli.options import At, Device, File, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
+from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def _root(
 def solve(
     file: File,
     changes: Set = None,
-    output: Annotated[
-        Path | None,
-        option("-o", "--output", metavar="DIR", help="Run folder; default results/ and the name of the file."),
-    ] = None,
+    output: Folder = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     seed: Seed = None,
@@ -95,6 +92,32 @@ def solve(
 def check(file: File, changes: Set = None, seed: Seed = None, device: Device = "cpu", verbose: Verbose = False) -> None:
     """Validate a problem file and show what would be solved: lowered form, points, parameters, memory. Runs nothing."""
     _show_problem(_read(file, changes, seed, device))
+
+
+@app.command(epilog="Example: `vpinn noise heat.toml --quick`, then paste results/heat/noise/recommendation.toml into heat.toml")
+def noise(
+    file: File,
+    changes: Set = None,
+    output: Folder = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A minute's measurements instead of ten minutes'.")] = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
+    problem = _read(file, changes, seed, "cpu")
+    from vpinn.noise import FULL, QUICK, measure_noise
+    from vpinn.output.noise import noise_table, publish_noise
+
+    def say(stage: str) -> None:
+        if not quiet:
+            print(f"{stage} …", file=sys.stderr, flush=True)
+
+    found = measure_noise(problem, QUICK if quick else FULL, say)
+    files = publish_noise(found, output or problem.directory / "noise")
+    if not quiet:
+        _print(noise_table(found))
+        print("", found.recommendation, *files, sep="\n")
 
 
 @app.command(

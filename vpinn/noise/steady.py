@@ -11,7 +11,7 @@ import numpy as np
 from vpinn.noise.variance import Array, Numbers, root
 
 
-def stationary_error(rate: float, batch: Numbers, curvature: Numbers, variance: Numbers) -> Numbers:
+def stationary_error(rate: float, batch: float, curvature: Numbers, variance: Numbers) -> Numbers:
     """Return eᵢ = ηsᵢ/(bλᵢ(2 − ηλᵢ)), the mean squared distance along an eigenvector, in units of the weights squared.
 
     Args:

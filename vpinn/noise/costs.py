@@ -1,0 +1,89 @@
+"""Items 11 and 12 on a problem: how much the loss of a batch fluctuates, and what batches cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vpinn.noise import rates
+from vpinn.noise.draws import Draws, cost_of, samplers_for, seconds_per_step
+from vpinn.noise.finding import Curve, Finding
+from vpinn.noise.population import Population, point_losses
+
+
+def fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve | None]:
+    """Hold the spread of a batch's loss against σ/√b: item 11; weak forms' losses are squares, and have another law."""
+    if people.objective.test_space is not None:
+        return _weak_fluctuation(people, uniform)
+    losses = point_losses(people.objective, people.theta)
+    x, measured, errors, predicted = [], [], [], []
+    for size, draws in sorted(uniform.items()):
+        made = samplers_for(people.objective, "uniform", size)
+        x.append(float(sum(s.size for s in made)))
+        predicted.append(math.sqrt(sum(s.variance(v) for s, v in zip(made, losses, strict=True))))
+        deviation = draws.losses - draws.losses.mean()
+        spread = math.sqrt(float((deviation**2).mean()))
+        measured.append(spread)
+        errors.append(float((deviation**2).std(ddof=1)) / math.sqrt(len(deviation)) / (2 * spread) if spread else 0.0)
+    k = len(x) // 2
+    row = Finding(11, f"standard deviation of the loss of a batch, b = {x[k]:.0f}", predicted[k], measured[k], errors[k])
+    return [row], Curve(np.array(x), np.array(measured), np.array(errors), {"σ/√b": np.array(predicted)})
+
+
+def _weak_fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve | None]:
+    """Return the spread of products of residuals over b, with the line through the largest batch as 1/√b."""
+    sizes = np.array(sorted(uniform), float)
+    measured = np.array([uniform[int(size)].losses.std(ddof=1) for size in sizes])
+    line = measured[-1] * np.sqrt(sizes[-1] / sizes)
+    reason = "a squared residual: its noise falls like 1/b where the residual is noise itself, like 1/√b where it is not"
+    row = Finding(
+        11,
+        f"standard deviation of the loss at b = {sizes[0]:.0f}, by 1/√b from b = {sizes[-1]:.0f}",
+        float(line[0]),
+        float(measured[0]),
+        float(measured[0]) / math.sqrt(2 * len(uniform[int(sizes[0])].losses)),
+        reason,
+    )
+    return [row], Curve(sizes, measured, measured / math.sqrt(2 * len(uniform[int(sizes[0])].losses)), {"∝ 1/√b": line})
+
+
+def costs(
+    people: Population, sizes: list[int], weighted: float, measured: Curve, generator: np.random.Generator
+) -> tuple[list[Finding], tuple[float, float]]:
+    """Time steps and find the batch of most progress per second: item 12.
+
+    Returns:
+        findings, and c₀, c₁ of a step's time c₀ + c₁b in seconds.
+    """
+    tried = sorted({*sizes, min(people.objective.measures[0].points.size, 8 * sizes[-1])})
+    seconds = seconds_per_step(people.objective, people.theta, tried, generator)
+    step, point = cost_of(tried, seconds)
+    rows = [
+        Finding(
+            12,
+            f"seconds of an epoch at b = {tried[0]} over that at b = {tried[-1]}",
+            1.0,
+            float(seconds[0] / tried[0] / (seconds[-1] / tried[-1])),
+            0.0,
+            "a step costs something whatever its batch, which the count of points leaves out",
+        )
+    ]
+    if not len(measured.x) or not math.isfinite(weighted):
+        return rows, (step, point)
+    speed = measured.measured / (step + point * measured.x)
+    best = float(measured.x[speed.argmax()])
+    predicted = rates.fastest_batch(weighted, step, point)
+    nearest = float(measured.x[np.abs(np.log(measured.x / min(max(predicted, measured.x[0]), measured.x[-1]))).argmin()])
+    rows.append(
+        Finding(
+            12,
+            f"batch of most progress per second, among {', '.join(f'{v:.0f}' for v in measured.x)}; √(S c₀/c₁) = {predicted:.0f}",
+            nearest,
+            best,
+            0.0,
+            "flat optimum",
+            1.01,
+        )
+    )
+    return rows, (step, point)

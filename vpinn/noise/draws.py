@@ -1,0 +1,100 @@
+"""Batches as training draws them: losses, gradients and times."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.objective import Batch, Objective
+from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler
+
+Array = NDArray[np.float64]
+Drawer = Callable[[], Batch]
+Sampled = Callable[[Tensor], tuple[float, Tensor]]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Independent batches at one θ.
+
+    Attributes:
+        losses: estimates of J [n].
+        gradients: estimates of ∇J [n, size].
+    """
+
+    losses: Array
+    gradients: Array
+
+    def mean_square_error(self, gradient: Array) -> tuple[float, float]:
+        """Return E‖g_b − g‖² and its standard error."""
+        return mean_and_error(((self.gradients - gradient) ** 2).sum(1))
+
+
+def mean_and_error(samples: Array) -> tuple[float, float]:
+    """Return the mean of independent samples [n] and its standard error."""
+    return float(samples.mean()), float(samples.std(ddof=1) / math.sqrt(len(samples)))
+
+
+def samplers_for(objective: Objective, name: str, size: int, choice: Choice | None = None) -> tuple[Sampler, ...]:
+    """Return samplers of all measures for batches of ``size`` points of the domain, the boundary in proportion.
+
+    Raises:
+        InputError: a batch of one, which has no variance to tell, or one that the sampler cannot draw.
+    """
+    if size < 2:
+        raise InputError(f"batch.size is {size}, and a batch of one point tells no variance; give 2 or more")
+    domain = objective.measures[0].points.size
+    shares = [min(m.points.size, max(2, math.ceil(size * m.points.size / domain))) for m in objective.measures]
+    return tuple(make_sampler(name, m.points, share, choice) for m, share in zip(objective.measures, shares, strict=True))
+
+
+def drawer(
+    objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
+) -> Drawer:
+    """Return a function that draws a batch of every measure by samplers that learned something, or nothing yet."""
+    parts = list(zip(objective.measures, samplers, learned or [NOTHING] * len(samplers), strict=True))
+    return lambda: [(measure, measure.batch(*sampler.draw(generator, state))) for measure, sampler, state in parts]
+
+
+def estimate(objective: Objective, draw: Drawer) -> Sampled:
+    """Return J and ∇J as functions of θ over one batch, or over two where the estimator takes two."""
+    first = draw()
+    second = draw() if objective.test_space is not None and objective.estimator == "two-batch" else None
+    return lambda theta: objective.sampled(theta, first, second)
+
+
+def repeat(objective: Objective, draw: Drawer, theta: Tensor, count: int) -> Draws:
+    """Return ``count`` ≥ 2 independent estimates at θ [size]."""
+    losses, gradients = np.empty(count), np.empty((count, len(theta)))
+    for k in range(count):
+        losses[k], gradient = estimate(objective, draw)(theta)
+        gradients[k] = gradient.numpy()
+    return Draws(losses, gradients)
+
+
+def seconds_per_step(objective: Objective, theta: Tensor, sizes: Sequence[int], generator: np.random.Generator) -> Array:
+    """Return the processor time of an estimate for batches of every size [n], the least of several tries."""
+    found = []
+    for size in sizes:
+        draw = drawer(objective, samplers_for(objective, "uniform", size), generator)
+        times = []
+        for _ in range(12):
+            began = time.process_time()
+            estimate(objective, draw)(theta)
+            times.append(time.process_time() - began)
+        found.append(min(times))
+    return np.array(found)
+
+
+def cost_of(sizes: Sequence[int], seconds: Array) -> tuple[float, float]:
+    """Return c₀ and c₁ of a step's time c₀ + c₁b, fitted with equal relative weight, both positive."""
+    columns = np.stack([np.ones(len(sizes)), np.asarray(sizes, dtype=np.float64)], 1) / seconds[:, None]
+    step, point = np.linalg.lstsq(columns, np.ones(len(sizes)), rcond=None)[0]
+    return max(float(step), 1e-7), max(float(point), 1e-10)

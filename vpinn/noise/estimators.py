@@ -1,0 +1,217 @@
+"""Items 1, 2, 4, 13 and 14 on a problem: bias and covariance of what samplers estimate, clusters, compression."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import numpy as np
+
+from vpinn.errors import InputError
+from vpinn.noise import variance as theory
+from vpinn.noise.draws import Draws, drawer, estimate, mean_and_error, repeat, samplers_for
+from vpinn.noise.finding import Curve, Finding
+from vpinn.noise.population import Population
+from vpinn.objective import Batch
+from vpinn.optimization.batches import pilots
+from vpinn.sampling import ALLOCATIONS, SAMPLERS, Choice, Sampler, State
+
+WORKERS = 4
+"""Of the data-parallel step."""
+KEEP = 0.25
+"""Share of the entries that a sparsified gradient keeps."""
+ROUNDED = 0.2
+"""Variance that rounding adds, over that of one worker's gradient."""
+BLOCKS, PILOTS = 16, 8
+"""Strata that allocations are compared on, and the pilots that learn about them."""
+QUADRATIC = "the product of two batches adds a part quadratic in their noise"
+
+
+def samplers(
+    people: Population, sizes: list[int], draws: int, generator: np.random.Generator
+) -> tuple[list[Finding], dict[str, Curve], dict[int, Draws]]:
+    """Draw batches by every sampler at several sizes.
+
+    Args:
+        people: all points.
+        sizes: of the batches, ascending; the middle one is reported.
+        draws: batches each.
+        generator: of the draws.
+
+    Returns:
+        findings on bias and covariance, the variance over b by sampler, and the uniform draws by size.
+    """
+    findings, curves, uniform = [], {}, {}
+    middle = sizes[len(sizes) // 2]
+    for name in SAMPLERS:
+        x, measured, errors, predicted = [], [], [], []
+        for size in sizes:
+            with contextlib.suppress(InputError):
+                made = samplers_for(people.objective, name, size)
+                found = repeat(people.objective, drawer(people.objective, made, generator), people.theta, draws)
+                value, error = found.mean_square_error(people.gradient)
+                x.append(sum(s.size for s in made))
+                measured.append(value)
+                errors.append(error)
+                predicted.append(people.variance(made))
+                if name == "uniform":
+                    uniform[size] = found
+                if size == middle:
+                    findings += _about(people, name, made, found)
+        if x:
+            lines = {"closed form": np.array(predicted)} if np.isfinite(predicted).all() else {}
+            curves[name] = Curve(np.array(x, float), np.array(measured), np.array(errors), lines)
+    return findings, curves, uniform
+
+
+def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draws) -> list[Finding]:
+    """Return findings on the mean and the covariance of one sampler's draws."""
+    value, error = found.mean_square_error(people.gradient)
+    n, offset = len(found.losses), found.gradients.mean(0) - people.gradient
+    weights = people.spread / people.spread.sum()
+    size = sum(s.size for s in made)
+    bias = Finding(
+        1,
+        f"{name}, b = {size}: squared distance of the mean of {n} gradients, over its expectation",
+        1.0,
+        n * float(offset @ offset) / value,
+        math.sqrt(2.0 * float(weights @ weights)),
+        "the estimator is biased: its square of a residual is" if people.batches == 1 and people.objective.test_space else "",
+    )
+    item = 4 if name not in ("uniform", "cells") else 2
+    reason = QUADRATIC if people.batches == 2 else ""
+    predicted = people.variance(made)
+    if math.isnan(predicted):
+        reason = "no closed form"
+    return [bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
+
+
+def allocations(
+    people: Population, size: int, draws: int, generator: np.random.Generator
+) -> tuple[list[Finding], dict[str, float]]:
+    """Draw from a few blocks of cells by every allocation, after pilots have learned the deviations.
+
+    Returns:
+        findings, and the variance measured by rule.
+    """
+    objective, found, rows = people.objective, {}, []
+    for rule in ALLOCATIONS:
+        made = samplers_for(objective, "stratified", size, Choice(allocation=rule, count=min(BLOCKS, size // 2)))
+        learned: tuple[State, ...] = ()
+        for _ in range(PILOTS):
+            learned = pilots(objective, made, generator, people.theta, learned)
+        value, error = repeat(objective, drawer(objective, made, generator, learned), people.theta, draws).mean_square_error(
+            people.gradient
+        )
+        found[rule] = value
+        rows.append(
+            Finding(
+                4,
+                f"{BLOCKS} blocks, {rule}, b = {size}: tr Cov of the gradient",
+                people.variance(made, learned),
+                value,
+                error,
+                QUADRATIC if people.batches == 2 else "",
+            )
+        )
+    uniform = people.variance(samplers_for(objective, "uniform", size))
+    rows.append(
+        Finding(
+            4,
+            f"{BLOCKS} blocks: variance by Neyman over that of uniform draws",
+            rows[1].predicted / uniform,
+            found["neyman"] / uniform,
+            rows[1].error / uniform,
+            QUADRATIC if people.batches == 2 else "",
+        )
+    )
+    return rows, found
+
+
+def clusters(people: Population, draws: int, cells_drawn: Curve | None, generator: np.random.Generator) -> list[Finding]:
+    """Draw M cells and A points in each of them: item 13, and the correlation of points of a cell for item 2."""
+    objective, measure = people.objective, people.objective.measures[0]
+    cells, q = measure.points.entities, measure.points.per_entity
+    if q < 2 or cells < 2:
+        return [Finding(13, "points in cells", math.nan, math.nan, reason="the points have no cells")]
+    n = cells * q
+    square = n**2 * people.squares[0]
+    along = (n * people.along[0]).reshape(cells, q, -1)
+    mean_square = float((along.mean(1) ** 2).sum(1).mean())
+    g = people.totals[0]
+    seen = people.directions.T @ g
+    between = mean_square - float(seen @ seen)
+    total = float(square.mean()) - float(g @ g)
+    within = total - between
+    rho = (between - total / q) / (total * (1.0 - 1.0 / q)) if total > 0 else 0.0
+    others = samplers_for(objective, "uniform", max(2, min(n, 64)))[1:]
+    rows = []
+    for m, a in ((8, min(q, 8)), (32, 2)):
+
+        def batch(m: int = m, a: int = a) -> Batch:
+            cell = np.repeat(generator.integers(cells, size=m), a)
+            index = cell * q + generator.integers(q, size=m * a)
+            drawn = [(measure, measure.batch(index, np.full(m * a, n / (m * a))))]
+            pairs = zip(objective.measures[1:], others, strict=True)
+            return drawn + [(other, other.batch(*sampler.draw(generator))) for other, sampler in pairs]
+
+        rest = sum(t / s.size for t, s in zip(people.traces[1:], others, strict=True))
+        predicted = (theory.clusters(between, within, float(m), float(a)) + rest) / people.batches
+        value, error = repeat(objective, batch, people.theta, draws).mean_square_error(people.gradient)
+        rows.append(Finding(13, f"{m} cells × {a} points: tr Cov of the gradient", predicted, value, error))
+    if cells_drawn is not None and len(cells_drawn.x):
+        size = float(cells_drawn.x[-1])
+        whole = theory.correlated(total, float(q), rho) * q / size / people.batches
+        quantity = f"whole cells, b = {size:.0f}: tr Σ(1 + (q − 1)ρ)/b, q = {q}, ρ = {rho:.2f}"
+        reason = "cells differ in size" if objective.test_space is None else QUADRATIC
+        rows.append(Finding(2, quantity, whole, float(cells_drawn.measured[-1]), float(cells_drawn.error[-1]), reason))
+    return rows
+
+
+def compression(people: Population, size: int, draws: int, generator: np.random.Generator) -> list[Finding]:
+    """Send the gradients of four workers through two compressors: item 14."""
+    objective, parameters = people.objective, len(people.gradient)
+    local = max(2, size // WORKERS)
+    worker = people.variance(samplers_for(objective, "uniform", local))  # tr Cov of one worker's gradient
+    step = math.sqrt(6.0 * ROUNDED * worker / parameters)
+    grid = theory.rounded(step, parameters)
+    larger = theory.batch_to_compensate(worker, float(WORKERS), WORKERS, grid) / WORKERS
+    kept, rounded, compensated = np.empty(draws), np.empty(draws), np.empty(draws)
+    draw, more = (
+        drawer(objective, samplers_for(objective, "uniform", points), generator) for points in (local, round(local * larger))
+    )
+    for k in range(draws):
+        gradients, others = (
+            np.stack([estimate(objective, one)(people.theta)[1].numpy() for _ in range(WORKERS)]) for one in (draw, more)
+        )
+        sparse = gradients * (generator.random(gradients.shape) < KEEP) / KEEP
+        kept[k] = ((sparse.mean(0) - people.gradient) ** 2).sum()
+        for values, target in ((gradients, rounded), (others, compensated)):
+            scaled = values / step
+            sent = step * (np.floor(scaled) + (generator.random(scaled.shape) < scaled % 1.0))
+            target[k] = ((sent.mean(0) - people.gradient) ** 2).sum()
+    share = theory.sparsified(worker, people.square, float(WORKERS), WORKERS, KEEP)
+    small = "entries far below one step cost less than a sixth of its square"
+    return [
+        Finding(
+            14,
+            f"{WORKERS} workers of {local} points, a quarter of the entries sent: tr Cov",
+            theory.compressed(worker, float(WORKERS), WORKERS, share),
+            *mean_and_error(kept),
+            QUADRATIC if people.batches == 2 else "",
+        ),
+        Finding(
+            14,
+            f"{WORKERS} workers of {local} points, entries rounded: tr Cov",
+            theory.compressed(worker, float(WORKERS), WORKERS, grid),
+            *mean_and_error(rounded),
+            small,
+        ),
+        Finding(
+            14,
+            f"{WORKERS} workers of {round(local * larger)} points, entries rounded: tr Cov is that of {local} without",
+            worker / WORKERS,
+            *mean_and_error(compensated),
+            small,
+        ),
+    ]

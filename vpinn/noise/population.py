@@ -1,0 +1,154 @@
+"""All points' gradients at one place: the exact statistics that batches are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.noise.gradients import chunks, integrands, point_gradients, streams
+from vpinn.objective import Objective
+from vpinn.sampling import NOTHING, Sampler, State, Uniform
+
+Array = NDArray[np.float64]
+LIMIT = 400_000
+"""Quadrature points up to which every one is looked at."""
+PILOT = 600
+"""Points that leading directions of the covariance are found from."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Gradients of all points at one θ, seen along some directions.
+
+    Attributes:
+        objective: whose gradients.
+        theta: parameters [size].
+        gradient: ∇J [size].
+        directions: orthonormal columns [size, k].
+        along: per measure, weighted gradients sᵢ along the directions [N, k].
+        squares: per measure, ‖sᵢ‖² [N].
+        totals: per measure, Σ sᵢ [size].
+    """
+
+    objective: Objective
+    theta: Tensor
+    gradient: Array
+    directions: Array
+    along: tuple[Array, ...]
+    squares: tuple[Array, ...]
+    totals: tuple[Array, ...]
+
+    @property
+    def square(self) -> float:
+        """‖∇J‖²."""
+        return float(self.gradient @ self.gradient)
+
+    @cached_property
+    def traces(self) -> tuple[float, ...]:
+        """Tr Σ of each measure's single-point gradients N sᵢ."""
+        return tuple(len(q) * float(q.sum()) - float(t @ t) for q, t in zip(self.squares, self.totals, strict=True))
+
+    @cached_property
+    def trace(self) -> float:
+        """Tr Σ of points drawn from all measures in proportion: Σ tr Σ_m N/N_m, N = Σ N_m."""
+        n = self.objective.size
+        return sum(trace * n / len(q) for trace, q in zip(self.traces, self.squares, strict=True)) / self.batches
+
+    @property
+    def batches(self) -> int:
+        """Independent batches whose product or mean a step takes: 2 for two-batch estimates of a weak form, else 1."""
+        return 2 if self.objective.test_space is not None and self.objective.estimator == "two-batch" else 1
+
+    @cached_property
+    def spread(self) -> Array:
+        """Variances [k] along the directions of points drawn from all measures in proportion."""
+        n = self.objective.size
+        parts = [n * (len(a) * (a**2).sum(0) - a.sum(0) ** 2) / len(a) for a in self.along]
+        return np.asarray(sum(parts)) / self.batches
+
+    def variance(self, samplers: Sequence[Sampler], learned: Sequence[State] = ()) -> float:
+        """Return tr Cov of the gradient of batches by the samplers' closed forms, nan where one has none.
+
+        Only the part linear in the points counts. What the directions leave out is taken to shrink like the rest does.
+        """
+        total, states = 0.0, learned or [NOTHING] * len(samplers)
+        for sampler, state, along, trace in zip(samplers, states, self.along, self.traces, strict=True):
+            uniform = Uniform(sampler.points, sampler.size)
+            seen = sum(uniform.variance(column) for column in along.T)
+            share = sum(sampler.variance(column, state) for column in along.T) / seen if seen > 0 else 1.0
+            total += share * trace / sampler.size
+        return total / self.batches
+
+
+def population(objective: Objective, theta: Tensor, generator: np.random.Generator, directions: Array | int = 48) -> Population:
+    """Look at every point.
+
+    Args:
+        objective: whose gradients.
+        theta: parameters [size].
+        generator: of the pilot that finds leading directions of the covariance.
+        directions: orthonormal columns [size, k], or how many leading ones to find.
+
+    Raises:
+        InputError: too many points, or gradients that are zero or not finite.
+    """
+    if objective.size > LIMIT:
+        raise InputError(
+            f"the noise report looks at every quadrature point, and there are {objective.size:,}, more than {LIMIT:,}; "
+            "lower quadrature.degree or take a coarser mesh: the noise per point hardly depends on them"
+        )
+    size = objective.measures[0].network.size
+    counts = [m.points.size for m in objective.measures]
+    totals = [np.zeros(size) for _ in counts]
+    squares = [np.zeros(n) for n in counts]
+    chosen = [np.sort(generator.choice(n, min(n, PILOT), replace=False)) for n in counts]
+    pilot: list[Array] = []
+    for k, start, part in point_gradients(objective, theta):
+        s = part.numpy()
+        totals[k] += s.sum(0)
+        squares[k][start : start + len(s)] = (s**2).sum(1)
+        inside = chosen[k][(chosen[k] >= start) & (chosen[k] < start + len(s))] - start
+        pilot.append(counts[k] * s[inside])
+    gradient = np.asarray(sum(totals))
+    _refuse(gradient, squares)
+    if isinstance(directions, int):
+        directions = _leading(np.concatenate(pilot), directions)
+    along = [np.zeros((n, directions.shape[1])) for n in counts]
+    for k, start, part in point_gradients(objective, theta):
+        along[k][start : start + len(part)] = part.numpy() @ directions
+    return Population(objective, theta, gradient, directions, tuple(along), tuple(squares), tuple(totals))
+
+
+def _leading(rows: Array, count: int) -> Array:
+    """Return the leading principal directions [size, count or fewer] of rows, by the smaller of their two Gram matrices."""
+    centred = rows - rows.mean(0)
+    if len(centred) >= centred.shape[1]:
+        return np.asarray(np.linalg.eigh(centred.T @ centred)[1][:, : -count - 1 : -1])
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    keep = values > 1e-12 * values[-1]
+    basis, _ = np.linalg.qr(centred.T @ vectors[:, keep][:, : -count - 1 : -1])
+    return np.asarray(basis)
+
+
+def _refuse(gradient: Array, squares: Sequence[Array]) -> None:
+    if not np.isfinite(gradient).all():
+        raise InputError("the gradient of this problem is not finite at the network's initial weights; try another solver.seed")
+    if not gradient.any() and not any(q.any() for q in squares):
+        raise InputError("the gradient of this problem is zero at every point: there is no noise to measure; check the form")
+
+
+def point_losses(objective: Objective, theta: Tensor) -> tuple[Array, ...]:
+    """Return the weighted densities w ℓ of every measure's points [N] each; a weak form has none but penalties."""
+    found: list[list[Array]] = [[] for _ in objective.measures]
+    with torch.no_grad():
+        for k, _, measure, points in chunks(objective):
+            density, _ = integrands(measure, points, streams(measure.network, theta, points.x, measure.derivatives))
+            found[k].append((points.w * density).detach().numpy())
+    return tuple(np.concatenate(parts) for parts in found)

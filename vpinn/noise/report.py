@@ -1,0 +1,208 @@
+"""The noise report: a pilot run, every prediction beside its measurement, and what follows for training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.noise import costs, dynamics, estimators, recommend, search, signals
+from vpinn.noise import variance as theory
+from vpinn.noise.curvature import difference_product, leading
+from vpinn.noise.finding import Curve, Finding
+from vpinn.noise.pilot import best_rate, descend, polish, start
+from vpinn.noise.population import Population, population
+from vpinn.noise.recommend import Setting
+from vpinn.objective import Objective, make_objective
+from vpinn.problem import Problem
+from vpinn.trial import make_trial
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        draws: batches per variance.
+        trial: steps of a trial of one learning rate.
+        pilot: steps of the pilot run.
+        walk: steps of a walk at the steady state.
+        polish: steps of L-BFGS to the minimum that steady states are measured around.
+        evaluations: of J for the population search.
+        multiples: batch sizes over the middle one.
+    """
+
+    draws: int
+    trial: int
+    pilot: int
+    walk: int
+    polish: int
+    evaluations: int
+    multiples: tuple[float, ...]
+
+
+QUICK = Effort(120, 60, 400, 1000, 150, 900, (0.25, 1, 4))
+FULL = Effort(600, 200, 2000, 12_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4))
+
+
+@dataclass(frozen=True)
+class NoiseReport:
+    """What was found.
+
+    Attributes:
+        title: of the problem.
+        findings: predictions beside measurements.
+        curves: name → figure's data; "variance" has one per sampler, as "variance: name".
+        settings: recommended lines of the problem file.
+        numbers: points, parameters, seconds and the like.
+    """
+
+    title: str
+    findings: tuple[Finding, ...]
+    curves: dict[str, Curve]
+    settings: tuple[Setting, ...]
+    numbers: dict[str, Any]
+
+    @property
+    def recommendation(self) -> str:
+        """Lines to paste into the problem file."""
+        return recommend.block(self.settings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-compatible values, the content of noise.json."""
+        return {
+            "title": self.title,
+            **self.numbers,
+            "findings": [finding.as_row() for finding in self.findings],
+            "recommendation": {f"{s.section}.{s.key}": {"value": s.value.strip('"'), "reason": s.reason} for s in self.settings},
+            "curves": {name: curve.as_dict() for name, curve in self.curves.items()},
+        }
+
+
+def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda stage: None) -> NoiseReport:
+    """Measure the noise of mini-batches on a problem and hold the theory against it.
+
+    Args:
+        problem: the problem; its network, quadrature and seed are used, its method is not.
+        effort: how much is measured; ``QUICK`` takes a minute, ``FULL`` ten.
+        say: told what is measured next.
+
+    Raises:
+        InputError: the gradient is zero or not finite, there are too many points, or a form has derivatives of order three.
+    """
+    began = time.perf_counter()
+    seed = problem.settings.solver.seed
+    generator = np.random.default_rng(seed)
+    objective = make_objective(problem, make_trial(problem))
+    theta = start(objective, seed)
+    if not math.isfinite(objective.value(theta)):
+        where = objective.non_finite(theta)
+        raise InputError(f"the loss is not finite at the initial weights{where}; check the form, or try another solver.seed")
+    say("gradients at the start")
+    first = population(objective, theta, generator, 8)
+    middle = _middle(problem, objective)
+    sizes = sorted({max(4, min(round(middle * f), objective.measures[0].points.size)) for f in effort.multiples})
+    say("trials of learning rates")
+    trials = best_rate(objective, theta, middle, effort.trial, seed)
+    rate = min(trials, key=lambda t: t.loss).rate
+    say("a pilot run")
+    steps = sorted({1, *(effort.pilot * k // 16 for k in (1, 2, 4, 8, 12, 16))})
+    pilot = descend(objective, theta, middle, rate, effort.pilot, seed, steps, effort.pilot // 20)
+    places = [theta, *pilot.places]
+    say("noise over the run")
+    course = [first, *(population(objective, place, generator, 8) for place in places[1:])]
+    place = places[len(places) // 2]
+    people = population(objective, place, generator)
+    product = difference_product(objective, place)
+    say("batches of every sampler")
+    findings, variances, uniform = estimators.samplers(people, sizes, effort.draws, generator)
+    curves = {f"variance: {name}": curve for name, curve in variances.items()}
+    say("noise scale, progress and costs")
+    findings.append(signals.scale(people, uniform))
+    rows, curves["progress"], weighted = signals.progress(people, product, uniform)
+    findings += rows
+    rows, shares = estimators.allocations(people, middle, effort.draws, generator)
+    findings += rows
+    findings += signals.squares(people, middle, effort.draws, generator)
+    findings.append(signals.batch_normalisation())
+    findings.append(signals.reuse(people, middle, 0.3 / _stiffest(objective, place, generator), effort.draws, generator))
+    findings.append(signals.adam(people, uniform))
+    rows, curves["clipping"], threshold = signals.clipping(people, uniform[middle], middle)
+    findings += rows
+    rows, fluctuation = costs.fluctuation(people, uniform)
+    findings += rows
+    rows, spent = costs.costs(people, sizes, weighted, curves["progress"], generator)
+    findings += rows
+    findings += estimators.clusters(people, effort.draws, variances.get("cells"), generator)
+    findings += estimators.compression(people, middle, effort.draws // 3, generator)
+    say("stability and steady states")
+    rows, limit = dynamics.batch_limits(objective, theta, middle, effort.draws, generator)
+    findings += rows
+    bottom = polish(objective, places[-1], effort.polish)
+    minimum = dynamics.Minimum.at(objective, bottom, generator)
+    spectrum = leading(difference_product(objective, bottom), len(bottom), 1, generator)
+    findings.append(dynamics.stability(objective, bottom, spectrum))
+    rows, settled = dynamics.settle(minimum, middle, effort.walk, generator)
+    findings += rows
+    findings.append(dynamics.annealing(minimum, max(8, middle // 4), effort.walk, generator))
+    row, curves["langevin"] = dynamics.langevin(objective, bottom, spectrum, generator)
+    findings.append(row)
+    curves |= settled
+    findings.append(_floor(course[-1], minimum))
+    say("a population search")
+    rows, found = search.compare(objective, theta, rate, effort.evaluations, seed)
+    findings += rows
+    curves |= {name: curve for name, curve in (("fluctuation", fluctuation), ("search", found)) if curve is not None}
+    at = np.array([0.0, *map(float, steps)])
+    scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
+    curves["noise scale"] = Curve(at, scales)
+    scale = weighted if np.isfinite(weighted) else theory.noise_scale(people.trace, people.square)
+    size, line = recommend.batch_size(scale, spent, objective.measures[0].points.size)
+    _, rate_line = recommend.learning_rate(trials, limit)
+    batch = [line] if '"full"' in line.value else [line, *recommend.sampling(variances, size, shares)]
+    settings = [
+        *batch,
+        Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
+        rate_line,
+        recommend.warmup(pilot.norms, problem.settings.solver.steps),
+        Setting("solver", "schedule", '"cosine"', "noise leaves an error proportional to the step size: let it fall"),
+        recommend.clip(pilot.norms, threshold),
+    ]
+    numbers = {
+        "quadrature_points": objective.size,
+        "parameters": len(theta),
+        "batch": middle,
+        "noise_scale": [float(s) if np.isfinite(s) else None for s in scales],
+        "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
+        "seconds_per_step": spent[0],
+        "seconds_per_point": spent[1],
+        "seconds": time.perf_counter() - began,
+    }
+    findings.sort(key=lambda f: f.item)
+    return NoiseReport(problem.title, tuple(findings), curves, tuple(settings), numbers)
+
+
+def _middle(problem: Problem, objective: Objective) -> int:
+    """Return the batch that most is measured with: the problem's own, or a sixteenth of the points, 16 to 256."""
+    points, asked = objective.measures[0].points.size, problem.settings.batch.size
+    return min(points, asked) if isinstance(asked, int) else int(np.clip(points // 16, min(16, points), 256))
+
+
+def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generator) -> float:
+    found = leading(difference_product(objective, theta), len(theta), 1, generator, steps=min(len(theta), 25))
+    return abs(float(found.values[0]))
+
+
+def _floor(last: Population, minimum: dynamics.Minimum) -> Finding:
+    """Return what becomes of tr Σ at the solution: nothing where the integrand vanishes at every point of it, else a floor."""
+    ratio = minimum.people.trace / last.trace
+    reason = "the noise dies out at the solution" if ratio < 0.1 else "a floor of noise stays at the solution"
+    return Finding(8, "tr Σ at the minimum over tr Σ at the end of the pilot run", math.nan, ratio, reason=reason)

@@ -1,0 +1,181 @@
+"""What ``vpinn noise`` leaves: a table, figures, noise.json and the recommended settings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from rich.table import Table
+from rich.text import Text
+
+from vpinn.noise import Curve, NoiseReport
+from vpinn.optimization import write_atomic
+from vpinn.output.figures import png
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, styled
+
+COLOURS = (ACCENT, TRUTH, "#2a9d5c", "#e39b2b", "#7b5ea7", INK, FAINT)
+HEADER = ("item", "quantity", "predicted", "measured", "verdict")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure.
+
+    Attributes:
+        file: stem of its name.
+        curves: names of curves, or one that ends in ": " for all that begin so.
+        title: of the figure.
+        x: label.
+        y: label.
+        scales: of x and y.
+        joined: whether measured values are joined by a line.
+    """
+
+    file: str
+    curves: str
+    title: str
+    x: str
+    y: str
+    scales: tuple[str, str] = ("log", "log")
+    joined: bool = False
+
+
+PANELS = (
+    Panel("noise_scale", "noise scale", "Noise scale over training", "step", "tr Σ/‖g‖², points", ("symlog", "log"), True),
+    Panel("variance", "variance: ", "Variance of the gradient by sampler", "points per batch b", "tr Cov"),
+    Panel(
+        "progress",
+        "progress",
+        "Progress of one step",
+        "points per batch b",
+        "decrease, over that of the full gradient",
+        ("log", "linear"),
+    ),
+    Panel("clipping", "clipping", "Clipped gradients", "threshold C", "mean-squared error", ("log", "log"), True),
+    Panel("steady_state", "steady", "Steady state along stiff eigenvectors", "curvature λ", "mean squared distance"),
+    Panel("exploration", "exploration", "Exploration around the minimum", "η/b", "radius²"),
+    Panel(
+        "langevin",
+        "langevin",
+        "Langevin paths and the Gibbs measure",
+        "along the stiffest direction",
+        "density",
+        ("linear", "linear"),
+    ),
+    Panel("fluctuation", "fluctuation", "Fluctuation of the loss of a batch", "points per batch b", "standard deviation"),
+    Panel("search", "search", "Population search at equal evaluations", "evaluations of J", "J", ("linear", "linear"), True),
+)
+"""The figures of a report."""
+
+
+def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
+    """Write noise.json, recommendation.toml and the figures.
+
+    Args:
+        report: of a problem.
+        folder: made if need be.
+
+    Returns:
+        what was written.
+
+    Raises:
+        StorageError: a file could not be written.
+    """
+    files = {"noise.json": json.dumps(report.as_dict(), indent=1).encode(), "recommendation.toml": report.recommendation.encode()}
+    with styled():
+        for panel in PANELS:
+            if (shown := draw_panel(panel, report)) is not None:
+                files[f"figures/{panel.file}.png"] = png(shown)
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    return [folder / name for name in files]
+
+
+def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
+    """Return a figure of the report, None where it has no such curves."""
+    every = panel.curves.endswith(": ")
+    found = {
+        name.removeprefix(panel.curves) if every else "measured": curve
+        for name, curve in report.curves.items()
+        if (name.startswith(panel.curves) if every else name == panel.curves) and len(curve.x)
+    }
+    if not found:
+        return None
+    shown = figure(5.6, 3.6, panel.title, "constrained")
+    axes = shown.subplots()
+    for k, (name, curve) in enumerate(found.items()):
+        _draw(axes, name, curve, COLOURS[k % len(COLOURS)], panel, every)
+    if panel.scales[0] == "symlog":
+        axes.set_xscale("symlog", linthresh=10)
+        axes.set_xlim(left=0)
+    else:
+        axes.set_xscale(panel.scales[0])
+    axes.set_yscale(panel.scales[1])
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(
+                LogLocator(10, (1.0,) if np.diff(np.log10(axis.get_view_interval()))[0] > 1.5 else (1.0, 2.0, 5.0))
+            )
+            axis.set_major_formatter(
+                FuncFormatter(lambda value, _: f"{value:g}" if 0.01 <= value < 1e5 else f"$10^{{{np.log10(value):.0f}}}$")
+            )
+            axis.set_minor_formatter(NullFormatter())
+    if panel.scales[1] == "linear" and all((c.measured >= 0).all() for c in found.values()):
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(panel.x)
+    axes.set_ylabel(panel.y)
+    axes.grid(True)
+    if len(axes.get_legend_handles_labels()[0]) > 1:
+        axes.legend(fontsize=8)
+    return shown
+
+
+def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every: bool) -> None:
+    """Draw measured values with their errors, and lines of theory."""
+    errors = 2.0 * curve.error if len(curve.error) else None
+    if panel.joined:
+        axes.plot(curve.x, curve.measured, color=colour, label=name, linewidth=2.2)
+    else:
+        axes.errorbar(curve.x, curve.measured, errors, color=colour, fmt="o", markersize=4, capsize=2, linewidth=1.0, label=name)
+    styles = [(0, ()), (0, (4, 3)), (0, (1, 1.5))]
+    for k, (label, values) in enumerate(curve.predicted.items()):
+        order = np.argsort(curve.x)
+        line = colour if every else COLOURS[1 + k]
+        shown = None if every else label
+        axes.plot(curve.x[order], values[order], color=line, linewidth=1.2, linestyle=styles[k % 3], label=shown)
+
+
+def noise_table(report: NoiseReport) -> Table:
+    """Return the table of findings for the console."""
+    table = Table(title=report.title or None, title_justify="left", pad_edge=False, box=None)
+    for name in HEADER:
+        table.add_column(name, justify="right" if name in ("item", "predicted", "measured") else "left", overflow="fold")
+    for row in _cells(report):
+        verdict = row[-1]
+        table.add_row(*row[:-1], Text(verdict, style="bold red" if verdict.startswith("fails") else ""))
+    return table
+
+
+def noise_markdown(report: NoiseReport) -> str:
+    """Return the table of findings in Markdown."""
+    lines = [f"| {' | '.join(HEADER)} |", "|---:|---|---:|---:|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in _cells(report)), ""])
+
+
+def _cells(report: NoiseReport) -> Sequence[tuple[str, str, str, str, str]]:
+    rows = []
+    for f in report.findings:
+        spread = f" ± {f.error:.1g}" if f.error and math.isfinite(f.measured) else ""
+        rows.append((str(f.item), f.quantity, _number(f.predicted), _number(f.measured) + spread, f.verdict))
+    return rows
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "–"
