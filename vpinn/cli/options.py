@@ -15,7 +15,7 @@ Set = Annotated[
     list[str] | None,
     option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. solver.steps=500. Repeatable."),
 ]
-Folder = Annotated[Path | None, option("-o", "--output", metavar="DIR", help="Folder; default results/ and the name of the file.")]
+Folder = Annotated[Path | None, option("-o", "--output", metavar="DIR", help="Folder; default results/ and the file's name.")]
 Seed = Annotated[int | None, option(help="Seed of every random choice; short for --set solver.seed=…")]
 Threads = Annotated[int | None, option(min=1, help="Threads of torch; default one per core.")]
 Device = Annotated[str, typer.Option(help="Where to compute; this version has cpu.")]
