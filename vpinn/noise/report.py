@@ -172,7 +172,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
         *batch,
         Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
         rate_line,
-        recommend.warmup(pilot.norms, problem.settings.solver.steps),
+        recommend.warmup(pilot.norms, problem.settings.solver.steps or effort.pilot),
         Setting("solver", "schedule", '"cosine"', "noise leaves an error proportional to the step size: let it fall"),
         recommend.clip(pilot.norms, threshold),
     ]
