@@ -6,10 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 import vpinn
@@ -17,8 +15,6 @@ from vpinn.errors import InputError
 from vpinn.objective import Curvature
 from vpinn.optimization import Closure, GaussNewton
 from vpinn.run import prepare
-
-Array = NDArray[np.float64]
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
@@ -30,11 +26,11 @@ def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: boo
         return float(value.detach()) + offset, torch.autograd.grad(value, leaf)[0]
 
     def rows(theta: Tensor) -> Curvature:
-        found = torch.autograd.functional.jacobian(image, theta).numpy()
-        residual = image(theta).numpy()
+        found = torch.autograd.functional.jacobian(image, theta)
+        signs = torch.ones(len(found), dtype=torch.float64)
         if kept:
-            return Curvature(found, np.ones(len(found)), residual, lambda moved: image(moved).numpy())
-        return Curvature(found[:0], np.ones(len(found)), residual, lambda moved: image(moved).numpy(), found.T @ found)
+            return Curvature(found, signs, image(theta), image)
+        return Curvature(found[:0], signs, image(theta), image, found.T @ found)
 
     return Closure(evaluate, None, rows)
 

@@ -12,13 +12,14 @@ last: Müller & Zeinhofer 2023, energy natural gradient descent (arXiv 2302.1316
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.forms import Value
@@ -26,7 +27,11 @@ from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Objective, Part
 from vpinn.trial.jacobian import jet_jacobian
 
-Array = NDArray[np.float64]
+Over: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+BLOCKS = 4
+"""Blocks of columns of G."""
+LARGE = 200
+"""Weights from which G is worth blocks."""
 ROWS_BYTES = 1e9
 """Memory up to which rows are kept; beyond it only their sum G is."""
 SINGULAR = 1e-13
@@ -38,6 +43,7 @@ class Curvature:
     """G at some parameters.
 
     Attributes:
+        over: applies work to parts, as many at a time as there are threads; results in order.
         rows: aᵢ [rows, size]; none [0, size] where they would take more than ``ROWS_BYTES``.
         signs: sᵢ [rows].
         residual: ρᵢ [rows] with rows ∂ρᵢ/∂θ, where the objective is ½Σ sᵢρᵢ²; else None.
@@ -45,16 +51,33 @@ class Curvature:
         rest: what G holds beside the rows [size, size]; None: nothing.
     """
 
-    rows: Array
-    signs: Array
-    residual: Array | None
-    image: Callable[[Tensor], Array]
-    rest: Array | None = None
+    rows: Tensor
+    signs: Tensor
+    residual: Tensor | None
+    image: Callable[[Tensor], Tensor]
+    rest: Tensor | None = None
+    over: Over = map
 
     @cached_property
-    def gram(self) -> Array:
-        """G [size, size]."""
-        return signed_gram(self.rows, self.signs) if self.rest is None else self.rest
+    def gram(self) -> Tensor:
+        """G [size, size], block by block below the diagonal."""
+        if self.rest is not None:
+            return self.rest
+        size = self.rows.shape[1]
+        signed = self.rows if bool((self.signs > 0).all()) else self.rows * self.signs[:, None]
+        total = self.rows.new_empty(size, size)
+        edges = np.linspace(0, size, BLOCKS + 1).astype(int) if size >= LARGE else np.array([0, size])
+        spans = [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
+
+        def fill(pair: tuple[slice, slice]) -> None:
+            i, j = pair
+            block = self.rows[:, i].T @ signed[:, j]
+            total[i, j] = block
+            if i != j:
+                total[j, i] = block.T
+
+        list(self.over(fill, [(i, j) for k, i in enumerate(spans) for j in spans[: k + 1]]))
+        return total
 
 
 @dataclass(frozen=True)
@@ -86,37 +109,30 @@ def curvature(objective: Objective, theta: Tensor, parts: Iterable[Part] | None 
     signs = _joined([share.signs for share in shares])
     residual = None if energy else _joined([share.residual for share in shares])
 
-    def image(moved: Tensor) -> Array:
+    def image(moved: Tensor) -> Tensor:
         return _joined([_energy_image(share, moved) if energy else split(share.part, moved).residual for share in shares])
 
-    if signs.size * theta.numel() * 8 <= ROWS_BYTES:
-        blocks = objective.over_parts(lambda share: _rows(share, theta), shares)
-        return Curvature(np.concatenate(list(blocks)), signs, residual, image)
-    total = np.zeros((theta.numel(), theta.numel()))
-    for gram in objective.over_parts(lambda share: signed_gram(_rows(share, theta), _joined([share.signs])), shares):
+    size, over = theta.numel(), objective.over_parts
+    if signs.numel() * size * 8 <= ROWS_BYTES:
+        blocks = over(lambda share: _rows(share, theta), shares)
+        return Curvature(torch.cat(list(blocks)), signs, residual, image, over=over)
+    total = theta.new_zeros(size, size)
+    for gram in over(lambda share: _gram(_rows(share, theta), _joined([share.signs])), shares):
         total += gram
-    return Curvature(np.zeros((0, theta.numel())), signs, residual, image, total)
+    return Curvature(theta.new_zeros(0, size), signs, residual, image, total, over)
 
 
-def signed_gram(rows: Array, signs: Array) -> Array:
-    """Return Σ sᵢ aᵢaᵢᵀ [size, size]; the product of a matrix with its own transpose costs half of another."""
-    negative = signs < 0
-    if not negative.any():
-        gram: Array = rows.T @ rows
-        return gram
-    below = rows[negative]
-    return signed_gram(rows[~negative], signs[~negative]) - below.T @ below
+def _gram(rows: Tensor, signs: Tensor) -> Tensor:
+    return rows.T @ (rows * signs[:, None])
 
 
-def _joined(parts: Sequence[Tensor]) -> Array:
-    joined: Array = torch.cat([part.reshape(-1) for part in parts]).numpy()
-    return joined
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([part.reshape(-1) for part in parts])
 
 
-def _rows(share: _Share, theta: Tensor) -> Array:
+def _rows(share: _Share, theta: Tensor) -> Tensor:
     measure, points = share.part
-    rows: Array = jet_jacobian(measure.network, theta, points.x, measure.keys, share.factors).view(-1, theta.numel()).numpy()
-    return rows
+    return jet_jacobian(measure.network, theta, points.x, measure.keys, share.factors).view(-1, theta.numel())
 
 
 def _leaves(measure: Measure, points: Prepared, theta: Tensor) -> list[Tensor]:
@@ -178,7 +194,7 @@ def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
     space = objective.test_space
     assert space is not None
 
-    def columns(part: Part) -> tuple[_Share, Array, Tensor | None]:
+    def columns(part: Part) -> tuple[_Share, Tensor, Tensor | None]:
         """Return the squares with their rows, and the residual beside its derivatives [outputs, tests, 1 + size]."""
         measure, points = part
         share = _split_squares(part, theta)
@@ -192,15 +208,18 @@ def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
 
     found = list(objective.over_parts(columns))
     shares = [share for share, _, _ in found]
-    tested = space.whiten(torch.stack([part for _, _, part in found if part is not None]).sum(0))
-    rows = np.concatenate([*(squares for _, squares, _ in found), tested[:, 1:]])
+    tested = torch.stack([part for _, _, part in found if part is not None]).sum(0)
+    spread = torch.tensor_split(tested, BLOCKS, 2)
+    whitened = torch.cat([torch.from_numpy(w) for w in objective.over_parts(space.whiten, spread)], 1)
+    rows = torch.cat([*(squares for _, squares, _ in found), whitened[:, 1:]])
 
-    def with_squares(residuals: Sequence[Tensor], whitened: Array) -> Array:
-        return np.concatenate([_joined(residuals), whitened])
+    def with_squares(residuals: Sequence[Tensor], whitened: Tensor) -> Tensor:
+        return torch.cat([_joined(residuals), whitened])
 
-    def image(moved: Tensor) -> Array:
+    def image(moved: Tensor) -> Tensor:
         squares = [_split_squares(share.part, moved).residual for share in shares]
-        return with_squares(squares, space.whiten(objective.residual(moved)[:, :, None])[:, 0])
+        return with_squares(squares, torch.from_numpy(space.whiten(objective.residual(moved)[:, :, None]))[:, 0])
 
-    signs = with_squares([share.signs for share in shares], np.ones(space.size))
-    return Curvature(rows, signs, with_squares([share.residual for share in shares], tested[:, 0]), image)
+    signs = with_squares([share.signs for share in shares], rows.new_ones(space.size))
+    residual = with_squares([share.residual for share in shares], whitened[:, 0])
+    return Curvature(rows, signs, residual, image, over=objective.over_parts)

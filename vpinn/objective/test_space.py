@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse.linalg import splu, spsolve_triangular
 from torch import Tensor
 
@@ -87,8 +86,8 @@ class DualNorm:
             self._factor = splu(self._block)
 
     @cached_property
-    def _cholesky(self) -> NDArray[np.float64]:
-        factor: NDArray[np.float64] = cholesky(self._block.toarray(), lower=True, overwrite_a=True, check_finite=False)
+    def _cholesky(self) -> Tensor:
+        factor: Tensor = torch.linalg.cholesky(torch.from_numpy(self._block.toarray()))
         return factor
 
     @cached_property
@@ -102,7 +101,7 @@ class DualNorm:
         """Return rows whose Euclidean norm is the dual norm, L⁻¹ columns with G = LLᵀ, for columns [m, k]."""
         solved: NDArray[np.float64]
         if len(columns) <= DENSE_FACTOR:
-            solved = solve_triangular(self._cholesky, columns, lower=True, check_finite=False)
+            solved = torch.linalg.solve_triangular(self._cholesky, torch.from_numpy(columns), upper=False).numpy()
             return solved
         lower, diagonal, order = self._sparse_cholesky
         solved = spsolve_triangular(lower, columns[order], lower=True, unit_diagonal=True)

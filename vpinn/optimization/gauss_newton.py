@@ -12,18 +12,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr, solve_triangular
 from torch import Tensor
 
 from vpinn.objective import Curvature
 from vpinn.optimization.lbfgs import number
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 
-Array = NDArray[np.float64]
-Solve = Callable[[Array, Array | None], Array]
+Solve = Callable[[Tensor, Tensor | None], Tensor]
 """b, and r with b = Σ sᵢrᵢaᵢ where there is one → (G + λD)⁻¹b."""
 
 FLOOR = 1e-2
@@ -93,14 +89,13 @@ class _Model:
 
     def __init__(self, curvature: Curvature, theta: Tensor, gradient: Tensor) -> None:
         self._curvature, self._theta, self._signs = curvature, theta, curvature.signs
-        rows, gram = curvature.rows, curvature.gram
-        diagonal = np.abs(gram.diagonal())
-        self._size = np.sqrt(np.maximum(diagonal, FLOOR * (diagonal.max() or 1.0)))
-        self._rows = rows / self._size
-        self._gram = gram / self._size / self._size[:, None]
-        self._gradient: Array = gradient.numpy() / self._size
-        self._triangle: Array | None = None
-        self._start: Array | None = None
+        self._rows = curvature.rows
+        diagonal = curvature.gram.diagonal().abs()
+        self._size = diagonal.clamp(min=FLOOR * (float(diagonal.max()) or 1.0)).sqrt()
+        self._gram = curvature.gram / self._size / self._size[:, None]
+        self._gradient = gradient / self._size
+        self._triangle: Tensor | None = None
+        self._start: Tensor | None = None
 
     def step(self, damping: float) -> tuple[Tensor, float] | None:
         """Return δ and the decrease that the model predicts; None where G + λD is not positive."""
@@ -113,38 +108,40 @@ class _Model:
             return None
         if len(self._rows):
             bend = self._bend(delta)
-            bent = -0.5 * solve(self._rows.T @ (self._signs * bend), bend)
-            if np.linalg.norm(bent) <= BEND * np.linalg.norm(delta):
+            bent = -0.5 * solve(self._back(bend), bend)
+            if float(torch.linalg.vector_norm(bent)) <= BEND * float(torch.linalg.vector_norm(delta)):
                 delta = delta + bent
-        return torch.from_numpy(delta / self._size), predicted
+        return delta / self._size, predicted
 
-    def _times(self, delta: Array) -> Array:
+    def _forth(self, delta: Tensor) -> Tensor:
+        """Return the rows times δ [rows]."""
+        return self._rows @ (delta / self._size)
+
+    def _back(self, r: Tensor) -> Tensor:
+        """Return Σ sᵢrᵢaᵢ [size]."""
+        return ((self._signs * r) @ self._rows) / self._size
+
+    def _times(self, delta: Tensor) -> Tensor:
         """Return Gδ [size]."""
-        if not len(self._rows):
-            product: Array = self._gram @ delta
-            return product
-        product = self._rows.T @ (self._signs * (self._rows @ delta))
-        return product
+        return self._back(self._forth(delta)) if len(self._rows) else self._gram @ delta
 
-    def _bend(self, delta: Array) -> Array:
+    def _bend(self, delta: Tensor) -> Tensor:
         """Return the second directional derivative [rows] of the rows' quantities along δ, by differences."""
         if self._start is None:
             self._start = self._curvature.image(self._theta)
-        ahead = self._curvature.image(self._theta + torch.from_numpy(PROBE * delta / self._size))
-        bend: Array = (2 / PROBE) * ((ahead - self._start) / PROBE - self._rows @ delta)
-        return bend
+        ahead = self._curvature.image(self._theta + PROBE * delta / self._size)
+        return (2 / PROBE) * ((ahead - self._start) / PROBE - self._forth(delta))
 
     def _factorised(self, damping: float) -> Solve | None:
         """Return b → (G + λD)⁻¹b, None where the matrix is not positive."""
-        if damping < ROUNDING and len(self._rows) and (self._signs > 0).all():
+        if damping < ROUNDING and len(self._rows) and bool((self._signs > 0).all()):
             return self._by_triangle(damping)
-        damped = self._gram.copy()
-        damped.flat[:: len(damped) + 1] += damping
-        try:
-            factor = cho_factor(damped, overwrite_a=True, check_finite=False)
-        except LinAlgError:
+        damped = self._gram.clone()
+        damped.diagonal().add_(damping)
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if int(failed):
             return None
-        return lambda b, r: cho_solve(factor, b, check_finite=False)
+        return lambda b, r: torch.cholesky_solve(b[:, None], factor)[:, 0]
 
     def _by_triangle(self, damping: float) -> Solve:
         """Factorise the rows, whose condition is the root of G's; a second solve takes back the errors of the first.
@@ -152,26 +149,21 @@ class _Model:
         Source: Björck 1987, Stability analysis of the method of seminormal equations.
         """
         if self._triangle is None:
-            self._triangle = _triangle(self._rows)
-        triangle = _triangle(np.concatenate([self._triangle, math.sqrt(damping) * np.eye(self._rows.shape[1])]))
+            self._triangle = torch.linalg.qr(self._rows / self._size, mode="r")[1]
+        shift = math.sqrt(damping) * torch.eye(len(self._size), dtype=self._size.dtype)
+        triangle = torch.linalg.qr(torch.cat([self._triangle, shift]), mode="r")[1]
 
-        def once(b: Array) -> Array:
-            inner = solve_triangular(triangle, b, trans=1, check_finite=False)
-            solved: Array = solve_triangular(triangle, inner, check_finite=False)
+        def once(b: Tensor) -> Tensor:
+            inner = torch.linalg.solve_triangular(triangle.T, b[:, None], upper=False)
+            solved: Tensor = torch.linalg.solve_triangular(triangle, inner, upper=True)[:, 0]
             return solved
 
-        def solve(b: Array, r: Array | None) -> Array:
+        def solve(b: Tensor, r: Tensor | None) -> Tensor:
             found = once(b)
-            rest = b - self._times(found) if r is None else self._rows.T @ (r - self._rows @ found)
+            rest = b - self._times(found) if r is None else self._back(r - self._forth(found))
             return found + once(rest - damping * found)
 
         return solve
-
-
-def _triangle(rows: Array) -> Array:
-    """Return R of rows = QR, with rows of zeros where there are fewer than columns."""
-    triangle: Array = qr(rows, mode="r", check_finite=False)[0][: rows.shape[1]]
-    return triangle
 
 
 def _decrease(closure: Closure, theta: Tensor, delta: Tensor, value: float, gradient: Tensor, predicted: float) -> float:
