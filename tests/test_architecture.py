@@ -31,6 +31,7 @@ FLOW = (
     "output",
     "run_folder",
     "run",
+    "comparison",
     "cli",
 )
 AHEAD = {("solution", "output", "export")}

@@ -78,6 +78,12 @@ class Setup:
         """The problem in the formulation that is solved."""
         return least_squares_problem(self.problem) if isinstance(self.plan.method, LeastSquares) else self.problem
 
+    def start(self) -> Training:
+        """Return the state before the first step, drawn with the problem's seed."""
+        solver = self.problem.settings.solver
+        theta = self.trial.network.initial(torch.Generator().manual_seed(solver.seed)).to(getattr(torch, solver.precision))
+        return Training.start(theta, self.plan.method, solver.seed)
+
 
 def solve(
     problem: Problem,
@@ -196,9 +202,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
 
 def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
     """Return the state to start from, with the folder ready."""
-    settings = setup.problem.settings.solver
-    theta = setup.trial.network.initial(torch.Generator().manual_seed(settings.seed)).to(getattr(torch, settings.precision))
-    training = Training.start(theta, setup.plan.method, settings.seed)
+    training = setup.start()
     if folder is not None:
         record = run_folder.describe(setup.problem, setup.plan, setup.objective.threads)
         if resume and not isinstance(setup.plan.method, LeastSquares):

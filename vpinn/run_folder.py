@@ -50,14 +50,26 @@ def describe(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
     return {
         "title": problem.title,
         "settings": problem.settings.model_dump(mode="json"),
-        "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)},
+        "files": fingerprints(problem),
         "data": problem.source.data if problem.source.text is not None else None,
         "method": plan.method.name,
         "seed": problem.settings.solver.seed,
         "threads": threads,
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions and the machine that results depend on."""
+    return {
         "versions": {"vpinn": version("vpinn"), "python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
     }
+
+
+def fingerprints(problem: Problem) -> dict[str, str]:
+    """Return the hashes of the files that the problem file names."""
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)}
 
 
 def begin(folder: Path, problem: Problem, record: dict[str, Any]) -> None:

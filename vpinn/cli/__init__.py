@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from vpinn.cli import compare
+from vpinn.cli.display import print_table
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 
@@ -83,9 +83,12 @@ def solve(
         raise typer.Exit(128 + interrupt.signal)
     files = publish(solution, directory)
     if not quiet:
-        _print(as_table(solution_rows(solution), files))
+        print_table(as_table(solution_rows(solution), files))
     for text in failed_checks(solution):
         print(text, file=sys.stderr)
+
+
+app.command(epilog=compare.EPILOG)(compare.compare)
 
 
 @app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
@@ -116,7 +119,7 @@ def noise(
     found = measure_noise(problem, QUICK if quick else FULL, say)
     files = publish_noise(found, output or problem.directory / "noise")
     if not quiet:
-        _print(noise_table(found))
+        print_table(noise_table(found))
         print("", found.recommendation, *files, sep="\n")
 
 
@@ -277,14 +280,4 @@ def _show_problem(problem: Problem) -> None:
     setup = prepare(problem)
     estimator = make_estimator(problem, setup.trial)
     memory = estimate_memory(setup.objective, estimator.objective if estimator else None)
-    _print(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))
-
-
-def _print(table: Table) -> None:
-    """Print a table as wide as the terminal; where there is none, plain and with lines as long as they are."""
-    if sys.stdout.isatty():
-        Console(highlight=False).print(table)
-        return
-    text = io.StringIO()
-    Console(file=text, highlight=False, color_system=None, width=10_000).print(table)
-    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))

@@ -5,20 +5,25 @@
               ├─ solution_rows ─ closing table ┐
               └─ write_report ────────────────┴─ report.html
 
-``publish`` does all of it for a run folder.
+``publish`` does all of it for a run folder; ``ribbons_figure`` draws errors of many runs.
 """
 
+from vpinn.output.bands import Ribbon, ribbons_figure
 from vpinn.output.fields import Fields, export, fields_at
-from vpinn.output.figures import draw
+from vpinn.output.figures import draw, png
 from vpinn.output.folder import field_formats, publish
 from vpinn.output.given import points_of
 from vpinn.output.memory import estimate_memory
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
+from vpinn.output.runs_progress import RunsProgress
+from vpinn.output.style import styled
 from vpinn.output.tables import as_table, failed_checks, problem_rows, solution_rows
 
 __all__ = [
     "Fields",
+    "Ribbon",
+    "RunsProgress",
     "TrainingProgress",
     "as_table",
     "draw",
@@ -27,9 +32,12 @@ __all__ = [
     "failed_checks",
     "field_formats",
     "fields_at",
+    "png",
     "points_of",
     "problem_rows",
     "publish",
+    "ribbons_figure",
     "solution_rows",
+    "styled",
     "write_report",
 ]

@@ -1,0 +1,133 @@
+"""Whole comparisons, with child processes: one is shared by the tests, since processes take their time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.comparison.test_variants import TEXT, UNMESHED
+from vpinn.cli import main
+
+EXACT = TEXT.replace("- u*dx", "- f*u*dx").replace(
+    "[form]",
+    '[expressions]\ntruth = "sin(pi*x)*sin(pi*y)"\nf = "-div(grad(truth))"\n[reference]\nexact = { u = "truth" }\n[form]',
+)
+SMALL = ("--seeds", "2", "--seconds", "0.15", "--threads", "1", "--set", "solver.learning_rate=0.02")
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a problem file, its comparison, and what was printed."""
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "sine.toml").write_text(EXACT)
+    command = [sys.executable, "-m", "vpinn.cli", "compare", "sine.toml", "-o", "there", *SMALL]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (folder / "out.txt").write_text(done.stdout)
+    (folder / "err.txt").write_text(done.stderr)
+    return folder
+
+
+def record(folder: Path) -> dict[str, object]:
+    return dict(json.loads((folder / "there" / "comparison.json").read_text()))
+
+
+def test_what_a_comparison_leaves(compared: Path) -> None:
+    out, err = (compared / "out.txt").read_text(), (compared / "err.txt").read_text()
+    assert err.splitlines() == [
+        "run 1/4  full, seed 0", "run 2/4  16 points, seed 0", "run 3/4  16 points, seed 1", "run 4/4  full, seed 1",
+    ]  # fmt: skip
+    assert "best error" in out
+    assert "Error after 0.15" in out
+    assert (compared / "there" / "figures" / "error.png").stat().st_size > 10_000
+    found = json.loads((compared / "there" / "comparison.json").read_text())
+    assert (found["seconds"], found["seeds"], found["error"]) == (0.15, [0, 1], "relative L² error")
+    assert [variant["label"] for variant in found["variants"]] == ["full", "16 points"]
+    for run in found["runs"]:
+        assert run["seconds"][-2] <= 0.15 < run["seconds"][-1]
+        assert run["stopped"] == "time limit"
+        points = 256 if run["variant"] == 0 else 16
+        assert run["evaluations"] == [points * updates for updates in run["updates"]]
+        assert run["memory"] > run["libraries"] > 50
+    assert found["variants"][0]["summary"]["fluctuation"] is None
+    assert found["variants"][1]["summary"]["fluctuation"] > 0.0
+
+
+def test_finished_runs_are_not_run_again(compared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One run is taken out of the record; going on makes that one, and leaves the others as they were."""
+    shutil.copytree(compared / "there", tmp_path / "there")
+    before = record(tmp_path)
+    kept = [run for run in before["runs"] if (run["variant"], run["seed"]) != (0, 1)]  # type: ignore[attr-defined]
+    (tmp_path / "there" / "comparison.json").write_text(json.dumps({**before, "runs": kept}))
+    arguments = ["compare", str(compared / "sine.toml"), "-o", str(tmp_path / "there"), *SMALL[4:]]
+    assert main([*arguments, "--resume"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["run 4/4  full, seed 1"]
+    after = record(tmp_path)
+    assert after["runs"][:3] == kept  # type: ignore[index]
+    assert len(after["runs"]) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "holds a comparison already; go on with --resume"),
+        (["--resume", "--vary", "batch.size=32"], "--resume needs the comparison as it was, but variants.* changed"),
+        (["--resume", "--set", "network.layers=[6]"], "but problem.network.layers changed; start anew with --overwrite"),
+        (["--resume", "--seconds", "0.2"], "but seconds changed"),
+        (["--resume", "--seeds", "1"], "but seeds changed"),
+        (["--resume", "--overwrite"], "give one of them"),
+        (["--seeds", "0", "-o", "new"], "--seeds"),
+        (["--seconds", "0", "-o", "new"], "--seconds: seconds of a run are > 0, got 0"),
+        (["--resume", "-o", "new"], "new holds no comparison to resume"),
+        (["--vary", "solver.stps=3", "-o", "new"], "variant solver.stps=3 .*unknown key"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, compared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(compared)
+    before = (compared / "there" / "comparison.json").read_bytes()
+    assert main(["compare", "sine.toml", "-o", "there", *SMALL[4:], *arguments]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.count("\n") == 1
+    assert re.search(message, streams.err)
+    assert (compared / "there" / "comparison.json").read_bytes() == before
+    assert not (compared / "new").exists()
+
+
+def test_no_error_to_compare_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cube.toml").write_text(UNMESHED)
+    assert main(["compare", str(tmp_path / "cube.toml"), "-o", str(tmp_path / "there")]) == 2
+    assert "there is no error to compare by" in capsys.readouterr().err
+
+
+def test_interrupted_and_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a signal the finished runs are there, exit code 130; going on runs the rest."""
+    (tmp_path / "sine.toml").write_text(EXACT)
+    command = [sys.executable, "-m", "vpinn.cli", "compare", "sine.toml", "-o", "there", "--threads", "1"]
+    process = subprocess.Popen(
+        [*command, "--seconds", "0.3", "--seeds", "1"], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith("run 2/2"):
+        assert line, process.wait()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    sent = time.monotonic()
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130, rest
+    assert time.monotonic() - sent < 10.0
+    assert rest.splitlines()[-1] == "stopped by a signal; 1 of 2 runs are kept in there, go on with --resume"
+    assert len(record(tmp_path)["runs"]) == 1  # type: ignore[arg-type]
+    assert main(["compare", str(tmp_path / "sine.toml"), "-o", str(tmp_path / "there"), "--threads", "1", "--resume"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["run 2/2  16 points, seed 0"]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vpinn.comparison.course import Course
+from vpinn.comparison.runs import order
+from vpinn.comparison.statistics import band, median, summarise, thresholds, time_to
+from vpinn.comparison.variants import Variant
+
+VARIANT = Variant("full", {}, Path("x.toml"), {}, "adam", 50, None, 10)
+
+
+def course(error: list[float], stopped: str = "time limit", pace: float = 1.0) -> Course:
+    """Errors measured every ``pace`` seconds and 10 updates of 50 points."""
+    marks = [(pace * (k + 1), 10 * (k + 1), 500.0 * (k + 1), value) for k, value in enumerate(error)]
+    return Course.of(marks, stopped, 0.5, 2.0, 300.0, 200.0, 0.1)
+
+
+def test_time_to_accuracy_is_when_it_was_first_measured() -> None:
+    bumpy = course([0.9, 0.09, 0.5, 0.01])
+    assert time_to(bumpy, 0.1) == 2.0
+    assert time_to(bumpy, 0.01) == 4.0
+    assert time_to(bumpy, 0.001) == math.inf
+
+
+def test_thresholds_lie_between_first_and_best() -> None:
+    assert thresholds([course([3.0, 0.02]), course([0.8, 0.004])]) == [1.0, 0.1, 0.01]
+    assert thresholds([course([0.2, 0.15])]) == []
+    assert thresholds([course([])]) == []
+
+
+def test_summary_over_seeds() -> None:
+    runs = [course([0.9, 0.09, 0.05]), course([0.9, 0.5, 0.2]), course([0.9, 0.8, 0.07], "diverged")]
+    found = summarise(VARIANT, runs, [0.1])
+    assert found.reached == {0.1: [2.0, math.inf, 3.0]}
+    assert median(found.reached[0.1]) == 3.0
+    assert found.best == [0.05, 0.2, 0.07]
+    assert found.final == [0.05, 0.2, math.inf]
+    assert (found.updates, found.evaluations, found.epochs, found.diverged) == (30, 1500, 30, 1)
+    assert found.speed == [10.0, 10.0, 10.0]
+
+
+def test_a_run_that_was_never_measured() -> None:
+    found = summarise(VARIANT, [course([], "diverged")], [0.1])
+    assert found.reached == {0.1: [math.inf]}
+    assert found.best == found.final == [math.inf]
+
+
+def test_medians_of_runs_that_never_arrived() -> None:
+    assert median([1.0, math.inf, math.inf]) == math.inf
+    assert median([math.inf, math.inf]) == math.inf
+    assert median([1.0, math.nan, 3.0]) == 2.0
+    assert math.isnan(median([math.nan]))
+
+
+def test_bands_of_powers_are_exact() -> None:
+    """t⁻¹, 2t⁻¹ and 5t⁻² are lines in logarithms, so their median and ends are known everywhere."""
+    t = np.arange(1.0, 9.0)
+    runs = [course(list(1.0 / t)), course(list(2.0 / (2.0 * t)), pace=2.0), course(list(5.0 / t**2))]
+    found = band(runs, "seconds")
+    assert found is not None
+    assert found.x[[0, -1]] == pytest.approx([2.0, 8.0])
+    curves = np.stack([1.0 / found.x, 2.0 / found.x, 5.0 / found.x**2])
+    np.testing.assert_allclose([found.low, found.high], [curves.min(0), curves.max(0)], rtol=0.03)
+    np.testing.assert_allclose(found.middle, np.median(curves, axis=0), rtol=0.03)
+
+
+def test_no_band_without_a_common_range() -> None:
+    assert band([course([0.9])], "seconds") is None
+    assert band([course([0.9, 0.1]), course([0.9, 0.1], pace=5.0)], "seconds") is None
+
+
+def test_seeds_take_turns_from_another_variant_each() -> None:
+    assert list(order(3, [5, 6])) == [(0, 5), (1, 5), (2, 5), (1, 6), (2, 6), (0, 6)]

@@ -1,0 +1,19 @@
+"""Tables on stdout."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; where there is none, plain and with lines as long as they are."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    text = io.StringIO()
+    Console(file=text, highlight=False, color_system=None, width=10_000).print(table)
+    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))

@@ -1,0 +1,94 @@
+"""Comparison: ways to solve one problem, at equal time and at equal accuracy.
+
+`settings` (what is varied) → `variants` (the problem as each solves it) → `course` (one run), `runs` (all, interleaved, each in
+its own process) → `statistics` (over seeds) → `record` (comparison.json), `table`, `figures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from vpinn.comparison import record
+from vpinn.comparison.course import Course
+from vpinn.comparison.figures import draw
+from vpinn.comparison.record import Comparison
+from vpinn.comparison.runs import Moment, Place, run_all
+from vpinn.comparison.settings import combinations
+from vpinn.comparison.table import as_table, notes
+from vpinn.comparison.variants import make_variants
+from vpinn.errors import InputError
+from vpinn.optimization import Interrupt
+from vpinn.process import available_cores
+
+SEEDS = 3
+"""Seeds by default."""
+
+
+def compare(
+    path: Path,
+    folder: Path | None = None,
+    *,
+    vary: Sequence[str] = (),
+    single: Sequence[str] = (),
+    changes: Sequence[str] = (),
+    seeds: int | None = None,
+    seconds: float | None = None,
+    threads: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Callable[[Moment], None] = lambda moment: None,
+    interrupt: Interrupt | None = None,
+) -> tuple[Comparison, Mapping[Place, Course], Path]:
+    """Run a comparison and write its folder; after a signal with the runs that were finished.
+
+    Args:
+        path: problem file.
+        folder: where to; None for ``results/<file stem>-compare``.
+        vary: ``section.key=value,value,…`` each; their cross product.
+        single: ``section.key=value section.key=value …`` each; a variant by itself.
+        changes: ``section.key=value`` for all variants.
+        seeds: how many, ≥ 1, counted from the problem's seed; None for 3, or for those of the comparison that is resumed.
+        seconds: of training of every run, > 0; None for what the steps of the first run take.
+        threads: of every run; None for as many as there are cores.
+        resume: skip the runs that the folder holds.
+        overwrite: replace the comparison in the folder.
+        report: told where the comparison is.
+        interrupt: signals received.
+
+    Returns:
+        the comparison, the courses of its runs by number of variant and seed, and the folder.
+
+    Raises:
+        InputError: a variant cannot be solved as stated, there is no error to compare by, fewer than one seed, no positive
+            seconds, or the folder holds another comparison.
+    """
+    if seeds is not None and seeds < 1:
+        raise InputError(f"a comparison needs at least 1 seed, got {seeds}", "--seeds")
+    if seconds is not None and not 0.0 < seconds < float("inf"):
+        raise InputError(f"seconds of a run are > 0, got {seconds:g}", "--seconds")
+    asked = combinations(vary, single)
+    variants = make_variants(path, changes, asked, threads := threads or available_cores())
+    problem = variants[0].problem(variants[0].first_seed)
+    target = folder or problem.directory.with_name(f"{problem.directory.name}-compare")
+    record.check_vacant(target, resume, overwrite)
+    if resume:
+        before = record.read_question(target)
+        seeds, seconds = seeds or before["seeds"], seconds or before["seconds"]
+    first = problem.settings.solver.seed
+    comparison = Comparison(problem, variants, [first + k for k in range(seeds or SEEDS)], seconds, threads)
+    courses = record.read_courses(target, comparison) if resume else {}
+
+    def keep(place: Place, course: Course) -> None:
+        courses[place] = course
+        record.write(target, comparison, courses)
+
+    record.write(target, comparison, courses)
+    interrupt = interrupt or Interrupt()
+    run_all(variants, comparison.seeds, seconds, threads, courses, keep, report, interrupt)
+    if interrupt.signal is None:
+        draw(comparison, courses, target / "figures")
+    return comparison, courses, target
+
+
+__all__ = ["SEEDS", "Comparison", "Course", "Moment", "as_table", "compare", "draw", "notes"]

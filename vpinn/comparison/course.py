@@ -1,0 +1,230 @@
+"""One run of a comparison: trained until its time is up, its error measured while the clock stands still."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from vpinn.analysis import TrueError, independent_points, make_estimator, reference_errors
+from vpinn.errors import DivergenceError
+from vpinn.optimization import COLUMNS, Closure, Interrupt, LeastSquares, Method, Plan, Training, train
+from vpinn.optimization.batches import PILOT_EVERY
+from vpinn.optimization.method import State
+from vpinn.problem import Problem
+from vpinn.process import peak_memory_mb
+from vpinn.run import MONITOR_DEGREE, Setup, prepare, solve
+from vpinn.sampling import Adaptive
+from vpinn.solution import Solution
+
+SPACING = 0.06
+"""Time between measurements of the error, as a share of the time so far."""
+TELL_EVERY = 0.25
+"""Seconds between messages."""
+TAIL = 0.2
+"""Last share of a run whose loss counts for its fluctuation."""
+ENDLESS = 10**9
+"""Steps that no budget of seconds sees."""
+
+Mark = tuple[float, ...]
+"""Seconds, updates, evaluations and error."""
+Tell = Callable[[float, int, float], None]
+"""Told seconds, updates and the last error now and then."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one run did; the first four are measured together, again and again.
+
+    Attributes:
+        seconds: of training alone [m].
+        updates: steps taken [m].
+        evaluations: points at which the integrands were evaluated with their gradient, and those of pilots [m].
+        error: relative, dimensionless [m].
+        stopped: why the run ended: "time limit", "steps", "converged", "diverged", …
+        setup: seconds from the problem to the first step; not part of ``seconds``.
+        cpu: processor seconds of training.
+        memory: peak of the process in MB before the first measurement.
+        libraries: memory in MB that the process held before the problem was set up; part of ``memory``.
+        fluctuation: standard deviation of the loss from step to step over its mean, nan without mini-batches.
+    """
+
+    seconds: tuple[float, ...]
+    updates: tuple[int, ...]
+    evaluations: tuple[float, ...]
+    error: tuple[float, ...]
+    stopped: str
+    setup: float
+    cpu: float
+    memory: float
+    libraries: float
+    fluctuation: float
+
+    @classmethod
+    def of(cls, marks: Sequence[Mark], stopped: str, *numbers: float) -> Course:
+        """Return the course through some marks."""
+        seconds, evaluations, error = (tuple(mark[k] for mark in marks) for k in (0, 2, 3))
+        return cls(seconds, tuple(int(mark[1]) for mark in marks), evaluations, error, stopped, *numbers)
+
+
+@dataclass(frozen=True)
+class Counted(Method):
+    """A method that counts how often the gradient is evaluated.
+
+    Attributes:
+        method: what takes the steps.
+        calls: one entry per step, of its evaluations.
+    """
+
+    method: Method
+    calls: list[int] = field(default_factory=list)
+
+    def initial(self, theta: Tensor) -> State:
+        """Return the method's state."""
+        return self.method.initial(theta)
+
+    def step(
+        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
+    ) -> tuple[Tensor, State, float]:
+        """Take the method's step."""
+        try:
+            return self.method.step(theta, state, closure, learning_rate, same)
+        finally:
+            self.calls.append(closure.evaluations)
+
+
+def measured_course(problem: Problem, threads: int, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
+    """Solve a problem and return how its error fell.
+
+    Args:
+        problem: with its seed.
+        threads: parts of the points worked on at a time, ≥ 1.
+        seconds: of training; None for as many as the problem's steps take.
+        tell: called now and then.
+
+    Raises:
+        InputError: the problem cannot be solved as stated.
+    """
+    libraries, began = peak_memory_mb(), time.perf_counter()
+    setup = prepare(problem, threads)
+    if isinstance(setup.plan.method, LeastSquares):
+        return _direct(problem, threads, seconds, tell, libraries)
+    assert isinstance(setup.plan.method, Method)
+    training, counted = setup.start(), Counted(setup.plan.method)
+    ready = time.perf_counter() - began
+    plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
+    marks: list[Mark] = []
+    next_mark, cpu, memory, stopped = 0.0, 0.0, 0.0, ""
+    last = [-math.inf, math.nan]
+    error: Callable[[Tensor], float] | None = None
+
+    def report(state: Training) -> None:
+        if state.seconds - last[0] > TELL_EVERY:
+            last[0] = state.seconds
+            tell(state.seconds, state.step, last[1])
+
+    while not stopped:
+        part = _until(plan, training, next_mark, seconds)
+        used = time.process_time()
+        try:
+            train(setup.objective, training, part, report=report)
+        except DivergenceError:
+            stopped = "diverged"
+            break
+        finally:
+            cpu += time.process_time() - used
+        stopped = _ended(training, seconds)
+        if not stopped and training.seconds < next_mark:
+            continue
+        if error is None:  # the evaluator's memory is not the training's
+            memory = peak_memory_mb()
+            error = make_error(setup)
+        paused = time.perf_counter()
+        last[1] = error(training.theta)
+        cost = time.perf_counter() - paused
+        marks.append((training.seconds, training.step, _evaluations(counted, plan, setup.objective.size), last[1]))
+        next_mark = training.seconds + max(SPACING * training.seconds, cost)
+    fluctuation = _fluctuation(training) if plan.samplers else math.nan
+    return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, fluctuation)
+
+
+def make_error(setup: Setup) -> Callable[[Tensor], float]:
+    """Return the error of parameters: the true one where it is known, else the estimate; the largest of all unknowns.
+
+    True errors are relative L² norms, the estimate is relative to the flux.
+    """
+    problem, trial = setup.problem, setup.trial
+    if problem.exact:
+        truth = TrueError(problem, trial, independent_points(problem, MONITOR_DEGREE))
+        return lambda theta: _largest(truth(theta))
+    if (path := problem.reference_file) is not None:
+        nothing = np.empty((0, len(COLUMNS)))
+        return lambda theta: _largest(reference_errors(Solution(problem, trial, theta.double(), {}, nothing), path))
+    space = setup.objective.test_space
+    estimator = make_estimator(problem, trial, space.space.degree if space is not None else None)
+    assert estimator is not None
+    return lambda theta: estimator(theta).relative
+
+
+def _largest(errors: dict[str, dict[str, float]]) -> float:
+    return max(found["relative_l2"] for found in errors.values())
+
+
+def _until(plan: Plan, training: Training, mark: float, seconds: float | None) -> Plan:
+    """Return the plan up to a time, the course of its step size stretched over the budget by the speed so far."""
+    if seconds is None:
+        return dataclasses.replace(plan, time_limit=mark)
+    steps = math.ceil(seconds * training.step / training.seconds) if training.seconds else ENDLESS
+    steps = max(steps, training.step + 1)
+    return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, steps=steps), time_limit=min(mark, seconds))
+
+
+def _ended(training: Training, seconds: float | None) -> str:
+    """Return why a run is over, "" where it goes on after a measurement."""
+    if training.stopped == "converged" or (seconds is None and training.stopped == "steps"):
+        return training.stopped
+    return "time limit" if seconds is not None and training.seconds > seconds else ""
+
+
+def _evaluations(counted: Counted, plan: Plan, points: int) -> float:
+    pilots = sum(sampler.pilot_size for sampler in plan.samplers if isinstance(sampler, Adaptive))
+    return float(sum(counted.calls) * (plan.batch_size or points) + pilots * -(-len(counted.calls) // PILOT_EVERY))
+
+
+def _fluctuation(training: Training) -> float:
+    """Return the spread of the loss about its course, by differences of successive steps (von Neumann et al. 1941)."""
+    loss = np.array(training.history)[:, COLUMNS.index("loss")]
+    tail = loss[-max(2, round(TAIL * len(loss))) :]
+    return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan
+
+
+def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, libraries: float) -> Course:
+    """Solve by least squares, whose stages are its steps; the growth ends when the time is up."""
+    rows: list[Mark] = []
+    interrupt, used = Interrupt(), time.process_time()
+    evaluations = 0.0
+
+    def report(training: Training, plan: Plan) -> None:
+        nonlocal evaluations
+        row = dict(zip(COLUMNS, training.history[-1], strict=True))
+        evaluations += row["batch_size"]
+        rows.append((training.seconds, training.step, evaluations, row["error"]))
+        tell(training.seconds, training.step, row["error"])
+        if seconds is not None and training.seconds > seconds:
+            interrupt.signal = 0
+
+    solution = solve(problem, threads=threads, report=report, interrupt=interrupt)
+    cpu, memory = time.process_time() - used, peak_memory_mb()
+    known = [row for row in rows if math.isfinite(row[3]) and (seconds is None or row[0] <= seconds)]
+    if not known and interrupt.signal is None:
+        errors = {name: dict(found) for name, found in solution.errors.items()}
+        error = _largest(errors) if errors else float(solution.error_estimate.get("relative_energy", math.nan))
+        known = [(*rows[-1][:3], error)]
+    stopped = "time limit" if interrupt.signal is not None else str(solution.metrics["stopped"])
+    setup = solution.metrics.get("seconds", {}).get("setup", math.nan)
+    return Course.of(known, stopped, setup, cpu, memory, libraries, math.nan)

@@ -1,0 +1,168 @@
+"""``comparison.json``: what is compared, every run, and what follows; written after each run, read to go on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vpinn.comparison.course import Course
+from vpinn.comparison.runs import Place
+from vpinn.comparison.statistics import summarise, thresholds
+from vpinn.comparison.variants import Variant
+from vpinn.errors import InputError, StorageError
+from vpinn.optimization import write_atomic
+from vpinn.problem import Problem
+from vpinn.run_folder import environment, fingerprints, read_json
+
+FILE = "comparison.json"
+MEASURED = ("seconds", "updates", "evaluations", "error")
+NUMBERS = ("setup", "cpu", "memory", "libraries", "fluctuation")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    Attributes:
+        problem: as the first variant solves it.
+        variants: all points first.
+        seeds: of every variant.
+        seconds: of training of every run; None for what the first run's steps take.
+        threads: of every run.
+    """
+
+    problem: Problem
+    variants: list[Variant]
+    seeds: list[int]
+    seconds: float | None
+    threads: int
+
+    @property
+    def error(self) -> str:
+        """Name of the error that is compared."""
+        known = self.problem.exact or self.problem.reference_file is not None
+        return "relative L² error" if known else "relative error estimate"
+
+
+def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a comparison which nobody said to resume or to overwrite.
+
+    Raises:
+        InputError: it does; or there is nothing to resume.
+    """
+    there = (folder / FILE).exists()
+    if resume and not there:
+        raise InputError(f"{folder} holds no comparison to resume; run without --resume")
+    if there and not resume and not overwrite:
+        raise InputError(
+            f"{folder} holds a comparison already; go on with --resume, replace it with --overwrite, or choose another with -o"
+        )
+
+
+def write(folder: Path, comparison: Comparison, courses: Mapping[Place, Course]) -> None:
+    """Write the record of the runs so far."""
+    levels = thresholds(list(courses.values()))
+    variants = []
+    for k, variant in enumerate(comparison.variants):
+        mine = [course for (number, _), course in courses.items() if number == k]
+        told: dict[str, Any] = {"label": variant.label, "settings": variant.settings, "method": variant.method}
+        told |= {"points": variant.points, "batch_size": variant.batch or "full", "parameters": variant.parameters}
+        variants.append(told | ({"summary": asdict(summarise(variant, mine, levels))} if mine else {}))
+    runs = [{"variant": number, "seed": seed, **asdict(course)} for (number, seed), course in courses.items()]
+    content = {
+        "title": comparison.problem.title,
+        "error": comparison.error,
+        "seeds": comparison.seeds,
+        "seconds": comparison.seconds or _budget(courses, comparison),
+        "question": _question(comparison),
+        "thresholds": levels,
+        "variants": variants,
+        "runs": runs,
+        **environment(),
+    }
+    write_atomic(folder / FILE, (json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_question(folder: Path) -> dict[str, Any]:
+    """Return the number of seeds and the seconds that a comparison was asked for with.
+
+    Raises:
+        StorageError: the record is damaged.
+    """
+    record = read_json(folder / FILE) or {}
+    try:
+        return {"seeds": len(record["seeds"]), "seconds": record["question"]["seconds"]}
+    except (KeyError, TypeError):
+        raise _damaged(folder) from None
+
+
+def read_courses(folder: Path, comparison: Comparison) -> dict[Place, Course]:
+    """Return the runs of an earlier session of the same comparison.
+
+    Raises:
+        InputError: it was another comparison; the message says what changed.
+        StorageError: the record is damaged.
+    """
+    record = read_json(folder / FILE) or {}
+    try:
+        changed = _difference(record["question"], _plain(_question(comparison)))
+        if not changed and record["seeds"] != comparison.seeds[: len(record["seeds"])]:
+            changed = "seeds"
+        courses = {(run["variant"], run["seed"]): _course(run) for run in record["runs"]}
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(folder) from None
+    if changed:
+        raise InputError(f"{folder}: --resume needs the comparison as it was, but {changed} changed; start anew with --overwrite")
+    return courses
+
+
+def _damaged(folder: Path) -> StorageError:
+    return StorageError(f"{folder / FILE}: the record is damaged; start anew with --overwrite")
+
+
+def _question(comparison: Comparison) -> dict[str, Any]:
+    """Return what must be the same for runs to belong together."""
+    return {
+        "seconds": comparison.seconds,
+        "threads": comparison.threads,
+        "files": fingerprints(comparison.problem),
+        "problem": comparison.problem.source.data,
+        "variants": {variant.label: variant.settings for variant in comparison.variants},
+    }
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return the first key, joined by dots, whose values differ; "" where none does."""
+    for key in (*now, *before):
+        old, new = before.get(key), now.get(key)
+        if old != new:
+            deeper = _difference(old, new) if isinstance(old, dict) and isinstance(new, dict) else ""
+            return f"{key}.{deeper}" if deeper else key
+    return ""
+
+
+def _budget(courses: Mapping[Place, Course], comparison: Comparison) -> float | None:
+    first = courses.get((0, comparison.seeds[0]))
+    return first.seconds[-1] if first is not None and first.seconds else None
+
+
+def _course(run: Mapping[str, Any]) -> Course:
+    marks = [tuple(map(_number, mark)) for mark in zip(*(run[name] for name in MEASURED), strict=True)]
+    return Course.of(marks, str(run["stopped"]), *(_number(run[name]) for name in NUMBERS))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: no nan, no infinity, keys as text."""
+    if isinstance(value, Mapping):
+        return {f"{key:g}" if isinstance(key, float) else str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,105 @@
+"""What the command line says of variants → settings of each: a cross product of ``--vary``, and ``--variant`` by itself."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from vpinn.errors import InputError
+from vpinn.problem.wording import printable
+
+Combination = dict[str, str]
+"""Settings of a variant: section.key → value as on the command line."""
+MOST = 64
+"""Variants that a comparison may have."""
+TAKES_BATCHES = ("adam", "sgd")
+"""Methods that see mini-batches; the others see all points in every step."""
+BATCH = ("batch.sampler", "batch.allocation", "batch.strata", "batch.strata_count", "batch.replacement", "batch.estimator")
+"""What matters to mini-batches only."""
+_RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip")
+_SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
+    ("solver.method", ("sgd",), ("solver.momentum",)),
+    ("solver.method", TAKES_BATCHES, _RATE),
+    ("solver.method", ("least-squares",), ("solver.features",)),
+    ("batch.sampler", ("stratified",), ("batch.allocation", "batch.strata")),
+    ("batch.sampler", ("stratified", "importance"), ("batch.strata_count",)),
+    ("batch.sampler", ("uniform",), ("batch.replacement",)),
+)
+"""Key, its values, and keys that mean something for these values only."""
+
+
+def combinations(vary: Sequence[str], single: Sequence[str]) -> list[Combination]:
+    """Return the settings of every variant: the cross product of ``vary``, then each of ``single``.
+
+    Args:
+        vary: ``section.key=value,value,…`` each; commas inside brackets and quotes belong to a value.
+        single: ``section.key=value section.key=value …`` each.
+
+    Raises:
+        InputError: not of that form, a key given twice, or more than 64 variants.
+    """
+    axes: dict[str, list[str]] = {}
+    for item in vary:
+        key, values = _pair(item, "--vary", "section.key=value,value")
+        if key in axes:
+            raise InputError(f"{key} is given twice; list its values in one --vary, separated by commas", "--vary")
+        axes[key] = list(_split(values))
+        if not all(axes[key]):
+            raise InputError(f"expected section.key=value,value, got {printable(item)!r}", "--vary")
+    found = [dict(zip(axes, values, strict=True)) for values in _product(axes)] if axes else []
+    for item in single:
+        try:
+            words = shlex.split(item)
+        except ValueError as error:
+            raise InputError(f"{str(error).lower()} in {printable(item)!r}", "--variant") from None
+        found.append(dict(_pair(word, "--variant", "'section.key=value section.key=value'") for word in words or [""]))
+    if len(found) > MOST:
+        raise InputError(f"{len(found)} variants are more than {MOST}; vary less at a time", "--vary")
+    return found
+
+
+def settled(combination: Combination) -> Combination:
+    """Return a combination without settings that mean nothing beside its others, so that equal variants look equal.
+
+    A method that needs all points takes ``batch.size = "full"``; with it, nothing else of ``batch`` matters.
+    """
+    chosen = dict(combination)
+    if chosen.get("solver.method", TAKES_BATCHES[0]) not in TAKES_BATCHES:
+        chosen["batch.size"] = "full"
+    return {key: value for key, value in chosen.items() if key not in meaningless(chosen)}
+
+
+def meaningless(combination: Mapping[str, str]) -> set[str]:
+    """Return the keys that mean nothing, whoever sets them, beside the settings of a combination."""
+    keys = {key for by, values, owned in _SETTLES if combination.get(by, values[0]) not in values for key in owned}
+    return keys | set(BATCH) if combination.get("batch.size") == "full" else keys
+
+
+def _product(axes: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield combinations, no more than can be refused."""
+    return itertools.islice(itertools.product(*axes.values()), MOST * 16)
+
+
+def _pair(item: str, option: str, form: str) -> tuple[str, str]:
+    key, equals, value = item.partition("=")
+    if not equals or not key.strip() or not value.strip():
+        raise InputError(f"expected {form}, got {printable(item)!r}", option)
+    return key.strip(), value.strip()
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield what stands between commas outside brackets and quotes."""
+    depth, quote, start = 0, "", 0
+    for k, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character == "," and depth == 0:
+            yield text[start:k].strip()
+            start = k + 1
+        else:
+            depth += (character in "[{(") - (character in "]})")
+    yield text[start:].strip()

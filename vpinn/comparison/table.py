@@ -1,0 +1,111 @@
+"""The table of a comparison, and in words what it says and how it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from vpinn.comparison.course import Course
+from vpinn.comparison.record import Comparison
+from vpinn.comparison.runs import Place
+from vpinn.comparison.statistics import Summary, median, summarise, thresholds
+
+COLUMNS = 4
+"""Thresholds shown, the lowest ones."""
+BUSY = 1.3
+"""Ratio of speeds between runs of one variant above which the machine was not ours alone."""
+
+
+def summaries(comparison: Comparison, courses: Mapping[Place, Course]) -> tuple[list[float], list[tuple[str, Summary]]]:
+    """Return the thresholds, and label and summary of every variant that has run."""
+    levels = thresholds(list(courses.values()))
+    found = []
+    for k, variant in enumerate(comparison.variants):
+        mine = [course for (number, _), course in courses.items() if number == k]
+        if mine:
+            found.append((variant.label, summarise(variant, mine, levels)))
+    return levels, found
+
+
+def as_table(comparison: Comparison, courses: Mapping[Place, Course]) -> Table:
+    """Return one row per variant."""
+    levels, rows = summaries(comparison, courses)
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+    table.add_column("variant", no_wrap=True, style="bold")
+    shown = levels[-COLUMNS:]
+    for heading in (*(f"s to {level:.0e}" for level in shown), "best error", "least … most"):
+        table.add_column(heading, justify="right")
+    for heading in ("updates", "epochs", "evaluations", "fluctuation", "MB"):
+        table.add_column(heading, justify="right")
+    for label, found in rows:
+        cells = [_time(found.reached[level]) for level in shown]
+        cells += [_error(median(found.best)), f"{_error(min(found.best))} … {_error(max(found.best))}"]
+        cells += [_count(found.updates), _count(found.epochs), _count(found.evaluations)]
+        cells += ["–" if math.isnan(found.fluctuation) else f"{found.fluctuation:.2g}", _count(found.memory)]
+        table.add_row(Text(label), *map(Text, cells))
+    return table
+
+
+def notes(comparison: Comparison, courses: Mapping[Place, Course]) -> list[str]:
+    """Return what the table says at equal time and at equal accuracy, and what its numbers are."""
+    levels, rows = summaries(comparison, courses)
+    runs = list(courses.values())
+    budget = comparison.seconds or max((course.seconds[-1] for course in runs if course.seconds), default=0.0)
+    said = [_at_equal_time(rows, budget), _at_equal_accuracy(rows, levels)] if len(rows) > 1 else []
+    setups, libraries = [c.setup for c in runs if math.isfinite(c.setup)], [c.libraries for c in runs]
+    span = f" (set-up {min(setups):.2g} to {max(setups):.2g} s and measuring not counted)" if setups else ""
+    precision = comparison.problem.settings.solver.precision
+    threads = f"{comparison.threads} thread{'s' * (comparison.threads > 1)}, {precision}"
+    said.append(
+        f"Medians over {len(comparison.seeds)} seeds of the {comparison.error}; seconds of training{span}; {threads}; "
+        f"memory with {median(libraries):,.0f} MB of libraries."
+    )
+    busy = [label for label, found in rows if found.speed and max(found.speed) > BUSY * min(found.speed)]
+    if busy:
+        said.append(f"The machine was busy: speeds differ between runs of {', '.join(busy)} by more than {BUSY - 1:.0%}.")
+    bad = [f"{label} ({found.diverged} of {found.runs})" for label, found in rows if found.diverged]
+    if bad:
+        said.append(f"Runs that did not end well: {', '.join(bad)}.")
+    return said
+
+
+def _at_equal_time(rows: Sequence[tuple[str, Summary]], budget: float) -> str:
+    ranked = sorted(rows, key=lambda row: median(row[1].final))
+    parts = ", ".join(f"{label} {_error(median(found.final))}" for label, found in ranked)
+    return f"Error after {budget:.3g} s: {parts}."
+
+
+def _at_equal_accuracy(rows: Sequence[tuple[str, Summary]], levels: Sequence[float]) -> str:
+    """Compare at the lowest threshold that the median of every variant reached."""
+    reached = [level for level in levels if all(math.isfinite(median(found.reached[level])) for _, found in rows)]
+    if not reached:
+        return "No power of ten was reached by all variants."
+    level = reached[-1]
+    ranked = sorted(rows, key=lambda row: median(row[1].reached[level]))
+    parts = ", ".join(f"{label} {median(found.reached[level]):.3g} s" for label, found in ranked)
+    return f"Time to {level:.0e}, the lowest that all reach: {parts}."
+
+
+def _time(seconds: Sequence[float]) -> str:
+    there = sum(map(math.isfinite, seconds))
+    middle = median(seconds)
+    if there == 0:
+        return "–"
+    text = f"{middle:.3g}" if math.isfinite(middle) else "–"
+    return text if there == len(seconds) else f"{text} ({there}/{len(seconds)})"
+
+
+def _error(value: float) -> str:
+    return f"{value:.1e}" if math.isfinite(value) else "–"
+
+
+def _count(value: float) -> str:
+    if not math.isfinite(value):
+        return "–"
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= factor:
+            return f"{value / min(factor, 1e3 if unit == 'k' else factor):.3g} {unit}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

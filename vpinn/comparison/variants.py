@@ -1,0 +1,170 @@
+"""Settings → variants: the problem as each of them solves it, checked before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vpinn.comparison.settings import BATCH, TAKES_BATCHES, Combination, meaningless, settled
+from vpinn.domain import Mesh
+from vpinn.errors import InputError
+from vpinn.problem import Problem
+from vpinn.problem.build import build_problem
+from vpinn.problem.source import Source, read_source
+from vpinn.problem.validation import validate
+from vpinn.run import Setup, prepare
+
+SHARE = "1/16"
+"""Points of a mini-batch by default, as a share of all."""
+_FRACTION = re.compile(r"1/(\d{1,9})")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to solve the problem.
+
+    Attributes:
+        label: what tells it from the others.
+        settings: section.key → value, where it differs from the problem file.
+        path: the problem file.
+        data: the problem file with these settings.
+        method: name of the method.
+        points: quadrature points of all integrals.
+        batch: points per step, None for all.
+        parameters: of the network.
+    """
+
+    label: str
+    settings: Combination
+    path: Path
+    data: dict[str, Any]
+    method: str
+    points: int
+    batch: int | None
+    parameters: int
+
+    @property
+    def first_seed(self) -> int:
+        """The seed of the problem file."""
+        return int(self.data.get("solver", {}).get("seed", 0))
+
+    def problem(self, seed: int) -> Problem:
+        """Return the problem with a seed."""
+        return _build(self.path, {**self.data, "solver": {**self.data.get("solver", {}), "seed": seed}})
+
+
+def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combination], threads: int) -> list[Variant]:
+    """Return the variants, the one with all points in every step first.
+
+    Args:
+        path: problem file.
+        changes: ``section.key=value`` for all of them.
+        asked: settings of each; empty for all points against mini-batches, those of the file or 1/16 of the points.
+        threads: of every run.
+
+    Raises:
+        InputError: a variant cannot be solved as stated; or there is no error to compare by.
+    """
+    source = read_source(path, changes)
+    _require_error(_build(path, source.data, source))
+    chosen = [_completed(combination, source) for combination in asked or _default(source)]
+    chosen = [settled(combination) for combination in _with_full(chosen)]
+    found: dict[str, Variant] = {}
+    for combination in chosen:
+        variant = _make(path, changes, combination, threads)
+        found.setdefault(json.dumps(variant.data, sort_keys=True), variant)
+    variants = list(found.values())
+    labels = _labels([variant.settings for variant in variants])
+    return [dataclasses.replace(variant, label=label) for variant, label in zip(variants, labels, strict=True)]
+
+
+def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Problem:
+    stated = Source(path, None, data) if source is None else source
+    return build_problem(stated, validate(stated), path.parent)
+
+
+def _require_error(problem: Problem) -> None:
+    if not (problem.exact or problem.reference_file is not None or isinstance(problem.domain, Mesh)):
+        raise InputError("there is no error to compare by; give [reference] exact, or a domain with a mesh", problem.where())
+
+
+def _default(source: Source) -> list[Combination]:
+    size = _size(source)
+    batches = {"batch.size": SHARE, "batch.sampler": "stratified"} if size == "full" else {"batch.size": size}
+    return [{"batch.size": "full"}, batches]
+
+
+def _size(source: Source) -> str:
+    return str(source.data.get("batch", {}).get("size", "full"))
+
+
+def _completed(combination: Combination, source: Source) -> Combination:
+    """Add the method, first order unless somebody chose one, and a batch size where batches are varied and have none."""
+    chosen = dict(combination)
+    method = source.data.get("solver", {}).get("method", "auto")
+    if "solver.method" not in chosen and ("solver", "method") not in source.overrides and method not in TAKES_BATCHES:
+        chosen["solver.method"] = TAKES_BATCHES[0]
+    size = _size(source)
+    if size != "full":
+        chosen.setdefault("batch.size", size)
+    elif any(key.startswith("batch.") for key in chosen):
+        chosen.setdefault("batch.size", SHARE)
+    return chosen
+
+
+def _with_full(chosen: list[Combination]) -> list[Combination]:
+    """Put a variant with all points first: what mini-batches are held against."""
+    full = [combination for combination in chosen if combination.get("batch.size", "full") == "full"]
+    if len(full) == len(chosen):
+        return chosen
+    if not full:
+        full = [{key: value for key, value in chosen[0].items() if not key.startswith("batch.")} | {"batch.size": "full"}]
+    return [full[0], *(combination for combination in chosen if combination is not full[0])]
+
+
+def _make(path: Path, changes: Sequence[str], settings: Combination, threads: int) -> Variant:
+    """Return a variant, checked down to its plan.
+
+    Raises:
+        InputError: it cannot be solved as stated; says which variant.
+    """
+    name = " ".join(f"{key}={value}" for key, value in settings.items()) or "of the file"
+    try:
+        if share := _FRACTION.fullmatch(settings.get("batch.size", "")):
+            whole = _prepared(path, changes, {**settings, "batch.size": "full"}, threads)[0]
+            settings = {**settings, "batch.size": str(max(1, whole.objective.measures[0].points.size // max(1, int(share[1]))))}
+        setup, data = _prepared(path, changes, settings, threads)
+    except InputError as error:
+        where = "" if not error.where or error.where.startswith("--set") else f"{error.where}: "
+        raise InputError(f"{where}{error.message}", f"variant {name}") from None
+    plan, size = setup.plan, setup.objective.size
+    return Variant("", settings, path, data, plan.method.name, size, plan.batch_size, setup.trial.network.size)
+
+
+def _prepared(path: Path, changes: Sequence[str], settings: Combination, threads: int) -> tuple[Setup, dict[str, Any]]:
+    source = read_source(path, [*changes, *(f"{key}={value}" for key, value in settings.items())])
+    for key in meaningless(settings):
+        section, _, name = key.partition(".")
+        source.data.get(section, {}).pop(name, None)
+    return prepare(_build(path, source.data, source), threads), source.data
+
+
+def _labels(settings: Sequence[Combination]) -> list[str]:
+    """Name every variant by the settings that differ."""
+    keys = sorted({key for s in settings for key in s}, key=lambda key: (key != "solver.method", key != "batch.size"))
+    drawn = [s for s in settings if s.get("batch.size") != "full"]
+    where = {key: drawn if key in BATCH else settings for key in keys}
+    telling = [key for key in keys if len({s.get(key) for s in where[key]}) > 1]
+    return [", ".join(_worded(key, s[key]) for key in telling if key in s) or "as in the file" for s in settings]
+
+
+def _worded(key: str, value: str) -> str:
+    if key == "batch.size":
+        return "full" if value == "full" else f"{int(value):,} points" if value.isdecimal() else value
+    name = key.partition(".")[2]
+    return value if name in ("method", "sampler", "allocation", "estimator") else f"{name.replace('_', ' ')} {value}"
