@@ -283,8 +283,8 @@ def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Cal
         values = {}
         if truth is not None:
             values["error"] = max(e["relative_l2"] for e in truth(theta).values())
-        if estimator is not None:
-            values["estimate"] = estimator(theta).relative
+        if estimator is not None and (estimate := estimator(theta)) is not None:
+            values["estimate"] = estimate.relative
         return values
 
     return monitor

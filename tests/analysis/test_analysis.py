@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vpinn.analysis import TrueError, assess, independent_points, make_estimator, reference_errors
+from vpinn.analysis import Correction, TrueError, assess, independent_points, make_estimator, reference_errors
+from vpinn.analysis.flux import flux_gap
 from vpinn.domain import Hypercube, disk, interval, l_shape, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import make_objective
@@ -151,13 +152,13 @@ def test_coefficients_cancel_in_the_relative_estimate(scale: float) -> None:
     assert estimator(theta).absolute == pytest.approx(scale * plain(theta).absolute, rel=1e-10)
 
 
-@pytest.mark.parametrize("impose", ["penalty", "nitsche"])
-def test_conditions_that_are_not_met_count(impose: str) -> None:
+@pytest.mark.parametrize(("impose", "form"), [("penalty", "energy"), ("nitsche", "energy"), ("penalty", "strong")])
+def test_conditions_that_are_not_met_count(impose: str, form: str) -> None:
     """Of u = c against x on the boundary: w = x − c, a constant slope and the L² norm of what is missing."""
     c = 0.3
     problem, trial = made(
         disk(cells=3),
-        energy="0.5*inner(grad(u), grad(u))*dx",
+        **{form: "0.5*inner(grad(u), grad(u))*dx" if form == "energy" else "-div(grad(u))"},
         boundary=[{"on": "all", "value": "x", "impose": impose}],
     )
     estimator = make_estimator(problem, trial)
@@ -168,10 +169,10 @@ def test_conditions_that_are_not_met_count(impose: str) -> None:
 
 
 def test_conditions_count_without_a_correction() -> None:
-    """A strong form, u = c against zero on squares of diagonal h: c²·4/h, and no residual inside."""
+    """Neither finite elements nor equations at points: u = c against zero on squares of diagonal h, c²·4/h and no residual."""
     problem, trial = made(
         rectangle(cells=4, cell="quadrilateral"),
-        strong="-div(grad(u))",
+        weak="-div(grad(u))*v*dx + Dx(u, 0)*v*ds('left')",
         boundary=[{"on": "all", "value": 0, "impose": "penalty"}],
     )
     estimator = make_estimator(problem, trial)
@@ -190,14 +191,43 @@ def test_the_estimate_sees_what_training_did_not() -> None:
         )
         estimator = make_estimator(problem, trial, trained)
         assert estimator is not None
-        assert estimator.objective.test_space is not None
-        degrees.append(estimator.objective.test_space.space.degree)
+        assert isinstance(estimator.correction, Correction)
+        degrees.append(estimator.correction.space.degree)
     assert degrees == [8, 3, 6, 2]
 
 
-def test_no_estimate_without_a_mesh() -> None:
-    problem, trial = made(Hypercube((0.0,) * 4, (1.0,) * 4), energy="u**2*dx")
-    assert make_estimator(problem, trial) is None
+@pytest.mark.parametrize("form", ["energy", "strong"])
+@pytest.mark.parametrize("impose", ["exact", "penalty"])
+def test_the_estimate_without_a_mesh(form: str, impose: str) -> None:
+    """−∇·(1 + x₀)∇u + u³ = f in four dimensions, in the flux (1 + x₀)∇e of an energy and in ∇e of a strong form."""
+    statement = {
+        "energy": "(0.5*(1 + x[0])*inner(grad(u), grad(u)) + 0.25*u**4 - f*u)*dx",
+        "strong": "-div((1 + x[0])*grad(u)) + u**3 - f",
+    }
+    problem, trial = made(
+        Hypercube((0.0,) * 4, (1.0,) * 4),
+        expressions={"g": "sin(x[0])*cos(x[1] + x[2])*exp(x[3])", "f": "-div((1 + x[0])*grad(g)) + g**3"},
+        boundary=[{"on": "all", "value": "g", "impose": impose}],
+        reference={"exact": {"u": "g"}},
+        **{form: statement[form]},
+    )
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    for seed in range(2):
+        theta = random(trial, seed, 0.1)
+        found = estimator(theta)
+        true = flux_gap(problem, trial, trial.unknowns, problem.exact).integrate(theta, independent_points(problem, 0))
+        assert found.absolute == pytest.approx(np.sqrt(true[0]), rel=0.05)
+        assert found.cells is None
+        assert found.left < 0.1
+
+
+def test_what_has_no_estimate() -> None:
+    """Natural conditions of an energy without a mesh are no equations at points of the domain."""
+    cube, energy = Hypercube((0.0,) * 4, (1.0,) * 4), "inner(grad(u), grad(u))*dx - u*dx"
+    for boundary, natural in (([{"on": "left", "value": 0}], ""), ([{"on": "all", "value": 0}], " + u*ds('left')")):
+        problem, trial = made(cube, energy=energy + natural, boundary=boundary)
+        assert make_estimator(problem, trial) is None
 
 
 def solved(problem: Problem, trial: Trial, theta: Tensor) -> Solution:

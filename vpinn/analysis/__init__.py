@@ -1,7 +1,17 @@
 """Analysis: solution → true errors, error estimate, adequacy of the quadrature, and which checks fail."""
 
 from vpinn.analysis.assessment import assess
+from vpinn.analysis.correction import Correction
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
-from vpinn.analysis.estimate import Estimator, make_estimator
+from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 
-__all__ = ["Estimator", "TrueError", "assess", "independent_points", "make_estimator", "reference_errors"]
+__all__ = [
+    "Correction",
+    "Estimate",
+    "Estimator",
+    "TrueError",
+    "assess",
+    "independent_points",
+    "make_estimator",
+    "reference_errors",
+]

@@ -76,11 +76,11 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
 def tests(solution: Solution, objective: Objective, estimator: Estimator | None, estimate: Estimate | None) -> dict[str, Any]:
     """Return the residual's dual norm on the space trained with, ``seen``, and on the richer one; empty without tests."""
     space = objective.test_space
-    if space is None or estimator is None or estimate is None:
+    if space is None or estimator is None or estimator.residual is None or estimate is None:
         return {}
     residual = objective.residual(solution.theta.to(space.dtype))
     seen = math.sqrt(max(0.0, float((residual * space.riesz(residual)).sum())))
-    richer, _ = estimator.dual_norm(solution.theta)
+    richer, _ = estimator.residual.dual_norm(solution.theta)
     passes = richer <= RICHER * seen or estimate.relative <= SMALL
     return {"functions": space.size, "seen": seen, "richer": richer, "passes": passes}
 

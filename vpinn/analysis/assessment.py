@@ -58,6 +58,7 @@ def assess(
             "relative_energy": estimate.relative,
             "relative_l2": dict(estimate.l2),
             "absolute": estimate.absolute,
+            "unexplained": estimate.left,
             "true": true,
             "effectivity": estimate.absolute / true if true else None,
         }

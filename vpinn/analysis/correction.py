@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
 from vpinn.errors import InputError
@@ -27,8 +28,6 @@ from vpinn.trial import Evaluator, MeshField, Trial
 Array = NDArray[np.float64]
 SOLVED = 1e-6
 """Largest residual, relative to the right side, at which the linear system counts as solved."""
-MAX_DEGREE = 30
-"""Highest degree of quadrature."""
 KERNEL = 1e-9
 """Size of A·1, relative to the entries of A, at which constants count as the kernel of the tangent."""
 
@@ -80,8 +79,8 @@ class Correction:
     met: tuple[NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
 
-    def __call__(self, theta: Tensor) -> Trial | None:
-        """Return the trial space of u + w; None where the tangent is singular."""
+    def __call__(self, theta: Tensor) -> tuple[Trial, float] | None:
+        """Return the trial space of u + w, and that nothing of the residual is left; None where the tangent is singular."""
         everything = np.arange(len(self.met) * self.space.size).reshape(len(self.met), -1)
         residual, matrix = assemble([replace(tangent, theta=theta) for tangent in self.tangents], None, everything)
         prescribed, values = self._prescribed(theta)
@@ -99,7 +98,7 @@ class Correction:
         rows = values.reshape(-1, self.space.size)
         known = {count: MeshField(self.space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
-        return replace(self.trial, unknowns=self.shift.unknowns, background=background)
+        return replace(self.trial, unknowns=self.shift.unknowns, background=background), 0.0
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
         """Return which degrees of freedom are prescribed and their values, [components·size] each; g − u on gaps."""

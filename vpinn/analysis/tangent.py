@@ -26,29 +26,32 @@ Unknowns = Mapping[str, ufl.core.expr.Expr]
 
 @dataclass(frozen=True)
 class Shift:
-    """The unknowns u + w.
+    """The corrected unknowns u + w.
 
     Attributes:
-        unknowns: name → u + w as an expression of the network and of w.
-        functions: w, one scalar function per component.
+        unknowns: name → u + w, an expression of the network and of ``functions``.
+        differences: name → w.
+        functions: what w is made of, one scalar function per component.
     """
 
     unknowns: Unknowns
+    differences: Unknowns
     functions: tuple[ufl.Coefficient, ...]
 
     @classmethod
     def of(cls, problem: Problem, trial: Trial) -> Shift:
-        """Return the shifted unknowns of a trial space, with new functions w."""
-        functions, unknowns = [], {}
+        """Return the unknowns of a trial space shifted by new functions w themselves."""
+        functions: list[ufl.Coefficient] = []
+        differences = {}
         for unknown in problem.unknowns:
             parts = [problem.symbols.coefficient() for _ in range(unknown.components)]
             functions += parts
-            unknowns[unknown.name] = trial.unknowns[unknown.name] + (ufl.as_vector(parts) if unknown.shape else parts[0])
-        return cls(unknowns, tuple(functions))
+            differences[unknown.name] = ufl.as_vector(parts) if unknown.shape else parts[0]
+        return cls({name: trial.unknowns[name] + w for name, w in differences.items()}, differences, tuple(functions))
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """UFL counts of w."""
+        """UFL counts of the functions."""
         return tuple(w.count() for w in self.functions)
 
 

@@ -279,5 +279,5 @@ def _show_problem(problem: Problem) -> None:
 
     setup = prepare(problem)
     estimator = make_estimator(problem, setup.trial)
-    memory = estimate_memory(setup.objective, estimator.objective if estimator else None)
+    memory = estimate_memory(setup.objective, estimator.residual.objective if estimator and estimator.residual else None)
     print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))

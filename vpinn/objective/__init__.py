@@ -12,7 +12,7 @@ from vpinn.objective.objective import Batch, Objective
 from vpinn.objective.signals import signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule
 from vpinn.objective.test_space import DualNorm, TestSpace
-from vpinn.objective.variation import variation
+from vpinn.objective.variation import equations, variation
 
 __all__ = [
     "Batch",
@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "TestSpace",
     "curvature",
+    "equations",
     "integral",
     "linearise",
     "make_objective",

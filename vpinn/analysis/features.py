@@ -1,0 +1,196 @@
+"""The correction of a solution by fresh random features: where finite elements have no mesh, or no second derivatives.
+
+The trial space takes N + δ for its network N, δ a combination of random features that makes the linearised residual of the
+equations smallest on points that training did not see: what one more stage of least squares would add. The estimate is
+good as far as the features explain the residual; the share that they leave is reported. What is left varies faster than
+what is explained and comes from smaller errors: of −Δu = f in five dimensions 83 % were left, and the estimate was 0.89 of
+the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import ufl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.analysis.tangent import Shift
+from vpinn.domain import Mesh, Points, PointSet, cell_points, facet_points
+from vpinn.errors import InputError
+from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
+from vpinn.objective import equations
+from vpinn.objective.statement import PENALTY
+from vpinn.optimization.least_squares import draw_features, solve_columns
+from vpinn.problem import Problem
+from vpinn.trial import Enriched, Evaluator, Network, Trial
+
+Array = NDArray[np.float64]
+KINDS = ("sin", "tanh")
+"""Feature functions that are tried."""
+SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Scales R that are tried, in units of one over half the domain's width."""
+PILOT = 100
+"""Features per component with which kind and scale are chosen."""
+COLUMNS = 800
+"""Features of all components together, at most."""
+FEWEST = 300
+"""Features per component, at least; else as many as the last hidden layer has units."""
+ROWS = 4
+"""Points per feature."""
+LEFT = 0.97
+"""Largest share of the residual that may be left; beyond it nothing is estimated."""
+SEED = 123_456_789
+"""Seed of features and points, other than any a user is likely to train with."""
+
+
+@dataclass(frozen=True)
+class NetworkField:
+    """One component of a network with fixed parameters, as a known function."""
+
+    network: Network
+    theta: Tensor
+    component: int
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
+        """Return derivatives up to ``order``, [n] each."""
+        d = self.network.layers[0]
+        wanted = [(), *((i,) for i in range(d) if order), *((i, j) for i in range(d) for j in range(i, d) if order > 1)]
+        with torch.no_grad():
+            found = self.network.jets(self.theta, self.network.normalise(torch.tensor(points.x)), wanted)
+        return {derivative: found[self.component, derivative].numpy() for derivative in wanted}
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Residuals R over one measure, each with the square root of its weight, and their derivatives by jets of the network.
+
+    Attributes:
+        points: independent of training's.
+        tape: every R, then every derivative.
+        count: number of R.
+        slopes: (which R, jet) of every derivative.
+    """
+
+    points: PointSet
+    tape: Tape
+    count: int
+    slopes: tuple[tuple[int, Jet], ...]
+
+    def rows(self, trial: Trial, theta: Tensor, features: Network, drawn: Tensor) -> tuple[Array, Array]:
+        """Return √w R [rows] and √w R'[φ] for every feature, component by component [rows, outputs·h]."""
+        points = self.points.take(range(self.points.size))
+        values = Evaluator(trial, self.tape)(theta, points) * np.sqrt(points.w)
+        wanted = {jet.derivative for _, jet in self.slopes}
+        found = features.features(drawn, features.normalise(torch.tensor(points.x)), wanted)
+        n, h = len(points.w), features.layers[-2]
+        columns = np.zeros((self.count, n, features.outputs, h))
+        for (which, jet), slope in zip(self.slopes, values[self.count :], strict=True):
+            columns[which, :, jet.component] += slope[:, None] * found[jet.derivative].numpy()
+        return values[: self.count].ravel(), columns.reshape(self.count * n, -1)
+
+
+@dataclass(frozen=True)
+class FeatureCorrection:
+    """Corrects parameters.
+
+    Attributes:
+        trial: trial space of u.
+        shift: the unknowns of N + δ.
+        residuals: of the equations, and of boundary conditions that the trial space does not meet.
+        width: features per component.
+    """
+
+    trial: Trial
+    shift: Shift
+    residuals: tuple[Residuals, ...]
+    width: int
+
+    def __call__(self, theta: Tensor) -> tuple[Trial, float] | None:
+        """Return the trial space of the corrected unknowns and the share of the residual that is left; None where it is most."""
+        scores = {(kind, scale): self._fit(theta, kind, scale, PILOT)[2] for kind in KINDS for scale in SCALES}
+        kind, scale = min(scores, key=lambda key: scores[key])
+        features, parameters, left = self._fit(theta, kind, scale, self.width)
+        if not left <= LEFT:
+            return None
+        known = {count: NetworkField(features, parameters, c) for c, count in enumerate(self.shift.counts)}
+        background = replace(self.trial.background, known={**self.trial.background.known, **known})
+        return replace(self.trial, unknowns=self.shift.unknowns, background=background), left
+
+    def _fit(self, theta: Tensor, kind: str, scale: float, width: int) -> tuple[Network, Tensor, float]:
+        """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""
+        base = self.trial.network
+        features = Enriched((base.layers[0], width, base.outputs), kind, base.lower, base.upper)
+        drawn = draw_features(features, scale, torch.Generator().manual_seed(SEED))
+        parts = [part.rows(self.trial, theta, features, drawn) for part in self.residuals]
+        right, columns = np.concatenate([r for r, _ in parts]), np.concatenate([c for _, c in parts])
+        if not (np.isfinite(right).all() and np.isfinite(columns).all()):
+            return features, drawn, np.inf
+        change = solve_columns(columns, -right)
+        features.unpack(drawn)[-1][0].copy_(torch.from_numpy(change).view(features.outputs, -1))
+        size = float(np.linalg.norm(right))
+        return features, drawn, float(np.linalg.norm(right + columns @ change)) / size if size else 0.0
+
+
+def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection:
+    """Return the correction of a problem by random features.
+
+    Raises:
+        InputError: the problem has no equations that hold at points, see ``equations``, or natural conditions beside them.
+    """
+    if problem.formulation != "strong":
+        _check_held(problem, trial)
+    outputs = trial.network.outputs
+    width = int(min(COLUMNS // outputs, max(FEWEST, trial.network.layers[-2])))
+    functions = [problem.symbols.coefficient() for _ in range(outputs)]
+    shifted = {trial.function: trial.function + ufl.as_vector(functions)}
+    unknowns = {name: ufl.replace(u, shifted) for name, u in trial.unknowns.items()}
+    shift = Shift(unknowns, {name: u - trial.unknowns[name] for name, u in unknowns.items()}, tuple(functions))
+    inside = [part for equation in equations(problem) for part in components(equation)]
+    domain, count = problem.domain, max(ROWS * width * outputs, 2_000)
+    degree = 4
+    while isinstance(domain, Mesh) and degree < 20 and cell_points(domain, "gauss", degree, 0, 0).size < count:
+        degree += 2
+    rule = "gauss" if isinstance(domain, Mesh) else "sobol"
+    residuals = [_residuals(problem, trial, inside, cell_points(domain, rule, degree, count, SEED))]
+    weight = np.sqrt(PENALTY["strong"])
+    for imposed in trial.imposed:
+        if imposed.how != "exact":
+            u = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]
+            points = facet_points(domain, domain.facets(imposed.condition.on), rule, degree, count // 4, SEED)
+            residuals.append(_residuals(problem, trial, [weight * (u - imposed.value)], points))
+    for condition in problem.boundary:
+        if condition.residual is not None:
+            parts = [weight * part for part in components(condition.residual)]
+            points = facet_points(domain, domain.facets(condition.on), rule, degree, count // 4, SEED)
+            residuals.append(_residuals(problem, trial, parts, points))
+    return FeatureCorrection(trial, shift, tuple(residuals), width)
+
+
+def _check_held(problem: Problem, trial: Trial) -> None:
+    """Refuse a form whose unknowns are free on a part of the boundary, where its natural conditions hold."""
+    every = len(problem.domain.facets("all"))
+    for unknown in problem.unknowns:
+        for component in range(unknown.components):
+            held = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
+            tags = tuple(tag for i in held for tag in i.condition.on)
+            if not tags or len(problem.domain.facets(tags)) < every:
+                raise InputError(f"{unknown.name} is free on a part of the boundary")
+
+
+def _residuals(problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet) -> Residuals:
+    known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
+    graph = Graph(frozenset({trial.function.count()}))
+    nodes = [build(graph, ufl.replace(part, known)) for part in parts]
+    jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == trial.function.count()]
+    inputs = [graph.slot(jet) for jet in jets]
+    slopes = {
+        (which, jet): slope
+        for which, node in enumerate(nodes)
+        for jet, slope in zip(jets, derivatives(graph, node, inputs), strict=True)
+        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
+    }
+    return Residuals(points, compile_tape(graph, [*nodes, *slopes.values()]), len(nodes), tuple(slopes))

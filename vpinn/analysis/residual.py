@@ -1,0 +1,92 @@
+"""The dual norm of the residual on a test space richer than the one trained with."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import FacetPoints, Mesh, gauss
+from vpinn.forms import components
+from vpinn.objective import Objective, TestSpace, make_objective, variation
+from vpinn.problem import Problem
+from vpinn.trial import Evaluator, Trial
+
+Array = NDArray[np.float64]
+MAX_DEGREE = 30
+"""Highest degree of quadrature."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The residual on a rich test space.
+
+    Attributes:
+        objective: weak form of the problem on that space; only its residual is used.
+        gaps: for every condition not met exactly, (u − g)²/h and the boundary points to integrate it over.
+    """
+
+    objective: Objective
+    gaps: tuple[tuple[Evaluator, FacetPoints], ...]
+
+    def dual_norm(self, theta: Tensor) -> tuple[float, Tensor]:
+        """Return the dual norm, and the residual's Riesz representative [components, size]."""
+        residual = self.objective.residual(theta.double())
+        riesz = self._space.riesz(residual)
+        return math.sqrt(max(0.0, float((residual * riesz).sum()))), riesz
+
+    def missed(self, theta: Tensor) -> float:
+        """Return the norm (Σ ‖u − g‖²/h)^½ of the conditions that are not met."""
+        return math.sqrt(sum(float(gap.integrate(theta, points)[0]) for gap, points in self.gaps))
+
+    @property
+    def _space(self) -> TestSpace:
+        assert self.objective.test_space is not None
+        return self.objective.test_space
+
+    def shares(self, riesz: Tensor) -> Array:
+        """Return ‖∇y‖ of the Riesz representative y on every cell."""
+        space = self._space.space
+        mesh, rule = space.mesh, gauss(space.mesh.cell, 2 * space.degree)
+        _, gradients = space.tabulate(rule.points)
+        result = np.zeros(mesh.n_cells)
+        step = max(1, 2_000_000 // (len(rule.weights) * space.dofs.shape[1]))
+        for start in range(0, mesh.n_cells, step):
+            cells = np.arange(start, min(start + step, mesh.n_cells))
+            geometry = mesh.frames(cells, rule.points)
+            weights = rule.weights * geometry.determinant
+            for row in riesz.numpy():
+                local = np.einsum("qdn,mn->mqd", gradients, row[space.dofs[cells]])
+                slopes = np.einsum(
+                    "mqij,mqj->mqi", np.broadcast_to(geometry.inverse_transpose, (*local.shape, local.shape[-1])), local
+                )
+                result[cells] += (weights * (slopes**2).sum(-1)).sum(-1)
+        return np.sqrt(result)
+
+
+def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual:
+    """Return the residual of a problem on a mesh, on conforming elements of a degree."""
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    weak = dataclasses.replace(_conforming(problem), formulation="weak", form=variation(problem), boundary=())
+    met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
+    objective = make_objective(weak, met, torch.float64, min(MAX_DEGREE, 2 * degree + 4), degree)
+    gaps = []
+    for imposed in trial.imposed:
+        if imposed.how != "exact":
+            u = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]
+            density = (u - imposed.value) ** 2 / problem.symbols.h
+            facets = mesh.facets(imposed.condition.on)
+            gaps.append((Evaluator.of(problem, trial, [density]), FacetPoints(mesh, facets, min(MAX_DEGREE, 2 * degree))))
+    return Residual(objective, tuple(gaps))
+
+
+def _conforming(problem: Problem) -> Problem:
+    """Return the problem tested with conforming elements, whatever training tests with."""
+    tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})
+    return dataclasses.replace(problem, settings=problem.settings.model_copy(update={"test_space": tests}))
