@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from vpinn.analysis import TrueError, independent_points, make_estimator, reference_errors
-from vpinn.errors import DivergenceError
+from vpinn.errors import DivergenceError, InputError
 from vpinn.optimization import COLUMNS, Closure, Interrupt, LeastSquares, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
@@ -156,7 +156,10 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
 def make_error(setup: Setup) -> Callable[[Tensor], float]:
     """Return the error of parameters: the true one where it is known, else the estimate; the largest of all unknowns.
 
-    True errors are relative L² norms, the estimate is relative to the flux.
+    True errors are relative L² norms, the estimate is relative to the flux, nan where it says nothing.
+
+    Raises:
+        InputError: there is no truth, and no estimate either.
     """
     problem, trial = setup.problem, setup.trial
     if problem.exact:
@@ -167,8 +170,9 @@ def make_error(setup: Setup) -> Callable[[Tensor], float]:
         return lambda theta: _largest(reference_errors(Solution(problem, trial, theta.double(), {}, nothing), path))
     space = setup.objective.test_space
     estimator = make_estimator(problem, trial, space.space.degree if space is not None else None)
-    assert estimator is not None
-    return lambda theta: estimator(theta).relative
+    if estimator is None:
+        raise InputError("nothing tells the error of this problem; give [reference] exact or file to compare by")
+    return lambda theta: math.nan if (estimate := estimator(theta)) is None else estimate.relative
 
 
 def _largest(errors: dict[str, dict[str, float]]) -> float:
