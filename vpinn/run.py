@@ -19,7 +19,7 @@ from vpinn.analysis import Estimator, TrueError, assess, independent_points, mak
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, make_objective, summable
 from vpinn.optimization import (
     COLUMNS,
     Interrupt,
@@ -29,6 +29,7 @@ from vpinn.optimization import (
     Stage,
     Training,
     candidates,
+    estimator_found,
     final_parameters,
     grow,
     least_squares_problem,
@@ -259,7 +260,9 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     }
     if training.stopped == "signal":
         return Solution(setup.problem, trial, training.best[0].double(), metrics, history)
+    objective = summable(objective, setup.problem, trial) if plan.samplers else objective
     theta, loss = final_parameters(objective, training)
+    metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
     if setup.problem.enrich:
         metrics["enrich"] = coefficients_of(setup.problem, trial, theta)
     solution = assess(Solution(setup.problem, trial, theta.double(), metrics, history), objective, estimator, loss, setup.stated)
@@ -294,6 +297,3 @@ def _with_method(problem: Problem, method: str) -> Problem:
     data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
     source = dataclasses.replace(problem.source, data=data)
     return dataclasses.replace(problem, source=source, settings=validate(source))
-
-
-__all__ = ["Setup", "load", "prepare", "solve"]

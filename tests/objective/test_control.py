@@ -70,3 +70,20 @@ def test_the_noise_vanishes_with_the_residual() -> None:
                 assert float(gradient.norm()) < 1e-10
             else:
                 assert float(gradient.norm()) > 1e-6
+
+
+@pytest.mark.parametrize("name", ["weak: poisson", "weak: convection and reaction", "weak: penalty", "weak: stokes"])
+def test_points_with_tables_of_their_own_integrate_the_same(name: str) -> None:
+    """Cells halved without being stored: the loss and its gradient are those of the mesh's own rule, both nearly exact."""
+    _, plain, theta = make(name, quadrature={"degree": 26})
+    _, halved, _ = make(name, quadrature={"degree": 16, "refine": 1})
+    assert halved.size > plain.size
+    (value, gradient), (other, slope) = plain.gradient(theta), halved.gradient(theta)
+    assert other == pytest.approx(value, rel=1e-8)
+    assert float((gradient - slope).norm()) <= 1e-7 * float(gradient.norm())
+    measure = halved.measures[0]
+    index = np.random.default_rng(0).integers(measure.points.size, size=40)
+    one = replace(halved, measures=halved.measures[:1])
+    drawn = one.sampled(theta, [(measure, measure.compute(index))])
+    again = one.sampled(theta, [(measure, measure.batch(index, np.ones(40)))])
+    assert drawn[0] == pytest.approx(again[0], rel=1e-12)

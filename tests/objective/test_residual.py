@@ -236,7 +236,7 @@ def test_functions_left_out_stay_zero() -> None:
     ("sections", "message"),
     [
         ({"weak": "div(grad(u))*div(grad(v))*dx"}, "integrate by parts"),
-        ({"weak": "u*v*dx", "quadrature": {"rule": "sobol"}}, 'needs quadrature.rule = "gauss"'),
+        ({"weak": "u*v*dx", "quadrature": {"rule": "sobol"}}, 'needs quadrature.rule = "gauss" or'),
         ({"strong": "div(grad(u))", "boundary": [{"on": "left", "value": 0, "impose": "nitsche"}]}, "Nitsche"),
     ],
 )

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from vpinn.domain import rectangle
+from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective, signals
 from vpinn.optimization import Plan, Training, make_plan, train
-from vpinn.optimization.batches import drawn, pilots
+from vpinn.optimization.batches import drawn, estimator_found, pilots
 from vpinn.problem import make_problem
 from vpinn.sampling import State
 from vpinn.trial import make_trial
@@ -30,13 +31,13 @@ ADAPTIVE: dict[str, dict[str, Any]] = {
 }
 
 
-def made(form: str, **batch: Any) -> tuple[Objective, torch.Tensor, Plan]:
+def made(form: str, rule: str = "gauss", **batch: Any) -> tuple[Objective, torch.Tensor, Plan]:
     problem = make_problem(
         rectangle(cells=4),
         unknowns={"u": "scalar"},
         boundary=[{"on": "left", "value": 0}],
         network={"layers": [5]},
-        quadrature={"degree": 5},
+        quadrature={"degree": 5} if rule == "gauss" else {"rule": rule},
         batch={"size": 60, **batch},
         solver={"method": "adam", "steps": 70},
         **FORMS[form],
@@ -112,3 +113,25 @@ def test_signals_are_gradients_by_the_last_layer() -> None:
     density = measure.integrands(theta, points)[0]
     assert isinstance(density, torch.Tensor)
     assert np.abs(0.5 * (residual**2).sum(axis=1) - density.numpy()).max() <= 1e-12
+
+
+def test_plain_squares_report_their_bias() -> None:
+    """The bias of squares of batches of 60 uniform points, in the metrics with its standard error: positive by ten of them."""
+    objective, theta, plan = made("weak", estimator="plain", sampler="uniform")
+    training = Training.start(theta, plan.method, 0)
+    found = estimator_found(objective, plan.samplers, training, theta, objective.value(theta))
+    assert found is not None
+    assert found["name"] == "plain"
+    assert found["bias"]["loss"] > 10 * found["bias"]["standard_error"] > 0
+    unbiased, theta, plan = made("weak", estimator="two-batch", sampler="uniform")
+    found = estimator_found(unbiased, plan.samplers, training, theta, 0.0)
+    assert found == {"name": "two-batch", "why": "as asked"}
+
+
+def test_estimators_that_do_not_fit_the_sampler_are_refused() -> None:
+    with pytest.raises(InputError, match="needs independent draws"):
+        made("weak", estimator="u-statistic", sampler="stratified")
+    with pytest.raises(InputError, match=r'needs batch\.sampler = "cells"'):
+        made("energy", rule="stochastic-gauss")
+    with pytest.raises(InputError, match="at least 2"):
+        made("weak", estimator="two-batch", size=1)

@@ -139,7 +139,8 @@ UNAVAILABLE = [
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "not available in this version"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "not available in this version"),
     (section("batch", 'size = "auto"'), 'a number or "full"'),
-    (section("quadrature", 'rule = "stochastic-gauss"'), '"sobol"'),
+    (problem(more='[quadrature] #!\nrule = "stochastic-gauss"\ndegree = 3\n'), "neither degree nor points"),
+    (section("quadrature", "refine = 21"), "≤ 20"),
     (section("solver", 'clip = "auto"'), "a number > 0"),
     (section("solver", 'method = "langevin"'), '"lbfgs"'),
 ]

@@ -41,26 +41,27 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     return Points(x, np.zeros(len(x)), cell, cell, reference, None, h, np.full(len(x), -1, dtype=np.int64)), inside
 
 
-def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int) -> PointSet:
+def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
     """Quadrature points of the domain.
 
     Args:
         domain: mesh or hypercube.
-        rule: "gauss" (meshes only), "monte-carlo" or "sobol".
+        rule: "gauss" or "stochastic-gauss" (meshes only), "monte-carlo" or "sobol".
         degree: of the Gauss rule on a mesh, or of the one whose number of points random kinds take per cell.
         count: number of points on a hypercube.
         seed: of random points.
+        refine: times every cell of a mesh is halved before the rule is applied.
     """
     if isinstance(domain, Hypercube):
         return MonteCarloPoints(domain, count, rule, seed)
-    return CellPoints(domain, degree, rule, seed)
+    return CellPoints(domain, degree, rule, seed, refine)
 
 
-def facet_points(domain: Domain, facets: Integers, rule: str, degree: int, count: int, seed: int) -> PointSet:
+def facet_points(domain: Domain, facets: Integers, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
     """Quadrature points of boundary facets; arguments as for `cell_points`."""
     if isinstance(domain, Hypercube):
         return MonteCarloFacetPoints(domain, facets, max(count, len(facets)), rule, seed + 1)
-    return FacetPoints(domain, facets, degree, rule, seed + 1)
+    return FacetPoints(domain, facets, degree, rule, seed + 1, refine)
 
 
 def check_points(domain: Domain, facets: Integers) -> Points:

@@ -12,9 +12,12 @@ import numpy as np
 from vpinn.domain.geometry import frames
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
-from vpinn.domain.reference import SIMPLICES, Floats, Integers, lagrange, tabulate
-from vpinn.domain.sequences import Sobol, Uniform, to_simplex
+from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
+from vpinn.domain.virtual import Base, base_rule, in_part
 from vpinn.errors import InputError
+
+LARGEST = 2**50
+"""Most points of a set: positions on [0, 1) tell no more apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,19 +125,23 @@ _Rule = Callable[[Integers, Integers, Integers | None], _Sampled]
 class _MeshPoints(PointSet):
     """Points in cells, or on boundary facets, of a mesh."""
 
-    def __init__(self, mesh: Mesh, rows: Integers | None, degree: int, kind: str, seed: int) -> None:
+    def __init__(self, mesh: Mesh, rows: Integers | None, degree: int, kind: str, seed: int, refine: int) -> None:
         self.mesh, self.rows, self.degree = mesh, rows, degree
-        rule = gauss(mesh.cell, degree) if rows is None else facet_gauss(mesh.cell, degree)
-        self._per_entity = len(rule.weights)
-        self._weights, self._placed = np.full(len(rule.weights), 1.0 / len(rule.weights)), None
         on_facets = rows is not None
+        rule = facet_gauss(mesh.cell, degree) if on_facets else gauss(mesh.cell, degree)
+        copies = 2 ** ((mesh.dimension - on_facets) * refine)
+        self.tabulated = kind == "gauss" and not refine
+        if self.tabulated:
+            self._per_entity, self._rule = len(rule.weights), _tabulated(mesh, rule.points, rule.weights, on_facets)
+        else:
+            q, base = base_rule(mesh.reference.facet_cell if on_facets else mesh.cell, rule, kind, seed)
+            self._per_entity, self._rule = q * copies, _virtual(mesh, q, base, refine, on_facets)
+        q = self._per_entity // copies
+        self._weights, self._placed = np.full(q, 1.0 / q), None
         if kind == "gauss":
             self._weights, self._placed = rule.weights / rule.weights.sum(), rule.points
-            self._rule = _tabulated(mesh, rule.points, rule.weights, on_facets)
-        elif kind in ("monte-carlo", "sobol"):
-            self._rule = _scattered(mesh, self._per_entity, float(rule.weights.sum()), kind, seed, on_facets)
-        else:
-            raise InputError(f"there is no quadrature rule {kind!r}; choose one of gauss, monte-carlo, sobol")
+        if self.entities * self._per_entity > LARGEST:
+            raise InputError(f"more than {LARGEST:.0e} quadrature points cannot be told apart; lower quadrature.refine")
 
     @property
     def entities(self) -> int:
@@ -149,7 +156,7 @@ class _MeshPoints(PointSet):
         """Measure of each cell or facet [entities], by a Gauss rule exact for cells and flat facets."""
         mesh = self.mesh
         exact = 0 if mesh.affine else mesh.dimension * mesh.order
-        fine = _MeshPoints(mesh, self.rows, exact if self.rows is None or exact == 0 else MAX_DEGREE // 2, "gauss", 0)
+        fine = _MeshPoints(mesh, self.rows, exact if self.rows is None or exact == 0 else MAX_DEGREE // 2, "gauss", 0, 0)
         parts = [fine.take(chunk).w.reshape(-1, fine.per_entity).sum(axis=1) for chunk in fine.chunks(1_000_000)]
         return np.concatenate(parts) if parts else np.empty(0)
 
@@ -209,16 +216,18 @@ class CellPoints(_MeshPoints):
     Args:
         mesh: the mesh.
         degree: polynomial degree integrated exactly on an affine cell, 0 … 30; random kinds have as many points as this rule.
-        kind: "gauss"; "monte-carlo", independent uniform points in each reference cell; or "sobol", one scrambled Sobol set
-            in reference coordinates, shifted at random in each cell.
+        kind: "gauss"; "monte-carlo", independent uniform points in each reference cell; "sobol", one scrambled Sobol set
+            in reference coordinates, shifted at random in each cell; or "stochastic-gauss", random nodes in each cell whose
+            weighted sum is unbiased, and exact for cubics (on triangles and tetrahedra, for linear functions).
         seed: of the random kinds.
+        refine: times every cell is halved before the rule is applied; the parts are never stored.
 
     Raises:
         InputError: degree out of range or unknown kind.
     """
 
-    def __init__(self, mesh: Mesh, degree: int, kind: str = "gauss", seed: int = 0) -> None:
-        super().__init__(mesh, None, degree, kind, seed)
+    def __init__(self, mesh: Mesh, degree: int, kind: str = "gauss", seed: int = 0, refine: int = 0) -> None:
+        super().__init__(mesh, None, degree, kind, seed, refine)
 
 
 class FacetPoints(_MeshPoints):
@@ -230,13 +239,14 @@ class FacetPoints(_MeshPoints):
         degree: as in `CellPoints`.
         kind: as in `CellPoints`.
         seed: of the random kinds.
+        refine: as in `CellPoints`.
 
     Raises:
         InputError: degree out of range or unknown kind.
     """
 
-    def __init__(self, mesh: Mesh, facets: Integers, degree: int, kind: str = "gauss", seed: int = 0) -> None:
-        super().__init__(mesh, np.asarray(facets, dtype=np.int64), degree, kind, seed)
+    def __init__(self, mesh: Mesh, facets: Integers, degree: int, kind: str = "gauss", seed: int = 0, refine: int = 0) -> None:
+        super().__init__(mesh, np.asarray(facets, dtype=np.int64), degree, kind, seed, refine)
 
 
 def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> _Rule:
@@ -256,26 +266,22 @@ def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> 
     return rule
 
 
-def _scattered(mesh: Mesh, q: int, volume: float, kind: str, seed: int, on_facets: bool) -> _Rule:
-    """Equal weights at q random points, different in each entity."""
+def _virtual(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -> _Rule:
+    """A rule of q points in every part of an entity halved ``refine`` times."""
     cell = mesh.reference
-    simplex = (cell.facet_cell if on_facets else cell.name) in (*SIMPLICES, "point")
-    d = cell.dimension - on_facets
+    name = cell.facet_cell if on_facets else cell.name
+    copies = 2 ** ((cell.dimension - on_facets) * refine)
     element = lagrange(mesh.cell, mesh.order)
-    uniform = Uniform(d, seed)
-    sobol = Sobol.scrambled(d, q, seed) if kind == "sobol" else None
 
     def rule(entity: Integers, facet: Integers, local: Integers | None) -> _Sampled:
-        number = np.arange(q)[None] if local is None else local[:, None]
-        if sobol is None:
-            unit = uniform.at((entity[:, None] * q + number).ravel())
-        else:
-            numbers = np.broadcast_to(number, (len(entity), number.shape[1]))
-            unit = (sobol.at(numbers.ravel()) + np.repeat(uniform.at(entity), number.shape[1], axis=0)) % 1.0
-        points = (to_simplex(unit) if simplex else unit).reshape(len(entity), number.shape[1], d)
+        number = np.arange(q * copies)[None] if local is None else local[:, None]
+        shape = len(entity), number.shape[1]
+        part, inside = np.divmod(np.broadcast_to(number, shape).ravel(), q)
+        unit, weights = base(np.repeat(entity, shape[1]) * copies + part, inside)
+        points = in_part(name, refine, part, unit).reshape(*shape, unit.shape[1])
         if on_facets:
             points = cell.facet_origin[facet][:, None] + np.einsum("mij,mpj->mpi", cell.facet_axes[facet], points)
         values, gradients = tabulate(element, points)
-        return points, np.full((1, 1), volume / q), values, gradients[:, :1] if mesh.affine else gradients
+        return points, weights.reshape(shape) / copies, values, gradients[:, :1] if mesh.affine else gradients
 
     return rule

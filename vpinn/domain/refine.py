@@ -59,7 +59,7 @@ def parents(mesh: Mesh, cells: Integers, reference: Floats) -> tuple[Integers, F
     """
     parent, part = np.divmod(cells, 2**mesh.dimension)
     weights, _ = tabulate(lagrange(mesh.cell, 1), reference)  # [n, n_v]
-    corners = _child_vertices(mesh.cell)[_best_way(mesh)[parent], part]
+    corners = child_vertices(mesh.cell)[_best_way(mesh)[parent], part]
     return parent, np.einsum("nv,nvd->nd", weights, corners)
 
 
@@ -77,7 +77,7 @@ def _best_way(mesh: Mesh) -> Integers:
 
 
 @lru_cache
-def _child_vertices(cell: str) -> Floats:
+def child_vertices(cell: str) -> Floats:
     """Vertices of the children in the parent's reference coordinates [ways, 2^d, n_v, d], positively oriented."""
     corners = reference_cell(cell).vertices
     at_corners = (corners[:, None] + corners[None]) / 2.0  # the child at each corner: midpoints towards all the others
@@ -99,7 +99,7 @@ def _child_vertices(cell: str) -> Floats:
 def _child_nodes(cell: str, order: int) -> Floats:
     """Nodes of the children in the parent's reference coordinates [ways 2^d n_local, d]."""
     weights, _ = tabulate(lagrange(cell, 1), np.array(lagrange(cell, order).points))  # [n_local, n_v]
-    vertices = _child_vertices(cell)
+    vertices = child_vertices(cell)
     return (weights @ vertices).reshape(-1, vertices.shape[-1])
 
 
@@ -107,6 +107,6 @@ def _child_nodes(cell: str, order: int) -> Floats:
 def _parent_facets(cell: str) -> Integers:
     """The parent's facet that each facet of each child lies on [ways, 2^d, n_f]; any where it lies inside the parent."""
     reference = reference_cell(cell)
-    middles = _child_vertices(cell)[:, :, reference.facets].mean(axis=3)  # [ways, 2^d, n_f, d]
+    middles = child_vertices(cell)[:, :, reference.facets].mean(axis=3)  # [ways, 2^d, n_f, d]
     height = np.einsum("wcfkd,kd->wcfk", middles[..., None, :] - reference.facet_origin, reference.facet_normals)
     return np.asarray(np.abs(height).argmin(axis=3), dtype=np.int64)

@@ -10,7 +10,7 @@ from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective
 from vpinn.objective.signals import signals
-from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule
+from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
 from vpinn.objective.variation import equations, variation
 
@@ -33,5 +33,6 @@ __all__ = [
     "quadrature_degree",
     "quadrature_rule",
     "signals",
+    "summable",
     "variation",
 ]

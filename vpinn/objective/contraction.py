@@ -28,21 +28,29 @@ class Frame:
         cell: cells [n].
         row: row of the contraction's tables [n].
         pull: J⁻ᵀ, which turns reference gradients into physical ones [n, d, d]; [n, 0, 0] where it is one constant.
+        tables: the points' own tables [n, 1 + d, n_local] where the rule has none for all cells.
     """
 
     cell: Tensor
     row: Tensor
     pull: Tensor
+    tables: Tensor | None = None
 
     def rows(self, rows: slice | Tensor) -> Frame:
         """Return some of the points."""
-        return Frame(self.cell[rows], self.row[rows], self.pull[rows])
+        tables = None if self.tables is None else self.tables[rows]
+        return Frame(self.cell[rows], self.row[rows], self.pull[rows], tables)
+
+    def of(self, contraction: Contraction, row: int) -> Tensor:
+        """Return one table's functions at the points [n, n_local]."""
+        return contraction.tables[row][self.row] if self.tables is None else self.tables[:, row]
 
     @staticmethod
     def join(parts: Sequence[Frame]) -> Frame:
         """Return consecutive parts as one."""
         cells, rows, pulls = ([getattr(p, name) for p in parts] for name in ("cell", "row", "pull"))
-        return Frame(torch.cat(cells), torch.cat(rows), torch.cat(pulls))
+        tables = [p.tables for p in parts if p.tables is not None]
+        return Frame(torch.cat(cells), torch.cat(rows), torch.cat(pulls), torch.cat(tables) if tables else None)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Contraction:
 
     Attributes:
         space: continuous Lagrange space, the same for every component.
-        points: the measure's points, from a Gauss rule: the same in every cell.
+        points: the measure's points.
         dtype: precision of training.
     """
 
@@ -67,11 +75,20 @@ class Contraction:
             placed = mesh.reference.facet_points(facet_gauss(mesh.cell, degree).points).reshape(-1, mesh.dimension)
         else:
             placed = gauss(mesh.cell, degree).points
+        return self._tabulated(placed).transpose(0, 1).contiguous()
+
+    def _tabulated(self, placed: NDArray[np.float64]) -> Tensor:
+        """Return values and gradients at reference points [rows, d]: [rows, 1 + d, n_local]."""
         values, gradients = self.space.tabulate(placed)  # [rows, n_local], [rows, d, n_local]
         if self.constant is not None:
             gradients = np.einsum("ik,rkn->rin", self.constant, gradients)
-        stacked = np.concatenate([values[None], gradients.transpose(1, 0, 2)])
-        return torch.from_numpy(np.ascontiguousarray(stacked)).to(self.dtype)
+        return torch.from_numpy(np.concatenate([values[:, None], gradients], axis=1)).to(self.dtype)
+
+    @property
+    def columns(self) -> int:
+        """Numbers that a frame holds per point."""
+        d = self.space.mesh.dimension
+        return d * d + 2 + (0 if self.points.tabulated else (1 + d) * self.space.dofs.shape[1])
 
     @cached_property
     def dofs(self) -> Tensor:
@@ -87,7 +104,8 @@ class Contraction:
         row = points.local
         if isinstance(self.points, FacetPoints):
             row = row + self.points.per_entity * self.space.mesh.boundary[points.entity, 1]
-        return Frame(torch.from_numpy(points.cell), torch.from_numpy(row), torch.from_numpy(pull).to(dtype))
+        tables = None if self.points.tabulated else self._tabulated(points.reference)
+        return Frame(torch.from_numpy(points.cell), torch.from_numpy(row), torch.from_numpy(pull).to(dtype), tables)
 
     def assemble(
         self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame, aligned: bool, outputs: int
@@ -151,7 +169,7 @@ class Contraction:
         """Return every test jet of every local function at the points [tests, n, n_local], and these functions [n, n_local]."""
         found = []
         for test in tests:
-            terms = [_scaled(self.tables[row][frame.row], factor) for row, factor in self._rows(test, frame)]
+            terms = [_scaled(frame.of(self, row), factor) for row, factor in self._rows(test, frame)]
             found.append(terms[0] if len(terms) == 1 else torch.stack(terms).sum(0))
         return torch.stack(found), self._dofs(frame, False)
 
@@ -169,12 +187,12 @@ class Contraction:
         return self.dofs.index_select(0, frame.cell[:: self.points.per_entity] if self._by_cell(aligned) else frame.cell)
 
     def _by_cell(self, aligned: bool) -> bool:
-        return aligned and isinstance(self.points, CellPoints)
+        return aligned and isinstance(self.points, CellPoints) and self.points.tabulated
 
     def _spread(self, row: int, part: Tensor, frame: Frame, aligned: bool, local: Tensor | None) -> Tensor:
         """Return the local integrals of ``part`` [n] or [n, K] against one table, added to ``local``."""
         if not self._by_cell(aligned):
-            here = self.tables[row][frame.row]  # [n, n_local]
+            here = frame.of(self, row)  # [n, n_local]
             new = here[:, :, None] * part[:, None] if part.ndim == 2 else here * part[:, None]
             return new if local is None else local + new
         by_cell = part.view(-1, self.points.per_entity, *part.shape[1:])
@@ -188,10 +206,10 @@ class Contraction:
         if local.ndim == 3:
             if self._by_cell(aligned):
                 return (self.tables[row] @ local).flatten(0, 1)
-            return torch.einsum("nl,nlk->nk", self.tables[row][frame.row], local)
+            return torch.einsum("nl,nlk->nk", frame.of(self, row), local)
         if self._by_cell(aligned):
             return (local @ self.tables[row].T).view(-1)
-        return (local * self.tables[row][frame.row]).sum(1)
+        return (local * frame.of(self, row)).sum(1)
 
     @cached_property
     def constant(self) -> NDArray[np.float64] | None:

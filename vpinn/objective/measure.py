@@ -123,7 +123,7 @@ class Measure:
     def everything(self) -> Prepared | None:
         """All points prepared, or None where they would take more than ``CACHE_BYTES``."""
         d = self.network.layers[0]
-        columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else d * d + 2)
+        columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else self.contraction.columns)
         if self.points.size * columns * 8 > CACHE_BYTES:
             return None
         return Prepared.join([self.compute(part) for part in self.points.chunks(CHUNK)])

@@ -101,7 +101,7 @@ class Objective:
             return self._densities(theta, first)
         if self.estimator == "u-statistic" and second is None:
             return pair_products(self.test_space, first, theta, self.outputs)
-        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second])
+        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], drawn=True)
 
     def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
         """Apply ``work`` to given parts, or to parts of all points, as many at a time as there are threads."""
@@ -127,14 +127,14 @@ class Objective:
         values, gradients = zip(*self._map(work, parts), strict=True)
         return sum(values), _total(gradients)
 
-    def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]]) -> Gradient:
+    def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False) -> Gradient:
         """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, the residuals those of two groups, or twice of one.
 
         The Riesz representatives y = G⁻¹r are needed before ∇(r·y) can be taken, so parts are evaluated first; what the
         network recorded is kept where it fits, and made again where it does not.
         """
         assert self.test_space is not None
-        keep = sum(m.points.size * _bytes(m) for m in self.measures) <= RECORDED_BYTES
+        keep = drawn or sum(m.points.size * _bytes(m) for m in self.measures) <= RECORDED_BYTES
         share = 1.0 / len(groups)
 
         def forward(part: Part) -> tuple[Recorded | None, Tensor, Tensor | None]:

@@ -36,6 +36,8 @@ from vpinn.trial import Imposed, Trial, check_enrichment
 
 PENALTY = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
 """Weights β of penalty terms per formulation, divided by the domain's diameter for an energy (a perturbation of size 1/β)."""
+SUMMED = 2**22
+"""Points of a random rule that sums over all of them still take."""
 CHECKED = 1_000_000
 """Points, from the first on, at which integrands are checked for singular enrich functions."""
 
@@ -72,6 +74,7 @@ def make_objective(
     degree: int | None = None,
     test_degree: int | None = None,
     threads: int = 1,
+    summed: bool = False,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -79,20 +82,22 @@ def make_objective(
         problem: the problem.
         trial: its trial space.
         dtype: precision of training.
-        degree: quadrature degree; default that of the problem file.
+        degree: quadrature degree on the mesh itself; default degree and refinement of the problem file.
         test_degree: degree of the test space; default that of the problem file.
         threads: parts of the points worked on at a time, ≥ 1.
+        summed: take few enough points to sum over them: no refinement, at most ``SUMMED`` points on a hypercube.
 
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
     """
     space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
+    refine = problem.settings.quadrature.refine if degree is None and not summed else 0
     degree = degree or quadrature_degree(problem, space)
 
     def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
-        return tuple(_measure(problem, trial, side, space, dtype, degree) for side in found)
+        return tuple(_measure(problem, trial, side, space, dtype, degree, refine, summed) for side in found)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)
@@ -101,6 +106,13 @@ def make_objective(
         batched = measures(controlled(problem), natural_facets(problem, trial))
     parts = () if problem.formulation == "strong" else integrals(problem.integrals)
     return Objective(measures(parts), space, outputs, estimator, threads, why, batched)
+
+
+def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
+    """Return the objective, or one like it with few enough points to sum over all of them."""
+    if objective.size <= SUMMED:
+        return objective
+    return make_objective(problem, trial, objective.measures[0].dtype, threads=objective.threads, summed=True)
 
 
 def _integrands(
@@ -156,8 +168,10 @@ def quadrature_rule(problem: Problem) -> tuple[str, int]:
     """Return the rule's kind and, on a hypercube, its number of points; by default 2¹² to 2¹⁵ Sobol points by dimension."""
     settings, mesh = problem.settings.quadrature, isinstance(problem.domain, Mesh)
     rule = settings.rule if settings.rule != "auto" else "gauss" if mesh else "sobol"
-    if rule == "gauss" and not mesh:
-        raise InputError('quadrature.rule = "gauss" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
+    if rule in ("gauss", "stochastic-gauss") and not mesh:
+        raise InputError(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
+    if settings.refine and not mesh:
+        raise InputError("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
     return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
 
 
@@ -212,7 +226,14 @@ def _flux(
 
 
 def _measure(
-    problem: Problem, trial: Trial, side: Integrands, space: TestSpace | None, dtype: torch.dtype, degree: int
+    problem: Problem,
+    trial: Trial,
+    side: Integrands,
+    space: TestSpace | None,
+    dtype: torch.dtype,
+    degree: int,
+    refine: int,
+    summed: bool,
 ) -> Measure:
     graph, settings = side.graph, problem.settings
     offsets = np.concatenate([[0], np.cumsum([int(np.prod(u.shape)) for u in problem.unknowns])])
@@ -232,15 +253,16 @@ def _measure(
     tape, adjoint = compile_tapes(graph, [outputs, [density, *slopes]])
     domain, seed = problem.domain, settings.solver.seed
     rule, count = quadrature_rule(problem)
+    count = min(count, SUMMED) if summed else count
     points: PointSet
     if side.facet:
         tagged = domain.facets(tuple(sorted(side.tags))) if side.tags else np.empty(0, np.int64)
         facets = np.union1d(tagged, side.rows)
-        points = facet_points(domain, facets, rule, degree, max(1, count // 4), seed)
+        points = facet_points(domain, facets, rule, degree, max(1, count // 4), seed, refine)
     else:
-        points = cell_points(domain, rule, degree, count, seed)
-    if tests and rule != "gauss":
-        raise InputError(f'a weak form needs quadrature.rule = "gauss", the same points in every cell, got "{rule}"')
+        points = cell_points(domain, rule, degree, count, seed, refine)
+    if tests and rule not in ("gauss", "stochastic-gauss"):
+        raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
     contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
     measure = Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, dtype)
     first = range(min(points.size, CHECKED))

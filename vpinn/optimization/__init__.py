@@ -4,6 +4,7 @@
 (one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 """
 
+from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason
@@ -35,6 +36,7 @@ __all__ = [
     "Stage",
     "Training",
     "candidates",
+    "estimator_found",
     "final_parameters",
     "grow",
     "least_squares_problem",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective, curvature, signals
 from vpinn.optimization.method import Closure
+from vpinn.optimization.training import Training
 from vpinn.sampling import NOTHING, Adaptive, Sampler, State
 
 PILOT_EVERY = 50
 """Steps between pilots of adaptive samplers."""
+DRAWS = 32
+"""Batches that a bias is measured with."""
 CHUNK = 65_536
 """Points of a pilot evaluated at a time."""
 
@@ -67,6 +72,28 @@ def drawn(
 
     first = batch()
     second = batch() if batches == 2 else None
-    return Closure(
-        lambda theta: objective.sampled(theta, first, second), clip, lambda theta: curvature(objective, theta, first)
-    )
+    return Closure(lambda theta: objective.sampled(theta, first, second), clip, lambda theta: curvature(objective, theta, first))
+
+
+def estimator_found(
+    objective: Objective, samplers: Sequence[Sampler], training: Training, theta: Tensor, value: float
+) -> dict[str, Any] | None:
+    """Return name and reason of the estimator, for plain squares with their bias; None where no batches are drawn.
+
+    The bias is the mean excess over J of squares of single batches, with its standard error, at the parameters found.
+
+    Args:
+        objective: what is integrated.
+        samplers: one per measure, () for all points.
+        training: whose samplers' knowledge is used.
+        theta: parameters found.
+        value: J there over all points.
+    """
+    if not samplers:
+        return None
+    found: dict[str, Any] = {"name": objective.estimator, "why": objective.why}
+    if objective.test_space is not None and objective.estimator == "plain":
+        generator = np.random.default_rng(training.step)
+        draws = [drawn(objective, samplers, 1, generator, training.learned)(theta)[0] - value for _ in range(DRAWS)]
+        found["bias"] = {"loss": float(np.mean(draws)), "standard_error": float(np.std(draws, ddof=1) / math.sqrt(DRAWS))}
+    return found

@@ -105,6 +105,9 @@ def _samplers(settings: Settings, objective: Objective) -> tuple[tuple[Sampler, 
         )
     if size < 2 and objective.estimator != "plain":
         raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
+    kind = settings.quadrature.rule
+    if kind == "stochastic-gauss" and batch.sampler != "cells":
+        raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
     choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
     return tuple(
         make_sampler(batch.sampler, m.points, share, choice) for m, share in zip(objective.batched, shares, strict=True)

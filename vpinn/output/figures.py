@@ -41,6 +41,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         StorageError: a file could not be written.
     """
     written, problem = [], solution.problem
+    objective = objective or make_objective(problem, solution.trial, summed=True)
     with styled():
         scene = make_scene(problem.domain)
         drawn = {
@@ -48,7 +49,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
             "error": error_figure(solution, scene),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
-            "quadrature": quadrature_figure(problem.domain, (objective or make_objective(problem, solution.trial)).measures),
+            "quadrature": quadrature_figure(problem.domain, objective.measures),
         }
         for name, content in drawn.items():
             if content is not None:

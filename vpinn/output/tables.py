@@ -91,7 +91,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         *((problem.formulation if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
         ("points", " and ".join(per)),
-        ("batch", "all points in every step" if plan.batch_size is None else f"{plan.batch_size:,} points per step"),
+        ("batch", _batch(objective, plan)),
         ("network", f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"),
         *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
     ]
@@ -114,6 +114,12 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
     for label, text in [*rows, *(files or {}).items()]:
         table.add_row(Text(label), Text(text, style="bold red" if text.startswith(FAILED) else ""))
     return table
+
+
+def _batch(objective: Objective, plan: Plan) -> str:
+    if plan.batch_size is None:
+        return "all points in every step"
+    return f"{plan.batch_size:,} points per step; estimator: {objective.estimator} ({objective.why})"
 
 
 def _method(name: str, reason: str) -> str:

@@ -44,21 +44,28 @@ class TestSpace(Section):
 class Quadrature(Section):
     """Points and weights that turn integrals into sums."""
 
-    rule: Literal["auto", "gauss", "monte-carlo", "sobol"] = Field(
-        "auto", description="auto: Gauss rules on the cells of a mesh, Sobol points on a hypercube."
+    rule: Literal["auto", "gauss", "monte-carlo", "sobol", "stochastic-gauss"] = Field(
+        "auto",
+        description="auto: Gauss rules on the cells of a mesh, Sobol points on a hypercube. stochastic-gauss has random nodes in "
+        "each cell, unbiased and exact for cubics (on triangles and tetrahedra for linear functions).",
     )
     degree: Annotated[int, Field(strict=True, ge=1, le=30)] | None = Field(
         None,
         description="Polynomial degree that a Gauss rule integrates exactly on a cell, 1 to 30; default chosen from the form.",
     )
-    points: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
+    points: Annotated[int, Field(strict=True, ge=1, le=10**15)] | None = Field(
         None, description="Number of Monte Carlo or Sobol points; default chosen from the dimension."
+    )
+    refine: Annotated[int, Field(strict=True, ge=0, le=20)] = Field(
+        0, description="Times every cell is halved before the rule is applied, without storing the parts; 0 to 20."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.rule == "gauss" and self.points is not None:
             raise ValueError("a Gauss rule takes degree, not points; the cells fix the number of points")
+        if self.rule == "stochastic-gauss" and (self.points is not None or self.degree is not None):
+            raise ValueError("a stochastic Gauss rule takes neither degree nor points; refine says how fine it is")
         if self.rule in ("monte-carlo", "sobol") and self.degree is not None:
             raise ValueError(f"rule {self.rule!r} takes points, not degree")
         if self.degree is not None and self.points is not None:

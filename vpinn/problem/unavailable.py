@@ -20,7 +20,6 @@ _KEYS = {
 # section.key → value → what to do instead.
 _VALUES = {
     "batch.size": {"auto": 'a number or "full"'},
-    "quadrature.rule": {"stochastic-gauss": '"gauss", "monte-carlo" or "sobol"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},
     "solver.method": dict.fromkeys(
         ("spring", "langevin", "evolution"), '"auto", "least-squares", "gauss-newton", "lbfgs", "adam" or "sgd"'

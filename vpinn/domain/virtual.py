@@ -1,0 +1,118 @@
+"""Rules made when points are drawn: in cells cut into ever finer ones that are never stored, and at random nodes.
+
+A cell halved r times along every edge has 2^{dr} equal parts of its reference cell, and each part the points of one rule: 10⁹
+points and more on a mesh of a few cells, in no more memory than that of the points asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import lru_cache
+from math import factorial
+
+import numpy as np
+
+from vpinn.domain.quadrature import Rule
+from vpinn.domain.reference import SIMPLICES, Floats, Integers, reference_cell
+from vpinn.domain.refine import child_vertices
+from vpinn.domain.sequences import Sobol, Uniform, to_simplex
+from vpinn.errors import InputError
+
+KINDS = ("gauss", "monte-carlo", "sobol", "stochastic-gauss")
+
+Base = Callable[[Integers, Integers], tuple[Floats, Floats]]
+"""Parts [n] and numbers in their rules [n] → points of the reference cell [n, d] and weights [n]."""
+
+
+def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
+    """Return the points of a rule and the rule itself, a function of the part that it belongs to.
+
+    Args:
+        cell: reference cell or facet.
+        rule: Gauss rule; random kinds but "stochastic-gauss" have as many points.
+        kind: one of ``KINDS``.
+        seed: of the random kinds.
+
+    Raises:
+        InputError: unknown kind.
+    """
+    q, volume = len(rule.weights), float(rule.weights.sum())
+    d = rule.points.shape[1]
+    uniform = Uniform(d, seed)
+
+    def simplex(unit: Floats) -> Floats:
+        return to_simplex(unit) if cell in SIMPLICES else unit
+
+    if kind == "gauss":
+        return q, lambda part, number: (rule.points[number], rule.weights[number])
+    if kind == "monte-carlo":
+        return q, lambda part, number: (simplex(uniform.at(part * q + number)), np.full(len(part), volume / q))
+    if kind == "sobol":
+        sobol = Sobol.scrambled(d, q, seed)
+        return q, lambda part, number: (
+            simplex((sobol.at(number) + uniform.at(part)) % 1.0),
+            np.full(len(part), volume / q),
+        )
+    if kind == "stochastic-gauss":
+        return _orbits(d, uniform, volume) if cell in SIMPLICES and d > 1 else _symmetric(d, uniform)
+    raise InputError(f"there is no quadrature rule {kind!r}; choose one of {', '.join(KINDS)}")
+
+
+def _symmetric(d: int, uniform: Uniform) -> tuple[int, Base]:
+    """Unbiased rule on [0, 1]^d, exact for cubics: nodes ±u, 0 of [−1, 1] with u = U^{1/3} and weights 1/(3u²), 2 − 2/(3u²).
+
+    One u per part and direction, the product over directions (Taylor & Pardo 2025, arXiv 2504.11976, equation of order 3).
+    """
+
+    def rule(part: Integers, number: Integers) -> tuple[Floats, Floats]:
+        u = np.cbrt(1.0 - uniform.at(part))  # of (0, 1]
+        side = (number[:, None] // 3 ** np.arange(d)) % 3 - 1
+        end = 1.0 / (6.0 * u**2)
+        weights: Floats = np.where(side == 0, 1.0 - 2.0 * end, end).prod(axis=1)
+        return np.asarray(0.5 * (1.0 + side * u), dtype=np.float64), weights
+
+    return 3**d, rule
+
+
+def _orbits(d: int, uniform: Uniform, volume: float) -> tuple[int, Base]:
+    """Unbiased rule on a simplex, exact for linear functions: a random point under all (d + 1)! symmetries, equal weights."""
+    symmetries = np.array(list(itertools.permutations(range(d + 1))))
+
+    def rule(part: Integers, number: Integers) -> tuple[Floats, Floats]:
+        point = to_simplex(uniform.at(part))
+        barycentric = np.concatenate([1.0 - point.sum(axis=1, keepdims=True), point], axis=1)
+        turned = np.take_along_axis(barycentric, symmetries[number], axis=1)
+        return turned[:, 1:], np.full(len(part), volume / len(symmetries))
+
+    return factorial(d + 1), rule
+
+
+def in_part(cell: str, levels: int, part: Integers, points: Floats) -> Floats:
+    """Place points [n, d] of the reference cell in parts [n] of it: digits of base 2^d, the coarsest first.
+
+    Args:
+        cell: reference cell or facet.
+        levels: halvings r ≥ 0.
+        part: 0 … 2^{dr} − 1.
+        points: inside the reference cell.
+    """
+    d = points.shape[1]
+    if not d:
+        return points
+    origin, axes = _children(cell)
+    for level in range(levels):
+        child = (part >> d * level) & (2**d - 1)
+        points = origin[child] + np.einsum("nij,nj->ni", axes[child], points)
+    return points
+
+
+@lru_cache
+def _children(cell: str) -> tuple[Floats, Floats]:
+    """First vertex [2^d, d] and axes [2^d, d, d] of the children of a reference cell."""
+    vertices = child_vertices(cell)[0]
+    d = vertices.shape[2]
+    corners = reference_cell(cell).vertices
+    units = [int(np.flatnonzero((corners == unit).all(axis=1))[0]) for unit in np.eye(d)]
+    first = vertices[:, 0]
+    return first, np.swapaxes(vertices[:, units] - first[:, None], 1, 2)
