@@ -32,6 +32,7 @@ METHODS = {
     "least-squares": "vpinn least squares",
     "least-squares-enriched": "vpinn least squares + corner function",
     "gauss-newton": "vpinn Gauss–Newton",
+    "broyden": "vpinn self-scaled Broyden",
     "lbfgs": "vpinn L-BFGS",
     "adam": "vpinn Adam",
     **{f"fem-{p}": f"vpinn finite elements P{p}" for p in (1, 2, 3, 4)},

@@ -22,6 +22,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "least-squares": {"color": "#d55e00", "lw": 2.6, "marker": "o", "ms": 4, "zorder": 6},
     "least-squares-enriched": {"color": "#d55e00", "lw": 2.6, "ls": (0, (3, 1)), "marker": "o", "ms": 4, "zorder": 6},
     "gauss-newton": {"color": "#cc79a7", "lw": 2.2, "zorder": 5},
+    "broyden": {"color": "#b2182b", "lw": 1.6, "ls": (0, (5, 1)), "zorder": 5},
     "lbfgs": {"color": "#e69f00", "lw": 2.0, "zorder": 5},
     "adam": {"color": "#a6761d", "lw": 1.6, "zorder": 5},
     **{f"fem-{p}": {"color": BLUE, "lw": 1.2, "marker": "s", "ms": 2.6, "zorder": 4} for p in (1, 2, 3, 4)},
@@ -34,9 +35,10 @@ LABELS = {
     "least-squares": "least squares",
     "least-squares-enriched": "least squares\n+ corner function",
     "gauss-newton": "Gauss–Newton",
+    "broyden": "Broyden",
     "lbfgs": "L-BFGS",
     "adam": "Adam",
-    **{f"fem-{p}": f"P{p}" for p in (1, 2, 3, 4)},
+    **{f"fem-{p}": f"FEM P{p}" for p in (1, 2, 3, 4)},
     **{f"scikit-fem-{p}": f"scikit-fem P{p}" for p in (2, 3, 4)},
     "fastvpinns": "FastVPINNs",
     "deepxde": "DeepXDE",
@@ -56,8 +58,8 @@ def curve(record: dict[str, Any], problem: str, method: str) -> tuple[Array, Arr
         return medians[:, 0], medians[:, 1], setup, len(runs)
     first, last = max(t[0, 0] for t in tables), min(t[-1, 0] for t in tables)
     times = np.geomspace(first, last, GRID)
-    errors = [found[np.searchsorted(found[:, 0], times * (1 + 1e-12), side="right") - 1, 1] for found in tables]
-    return times, np.exp(np.median(np.log(errors), axis=0)), setup, len(runs)
+    errors = [np.interp(np.log(times), *np.log(found.T)) for found in tables]
+    return times, np.exp(np.median(errors, axis=0)), setup, len(runs)
 
 
 def table(record: dict[str, Any]) -> str:
@@ -107,7 +109,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
             axes.set_xlabel("solving time in seconds")
         for axes in panels[::2]:
             axes.set_ylabel("relative L² error")
-        panels[0].set_ylim(3e-13, 3)
+        panels[0].set_ylim(top=3)
         low, high = panels[0].get_xlim()
         panels[0].set_xlim(low, high * 6)
         drawn.canvas.draw()

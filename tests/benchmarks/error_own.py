@@ -74,12 +74,11 @@ def least_squares(name: str, seconds: float, seed: int, enriched: bool) -> dict[
 def trained(name: str, method: str, seconds: float, seed: int) -> dict[str, Any]:
     """Train until the time is over, and judge parameters kept at times that grow geometrically."""
     x, truth = measured(name)
-    form = "weak" if method == "gauss-newton" else "energy"
     problem = vpinn.make_problem(
         domain(name, CELLS[name]),
-        **statement(name, form),
+        **statement(name, "energy"),
         solver={"method": method, "steps": 100_000_000, "seed": seed, "time_limit": seconds},
-        network={"layers": [30, 30, 30] if method != "gauss-newton" else [20, 20]},
+        network={"layers": [20, 20] if method == "gauss-newton" else [30, 30, 30]},
     )
     began = time.perf_counter()
     setup = prepare(problem, threads())
