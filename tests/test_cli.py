@@ -222,7 +222,7 @@ def test_schema_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("vpinn ")
     for arguments in (
         ["--help"],
-        *([name, "-h"] for name in ("solve", "check", "export", "evaluate", "report", "schema", "new")),
+        *([name, "-h"] for name in ("solve", "check", "export", "evaluate", "report", "schema", "new", "compare")),
     ):
         assert main(arguments) == 0
         assert "vpinn" in capsys.readouterr().out

@@ -14,7 +14,9 @@
 | `optimization` | objective and plan → trained parameters |
 | `noise` | objective and samplers → the statistics of their gradients, theory beside measurement |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
-| `output`, `run`, `cli` | files, figures, the run folder, the command line |
+| `output`, `run` | files, figures, the run folder |
+| `comparison` | problem file and variants → runs over seeds, at equal time and at equal accuracy |
+| `cli` | the command line |
 
 Imports go up this table only. Heavy modules load when they are first asked for.
 

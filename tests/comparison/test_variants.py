@@ -75,10 +75,10 @@ def test_the_methods_and_batches_of_the_file_stay(file: Path) -> None:
 def test_what_means_nothing_beside_other_settings_is_left_out(file: Path) -> None:
     """L-BFGS takes all points whatever the batch, and a sampler matters to batches only."""
     assert labels(file, "batch.size=full,32", "batch.sampler=uniform,stratified", "solver.method=adam,lbfgs") == [
-        "adam, full",
-        "lbfgs, full",
-        "adam, 32 points, uniform",
-        "adam, 32 points, stratified",
+        "adam · full",
+        "lbfgs · full",
+        "adam · 32 points · uniform",
+        "adam · 32 points · stratified",
     ]
     assert settled({"solver.method": "lbfgs", "solver.learning_rate": "1", "network.layers": "[4]"}) == {
         "solver.method": "lbfgs",
@@ -86,14 +86,14 @@ def test_what_means_nothing_beside_other_settings_is_left_out(file: Path) -> Non
         "network.layers": "[4]",
     }
     file.write_text(TEXT + '[batch]\nsize = 32\nallocation = "neyman"\n')
-    assert labels(file, "batch.sampler=uniform,stratified") == ["full", "32 points, uniform", "32 points, stratified"]
+    assert labels(file, "batch.sampler=uniform,stratified") == ["full", "32 points · uniform", "32 points · stratified"]
 
 
 def test_all_points_come_first(file: Path) -> None:
     assert labels(file, "batch.size=64,1/4,1/64") == ["full", "64 points", "4 points"]
-    assert labels(file, "batch.sampler=uniform,sobol") == ["full", "16 points, uniform", "16 points, sobol"]
+    assert labels(file, "batch.sampler=uniform,sobol") == ["full", "16 points · uniform", "16 points · sobol"]
     assert labels(file, "solver.learning_rate=1e-3,1e-2") == ["learning rate 1e-3", "learning rate 1e-2"]
-    assert labels(file, single=("batch.size=8", "batch.size=full solver.clip=1")) == ["full, clip 1", "8 points"]
+    assert labels(file, single=("batch.size=8", "batch.size=full solver.clip=1")) == ["full · clip 1", "8 points"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from vpinn.cli.display import print_table
 from vpinn.cli.options import File, Quiet, Seed, Set, Threads, Verbose, option
 from vpinn.errors import InputError
 
@@ -69,7 +70,7 @@ def compare(
 
     chosen = [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])]
     read_problem(file, chosen)  # what is wrong with the file is told at once, before torch loads
-    from vpinn.comparison import Moment, as_table, notes
+    from vpinn.comparison import Moment, as_tables, notes
     from vpinn.comparison import compare as run
     from vpinn.optimization import Interrupt
     from vpinn.output import RunsProgress
@@ -89,7 +90,7 @@ def compare(
         print(f"stopped by a signal; {len(courses)} of {total} runs are kept in {folder}, go on with --resume", file=sys.stderr)
         raise typer.Exit(128 + interrupt.signal)
     if not quiet:
-        from vpinn.cli.display import print_table
-
-        print_table(as_table(comparison, courses))
-        print("\n".join(["", *notes(comparison, courses), f"Written to {folder}: comparison.json, figures/error.png"]))
+        for table in as_tables(comparison, courses):
+            print_table(table)
+            print()
+        print(*notes(comparison, courses), f"Written to {folder}: comparison.json, figures", sep="\n")

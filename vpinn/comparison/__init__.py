@@ -15,7 +15,7 @@ from vpinn.comparison.figures import draw
 from vpinn.comparison.record import Comparison
 from vpinn.comparison.runs import Moment, Place, run_all
 from vpinn.comparison.settings import combinations
-from vpinn.comparison.table import as_table, notes
+from vpinn.comparison.table import as_tables, notes
 from vpinn.comparison.variants import make_variants
 from vpinn.errors import InputError
 from vpinn.optimization import Interrupt
@@ -91,4 +91,4 @@ def compare(
     return comparison, courses, target
 
 
-__all__ = ["SEEDS", "Comparison", "Course", "Moment", "as_table", "compare", "draw", "notes"]
+__all__ = ["SEEDS", "Comparison", "Course", "Moment", "as_tables", "compare", "draw", "notes"]

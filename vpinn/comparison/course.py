@@ -112,11 +112,10 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
     """
     libraries, began = peak_memory_mb(), time.perf_counter()
     setup = prepare(problem, threads)
-    if isinstance(setup.plan.method, LeastSquares):
-        return _direct(problem, threads, seconds, tell, libraries)
-    assert isinstance(setup.plan.method, Method)
-    training, counted = setup.start(), Counted(setup.plan.method)
     ready = time.perf_counter() - began
+    if isinstance(setup.plan.method, LeastSquares):
+        return _direct(problem, threads, seconds, tell, (ready, libraries))
+    training, counted = setup.start(), Counted(setup.plan.method)
     plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
     next_mark, cpu, memory, stopped = 0.0, 0.0, 0.0, ""
@@ -207,16 +206,14 @@ def _fluctuation(training: Training) -> float:
     return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan
 
 
-def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, libraries: float) -> Course:
+def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, before: tuple[float, float]) -> Course:
     """Solve by least squares, whose stages are its steps; the growth ends when the time is up."""
-    rows: list[Mark] = []
+    rows: list[tuple[float, int, float, float]] = []
     interrupt, used = Interrupt(), time.process_time()
-    evaluations = 0.0
 
     def report(training: Training, plan: Plan) -> None:
-        nonlocal evaluations
         row = dict(zip(COLUMNS, training.history[-1], strict=True))
-        evaluations += row["batch_size"]
+        evaluations = (rows[-1][2] if rows else 0.0) + row["batch_size"]
         rows.append((training.seconds, training.step, evaluations, row["error"]))
         tell(training.seconds, training.step, row["error"])
         if seconds is not None and training.seconds > seconds:
@@ -224,11 +221,12 @@ def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, l
 
     solution = solve(problem, threads=threads, report=report, interrupt=interrupt)
     cpu, memory = time.process_time() - used, peak_memory_mb()
-    known = [row for row in rows if math.isfinite(row[3]) and (seconds is None or row[0] <= seconds)]
-    if not known and interrupt.signal is None:
+    ready, libraries = before
+    if interrupt.signal is not None:
+        known = [row for row in rows if seconds is not None and row[0] <= seconds]
+        return Course.of(known, "time limit", ready, cpu, memory, libraries, math.nan)
+    known = [row for row in rows if math.isfinite(row[3])]
+    if not known:  # without an exact solution the error is measured at the end alone
         errors = {name: dict(found) for name, found in solution.errors.items()}
-        error = _largest(errors) if errors else float(solution.error_estimate.get("relative_energy", math.nan))
-        known = [(*rows[-1][:3], error)]
-    stopped = "time limit" if interrupt.signal is not None else str(solution.metrics["stopped"])
-    setup = solution.metrics.get("seconds", {}).get("setup", math.nan)
-    return Course.of(known, stopped, setup, cpu, memory, libraries, math.nan)
+        known = [(*rows[-1][:3], _largest(errors) if errors else float(solution.error_estimate["relative_energy"]))]
+    return Course.of(known, str(solution.metrics["stopped"]), ready, cpu, memory, libraries, math.nan)

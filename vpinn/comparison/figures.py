@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from vpinn.comparison.course import Course
 from vpinn.comparison.record import Comparison
 from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import band
 from vpinn.optimization import write_atomic
-from vpinn.output import Ribbon, png, ribbons_figure, styled
+from vpinn.output import Ribbon, png, ribbons_figure, scaling_figure, styled
 
 AXES = {"seconds": "training time in s", "evaluations": "point evaluations"}
 """What errors are drawn against."""
+LOSS = "fluctuation of the loss, relative"
 
 
 def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Path) -> list[Path]:
@@ -25,24 +28,52 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
         directory: folder of the figures, made if need be.
 
     Returns:
-        the files written; none where no variant was measured twice.
+        the files written: error, where variants were measured more than once, and fluctuation, where several batch sizes were.
     """
-    panels = [(label, _ribbons(comparison, courses, against)) for against, label in AXES.items()]
-    if not all(ribbons for _, ribbons in panels):
-        return []
     seeds = len({seed for _, seed in courses})
-    note = f"lines: median of {seeds} seeds, bands: least to largest" if seeds > 1 else "one seed"
-    name = comparison.error[0].upper() + comparison.error[1:]
+    note = f"median of {seeds} seeds, from the least to the largest" if seeds > 1 else "one seed"
+    title = comparison.problem.title or "Comparison"
+    panels = [(label, _errors(comparison, courses, against)) for against, label in AXES.items()]
+    written = []
     with styled():
-        content = png(ribbons_figure(comparison.problem.title or name, panels, comparison.error, note))
-    write_atomic(directory / "error.png", content)
-    return [directory / "error.png"]
+        drawn = {
+            "error": ribbons_figure(title, panels, comparison.error, note) if all(found for _, found in panels) else None,
+            "fluctuation": scaling_figure(title, found, "points per batch b", LOSS, -0.5, "∝ b$^{-1/2}$", note)
+            if (found := _fluctuations(comparison, courses))
+            else None,
+        }
+        for name, content in drawn.items():
+            if content is not None:
+                write_atomic(directory / f"{name}.png", png(content))
+                written.append(directory / f"{name}.png")
+    return written
 
 
-def _ribbons(comparison: Comparison, courses: Mapping[Place, Course], against: str) -> list[Ribbon]:
+def _of(courses: Mapping[Place, Course], number: int) -> list[Course]:
+    return [course for (k, _), course in courses.items() if k == number]
+
+
+def _errors(comparison: Comparison, courses: Mapping[Place, Course], against: str) -> list[Ribbon]:
     found = []
     for k, variant in enumerate(comparison.variants):
-        spread = band([course for (number, _), course in courses.items() if number == k], against)
+        spread = band(_of(courses, k), against)
         if spread is not None:
             found.append(Ribbon(k, variant.label, spread.x, spread.low, spread.middle, spread.high))
     return found
+
+
+def _fluctuations(comparison: Comparison, courses: Mapping[Place, Course]) -> list[Ribbon]:
+    """Return one curve per group of variants that differ in batch size alone."""
+    groups: dict[str, list[tuple[int, list[float]]]] = {}
+    for k, variant in enumerate(comparison.variants):
+        values = [course.fluctuation for course in _of(courses, k) if course.fluctuation > 0.0]
+        if variant.batch is not None and values:
+            groups.setdefault(variant.kind, []).append((variant.batch, values))
+    ribbons: list[Ribbon] = []
+    for kind, members in groups.items():
+        members.sort()
+        if len(members) > 1:
+            x = np.array([batch for batch, _ in members], dtype=np.float64)
+            rows = [np.array([of(values) for _, values in members]) for of in (min, np.median, max)]
+            ribbons.append(Ribbon(len(ribbons) + 1, kind or "measured", x, *rows))
+    return ribbons

@@ -8,6 +8,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 
@@ -109,11 +110,19 @@ def run_all(
 
 
 def _context() -> BaseContext:
-    """Return how processes are made: forked from one that has the libraries loaded and no memory of ours, where there is such."""
+    """Return how processes are made: forked from one that has the libraries loaded and no memory of ours, where there is such.
+
+    That one is started deaf to SIGINT, which a terminal sends to all of us; what it ends is ours to decide.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vpinn.comparison.course"])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 

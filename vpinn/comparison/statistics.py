@@ -108,23 +108,20 @@ def median(values: Sequence[float]) -> float:
 
 
 def band(courses: Sequence[Course], against: str) -> Band | None:
-    """Return the band of errors against "seconds" or "evaluations", where all runs were measured; None without such a range.
+    """Return the band of errors against "seconds" or "evaluations"; None where a run was never measured.
 
-    Between measurements errors are interpolated linearly in logarithms.
+    Between measurements errors are interpolated linearly in logarithms; a run that is over keeps its error.
     """
     curves = []
     for course in courses:
         x, error = np.array(getattr(course, against), dtype=np.float64), np.array(course.error, dtype=np.float64)
         good = np.isfinite(error) & (error > 0.0) & (x > 0.0)
-        if good.sum() < 2:
+        if not good.any():
             return None
         curves.append((np.log(x[good]), np.log(error[good])))
     if not curves:
         return None
-    start, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    if not start < end:
-        return None
-    grid = np.linspace(start, end, GRID)
+    grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), GRID)
     rows = np.exp([np.interp(grid, x, error) for x, error in curves])
     return Band(np.exp(grid), rows.min(axis=0), np.median(rows, axis=0), rows.max(axis=0))
 

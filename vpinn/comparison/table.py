@@ -30,22 +30,26 @@ def summaries(comparison: Comparison, courses: Mapping[Place, Course]) -> tuple[
     return levels, found
 
 
-def as_table(comparison: Comparison, courses: Mapping[Place, Course]) -> Table:
-    """Return one row per variant."""
+def as_tables(comparison: Comparison, courses: Mapping[Place, Course]) -> list[Table]:
+    """Return two tables with one row per variant: how accurate it is and when, and what it does for that."""
     levels, rows = summaries(comparison, courses)
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
-    table.add_column("variant", no_wrap=True, style="bold")
     shown = levels[-COLUMNS:]
-    for heading in (*(f"s to {level:.0e}" for level in shown), "best error", "least … most"):
-        table.add_column(heading, justify="right")
-    for heading in ("updates", "epochs", "evaluations", "fluctuation", "MB"):
-        table.add_column(heading, justify="right")
+    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error", "least", "most")
+    effort = _table("updates", "epochs", "evaluations", "updates/s", "loss fluctuation", "peak MB")
     for label, found in rows:
-        cells = [_time(found.reached[level]) for level in shown]
-        cells += [_error(median(found.best)), f"{_error(min(found.best))} … {_error(max(found.best))}"]
-        cells += [_count(found.updates), _count(found.epochs), _count(found.evaluations)]
-        cells += ["–" if math.isnan(found.fluctuation) else f"{found.fluctuation:.2g}", _count(found.memory)]
-        table.add_row(Text(label), *map(Text, cells))
+        best = [_error(value) for value in (median(found.best), min(found.best), max(found.best))]
+        accuracy.add_row(Text(label), *(Text(_time(found.reached[level])) for level in shown), *map(Text, best))
+        counts = [_count(value) for value in (found.updates, found.epochs, found.evaluations, median(found.speed))]
+        fluctuation = "–" if math.isnan(found.fluctuation) else f"{found.fluctuation:.2g}"
+        effort.add_row(Text(label), *map(Text, counts), Text(fluctuation), Text(_count(found.memory)))
+    return [accuracy, effort]
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("variant", no_wrap=True, style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right")
     return table
 
 
@@ -65,16 +69,16 @@ def notes(comparison: Comparison, courses: Mapping[Place, Course]) -> list[str]:
     )
     busy = [label for label, found in rows if found.speed and max(found.speed) > BUSY * min(found.speed)]
     if busy:
-        said.append(f"The machine was busy: speeds differ between runs of {', '.join(busy)} by more than {BUSY - 1:.0%}.")
+        said.append(f"The machine was busy: speeds differ between runs of {'; '.join(busy)} by more than {BUSY - 1:.0%}.")
     bad = [f"{label} ({found.diverged} of {found.runs})" for label, found in rows if found.diverged]
     if bad:
-        said.append(f"Runs that did not end well: {', '.join(bad)}.")
+        said.append(f"Runs that did not end well: {'; '.join(bad)}.")
     return said
 
 
 def _at_equal_time(rows: Sequence[tuple[str, Summary]], budget: float) -> str:
     ranked = sorted(rows, key=lambda row: median(row[1].final))
-    parts = ", ".join(f"{label} {_error(median(found.final))}" for label, found in ranked)
+    parts = "; ".join(f"{label} {_error(median(found.final))}" for label, found in ranked)
     return f"Error after {budget:.3g} s: {parts}."
 
 
@@ -85,7 +89,7 @@ def _at_equal_accuracy(rows: Sequence[tuple[str, Summary]], levels: Sequence[flo
         return "No power of ten was reached by all variants."
     level = reached[-1]
     ranked = sorted(rows, key=lambda row: median(row[1].reached[level]))
-    parts = ", ".join(f"{label} {median(found.reached[level]):.3g} s" for label, found in ranked)
+    parts = "; ".join(f"{label} {median(found.reached[level]):.3g} s" for label, found in ranked)
     return f"Time to {level:.0e}, the lowest that all reach: {parts}."
 
 

@@ -30,6 +30,7 @@ class Variant:
 
     Attributes:
         label: what tells it from the others.
+        kind: the same without the batch size.
         settings: section.key → value, where it differs from the problem file.
         path: the problem file.
         data: the problem file with these settings.
@@ -40,6 +41,7 @@ class Variant:
     """
 
     label: str
+    kind: str
     settings: Combination
     path: Path
     data: dict[str, Any]
@@ -79,8 +81,8 @@ def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combinatio
         variant = _make(path, changes, combination, threads)
         found.setdefault(json.dumps(variant.data, sort_keys=True), variant)
     variants = list(found.values())
-    labels = _labels([variant.settings for variant in variants])
-    return [dataclasses.replace(variant, label=label) for variant, label in zip(variants, labels, strict=True)]
+    names = _names([variant.settings for variant in variants])
+    return [dataclasses.replace(variant, label=label, kind=kind) for variant, (label, kind) in zip(variants, names, strict=True)]
 
 
 def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Problem:
@@ -143,7 +145,7 @@ def _make(path: Path, changes: Sequence[str], settings: Combination, threads: in
         where = "" if not error.where or error.where.startswith("--set") else f"{error.where}: "
         raise InputError(f"{where}{error.message}", f"variant {name}") from None
     plan, size = setup.plan, setup.objective.size
-    return Variant("", settings, path, data, plan.method.name, size, plan.batch_size, setup.trial.network.size)
+    return Variant("", "", settings, path, data, plan.method.name, size, plan.batch_size, setup.trial.network.size)
 
 
 def _prepared(path: Path, changes: Sequence[str], settings: Combination, threads: int) -> tuple[Setup, dict[str, Any]]:
@@ -154,13 +156,17 @@ def _prepared(path: Path, changes: Sequence[str], settings: Combination, threads
     return prepare(_build(path, source.data, source), threads), source.data
 
 
-def _labels(settings: Sequence[Combination]) -> list[str]:
-    """Name every variant by the settings that differ."""
+def _names(settings: Sequence[Combination]) -> list[tuple[str, str]]:
+    """Name every variant by the settings that differ, with and without the batch size."""
     keys = sorted({key for s in settings for key in s}, key=lambda key: (key != "solver.method", key != "batch.size"))
     drawn = [s for s in settings if s.get("batch.size") != "full"]
     where = {key: drawn if key in BATCH else settings for key in keys}
     telling = [key for key in keys if len({s.get(key) for s in where[key]}) > 1]
-    return [", ".join(_worded(key, s[key]) for key in telling if key in s) or "as in the file" for s in settings]
+
+    def name(s: Combination, without: str = "") -> str:
+        return " · ".join(_worded(key, s[key]) for key in telling if key in s and key != without)
+
+    return [(name(s) or "as in the file", name(s, "batch.size")) for s in settings]
 
 
 def _worded(key: str, value: str) -> str:

@@ -8,7 +8,7 @@
 ``publish`` does all of it for a run folder; ``ribbons_figure`` draws errors of many runs.
 """
 
-from vpinn.output.bands import Ribbon, ribbons_figure
+from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
 from vpinn.output.fields import Fields, export, fields_at
 from vpinn.output.figures import draw, png
 from vpinn.output.folder import field_formats, publish
@@ -37,6 +37,7 @@ __all__ = [
     "problem_rows",
     "publish",
     "ribbons_figure",
+    "scaling_figure",
     "solution_rows",
     "styled",
     "write_report",

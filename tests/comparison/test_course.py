@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vpinn
+from vpinn.comparison.course import Course, _until, measured_course
+from vpinn.optimization import COLUMNS
+from vpinn.problem import Problem
+from vpinn.run import prepare
+
+ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
+
+
+def sine(**sections: Any) -> Problem:
+    """−u″ = π² sin πx on the unit interval, 32 points."""
+    stated: dict[str, Any] = {
+        "unknowns": {"u": "scalar"},
+        "energy": "0.5*inner(grad(u), grad(u))*dx - pi**2*sin(pi*x)*u*dx",
+        "boundary": [{"on": "all", "value": 0}],
+        "reference": {"exact": {"u": "sin(pi*x)"}},
+        "network": {"layers": [6]},
+        "quadrature": {"degree": 7},
+    }
+    return vpinn.make_problem({"shape": "interval", "cells": 8}, **{**stated, **sections})
+
+
+def consistent(course: Course) -> None:
+    assert len(course.seconds) == len(course.updates) == len(course.evaluations) == len(course.error) > 0
+    assert all(np.diff(course.seconds) > 0)
+    assert course.cpu > 0.0
+    assert course.memory >= course.libraries > 0.0
+
+
+def test_without_a_budget_it_is_the_run_of_solve() -> None:
+    """Stopping to measure changes nothing: the last error is that of the same steps in one go."""
+    problem = sine(solver={"method": "adam", "steps": 100, "learning_rate": 0.02, "schedule": "cosine", "warmup": 9})
+    course = measured_course(problem, 1, None)
+    consistent(course)
+    solution = vpinn.solve(problem, threads=1)
+    assert (course.stopped, course.updates[-1]) == ("steps", 100)
+    assert course.error[-1] == solution.history[-1, ERROR]
+    assert math.isnan(course.fluctuation)
+
+
+def test_a_budget_of_seconds_is_spent_on_training() -> None:
+    told: list[tuple[float, int, float]] = []
+    problem = sine(solver={"method": "adam", "steps": 1}, batch={"size": 8, "sampler": "uniform"})
+    course = measured_course(problem, 1, 0.2, lambda *values: told.append(values))
+    consistent(course)
+    assert course.stopped == "time limit"
+    assert course.seconds[-2] <= 0.2 < course.seconds[-1]
+    assert course.evaluations == tuple(8.0 * updates for updates in course.updates)
+    assert course.fluctuation > 0.0
+    assert told[0][1] == 1
+
+
+def test_every_call_of_a_line_search_counts() -> None:
+    course = measured_course(sine(solver={"method": "lbfgs", "steps": 30}), 1, None)
+    consistent(course)
+    assert course.evaluations[-1] % 32 == 0
+    assert course.evaluations[-1] >= 32 * course.updates[-1]
+
+
+def test_pilots_count() -> None:
+    batch = {"size": 8, "sampler": "stratified", "allocation": "neyman", "strata_count": 2}
+    course = measured_course(sine(solver={"method": "adam", "steps": 51}, batch=batch), 1, None)
+    assert course.evaluations[-1] > 8 * 51
+
+
+def test_the_step_size_falls_over_the_budget() -> None:
+    """At half the time the foretold schedule is half way, whatever steps the file asks for."""
+    setup = prepare(sine(solver={"method": "adam", "steps": 5, "schedule": "cosine", "decay": 0.01, "learning_rate": 1.0}))
+    training = dataclasses.replace(setup.start(), step=300, seconds=2.0)
+    plan = _until(setup.plan, training, 2.1, 4.0)
+    assert plan.schedule.steps == 600
+    assert plan.schedule(300) == pytest.approx(0.505)
+    assert plan.time_limit == 2.1
+    assert _until(setup.plan, training, 9.0, 4.0).time_limit == 4.0
+    assert _until(setup.plan, setup.start(), 0.0, 4.0).schedule(10) == pytest.approx(1.0)
+
+
+def test_least_squares_has_stages_for_steps() -> None:
+    course = measured_course(sine(solver={"method": "least-squares"}), 1, 60.0)
+    consistent(course)
+    assert course.error[-1] < 1e-5
+    assert course.stopped in ("grown", "tolerance")
+
+
+def test_without_truth_the_estimate_falls() -> None:
+    course = measured_course(sine(reference={}, solver={"method": "lbfgs", "steps": 60}), 1, None)
+    consistent(course)
+    assert course.error[-1] < 0.1 * course.error[0]
+    direct = measured_course(sine(reference={}, solver={"method": "least-squares"}), 1, None)
+    assert direct.error[-1] < 1e-4
+
+
+def test_divergence_ends_a_run_without_an_error() -> None:
+    problem = sine(energy="0.5*inner(grad(u), grad(u))*dx - u*dx + ln(-1 - u*u)*dx", solver={"method": "adam"})
+    course = measured_course(problem, 1, 1.0)
+    assert (course.stopped, course.error) == ("diverged", ())
