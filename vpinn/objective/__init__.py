@@ -5,7 +5,7 @@ and their dual norm) → `objective` (value and gradient in chunks) → `curvatu
 """
 
 from vpinn.objective.contraction import Contraction, Frame
-from vpinn.objective.curvature import Curvature, curvature
+from vpinn.objective.curvature import Curvature, curvature, is_sum_of_squares
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective
@@ -28,6 +28,7 @@ __all__ = [
     "curvature",
     "equations",
     "integral",
+    "is_sum_of_squares",
     "linearise",
     "make_objective",
     "quadrature_degree",

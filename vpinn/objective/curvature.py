@@ -103,7 +103,7 @@ def curvature(objective: Objective, theta: Tensor, parts: Iterable[Part] | None 
     """
     if objective.test_space is not None:
         return _of_dual_norm(objective, theta)
-    energy = any(len(measure.tape.moving.outputs) == 1 for measure in objective.measures)
+    energy = not is_sum_of_squares(objective)
     split = _split_energy if energy else _split_squares
     shares = list(objective.over_parts(lambda part: split(part, theta), parts))
     signs = _joined([share.signs for share in shares])
@@ -120,6 +120,11 @@ def curvature(objective: Objective, theta: Tensor, parts: Iterable[Part] | None 
     for gram in over(lambda share: _gram(_rows(share, theta), _joined([share.signs])), shares):
         total += gram
     return Curvature(theta.new_zeros(0, size), signs, residual, image, total, over)
+
+
+def is_sum_of_squares(objective: Objective) -> bool:
+    """Return whether the objective is ½ Σ w R² over the points, as that of a strong form is."""
+    return objective.test_space is None and all(len(measure.tape.moving.outputs) > 1 for measure in objective.measures)
 
 
 def _gram(rows: Tensor, signs: Tensor) -> Tensor:

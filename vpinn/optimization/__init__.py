@@ -1,6 +1,6 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`method`, `lbfgs`, `broyden`, `gauss_newton` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares`
+`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares`
 (one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 """
 
@@ -16,6 +16,7 @@ from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan
 from vpinn.optimization.schedule import Schedule
+from vpinn.optimization.spring import Spring
 from vpinn.optimization.training import COLUMNS, Training
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Plan",
     "Schedule",
     "Sgd",
+    "Spring",
     "Stage",
     "Training",
     "candidates",

@@ -75,17 +75,21 @@ class Method(ABC):
     Attributes:
         name: in problem files.
         full: whether every step needs all points.
+        drawn: whether every step needs a mini-batch, and squares of which each point has its own.
         double: whether it works in float64 only.
         most: weights up to which its matrices fit memory; None: it has none.
         learning_rate: default step size; None: it finds the length of its steps itself.
+        course: default course of the step size.
         steps: default length of a run.
     """
 
     name: ClassVar[str]
     full: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
     double: ClassVar[bool] = False
     most: ClassVar[int | None] = None
     learning_rate: ClassVar[float | None] = 1e-3
+    course: ClassVar[str] = "constant"
     steps: ClassVar[int] = 2000
 
     @abstractmethod

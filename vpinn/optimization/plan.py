@@ -8,7 +8,7 @@ from typing import Final
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
-from vpinn.objective import Objective
+from vpinn.objective import Objective, is_sum_of_squares
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import TOLERANCE, LeastSquares
@@ -16,6 +16,7 @@ from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
+from vpinn.optimization.spring import Spring
 from vpinn.problem import Problem, Settings
 from vpinn.sampling import Choice, Sampler, make_sampler
 
@@ -28,6 +29,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "lbfgs": lambda settings: Lbfgs(),
     "broyden": lambda settings: Broyden(),
     "gauss-newton": lambda settings: GaussNewton(),
+    "spring": lambda settings: Spring(),
 }
 """Names of a problem file → methods."""
 
@@ -68,6 +70,13 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         raise InputError(f'solver.method = "{name}" needs precision = "float64"; its columns are nearly dependent')
     if isinstance(method, LeastSquares):
         return Plan(method, Schedule(1.0, 0, len(method.widths)), tolerance=solver.tolerance)
+    if method.drawn and not is_sum_of_squares(objective):
+        raise InputError(
+            f'solver.method = "{name}" needs a residual at every point, as a strong form has; use "adam" for mini-batches of '
+            'an energy or a weak form, or "gauss-newton" on all points'
+        )
+    if method.drawn and not samplers:
+        raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
     size = objective.measures[0].network.size
     if method.most is not None and size > method.most:
         raise InputError(
@@ -78,7 +87,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         schedule, clip = Schedule(1.0, 0, steps), None
     else:
         rate = solver.learning_rate or method.learning_rate
-        schedule, clip = Schedule(rate, solver.warmup, steps, solver.schedule, solver.decay), solver.clip
+        schedule, clip = Schedule(rate, solver.warmup, steps, solver.schedule or method.course, solver.decay), solver.clip
     every = solver.checkpoint
     return Plan(method, schedule, samplers, batches, clip, solver.tolerance, solver.time_limit, checkpoint_every=every)
 

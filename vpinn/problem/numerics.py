@@ -113,7 +113,7 @@ class Batch(Section):
 class Solver(Section):
     """The optimisation."""
 
-    method: Literal["auto", "least-squares", "gauss-newton", "broyden", "lbfgs", "adam", "sgd"] = Field(
+    method: Literal["auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd"] = Field(
         "auto",
         description="auto picks one and the report says which: least-squares where it can, lbfgs on all points, adam on batches.",
     )
@@ -127,11 +127,12 @@ class Solver(Section):
         None, description="Stop when the relative error estimate is below this (> 0); for least-squares, its relative residual."
     )
     learning_rate: Annotated[Positive, Field(le=100)] | None = Field(
-        None, description="Step size after the warm-up (0 to 100), default 1e-3; methods that search for it take none."
+        None,
+        description="Step size after the warm-up (0 to 100); default 0.1 of spring, 1e-3 of adam and sgd. Others find their own.",
     )
     warmup: Natural = Field(0, description="Steps over which the step size rises linearly from zero (≥ 0).")
-    schedule: Literal["constant", "cosine", "exponential"] = Field(
-        "constant", description="Course of the step size after the warm-up."
+    schedule: Literal["constant", "cosine", "exponential"] | None = Field(
+        None, description="Course of the step size after the warm-up; default cosine of spring, constant of others."
     )
     decay: Annotated[Positive, Field(le=1)] = Field(
         0.01, description="Final step size of a schedule as a fraction of learning_rate (0 to 1)."
@@ -150,7 +151,7 @@ class Solver(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         given = self.model_fields_set
-        if "decay" in given and self.schedule == "constant":
+        if "decay" in given and self.schedule in (None, "constant"):
             raise ValueError('decay needs schedule = "cosine" or "exponential"; a constant step size has none')
         if "momentum" in given and self.method != "sgd":
             raise ValueError(f'momentum belongs to method "sgd", got method "{self.method}"')

@@ -22,7 +22,7 @@ _VALUES = {
     "batch.size": {"auto": 'a number or "full"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},
     "solver.method": dict.fromkeys(
-        ("spring", "langevin", "evolution"), '"auto", "least-squares", "gauss-newton", "lbfgs", "adam" or "sgd"'
+        ("langevin", "evolution"), '"auto", "least-squares", "gauss-newton", "spring", "lbfgs", "adam" or "sgd"'
     ),
 }
 
