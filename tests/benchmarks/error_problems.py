@@ -47,7 +47,7 @@ def measuring_points(name: str) -> tuple[Array, Array] | None:
 
 
 def statement(name: str, form: str) -> dict[str, Any]:
-    """Sections of the problem but its domain, with an "energy" or a "weak" form; no truth, which nothing may see."""
+    """Sections of the problem but its domain, with an "energy", a "weak" or (L-shape) a "strong" form; no truth."""
     flow, load, more, on = "inner(grad(u), grad(v))*dx", "", {}, [{"on": "all", "value": 0}]
     energy = "0.5*inner(grad(u), grad(u))*dx"
     if name == "poisson":
@@ -64,6 +64,8 @@ def statement(name: str, form: str) -> dict[str, Any]:
             "singular": "r**(2/3)*sin(2*theta/3)",
         }
         on = [{"on": "all", "value": "singular"}]
+    if form == "strong":
+        return {"unknowns": {"u": "scalar"}, "expressions": more, "boundary": on, form: "-div(grad(u))"}
     text = (flow if form == "weak" else energy) + load.format("v" if form == "weak" else "u")
     return {"unknowns": {"u": "scalar"}, "expressions": more, "boundary": on, form: text}
 

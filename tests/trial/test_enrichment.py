@@ -110,3 +110,16 @@ def test_singular_points_among_the_quadrature_points(enrich: str, what: str) -> 
     )
     with pytest.raises(InputError, match=what):
         make_objective(problem, make_trial(problem))
+
+
+def test_many_points_at_once() -> None:
+    """More points than one evaluation takes at a time are those of their parts."""
+    problem = made(l_shape(2), energy="0.5*inner(grad(u), grad(u))*dx - u*dx", **CORNER)
+    trial = make_trial(problem)
+    theta = torch.linspace(-1, 1, trial.network.size, dtype=torch.float64)
+    x = 2 * torch.rand(20_000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 1
+    with torch.no_grad():
+        whole = trial.network.jets(theta, x, [(), (0,)])
+        parts = [trial.network.jets(theta, part, [(), (0,)]) for part in torch.split(x, 1_000)]
+    assert all(torch.allclose(whole[key], torch.cat([part[key] for part in parts]), atol=1e-13) for key in whole)
+    assert (-1, ()) in whole

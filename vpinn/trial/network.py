@@ -156,7 +156,7 @@ class Network:
         """
         wanted = sorted(set(wanted), key=len)
         if len(x) > TOGETHER and not torch.is_grad_enabled():
-            parts = [self.jets(theta, part, wanted) for part in torch.split(x, TOGETHER)]
+            parts = [Network.jets(self, theta, part, wanted) for part in torch.split(x, TOGETHER)]  # subclasses add to these
             return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         order = len(wanted[-1]) if wanted else 0
         if order <= 1:
