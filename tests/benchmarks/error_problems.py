@@ -5,7 +5,7 @@
 | poisson | −Δu = f on the unit square | −sin 2πx sin 2πy |
 | nonlinear | −Δu + u³ = f on the unit square | sin πx sin 2πy |
 | plate | Δu = 0 on (−½, ½)² minus four disks; u = 1 on the square, 0 on the circles (PINNacle, "Poisson 2d-C") | a file, 1e-13 |
-| l-shape | Δu = 0 on an L with a re-entrant corner | r^⅔ sin ⅔θ |
+| l-shape | Δu = 0 on an L with a re-entrant corner | r^⅔ sin ⅔θ + eˣ sin y |
 """
 
 from __future__ import annotations
@@ -42,8 +42,13 @@ def measuring_points(name: str) -> tuple[Array, Array] | None:
         return x[:SAMPLES], np.sin(np.pi * x[:SAMPLES, 0]) * np.sin(2 * np.pi * x[:SAMPLES, 1])
     x = 2 * x - 1
     x = x[(x[:, 0] < 0) | (x[:, 1] > 0)][:SAMPLES]
-    r, theta = np.hypot(*x.T), 0.75 * np.pi + np.arctan2(-x[:, 0] - x[:, 1], x[:, 1] - x[:, 0])
-    return x, r ** (2 / 3) * np.sin(2 * theta / 3)
+    return x, l_shape_solution(x[:, 0], x[:, 1])
+
+
+def l_shape_solution(x: Array, y: Array) -> Array:
+    """The solution on the L-shape: a corner function and a smooth one, both harmonic."""
+    theta = 0.75 * np.pi + np.arctan2(-x - y, y - x)
+    return np.asarray(np.hypot(x, y) ** (2 / 3) * np.sin(2 * theta / 3) + np.exp(x) * np.sin(y))
 
 
 def statement(name: str, form: str) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def statement(name: str, form: str) -> dict[str, Any]:
             "theta": "3*pi/4 + atan2(-x - y, y - x)",
             "singular": "r**(2/3)*sin(2*theta/3)",
         }
-        on = [{"on": "all", "value": "singular"}]
+        on = [{"on": "all", "value": "singular + exp(x)*sin(y)"}]
     if form == "strong":
         return {"unknowns": {"u": "scalar"}, "expressions": more, "boundary": on, form: "-div(grad(u))"}
     text = (flow if form == "weak" else energy) + load.format("v" if form == "weak" else "u")

@@ -25,7 +25,7 @@ import numpy as np
 
 os.environ["DDE_BACKEND"] = "pytorch"
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from error_problems import CENTER, RADIUS, measuring_points
+from error_problems import CENTER, RADIUS, l_shape_solution, measuring_points
 
 INSIDE, BOUNDARY, WEIGHT, SNAPSHOTS = 2_500, 400, 100.0, 60
 
@@ -53,8 +53,7 @@ def build(name: str, dde: Any, torch: Any) -> Any:
     def values(x: Any) -> Any:
         if name == "plate":
             return (np.abs(x).max(axis=1, keepdims=True) > 0.5 - 1e-9).astype(float)
-        r, theta = np.hypot(x[:, :1], x[:, 1:]), 0.75 * np.pi + np.arctan2(-x[:, :1] - x[:, 1:], x[:, 1:] - x[:, :1])
-        return r ** (2 / 3) * np.sin(2 * theta / 3)
+        return l_shape_solution(x[:, :1], x[:, 1:])
 
     network = dde.nn.FNN([2, 30, 30, 30, 1], "tanh", "Glorot uniform")
     conditions = []

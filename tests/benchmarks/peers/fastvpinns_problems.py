@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from error_problems import measuring_points, plate_grid
+from error_problems import l_shape_solution, measuring_points, plate_grid
 
 LAYERS, PENALTY, SNAPSHOTS = [2, 30, 30, 30, 1], 10.0, 60
 RATE = {"initial_learning_rate": 1e-3, "use_lr_scheduler": False, "decay_steps": 1000, "decay_rate": 0.99}
@@ -71,8 +71,7 @@ def value(name: str, x: Any, y: Any) -> Any:
     if name == "plate":
         return 1.0 if max(abs(x), abs(y)) > 0.5 - 1e-9 else 0.0
     if name == "l-shape":
-        theta = 0.75 * np.pi + np.arctan2(-x - y, y - x)
-        return np.hypot(x, y) ** (2 / 3) * np.sin(2 * theta / 3)
+        return l_shape_solution(x, y)
     return 0.0
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from skfem.helpers import dot, grad
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from error_problems import measuring_points, onto_circles, plate_grid, triangles
+from error_problems import l_shape_solution, measuring_points, onto_circles, plate_grid, triangles
 
 Array = NDArray[np.float64]
 ELEMENTS = {1: skfem.ElementTriP1, 2: skfem.ElementTriP2, 3: skfem.ElementTriP3, 4: skfem.ElementTriP4}
@@ -53,8 +53,7 @@ def boundary_values(name: str, x: Array) -> Array:
     if name == "plate":
         return (np.abs(x).max(axis=0) > 0.5 - 1e-9).astype(float)
     if name == "l-shape":
-        r, theta = np.hypot(*x), 0.75 * np.pi + np.arctan2(-x[0] - x[1], x[1] - x[0])
-        return np.asarray(r ** (2 / 3) * np.sin(2 * theta / 3))
+        return l_shape_solution(*x)
     return np.zeros(x.shape[1])
 
 
