@@ -151,7 +151,15 @@ def test_a_run_that_is_killed_is_told(tmp_path: Path) -> None:
     comparison, courses, _ = compare(tmp_path / "sine.toml", tmp_path / "there", seeds=1, seconds=0.1, threads=1, report=report)
     assert courses[1, 0].stopped == "killed, exit code -9"
     assert courses[0, 0].error
-    assert "Runs that did not end well: 16 points (1 of 1)." in notes(comparison, courses)
+    assert "Runs without a result: 16 points, seed 0: killed, exit code -9." in notes(comparison, courses)
+
+
+def test_a_step_that_takes_too_long_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpinn.comparison.runs.GRACE", -5.0)
+    (tmp_path / "sine.toml").write_text(EXACT)
+    single = ["batch.size=full"]
+    _, courses, _ = compare(tmp_path / "sine.toml", tmp_path / "there", single=single, seeds=1, seconds=5.0, threads=1)
+    assert courses[0, 0].stopped == "no step within the seconds"
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from vpinn.comparison.course import Course
 from vpinn.comparison.runs import order
-from vpinn.comparison.statistics import band, median, summarise, thresholds, time_to
+from vpinn.comparison.statistics import band, median, summarise, telling, thresholds, time_to
 from vpinn.comparison.variants import Variant
 
 VARIANT = Variant("full", "", {}, Path("x.toml"), {}, "adam", 50, None, 10)
@@ -31,6 +31,15 @@ def test_thresholds_lie_between_first_and_best() -> None:
     assert thresholds([course([3.0, 0.02]), course([0.8, 0.004])]) == [1.0, 0.1, 0.01]
     assert thresholds([course([0.2, 0.15])]) == []
     assert thresholds([course([])]) == []
+
+
+def test_thresholds_shown_tell_variants_apart() -> None:
+    """One variant gets far, two get to 1e-2: not only the far thresholds are of interest."""
+    levels = [10.0**-k for k in range(1, 10)]
+    reached = [{level: [1.0 if level >= least else math.inf] for level in levels} for least in (1e-9, 1e-2, 1e-2, 1e-1, 1.0)]
+    assert telling(levels, reached, 4) == [1e-1, 1e-2, 1e-9]
+    assert telling(levels, reached[:1], 4) == [1e-9]
+    assert telling(levels, [reached[0], reached[0]], 3) == [1e-7, 1e-8, 1e-9]
 
 
 def test_summary_over_seeds() -> None:

@@ -44,7 +44,8 @@ class Course:
     Attributes:
         seconds: of training alone [m].
         updates: steps taken [m].
-        evaluations: points at which the integrands were evaluated with their gradient, and those of pilots [m].
+        evaluations: points at which the integrands were evaluated with their gradient, and those of pilots [m]; nan for least
+            squares, which makes columns of them.
         error: relative, dimensionless [m].
         stopped: why the run ended: "time limit", "steps", "converged", "diverged", …
         setup: seconds from the problem to the first step; not part of ``seconds``.
@@ -74,7 +75,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Counted(Method):
-    """A method that counts how often the gradient is evaluated.
+    """A method that counts how often the gradient, or the rows of the curvature, are evaluated.
 
     Attributes:
         method: what takes the steps.
@@ -92,10 +93,18 @@ class Counted(Method):
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
         """Take the method's step."""
+        rows, curved = closure.curvature, 0
+
+        def counted(at: Tensor) -> Curvature:
+            nonlocal curved
+            curved += 1
+            return rows(at)
+
+        closure.curvature = counted
         try:
             return self.method.step(theta, state, closure, learning_rate, same)
         finally:
-            self.calls.append(closure.evaluations)
+            self.calls.append(closure.evaluations + curved)
 
 
 def measured_course(problem: Problem, threads: int, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
@@ -116,6 +125,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
     if isinstance(setup.plan.method, LeastSquares):
         return _direct(problem, threads, seconds, tell, (ready, libraries))
     training, counted = setup.start(), Counted(setup.plan.method)
+    tell(0.0, 0, math.nan)
     plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
     next_mark, cpu, memory, stopped = 0.0, 0.0, 0.0, ""
@@ -143,6 +153,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
         if error is None:  # the evaluator's memory is not the training's
             memory = peak_memory_mb()
             error = make_error(setup)
+        tell(training.seconds, training.step, last[1])
         paused = time.perf_counter()
         last[1] = error(training.theta)
         cost = time.perf_counter() - paused
@@ -213,8 +224,7 @@ def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, b
 
     def report(training: Training, plan: Plan) -> None:
         row = dict(zip(COLUMNS, training.history[-1], strict=True))
-        evaluations = (rows[-1][2] if rows else 0.0) + row["batch_size"]
-        rows.append((training.seconds, training.step, evaluations, row["error"]))
+        rows.append((training.seconds, training.step, math.nan, row["error"]))
         tell(training.seconds, training.step, row["error"])
         if seconds is not None and training.seconds > seconds:
             interrupt.signal = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from vpinn.optimization import Interrupt
 
 POLL = 0.1
 """Seconds between looks at a run."""
+GRACE = 60.0
+"""Seconds beyond its budget that a run may be silent: a single step on too many points would never end."""
 
 Place = tuple[int, int]
 """Number of a variant, and a seed."""
@@ -86,7 +89,7 @@ def run_all(
     places = list(order(len(variants), seeds))
     finished = {place: done[place] for place in places if place in done}
     if seconds is None and places[0] in finished:
-        seconds = finished[places[0]].seconds[-1]
+        seconds = _budget(variants[0].label, finished[places[0]])
     context = _context()
     for place in places:
         if place in finished:
@@ -104,9 +107,14 @@ def run_all(
         finished[place] = course
         keep(place, course)
         if seconds is None:
-            if course.stopped == "diverged" or not course.seconds:
-                raise InputError(f"the first run, {label}, {course.stopped}; lower solver.learning_rate or give --seconds")
-            seconds = course.seconds[-1]
+            seconds = _budget(label, course)
+
+
+def _budget(label: str, course: Course) -> float:
+    """Return the seconds that the first run took for its steps."""
+    if course.stopped == "diverged" or not course.seconds:
+        raise InputError(f"the first run, {label}, has no end to go by ({course.stopped}); start anew with --seconds")
+    return course.seconds[-1]
 
 
 def _context() -> BaseContext:
@@ -140,10 +148,14 @@ def _one(
     process = context.Process(target=_child, args=(sender, variant, seed, seconds, threads), daemon=True)  # type: ignore[attr-defined]
     process.start()
     sender.close()
+    heard = math.inf
     try:
         while interrupt.signal is None:
             if not receiver.poll(POLL):
+                if seconds is not None and time.monotonic() - heard > seconds + GRACE:
+                    return Course.of([], "no step within the seconds", *[math.nan] * 5)
                 continue
+            heard = time.monotonic()
             try:
                 found = receiver.recv()
             except EOFError:

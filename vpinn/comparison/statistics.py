@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,23 @@ def thresholds(courses: Sequence[Course]) -> list[float]:
     highest = math.ceil(math.log10(max(max(found[0], 1e-300) for found in errors))) - 1
     lowest = math.ceil(math.log10(max(min(found.min() for found in errors), 1e-300)))
     return [10.0**k for k in range(min(highest, 0), lowest - 1, -1)]
+
+
+def telling(levels: Sequence[float], reached: Sequence[Mapping[float, Sequence[float]]], most: int) -> list[float]:
+    """Return the thresholds that tell variants apart: the lowest that each reached, and above these the lowest others.
+
+    Args:
+        levels: all of them, falling.
+        reached: threshold → seconds of every run, by variant.
+        most: how many are wanted, unless more are reached as the lowest.
+    """
+    arrived = [[level for level in levels if any(map(math.isfinite, found[level]))] for found in reached]
+    chosen = {found[-1] for found in arrived if found}
+    shared = [level for level in levels if sum(level in found for found in arrived) > 1]
+    for level in reversed(shared):
+        if len(chosen) < most:
+            chosen.add(level)
+    return sorted(chosen, reverse=True)
 
 
 def time_to(course: Course, threshold: float) -> float:

@@ -11,10 +11,10 @@ from rich.text import Text
 from vpinn.comparison.course import Course
 from vpinn.comparison.record import Comparison
 from vpinn.comparison.runs import Place
-from vpinn.comparison.statistics import Summary, median, summarise, thresholds
+from vpinn.comparison.statistics import Summary, median, summarise, telling, thresholds
 
 COLUMNS = 4
-"""Thresholds shown, the lowest ones."""
+"""Thresholds shown."""
 BUSY = 1.3
 """Ratio of speeds between runs of one variant above which the machine was not ours alone."""
 
@@ -33,7 +33,7 @@ def summaries(comparison: Comparison, courses: Mapping[Place, Course]) -> tuple[
 def as_tables(comparison: Comparison, courses: Mapping[Place, Course]) -> list[Table]:
     """Return two tables with one row per variant: how accurate it is and when, and what it does for that."""
     levels, rows = summaries(comparison, courses)
-    shown = levels[-COLUMNS:]
+    shown = telling(levels, [found.reached for _, found in rows], COLUMNS)
     accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error", "least", "most")
     effort = _table("updates", "epochs", "evaluations", "updates/s", "loss fluctuation", "peak MB")
     for label, found in rows:
@@ -70,9 +70,13 @@ def notes(comparison: Comparison, courses: Mapping[Place, Course]) -> list[str]:
     busy = [label for label, found in rows if found.speed and max(found.speed) > BUSY * min(found.speed)]
     if busy:
         said.append(f"The machine was busy: speeds differ between runs of {'; '.join(busy)} by more than {BUSY - 1:.0%}.")
-    bad = [f"{label} ({found.diverged} of {found.runs})" for label, found in rows if found.diverged]
+    bad = [
+        f"{comparison.variants[number].label}, seed {seed}: {course.stopped}"
+        for (number, seed), course in courses.items()
+        if course.stopped == "diverged" or not course.error
+    ]
     if bad:
-        said.append(f"Runs that did not end well: {'; '.join(bad)}.")
+        said.append(f"Runs without a result: {'; '.join(bad)}.")
     return said
 
 
