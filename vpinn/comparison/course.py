@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vpinn.analysis import TrueError, independent_points, make_estimator, reference_errors
 from vpinn.errors import DivergenceError, InputError
+from vpinn.objective import Curvature
 from vpinn.optimization import COLUMNS, Closure, Interrupt, LeastSquares, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
