@@ -175,7 +175,7 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
     trial = make_trial(problem, rows=meta["rows"])
-    network = dataclasses.replace(trial.network, layers=tuple(meta["layers"]), activation=meta["activation"])
+    network = run_folder.network_of(trial, meta)
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
@@ -225,7 +225,7 @@ def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, si
         watch = _monitor(setup.problem, stage.trial, None)
         error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
         training.history.append(
-            (training.step, stage.seconds, loss, float("nan"), stage.scale, points, 0.0, error, stage.relative)
+            (training.step, stage.seconds, loss, float("nan"), stage.recipe.scale, points, 0.0, error, stage.relative)
         )
         tell(training)
         return signals.signal is None

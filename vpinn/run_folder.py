@@ -12,6 +12,7 @@ import io
 import json
 import os
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.solution import Solution
-from vpinn.trial import Trial
+from vpinn.trial import Enriched, Features, Trial
 
 CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
 FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
@@ -120,6 +121,8 @@ def save(folder: Path, training: Training, trial: Trial, solution: Solution | No
     """Write checkpoint and history, and at the end the solution with its metrics."""
     arrays, meta = training.arrays()
     meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation, "rows": trial.rows}
+    if isinstance(trial.network, Features):
+        meta["sources"] = trial.network.sources
     if solution is not None:
         arrays["solution"] = solution.theta.numpy()
         if solution.cell_estimate is not None:
@@ -127,6 +130,13 @@ def save(folder: Path, training: Training, trial: Trial, solution: Solution | No
         write_atomic(folder / METRICS, _json(dict(solution.metrics)))
     save_arrays(folder / CHECKPOINT, arrays, meta)
     write_atomic(folder / HISTORY, _history(training).encode())
+
+
+def network_of(trial: Trial, meta: dict[str, Any]) -> Enriched:
+    """Return the network of a checkpoint on the box of a trial space."""
+    if "sources" in meta:
+        return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"])
+    return replace(trial.network, layers=tuple(meta["layers"]), activation=meta["activation"])
 
 
 def read_problem_of(folder: Path) -> Problem:

@@ -12,12 +12,23 @@ import ufl
 
 from vpinn.domain import LagrangeSpace, rectangle
 from vpinn.errors import InputError
-from vpinn.objective import DualNorm, TestSpace, make_objective, test_space, variation
+from vpinn.objective import DualNorm, TestSpace, linearisation, make_objective, test_space, variation
 from vpinn.objective.linearisation import linearise
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
 from .cases import CASES, CELLS, make, start
+
+
+class Stack(linearisation.Triangle):
+    """All rows as they come, which differences need: factors of neighbouring points are rotated differently."""
+
+    def add(self, rows: np.ndarray) -> None:
+        self._waiting.append(rows)
+
+    def reduced(self) -> np.ndarray:
+        return np.concatenate(self._waiting)
+
 
 SQUARES = [name for name in CASES if not name.startswith("energy") and name != "strong: third order"]
 
@@ -38,7 +49,8 @@ def test_rows_are_the_objective_and_columns_its_derivative(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["weak: poisson", "weak: materials", "strong: system", "weak: nitsche"])
-def test_columns_against_differences(name: str) -> None:
+def test_columns_against_differences(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linearisation, "Triangle", Stack)
     trial, objective, theta = make(name, network={"layers": [5]})
     rows = linearise(objective, trial.network, theta)
     generator = np.random.default_rng(0)
@@ -116,3 +128,25 @@ def test_variations_by_hand(sections: dict[str, Any], weak: str) -> None:
         residuals.append(make_objective(stated, trial).residual(start(trial)))
     assert residuals[1].abs().max() > 1e-3
     assert (residuals[0] - residuals[1]).abs().max() <= 1e-13 * residuals[1].abs().max()
+
+
+@pytest.mark.parametrize("sizes", [[3], [40, 7, 500, 1], [4000, 4000]])
+def test_streamed_rows_have_the_same_products(sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that never stand in memory together: RᵀR = AᵀA and the least-squares solution to 1e-10, at most 2k + k rows held."""
+    monkeypatch.setattr(linearisation, "CHUNK_BYTES", 1e3)
+    generator, width = np.random.default_rng(0), 12
+    blocks = [generator.normal(size=(n, width)) * np.logspace(-6, 6, width) for n in sizes]
+    triangle, most = linearisation.Triangle(width), 0
+    for block in blocks:
+        triangle.add(block)
+        most = max(most, triangle.kept)
+    reduced, dense = triangle.reduced(), np.concatenate(blocks)
+    assert most <= 3 * width
+    assert len(reduced) <= max(width, sizes[0])
+    scale = np.linalg.norm(dense, axis=0)
+    assert np.abs(reduced.T @ reduced / np.outer(scale, scale) - dense.T @ dense / np.outer(scale, scale)).max() <= 1e-12
+    if len(dense) > width:
+        ours, theirs = (
+            np.linalg.lstsq(rows[:, 1:] / scale[1:], rows[:, 0] / scale[0], rcond=None)[0] for rows in (reduced, dense)
+        )
+        assert np.abs(ours - theirs).max() <= 1e-10 * np.abs(theirs).max()

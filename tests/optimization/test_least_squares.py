@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,36 +18,37 @@ from vpinn.optimization import LeastSquares, Objectives, Stage, candidates, grow
 from vpinn.optimization.least_squares import (
     KINDS,
     SCALES,
+    Recipe,
     add_to_last_layer,
     choose_features,
-    draw_features,
     fit,
     last_layer,
+    pilot,
     solve_columns,
 )
 from vpinn.problem import Problem, make_problem
-from vpinn.trial import Enriched, make_trial
+from vpinn.trial import Features, make_trial
 
 LINEAR = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 4}}
 NONLINEAR = {"weak": "(inner(grad(u), grad(v)) + u**3*v - 40*v)*dx", "test_space": {"degree": 4}}
 
 
-def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, Enriched]:
+def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, Features]:
     problem = make_problem(
         domain,
         **{"unknowns": {"u": "scalar"}, "boundary": [{"on": "all", "value": 0}], "network": {"layers": [width]}, **sections},
     )
     trial = make_trial(problem)
-    return problem, make_objective(problem, trial), trial.network
+    return problem, make_objective(problem, trial), Recipe("tanh", 3.0).features(trial.network, width, domain)
 
 
-def drawn(network: Enriched, scale: float = 3.0, seed: int = 0) -> torch.Tensor:
-    return draw_features(network, scale, torch.Generator().manual_seed(seed))
+def drawn(network: Features, scale: float = 3.0, seed: int = 0) -> torch.Tensor:
+    return Recipe("tanh", scale).draw(network, torch.Generator().manual_seed(seed))
 
 
 def test_features_bend_inside_the_box() -> None:
     """Every feature's argument vanishes on a plane through a point of [−1, 1]^d; weights have the standard deviation R."""
-    network = Enriched((3, 4000, 2), "tanh", (0.0,) * 3, (1.0,) * 3)
+    network = Features((3, 4000, 2), "tanh", (0.0,) * 3, (1.0,) * 3)
     theta = drawn(network, 2.5)
     (weight, bias), (last, shift) = network.unpack(theta)
     assert float(weight.std()) == pytest.approx(2.5, rel=4 / math.sqrt(2 * 12_000))
@@ -57,7 +59,7 @@ def test_features_bend_inside_the_box() -> None:
 
 
 def test_last_layers_go_in_and_out() -> None:
-    network = Enriched((2, 5, 3), "sin", (0.0, 0.0), (1.0, 1.0))
+    network = Features((2, 5, 3), "sin", (0.0, 0.0), (1.0, 1.0))
     theta = drawn(network)
     change = np.random.default_rng(0).normal(size=18)
     moved = add_to_last_layer(network, theta, change)
@@ -107,17 +109,17 @@ def test_newton_steps_on_a_nonlinear_problem() -> None:
 
 
 def test_the_features_chosen_are_the_best_tried() -> None:
-    _, objective, network = made(interval(cells=20), 30, weak="inner(grad(u), grad(v))*dx - 400*sin(20*x)*v*dx")
-    kind, scale, residual = choose_features(objective, network, 30, 0)
+    problem, objective, network = made(interval(cells=20), 30, weak="inner(grad(u), grad(v))*dx - 400*sin(20*x)*v*dx")
+    recipe, residual = choose_features(partial(pilot, objective, network, 30, 0, problem.domain))
     tried = {}
     for k in KINDS:
         for s in SCALES:
-            one = Enriched(network.layers, k, network.lower, network.upper)
-            tried[k, s] = fit(objective, one, drawn(one, s)).residual
-    assert kind in KINDS
-    assert residual <= min(tried.values()) * (1 + 1e-9)
+            one = Recipe(k, s).features(network, 30, problem.domain)
+            tried[k, s] = fit(objective, one, Recipe(k, s).draw(one, torch.Generator().manual_seed(0))).residual
+    assert recipe.kind in KINDS
+    assert residual <= min(tried.values()) + 1e-11
     assert max(tried.values()) > 100 * residual
-    assert 4 <= scale <= 12  # a frequency of 20 on half a width of ½
+    assert 4 <= recipe.scale <= 12  # a frequency of 20 on half a width of ½
 
 
 def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[Stage, list[Stage]]:

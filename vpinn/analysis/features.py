@@ -24,9 +24,9 @@ from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations
 from vpinn.objective.statement import PENALTY
-from vpinn.optimization.least_squares import draw_features, solve_columns
+from vpinn.optimization.least_squares import Recipe, solve_columns
 from vpinn.problem import Problem
-from vpinn.trial import Enriched, Evaluator, Network, Trial
+from vpinn.trial import Evaluator, Features, Network, Trial
 
 Array = NDArray[np.float64]
 KINDS = ("sin", "tanh")
@@ -123,8 +123,8 @@ class FeatureCorrection:
     def _fit(self, theta: Tensor, kind: str, scale: float, width: int) -> tuple[Network, Tensor, float]:
         """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""
         base = self.trial.network
-        features = Enriched((base.layers[0], width, base.outputs), kind, base.lower, base.upper)
-        drawn = draw_features(features, scale, torch.Generator().manual_seed(SEED))
+        features = Features((base.layers[0], width, base.outputs), kind, base.lower, base.upper)
+        drawn = Recipe(kind, scale).draw(features, torch.Generator().manual_seed(SEED))
         parts = [part.rows(self.trial, theta, features, drawn) for part in self.residuals]
         right, columns = np.concatenate([r for r, _ in parts]), np.concatenate([c for _, c in parts])
         if not (np.isfinite(right).all() and np.isfinite(columns).all()):

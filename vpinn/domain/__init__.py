@@ -25,6 +25,7 @@ from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
 from vpinn.domain.sequences import interleaved_sobol
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
+from vpinn.domain.sources import sources_behind
 from vpinn.domain.space import LagrangeSpace
 
 __all__ = [
@@ -66,4 +67,5 @@ __all__ = [
     "rectangle",
     "reference_cell",
     "refine",
+    "sources_behind",
 ]

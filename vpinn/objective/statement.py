@@ -75,6 +75,7 @@ def make_objective(
     test_degree: int | None = None,
     threads: int = 1,
     summed: bool = False,
+    facet_degree: int | None = None,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -86,6 +87,7 @@ def make_objective(
         test_degree: degree of the test space; default that of the problem file.
         threads: parts of the points worked on at a time, ≥ 1.
         summed: take few enough points to sum over them: no refinement, at most ``SUMMED`` points on a hypercube.
+        facet_degree: quadrature degree on the boundary; default that of the domain.
 
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
@@ -97,7 +99,8 @@ def make_objective(
     def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
-        return tuple(_measure(problem, trial, side, space, dtype, degree, refine, summed) for side in found)
+        degrees = {False: degree, True: facet_degree or degree}
+        return tuple(_measure(problem, trial, side, space, dtype, degrees[side.facet], refine, summed) for side in found)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)

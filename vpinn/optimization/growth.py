@@ -7,16 +7,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+import numpy as np
 import torch
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
-from vpinn.objective import Objective, make_objective, variation
+from vpinn.objective import Objective, make_objective, quadrature_degree, variation
 from vpinn.objective.test_functions import functions_per_cell
-from vpinn.optimization.least_squares import PILOT, Fit, choose_features, draw_features, fit
+from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, choose_features, fit, pilot
 from vpinn.problem import Problem
-from vpinn.trial import Enriched, Trial
+from vpinn.trial import Enriched, MeshField, Trial
 
 WIDTHS = (50, 100, 200, 400, 800, 1600)
 """Features per component, stage by stage."""
@@ -29,8 +31,8 @@ TOLERANCE = 1e-9
 GAIN = 1.5
 """Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
 PATIENCE = 400
-SCALING = (1.0, math.sqrt(2.0))
-"""Factors of the scale R that a wider stage tries."""
+MOST_TESTS = 12
+"""Tests per feature beyond which functions with poles behind the boundary are not worth resolving."""
 HIGHEST_TEST_DEGREE = 12
 
 
@@ -64,7 +66,7 @@ class Stage:
         objective: with the stage's test space.
         fit: the best combination of the features.
         relative: residual over that of zero features, dimensionless.
-        scale: R of the features.
+        recipe: of the features.
         seconds: since growth began.
     """
 
@@ -72,7 +74,7 @@ class Stage:
     objective: Objective
     fit: Fit
     relative: float
-    scale: float
+    recipe: Recipe
     seconds: float
 
 
@@ -94,28 +96,47 @@ class Objectives:
 
     problem: Problem
     threads: int
-    _made: dict[tuple[int, int], Objective] = field(default_factory=dict)
+    _made: dict[tuple[int, int, int], Objective] = field(default_factory=dict)
 
-    def of(self, trial: Trial, degree: int = 0) -> Objective:
-        """Return the objective on a trial space, for a weak form with tests of a degree."""
-        key = (trial.function.count(), degree)
+    def of(self, trial: Trial, width: int, degree: int = 0) -> Objective:
+        """Return the objective on a trial space for ``width`` features, of a weak form with tests of a degree."""
+        problem, domain = self.problem, self.problem.domain
+        finest = problem.settings.quadrature.degree or 0
+        points = min(30, max(finest, 2 * degree + 3)) if degree else quadrature_degree(problem, None)
+        rim = max(points, boundary_degree(domain, width)) if isinstance(domain, Mesh) else points
+        key = (trial.function.count(), degree, rim)
         if key not in self._made:
-            finest = self.problem.settings.quadrature.degree or 0
-            points = min(30, max(finest, 2 * degree + 3)) if degree else None
-            made = make_objective(self.problem, trial, degree=points, test_degree=degree or None, threads=self.threads)
-            self._made[key] = made
+            inner, tests = (points, degree) if degree else (None, None)
+            self._made[key] = make_objective(
+                problem, trial, degree=inner, test_degree=tests, threads=self.threads, facet_degree=rim
+            )
         return self._made[key]
 
 
-def objective_for(objectives: Objectives, trial: Trial, width: int) -> Objective:
+def boundary_degree(mesh: Mesh, width: int) -> int:
+    """Return the degree at which the longest facet has ``ROWS`` points for each of its share of ``width`` features.
+
+    Functions with poles behind the boundary vary between its points; conditions have to see that.
+    """
+    d, vertices = mesh.dimension, mesh.nodes[mesh.facet_vertices(mesh.facets("all"))]
+    if d == 1:
+        return 1
+    extent = np.ptp(vertices, axis=1).max(axis=1) ** (d - 1)
+    points = 1.0 + ROWS * width * float(extent.max() / extent.sum())
+    return min(30, math.ceil(2 * math.pow(points, 1 / (d - 1))) - 1)
+
+
+def objective_for(objectives: Objectives, trial: Trial, width: int, share: float = 0.0) -> Objective:
     """Return the objective of a weak or strong problem with enough rows for ``width`` features per component.
+
+    A ``share`` of them may have poles behind the boundary, which the coarsest cell has to see, too.
 
     Raises:
         InputError: there cannot be enough rows.
     """
     problem, columns = objectives.problem, width * trial.network.outputs
     if problem.formulation == "strong":
-        objective = objectives.of(trial)
+        objective = objectives.of(trial, width)
         if objective.size * len(problem.equations) < columns:
             raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
         return objective
@@ -123,7 +144,16 @@ def objective_for(objectives: Objectives, trial: Trial, width: int) -> Objective
         raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
     bubbles = problem.settings.test_space.kind == "bubbles"
     asked = problem.settings.test_space.degree or 1
-    return objectives.of(trial, max(asked, sufficient_degree(problem.domain, width, bubbles)))
+    return objectives.of(
+        trial,
+        width,
+        max(
+            asked,
+            least_degree(trial),
+            local_degree(problem.domain, share * width),
+            sufficient_degree(problem.domain, width, bubbles),
+        ),
+    )
 
 
 def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
@@ -135,6 +165,37 @@ def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
         if count >= ROWS * width:
             return degree
     return HIGHEST_TEST_DEGREE
+
+
+def local_degree(mesh: Mesh, width: float) -> int:
+    """Return the lowest degree at which the largest cell has a function for each of its share of ``width`` features."""
+    part = mesh.h.max() ** mesh.dimension / (mesh.h**mesh.dimension).sum()
+    degrees = range(1, HIGHEST_TEST_DEGREE)
+    return next((p for p in degrees if functions_per_cell(mesh, p) >= width * part), HIGHEST_TEST_DEGREE)
+
+
+def least_degree(trial: Trial) -> int:
+    """Return the lowest degree of tests that see a trial space: more than that of mesh functions in it.
+
+    A discrete harmonic lift is orthogonal to all tests of its own space; they would call any such lift a solution.
+    """
+    degrees = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
+    return max(degrees, default=-1) + 2
+
+
+def affordable(problem: Problem, trial: Trial, width: int) -> bool:
+    """Return whether a further trial space is worth the tests that see it."""
+    mesh = problem.domain
+    return not isinstance(mesh, Mesh) or mesh.n_cells * functions_per_cell(mesh, least_degree(trial)) <= MOST_TESTS * width
+
+
+def resolves(problem: Problem, width: int, share: float) -> bool:
+    """Return whether functions with poles behind the boundary are worth their tests: a strong form has enough points anyway."""
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh) or mesh.dimension == 1:
+        return False
+    tests = mesh.n_cells * functions_per_cell(mesh, local_degree(mesh, share * width))
+    return problem.formulation == "strong" or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)
 
 
 def grow(
@@ -155,28 +216,31 @@ def grow(
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    began, best = time.perf_counter(), None
-    trial, kind, scale = _choose(objectives, trials, method)
+    began, best, problem = time.perf_counter(), None, objectives.problem
+    trial, recipe = _choose(objectives, trials, method)
     for width in method.widths:
         columns = width * trial.network.outputs
         if best is not None and columns > MOST_COLUMNS:
             break
-        objective = objective_for(objectives, trial, width)
-        if best is not None and objective.test_space is not None and objective.test_space.size < columns:
-            break
-        base = trial.network
-        network = replace(base, layers=(base.layers[0], width, base.outputs), activation=kind)
         fits = []
-        for factor in SCALING if best is not None else SCALING[:1]:
-            theta = draw_features(network, scale * factor, torch.Generator().manual_seed(method.seed))
-            fits.append((fit(objective, network, theta), scale * factor))
-        found, scale = min(fits, key=lambda pair: pair[0].residual)
+        for drawn in recipe.bolder() if best is not None else (recipe,):
+            if drawn.share and not resolves(problem, width, drawn.share):
+                continue
+            objective = objective_for(objectives, trial, width, drawn.share)
+            if best is not None and objective.test_space is not None and objective.test_space.size < columns:
+                continue
+            network = drawn.features(trial.network, width, problem.domain)
+            theta = drawn.draw(network, torch.Generator().manual_seed(method.seed))
+            fits.append((fit(objective, network, theta), drawn, objective))
+        if not fits:
+            break
+        found, recipe, objective = min(fits, key=lambda made: made[0].residual)
         stage = Stage(
-            trial=replace(trial, network=network),
-            objective=with_network(objective, network),
+            trial=replace(trial, network=found.network),
+            objective=with_network(objective, found.network),
             fit=found,
             relative=found.residual / found.initial if found.initial else 0.0,
-            scale=scale,
+            recipe=recipe,
             seconds=time.perf_counter() - began,
         )
         better = best is None or stage.fit.residual < best.fit.residual
@@ -188,16 +252,22 @@ def grow(
     return best
 
 
-def _choose(objectives: Objectives, trials: Sequence[Trial], method: LeastSquares) -> tuple[Trial, str, float]:
-    """Return trial space, kind of feature and scale with the smallest residual of few features."""
-    width = min(PILOT, method.widths[-1])
+def _choose(objectives: Objectives, trials: Sequence[Trial], method: LeastSquares) -> tuple[Trial, Recipe]:
+    """Return trial space and recipe with the smallest residual of few features."""
+    width, problem = min(PILOT, method.widths[-1]), objectives.problem
+    shares = [share for share in SHARES if resolves(problem, width, share)]
+
+    def score(trial: Trial, recipe: Recipe) -> float:
+        objective = objective_for(objectives, trial, width, recipe.share)
+        return pilot(objective, trial.network, width, method.seed, problem.domain, recipe)
+
     found = []
-    for trial in trials:
-        objective = objective_for(objectives, trial, width)
-        kind, scale, residual = choose_features(objective, trial.network, width, method.seed)
-        found.append((residual, trial, kind, scale))
-    _, trial, kind, scale = min(found, key=lambda choice: choice[0])
-    return trial, kind, scale
+    first, *others = trials
+    for trial in (first, *(other for other in others if affordable(problem, other, width))):
+        recipe, residual = choose_features(partial(score, trial), shares)
+        found.append((residual, trial, recipe))
+    _, trial, recipe = min(found, key=lambda choice: choice[0])
+    return trial, recipe
 
 
 def with_network(objective: Objective, network: Enriched) -> Objective:

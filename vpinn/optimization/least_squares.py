@@ -1,13 +1,15 @@
 """Last-layer least squares: random features, whose linear combination makes the residual smallest.
 
-Features σ(w·x + b) with w ~ N(0, R²) and b = −w·x₀, x₀ uniform in the domain's box (normalised to [−1, 1]^d); the scale R
-and the kind of feature are those with the smallest residual, never the smallest error. Nonlinear problems take Newton steps
-on top. Sources: Dong & Li 2021 (local extreme learning machines, arXiv 2012.02895); ``methods`` of vpinn's theory.
+Features σ(w·x + b) with w ~ N(0, R²) and b = −w·x₀, x₀ uniform in the domain's box (normalised to [−1, 1]^d); a share of
+them may be functions with poles behind the boundary instead. Kind, scale R and share are those that make the residual
+smallest, never the error. Nonlinear problems take Newton steps on top. Source: Dong & Li 2021 (local extreme learning
+machines, arXiv 2012.02895); ``methods`` of vpinn's theory.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +18,10 @@ from numpy.typing import NDArray
 from scipy.linalg import lstsq
 from torch import Tensor
 
+from vpinn.domain import Domain, Mesh, sources_behind
 from vpinn.objective import Objective
-from vpinn.objective.linearisation import linearise
-from vpinn.trial import Enriched
+from vpinn.objective.linearisation import linearise, residual_norm
+from vpinn.trial import Enriched, Features
 
 Array = NDArray[np.float64]
 RCOND = 1e-14
@@ -27,8 +30,12 @@ KINDS = ("sin", "tanh")
 """Feature functions that are tried."""
 SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Coarse grid of R, in units of one over half the domain's width."""
+SHARES = (0.5, 0.75)
+"""Shares of functions with poles behind the boundary that are tried beside none, on meshes."""
 PILOT = 120
 """Features per component with which kind and scale are chosen."""
+PILOT_ROWS = 12
+"""Points per feature with which they are chosen in a strong form."""
 NEWTON = 20
 """Most Newton steps."""
 
@@ -45,53 +52,72 @@ class Fit:
         steps: Newton steps taken; one for a linear problem.
     """
 
-    network: Enriched
+    network: Features
     theta: Tensor
     residual: float
     initial: float
     steps: int
 
 
-def draw_features(network: Enriched, scale: float, generator: torch.Generator) -> Tensor:
-    """Return parameters [size] with random features and a last layer of zeros.
+@dataclass(frozen=True)
+class Recipe:
+    """How features are drawn.
 
-    Args:
-        network: one hidden layer.
+    Attributes:
+        kind: name of their activation.
         scale: R > 0.
-        generator: of the draws.
+        share: of the features that are functions with poles behind the boundary, 0 to 1.
     """
-    d, h, _ = network.layers
-    weight = scale * torch.randn(h, d, generator=generator, dtype=torch.float64)
-    center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
-    theta = torch.zeros(network.size, dtype=torch.float64)
-    (first, bias), _ = network.unpack(theta)
-    first.copy_(weight)
-    bias.copy_(-(weight * center).sum(1))
-    return theta
+
+    kind: str
+    scale: float
+    share: float = 0.0
+
+    def features(self, base: Enriched, width: int, domain: Domain) -> Features:
+        """Return ``width`` features per component on the box and outputs of a network."""
+        count = round(self.share * width)
+        places = sources_behind(domain, count) if count and isinstance(domain, Mesh) else np.empty((0, 0))
+        return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places.tolist())
+
+    def bolder(self) -> tuple[Recipe, ...]:
+        """Return the recipes that a wider stage tries: this one, R larger by √2, and poles behind the boundary if it has none."""
+        steeper = replace(self, scale=self.scale * math.sqrt(2))
+        return (self, steeper) if self.share else (self, steeper, replace(steeper, share=SHARES[0]))
+
+    def draw(self, network: Features, generator: torch.Generator) -> Tensor:
+        """Return parameters [size] with random features and a last layer of zeros."""
+        (d, h, _), theta = network.layers, torch.zeros(network.size, dtype=torch.float64)
+        weight = torch.randn(h, d, generator=generator, dtype=torch.float64)
+        center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
+        weight *= self.scale
+        (first, bias), _ = network.unpack(theta)
+        first.copy_(weight)
+        bias.copy_(-(weight * center).sum(1))
+        return theta
 
 
-def fit(objective: Objective, network: Enriched, theta: Tensor) -> Fit:
+def fit(objective: Objective, network: Features, theta: Tensor) -> Fit:
     """Minimise the residual over the last layer: Gauss–Newton with step halving, one step for a linear problem.
 
     Every step solves for the whole last layer, not for its change: changes would pile up what the columns cannot see.
     """
-    rows = linearise(objective, network, theta)
-    norm, steps = float(np.linalg.norm(rows.residual)), 0
-    initial = norm
+    norm, steps, initial = math.inf, 0, 0.0
     while steps < NEWTON:
+        rows = linearise(objective, network, theta)
+        if not steps:
+            norm = initial = float(np.linalg.norm(rows.residual))
         old = last_layer(network, theta)
         change = solve_columns(rows.columns, rows.columns @ old - rows.residual) - old
         predicted = float(np.linalg.norm(rows.residual + rows.columns @ change))
         for halving in range(10):
             moved = add_to_last_layer(network, theta, change / 2**halving)
-            trial_rows = linearise(objective, network, moved)
-            reached = float(np.linalg.norm(trial_rows.residual))
+            reached = residual_norm(objective, network, moved)
             if reached < norm:
                 break
         else:
             break
         gain = norm - reached
-        theta, rows, norm, steps = moved, trial_rows, reached, steps + 1
+        theta, norm, steps = moved, reached, steps + 1
         if reached <= predicted * (1 + 1e-3) + 1e-13 or gain <= 1e-3 * norm:
             break
     return Fit(network, theta, norm, initial, steps)
@@ -125,25 +151,33 @@ def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor
     return moved
 
 
-def choose_features(objective: Objective, base: Enriched, width: int, seed: int) -> tuple[str, float, float]:
-    """Return the kind of feature and the scale R with the smallest residual, and that residual.
+def pilot(objective: Objective, base: Enriched, width: int, seed: int, domain: Domain, recipe: Recipe) -> float:
+    """Return the residual of few features, with few points where the form is strong.
 
     Args:
         objective: weak or strong.
         base: network of the trial space.
-        width: features per component to choose with.
+        width: features per component.
         seed: of the features.
+        domain: where the problem is posed.
+        recipe: of the features.
     """
+    stride = max(1, objective.size // (PILOT_ROWS * width * base.outputs)) if objective.test_space is None else 1
+    network = recipe.features(base, width, domain)
+    rows = linearise(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), stride)
+    change = solve_columns(rows.columns, -rows.residual)
+    return float(np.linalg.norm(rows.residual + rows.columns @ change))
 
-    def residual(kind: str, scale: float) -> float:
-        network = replace(base, layers=(base.layers[0], width, base.outputs), activation=kind)
-        rows = linearise(objective, network, draw_features(network, scale, torch.Generator().manual_seed(seed)))
-        change = solve_columns(rows.columns, -rows.residual)
-        return float(np.linalg.norm(rows.residual + rows.columns @ change))
 
-    scores = {(kind, scale): residual(kind, scale) for kind in KINDS for scale in SCALES}
-    kind, scale = min(scores, key=lambda key: scores[key])
-    for factor in (math.sqrt(2), 1 / math.sqrt(2)):
-        scores[kind, scale * factor] = residual(kind, scale * factor)
-    best = min(scores, key=lambda key: scores[key])
-    return *best, scores[best]
+def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = ()) -> tuple[Recipe, float]:
+    """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between."""
+    scores: dict[Recipe, float] = {}
+
+    def best(recipes: Iterable[Recipe]) -> Recipe:
+        scores.update({recipe: score(recipe) for recipe in recipes})
+        return min(scores, key=lambda recipe: scores[recipe])
+
+    found = best(Recipe(kind, scale) for kind in KINDS for scale in SCALES)
+    found = best(replace(found, share=share) for share in shares)
+    found = best(replace(found, scale=found.scale * factor) for factor in (math.sqrt(2), 1 / math.sqrt(2)))
+    return found, scores[found]

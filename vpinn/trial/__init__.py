@@ -5,9 +5,11 @@
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
+from vpinn.trial.charts import BoxChart, Chart, SourceChart
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
+from vpinn.trial.features import Features
 from vpinn.trial.field import MeshField
 from vpinn.trial.network import Jets, Network, Pullback
 from vpinn.trial.trial import Imposed, Trial, coefficients_of, make_trial
@@ -15,14 +17,18 @@ from vpinn.trial.trial import Imposed, Trial, coefficients_of, make_trial
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "BoxChart",
+    "Chart",
     "Enriched",
     "Evaluator",
     "Factor",
+    "Features",
     "Imposed",
     "Jets",
     "MeshField",
     "Network",
     "Pullback",
+    "SourceChart",
     "Trial",
     "check_enrichment",
     "coefficients_of",

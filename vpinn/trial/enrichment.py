@@ -51,7 +51,7 @@ class Enriched(Network):
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Return the network's jets, and the coefficients as values [n] under the keys −1, −2 and so on."""
-        return super().jets(theta[: self.weights], x, wanted) | self._numbers(theta, x)
+        return super().jets(theta[: self.weights], x, wanted) | self.numbers(theta, x)
 
     def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
         """Return the jets with their pullback, as the network does."""
@@ -69,14 +69,15 @@ class Enriched(Network):
             ]
             return torch.cat([weights, torch.stack(bars)])
 
-        return found | self._numbers(theta, x), pull
+        return found | self.numbers(theta, x), pull
 
     @property
     def weights(self) -> int:
         """Number of the network's own parameters, which come first."""
         return super().size
 
-    def _numbers(self, theta: Tensor, x: Tensor) -> Jets:
+    def numbers(self, theta: Tensor, x: Tensor) -> Jets:
+        """Return the coefficients as values [n] under the keys −1, −2 and so on."""
         values = self.coefficients(theta)
         return {(-1 - k, ()): values[k].expand(len(x)) for k in range(self.extra)}
 

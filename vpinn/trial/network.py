@@ -138,7 +138,7 @@ class Network:
             leaf = theta.detach().requires_grad_()
             with torch.enable_grad():
                 recorded = self.jets(leaf, x, wanted)
-            return {key: value.detach() for key, value in recorded.items()}, partial(_through_graph, leaf, recorded)
+            return {key: value.detach() for key, value in recorded.items()}, partial(through_graph, leaf, recorded)
         values, gradients, recording = record(self.layout, theta, x, self.stretch(x), order)
         jets = _first_jets(values, gradients)
         return jets, partial(_through_sweeps, recording, list(jets), values)
@@ -186,7 +186,7 @@ def _through_sweeps(
     return recording(rows[0][None] if m == 1 else torch.stack(rows[:m]), gradients)
 
 
-def _through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
+def through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
     """Pull cotangents back through the graph of autograd."""
     keys = [key for key in cotangents if recorded[key].requires_grad]
     outputs, bars = [recorded[key] for key in keys], [cotangents[key] for key in keys]

@@ -1,0 +1,63 @@
+"""Random features and functions with poles behind the boundary: derivatives, harmonicity, and the way to files and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vpinn.trial import Enriched, Features
+
+BASE = {2: Enriched((2, 5, 2), "sin", (-1.0, 0.0), (1.0, 0.5), 1), 3: Enriched((3, 5, 2), "tanh", (0.0,) * 3, (1.0, 2.0, 1.0), 1)}
+SOURCES = {2: [[1.5, 0.2], [-0.3, 0.9]], 3: [[1.5, 0.2, -0.4], [-0.3, 0.9, 2.0]]}
+
+
+def made(d: int) -> tuple[Features, torch.Tensor]:
+    network = Features.restored(BASE[d], (d, 9, 2), BASE[d].activation, SOURCES[d])
+    return network, torch.randn(network.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_derivatives(d: int) -> None:
+    """Jets up to order two against differences of those one order below."""
+    network, theta = made(d)
+    lower, upper = torch.tensor(network.lower), torch.tensor(network.upper)
+    x = lower + (upper - lower) * torch.rand(6, d, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    wanted = [(i, j) for i in range(d) for j in range(i, d)]
+    jets = network.jets(theta, network.normalise(x), [(), *((i,) for i in range(d)), *wanted])
+    for i in range(d):
+        step = 1e-5 * torch.eye(d, dtype=torch.float64)[i]
+        ahead, behind = (network.jets(theta, network.normalise(x + s * step), [(0,)]) for s in (1, -1))
+        for c in range(2):
+            keys = [(), *((j,) for j in range(i + 1))]
+            for key in keys:
+                difference = (ahead[c, key] - behind[c, key]) / 2e-5
+                assert torch.allclose(jets[c, tuple(sorted((*key, i)))], difference, rtol=1e-6, atol=1e-7)
+    assert torch.equal(jets[-1, ()], theta[-1].expand(6))
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_functions_with_poles_are_harmonic(d: int) -> None:
+    network, theta = made(d)
+    x = torch.rand(5, d, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = network.features(theta, x, [(i, i) for i in range(d)])
+    laplacian = torch.stack([found[i, i] for i in range(d)])[:, :, 7:]
+    assert float(laplacian.sum(0).abs().max()) <= 1e-12 * float(laplacian.abs().max())
+    here = network.restore(x).numpy()
+    distance = np.linalg.norm(here[:, None] - np.array(SOURCES[d]), axis=2)
+    assert np.allclose(found[()][:, 7:], np.log(distance) if d == 2 else 1 / distance, rtol=1e-12)
+
+
+def test_pullback_and_files() -> None:
+    network, theta = made(2)
+    again = Features.restored(BASE[2], network.layers, network.activation, [list(place) for place in network.sources])
+    assert again == network
+    x = torch.rand(5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    jets, pullback = network.record(theta, x, [(0,)])
+    bar = torch.ones(5, dtype=torch.float64)
+    gradient = pullback({(1, (0,)): bar, (-1, ()): bar})
+    step = 1e-6 * torch.randn(network.size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    ahead, behind = (network.jets(theta + s * step, x, [(0,)]) for s in (1, -1))
+    change = sum(float((ahead[key] - behind[key]).sum()) for key in ((1, (0,)), (-1, ()))) / 2
+    assert float(gradient @ step) == pytest.approx(change, rel=1e-6)
+    assert set(jets) == {(c, k) for c in (0, 1) for k in ((), (0,), (1,))} | {(-1, ())}

@@ -1,0 +1,79 @@
+"""Charts: what random features see of a point, and functions that come as they are.
+
+A random feature σ(w·T(x) + b) of the whole box is smooth on the scale of the box. What a solution owes to its boundary, near
+holes, in thin parts and beside corners, varies on smaller scales there; functions with poles behind the boundary do as well.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Derivative = tuple[int, ...]
+
+
+class Chart(ABC):
+    """Coordinates T(x) for some of the features."""
+
+    #: whether the coordinates [n, count] are the features themselves, and not what random functions are taken of
+    plain = False
+
+    @abstractmethod
+    def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
+        """Return T, its first derivatives and its second ones by ``pairs``, [n, d] each, at points [n, d].
+
+        Args:
+            x: coordinates in units of the mesh.
+            pairs: second derivatives wanted.
+        """
+
+
+@dataclass(frozen=True)
+class BoxChart(Chart):
+    """The bounding box mapped to [−1, 1]^d.
+
+    Attributes:
+        lower: its corner [d].
+        upper: its opposite corner [d].
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
+        """Return an affine map and its constant derivatives; second ones are left out, being zero."""
+        lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
+        slopes = torch.diag(2 / (upper - lower))
+        found: dict[Derivative, Tensor] = {(): (2 * x - (lower + upper)) / (upper - lower)}
+        return found | {(i,): slopes[i].expand(len(x), -1) for i in range(x.shape[1])}
+
+
+@dataclass(frozen=True)
+class SourceChart(Chart):
+    """Fundamental solutions of Laplace's equation with poles outside the domain: log|x − s| in the plane, else |x − s|^(2−d).
+
+    These are the features themselves (method of fundamental solutions; Fairweather & Karageorghis 1998). In the domain they
+    are smooth on the scale of their distance, for any equation.
+
+    Attributes:
+        places: the poles s [count][d].
+    """
+
+    places: tuple[tuple[float, ...], ...]
+    plain = True
+
+    def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
+        """Return g(q), ∂ᵢ = 2yᵢg' and ∂ᵢⱼ = 2δᵢⱼg' + 4yᵢyⱼg'' of q = |y|², y = x − s, [n, count] each."""
+        d = x.shape[1]
+        y = [x[:, i, None] - x.new_tensor([place[i] for place in self.places]) for i in range(d)]
+        q = torch.stack([c * c for c in y]).sum(0)
+        power = 1 - d / 2  # of q in g, and minus one in its logarithm's slope
+        value = 0.5 * torch.log(q) if d == 2 else q**power
+        slope = 0.5 / q if d == 2 else power * value / q
+        bend = (power - 1) * slope / q
+        found = {(): value} | {(i,): 2 * y[i] * slope for i in range(d)}
+        return found | {(i, j): 4 * y[i] * y[j] * bend + 2 * (i == j) * slope for i, j in pairs}

@@ -1,0 +1,102 @@
+"""Random features on charts: one hidden layer, every unit of which sees the coordinates of its own chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from vpinn.trial.charts import BoxChart, Chart, SourceChart
+from vpinn.trial.enrichment import Enriched
+from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
+
+PART = 8_192
+"""Points whose features stand in memory together."""
+
+
+@dataclass(frozen=True)
+class Features(Enriched):
+    """One hidden layer of random features, whose last layer least squares finds.
+
+    Attributes:
+        charts: coordinates of the features, each with the number of features that see them; the box alone if empty.
+    """
+
+    charts: tuple[tuple[Chart, int], ...] = ()
+
+    @classmethod
+    def restored(cls, base: Enriched, layers: Sequence[int], activation: str, sources: Sequence[Sequence[float]]) -> Features:
+        """Return features from what a run folder keeps of them: layers, activation and ``sources``."""
+        charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), layers[1] - len(sources)),)
+        if sources:
+            charts += ((SourceChart(tuple(map(tuple, sources))), len(sources)),)
+        return cls(tuple(layers), activation, base.lower, base.upper, base.extra, charts)
+
+    @property
+    def sources(self) -> tuple[tuple[float, ...], ...]:
+        """Poles of the functions that have them [count][d]."""
+        return tuple(place for chart, _ in self.charts if isinstance(chart, SourceChart) for place in chart.places)
+
+    @property
+    def parts(self) -> tuple[tuple[Chart, slice], ...]:
+        """Charts with the positions of their features in the hidden layer."""
+        parts, at = [], 0
+        for chart, count in self.charts or ((BoxChart(self.lower, self.upper), self.layers[1]),):
+            parts.append((chart, slice(at, at + count)))
+            at += count
+        return tuple(parts)
+
+    def features(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> dict[Derivative, Tensor]:
+        """Evaluate the features by forward 2-jets, chart by chart; see ``Network.features``."""
+        pairs = [p for p in wanted if len(p) == 2]
+        weight, bias = self.unpack(theta)[0]
+        n, d = x.shape
+        keys: list[Derivative] = [(), *((i,) for i in range(d)), *pairs]
+        result = {key: x.new_empty(n, self.layers[1]) for key in keys}
+        here = self.restore(x)
+        for chart, part in self.parts:
+            w, jets = weight[part].T, chart.jets(here, pairs)
+            if chart.plain:
+                for key in keys:
+                    result[key][:, part] = jets[key]
+                continue
+            a = torch.addmm(bias[part], jets[()], w)
+            slopes = [jets[i,] @ w for i in range(d)]
+            z = self.sigma.value(a.clone())
+            t = self.sigma.slope(a, z)
+            result[()][:, part] = z
+            for i, slope in enumerate(slopes):
+                result[i,][:, part] = t * slope
+            c = self.sigma.curvature(a, z, t) if pairs else t
+            for i, j in pairs:
+                bent = c * slopes[i] * slopes[j]
+                result[i, j][:, part] = torch.addcmul(bent, t, jets[i, j] @ w) if (i, j) in jets else bent
+        return result
+
+    def restore(self, x: Tensor) -> Tensor:
+        """Return normalised coordinates [n, d] in units of the mesh."""
+        lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
+        return (x * (upper - lower) + (lower + upper)) / 2
+
+    def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
+        """Return linear combinations of the features, and the coefficients of extra functions."""
+        wanted = list(wanted)
+        if len(x) > PART:
+            parts = [self.jets(theta, part, wanted) for part in torch.split(x, PART)]
+            return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        weight, bias = self.unpack(theta)[-1]
+        result: Jets = {}
+        for derivative, values in self.features(theta, x, wanted).items():
+            rows = values @ weight.T if derivative else torch.addmm(bias, values, weight.T)
+            result |= {(c, derivative): rows[:, c] for c in range(self.outputs)}
+        return result | self.numbers(theta, x)
+
+    def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
+        """Return the jets with their pullback through the graph of autograd."""
+        leaf = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            recorded = self.jets(leaf, x, wanted)
+        return {key: value.detach() for key, value in recorded.items()}, partial(through_graph, leaf, recorded)
