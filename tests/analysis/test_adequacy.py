@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vpinn.domain import Hypercube, LagrangeSpace, Mesh, rectangle
+from vpinn.domain import Hypercube, LagrangeSpace, Mesh, functions_per_cell, rectangle
 from vpinn.errors import InputError
-from vpinn.objective.test_functions import functions_per_cell, interior_functions
+from vpinn.objective.test_functions import interior_functions
 from vpinn.problem import make_problem
 from vpinn.run import solve
 from vpinn.solution import Solution

@@ -219,6 +219,21 @@ def test_dual_norms(essential: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (single - expected).abs().max() <= 1e-3 * expected.abs().max()
 
 
+def test_the_norm_holds_nitsches_stabilisation() -> None:
+    """‖v‖² = ‖∇v‖² + (γ/h)‖v‖²_∂: the functional (γ/h)∫v over the boundary is represented by the constant one, whatever h."""
+    for cells in (2, 5):
+        trial, objective = made(
+            rectangle(cells=cells, cell="quadrilateral"),
+            weak="inner(grad(u), grad(v))*dx",
+            boundary=[{"on": "all", "value": 1, "impose": "nitsche", "weight": 7.0}],
+            test_space={"degree": 3},
+        )
+        assert objective.test_space is not None
+        residual = objective.residual(zeros(trial))  # of u = 0: −(γ/h)∫v
+        assert float(-residual.sum()) == pytest.approx(7.0 * 4 * cells / math.sqrt(2), rel=1e-12)
+        assert (objective.test_space.riesz(residual) + 1.0).abs().max() <= 1e-10
+
+
 def test_functions_left_out_stay_zero() -> None:
     space = LagrangeSpace(rectangle(cells=2), 2)
     left = space.boundary_dofs(space.mesh.facets("left"))

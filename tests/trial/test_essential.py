@@ -241,7 +241,7 @@ def test_meshes(name: str) -> None:
     points = on_facets(domain, "all")
     lift, distance = parts(problem, trial, points)
     assert np.abs(lift[0] - values_of(problem, text, points)).max() <= 1e-12
-    assert np.abs(distance).max() <= 1e-15
+    assert np.abs(distance).max() <= 1e-14
     lift, distance = parts(problem, trial, inside(domain))
     assert distance.min() > 0
     assert distance.max() <= 1.1

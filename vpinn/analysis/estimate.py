@@ -29,9 +29,9 @@ from vpinn.analysis.errors import independent_points
 from vpinn.analysis.features import FeatureCorrection, make_feature_correction
 from vpinn.analysis.flux import flux_gap
 from vpinn.analysis.residual import MAX_DEGREE, Residual, make_residual
-from vpinn.domain import CellPoints, Mesh, PointSet
+from vpinn.domain import CellPoints, Mesh, PointSet, functions_per_cell
 from vpinn.errors import InputError
-from vpinn.objective.test_functions import ENOUGH, default_test_degree, functions_per_cell
+from vpinn.objective.test_functions import ENOUGH, default_test_degree
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 

@@ -26,7 +26,7 @@ from vpinn.domain.refine import parents, refine
 from vpinn.domain.sequences import interleaved_sobol
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import sources_behind
-from vpinn.domain.space import LagrangeSpace
+from vpinn.domain.space import LagrangeSpace, functions_per_cell
 
 __all__ = [
     "SHAPES",
@@ -53,6 +53,7 @@ __all__ = [
     "disk",
     "facet_gauss",
     "facet_points",
+    "functions_per_cell",
     "gauss",
     "interleaved_sobol",
     "interval",

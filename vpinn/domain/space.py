@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -169,3 +170,11 @@ class LagrangeSpace:
                 matrix += csr_array((np.concatenate(entries), where), shape=matrix.shape)
                 rows, columns, entries = [], [], []
         return matrix
+
+
+def functions_per_cell(mesh: Mesh, degree: int, bubbles: bool = False) -> float:
+    """Return roughly how many functions of a degree there are per cell; of bubbles exactly how many."""
+    d = mesh.dimension
+    if bubbles:
+        return float(math.comb(degree - 1, d) if mesh.reference.simplex else (degree - 1) ** d)
+    return float(degree**d) / (math.factorial(d) if mesh.reference.simplex else 1)

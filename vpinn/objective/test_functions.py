@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.domain import LagrangeSpace, Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
@@ -66,14 +64,6 @@ def interior_functions(space: LagrangeSpace) -> NDArray[np.int64]:
     """Return the functions that vanish on the boundary of every cell, ascending."""
     inner = np.array(space.element.entity_dofs[space.mesh.dimension][0], dtype=np.int64)
     return np.sort(space.dofs[:, inner].ravel())
-
-
-def functions_per_cell(mesh: Mesh, degree: int, bubbles: bool = False) -> float:
-    """Return roughly how many functions of a degree there are per cell; of bubbles exactly how many."""
-    d = mesh.dimension
-    if bubbles:
-        return float(math.comb(degree - 1, d) if mesh.reference.simplex else (degree - 1) ** d)
-    return float(degree**d) / (math.factorial(d) if mesh.reference.simplex else 1)
 
 
 def default_test_degree(mesh: Mesh, bubbles: bool = False) -> int:

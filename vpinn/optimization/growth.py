@@ -12,10 +12,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh
+from vpinn.domain import Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective, quadrature_degree, variation
-from vpinn.objective.test_functions import functions_per_cell
 from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, choose_features, fit, pilot
 from vpinn.problem import Problem
 from vpinn.trial import Enriched, MeshField, Trial
