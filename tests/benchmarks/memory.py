@@ -1,0 +1,80 @@
+"""Resident memory and time per step against the number of quadrature points: batches of 1,000 on 8 × 8 squares.
+
+Usage::
+
+    python tests/benchmarks/memory.py [--forms energy weak] [--steps 50]
+
+Every row is a process of its own: `vpinn.solve` by Adam, closing checks included. The points are those of a Gauss rule of
+degree 9 (25 points) in cells halved 3 to 13 times without being stored; weak forms use the control variate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+REFINE = (3, 5, 8, 10, 13)
+"""Halvings: 1.0e5, 1.6e6, 1.0e8, 1.7e9 and 1.1e11 points."""
+FORMS = {"energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx", "weak": "inner(grad(u), grad(v))*dx - f*v*dx"}
+
+
+def measure(form: str, refine: int, steps: int) -> dict[str, float]:
+    """Solve in this process; points, peak resident memory in MB, and seconds of solving per step."""
+    import vpinn
+
+    problem = vpinn.make_problem(
+        {"shape": "rectangle", "cells": [8, 8], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        expressions={"u_exact": "-sin(2*pi*x)*sin(2*pi*y)", "f": "-div(grad(u_exact))"},
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [30, 30, 30]},
+        quadrature={"degree": 9, "refine": refine},
+        batch={"size": 1000},
+        solver={"method": "adam", "steps": steps},
+        **{form: FORMS[form]},
+        **({"test_space": {"degree": 3}} if form == "weak" else {}),
+    )
+    found = vpinn.solve(problem, threads=1).metrics
+    return {
+        "points": found["quadrature_points"],
+        "megabytes": found["peak_memory_mb"],
+        "milliseconds": 1e3 * found["seconds"]["solve"] / steps,
+    }
+
+
+def main() -> None:
+    """Print one row per form and number of points."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
+    parser.add_argument("--refine", type=int, nargs="+", default=list(REFINE))
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        print(json.dumps(measure(options.forms[0], options.refine[0], options.steps)))
+        return
+    print(f"{'form':>8} {'points':>15} {'peak MB':>8} {'ms/step':>8}")
+    for form in options.forms:
+        for refine in options.refine:
+            command = [
+                sys.executable,
+                __file__,
+                "--worker",
+                "--forms",
+                form,
+                "--refine",
+                str(refine),
+                "--steps",
+                str(options.steps),
+            ]
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            row = json.loads(done.stdout.strip().splitlines()[-1])
+            print(f"{form:>8} {row['points']:15,} {row['megabytes']:8.0f} {row['milliseconds']:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

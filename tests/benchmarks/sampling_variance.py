@@ -1,0 +1,126 @@
+"""Variance of mini-batch gradients by sampler, at equal points, and where weak mini-batches stop with and without control variate.
+
+Usage::
+
+    python tests/benchmarks/sampling_variance.py [--size 256] [--draws 300] [--steps 300]
+
+Problem of the targets: −Δu = f on the unit square, u = −sin 2πx sin 2πy, network 2-30-30-30-1, 8 × 8 squares with 25 points
+each, energy form; and the same with a source that lives in one corner. Gradients are those at parameters after some steps of
+Adam on all points; pilots of adaptive samplers, five of them, are not counted (they cost 2 batches each, every 50 steps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+import vpinn
+from vpinn.optimization import Training, train
+from vpinn.optimization.batches import drawn, pilots
+from vpinn.process import settle_process
+from vpinn.run import prepare
+
+SMOOTH = {"expressions": {"u_exact": "-sin(2*pi*x)*sin(2*pi*y)", "f": "-div(grad(u_exact))"}}
+CORNER = {"expressions": {"u_exact": "x*(1-x)*y*(1-y)*exp(-200*((x-0.1)**2 + (y-0.1)**2))*500", "f": "-div(grad(u_exact))"}}
+ENERGY = {"energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx"}
+WEAK = {"weak": "inner(grad(u), grad(v))*dx - f*v*dx", "test_space": {"degree": 3}}
+CHOICES: dict[str, dict[str, Any]] = {
+    "uniform": {"sampler": "uniform"},
+    "uniform, no replacement": {"sampler": "uniform", "replacement": False},
+    "cells": {"sampler": "cells"},
+    "stratified": {"sampler": "stratified"},
+    "stratified, neyman": {"sampler": "stratified", "allocation": "neyman"},
+    "stratified, equal-variance": {"sampler": "stratified", "allocation": "equal-variance"},
+    "gradient quantiles, neyman": {"sampler": "stratified", "allocation": "neyman", "strata": "gradient"},
+    "antithetic": {"sampler": "antithetic"},
+    "sobol": {"sampler": "sobol"},
+    "importance": {"sampler": "importance"},
+}
+
+
+def problem(form: dict[str, Any], source: dict[str, Any], degree: int = 9, **sections: Any) -> vpinn.Problem:
+    """Return the problem on 8 × 8 squares."""
+    return vpinn.make_problem(
+        {"shape": "rectangle", "cells": [8, 8], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": "u_exact"}},
+        network={"layers": [30, 30, 30]},
+        quadrature={"degree": degree},
+        **source,
+        **form,
+        **sections,
+    )
+
+
+def trained(source: dict[str, Any], steps: int) -> torch.Tensor:
+    """Return parameters after some steps of Adam on all points."""
+    setup = prepare(problem(ENERGY, source, solver={"method": "adam", "steps": steps, "learning_rate": 3e-3}))
+    theta = setup.trial.network.initial(torch.Generator().manual_seed(0))
+    return train(setup.objective, Training.start(theta, setup.plan.method, 0), setup.plan).theta
+
+
+def spread(source: dict[str, Any], theta: torch.Tensor, batch: dict[str, Any], draws: int) -> tuple[float, float, float]:
+    """Return tr Cov of the gradient, its bias in standard errors (largest component), and CPU milliseconds per estimate."""
+    setup = prepare(problem(ENERGY, source, batch=batch, solver={"method": "adam"}))
+    objective, plan, generator = setup.objective, setup.plan, np.random.default_rng(1)
+    learned: Any = ()
+    for _ in range(5):
+        learned = pilots(objective, plan.samplers, generator, theta, learned)
+    full = objective.gradient(theta)[1].numpy()
+    began = time.process_time()
+    found = np.array([drawn(objective, plan.samplers, plan.batches, generator, learned)(theta)[1].numpy() for _ in range(draws)])
+    seconds = (time.process_time() - began) / draws
+    variance = found.var(axis=0, ddof=1)
+    bias = np.abs(found.mean(axis=0) - full) / np.sqrt(np.maximum(variance / draws, 1e-300))
+    return float(variance.sum()), float(bias.max()), 1e3 * seconds
+
+
+def floors(estimator: str, steps: int, size: int, draws: int) -> tuple[float, dict[str, float]]:
+    """Return error and floors by sampler: the relative energy error that a Newton step on one batch's residual would leave.
+
+    That is the root mean square of the batch residual's dual norm over ‖∇u‖ = π√2, at parameters near the solution.
+    """
+    full = prepare(problem(WEAK, SMOOTH, 12, solver={"method": "gauss-newton", "steps": steps}))
+    theta = full.trial.network.initial(torch.Generator().manual_seed(0))
+    theta = train(full.objective, Training.start(theta, full.plan.method, 0), full.plan).theta
+    found = {}
+    for sampler in ("uniform", "stratified", "antithetic", "sobol"):
+        batch = {"size": 2 * size, "sampler": sampler, "estimator": estimator}
+        setup = prepare(problem(WEAK, SMOOTH, 12, batch=batch, solver={"method": "adam"}))
+        plan, generator = setup.plan, np.random.default_rng(2)
+        squares = [2.0 * drawn(setup.objective, plan.samplers, 1, generator, ())(theta)[0] for _ in range(draws)]
+        found[sampler] = float(np.sqrt(np.mean(squares)) / (np.pi * np.sqrt(2.0)))
+    return float(np.sqrt(2.0 * full.objective.value(theta)) / (np.pi * np.sqrt(2.0))), found
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--draws", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--floor-steps", type=int, default=15)
+    options = parser.parse_args()
+    settle_process()
+    for name, source in (("sin 2πx sin 2πy", SMOOTH), ("a corner", CORNER)):
+        theta = trained(source, options.steps)
+        print(f"energy, {name}, after {options.steps} steps: batches of {options.size} of 1,600 points, {options.draws} draws")
+        print(f"{'sampler':>28} {'tr Cov':>10} {'gain':>8} {'bias/se':>8} {'CPU ms':>7}")
+        reference = None
+        for label, batch in CHOICES.items():
+            variance, bias, ms = spread(source, theta, {"size": options.size, **batch}, options.draws)
+            reference = reference or variance
+            print(f"{label:>28} {variance:10.3e} {reference / variance:8.1f} {bias:8.1f} {ms:7.2f}", flush=True)
+    print(f"weak, after {options.floor_steps} steps of Gauss–Newton on all points: what a batch of 1,000 points would leave")
+    for estimator in ("two-batch", "control-variate"):
+        error, found = floors(estimator, options.floor_steps, 1000, 20)
+        print(f"{estimator:>28} error {error:.1e}: " + ", ".join(f"{k} {v:.1e}" for k, v in found.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
