@@ -1,4 +1,4 @@
-"""Variance of mini-batch gradients by sampler, at equal points, and where weak mini-batches stop with and without control variate.
+"""Variance of mini-batch gradients by sampler at equal points, and the floor of weak ones with and without control variate.
 
 Usage::
 
