@@ -162,3 +162,23 @@ def test_where_it_does_not_apply() -> None:
     few, _, _ = made(rectangle(cells=1), 5, strong="-div(grad(u)) - 1", quadrature={"degree": 2})
     with pytest.raises(InputError, match="quadrature points cannot fix"):
         growth(few, LeastSquares(width=100))
+
+
+def test_in_how_many_dimensions_it_is_the_default() -> None:
+    for d, first in ((4, "least-squares"), (5, "least-squares"), (6, "lbfgs")):
+        cube = make_problem(Hypercube((0.0,) * d, (1.0,) * d), unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1")
+        assert candidates(cube)[0] == first
+
+
+def test_a_function_with_a_pole_behind_the_boundary_is_found() -> None:
+    """The solution is log|x − s| for a source s of the features: one linear combination, to rounding."""
+    domain = rectangle(cells=3)
+    network = Recipe("sin", 2.0, 0.5).features(make_trial(made(domain, 4, strong="-div(grad(u))")[0]).network, 40, domain)
+    (a, b), exact = network.sources[3], "0.5*ln((x - {})**2 + (y - {})**2)"
+    problem, _, _ = made(
+        domain, 4, strong="-div(grad(u))", boundary=[{"on": "all", "value": exact.format(a, b), "impose": "penalty"}]
+    )
+    objective = make_objective(problem, make_trial(problem), facet_degree=20)
+    found = fit(objective, network, Recipe("sin", 2.0, 0.5).draw(network, torch.Generator().manual_seed(0)))
+    assert found.residual <= 1e-11 * found.initial
+    assert last_layer(network, found.theta)[network.layers[1] - len(network.sources) + 3] == pytest.approx(1.0, abs=1e-6)

@@ -172,3 +172,17 @@ def test_given_points(tmp_path: Path) -> None:
             points_of(given, 2)
     with pytest.raises(InputError, match="no column z"):
         points_of([str(headed)], 3)
+
+
+def test_least_squares_says_what_it_will_do() -> None:
+    """It does not train the network of the file, and says so where the file describes one."""
+    for sections, expected in (
+        ({"solver": {"features": 70}}, "70 random features per component"),
+        ({"solver": {"tolerance": 1e-6}}, "grows from 50 to at most 1,600 random features per component until"),
+        ({"network": {"layers": [9]}}, "; the layers of [network] are not used"),
+    ):
+        problem = make_problem(
+            {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", **sections
+        )
+        setup = prepare(problem)
+        assert expected in dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))["network"]

@@ -37,7 +37,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
 def candidates(problem: Problem) -> tuple[str, ...]:
     """Return the methods to try in order; the first that fits the problem is taken.
 
-    ``method = "auto"`` is least squares on meshes, and for strong forms in up to four dimensions, in float64; else L-BFGS
+    ``method = "auto"`` is least squares on meshes, and for strong forms in up to five dimensions, in float64; else L-BFGS
     where every step sees all points, and Adam where it sees a mini-batch.
     """
     solver = problem.settings.solver
@@ -45,7 +45,7 @@ def candidates(problem: Problem) -> tuple[str, ...]:
         return (solver.method,)
     if problem.settings.batch.size != "full":
         return ("adam",)
-    direct = isinstance(problem.domain, Mesh) or (problem.formulation == "strong" and problem.domain.dimension <= 4)
+    direct = isinstance(problem.domain, Mesh) or (problem.formulation == "strong" and problem.domain.dimension <= 5)
     return ("least-squares", "lbfgs") if direct and solver.precision == "float64" else ("lbfgs",)
 
 

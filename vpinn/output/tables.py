@@ -11,7 +11,8 @@ from rich.text import Text
 
 from vpinn.domain import Domain, Hypercube
 from vpinn.objective import Objective
-from vpinn.optimization import Plan
+from vpinn.optimization import LeastSquares, Plan
+from vpinn.optimization.growth import MOST_COLUMNS
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.problem import Problem
@@ -83,6 +84,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     imposed = _imposed_texts([_imposed(part) for part in trial.imposed])
     residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
     layers = " → ".join(map(str, trial.network.layers))
+    network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
     per = [f"{m.points.size:,} {'on the boundary' if m.facet else 'inside'}" for m in objective.measures]
     rows = [
         ("problem", problem.title or "(no title)"),
@@ -92,7 +94,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
         ("points", " and ".join(per)),
         ("batch", _batch(objective, plan)),
-        ("network", f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"),
+        ("network", _features(problem, trial, plan.method) if isinstance(plan.method, LeastSquares) else network),
         *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
     ]
     if space is not None:
@@ -104,6 +106,16 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         ("memory", f"about {memory / 1e6:,.0f} MB"),
     ]
     return rows
+
+
+def _features(problem: Problem, trial: Trial, method: LeastSquares) -> str:
+    """Return what least squares does instead of training the network of the problem file."""
+    first, *_, last = (*method.widths, method.widths[-1])
+    most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
+    grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
+    until = "" if first == most else f" until the relative residual is below {method.tolerance:g}"
+    unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
+    return f"{grows} random features per component{until}{unused}"
 
 
 def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
