@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from vpinn.output.style import INK, figure, styled
+from vpinn.output.style import figure, styled
 
 Array = NDArray[np.float64]
 LEVELS = (1e-2, 1e-4, 1e-6, 1e-8)
 """Errors whose times the table gives."""
+LINE, HEIGHT = 10.5, 3.9
+"""Distance of names in points, and height of a panel in inches."""
 GRID = 200
 """Times at which trained runs are compared."""
 BLUE, GREY = "#0072b2", "#8a8f98"
@@ -33,7 +34,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 """Colours told apart by the colour-blind (Okabe & Ito 2008): ours warm, finite elements blue, peers green, violet and grey."""
 LABELS = {
     "least-squares": "least squares",
-    "least-squares-enriched": "least squares\n+ corner function",
+    "least-squares-enriched": "least squares + corner",
     "gauss-newton": "Gauss–Newton",
     "broyden": "Broyden",
     "lbfgs": "L-BFGS",
@@ -111,8 +112,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
             axes.set_ylabel("relative L² error")
         panels[0].set_ylim(top=3)
         low, high = panels[0].get_xlim()
-        panels[0].set_xlim(low, high * 6)
-        drawn.canvas.draw()
+        panels[0].set_xlim(low, high * 1.5)
         for axes in panels:
             annotate(axes, axes._ends)
         some = next(iter(record["runs"].values()))
@@ -128,31 +128,22 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 
 def annotate(axes: Axes, ends: list[tuple[str, float, float]]) -> None:
-    """Write the name of every line behind its end, moved up or down where names would overlap."""
-    to_pixels, height = axes.transData.transform, 11.5 * axes.figure.dpi / 72
-    placed: list[tuple[float, float, float, float]] = []
-    for method, x, y in sorted(ends, key=lambda end: end[2]):
-        at = to_pixels((x, y))
-        text = LABELS[method]
-        width, lines = 5.2 * max(map(len, text.split("\n"))) * axes.figure.dpi / 72, text.count("\n") + 1
-        left, middle = at[0] + 8, at[1]
-        shifts = sorted((k * height / 3 for k in range(-60, 61)), key=abs)
-        for shift in shifts:
-            box = (left, left + width, middle + shift - lines * height / 2, middle + shift + lines * height / 2)
-            if all(box[1] < b[0] or b[1] < box[0] or box[3] <= b[2] or b[3] <= box[2] for b in placed):
-                break
-        placed.append(box)
-        colour, far = LOOKS[method]["color"], abs(shift) > height / 2
+    """Write the name of every line beside the panel, at the height of its end or near it, with a thin line to it."""
+    low, high = np.log10(axes.get_ylim())
+    gap = (high - low) * LINE / (72 * HEIGHT)
+    ends = sorted(ends, key=lambda end: end[2])
+    at = np.log10([y for _, _, y in ends])
+    for _ in range(2000):  # neighbours closer than a line push each other away, half each
+        close = np.maximum(gap - np.diff(at), 0.0)
+        at[:-1] -= 0.5 * close
+        at[1:] += 0.5 * close
+        at = np.clip(at, low + gap / 2, high - gap / 2)
+    right = axes.get_xlim()[1]
+    for (method, x, y), place in zip(ends, 10**at, strict=True):
+        colour = LOOKS[method]["color"]
+        axes.plot([x, right], [y, place], color=colour, lw=0.5, alpha=0.45, zorder=2)
+        weight = "bold" if method.startswith("least") else "normal"
         axes.annotate(
-            text,
-            (x, y),
-            xytext=((left - at[0]) * 72 / axes.figure.dpi, shift * 72 / axes.figure.dpi),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=colour if colour != GREY else INK,
-            fontweight="bold" if method.startswith("least") else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 0, "shrinkB": 1} if far else None,
-            path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
-            zorder=10,
+            LABELS[method], (right, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour,
+            fontweight=weight, annotation_clip=False,
         )
