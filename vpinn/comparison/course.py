@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -49,7 +50,7 @@ class Course:
             squares, which makes columns of them.
         error: relative, dimensionless [m].
         stopped: why the run ended: "time limit", "steps", "converged", "diverged", …
-        setup: seconds from the problem to the first step; not part of ``seconds``.
+        setup: seconds from the problem through a first step that is thrown away; not part of ``seconds``.
         cpu: processor seconds of training.
         memory: peak of the process in MB before the first measurement.
         libraries: memory in MB that the process held before the problem was set up; part of ``memory``.
@@ -122,11 +123,13 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
     """
     libraries, began = peak_memory_mb(), time.perf_counter()
     setup = prepare(problem, threads)
-    ready = time.perf_counter() - began
     if isinstance(setup.plan.method, LeastSquares):
-        return _direct(problem, threads, seconds, tell, (ready, libraries))
-    training, counted = setup.start(), Counted(setup.plan.method)
+        return _direct(problem, threads, seconds, tell, (time.perf_counter() - began, libraries))
     tell(0.0, 0, math.nan)
+    with contextlib.suppress(DivergenceError):  # a step thrown away: factorisations and strata are made by the first one
+        train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
+    ready = time.perf_counter() - began
+    training, counted = setup.start(), Counted(setup.plan.method)
     plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
     next_mark, cpu, memory, stopped = 0.0, 0.0, 0.0, ""
