@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     began = time.perf_counter()
     seed = problem.settings.solver.seed
     generator = np.random.default_rng(seed)
-    objective = make_objective(problem, make_trial(problem))
+    objective = _as_sampled(make_objective(problem, make_trial(problem)))
     theta = start(objective, seed)
     if not math.isfinite(objective.value(theta)):
         where = objective.non_finite(theta)
@@ -188,6 +189,12 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     }
     findings.sort(key=lambda f: f.item)
     return NoiseReport(problem.title, tuple(findings), curves, tuple(settings), numbers)
+
+
+def _as_sampled(objective: Objective) -> Objective:
+    """Return the objective over the measures that batches are drawn from, a weak form's loss by two batches but for "plain"."""
+    estimator = "plain" if objective.test_space is None or objective.estimator == "plain" else "two-batch"
+    return dataclasses.replace(objective, measures=objective.batched, controlled=(), estimator=estimator)
 
 
 def _middle(problem: Problem, objective: Objective) -> int:
