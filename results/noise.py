@@ -105,8 +105,8 @@ def main(arguments: list[str]) -> None:
     head = [
         "# Noise of mini-batches: theory beside measurement",
         "",
-        f"Made by `python results/noise.py{' --quick' if effort is QUICK else ''}`, one thread. A prediction holds if the measurement is",
-        "within 10 % or within three standard errors of it. Where theory fails, the verdict says why.",
+        f"Made by `python results/noise.py{' --quick' if effort is QUICK else ''}`, one thread. A prediction holds if the",
+        "measurement is within 10 % or within three standard errors of it. Where theory fails, the verdict says why.",
         "",
     ]
     parts = [section(name, why, effort) for name, why in MEASURED.items()]
@@ -114,8 +114,8 @@ def main(arguments: list[str]) -> None:
     tail = [
         "## The recommendation, tried",
         "",
-        f"Adam for {STEPS} steps: with its defaults (all points, η = 10⁻³), and with what `vpinn noise` recommends. The goal is the least",
-        "relative L² error of the defaults; seconds until it is reached, errors looked at every 100 steps.",
+        f"Adam for {STEPS} steps: with its defaults (all points, η = 10⁻³), and with what `vpinn noise` recommends. The goal is",
+        "the least relative L² error of the defaults; seconds until it is reached, errors looked at every 100 steps.",
         "",
         "| problem | recommended | goal | defaults, s | recommended, s | ratio | least error with it |",
         "|---|---|---:|---:|---:|---:|---:|",

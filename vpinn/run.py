@@ -224,9 +224,8 @@ def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, si
         loss, points = 0.5 * stage.fit.residual**2, stage.objective.size
         watch = _monitor(setup.problem, stage.trial, None)
         error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
-        training.history.append(
-            (training.step, stage.seconds, loss, float("nan"), stage.recipe.scale, points, 0.0, error, stage.relative)
-        )
+        row = (training.step, stage.seconds, loss, float("nan"), stage.recipe.scale, points, 0.0, error, stage.relative)
+        training.history.append((*row, *(float("nan") for _ in COLUMNS[len(row) :])))
         tell(training)
         return signals.signal is None
 

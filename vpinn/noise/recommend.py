@@ -36,11 +36,17 @@ class Setting:
 
 
 def batch_size(scale: float, costs: tuple[float, float], points: int) -> tuple[int, Setting]:
-    """Return the batch of least time to an accuracy, and its line; "full" where it would be half of the points or more."""
+    """Return the batch of least time to an accuracy, and its line; "full" where it would be half of the points or more.
+
+    Args:
+        scale: noise scale where training ends, the largest of the run as a rule: what is left of the noise there is the error.
+        costs: c₀ and c₁ of a step's time.
+        points: of the domain.
+    """
     step, point = costs
     best = rates.fastest_batch(scale, step, point) if math.isfinite(scale) else points
     size = max(FEWEST, 16 * round(best / 16))
-    told = f"√(S c₀/c₁) = {best:.0f}: noise scale {scale:.0f} points, {1e3 * step:.2g} ms a step and {1e6 * point:.2g} µs a point"
+    told = f"√(S c₀/c₁) = {best:.0f}: noise scale {scale:.0f} points at the end, {1e3 * step:.2g} ms a step and {1e6 * point:.2g} µs a point"
     if 2 * size >= points:
         return points, Setting("batch", "size", '"full"', told + f", of {points} points")
     return size, Setting("batch", "size", str(size), told)

@@ -165,8 +165,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    scale = weighted if np.isfinite(weighted) else theory.noise_scale(people.trace, people.square)
-    size, line = recommend.batch_size(scale, spent, objective.measures[0].points.size)
+    size, line = recommend.batch_size(float(scales[-1]), spent, objective.measures[0].points.size)
     _, rate_line = recommend.learning_rate(trials, limit)
     batch = [line] if '"full"' in line.value else [line, *recommend.sampling(variances, size, shares)]
     settings = [

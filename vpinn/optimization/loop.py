@@ -23,6 +23,7 @@ from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
+from vpinn.optimization.watch import WATCHED, observe
 from vpinn.sampling import Sampler
 
 ANCHOR = 100
@@ -143,6 +144,11 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         training.anchor = (theta, training.state)
     training.idle = training.idle + 1 if torch.equal(new, theta) else 0
     training.theta, training.state = new, state
+    noise = (math.nan,) * len(WATCHED)
+    if closure.gradient is not None:
+        size = plan.batch_size if plan.samplers else None
+        seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate, training.step)
+        training.watch, noise = observe(training.watch, *seen)
     training.step += 1
     watched: Mapping[str, float] = {}
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
@@ -159,6 +165,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
             closure.clipped,
             watched.get("error", math.nan),
             watched.get("estimate", math.nan),
+            *noise,
         )
     )
 

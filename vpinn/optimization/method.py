@@ -41,6 +41,7 @@ class Closure:
         evaluations: calls so far.
         gradient_norm: of the first call, before clipping.
         clipped: whether the first call was clipped.
+        gradient: of the first call, before clipping.
     """
 
     evaluate: Callable[[Tensor], tuple[float, Tensor]]
@@ -49,6 +50,7 @@ class Closure:
     evaluations: int = 0
     gradient_norm: float = math.nan
     clipped: bool = False
+    gradient: Tensor | None = None
 
     def __call__(self, theta: Tensor) -> tuple[float, Tensor]:
         """Return J and the clipped ∇J.
@@ -64,7 +66,7 @@ class Closure:
             raise NonFiniteError("gradient")
         clipped = self.clip is not None and norm > self.clip
         if not self.evaluations:
-            self.gradient_norm, self.clipped = norm, clipped
+            self.gradient_norm, self.clipped, self.gradient = norm, clipped, gradient
         self.evaluations += 1
         return value, gradient * (self.clip / norm) if clipped and self.clip else gradient
 

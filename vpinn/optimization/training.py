@@ -13,9 +13,10 @@ from torch import Tensor
 
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.method import Method, State
+from vpinn.optimization.watch import WATCHED
 from vpinn.sampling import State as Learned
 
-COLUMNS = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped", "error", "estimate")
+COLUMNS = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped", "error", "estimate", *WATCHED)
 """Columns of the history."""
 
 
@@ -28,6 +29,7 @@ class Training:
         state: of the method.
         generator: of the samplers.
         learned: what each adaptive sampler knows.
+        watch: averages that noise is told from.
         step: steps taken.
         seconds: spent so far, over all sessions.
         average: moving average of the loss.
@@ -44,6 +46,7 @@ class Training:
     state: State
     generator: np.random.Generator
     learned: tuple[Learned, ...] = ()
+    watch: State = field(default_factory=dict)
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
@@ -65,6 +68,7 @@ class Training:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
+        arrays |= {f"watch.{k}": v for k, v in self.watch.items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -80,7 +84,7 @@ class Training:
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if not name.startswith(others)}
         states = {
             prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            for prefix in ("state.", "anchor.")
+            for prefix in ("state.", "anchor.", "watch.")
         }
         generator = np.random.default_rng()
         generator.bit_generator.state = meta["generator"]
@@ -93,6 +97,7 @@ class Training:
                 {n.split(".", 2)[2]: a for n, a in arrays.items() if n.startswith(f"learned.{k}.")}
                 for k in range(meta["learned"])
             ),
+            watch=states["watch."],
             step=numbers["step"],
             seconds=numbers["seconds"],
             average=numbers["average"],

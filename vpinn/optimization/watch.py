@@ -1,0 +1,85 @@
+"""What the gradients of training's own steps tell about their noise, at next to no cost.
+
+Of batch gradients g_b with mean g and tr Cov = tr Σ/b, moving averages of ‖g_b‖² and of g_b itself tell both apart: the first
+tends to ‖g‖² + tr Σ/b, the squared norm of the second to ‖g‖² + c tr Σ/b with c = Σ of squared weights (numerator and
+denominator averaged apart, McCandlish et al. 2018, arXiv 1812.06162). What g drifts in fifty steps counts
+as noise; a noise scale beyond some fifty batches drowns the signal, and is told as infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
+"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature seen."""
+MEMORY = 0.02
+"""Weight of the newest gradient in the averages."""
+CURVATURE_EVERY = 50
+"""Steps between looks at the curvature, each of which costs one gradient: 2 % of the run."""
+NUDGE = 1e-5
+"""Length of the difference that a curvature is taken from, relative to the parameters'."""
+
+Gradient = Callable[[Tensor], tuple[float, Tensor]]
+State = dict[str, Tensor]
+
+
+def observe(
+    state: State, theta: Tensor, gradient: Tensor, clipped: bool, rate: float, size: int | None, evaluate: Gradient, step: int
+) -> tuple[State, tuple[float, ...]]:
+    """Return the averages after a step, and the values of ``WATCHED``.
+
+    Args:
+        state: averages so far, {} before the first step.
+        theta: parameters [P] of the step.
+        gradient: ∇J there [P], before clipping.
+        clipped: whether it was clipped.
+        rate: step size η.
+        size: points of a batch, None for all points, which have no noise.
+        evaluate: J and ∇J of the same batch.
+        step: number of the step.
+    """
+    if not state:
+        zero = gradient.new_zeros(())
+        state = {
+            "mean": torch.zeros_like(gradient),
+            "square": zero,
+            "clipped": zero,
+            "weight": zero,
+            "top": gradient,
+            "curvature": zero,
+        }
+    state = dict(state)
+    state["clipped"] = torch.lerp(state["clipped"], gradient.new_tensor(float(clipped)), MEMORY)
+    state["weight"] = torch.lerp(state["weight"], torch.ones_like(state["weight"]), MEMORY)
+    weight = float(state["weight"])  # 1 − βᵏ, by which averages that began at zero are too small
+    trace = square = math.nan
+    if size is not None:
+        state["mean"] = torch.lerp(state["mean"], gradient, MEMORY)
+        state["square"] = torch.lerp(state["square"], gradient @ gradient, MEMORY)
+        c = MEMORY / (2.0 - MEMORY) * (2.0 - weight) / weight
+        both, smooth = float(state["square"]) / weight, float(state["mean"] @ state["mean"]) / weight**2
+        if c < 0.5:
+            trace, square = max(both - smooth, 0.0) / (1.0 - c), max(smooth - c * both, 0.0) / (1.0 - c)
+    if step % CURVATURE_EVERY == 0:
+        state |= _curvature(state, theta, gradient, evaluate)
+    told = math.isfinite(trace)
+    scale = (size or 0) * trace / square if told and square > 0.0 else math.inf if told else math.nan
+    snr = square / trace if told and trace > 0.0 else math.nan
+    heat = rate * trace / (2.0 * len(theta))
+    return state, (scale, snr, float(state["clipped"]) / weight, heat, float(state["curvature"]) or math.nan)
+
+
+def _curvature(state: State, theta: Tensor, gradient: Tensor, evaluate: Gradient) -> State:
+    """Return one step of a power iteration: the direction most stretched so far, and the curvature along it."""
+    length = float(torch.linalg.vector_norm(state["top"]))
+    nudge = NUDGE * max(1.0, float(torch.linalg.vector_norm(theta)))
+    if not length > 0.0 or theta.dtype != torch.float64:
+        return {}
+    top = state["top"] / length
+    stretched = (evaluate(theta + nudge * top)[1] - gradient) / nudge
+    value = stretched @ top
+    return {"top": stretched, "curvature": value} if math.isfinite(float(stretched.sum())) else {}
