@@ -190,8 +190,8 @@ def test_why_it_stops() -> None:
     training = run(Bowl(), watched, monitor=monitor)
     assert (training.stopped, training.step, len(seen)) == ("tolerance", 60, 3)
     history = np.array(training.history)
-    assert np.isnan(history[:19, -1]).all()
-    assert history[19, -2:].tolist() == [3.0, 1.0]
+    assert np.isnan(history[:19, COLUMNS.index("estimate")]).all()
+    assert history[19, [COLUMNS.index("error"), COLUMNS.index("estimate")]].tolist() == [3.0, 1.0]
     interrupt = Interrupt()
     interrupt.signal = 15
     assert run(Bowl(), Plan(Adam(), rate), interrupt=interrupt).step == 0

@@ -52,7 +52,17 @@ def test_the_largest_curvature() -> None:
     """Forty looks of a power iteration come within 3 % from below."""
     rows = watched(0.0, 2001)
     assert 0.97 * 7.0 <= rows[-1]["curvature"] <= 7.0 + 1e-4
-    assert rows[0]["curvature"] == pytest.approx(4.0, rel=0.1)
+    assert rows[60]["curvature"] == pytest.approx(4.0, rel=0.1)
+
+
+def test_the_curvature_along_steps() -> None:
+    """On a quadratic, steps along an axis show that axis's curvature exactly."""
+    state, axis = {}, torch.zeros(SIZE, dtype=torch.float64)
+    axis[-1] = 1.0
+    for step in range(3):
+        state, values = observe(state, 0.1 * step * axis, CURVATURE * 0.1 * step * axis, False, 0.1, None, None, step)
+    assert values[WATCHED.index("curvature")] == pytest.approx(7.0)
+    assert math.isnan(values[0])
 
 
 def test_without_noise_or_knowledge() -> None:
@@ -88,14 +98,14 @@ def test_history_has_it() -> None:
     training, step, watching = made(4096)
     columns = dict(zip(COLUMNS, np.array(training.history).T, strict=True))
     assert np.isfinite(columns["noise_scale"][60:]).mean() > 0.9
-    assert (columns["temperature"][1:] > 0).all()
-    assert (columns["curvature"] > 0).all()
+    assert (columns["temperature"][5:] > 0).all()
+    assert (columns["curvature"][50:] > 0).all()
     assert (columns["clip_fraction"] == 0).all()
     assert watching < 0.2 * step  # no timed test of the 5 %: a bound that a busy machine keeps
     full, _, _ = made(None)
     columns = dict(zip(COLUMNS, np.array(full.history).T, strict=True))
     assert np.isnan(columns["noise_scale"]).all()
-    assert (columns["curvature"] > 0).all()
+    assert np.isfinite(columns["curvature"][2:]).all()
 
 
 def test_a_checkpoint_holds_it() -> None:

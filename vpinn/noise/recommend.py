@@ -46,7 +46,8 @@ def batch_size(scale: float, costs: tuple[float, float], points: int) -> tuple[i
     step, point = costs
     best = rates.fastest_batch(scale, step, point) if math.isfinite(scale) else points
     size = max(FEWEST, 16 * round(best / 16))
-    told = f"√(S c₀/c₁) = {best:.0f}: noise scale {scale:.0f} points at the end, {1e3 * step:.2g} ms a step and {1e6 * point:.2g} µs a point"
+    cost = f"{1e3 * step:.2g} ms a step and {1e6 * point:.2g} µs a point"
+    told = f"√(S c₀/c₁) = {best:.0f}: noise scale {scale:.0f} points at the end, {cost}"
     if 2 * size >= points:
         return points, Setting("batch", "size", '"full"', told + f", of {points} points")
     return size, Setting("batch", "size", str(size), told)

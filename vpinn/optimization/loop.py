@@ -146,8 +146,8 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     training.theta, training.state = new, state
     noise = (math.nan,) * len(WATCHED)
     if closure.gradient is not None:
-        size = plan.batch_size if plan.samplers else None
-        seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate, training.step)
+        size, again = (plan.batch_size, closure.evaluate) if plan.samplers else (None, None)
+        seen = (theta, closure.gradient, closure.clipped, rate, size, again, training.step)
         training.watch, noise = observe(training.watch, *seen)
     training.step += 1
     watched: Mapping[str, float] = {}

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
-"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature seen."""
+"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature (along the last
+step where every step sees all points)."""
 MEMORY = 0.02
 """Weight of the newest gradient in the averages."""
 CURVATURE_EVERY = 50
@@ -28,7 +29,14 @@ State = dict[str, Tensor]
 
 
 def observe(
-    state: State, theta: Tensor, gradient: Tensor, clipped: bool, rate: float, size: int | None, evaluate: Gradient, step: int
+    state: State,
+    theta: Tensor,
+    gradient: Tensor,
+    clipped: bool,
+    rate: float,
+    size: int | None,
+    evaluate: Gradient | None,
+    step: int,
 ) -> tuple[State, tuple[float, ...]]:
     """Return the averages after a step, and the values of ``WATCHED``.
 
@@ -39,7 +47,7 @@ def observe(
         clipped: whether it was clipped.
         rate: step size η.
         size: points of a batch, None for all points, which have no noise.
-        evaluate: J and ∇J of the same batch.
+        evaluate: J and ∇J of the same batch; None for all points, whose curvature shows in consecutive gradients.
         step: number of the step.
     """
     if not state:
@@ -64,13 +72,26 @@ def observe(
         both, smooth = float(state["square"]) / weight, float(state["mean"] @ state["mean"]) / weight**2
         if c < 0.5:
             trace, square = max(both - smooth, 0.0) / (1.0 - c), max(smooth - c * both, 0.0) / (1.0 - c)
-    if step % CURVATURE_EVERY == 0:
+    if evaluate is None:
+        state |= _along(state, theta, gradient)
+    elif step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
         state |= _curvature(state, theta, gradient, evaluate)
     told = math.isfinite(trace)
     scale = (size or 0) * trace / square if told and square > 0.0 else math.inf if told else math.nan
     snr = square / trace if told and trace > 0.0 else math.nan
     heat = rate * trace / (2.0 * len(theta))
     return state, (scale, snr, float(state["clipped"]) / weight, heat, float(state["curvature"]) or math.nan)
+
+
+def _along(state: State, theta: Tensor, gradient: Tensor) -> State:
+    """Return the curvature along the last step, a lower bound of the largest, from the gradients at its ends."""
+    found: State = {"theta": theta, "gradient": gradient}
+    if "theta" in state:
+        step = theta - state["theta"]
+        square = step @ step
+        if float(square) > 0.0:
+            found["curvature"] = (gradient - state["gradient"]) @ step / square
+    return found
 
 
 def _curvature(state: State, theta: Tensor, gradient: Tensor, evaluate: Gradient) -> State:
