@@ -37,6 +37,7 @@ from vpinn.optimization import (
     make_plan,
     objective_for,
     reason,
+    samples_of,
     train,
 )
 from vpinn.problem import Problem
@@ -180,7 +181,7 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     trial = dataclasses.replace(trial, network=network)
-    return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"))
+    return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
 
 
 def _prepare(problem: Problem, name: str, threads: int) -> Setup:
@@ -264,7 +265,8 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
     if setup.problem.enrich:
         metrics["enrich"] = coefficients_of(setup.problem, trial, theta)
-    solution = assess(Solution(setup.problem, trial, theta.double(), metrics, history), objective, estimator, loss, setup.stated)
+    found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
+    solution = assess(found, objective, estimator, loss, setup.stated)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}

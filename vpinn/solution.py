@@ -32,6 +32,7 @@ class Solution:
         metrics: content of metrics.json; empty before the analysis.
         history: one row per step; columns of ``vpinn.optimization.COLUMNS``.
         cell_estimate: share of every cell in the error estimate [n_cells], in the norm of the estimate; None without one.
+        samples: parameters that Langevin steps went through [n, size], None for other methods.
     """
 
     problem: Problem
@@ -40,6 +41,7 @@ class Solution:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: Array = field(default_factory=lambda: np.empty((0, 0)))
     cell_estimate: Array | None = None
+    samples: Tensor | None = None
 
     @property
     def errors(self) -> dict[str, dict[str, float]]:
@@ -72,6 +74,13 @@ class Solution:
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
         """Return values (order 0) or gradients (order 1) at points that know their cells; shapes as ``evaluate``."""
         return self._unpack(self._evaluators[order](self.theta, points), order)
+
+    def spread(self, points: Points) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return mean and standard deviation of the values over the samples; shapes as ``evaluate``, {} without samples."""
+        if self.samples is None:
+            return {}, {}
+        fields = np.stack([self._evaluators[0](theta, points) for theta in self.samples.double()])
+        return self._unpack(fields.mean(0), 0), self._unpack(fields.std(0, ddof=1), 0)
 
     def exact(self, points: Points) -> dict[str, Array]:
         """Return exact values at points where the problem states them; shapes as ``evaluate``."""

@@ -142,7 +142,8 @@ UNAVAILABLE = [
     (problem(more='[quadrature] #!\nrule = "stochastic-gauss"\ndegree = 3\n'), "neither degree nor points"),
     (section("quadrature", "refine = 21"), "≤ 20"),
     (section("solver", 'clip = "auto"'), "a number > 0"),
-    (section("solver", 'method = "langevin"'), '"lbfgs"'),
+    (section("solver", 'method = "evolution"'), '"lbfgs"'),
+    (section("solver", 'temperature = 1e-3'), 'temperature belongs to method "langevin"'),
 ]
 
 DOMAINS = [

@@ -11,6 +11,7 @@ from vpinn.optimization.choice import reason
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import LeastSquares, Objectives, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
+from vpinn.optimization.langevin import Langevin, samples_of
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
@@ -26,6 +27,7 @@ __all__ = [
     "Closure",
     "GaussNewton",
     "Interrupt",
+    "Langevin",
     "Lbfgs",
     "LeastSquares",
     "Method",
@@ -46,6 +48,7 @@ __all__ = [
     "make_plan",
     "objective_for",
     "reason",
+    "samples_of",
     "save_arrays",
     "train",
     "write_atomic",

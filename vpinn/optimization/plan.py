@@ -12,6 +12,7 @@ from vpinn.objective import Objective, is_sum_of_squares
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import TOLERANCE, LeastSquares
+from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
@@ -27,6 +28,12 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
     "lbfgs": lambda settings: Lbfgs(),
+    "langevin": lambda settings: Langevin(
+        settings.solver.temperature,
+        settings.solver.steps or Langevin.steps,
+        settings.solver.seed,
+        settings.solver.precondition,
+    ),
     "broyden": lambda settings: Broyden(),
     "gauss-newton": lambda settings: GaussNewton(),
     "spring": lambda settings: Spring(),

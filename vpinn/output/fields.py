@@ -77,7 +77,8 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
         points: n points that know their cells.
 
     Returns:
-        u → [n] or [n, m], grad_u → [n, d] or [n, m, d], u_exact and u_error shaped as u.
+        u → [n] or [n, m], grad_u → [n, d] or [n, m, d], u_exact and u_error shaped as u; of Langevin samples u_mean and
+        u_std.
     """
     values, gradients, exact = solution.at(points), solution.at(points, 1), solution.exact(points)
     found = dict(values)
@@ -85,6 +86,9 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
         found[f"grad_{name}"] = gradients[name]
         if name in exact:
             found[f"{name}_exact"], found[f"{name}_error"] = exact[name], values[name] - exact[name]
+    means, deviations = solution.spread(points)
+    found |= {f"{name}_mean": mean for name, mean in means.items()}
+    found |= {f"{name}_std": deviation for name, deviation in deviations.items()}
     return found
 
 
@@ -141,3 +145,4 @@ WRITERS: Final[Mapping[str, Callable[[Fields, Path], None]]] = {
     ".npz": lambda f, path: write_atomic(path, formats.npz(f.x, f.mesh, f.values, f.cell_values)),
 }
 """Suffix → how fields are written."""
+

@@ -36,6 +36,7 @@ class Panel:
         y: label.
         scales: of x and y.
         joined: whether measured values are joined by a line.
+        label: of what was measured.
     """
 
     file: str
@@ -45,6 +46,7 @@ class Panel:
     y: str
     scales: tuple[str, str] = ("log", "log")
     joined: bool = False
+    label: str = "measured"
 
 
 PANELS = (
@@ -70,7 +72,16 @@ PANELS = (
         ("linear", "linear"),
     ),
     Panel("fluctuation", "fluctuation", "Fluctuation of the loss of a batch", "points per batch b", "standard deviation"),
-    Panel("search", "search", "Population search at equal evaluations", "evaluations of J", "J", ("linear", "linear"), True),
+    Panel(
+        "search",
+        "search",
+        "Population search at equal evaluations",
+        "evaluations of J",
+        "J",
+        ("linear", "linear"),
+        True,
+        "CMA-ES",
+    ),
 )
 """The figures of a report."""
 
@@ -102,7 +113,7 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     """Return a figure of the report, None where it has no such curves."""
     every = panel.curves.endswith(": ")
     found = {
-        name.removeprefix(panel.curves) if every else "measured": curve
+        name.removeprefix(panel.curves) if every else panel.label: curve
         for name, curve in report.curves.items()
         if (name.startswith(panel.curves) if every else name == panel.curves) and len(curve.x)
     }
@@ -123,9 +134,7 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
             axis.set_major_locator(
                 LogLocator(10, (1.0,) if np.diff(np.log10(axis.get_view_interval()))[0] > 1.5 else (1.0, 2.0, 5.0))
             )
-            axis.set_major_formatter(
-                FuncFormatter(lambda value, _: f"{value:g}" if 0.01 <= value < 1e5 else f"$10^{{{np.log10(value):.0f}}}$")
-            )
+            axis.set_major_formatter(FuncFormatter(_tick))
             axis.set_minor_formatter(NullFormatter())
     if panel.scales[1] == "linear" and all((c.measured >= 0).all() for c in found.values()):
         axes.set_ylim(bottom=0)
@@ -135,6 +144,15 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     if len(axes.get_legend_handles_labels()[0]) > 1:
         axes.legend(fontsize=8)
     return shown
+
+
+def _tick(value: float, _: int | None = None) -> str:
+    """Return the label of a place on a logarithmic axis."""
+    if 0.01 <= value < 1e5 or value <= 0.0:
+        return f"{value:g}"
+    power = int(np.floor(np.log10(value) + 1e-9))
+    front = round(value / 10.0**power)
+    return f"$10^{{{power}}}$" if front == 1 else f"${front}\\cdot 10^{{{power}}}$"
 
 
 def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every: bool) -> None:

@@ -113,7 +113,7 @@ class Batch(Section):
 class Solver(Section):
     """The optimisation."""
 
-    method: Literal["auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd"] = Field(
+    method: Literal["auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin"] = Field(
         "auto",
         description="auto picks one and the report says which: least-squares where it can, lbfgs on all points, adam on batches.",
     )
@@ -121,7 +121,7 @@ class Solver(Section):
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
     )
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
-        None, description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 2000 of others."
+        None, description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 8000 of langevin, 2000 of others."
     )
     tolerance: Positive | None = Field(
         None, description="Stop when the relative error estimate is below this (> 0); for least-squares, its relative residual."
@@ -140,6 +140,8 @@ class Solver(Section):
     clip: Positive | None = Field(
         None, description="Longest gradient norm; longer gradients are scaled down. Default: no clipping."
     )
+    temperature: Positive = Field(1e-6, description="Temperature of langevin in units of the loss (> 0).")
+    precondition: Annotated[bool, Field(strict=True)] = Field(True, description="Whether langevin takes Adam's scales.")
     momentum: Annotated[Real, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of sgd (0 ≤ momentum < 1).")
     seed: Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)] = Field(
         0, description="Seed of every random choice (0 to 2^32 − 1)."
@@ -155,6 +157,9 @@ class Solver(Section):
             raise ValueError('decay needs schedule = "cosine" or "exponential"; a constant step size has none')
         if "momentum" in given and self.method != "sgd":
             raise ValueError(f'momentum belongs to method "sgd", got method "{self.method}"')
+        for key in ("temperature", "precondition"):
+            if key in given and self.method != "langevin":
+                raise ValueError(f'{key} belongs to method "langevin", got method "{self.method}"')
         if "features" in given and self.method not in ("auto", "least-squares"):
             raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
         if self.steps is not None and self.warmup >= self.steps and self.warmup > 0:

@@ -21,9 +21,7 @@ _KEYS = {
 _VALUES = {
     "batch.size": {"auto": 'a number or "full"'},
     "solver.clip": {"auto": "a number > 0, or leave it out"},
-    "solver.method": dict.fromkeys(
-        ("langevin", "evolution"), '"auto", "least-squares", "gauss-newton", "spring", "lbfgs", "adam" or "sgd"'
-    ),
+    "solver.method": dict.fromkeys(("evolution",), '"auto", "least-squares", "gauss-newton", "spring", "lbfgs", "adam" or "sgd"'),
 }
 
 
