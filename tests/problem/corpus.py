@@ -143,7 +143,6 @@ UNAVAILABLE = [
     (section("quadrature", "refine = 21"), "≤ 20"),
     (section("solver", 'clip = "auto"'), "a number > 0"),
     (section("solver", 'method = "evolution"'), '"lbfgs"'),
-    (section("solver", 'temperature = 1e-3'), 'temperature belongs to method "langevin"'),
 ]
 
 DOMAINS = [
