@@ -12,7 +12,7 @@ from ufl.algorithms.analysis import extract_coefficients
 from ufl.core.expr import Expr
 
 from vpinn.errors import InputError
-from vpinn.forms import Graph, build, components, integrals, lower, split
+from vpinn.forms import Graph, Jet, build, components, integrals, lower, split
 from vpinn.problem import Problem
 
 
@@ -43,7 +43,8 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
     if any(part.facet or part.tags for part in parts):
         raise InputError("the form holds terms of the boundary or of parts of the domain, which are no equation at every point")
     graph = Graph()
-    if any(len(jet.derivative) > 1 for part in parts for jet in split(graph, build(graph, part.integrand))):
+    jets = {jet for part in parts for jet in split(graph, build(graph, part.integrand))}
+    if any(len(jet.derivative) > 1 for jet in jets):
         raise InputError("the form takes second derivatives of its test functions; its equations are not of this kind")
     total = sum((part.integrand for part in parts), ufl.as_ufl(0.0))
     for unknown in problem.unknowns:
@@ -53,7 +54,9 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
             shapes = [[v if k == component else ufl.as_ufl(0.0) for k in range(unknown.components)] for v in tests]
             given = [{**zeros, unknown.test: ufl.as_vector(entries) if unknown.shape else entries[0]} for entries in shapes]
             a, *moments = [ufl.replace(total, values) for values in given]
-            found.append(a - sum((moment - x[k] * a).dx(k) for k, moment in enumerate(moments)))
+            here = -1 - (unknown.test.part() or 0)
+            flux = [k for k in range(len(moments)) if Jet(here, component, (k,)) in jets]
+            found.append(a - sum((moments[k] - x[k] * a).dx(k) for k in flux))
     return tuple(found)
 
 
