@@ -330,3 +330,15 @@ def test_evaluation_on_curved_cells() -> None:
     expected = 2 + (1 - (x**2).sum(1)) / 2
     assert np.abs(solution.evaluate(x)["u"] - expected).max() <= 1e-14
     assert np.abs(solution.gradient(x)["u"] + x).max() <= 1e-13
+
+
+def test_where_no_correction_helps_the_dual_norm_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here because features are asked to explain all of the residual of a strong form."""
+    monkeypatch.setattr("vpinn.analysis.features.LEFT", 0.0)
+    problem, trial = made(disk(2), strong="-div(grad(u)) - 1", boundary=[{"on": "all", "value": 0}])
+    estimator = make_estimator(problem, trial)
+    assert estimator is not None
+    estimate = estimator(random(trial, 1))
+    assert estimate is not None
+    assert estimate.corrected is None
+    assert 0 < estimate.relative < np.inf

@@ -104,7 +104,9 @@ class Estimator:
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:
         norm, riesz = residual.dual_norm(theta)
         absolute = math.hypot(norm, residual.missed(theta))
-        scale = math.sqrt(self.flux.integrate(theta, self.points)[-1])
+        trial = self.flux.trial  # ``flux`` may hold a correction, which there is none of here
+        size = flux_gap(self.problem, trial, trial.unknowns, trial.unknowns)
+        scale = math.sqrt(size.integrate(theta, self.points)[-1])
         return Estimate(absolute, absolute / (scale or 1.0), residual.shares(riesz), {}, 0.0, None)
 
 
