@@ -33,7 +33,7 @@ MEASURED = {
 TRIED = ("poisson", "disk", "minimal_surface", "nonlinear_diffusion", "interval_1d")
 STEPS = 1000
 """Steps of the runs that the recommendation is tried on."""
-TRIAL = Effort(40, 60, 300, 60, 30, 20, (0.5, 2))
+TRIAL = Effort(40, 60, 300, 60, 30, 20, (0.5, 1, 2))
 
 
 def seconds_to(error: float, history: np.ndarray[Any, Any]) -> float:

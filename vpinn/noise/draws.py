@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,11 @@ def samplers_for(objective: Objective, name: str, size: int, choice: Choice | No
         raise InputError(f"batch.size is {size}, and a batch of one point tells no variance; give 2 or more")
     domain = objective.measures[0].points.size
     shares = [min(m.points.size, max(2, math.ceil(size * m.points.size / domain))) for m in objective.measures]
-    return tuple(make_sampler(name, m.points, share, choice) for m, share in zip(objective.measures, shares, strict=True))
+    made = []
+    for measure, share in zip(objective.measures, shares, strict=True):
+        few = choice if choice is None or not choice.count else replace(choice, count=min(choice.count, max(1, share // 2)))
+        made.append(make_sampler(name, measure.points, share, few))
+    return tuple(made)
 
 
 def drawer(

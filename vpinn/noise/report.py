@@ -110,7 +110,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     say("gradients at the start")
     first = population(objective, theta, generator, 8)
     middle = _middle(problem, objective)
-    sizes = sorted({max(4, min(round(middle * f), objective.measures[0].points.size)) for f in effort.multiples})
+    sizes = sorted({max(4, min(round(middle * f), objective.measures[0].points.size)) for f in (1.0, *effort.multiples)})
     say("trials of learning rates")
     trials = best_rate(objective, theta, middle, effort.trial, seed)
     rate = min(trials, key=lambda t: t.loss).rate
