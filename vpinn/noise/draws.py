@@ -54,8 +54,11 @@ def samplers_for(objective: Objective, name: str, size: int, choice: Choice | No
     shares = [min(m.points.size, max(2, math.ceil(size * m.points.size / domain))) for m in objective.measures]
     made = []
     for measure, share in zip(objective.measures, shares, strict=True):
-        few = choice if choice is None or not choice.count else replace(choice, count=min(choice.count, max(1, share // 2)))
-        made.append(make_sampler(name, measure.points, share, few))
+        if choice is None or share < 4:  # too few points for strata that learn
+            made.append(make_sampler(name, measure.points, share))
+        else:
+            count = None if choice.count is None else min(choice.count, share // 2)
+            made.append(make_sampler(name, measure.points, share, replace(choice, count=count)))
     return tuple(made)
 
 
