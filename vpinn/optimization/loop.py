@@ -23,7 +23,7 @@ from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
-from vpinn.optimization.watch import WATCHED, observe
+from vpinn.optimization.watch import WATCHED, observe, watches_all
 from vpinn.sampling import Sampler
 
 ANCHOR = 100
@@ -145,7 +145,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     training.idle = training.idle + 1 if torch.equal(new, theta) else 0
     training.theta, training.state = new, state
     noise = (math.nan,) * len(WATCHED)
-    if closure.gradient is not None:
+    if closure.gradient is not None and (plan.samplers or watches_all(training.step)):
         size, again = (plan.batch_size, closure.evaluate) if plan.samplers else (None, None)
         seen = (theta, closure.gradient, closure.clipped, rate, size, again, training.step)
         training.watch, noise = observe(training.watch, *seen)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
 """Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature (along the last
-step where every step sees all points)."""
+step where every step sees all points, every fifty steps)."""
 MEMORY = 0.02
 """Weight of the newest gradient in the averages."""
 CURVATURE_EVERY = 50
@@ -26,6 +26,11 @@ NUDGE = 1e-5
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
 State = dict[str, Tensor]
+
+
+def watches_all(step: int) -> bool:
+    """Return whether a step on all points is looked at: pairs of neighbours, since the sums have no noise to average."""
+    return step % CURVATURE_EVERY in (0, 1)
 
 
 def observe(
@@ -73,7 +78,7 @@ def observe(
         if c < 0.5:
             trace, square = max(both - smooth, 0.0) / (1.0 - c), max(smooth - c * both, 0.0) / (1.0 - c)
     if evaluate is None:
-        state |= _along(state, theta, gradient)
+        state |= _along(state, theta, gradient, step)
     elif step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
         state |= _curvature(state, theta, gradient, evaluate)
     told = math.isfinite(trace)
@@ -83,14 +88,14 @@ def observe(
     return state, (scale, snr, float(state["clipped"]) / weight, heat, float(state["curvature"]) or math.nan)
 
 
-def _along(state: State, theta: Tensor, gradient: Tensor) -> State:
+def _along(state: State, theta: Tensor, gradient: Tensor, step: int) -> State:
     """Return the curvature along the last step, a lower bound of the largest, from the gradients at its ends."""
     found: State = {"theta": theta, "gradient": gradient}
-    if "theta" in state:
-        step = theta - state["theta"]
-        square = step @ step
+    if step % CURVATURE_EVERY == 1 and "theta" in state:
+        way = theta - state["theta"]
+        square = way @ way
         if float(square) > 0.0:
-            found["curvature"] = (gradient - state["gradient"]) @ step / square
+            found["curvature"] = (gradient - state["gradient"]) @ way / square
     return found
 
 
