@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
-"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature (along the last
-step where every step sees all points, every fifty steps)."""
+"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature. Where every
+step sees all points, two in fifty are looked at, and the curvature is that along the step between them."""
 MEMORY = 0.02
 """Weight of the newest gradient in the averages."""
 CURVATURE_EVERY = 50
