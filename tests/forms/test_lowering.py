@@ -12,7 +12,7 @@ import ufl
 from vpinn.domain import CellPoints, FacetPoints, rectangle
 from vpinn.errors import InputError
 from vpinn.forms import Background, Geometry, Graph, Jet, Tape, build, compile_tape, evaluate, integrals, lower, split, tag
-from vpinn.forms.tape import TORCH
+from vpinn.forms.operations import TORCH
 from vpinn.problem import make_scope, make_symbols, parse_expression
 from vpinn.problem.symbols import Symbols
 

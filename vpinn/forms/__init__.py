@@ -1,14 +1,15 @@
 """Forms: UFL expressions → scalar graphs → tapes that torch evaluates for all points at once.
 
 `lowering` (UFL → graph, test functions split off) → `graph` (folding, what varies) → `tape` (instructions) ;
-`adjoint` (derivatives of nodes) ; `background` supplies what the points alone fix.
+`operations` (what both know) ; `adjoint` (derivatives of nodes) ; `background` supplies what the points alone fix.
 """
 
 from vpinn.forms.adjoint import derivatives
 from vpinn.forms.background import Background, Field, evaluate, tag
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, components, integrals, lower, split
-from vpinn.forms.tape import Program, Tape, Value, compile_tape, compile_tapes
+from vpinn.forms.operations import Value
+from vpinn.forms.tape import Program, Tape, compile_tape, compile_tapes
 
 __all__ = [
     "Background",

@@ -16,7 +16,8 @@ from vpinn.domain import Domain, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Slot
 from vpinn.forms.lowering import build, components
-from vpinn.forms.tape import Value, compile_tape
+from vpinn.forms.operations import Value
+from vpinn.forms.tape import compile_tape
 
 Array = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from vpinn.errors import InputError
+from vpinn.forms.operations import folded
 
 Node: TypeAlias = int
 """Position of a node in its graph; operands stand before the node that uses them."""
@@ -21,38 +22,6 @@ SLOT: Final = "slot"
 SUM: Final = "sum"
 PRODUCT: Final = "product"
 
-FOLD: Final[Mapping[str, Callable[..., float]]] = {
-    "divide": lambda a, b: a / b,
-    "power": lambda a, b: math.pow(a, b),
-    "abs": abs,
-    "min": min,
-    "max": max,
-    "sqrt": math.sqrt,
-    "exp": math.exp,
-    "ln": math.log,
-    "sin": math.sin,
-    "cos": math.cos,
-    "tan": math.tan,
-    "sinh": math.sinh,
-    "cosh": math.cosh,
-    "tanh": math.tanh,
-    "asin": math.asin,
-    "acos": math.acos,
-    "atan": math.atan,
-    "atan2": math.atan2,
-    "erf": math.erf,
-    "less": lambda a, b: a < b,
-    "less_equal": lambda a, b: a <= b,
-    "greater": lambda a, b: a > b,
-    "greater_equal": lambda a, b: a >= b,
-    "equal": lambda a, b: a == b,
-    "not_equal": lambda a, b: a != b,
-    "and": lambda a, b: bool(a) and bool(b),
-    "or": lambda a, b: bool(a) or bool(b),
-    "not": lambda a: not a,
-    "where": lambda c, a, b: a if c else b,
-}
-"""Operations besides sums and products, with their meaning on plain numbers."""
 WIDEST: Final = 1_000
 """Operands up to which nested sums, and nested products, become one; sharing would make longer ones exponential."""
 
@@ -180,7 +149,7 @@ class Graph:
         return operands[0] if len(operands) == 1 else self._intern((kind, *operands), False)
 
     def call(self, operation: str, *operands: Node) -> Node:
-        """Return the node of an operation of ``FOLD``; numbers are folded, and a chosen branch stands for a ``where``."""
+        """Return the node of an operation of ``TORCH``; numbers are folded, and a chosen branch stands for a ``where``."""
         if operation == "where" and self.is_number(operands[0]):
             return operands[1] if self.value(operands[0]) else operands[2]
         if all(map(self.is_number, operands)):
@@ -202,11 +171,11 @@ class Graph:
         return self._intern((operation, *operands), all(self.static[i] for i in operands))
 
     def _fold(self, operation: str, values: list[float]) -> Node:
-        try:
-            return self.number(FOLD[operation](*values))
-        except (ArithmeticError, ValueError):
+        value = folded(operation, values)
+        if not math.isfinite(value):
             shown = ", ".join(f"{value:g}" for value in values)
-            raise InputError(f"{operation}({shown}) has no finite value; change the constants of that expression") from None
+            raise InputError(f"{operation}({shown}) has no finite value; change the constants of that expression")
+        return self.number(value)
 
     def substitute(self, outputs: Iterable[Node], values: Mapping[Slot, float]) -> list[Node]:
         """Return the outputs with some slots replaced by numbers, simplified."""
