@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 import ufl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import Points, located_points
-from vpinn.errors import InputError
-from vpinn.problem import Problem
+from vpinn.domain import Points
+from vpinn.problem import Evaluable, Problem
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(Evaluable):
     """The field that a run found.
 
     Attributes:
@@ -53,42 +52,23 @@ class Solution:
         """Relative error estimate and its effectivity, dimensionless; empty where there is none."""
         return dict(self.metrics.get("error_estimate") or {})
 
-    def evaluate(self, x: ArrayLike) -> dict[str, Array]:
-        """Return values at points.
-
-        Args:
-            x: coordinates [n, d], in units of the mesh.
-
-        Returns:
-            unknown → [n] for a scalar, [n, m] for m components; nan outside the domain.
-
-        Raises:
-            InputError: ``x`` has not d columns.
-        """
-        return self._inside(x, 0)
-
-    def gradient(self, x: ArrayLike) -> dict[str, Array]:
-        """Return gradients at points [n, d]: unknown → [n, d] for a scalar, [n, m, d] for m components; nan outside."""
-        return self._inside(x, 1)
-
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
         """Return values (order 0) or gradients (order 1) at points that know their cells; shapes as ``evaluate``."""
-        return self._unpack(self._evaluators[order](self.theta, points), order)
+        return self._by_unknown(self._evaluators[order](self.theta, points), order)
 
     def spread(self, points: Points) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return mean and standard deviation of the values over the samples; shapes as ``evaluate``, {} without samples."""
         if self.samples is None:
             return {}, {}
         fields = np.stack([self._evaluators[0](theta, points) for theta in self.samples.double()])
-        return self._unpack(fields.mean(0), 0), self._unpack(fields.std(0, ddof=1), 0)
+        return self._by_unknown(fields.mean(0)), self._by_unknown(fields.std(0, ddof=1))
 
     def exact(self, points: Points) -> dict[str, Array]:
         """Return exact values at points where the problem states them; shapes as ``evaluate``."""
         if not self.problem.exact:
             return {}
-        names = list(self.problem.exact)
-        values = Evaluator.of(self.problem, self.trial, list(self.problem.exact.values()))(self.theta, points)
-        return self._unpack(values, 0, names)
+        truths = [self.problem.exact[u.name] for u in self.problem.unknowns if u.name in self.problem.exact]
+        return self.by_unknown(Evaluator.of(self.problem, self.trial, truths)(self.theta, points).T, self.problem.exact)
 
     def export(self, path: str | Path, refine: int = 0) -> None:
         """Write the field; the suffix chooses the format: .vtu, .pvd, .xdmf, .csv or .npz.
@@ -107,28 +87,7 @@ class Solution:
         values = Evaluator.of(self.problem, self.trial, functions)
         return values, Evaluator.of(self.problem, self.trial, [ufl.grad(f) for f in functions])
 
-    def _inside(self, x: ArrayLike, order: int) -> dict[str, Array]:
-        coordinates = np.atleast_2d(np.asarray(x, dtype=np.float64))
-        d = self.problem.domain.dimension
-        if coordinates.ndim != 2 or coordinates.shape[1] != d:
-            raise InputError(f"points need {d} coordinates each, got an array of shape {list(np.shape(x))}")
-        points, inside = located_points(self.problem.domain, coordinates)
-        rows = np.flatnonzero(inside)
-        taken = points.rows(rows)
-        found = self.at(taken, order)
-        result = {}
-        for name, values in found.items():
-            result[name] = np.full((len(coordinates), *values.shape[1:]), np.nan)
-            result[name][rows] = values
-        return result
-
-    def _unpack(self, values: Array, order: int, names: list[str] | None = None) -> dict[str, Array]:
-        result, start, d = {}, 0, self.problem.domain.dimension
-        for unknown in self.problem.unknowns:
-            if names is not None and unknown.name not in names:
-                continue
-            shape = (*unknown.shape, *((d,) if order else ()))
-            stop = start + int(np.prod(shape))
-            result[unknown.name] = values[start:stop].T.reshape(-1, *shape)
-            start = stop
-        return result
+    def _by_unknown(self, values: Array, order: int = 0) -> dict[str, Array]:
+        """Return unknown → values or gradients, for all of them in order [components·(d), n]."""
+        d = (self.problem.domain.dimension,) * order
+        return self.by_unknown(values.T.reshape(values.shape[1], -1, *d))

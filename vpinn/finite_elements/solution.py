@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, PointSet, located_points, parents
-from vpinn.errors import InputError
+from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, PointSet, parents
 from vpinn.forms import Background, evaluate
-from vpinn.problem import Problem
+from vpinn.problem import Evaluable, Problem
 from vpinn.problem.operators import gradient
 
 Array = NDArray[np.float64]
@@ -24,7 +23,7 @@ CHUNK = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class FiniteElementSolution:
+class FiniteElementSolution(Evaluable):
     """The solution of a problem in continuous Lagrange elements.
 
     Attributes:
@@ -49,6 +48,11 @@ class FiniteElementSolution:
         return self.space.mesh
 
     @property
+    def domain(self) -> Mesh:
+        """Where points are looked for: the refined mesh."""
+        return self.mesh
+
+    @property
     def dofs(self) -> int:
         """Degrees of freedom of all components, those prescribed included."""
         return self.values.size
@@ -63,24 +67,6 @@ class FiniteElementSolution:
         """Quadrature points for norms, exact for squares of degree p + 2."""
         return CellPoints(self.mesh, min(30, 2 * self.space.degree + 4))
 
-    def evaluate(self, x: ArrayLike) -> dict[str, Array]:
-        """Return values at points.
-
-        Args:
-            x: coordinates [n, d], in units of the mesh.
-
-        Returns:
-            unknown → [n] for a scalar, [n, m] for m components; nan outside the domain.
-
-        Raises:
-            InputError: ``x`` has not d columns.
-        """
-        return self._inside(x, 0)
-
-    def gradient(self, x: ArrayLike) -> dict[str, Array]:
-        """Return gradients at points [n, d]: unknown → [n, d] for a scalar, [n, m, d] for m components; nan outside."""
-        return self._inside(x, 1)
-
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
         """Return values (order 0) or gradients (order 1) at points in cells of the refined mesh; shapes as ``evaluate``."""
         n, d = len(points), self.mesh.dimension
@@ -94,7 +80,7 @@ class FiniteElementSolution:
                 found[part] = np.einsum("cnj,nij->nci", local, gradients)
             else:
                 found[part] = np.einsum("cnj,nj->nc", local, self.space.tabulate(points.reference[part])[0])
-        return self._unpack(found)
+        return self.by_unknown(found)
 
     def unrefined(self, points: Points) -> Points:
         """Return points in cells of the refined mesh as points in cells of the problem's."""
@@ -105,31 +91,9 @@ class FiniteElementSolution:
 
     def _exact(self, points: Points, order: int) -> dict[str, Array]:
         truths, d = self.problem.exact, self.mesh.dimension
-        expressions = [gradient(truth, d) if order else truth for truth in truths.values()]
-        values, n = evaluate(expressions, points, Background(self.mesh)), len(points)
-        shapes = [e.ufl_shape for e in expressions]
-        stops = np.cumsum([int(np.prod(shape)) for shape in shapes])
-        rows = np.split(values, stops[:-1])
-        return {name: row.T.reshape(n, *shape) for name, row, shape in zip(truths, rows, shapes, strict=True)}
-
-    def _inside(self, x: ArrayLike, order: int) -> dict[str, Array]:
-        coordinates, d = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.mesh.dimension
-        if coordinates.ndim != 2 or coordinates.shape[1] != d:
-            raise InputError(f"points need {d} coordinates each, got an array of shape {list(np.shape(x))}")
-        points, inside = located_points(self.mesh, coordinates)
-        found = self.at(points.rows(np.flatnonzero(inside)), order)
-        result = {name: np.full((len(coordinates), *values.shape[1:]), np.nan) for name, values in found.items()}
-        for name, values in found.items():
-            result[name][inside] = values
-        return result
-
-    def _unpack(self, found: Array) -> dict[str, Array]:
-        result, start = {}, 0
-        for unknown in self.problem.unknowns:
-            part = found[:, start : start + unknown.components]
-            result[unknown.name] = part if unknown.shape else part[:, 0]
-            start += unknown.components
-        return result
+        expressions = [truths[u.name] for u in self.problem.unknowns if u.name in truths]
+        values = evaluate([gradient(e, d) if order else e for e in expressions], points, Background(self.mesh))
+        return self.by_unknown(values.T.reshape(len(points), -1, *(d,) * order), truths)
 
 
 def relative_errors(found: Fields, truth: Fields, points: PointSet) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@
 `InputError` of one line with its place.
 """
 
+from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.problem import Condition, Problem, Unknown
 from vpinn.problem.reader import make_problem, read_problem
@@ -19,6 +20,7 @@ from vpinn.problem.template import template
 
 __all__ = [
     "Condition",
+    "Evaluable",
     "Problem",
     "Scope",
     "Settings",

@@ -1,0 +1,70 @@
+"""Fields of a problem's unknowns, whoever found them: evaluated at places that somebody names."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Container
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vpinn.domain import Domain, Points, located_points
+from vpinn.errors import InputError
+from vpinn.problem.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+class Evaluable(ABC):
+    """Values and gradients of every unknown of a problem."""
+
+    problem: Problem
+
+    @property
+    def domain(self) -> Domain:
+        """Where points are looked for."""
+        return self.problem.domain
+
+    @abstractmethod
+    def at(self, points: Points, order: int = 0) -> dict[str, Array]:
+        """Return values (order 0) or gradients (order 1) at points that know their cells; shapes as ``evaluate``."""
+
+    def evaluate(self, x: ArrayLike) -> dict[str, Array]:
+        """Return values at points.
+
+        Args:
+            x: coordinates [n, d], in units of the mesh.
+
+        Returns:
+            unknown → [n] for a scalar, [n, m] for m components; nan outside the domain.
+
+        Raises:
+            InputError: ``x`` has not d columns.
+        """
+        return self._inside(x, 0)
+
+    def gradient(self, x: ArrayLike) -> dict[str, Array]:
+        """Return gradients at points [n, d]: unknown → [n, d] for a scalar, [n, m, d] for m components; nan outside."""
+        return self._inside(x, 1)
+
+    def by_unknown(self, found: Array, names: Container[str] | None = None) -> dict[str, Array]:
+        """Return unknown → its components, for those of all unknowns, or of some, in order [n, components, …]."""
+        result, start = {}, 0
+        for unknown in self.problem.unknowns:
+            if names is None or unknown.name in names:
+                part = found[:, start : start + unknown.components]
+                result[unknown.name] = part.reshape(len(found), *unknown.shape, *found.shape[2:])
+                start += unknown.components
+        return result
+
+    def _inside(self, x: ArrayLike, order: int) -> dict[str, Array]:
+        coordinates, d = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.domain.dimension
+        if coordinates.ndim != 2 or coordinates.shape[1] != d:
+            raise InputError(f"points need {d} coordinates each, got an array of shape {list(np.shape(x))}")
+        points, inside = located_points(self.domain, coordinates)
+        rows = np.flatnonzero(inside)
+        result = {}
+        for name, values in self.at(points.rows(rows), order).items():
+            result[name] = np.full((len(coordinates), *values.shape[1:]), np.nan)
+            result[name][rows] = values
+        return result
