@@ -56,17 +56,30 @@ def test_linear_problems_take_one_step(shape: tuple[int, int], kept: bool) -> No
     assert float((matrix @ new - b - best).norm()) <= 1e-8 * float(b.norm())
 
 
-def test_small_damping_factorises_the_rows_instead_of_their_square() -> None:
-    """Condition 1e7: G has 1e14, and one step on it leaves a thousand times more."""
-    matrix, b = linear(40, 20, decades=7.0)
-    b = matrix @ torch.ones(20, dtype=torch.float64)
+@pytest.mark.parametrize("shape", [(40, 20), (20, 40)])
+def test_small_damping_factorises_the_rows_instead_of_their_square(shape: tuple[int, int]) -> None:
+    """Condition 1e7: G, or AAᵀ where rows are fewer, has 1e14, and one step on it leaves a thousand times more."""
+    matrix, b = linear(*shape, decades=7.0)
+    b = matrix @ torch.ones(shape[1], dtype=torch.float64)
     left = {}
     for damping in (1e-12, 1e-24):
-        method, theta = GaussNewton(damping=damping), torch.zeros(20, dtype=torch.float64)
+        method, theta = GaussNewton(damping=damping), torch.zeros(shape[1], dtype=torch.float64)
         new, _, _ = method.step(theta, method.initial(theta), closure_of(lambda t: matrix @ t - b), 1.0, True)
         left[damping] = float((matrix @ new - b).norm())
-    assert left[1e-24] <= 1e-11
+    assert left[1e-24] <= 1e-10
     assert left[1e-12] >= 1e2 * left[1e-24]
+
+
+@pytest.mark.parametrize("damping", [1e-1, 1e-6])
+def test_fewer_rows_than_weights_give_the_same_step_in_their_own_space(damping: float) -> None:
+    """Steps with AAᵀ (8 rows kept) and with G (rows summed), to 1e-9 of the step."""
+    theta, (mix, b) = torch.linspace(-1, 1, 20, dtype=torch.float64), linear(8, 20)
+    steps = []
+    for kept in (True, False):
+        method = GaussNewton(damping=damping)
+        new, _, _ = method.step(theta, method.initial(theta), closure_of(lambda t: mix @ t - b, kept=kept), 1.0, True)
+        steps.append(new - theta)
+    assert float((steps[0] - steps[1]).norm()) <= 1e-9 * float(steps[0].norm())
 
 
 def curved(theta: Tensor) -> Tensor:

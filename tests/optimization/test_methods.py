@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from vpinn.optimization import Adam, Broyden, Closure, Lbfgs, Method, NonFiniteError, Schedule, Sgd
-from vpinn.optimization.lbfgs import wolfe
+from vpinn.optimization.line_search import wolfe
 
 Function = Callable[[Tensor], Tensor]
 

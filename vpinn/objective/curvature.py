@@ -58,6 +58,13 @@ class Curvature:
     rest: Tensor | None = None
     over: Over = map
 
+    @property
+    def diagonal(self) -> Tensor:
+        """Diagonal [size] of G."""
+        if self.rest is not None:
+            return self.rest.diagonal()
+        return self.signs @ self.rows.square()
+
     @cached_property
     def gram(self) -> Tensor:
         """G [size, size], block by block below the diagonal."""
@@ -114,8 +121,11 @@ def curvature(objective: Objective, theta: Tensor, parts: Iterable[Part] | None 
 
     size, over = theta.numel(), objective.over_parts
     if signs.numel() * size * 8 <= ROWS_BYTES:
-        blocks = over(lambda share: _rows(share, theta), shares)
-        return Curvature(torch.cat(list(blocks)), signs, residual, image, over=over)
+        rows, at = theta.new_empty(signs.numel(), size), 0
+        for block in over(lambda share: _rows(share, theta), shares):
+            rows[at : at + len(block)] = block
+            at += len(block)
+        return Curvature(rows, signs, residual, image, over=over)
     total = theta.new_zeros(size, size)
     for gram in over(lambda share: _gram(_rows(share, theta), _joined([share.signs])), shares):
         total += gram
@@ -172,7 +182,7 @@ def _split_squares(part: Part, theta: Tensor) -> _Share:
     measure, points = part
     size, first = points.w.abs().sqrt(), len(measure.tests)
     values, slopes = _outputs(part, theta)
-    signs = torch.sign(points.w).expand(len(values) - first, -1)
+    signs = torch.where(points.w < 0, -1.0, 1.0).to(size).expand(len(values) - first, -1)
     return _Share(part, slopes[first:] * size, signs, values[first:] * size)
 
 
@@ -211,12 +221,17 @@ def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
         w, frame, aligned = points.w, points.frame, points.aligned
         return share, _rows(share, theta), measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)
 
-    found = list(objective.over_parts(columns))
-    shares = [share for share, _, _ in found]
-    tested = torch.stack([part for _, _, part in found if part is not None]).sum(0)
+    shares, squares = list[_Share](), list[Tensor]()
+    tested: Tensor | None = None
+    for share, block, part in objective.over_parts(columns):
+        shares.append(share)
+        squares.append(block)
+        if part is not None:
+            tested = part if tested is None else tested.add_(part)
+    assert tested is not None
     spread = torch.tensor_split(tested, BLOCKS, 2)
     whitened = torch.cat([torch.from_numpy(w) for w in objective.over_parts(space.whiten, spread)], 1)
-    rows = torch.cat([*(squares for _, squares, _ in found), whitened[:, 1:]])
+    rows = torch.cat([*squares, whitened[:, 1:]])
 
     def with_squares(residuals: Sequence[Tensor], whitened: Tensor) -> Tensor:
         return torch.cat([_joined(residuals), whitened])

@@ -1,4 +1,4 @@
-"""Self-scaled Broyden: a dense quasi-Newton matrix that is rescaled at every update, lengths from a strong Wolfe search.
+"""Self-scaled Broyden: a dense quasi-Newton matrix that is rescaled at every update.
 
 Among the updates of Broyden's family this one keeps determinant and condition of the matrix in check; on losses of
 networks, ill conditioned as they are, it goes further than BFGS. Sources: Al-Baali 1998 (self-scaling); Urbán, Stefanou &
@@ -13,68 +13,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vpinn.optimization.lbfgs import known, number, search
-from vpinn.optimization.method import Closure, Method, State
-
-UNDERFLOW = 1e-200
-"""Curvature yᵀs below which products of the update would vanish."""
+from vpinn.optimization.method import State
+from vpinn.optimization.quasi_newton import QuasiNewton
 
 
 @dataclass(frozen=True)
-class Broyden(Method):
-    """Self-scaled Broyden; one step is one iteration, and the line search sets its length.
+class Broyden(QuasiNewton):
+    """Self-scaled Broyden, with the whole inverse Hessian as a matrix."""
 
-    The learning rate has no part in it but one: below one (after a rollback) it scales the line search's first trial.
-
-    Attributes:
-        evaluations: most evaluations of one line search.
-    """
-
-    evaluations: int = 20
     name = "broyden"
-    full = True
     double = True
     most = 5_000
-    learning_rate = None
 
-    def initial(self, theta: Tensor) -> State:
-        """Return the identity, of which ``fresh`` says that it has no scale yet."""
-        return {
-            "inverse": torch.eye(len(theta), dtype=theta.dtype),
-            "fresh": torch.tensor(True),
-            "value": number(math.nan),
-            "gradient": torch.zeros_like(theta),
-        }
+    def identity(self, theta: Tensor) -> State:
+        """Return the identity matrix."""
+        return {"inverse": torch.eye(len(theta), dtype=theta.dtype)}
 
-    def step(
-        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
-    ) -> tuple[Tensor, State, float]:
-        """Take one iteration; without progress along the direction the matrix is dropped, and then θ stays.
+    def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
+        """Return H·gradient, [size]."""
+        return state["inverse"] @ gradient
 
-        Raises:
-            NonFiniteError: no closure along the steepest descent was finite.
-        """
-        value, gradient = known(state, theta, closure, same)
-        direction = -state["inverse"] @ gradient
-        if not float(direction @ gradient) < 0:
-            direction, state = -gradient, self.initial(theta)
-        fresh = bool(state["fresh"])
-        found = search(theta, direction, value, gradient, closure, fresh, learning_rate, self.evaluations)
-        if found is None:
-            return theta, {**self.initial(theta), "value": number(value), "gradient": gradient}, value
-        moved, new_value, new_gradient = found
-        change = new_gradient - gradient
-        kept = {"gradient": new_gradient, "value": number(new_value)}
-        product = float(moved @ change)
-        if not product > max(UNDERFLOW, 1e-14 * float(torch.linalg.vector_norm(moved) * torch.linalg.vector_norm(change))):
-            return theta + moved, {**state, **kept}, value
-        inverse, length = state["inverse"], float(torch.linalg.vector_norm(moved) / torch.linalg.vector_norm(direction))
-        square = -length * float(moved @ gradient)  # sᵀH⁻¹s, as s = −tH∇J
-        if fresh:
-            scale = product / float(change @ change)
+    def learned(self, state: State, moved: Tensor, change: Tensor, square: float) -> State:
+        """Return the updated matrix; the first takes its scale from the first pair."""
+        inverse = state["inverse"]
+        if bool(state["fresh"]):
+            scale = float(moved @ change) / float(change @ change)
             inverse, square = scale * inverse, square / scale
-        kept |= {"inverse": update(inverse, moved, change, square), "fresh": torch.tensor(False)}
-        return theta + moved, kept, value
+        return {"inverse": update(inverse, moved, change, square)}
 
 
 def update(inverse: Tensor, moved: Tensor, change: Tensor, square: float) -> Tensor:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from vpinn.objective import Curvature
-from vpinn.optimization.lbfgs import number
-from vpinn.optimization.method import Closure, Method, NonFiniteError, State
+from vpinn.optimization.method import Closure, Method, NonFiniteError, State, number
 
 Solve = Callable[[Tensor, Tensor | None], Tensor]
 """b, and r with b = Σ sᵢrᵢaᵢ where there is one → (G + λD)⁻¹b."""
@@ -81,6 +81,9 @@ class GaussNewton(Method):
 class _Model:
     """J(θ + δ) ≈ J + ∇Jᵀδ + ½δᵀGδ, in weights scaled so that G has a unit diagonal.
 
+    With rows A of residuals ρ, ∇J = Aᵀρ, and fewer rows than weights the step is taken in their space, which is smaller:
+    (AᵀA + λI)⁻¹Aᵀρ = Aᵀ(AAᵀ + λI)⁻¹ρ.
+
     Args:
         curvature: G at θ.
         theta: parameters [size].
@@ -90,9 +93,11 @@ class _Model:
     def __init__(self, curvature: Curvature, theta: Tensor, gradient: Tensor) -> None:
         self._curvature, self._theta, self._signs = curvature, theta, curvature.signs
         self._rows = curvature.rows
-        diagonal = curvature.gram.diagonal().abs()
+        positive = bool((self._signs > 0).all())
+        self._kept = len(self._rows) > 0 and positive
+        self._dual = self._kept and len(self._rows) < len(theta) and curvature.residual is not None
+        diagonal = curvature.diagonal.abs()
         self._size = diagonal.clamp(min=FLOOR * (float(diagonal.max()) or 1.0)).sqrt()
-        self._gram = curvature.gram / self._size / self._size[:, None]
         self._gradient = gradient / self._size
         self._triangle: Tensor | None = None
         self._start: Tensor | None = None
@@ -123,7 +128,7 @@ class _Model:
 
     def _times(self, delta: Tensor) -> Tensor:
         """Return Gδ [size]."""
-        return self._back(self._forth(delta)) if len(self._rows) else self._gram @ delta
+        return self._back(self._forth(delta)) if len(self._rows) else self._square @ delta
 
     def _bend(self, delta: Tensor) -> Tensor:
         """Return the second directional derivative [rows] of the rows' quantities along δ, by differences."""
@@ -132,25 +137,48 @@ class _Model:
         ahead = self._curvature.image(self._theta + PROBE * delta / self._size)
         return (2 / PROBE) * ((ahead - self._start) / PROBE - self._forth(delta))
 
+    @cached_property
+    def _square(self) -> Tensor:
+        """G [size, size], or AAᵀ [rows, rows] where rows are fewer."""
+        if not self._dual:
+            return self._curvature.gram / self._size / self._size[:, None]
+        scaled = self._rows / self._size
+        return scaled @ scaled.T
+
     def _factorised(self, damping: float) -> Solve | None:
         """Return b → (G + λD)⁻¹b, None where the matrix is not positive."""
-        if damping < ROUNDING and len(self._rows) and bool((self._signs > 0).all()):
-            return self._by_triangle(damping)
-        damped = self._gram.clone()
+        exact = damping < ROUNDING and self._kept
+        once = self._by_triangle(damping) if exact else self._by_cholesky(damping)
+        if once is None:
+            return None
+
+        def solve(b: Tensor, r: Tensor | None) -> Tensor:
+            if self._dual and r is not None:
+                y = once(r)
+                return self._back(y + once(r - self._forth(self._back(y)) - damping * y) if exact else y)
+            found = once(b)
+            if not exact:
+                return found
+            rest = b - self._times(found) if r is None else self._back(r - self._forth(found))
+            return found + once(rest - damping * found)
+
+        return solve
+
+    def _by_cholesky(self, damping: float) -> Callable[[Tensor], Tensor] | None:
+        damped = self._square.clone()
         damped.diagonal().add_(damping)
         factor, failed = torch.linalg.cholesky_ex(damped)
-        if int(failed):
-            return None
-        return lambda b, r: torch.cholesky_solve(b[:, None], factor)[:, 0]
+        return None if int(failed) else lambda b: torch.cholesky_solve(b[:, None], factor)[:, 0]
 
-    def _by_triangle(self, damping: float) -> Solve:
+    def _by_triangle(self, damping: float) -> Callable[[Tensor], Tensor]:
         """Factorise the rows, whose condition is the root of G's; a second solve takes back the errors of the first.
 
         Source: Björck 1987, Stability analysis of the method of seminormal equations.
         """
         if self._triangle is None:
-            self._triangle = torch.linalg.qr(self._rows / self._size, mode="r")[1]
-        shift = math.sqrt(damping) * torch.eye(len(self._size), dtype=self._size.dtype)
+            tall = self._rows / self._size
+            self._triangle = torch.linalg.qr(tall.T if self._dual else tall, mode="r")[1]
+        shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype)
         triangle = torch.linalg.qr(torch.cat([self._triangle, shift]), mode="r")[1]
 
         def once(b: Tensor) -> Tensor:
@@ -158,12 +186,7 @@ class _Model:
             solved: Tensor = torch.linalg.solve_triangular(triangle, inner, upper=True)[:, 0]
             return solved
 
-        def solve(b: Tensor, r: Tensor | None) -> Tensor:
-            found = once(b)
-            rest = b - self._times(found) if r is None else self._back(r - self._forth(found))
-            return found + once(rest - damping * found)
-
-        return solve
+        return once
 
 
 def _decrease(closure: Closure, theta: Tensor, delta: Tensor, value: float, gradient: Tensor, predicted: float) -> float:

@@ -26,6 +26,11 @@ def _no_curvature(theta: Tensor) -> Curvature:
     raise NotImplementedError("this closure has no curvature")
 
 
+def number(value: float) -> Tensor:
+    """Return a number as an entry of a state."""
+    return torch.tensor(value, dtype=torch.float64)
+
+
 class NonFiniteError(ArithmeticError):
     """The loss, its gradient or the parameters are not finite; the message says which."""
 
