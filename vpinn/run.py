@@ -222,7 +222,7 @@ def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, si
         training.step += 1
         training.seconds = stage.seconds
         training.theta = stage.fit.theta
-        loss, points = 0.5 * stage.fit.residual**2, stage.objective.size
+        loss, points = 0.5 * stage.fit.residual**2, stage.fit.points or stage.objective.size
         watch = _monitor(setup.problem, stage.trial, None)
         error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
         row = (training.step, stage.seconds, loss, float("nan"), stage.recipe.scale, points, 0.0, error, stage.relative)

@@ -46,6 +46,21 @@ def test_rows_of_squares_are_derivatives_of_what_is_squared(name: str) -> None:
     assert errors[1] <= 0.27 * errors[0] or errors[1] <= 1e-8 * float(slope.abs().max())
 
 
+@pytest.mark.parametrize("name", SQUARES)
+def test_rows_of_a_batch_are_those_of_its_own_square(name: str) -> None:
+    """½Σ sρ² and Σ sρa over drawn points: J and ∇J of the batch, to rounding."""
+    _, objective, theta = make(name)
+    generator = np.random.default_rng(0)
+    draws = [make_sampler("uniform", m.points, min(20, m.points.size)).draw(generator) for m in objective.batched]
+    batch = [(m, m.batch(*draw)) for m, draw in zip(objective.batched, draws, strict=True)]
+    found = curvature(objective, theta, batch)
+    assert found.residual is not None
+    value, gradient = objective.sampled(theta, batch)
+    assert 0.5 * float(found.signs @ found.residual**2) == pytest.approx(value, rel=1e-10)
+    assert (gradient - found.rows.T @ (found.signs * found.residual)).abs().max() <= 1e-9 * gradient.abs().max()
+    assert (found.image(theta) - found.residual).abs().max() <= 1e-12 * found.residual.abs().max()
+
+
 @pytest.mark.parametrize("name", ["energy: nonlinear", "weak: convection and reaction", "strong: system"])
 def test_the_quadratic_model_is_of_third_order(name: str) -> None:
     """½‖y(θ + hδ) − y(θ)‖² = ½h² δᵀGδ + O(h³), y what the rows are derivatives of: order ≥ 2.9 between h and h/2."""

@@ -15,6 +15,7 @@ from vpinn.errors import InputError
 from vpinn.objective import DualNorm, TestSpace, linearisation, make_objective, test_space, variation
 from vpinn.objective.linearisation import linearise
 from vpinn.problem import make_problem
+from vpinn.sampling import make_sampler
 from vpinn.trial import make_trial
 
 from .cases import CASES, CELLS, make, start
@@ -70,6 +71,34 @@ def test_columns_against_differences(name: str, monkeypatch: pytest.MonkeyPatch)
     linear = name in ("weak: poisson", "weak: nitsche")
     assert errors[1] <= (1e-9 if linear else 1e-4)
     assert linear or errors[1] <= 0.3 * errors[0]
+
+
+def test_products_of_drawn_columns_are_unbiased() -> None:
+    """E RᵀR = AᵀA for the triangle of a batch: of the entries, the means over 150 batches of 24 points, ± 4.5 standard errors."""
+    trial, objective, theta = make("strong: system", network={"layers": [3]})
+    whole = linearise(objective, trial.network, theta)
+    expected = whole.columns.T @ whole.columns
+    generator, samplers = np.random.default_rng(4), [make_sampler("stratified", m.points, 24) for m in objective.batched]
+    found = []
+    for _ in range(150):
+        batch = [(m, m.batch(*s.draw(generator))) for m, s in zip(objective.batched, samplers, strict=True)]
+        columns = linearise(objective, trial.network, theta, batch).columns
+        found.append(columns.T @ columns)
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(150)
+    rounding = 1e-12 * np.abs(expected).max()
+    assert (np.abs(mean - expected) <= 4.5 * error + rounding).all()
+    assert error.max() >= 1e6 * rounding
+
+
+def test_every_fourth_point_stands_for_four() -> None:
+    """Thinned points: weights four times as large."""
+    _, objective, _ = make("strong: system", network={"layers": [3]})
+    (measure, *_) = objective.measures
+    parts = list(measure.thinned(8, 4))
+    assert sum(len(p.w) for p in parts) == -(-measure.points.size // 4)
+    whole = next(iter(measure.whole(measure.points.size)))
+    assert torch.equal(torch.cat([p.w for p in parts]), 4 * whole.w[::4])
+    assert torch.equal(torch.cat([p.x for p in parts]), whole.x[::4])
 
 
 def test_an_energy_has_no_rows() -> None:

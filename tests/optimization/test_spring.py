@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 import vpinn
+from vpinn.analysis import TrueError, independent_points
 from vpinn.errors import InputError
 from vpinn.objective import Curvature, make_objective
 from vpinn.optimization import Closure, Plan, Schedule, Spring, Training, train
@@ -81,7 +83,28 @@ def test_batches_of_a_solvable_system_lead_to_its_solution() -> None:
     assert left[0.95] <= 0.1 * left[0.0]
 
 
-def poisson(form: str = "strong", **more: Any) -> vpinn.Problem:
+def test_single_rows_contract_as_kaczmarz_does() -> None:
+    """Without momentum and at η = 1 the step projects: E‖e_k‖² ≤ (1 − σ²_min/‖A‖²_F)^k ‖e_0‖² with rows ∝ their squared norms.
+
+    Strohmer & Vershynin 2009. 12 runs; the mean lies below the bound, and each run's error falls in every step.
+    """
+    matrix, truth = random(40, 8), random(8, seed=5)
+    shares = (matrix**2).sum(1).numpy() / float((matrix**2).sum())
+    rate = 1 - float(torch.linalg.svdvals(matrix)[-1]) ** 2 / float((matrix**2).sum())
+    method, generator, steps, ends = Spring(momentum=0.0, damping=1e-14, longest=100.0), np.random.default_rng(0), 60, []
+    for _ in range(12):
+        theta = torch.zeros(8, dtype=torch.float64)
+        state, error = method.initial(theta), float((theta - truth).norm())
+        for row in generator.choice(40, size=steps, p=shares):
+            theta, state, _ = method.step(theta, state, closure_of(matrix[[row]], matrix[[row]] @ truth), 1.0, False)
+            left = float((theta - truth).norm())
+            assert left <= error * (1 + 1e-9)
+            error = left
+        ends.append(error**2)
+    assert np.mean(ends) <= rate**steps * float(truth @ truth)
+
+
+def poisson(form: str = "strong", method: str = "spring", **more: Any) -> vpinn.Problem:
     forms = {
         "strong": "-div(grad(u)) - f",
         "weak": "inner(grad(u), grad(v))*dx - f*v*dx",
@@ -95,7 +118,7 @@ def poisson(form: str = "strong", **more: Any) -> vpinn.Problem:
         reference={"exact": {"u": "u_exact"}},
         network={"layers": [10, 10]},
         quadrature={"degree": 11},
-        solver={"method": "spring", "steps": 250},
+        solver={"method": method, "steps": 250},
         **{form: forms[form]},
         **more,
     )
@@ -105,6 +128,16 @@ def test_a_small_problem_in_batches_of_sixteen() -> None:
     """Relative L² error after 250 steps on 16 of 576 points."""
     solution = vpinn.solve(poisson(batch={"size": 16}), threads=1)
     assert solution.errors["u"]["relative_l2"] <= 3e-3
+
+
+def test_weak_batches_with_a_control_variate() -> None:
+    """Rows of a drawn dual norm: relative L² error after 60 steps on 48 of 576 points."""
+    problem = poisson("weak", batch={"size": 48}, test_space={"degree": 3})
+    setup = prepare(problem)
+    assert (setup.objective.estimator, setup.plan.batches, setup.plan.batch_size) == ("control-variate", 1, 48)
+    plan = dataclasses.replace(setup.plan, schedule=Schedule(0.1, steps=60))
+    theta = train(setup.objective, setup.start(), plan).theta
+    assert TrueError(problem, setup.trial, independent_points(problem, 12))(theta)["u"]["relative_l2"] <= 3e-2
 
 
 def test_a_run_that_is_resumed_ends_the_same_to_the_last_bit() -> None:
@@ -126,8 +159,8 @@ def test_a_run_that_is_resumed_ends_the_same_to_the_last_bit() -> None:
 @pytest.mark.parametrize(
     ("form", "batch", "said"),
     [
-        ("energy", {"size": 64}, "needs a residual at every point"),
-        ("weak", {"size": 64}, "needs a residual at every point"),
+        ("energy", {"size": 64}, "needs squares"),
+        ("weak", {"size": 64, "estimator": "two-batch"}, "noise has to vanish at the solution"),
         ("strong", {"size": "full"}, "works on mini-batches"),
     ],
 )

@@ -14,14 +14,16 @@ Combination = dict[str, str]
 """Settings of a variant: section.key → value as on the command line."""
 MOST = 64
 """Variants that a comparison may have."""
-TAKES_BATCHES = ("adam", "sgd")
+TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring")
 """Methods that see mini-batches; the others see all points in every step."""
+ON_ALL_POINTS = {"spring": "gauss-newton"}
+"""What a method that needs mini-batches becomes on all points."""
 BATCH = ("batch.sampler", "batch.allocation", "batch.strata", "batch.strata_count", "batch.replacement", "batch.estimator")
 """What matters to mini-batches only."""
 _RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip")
 _SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("solver.method", ("sgd",), ("solver.momentum",)),
-    ("solver.method", TAKES_BATCHES, _RATE),
+    ("solver.method", ("adam", "sgd", "spring"), _RATE),
     ("solver.method", ("least-squares",), ("solver.features",)),
     ("batch.sampler", ("stratified",), ("batch.allocation", "batch.strata")),
     ("batch.sampler", ("stratified", "importance"), ("batch.strata_count",)),
@@ -63,11 +65,15 @@ def combinations(vary: Sequence[str], single: Sequence[str]) -> list[Combination
 def settled(combination: Combination) -> Combination:
     """Return a combination without settings that mean nothing beside its others, so that equal variants look equal.
 
-    A method that needs all points takes ``batch.size = "full"``; with it, nothing else of ``batch`` matters.
+    A method that needs all points takes ``batch.size = "full"``; with it, nothing else of ``batch`` matters. One that needs
+    mini-batches has a counterpart on all points.
     """
     chosen = dict(combination)
-    if chosen.get("solver.method", TAKES_BATCHES[0]) not in TAKES_BATCHES:
+    method = chosen.get("solver.method", TAKES_BATCHES[0])
+    if method not in TAKES_BATCHES:
         chosen["batch.size"] = "full"
+    if method in ON_ALL_POINTS and chosen.get("batch.size") == "full":
+        chosen["solver.method"] = ON_ALL_POINTS[method]
     return {key: value for key, value in chosen.items() if key not in meaningless(chosen)}
 
 

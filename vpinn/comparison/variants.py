@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vpinn.comparison.settings import BATCH, TAKES_BATCHES, Combination, meaningless, settled
+from vpinn.comparison.settings import BATCH, ON_ALL_POINTS, TAKES_BATCHES, Combination, meaningless, settled
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.problem import Problem
@@ -111,6 +111,8 @@ def _completed(combination: Combination, source: Source) -> Combination:
     method = source.data.get("solver", {}).get("method", "auto")
     if "solver.method" not in chosen and ("solver", "method") not in source.overrides and method not in TAKES_BATCHES:
         chosen["solver.method"] = TAKES_BATCHES[0]
+    if method in ON_ALL_POINTS:
+        chosen.setdefault("solver.method", method)
     size = _size(source)
     if size != "full":
         chosen.setdefault("batch.size", size)

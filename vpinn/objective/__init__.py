@@ -8,7 +8,7 @@ from vpinn.objective.contraction import Contraction, Frame
 from vpinn.objective.curvature import Curvature, curvature, is_sum_of_squares
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
-from vpinn.objective.objective import Batch, Objective
+from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.signals import signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
@@ -22,6 +22,7 @@ __all__ = [
     "Frame",
     "Measure",
     "Objective",
+    "Part",
     "Prepared",
     "Rows",
     "TestSpace",

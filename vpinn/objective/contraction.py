@@ -132,6 +132,10 @@ class Contraction:
         result = w.new_zeros(outputs, self.space.size, *wide)
         dofs = self._dofs(frame, aligned)
         flat = dofs.view(-1)
+        if wide and not self._by_cell(aligned):
+            for (component, row), part in parts.items():
+                result[component] += _scatter(dofs, frame.of(self, row), self.space.size) @ part
+            return result
         for component in {component for component, _ in parts}:
             local: Tensor | None = None
             for (of, row), part in parts.items():
@@ -192,8 +196,7 @@ class Contraction:
     def _spread(self, row: int, part: Tensor, frame: Frame, aligned: bool, local: Tensor | None) -> Tensor:
         """Return the local integrals of ``part`` [n] or [n, K] against one table, added to ``local``."""
         if not self._by_cell(aligned):
-            here = frame.of(self, row)  # [n, n_local]
-            new = here[:, :, None] * part[:, None] if part.ndim == 2 else here * part[:, None]
+            new = frame.of(self, row) * part[:, None]  # [n, n_local]
             return new if local is None else local + new
         by_cell = part.view(-1, self.points.per_entity, *part.shape[1:])
         if part.ndim == 2:
@@ -219,6 +222,13 @@ class Contraction:
         corners = corners.reshape(-1, *corners.shape[-2:])
         same = np.abs(corners - corners[0]).max() <= 1e-12 * np.abs(corners[0]).max()
         return corners[0] if same else None
+
+
+def _scatter(dofs: Tensor, here: Tensor, size: int) -> Tensor:
+    """Return local functions at points [n, n_local] as a sparse matrix [size, n], which columns of values multiply."""
+    points = torch.arange(len(dofs)).repeat_interleave(dofs.shape[1])
+    index = torch.stack([dofs.reshape(-1), points])
+    return torch.sparse_coo_tensor(index, here.reshape(-1), (size, len(dofs)), check_invariants=True)
 
 
 def _scaled(rows: Tensor, factor: Tensor | None) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
-from vpinn.objective.objective import Objective, Part
+from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.trial.jacobian import jet_jacobian
 
 Over: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -97,19 +97,19 @@ class _Share:
     residual: Tensor
 
 
-def curvature(objective: Objective, theta: Tensor, parts: Iterable[Part] | None = None) -> Curvature:
+def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None) -> Curvature:
     """Return G over all points, or an unbiased estimate over drawn ones, whose weights say how many each stands for.
 
     Args:
-        objective: of any formulation; a squared dual norm over all points only.
+        objective: of any formulation.
         theta: parameters [size], float64.
-        parts: drawn points; None for all.
+        parts: drawn points; None for all. Of a squared dual norm the rows are those of the batch's own square.
 
     Raises:
         InputError: a derivative of third or higher order in the form.
     """
     if objective.test_space is not None:
-        return _of_dual_norm(objective, theta)
+        return _of_dual_norm(objective, theta, parts)
     energy = not is_sum_of_squares(objective)
     split = _split_energy if energy else _split_squares
     shares = list(objective.over_parts(lambda part: split(part, theta), parts))
@@ -204,7 +204,7 @@ def _energy_image(share: _Share, theta: Tensor) -> Tensor:
     return torch.einsum("rkn,kn->rn", share.factors, torch.stack(_leaves(measure, points, theta)).detach())
 
 
-def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
+def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None) -> Curvature:
     """Return rows of ½‖r‖² in the dual norm, after those of what is penalised."""
     space = objective.test_space
     assert space is not None
@@ -223,7 +223,7 @@ def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
 
     shares, squares = list[_Share](), list[Tensor]()
     tested: Tensor | None = None
-    for share, block, part in objective.over_parts(columns):
+    for share, block, part in objective.over_parts(columns, parts):
         shares.append(share)
         squares.append(block)
         if part is not None:
@@ -238,7 +238,7 @@ def _of_dual_norm(objective: Objective, theta: Tensor) -> Curvature:
 
     def image(moved: Tensor) -> Tensor:
         squares = [_split_squares(share.part, moved).residual for share in shares]
-        return with_squares(squares, torch.from_numpy(space.whiten(objective.residual(moved)[:, :, None]))[:, 0])
+        return with_squares(squares, torch.from_numpy(space.whiten(objective.residual(moved, parts)[:, :, None]))[:, 0])
 
     signs = with_squares([share.signs for share in shares], rows.new_ones(space.size))
     residual = with_squares([share.residual for share in shares], whitened[:, 0])

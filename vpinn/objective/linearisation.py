@@ -6,7 +6,7 @@ unknowns linearly, so its columns are the tape's own derivative times the featur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
-from vpinn.objective.objective import Objective
+from vpinn.objective.objective import Objective, Part
 from vpinn.trial import Enriched
 
 Array = NDArray[np.float64]
@@ -80,46 +80,59 @@ class Triangle:
         self.kept = len(self._waiting[0])
 
 
-def linearise(objective: Objective, network: Enriched, theta: Tensor, stride: int = 1) -> Rows:
+def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iterator[Part]:
+    """Yield all points, in parts whose columns fit the memory.
+
+    Args:
+        objective: whose points they are.
+        network: the network whose last layer varies.
+        stride: of a strong form every how manyth point is taken, for them all.
+    """
+    chunk = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1))))
+    for measure in objective.measures:
+        thin = stride > 1 and measure.contraction is None
+        for points in measure.thinned(chunk, stride) if thin else measure.whole(chunk):
+            yield measure, points
+
+
+def linearise(objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part] | None = None) -> Rows:
     """Return rows and columns at the given parameters, as many rows as there are columns and one.
 
     Args:
         objective: weak or strong; an energy has no rows.
         network: the network whose last layer varies; its coordinates are those of the objective's trial space.
         theta: parameters [network.size], float64.
-        stride: of a strong form every how manyth point is taken, for them all.
+        parts: points that are summed over, with weights ≥ 0; None for all. Where draws give unbiased weights, the products
+            of a strong form's columns are unbiased.
 
     Raises:
         InputError: the objective is an energy.
     """
-    rows = _all_rows(objective, network, theta, True, stride)
+    rows = _all_rows(objective, network, theta, True, parts)
     return Rows(rows[:, 0], rows[:, 1:])
 
 
-def residual_norm(objective: Objective, network: Enriched, theta: Tensor) -> float:
+def residual_norm(objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part] | None = None) -> float:
     """Return ‖ρ‖; arguments as for ``linearise``."""
-    return float(np.linalg.norm(_all_rows(objective, network, theta, False)))
+    return float(np.linalg.norm(_all_rows(objective, network, theta, False, parts)))
 
 
-def _all_rows(objective: Objective, network: Enriched, theta: Tensor, columns: bool, stride: int = 1) -> Array:
+def _all_rows(objective: Objective, network: Enriched, theta: Tensor, columns: bool, parts: Iterable[Part] | None) -> Array:
     """Return ρ, with its derivatives beside it where they are wanted, as few rows."""
     layer = network.outputs * (network.layers[-2] + 1)
-    chunk = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1))))
     triangle = Triangle(1 + (layer + network.extra if columns else 0))
     weak: Tensor | None = None
-    for measure in objective.measures:
+    for measure, points in everything(objective, network) if parts is None else parts:
         if not measure.tests and len(measure.tape.moving.outputs) == 1:
             raise InputError("least squares needs a weak or a strong form; an energy's first variation is one")
-        for whole in measure.whole(chunk):
-            points = whole.rows(slice(None, None, stride), False) if stride > 1 and whole.frame is None else whole
-            coefficients, roots = _derivatives(measure, points, network, theta, columns)
-            if measure.contraction is not None and points.frame is not None:
-                part = measure.contraction.assemble(
-                    measure.tests, coefficients, points.w, points.frame, points.aligned, objective.outputs
-                )
-                weak = part if weak is None else weak.add_(part)
-            for root in roots:
-                triangle.add(((stride * points.w).sqrt()[:, None] * root).numpy())
+        coefficients, roots = _derivatives(measure, points, network, theta, columns)
+        if measure.contraction is not None and points.frame is not None:
+            part = measure.contraction.assemble(
+                measure.tests, coefficients, points.w, points.frame, points.aligned, objective.outputs
+            )
+            weak = part if weak is None else weak.add_(part)
+        for root in roots:
+            triangle.add((points.w.sqrt()[:, None] * root).numpy())
     if weak is not None and objective.test_space is not None:
         triangle.add(objective.test_space.whiten(weak))
     return triangle.reduced()

@@ -139,6 +139,13 @@ class Measure:
         taken = self.compute(index) if everything is None else everything.rows(torch.from_numpy(index), False)
         return replace(taken, w=taken.w * torch.from_numpy(scale).to(self.dtype), aligned=False)
 
+    def thinned(self, chunk: int, stride: int) -> Iterator[Prepared]:
+        """Yield every ``stride``-th point, standing for them all, at most ``chunk`` at a time."""
+        step = chunk * stride
+        for start in range(0, self.points.size, step):
+            index = np.arange(start, min(start + step, self.points.size), stride)
+            yield self.batch(index, np.full(len(index), float(stride)))
+
     def whole(self, chunk: int) -> Iterator[Prepared]:
         """Yield all points, at most ``chunk`` at a time."""
         everything = self.everything

@@ -79,10 +79,10 @@ class Objective:
                 return density
             return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
 
-    def residual(self, theta: Tensor) -> Tensor:
-        """Return the residual [outputs, space.size] over all points, without a graph."""
+    def residual(self, theta: Tensor, batch: Batch | None = None) -> Tensor:
+        """Return the residual [outputs, space.size] over all points, or its estimate from drawn ones, without a graph."""
         with torch.no_grad():
-            _, residual = self._sum(self._map(partial(self._evaluate, theta), self._whole()))
+            _, residual = self._sum(self.over_parts(partial(self._evaluate, theta), batch))
         assert residual is not None
         return residual
 

@@ -2,7 +2,8 @@
 
 For an energy this is energy natural gradient descent, for squares and dual norms the Levenberg–Marquardt method. Every step is
 bent along the curve that the weights' nonlinearity makes of it (geodesic acceleration): weights of a network lie in long
-curved valleys, where straight steps must be short. Sources: Müller & Zeinhofer 2023 (arXiv 2302.13163); Marquardt 1963 (D);
+curved valleys, where straight steps must be short. A step on a mini-batch is judged by the next batch, which has not seen it:
+one that fitted nothing but its own points is taken back. Sources: Müller & Zeinhofer 2023 (arXiv 2302.13163); Marquardt 1963 (D);
 Transtrum & Sethna 2012, Improvements to the Levenberg–Marquardt algorithm (arXiv 1201.5885).
 """
 
@@ -37,6 +38,11 @@ BEND = 0.75
 BLUR = 1e-9
 """Decrease relative to J below which differences of J are rounding errors, and gradients tell it better."""
 
+TAKEN_BACK = 50.0
+"""Factor of λ after a step that another batch does not confirm."""
+DOUBTED = 10.0
+"""Factor of λ where another batch confirms less than half of what the step's own promised."""
+
 
 @dataclass(frozen=True)
 class GaussNewton(Method):
@@ -50,7 +56,7 @@ class GaussNewton(Method):
 
     damping: float = 1e-2
     name = "gauss-newton"
-    full = True
+    curved = True
     double = True
     most = 5_000
     learning_rate = None
@@ -64,18 +70,27 @@ class GaussNewton(Method):
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
         """Take one step; where no λ gives a decrease, θ stays."""
-        value, gradient = closure(theta)
+        value, gradient = found = closure(theta)
+        damping, start = float(state["damping"]), theta
+        if not same and "before" in state:
+            damping, start = _judged(theta, state, closure, value)
+            found = (value, gradient) if start is theta else closure(start)
+        new, kept = self._from(start, found, damping / learning_rate, closure)
+        return new, kept if same else {**kept, "before": start}, value
+
+    def _from(self, theta: Tensor, at: tuple[float, Tensor], damping: float, closure: Closure) -> tuple[Tensor, State]:
+        """Return the parameters that a step from θ leads to, and λ with the decrease that its model predicts."""
+        value, gradient = at
         model = _Model(closure.curvature(theta), theta, gradient)
-        damping = float(state["damping"]) / learning_rate
         for _ in range(TRIES):
             found = model.step(damping)
             if found is not None:
                 delta, predicted = found
                 ratio = _decrease(closure, theta, delta, value, gradient, predicted) / predicted
                 if ratio > 0:
-                    return theta + delta, {"damping": number(_adapted(damping, ratio))}, value
+                    return theta + delta, {"damping": number(_adapted(damping, ratio)), "predicted": number(predicted)}
             damping *= 5
-        return theta, {"damping": number(damping)}, value
+        return theta, {"damping": number(damping), "predicted": number(0.0)}
 
 
 class _Model:
@@ -198,6 +213,15 @@ def _decrease(closure: Closure, theta: Tensor, delta: Tensor, value: float, grad
     if predicted > BLUR * abs(value):
         return value - moved
     return -0.5 * float((gradient + ahead) @ delta)
+
+
+def _judged(theta: Tensor, state: State, closure: Closure, value: float) -> tuple[float, Tensor]:
+    """Return λ, and θ or the parameters before it, from the decrease that the last step brought on a batch it did not see."""
+    damping, predicted = float(state["damping"]), float(state["predicted"])
+    gained = closure(state["before"])[0] - value
+    if gained <= 0:
+        return damping * TAKEN_BACK, state["before"]
+    return damping * (1.0 if gained > 0.5 * predicted else DOUBTED), theta
 
 
 def _adapted(damping: float, ratio: float) -> float:

@@ -15,8 +15,10 @@ import torch
 from vpinn.domain import Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective, quadrature_degree, variation
-from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, choose_features, fit, pilot
+from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, choose_features, pilot
+from vpinn.optimization.stream import Stream
 from vpinn.problem import Problem
+from vpinn.sampling import Sampler
 from vpinn.trial import Enriched, MeshField, Trial
 
 WIDTHS = (50, 100, 200, 400, 800, 1600)
@@ -43,17 +45,27 @@ class LeastSquares:
         width: features per component, None to grow until the tolerance holds.
         tolerance: of the relative residual.
         seed: of the features.
+        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
     """
 
     width: int | None = None
     tolerance: float = TOLERANCE
     seed: int = 0
+    samplers: Callable[[Objective], Sequence[Sampler]] = lambda objective: ()
     name = "least-squares"
+    full = False
+    curved = True
+    double = True
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Features of every stage."""
         return WIDTHS if self.width is None else (self.width,)
+
+    @property
+    def stream(self) -> Stream:
+        """Where points come from."""
+        return Stream(self.samplers, self.seed)
 
 
 @dataclass(frozen=True)
@@ -230,7 +242,7 @@ def grow(
                 continue
             network = drawn.features(trial.network, width, problem.domain)
             theta = drawn.draw(network, torch.Generator().manual_seed(method.seed))
-            fits.append((fit(objective, network, theta), drawn, objective))
+            fits.append((method.stream.fit(objective, network, theta), drawn, objective))
         if not fits:
             break
         found, recipe, objective = min(fits, key=lambda made: made[0].residual)
@@ -258,7 +270,8 @@ def _choose(objectives: Objectives, trials: Sequence[Trial], method: LeastSquare
 
     def score(trial: Trial, recipe: Recipe) -> float:
         objective = objective_for(objectives, trial, width, recipe.share)
-        return pilot(objective, trial.network, width, method.seed, problem.domain, recipe)
+        few = method.stream.few(objective, width)
+        return pilot(objective, trial.network, width, method.seed, problem.domain, recipe, few)
 
     found = []
     first, *others = trials
@@ -271,5 +284,7 @@ def _choose(objectives: Objectives, trials: Sequence[Trial], method: LeastSquare
 
 def with_network(objective: Objective, network: Enriched) -> Objective:
     """Return the objective on the same points with other features."""
-    measures = tuple(replace(measure, network=network) for measure in objective.measures)
-    return replace(objective, measures=measures)
+    measures, controlled = (
+        tuple(replace(measure, network=network) for measure in some) for some in (objective.measures, objective.controlled)
+    )
+    return replace(objective, measures=measures, controlled=controlled)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from scipy.linalg import lstsq
 from torch import Tensor
 
 from vpinn.domain import Domain, Mesh, sources_behind
-from vpinn.objective import Objective
-from vpinn.objective.linearisation import linearise, residual_norm
+from vpinn.objective import Objective, Part
+from vpinn.objective.linearisation import everything, linearise, residual_norm
 from vpinn.trial import Enriched, Features
 
 Array = NDArray[np.float64]
@@ -39,6 +40,13 @@ PILOT_ROWS = 12
 NEWTON = 20
 """Most Newton steps."""
 
+Points: TypeAlias = Callable[[], Iterable[Part] | None]
+"""Gives the points that are summed over, None for all."""
+
+
+def all_points() -> None:
+    """Return None: all points."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -50,6 +58,7 @@ class Fit:
         residual: ‖ρ‖, the square root of twice the objective.
         initial: the same with no features.
         steps: Newton steps taken; one for a linear problem.
+        points: drawn points that it was fitted to; None: all.
     """
 
     network: Features
@@ -57,6 +66,7 @@ class Fit:
     residual: float
     initial: float
     steps: int
+    points: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,14 +106,20 @@ class Recipe:
         return theta
 
 
-def fit(objective: Objective, network: Features, theta: Tensor) -> Fit:
+def fit(objective: Objective, network: Features, theta: Tensor, points: Points = all_points) -> Fit:
     """Minimise the residual over the last layer: Gauss–Newton with step halving, one step for a linear problem.
 
     Every step solves for the whole last layer, not for its change: changes would pile up what the columns cannot see.
+
+    Args:
+        objective: weak or strong.
+        network: the features.
+        theta: parameters to start from [network.size].
+        points: gives the points that are summed over, the same every time.
     """
     norm, steps, initial = math.inf, 0, 0.0
     while steps < NEWTON:
-        rows = linearise(objective, network, theta)
+        rows = linearise(objective, network, theta, points())
         if not steps:
             norm = initial = float(np.linalg.norm(rows.residual))
         old = last_layer(network, theta)
@@ -111,7 +127,7 @@ def fit(objective: Objective, network: Features, theta: Tensor) -> Fit:
         predicted = float(np.linalg.norm(rows.residual + rows.columns @ change))
         for halving in range(10):
             moved = add_to_last_layer(network, theta, change / 2**halving)
-            reached = residual_norm(objective, network, moved)
+            reached = residual_norm(objective, network, moved, points())
             if reached < norm:
                 break
         else:
@@ -151,7 +167,9 @@ def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor
     return moved
 
 
-def pilot(objective: Objective, base: Enriched, width: int, seed: int, domain: Domain, recipe: Recipe) -> float:
+def pilot(
+    objective: Objective, base: Enriched, width: int, seed: int, domain: Domain, recipe: Recipe, points: Points = all_points
+) -> float:
     """Return the residual of few features, with few points where the form is strong.
 
     Args:
@@ -161,10 +179,12 @@ def pilot(objective: Objective, base: Enriched, width: int, seed: int, domain: D
         seed: of the features.
         domain: where the problem is posed.
         recipe: of the features.
+        points: gives drawn points; all, or every so manyth of a strong form, where it gives None.
     """
     stride = max(1, objective.size // (PILOT_ROWS * width * base.outputs)) if objective.test_space is None else 1
     network = recipe.features(base, width, domain)
-    rows = linearise(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), stride)
+    few = points() or everything(objective, network, stride)
+    rows = linearise(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), few)
     change = solve_columns(rows.columns, -rows.residual)
     return float(np.linalg.norm(rows.residual + rows.columns @ change))
 

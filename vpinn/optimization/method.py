@@ -82,7 +82,8 @@ class Method(ABC):
     Attributes:
         name: in problem files.
         full: whether every step needs all points.
-        drawn: whether every step needs a mini-batch, and squares of which each point has its own.
+        drawn: whether every step needs a mini-batch, and squares.
+        curved: whether it takes the curvature of J, of one batch where there are several.
         double: whether it works in float64 only.
         most: weights up to which its matrices fit memory; None: it has none.
         learning_rate: default step size; None: it finds the length of its steps itself.
@@ -93,6 +94,7 @@ class Method(ABC):
     name: ClassVar[str]
     full: ClassVar[bool] = False
     drawn: ClassVar[bool] = False
+    curved: ClassVar[bool] = False
     double: ClassVar[bool] = False
     most: ClassVar[int | None] = None
     learning_rate: ClassVar[float | None] = 1e-3

@@ -23,7 +23,10 @@ from vpinn.sampling import Choice, Sampler, make_sampler
 
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
-        settings.solver.features, settings.solver.tolerance or TOLERANCE, settings.solver.seed
+        settings.solver.features,
+        settings.solver.tolerance or TOLERANCE,
+        settings.solver.seed,
+        lambda objective: _samplers(settings, objective, True)[0],
     ),
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
@@ -68,19 +71,23 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         InputError: the settings do not fit the method or the objective.
     """
     solver, method = settings.solver, METHODS[name](settings)
-    samplers, batches = _samplers(settings, objective)
-    if (isinstance(method, LeastSquares) or method.full) and samplers:
+    samplers, batches = _samplers(settings, objective, method.curved)
+    if method.full and samplers:
         raise InputError(
             f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
         )
-    if (isinstance(method, LeastSquares) or method.double) and solver.precision != "float64":
+    if method.double and solver.precision != "float64":
         raise InputError(f'solver.method = "{name}" needs precision = "float64"; its columns are nearly dependent')
-    if isinstance(method, LeastSquares):
-        return Plan(method, Schedule(1.0, 0, len(method.widths)), tolerance=solver.tolerance)
-    if method.drawn and not is_sum_of_squares(objective):
+    if method.curved and samplers and objective.estimator in ("two-batch", "u-statistic"):
         raise InputError(
-            f'solver.method = "{name}" needs a residual at every point, as a strong form has; use "adam" for mini-batches of '
-            'an energy or a weak form, or "gauss-newton" on all points'
+            f'solver.method = "{name}" squares one batch, whose noise has to vanish at the solution, but {objective.why}; '
+            'use "adam", a strong form, or batch.estimator = "control-variate" or "plain"'
+        )
+    if isinstance(method, LeastSquares):
+        return Plan(method, Schedule(1.0, 0, len(method.widths)), samplers, tolerance=solver.tolerance)
+    if method.drawn and objective.test_space is None and not is_sum_of_squares(objective):
+        raise InputError(
+            f'solver.method = "{name}" needs squares, as strong and weak forms have; use "adam" or "gauss-newton" for an energy'
         )
     if method.drawn and not samplers:
         raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
@@ -99,8 +106,8 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     return Plan(method, schedule, samplers, batches, clip, solver.tolerance, solver.time_limit, checkpoint_every=every)
 
 
-def _samplers(settings: Settings, objective: Objective) -> tuple[tuple[Sampler, ...], int]:
-    """Return one sampler per measure and the independent batches of a step; () for all points.
+def _samplers(settings: Settings, objective: Objective, one: bool) -> tuple[tuple[Sampler, ...], int]:
+    """Return one sampler per measure and the independent batches of a step, but for ``one``; () for all points.
 
     The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all.
     """
@@ -110,7 +117,7 @@ def _samplers(settings: Settings, objective: Objective) -> tuple[tuple[Sampler, 
         return (), 1
     if size > domain:
         raise InputError(f'batch.size is {size}, but there are {domain} quadrature points; give 1 to {domain}, or "full"')
-    batches = 2 if objective.estimator in ("two-batch", "control-variate") else 1
+    batches = 2 if objective.estimator in ("two-batch", "control-variate") and not one else 1
     shares = [-(-size // batches)]
     for measure in objective.batched[1:]:
         share = math.ceil(shares[0] * measure.points.size / domain)

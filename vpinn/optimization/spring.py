@@ -2,7 +2,8 @@
 
 A batch of b ≪ weights points fixes a step in b directions only; in the others the step before goes on. Each step is the one
 nearest to μ times the last that solves the batch's linearised equations: ζ = −r − μAφ, φ ← μφ + Aᵀ(AAᵀ + λI)⁻¹ζ,
-θ ← θ + min(η, √C/‖φ‖)φ. Steps along one direction add up to 1/(1 − μ) of one, so that η < 2(1 − μ) is stable. Source:
+θ ← θ + min(η, √C/‖φ‖)φ. Until a batch sees a direction again, steps along it add up to 1/(1 − μ) of one: η < 2(1 − μ) is stable,
+and with η = 1 − μ they lead just to where the last batch that saw it pointed. Source:
 Goldshlager, Abrahamsen & Lin 2024 (arXiv 2401.10190).
 """
 
@@ -27,11 +28,12 @@ class Spring(Method):
         longest: √C, longest step, in units of the weights.
     """
 
-    momentum: float = 0.95
+    momentum: float = 0.9
     damping: float = 1e-9
     longest: float = 0.1
     name = "spring"
     drawn = True
+    curved = True
     double = True
     learning_rate = 0.1
     course = "cosine"

@@ -1,0 +1,77 @@
+"""Least squares on drawn points: batches are factorised as they come, until fresh ones are fitted as well as those.
+
+For p columns and n rows drawn independently, the residual on the rows is smaller than on all points by about √(1 − p/n) and on
+fresh rows larger by √(1 + p/n), so that a few points per column do as well as all of them, however many there are, where no
+feature lives on few points (Cohen, Davenport & Leviatan 2013, arXiv 1111.4422). Fresh batches tell where that does not hold:
+then four times as many are drawn. Batches are drawn anew from their seed whenever they are needed; none is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vpinn.objective import Objective, Part
+from vpinn.objective.linearisation import residual_norm
+from vpinn.optimization.least_squares import PILOT_ROWS, Fit, Points, all_points, fit
+from vpinn.sampling import Sampler
+from vpinn.trial import Features
+
+WORSE = 2.0
+"""Ratio of mean squares on fresh and on fitted points up to which there are enough; (1 + p/n)/(1 − p/n) = 1.2 is usual."""
+MORE = 4
+"""Factor of the number of batches where there are not enough."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where least squares takes its points from.
+
+    Attributes:
+        samplers: objective → one sampler per measure; () for all points.
+        seed: of the draws.
+    """
+
+    samplers: Callable[[Objective], Sequence[Sampler]]
+    seed: int
+
+    def fit(self, objective: Objective, network: Features, theta: torch.Tensor) -> Fit:
+        """Return the best combination of features, its residual that on batches which it was not fitted to.
+
+        Args:
+            objective: weak or strong.
+            network: the features.
+            theta: parameters to start from [network.size].
+        """
+        samplers, columns = self.samplers(objective), network.outputs * (network.layers[-2] + 1) + network.extra
+        size = sum(sampler.size for sampler in samplers)
+        count = math.ceil(PILOT_ROWS * columns / size) if size else 0
+        while 0 < count * size < objective.size:
+            found = fit(objective, network, theta, self._batches(objective, samplers, count, 0))
+            fresh = residual_norm(objective, network, found.theta, self._batches(objective, samplers, count, 1)())
+            if fresh**2 <= WORSE * found.residual**2:
+                return dataclasses.replace(found, residual=fresh, points=count * size)
+            count *= MORE
+        return fit(objective, network, theta)
+
+    def few(self, objective: Objective, width: int) -> Points:
+        """Return the points with which kind and scale of ``width`` features per component are chosen."""
+        samplers = self.samplers(objective)
+        size = sum(sampler.size for sampler in samplers)
+        count = math.ceil(PILOT_ROWS * width * objective.outputs / size) if size else 0
+        return self._batches(objective, samplers, count, 0) if 0 < count * size < objective.size else all_points
+
+    def _batches(self, objective: Objective, samplers: Sequence[Sampler], count: int, turn: int) -> Points:
+        def drawn() -> Iterator[Part]:
+            generator = np.random.default_rng((self.seed, turn))
+            for _ in range(count):
+                for measure, sampler in zip(objective.batched, samplers, strict=True):
+                    index, scale = sampler.draw(generator)
+                    yield measure, measure.batch(index, scale / count)
+
+        return drawn
