@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 import vpinn
+from vpinn.analysis import TrueError, independent_points
 from vpinn.errors import InputError
 from vpinn.objective import Curvature
-from vpinn.optimization import Closure, GaussNewton
-from vpinn.run import prepare
+from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
+from vpinn.run import Setup, prepare
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
@@ -178,10 +180,11 @@ def test_what_it_cannot_honour_is_said_in_a_line() -> None:
     problem = poisson("strong", precision="float32")
     with pytest.raises(InputError, match='needs precision = "float64"'):
         prepare(problem)
+    batch = {"size": 10, "estimator": "two-batch"}
     problem = vpinn.make_problem(
-        {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, energy="u*u*dx", batch={"size": 10}
+        {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, weak="dot(grad(u), grad(v))*dx - v*dx", batch=batch
     )
-    with pytest.raises(InputError, match="needs all points"):
+    with pytest.raises(InputError, match="noise has to vanish at the solution"):
         prepare(_with(problem))
     wide = vpinn.make_problem(
         {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, energy="u*u*dx", network={"layers": [100, 100]}
@@ -195,3 +198,55 @@ def _with(problem: vpinn.Problem) -> vpinn.Problem:
     from vpinn.run import _with_method
 
     return _with_method(problem, "gauss-newton")
+
+
+def test_a_step_that_another_batch_does_not_confirm_is_taken_back() -> None:
+    """One row for 12 weights: the next batch sees its residual rise, θ returns, λ is 50 times what it was."""
+    matrix, b = linear(2, 12)
+    method, theta = GaussNewton(damping=1e-6), torch.zeros(12, dtype=torch.float64)
+    first = closure_of(lambda t: matrix[:1] @ t - b[:1])
+    moved, state, _ = method.step(theta, method.initial(theta), first, 1.0, False)
+    assert float(state["predicted"]) == pytest.approx(0.5 * float(b[0] ** 2), rel=1e-4)
+    other = closure_of(lambda t: matrix[:1] @ t + b[:1])  # asks for the opposite
+    back, after, _ = method.step(moved, state, other, 1.0, False)
+    assert torch.equal(after["before"], theta)
+    assert float((back + moved).norm()) <= 1e-3 * float(moved.norm())
+    confirmed, after, _ = method.step(moved, state, first, 1.0, False)
+    assert torch.equal(after["before"], moved)
+    assert float((confirmed - moved).norm()) <= 1e-4 * float(moved.norm())
+
+
+@pytest.mark.parametrize(("form", "bound"), [("strong", 2e-4), ("weak", 2e-3), ("energy", 5e-2)])
+def test_steps_on_drawn_points(form: str, bound: float) -> None:
+    """151 weights, 40 steps on 320 of 25,600 points; an energy's batches have a noise of their own, the others' dies out."""
+    _, training, errors = trained(form, 40)
+    assert errors() <= bound
+    assert {row[COLUMNS.index("batch_size")] for row in training.history} == {320}
+
+
+def test_a_run_on_drawn_points_goes_on_to_the_last_bit() -> None:
+    _, whole, _ = trained("strong", 12)
+    setup, half, _ = trained("strong", 7)
+    resumed = Training.from_arrays(*half.arrays())
+    train(setup.objective, resumed, dataclasses.replace(setup.plan, schedule=Schedule(1.0, 0, 12)))
+    assert torch.equal(whole.theta, resumed.theta)
+
+
+def trained(form: str, steps: int) -> tuple[Setup, Training, Callable[[], float]]:
+    problem = vpinn.make_problem(
+        {"shape": "rectangle", "cells": [20, 20], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        expressions={"u_exact": "sin(pi*x)*sin(pi*y)", "f": "-div(grad(u_exact))"},
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": "u_exact"}},
+        network={"layers": [10, 10]},
+        quadrature={"degree": 15},
+        batch={"size": 320},
+        solver={"method": "gauss-newton", "steps": steps},
+        **({"test_space": {"degree": 1}} if form == "weak" else {}),
+        **{form: FORMS[form]},
+    )
+    setup = prepare(problem)
+    training = train(setup.objective, setup.start(), setup.plan)
+    truth = TrueError(problem, setup.trial, independent_points(problem, 6))
+    return setup, training, lambda: truth(training.theta)["u"]["relative_l2"]
