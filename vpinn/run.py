@@ -36,6 +36,7 @@ from vpinn.optimization import (
     load_arrays,
     make_plan,
     objective_for,
+    policy_found,
     reason,
     samples_of,
     train,
@@ -176,11 +177,10 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
     trial = make_trial(problem, rows=meta["rows"])
-    network = run_folder.network_of(trial, meta)
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
-    trial = dataclasses.replace(trial, network=network)
+    trial = dataclasses.replace(trial, network=run_folder.network_of(trial, meta))
     return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
 
 
@@ -252,6 +252,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
         "quadrature_points": objective.size,
         "test_functions": objective.test_space.size if objective.test_space else None,
         "batch_size": plan.batch_size or "full",
+        "policy": policy_found(training, plan, objective.size),
         "imposed": [
             {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
             for i in trial.imposed
@@ -284,9 +285,7 @@ def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Cal
         return None
 
     def monitor(theta: torch.Tensor) -> dict[str, float]:
-        values = {}
-        if truth is not None:
-            values["error"] = max(e["relative_l2"] for e in truth(theta).values())
+        values = {} if truth is None else {"error": max(e["relative_l2"] for e in truth(theta).values())}
         if estimator is not None and (estimate := estimator(theta)) is not None:
             values["estimate"] = estimate.relative
         return values

@@ -87,7 +87,7 @@ def made(size: int | None) -> tuple[Training, float, float]:
     began = time.process_time()
     train(objective, training, Plan(Adam(), Schedule(1e-6, 0, 120), samplers))
     whole = time.process_time() - began
-    gradient, state = training.watch["mean"], dict(training.watch)
+    gradient, state = training.theta, dict(training.watch)
     began = time.process_time()
     for step in range(1, 50):
         state, _ = observe(state, theta, gradient, False, 1e-3, size, lambda place: (0.0, place), step)

@@ -161,7 +161,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
         paused = time.perf_counter()
         last[1] = error(training.theta)
         cost = time.perf_counter() - paused
-        marks.append((training.seconds, training.step, _evaluations(counted, plan, setup.objective.size), last[1]))
+        marks.append((training.seconds, training.step, _evaluations(counted, plan, training), last[1]))
         next_mark = training.seconds + max(SPACING * training.seconds, cost)
     fluctuation = _fluctuation(training) if plan.samplers else math.nan
     return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, fluctuation)
@@ -209,9 +209,10 @@ def _ended(training: Training, seconds: float | None) -> str:
     return "time limit" if seconds is not None and training.seconds > seconds else ""
 
 
-def _evaluations(counted: Counted, plan: Plan, points: int) -> float:
+def _evaluations(counted: Counted, plan: Plan, training: Training) -> float:
+    sizes = [row[COLUMNS.index("batch_size")] for row in training.history]
     pilots = sum(sampler.pilot_size for sampler in plan.samplers if isinstance(sampler, Adaptive))
-    return float(sum(counted.calls) * (plan.batch_size or points) + pilots * -(-len(counted.calls) // PILOT_EVERY))
+    return float(sum(counted.calls) * np.mean(sizes) + pilots * -(-len(counted.calls) // PILOT_EVERY))
 
 
 def _fluctuation(training: Training) -> float:

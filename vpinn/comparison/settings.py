@@ -18,9 +18,10 @@ TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring")
 """Methods that see mini-batches; the others see all points in every step."""
 ON_ALL_POINTS = {"spring": "gauss-newton"}
 """What a method that needs mini-batches becomes on all points."""
-BATCH = ("batch.sampler", "batch.allocation", "batch.strata", "batch.strata_count", "batch.replacement", "batch.estimator")
+_SAMPLING = ("batch.sampler", "batch.allocation", "batch.strata", "batch.strata_count", "batch.replacement", "batch.estimator")
+BATCH = (*_SAMPLING, "batch.growth", "batch.threshold", "batch.largest", "batch.finish", "solver.scaling")
 """What matters to mini-batches only."""
-_RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip")
+_RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip", "solver.scaling")
 _SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("solver.method", ("sgd",), ("solver.momentum",)),
     ("solver.method", ("adam", "sgd", "spring"), _RATE),

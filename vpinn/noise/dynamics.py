@@ -12,12 +12,12 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.noise import rates, steady
-from vpinn.noise.curvature import Spectrum, difference_product, leading
 from vpinn.noise.draws import Array, drawer, estimate, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.gradients import point_gradients
 from vpinn.noise.population import Population, population
 from vpinn.objective import Objective
+from vpinn.optimization.spectrum import Spectrum, difference_product, leading
 
 STIFF = 0.1
 """Directions are looked at whose curvature is at least this share of the largest: slower ones would not settle in time."""
@@ -46,7 +46,7 @@ class Minimum:
         Raises:
             InputError: no direction has positive curvature.
         """
-        found = leading(difference_product(objective, theta), len(theta), min(MOST, len(theta)), generator)
+        found = leading(difference_product(objective.gradient, theta), len(theta), min(MOST, len(theta)), generator)
         keep = (found.values >= STIFF * np.abs(found.values).max()) & (found.residuals <= 1e-2 * found.values)
         if not keep.any():
             raise InputError("no direction of positive curvature was found where training ended; train longer (solver.steps)")
@@ -216,7 +216,7 @@ def batch_limits(
     Returns:
         findings, and the largest stable step size for batches of ``size`` points at θ.
     """
-    spectrum = leading(difference_product(objective, theta), len(theta), 1, generator, steps=min(len(theta), 30))
+    spectrum = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 30))
     lam, top = abs(float(spectrum.values[0])), torch.from_numpy(spectrum.vectors[:, 0].copy())
     step = 1e-5 * float(theta.norm())
     bends = [np.zeros(m.points.size) for m in objective.measures]

@@ -15,12 +15,12 @@ from torch import Tensor
 from vpinn.errors import InputError
 from vpinn.noise import costs, dynamics, estimators, recommend, search, signals
 from vpinn.noise import variance as theory
-from vpinn.noise.curvature import difference_product, leading
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import best_rate, descend, polish, start
 from vpinn.noise.population import Population, population
 from vpinn.noise.recommend import Setting
 from vpinn.objective import Objective, make_objective
+from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.problem import Problem
 from vpinn.trial import make_trial
 
@@ -122,7 +122,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     course = [first, *(population(objective, place, generator, 8) for place in places[1:])]
     place = places[len(places) // 2]
     people = population(objective, place, generator)
-    product = difference_product(objective, place)
+    product = difference_product(objective.gradient, place)
     say("batches of every sampler")
     findings, variances, uniform = estimators.samplers(people, sizes, effort.draws, generator)
     curves = {f"variance: {name}": curve for name, curve in variances.items()}
@@ -149,7 +149,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     findings += rows
     bottom = polish(objective, places[-1], effort.polish)
     minimum = dynamics.Minimum.at(objective, bottom, generator)
-    spectrum = leading(difference_product(objective, bottom), len(bottom), 1, generator)
+    spectrum = leading(difference_product(objective.gradient, bottom), len(bottom), 1, generator)
     findings.append(dynamics.stability(objective, bottom, spectrum))
     rows, settled = dynamics.settle(minimum, middle, effort.walk, generator)
     findings += rows
@@ -203,7 +203,7 @@ def _middle(problem: Problem, objective: Objective) -> int:
 
 
 def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generator) -> float:
-    found = leading(difference_product(objective, theta), len(theta), 1, generator, steps=min(len(theta), 25))
+    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 25))
     return abs(float(found.values[0]))
 
 

@@ -9,10 +9,10 @@ import torch
 
 from vpinn.noise import bias, rates
 from vpinn.noise import variance as theory
-from vpinn.noise.curvature import Product
 from vpinn.noise.draws import Draws, drawer, estimate, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population, population
+from vpinn.optimization.spectrum import Product
 
 FALLS = 100
 """Steps taken to measure the decrease by one step."""

@@ -2,8 +2,12 @@
 
 `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares`
 (one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
+
+What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch` (on the way),
+`account` (what became of it).
 """
 
+from vpinn.optimization.account import policy_found
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
@@ -47,6 +51,7 @@ __all__ = [
     "load_arrays",
     "make_plan",
     "objective_for",
+    "policy_found",
     "reason",
     "samples_of",
     "save_arrays",

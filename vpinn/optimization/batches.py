@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from vpinn.objective import Batch, Objective, curvature, signals
 from vpinn.optimization.method import Closure
-from vpinn.optimization.training import Training
-from vpinn.sampling import NOTHING, Adaptive, Sampler, State
+from vpinn.optimization.schedule import SCALINGS
+from vpinn.optimization.training import COLUMNS, Training
+from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State
 
 PILOT_EVERY = 50
 """Steps between pilots of adaptive samplers."""
@@ -20,6 +22,37 @@ DRAWS = 32
 """Batches that a bias is measured with."""
 CHUNK = 65_536
 """Points of a pilot evaluated at a time."""
+_RATIO = COLUMNS.index("signal_to_noise")
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How batches change over a run.
+
+    Attributes:
+        policy: their size.
+        first: points of the first batch; None to measure the noise first, and to take as many as its scale.
+        samplers: size → one sampler per measure.
+        finish: share of the steps, at the end, that see all points, 0 to 1.
+        scaling: factor of the step size where the batch is so many times the first one.
+    """
+
+    policy: Policy
+    first: int | None
+    samplers: Callable[[int], tuple[Sampler, ...]]
+    finish: float = 0.0
+    scaling: Callable[[float], float] = SCALINGS["none"]
+
+    def size(self, training: Training, steps: int) -> int | None:
+        """Return the points of a run's next batch by what it settled and saw; None for all points."""
+        step, settled = training.step, training.settled
+        if step >= steps - round(self.finish * steps):
+            return None
+        ratio = training.history[-1][_RATIO] if training.history else math.nan
+        noise = 1.0 / ratio if ratio else math.inf
+        size = self.policy.next(int(settled["first"]), int(settled["batch"]), step, steps, noise)
+        settled["batch"] = size
+        return None if size >= self.policy.points else size
 
 
 def pilots(

@@ -36,6 +36,10 @@ class Langevin(Method):
     name: ClassVar[str] = "langevin"
     steps: ClassVar[int] = 8000
 
+    def stability(self, squares: Tensor) -> tuple[float, Tensor]:
+        """Return those of Adam, which takes the first steps."""
+        return Adam().stability(squares)
+
     def initial(self, theta: Tensor) -> State:
         """Return the state before the first step: Adam's, no samples, and the generator of the noise."""
         samples = theta.new_zeros((KEPT, len(theta)))

@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vpinn.errors import DivergenceError
 from vpinn.objective import Objective, curvature
-from vpinn.optimization.batches import PILOT_EVERY, drawn, pilots
+from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
+from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError
+from vpinn.optimization.pilot import Gradient, measured_noise, stable_rate, warmup_steps
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.optimization.watch import WATCHED, observe, watches_all
@@ -48,7 +51,10 @@ class Plan:
         schedule: step sizes; its ``steps`` is the length of the run.
         samplers: one per measure, or () for all points in every step.
         batches: independent batches of a step, 1 or 2.
-        clip: longest gradient norm, None for no clipping.
+        clip: longest gradient norm, None for no clipping, "auto" for one from the gradients of the last steps.
+        warmup: whether the length of the warm-up is found from the stable step size at the start.
+        probe: samplers of a batch that shows the curvature at the start, () for all points.
+        batching: how batches change; None: they do not.
         tolerance: stop when the monitor's estimate is below; None: never.
         time_limit: seconds after which the run stops, None: never.
         monitor_every: steps between calls of the monitor.
@@ -59,16 +65,23 @@ class Plan:
     schedule: Schedule
     samplers: tuple[Sampler, ...] = ()
     batches: int = 1
-    clip: float | None = None
+    clip: float | Literal["auto"] | None = None
     tolerance: float | None = None
     time_limit: float | None = None
     monitor_every: int = 100
     checkpoint_every: float = 60.0
+    warmup: bool = False
+    probe: tuple[Sampler, ...] = ()
+    batching: Batching | None = None
 
     @cached_property
     def batch_size(self) -> int | None:
-        """Points of all measures per step, None for all points."""
-        return self.batches * sum(s.size for s in self.samplers) or None
+        """Points of all measures per step, of the first one where batches change; None for all points."""
+        return self.points_of(self.samplers)
+
+    def points_of(self, samplers: Sequence[Sampler]) -> int | None:
+        """Return the points of all measures of a step with some samplers, None for all points."""
+        return self.batches * sum(s.size for s in samplers) or None
 
 
 def train(
@@ -129,26 +142,30 @@ def _reason(training: Training, plan: Plan, interrupt: Interrupt | None) -> str:
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:
     assert isinstance(plan.method, Method)
-    rate = plan.schedule(training.step) * training.shrink
-    closure = _draw(objective, training, plan)
-    theta = training.theta
+    if not training.settled:
+        training.settled = _settled(objective, training, plan, plan.method)
+    samplers, rate = _drawn_how(training, plan)
+    closure = _draw(objective, training, plan, samplers)
+    theta, drawn_before = training.theta, math.isfinite(training.average)
     try:
-        new, state, value = plan.method.step(theta, training.state, closure, rate, same=not plan.samplers)
+        same = not samplers and not drawn_before
+        new, state, value = plan.method.step(theta, training.state, closure, rate, same)
         if not math.isfinite(float(new.sum())):
             raise NonFiniteError("parameters")
     except NonFiniteError as error:
         _roll_back(objective, training, str(error))
         return
-    _remember(training, plan, theta, value)
+    _remember(training, bool(samplers), theta, value)
     if training.step % ANCHOR == 0:
         training.anchor = (theta, training.state)
     training.idle = training.idle + 1 if torch.equal(new, theta) else 0
     training.theta, training.state = new, state
-    noise = (math.nan,) * len(WATCHED)
-    if closure.gradient is not None and (plan.samplers or watches_all(training.step)):
-        size, again = (plan.batch_size, closure.evaluate) if plan.samplers else (None, None)
-        seen = (theta, closure.gradient, closure.clipped, rate, size, again, training.step)
+    noise, size = (math.nan,) * len(WATCHED), plan.points_of(samplers)
+    if closure.gradient is not None and (samplers or watches_all(training.step)):
+        seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate if samplers else None, training.step)
         training.watch, noise = observe(training.watch, *seen)
+    if closure.gradient is not None and plan.clip == "auto":
+        training.clipping = noted(training.clipping, closure.gradient)
     training.step += 1
     watched: Mapping[str, float] = {}
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
@@ -161,7 +178,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
             value,
             closure.gradient_norm,
             rate,
-            plan.batch_size or objective.size,
+            size or objective.size,
             closure.clipped,
             watched.get("error", math.nan),
             watched.get("estimate", math.nan),
@@ -170,21 +187,60 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     )
 
 
-def _draw(objective: Objective, training: Training, plan: Plan) -> Closure:
+def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> dict[str, float]:
+    """Return what a run finds out before its first step; see ``Training.settled``."""
+    theta, generator, batching = training.theta, training.generator, plan.batching
+    found: dict[str, float] = {}
+
+    def draw(samplers: Sequence[Sampler]) -> Gradient:
+        return drawn(objective, samplers, plan.batches, generator, ()).evaluate if samplers else objective.gradient
+
+    samplers = plan.samplers
+    if batching is not None:
+        size, policy = batching.first, batching.policy
+        if size is None:
+            found["noise"] = measured_noise(lambda: draw(plan.samplers), theta)
+            size = policy.bounded(policy.least * found["noise"])
+        found |= {"first": size, "batch": size}
+        samplers = () if size >= policy.points else batching.samplers(size)
+    if plan.warmup:
+        rate, most = plan.schedule.learning_rate, plan.schedule.steps // 4
+        found["stable"] = stable_rate(method, lambda: draw(samplers), draw(plan.probe), theta, generator)
+        found["warmup"] = warmup_steps(rate, found["stable"], most)
+    return found
+
+
+def _drawn_how(training: Training, plan: Plan) -> tuple[tuple[Sampler, ...], float]:
+    """Return the samplers of this step, () for all points, and its step size."""
+    schedule, samplers, batching = plan.schedule, plan.samplers, plan.batching
+    if plan.warmup:
+        schedule = replace(schedule, warmup=int(training.settled["warmup"]))
+    rate = schedule(training.step) * training.shrink
+    if batching is not None:
+        size = batching.size(training, plan.schedule.steps)
+        samplers = () if size is None else batching.samplers(size)
+        rate *= batching.scaling(training.settled["batch"] / training.settled["first"])
+    return samplers, rate
+
+
+def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[Sampler, ...]) -> Closure:
     """Return J, ∇J and curvature over all points, or over batches drawn now."""
-    if not plan.samplers:
-        return Closure(objective.gradient, plan.clip, partial(curvature, objective))
+    clip = threshold(training.clipping) if plan.clip == "auto" else plan.clip
+    if not samplers:
+        return Closure(objective.gradient, clip, partial(curvature, objective))
     if training.step % PILOT_EVERY == 0:
-        training.learned = pilots(objective, plan.samplers, training.generator, training.theta, training.learned)
-    return drawn(objective, plan.samplers, plan.batches, training.generator, training.learned, plan.clip)
+        training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
+    return drawn(objective, samplers, plan.batches, training.generator, training.learned, clip)
 
 
-def _remember(training: Training, plan: Plan, theta: Tensor, value: float) -> None:
+def _remember(training: Training, drawn: bool, theta: Tensor, value: float) -> None:
     """Keep the parameters with the lowest loss; with mini-batches that of the moving average, once it means something."""
-    if plan.samplers:
+    if drawn:
         first = not math.isfinite(training.average)
         training.average = value if first else training.average + MEMORY * (value - training.average)
         value = training.average if training.step > 1 / MEMORY else math.inf
+    elif math.isfinite(training.average):  # the first loss over all points: those of batches do not compare
+        training.average, training.best = math.nan, (theta, math.inf)
     if value < training.best[1]:
         training.best = (theta, value)
 

@@ -89,6 +89,7 @@ class Method(ABC):
         learning_rate: default step size; None: it finds the length of its steps itself.
         course: default course of the step size.
         steps: default length of a run.
+        scaling: default rule by which the step size follows the batch, one of ``SCALINGS``.
     """
 
     name: ClassVar[str]
@@ -100,6 +101,15 @@ class Method(ABC):
     learning_rate: ClassVar[float | None] = 1e-3
     course: ClassVar[str] = "constant"
     steps: ClassVar[int] = 2000
+    scaling: ClassVar[str] = "none"
+
+    def stability(self, squares: Tensor) -> tuple[float, Tensor]:
+        """Return c and scales P [size] for which steps up to c/λ_max(P^½HP^½) are stable on a quadratic.
+
+        Args:
+            squares: mean squares of the gradient's entries [size].
+        """
+        return 2.0, torch.ones_like(squares)
 
     @abstractmethod
     def initial(self, theta: Tensor) -> State:
@@ -137,6 +147,10 @@ class Sgd(Method):
     momentum: float = 0.9
     name = "sgd"
 
+    def stability(self, squares: Tensor) -> tuple[float, Tensor]:
+        """Return 2(1 + μ) and ones."""
+        return 2.0 * (1.0 + self.momentum), torch.ones_like(squares)
+
     def initial(self, theta: Tensor) -> State:
         """Return zero momentum."""
         return {"velocity": torch.zeros_like(theta)}
@@ -164,6 +178,10 @@ class Adam(Method):
     beta2: float = 0.999
     epsilon: float = 1e-8
     name = "adam"
+
+    def stability(self, squares: Tensor) -> tuple[float, Tensor]:
+        """Return 2(1 + β₁)/(1 − β₁) and 1/√v: Adam with settled averages (Cohen et al. 2022, arXiv 2207.14484)."""
+        return 2.0 * (1.0 + self.beta1) / (1.0 - self.beta1), 1.0 / (squares.sqrt() + self.epsilon)
 
     def initial(self, theta: Tensor) -> State:
         """Return zero moments."""

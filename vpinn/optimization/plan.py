@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective, is_sum_of_squares
+from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import TOLERANCE, LeastSquares
@@ -19,14 +19,15 @@ from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.problem import Problem, Settings
-from vpinn.sampling import Choice, Sampler, make_sampler
+from vpinn.problem.numerics import Solver
+from vpinn.sampling import Sampler
 
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
         settings.solver.features,
         settings.solver.tolerance or TOLERANCE,
         settings.solver.seed,
-        lambda objective: _samplers(settings, objective, True)[0],
+        lambda objective: fixed_samplers(settings, objective),
     ),
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
@@ -71,7 +72,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         InputError: the settings do not fit the method or the objective.
     """
     solver, method = settings.solver, METHODS[name](settings)
-    samplers, batches = _samplers(settings, objective, method.curved)
+    batching, samplers = make_batching(settings, objective, method)
     if method.full and samplers:
         raise InputError(
             f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
@@ -97,41 +98,40 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
             f'solver.method = "{name}" keeps matrices of {size:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
         )
     steps = solver.steps or method.steps
-    if method.learning_rate is None:
-        schedule, clip = Schedule(1.0, 0, steps), None
-    else:
-        rate = solver.learning_rate or method.learning_rate
-        schedule, clip = Schedule(rate, solver.warmup, steps, solver.schedule or method.course, solver.decay), solver.clip
-    every = solver.checkpoint
-    return Plan(method, schedule, samplers, batches, clip, solver.tolerance, solver.time_limit, checkpoint_every=every)
+    _check_settled(name, method, solver, samplers)
+    moving = method.learning_rate is not None  # others find the length of their steps themselves
+    rate = (solver.learning_rate or method.learning_rate or 1.0) if moving else 1.0
+    found = solver.warmup == "auto" and moving
+    course, warmup = (solver.schedule or method.course, solver.warmup) if moving else ("constant", 0)
+    return Plan(
+        method,
+        Schedule(rate, 0 if warmup == "auto" else warmup, steps, course, solver.decay),
+        samplers,
+        independent(objective, method),
+        solver.clip if moving else None,
+        solver.tolerance,
+        solver.time_limit,
+        checkpoint_every=solver.checkpoint,
+        warmup=found,
+        probe=_probe(settings, objective, method) if found and samplers else (),
+        batching=batching,
+    )
 
 
-def _samplers(settings: Settings, objective: Objective, one: bool) -> tuple[tuple[Sampler, ...], int]:
-    """Return one sampler per measure and the independent batches of a step, but for ``one``; () for all points.
+def _probe(settings: Settings, objective: Objective, method: Method) -> tuple[Sampler, ...]:
+    """Return the samplers of a batch that shows the curvature, () for all points."""
+    size, points = settings.batch.size, objective.batched[0].points.size
+    wanted = max(PROBE, size) if isinstance(size, int) else PROBE
+    return samplers_of(settings, objective, wanted, independent(objective, method)) if 2 * wanted < points else ()
 
-    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all.
+
+def _check_settled(name: str, method: Method, solver: Solver, samplers: Sequence[Sampler]) -> None:
+    """Refuse what a run cannot find out itself.
+
+    Raises:
+        InputError: says which setting.
     """
-    batch, size = settings.batch, settings.batch.size
-    domain = objective.batched[0].points.size
-    if size == "full" or size == domain:
-        return (), 1
-    if size > domain:
-        raise InputError(f'batch.size is {size}, but there are {domain} quadrature points; give 1 to {domain}, or "full"')
-    batches = 2 if objective.estimator in ("two-batch", "control-variate") and not one else 1
-    shares = [-(-size // batches)]
-    for measure in objective.batched[1:]:
-        share = math.ceil(shares[0] * measure.points.size / domain)
-        shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
-    if objective.estimator == "u-statistic" and (batch.sampler not in ("uniform", "importance") or not batch.replacement):
-        raise InputError(
-            'batch.estimator = "u-statistic" needs independent draws: use sampler "uniform" or "importance", or "two-batch"'
-        )
-    if size < 2 and objective.estimator != "plain":
-        raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
-    kind = settings.quadrature.rule
-    if kind == "stochastic-gauss" and batch.sampler != "cells":
-        raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
-    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
-    return tuple(
-        make_sampler(batch.sampler, m.points, share, choice) for m, share in zip(objective.batched, shares, strict=True)
-    ), batches
+    if solver.clip == "auto" and (not samplers or method.curved):
+        raise InputError(f'solver.clip = "auto" weighs the noise of mini-batch gradients, and {name} on these points has none')
+    if solver.warmup == "auto" and method.curved:
+        raise InputError(f'solver.warmup = "auto" is for steps along gradients, and those of {name} are not; give a number')

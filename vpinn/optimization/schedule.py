@@ -1,4 +1,4 @@
-"""Step size over the steps: linear warm-up, then constant, cosine or exponential."""
+"""Step size over the steps: linear warm-up, then constant, cosine or exponential; and over the size of the batch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ COURSES: Final[Mapping[str, Callable[[float, float], float]]] = {
     "exponential": lambda progress, decay: decay**progress,
 }
 """Names → factor of the step size for progress 0 … 1 after the warm-up, ending at ``decay`` where it falls."""
+
+SCALINGS: Final[Mapping[str, Callable[[float], float]]] = {
+    "none": lambda ratio: 1.0,
+    "square-root": math.sqrt,
+    "linear": lambda ratio: ratio,
+}
+"""Names → factor of the step size where the batch is ``ratio`` times the first one.
+
+The root keeps the size η√(tr Σ/b) of a step's random part, and is Adam's rule (Malladi et al. 2022, arXiv 2205.10287); the
+linear rule keeps the temperature ∝ η/b of plain descent.
+"""
 
 
 @dataclass(frozen=True)

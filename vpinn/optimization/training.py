@@ -30,6 +30,9 @@ class Training:
         generator: of the samplers.
         learned: what each adaptive sampler knows.
         watch: averages that noise is told from.
+        clipping: what an automatic threshold is taken from.
+        settled: what the run settled itself: "first" and "batch", points of the first and of the last drawn batch, "noise" of
+            the first, "warmup" in steps, "stable" step size at the start; {} before the first step, or where it settles nothing.
         step: steps taken.
         seconds: spent so far, over all sessions.
         average: moving average of the loss.
@@ -47,6 +50,8 @@ class Training:
     generator: np.random.Generator
     learned: tuple[Learned, ...] = ()
     watch: State = field(default_factory=dict)
+    clipping: State = field(default_factory=dict)
+    settled: dict[str, float] = field(default_factory=dict)
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
@@ -68,13 +73,14 @@ class Training:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
-        arrays |= {f"watch.{k}": v for k, v in self.watch.items()}
+        arrays |= {f"watch.{k}": v for k, v in self.watch.items()} | {f"clipping.{k}": v for k, v in self.clipping.items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
         numbers |= {"shrink": self.shrink, "rollbacks": self.rollbacks, "idle": self.idle}
         generator = self.generator.bit_generator.state
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
+        meta["settled"] = self.settled
         return {name: tensor.detach().numpy() for name, tensor in arrays.items()} | known | {"history": history}, meta
 
     @classmethod
@@ -84,7 +90,7 @@ class Training:
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if not name.startswith(others)}
         states = {
             prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            for prefix in ("state.", "anchor.", "watch.")
+            for prefix in ("state.", "anchor.", "watch.", "clipping.")
         }
         generator = np.random.default_rng()
         generator.bit_generator.state = meta["generator"]
@@ -98,6 +104,8 @@ class Training:
                 for k in range(meta["learned"])
             ),
             watch=states["watch."],
+            clipping=states["clipping."],
+            settled=dict(meta["settled"]),
             step=numbers["step"],
             seconds=numbers["seconds"],
             average=numbers["average"],

@@ -1,9 +1,10 @@
 """What the gradients of training's own steps tell about their noise, at next to no cost.
 
-Of batch gradients g_b with mean g and tr Cov = tr Σ/b, moving averages of ‖g_b‖² and of g_b itself tell both apart: the first
-tends to ‖g‖² + tr Σ/b, the squared norm of the second to ‖g‖² + c tr Σ/b with c = Σ of squared weights (numerator and
-denominator averaged apart, McCandlish et al. 2018, arXiv 1812.06162). What g drifts in fifty steps counts
-as noise; a noise scale beyond some fifty batches drowns the signal, and is told as infinite.
+Of batch gradients with mean g and covariance Σ/b, those of successive steps are independent, and g changes little between
+them: E ½‖g_k − g_{k−1}‖² = tr Σ (1/b_k + 1/b_{k−1})/2 (successive differences, von Neumann et al. 1941) and
+E g_k·g_{k−1} = ‖g‖², whatever the sizes of the batches. Moving averages of both, numerator and denominator apart
+(McCandlish et al. 2018, arXiv 1812.06162), tell the noise scale; where the second is not positive, the signal drowns, and the
+noise scale is told as infinite.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "cu
 """Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature. Where every
 step sees all points, two in fifty are looked at, and the curvature is that along the step between them."""
 MEMORY = 0.02
-"""Weight of the newest gradient in the averages."""
+"""Weight of the newest step in the averages."""
 CURVATURE_EVERY = 50
 """Steps between looks at the curvature, each of which costs one gradient: 2 % of the run."""
 NUDGE = 1e-5
@@ -55,37 +56,39 @@ def observe(
         evaluate: J and ∇J of the same batch; None for all points, whose curvature shows in consecutive gradients.
         step: number of the step.
     """
+    zero = gradient.new_zeros(())
     if not state:
-        zero = gradient.new_zeros(())
-        state = {
-            "mean": torch.zeros_like(gradient),
-            "square": zero,
-            "clipped": zero,
-            "weight": zero,
-            "top": gradient,
-            "curvature": zero,
-        }
+        state = {name: zero for name in ("trace", "square", "pairs", "clipped", "weight", "curvature")}
+        state |= {"top": gradient}
     state = dict(state)
     state["clipped"] = torch.lerp(state["clipped"], gradient.new_tensor(float(clipped)), MEMORY)
-    state["weight"] = torch.lerp(state["weight"], torch.ones_like(state["weight"]), MEMORY)
+    state["weight"] = torch.lerp(state["weight"], torch.ones_like(zero), MEMORY)
     weight = float(state["weight"])  # 1 − βᵏ, by which averages that began at zero are too small
-    trace = square = math.nan
     if size is not None:
-        state["mean"] = torch.lerp(state["mean"], gradient, MEMORY)
-        state["square"] = torch.lerp(state["square"], gradient @ gradient, MEMORY)
-        c = MEMORY / (2.0 - MEMORY) * (2.0 - weight) / weight
-        both, smooth = float(state["square"]) / weight, float(state["mean"] @ state["mean"]) / weight**2
-        if c < 0.5:
-            trace, square = max(both - smooth, 0.0) / (1.0 - c), max(smooth - c * both, 0.0) / (1.0 - c)
+        state |= _noise(state, gradient, 1.0 / size)
+    pairs = float(state["pairs"])
+    trace, square = (float(state[name]) / pairs if pairs and size else math.nan for name in ("trace", "square"))
     if evaluate is None:
         state |= _along(state, theta, gradient, step)
     elif step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
         state |= _curvature(state, theta, gradient, evaluate)
+    square = max(square, 0.0) if math.isfinite(square) else square
     told = math.isfinite(trace)
-    scale = (size or 0) * trace / square if told and square > 0.0 else math.inf if told else math.nan
-    snr = square / trace if told and trace > 0.0 else math.nan
-    heat = rate * trace / (2.0 * len(theta))
+    scale = trace / square if told and square > 0.0 else math.inf if told else math.nan
+    snr = square / trace * (size or 0) if told and trace > 0.0 else math.nan
+    heat = rate * trace / (2.0 * (size or 1) * len(theta))
     return state, (scale, snr, float(state["clipped"]) / weight, heat, float(state["curvature"]) or math.nan)
+
+
+def _noise(state: State, gradient: Tensor, share: float) -> State:
+    """Return new averages of tr Σ and ‖g‖² from this gradient and the one of the step before; 1/b is ``share``."""
+    found: State = {"before": gradient, "share": gradient.new_tensor(share)}
+    if "before" in state:
+        change = gradient - state["before"]
+        found["trace"] = torch.lerp(state["trace"], change @ change / (share + state["share"]), MEMORY)
+        found["square"] = torch.lerp(state["square"], gradient @ state["before"], MEMORY)
+        found["pairs"] = torch.lerp(state["pairs"], torch.ones_like(state["pairs"]), MEMORY)
+    return found
 
 
 def _along(state: State, theta: Tensor, gradient: Tensor, step: int) -> State:

@@ -15,6 +15,7 @@ from vpinn.optimization import LeastSquares, Plan
 from vpinn.optimization.growth import MOST_COLUMNS
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
+from vpinn.output.settled import planned, settled_rows
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.trial import Imposed, Trial
@@ -42,6 +43,7 @@ def solution_rows(solution: Solution) -> Rows:
         ("method", _method(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
         ("points", _points(metrics)),
+        *settled_rows(metrics.get("policy", {})),
         ("parameters", f"{solution.trial.network.size:,}"),
         ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
     ]
@@ -131,7 +133,9 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
 def _batch(objective: Objective, plan: Plan) -> str:
     if plan.batch_size is None:
         return "all points in every step"
-    return f"{plan.batch_size:,} points per step; estimator: {objective.estimator} ({objective.why})"
+    first = plan.batching is not None and plan.batching.first is None
+    size = "as many points as the noise scale at the start" if first else f"{plan.batch_size:,} points per step"
+    return f"{size}{planned(plan)}; estimator: {objective.estimator} ({objective.why})"
 
 
 def _method(name: str, reason: str) -> str:
@@ -157,8 +161,9 @@ def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _points(metrics: Mapping[str, Any]) -> str:
-    batch = metrics.get("batch_size", "full")
-    text = f"{metrics.get('quadrature_points', 0):,}, {'all in every step' if batch == 'full' else f'{batch:,} per step'}"
+    batch, changes = metrics.get("batch_size", "full"), "batch" in metrics.get("policy", {})
+    drawn = "in batches" if changes else "all in every step" if batch == "full" else f"{batch:,} per step"
+    text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
     tests = metrics.get("test_functions")
     return text + (f"; {tests:,} test functions" if tests else "")
 

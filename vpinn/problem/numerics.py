@@ -76,7 +76,22 @@ class Quadrature(Section):
 class Batch(Section):
     """Mini-batches of quadrature points."""
 
-    size: Count | Literal["full"] = Field("full", description='Quadrature points per step (≥ 1), or "full".')
+    size: Count | Literal["full", "auto"] = Field(
+        "full", description='Quadrature points per step (≥ 1), "full", or "auto": as many as the measured noise scale.'
+    )
+    growth: Literal["none", "noise-scale", "norm-test", "geometric", "logarithmic"] | None = Field(
+        None,
+        description="How the size goes on from the first batch: noise-scale follows the measured scale up and down (the default "
+        "of an auto size); norm-test grows where the noise exceeds threshold; geometric reaches largest in the last step; "
+        "logarithmic, b ln(k + e) in step k, is simulated annealing. Default none for a number.",
+    )
+    threshold: Positive = Field(
+        1.0, description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0)."
+    )
+    largest: Count | None = Field(None, description="Most points of a batch that grows; default all, 65,536 at most.")
+    finish: Annotated[Real, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of the steps, at the end, that see all points (0 ≤ finish < 1)."
+    )
     sampler: Literal["uniform", "stratified", "antithetic", "sobol", "importance", "cells"] = Field(
         "stratified", description="How a batch is drawn; every one is unbiased. cells takes all points of drawn cells."
     )
@@ -97,9 +112,22 @@ class Batch(Section):
         "u-statistic takes away the sample variance; control-variate multiplies two whose noise vanishes at the solution.",
     )
 
+    @property
+    def changes(self) -> bool:
+        """Whether the size changes from step to step."""
+        return self.growth != "none" if self.size == "auto" else self.growth not in (None, "none")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         given = self.model_fields_set
+        if self.size == "full" and (self.growth not in (None, "none") or self.finish):
+            raise ValueError('growth and finish are for mini-batches; give a size, a number or "auto"')
+        if "threshold" in given and self.growth != "norm-test":
+            raise ValueError(f'threshold belongs to growth "norm-test", got growth "{self.growth or "none"}"')
+        if self.largest is not None and self.growth in (None, "none") and self.size != "auto":
+            raise ValueError("largest bounds a batch that grows; choose a growth")
+        if self.largest is not None and isinstance(self.size, int) and self.largest < self.size:
+            raise ValueError(f"largest must be size or more, got {self.largest} for a size of {self.size}")
         for key in ("allocation", "strata"):
             if key in given and self.sampler != "stratified":
                 raise ValueError(f'{key} belongs to sampler "stratified", got sampler "{self.sampler}"')
@@ -130,15 +158,23 @@ class Solver(Section):
         None,
         description="Step size after the warm-up (0 to 100); default 0.1 of spring, 1e-3 of adam and sgd. Others find their own.",
     )
-    warmup: Natural = Field(0, description="Steps over which the step size rises linearly from zero (≥ 0).")
+    warmup: Natural | Literal["auto"] = Field(
+        0,
+        description='Steps over which the step size rises linearly from zero (≥ 0), or "auto": from the curvature at the start.',
+    )
+    scaling: Literal["none", "square-root", "linear"] | None = Field(
+        None, description="How the step size follows a batch that grows, from learning_rate at the first one; default none."
+    )
     schedule: Literal["constant", "cosine", "exponential"] | None = Field(
         None, description="Course of the step size after the warm-up; default cosine of spring, constant of others."
     )
     decay: Annotated[Positive, Field(le=1)] = Field(
         0.01, description="Final step size of a schedule as a fraction of learning_rate (0 to 1)."
     )
-    clip: Positive | None = Field(
-        None, description="Longest gradient norm; longer gradients are scaled down. Default: no clipping."
+    clip: Positive | Literal["auto"] | None = Field(
+        None,
+        description='Longest gradient norm; longer gradients are scaled down. "auto": from the gradients of the last steps. '
+        "Default: no clipping.",
     )
     temperature: Positive = Field(1e-6, description="Temperature of langevin in units of the loss (> 0).")
     precondition: Annotated[bool, Field(strict=True)] = Field(True, description="Whether langevin takes Adam's scales.")
@@ -162,7 +198,7 @@ class Solver(Section):
                 raise ValueError(f'{key} belongs to method "langevin", got method "{self.method}"')
         if "features" in given and self.method not in ("auto", "least-squares"):
             raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
-        if self.steps is not None and self.warmup >= self.steps and self.warmup > 0:
+        if self.steps is not None and isinstance(self.warmup, int) and self.warmup >= self.steps and self.warmup > 0:
             raise ValueError(f"warmup must be less than steps, got {self.warmup} of {self.steps}")
         return self
 

@@ -161,6 +161,12 @@ class Settings(Section):
     solver: Solver = Field(default_factory=Solver, description="How the weights are found.")
     output: Output = Field(default_factory=Output, description="What is written, and where.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.solver.scaling not in (None, "none") and not self.batch.changes:
+            raise ValueError('scaling follows a batch that changes: give batch.growth, or batch.size = "auto"')
+        return self
+
 
 def schema_json() -> dict[str, Any]:
     """Return the JSON Schema of a problem file, for completion and checks in editors."""

@@ -19,8 +19,6 @@ _KEYS = {
 
 # section.key → value → what to do instead.
 _VALUES = {
-    "batch.size": {"auto": 'a number or "full"'},
-    "solver.clip": {"auto": "a number > 0, or leave it out"},
     "solver.method": dict.fromkeys(("evolution",), '"auto", "least-squares", "gauss-newton", "spring", "lbfgs", "adam" or "sgd"'),
 }
 

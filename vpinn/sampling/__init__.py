@@ -1,12 +1,14 @@
 """Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased.
 
 `curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles` and `quasi` choose numbers there;
-`allocation` says how many each stratum gets; `make` turns names of a problem file into samplers.
+`allocation` says how many each stratum gets; `make` turns names of a problem file into samplers; `policy` says how large batches
+are over a run.
 """
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.curve import Curve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
+from vpinn.sampling.policy import Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.sampler import NOTHING, Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
@@ -21,7 +23,13 @@ __all__ = [
     "Cells",
     "Choice",
     "Curve",
+    "Fixed",
+    "Geometric",
     "Importance",
+    "Logarithmic",
+    "NoiseScale",
+    "NormTest",
+    "Policy",
     "Quantiles",
     "Run",
     "Sampler",

@@ -1,0 +1,66 @@
+"""Whether batch policies pay: error against processor time of training, beside fixed sizes; medians over seeds.
+
+    python tests/benchmarks/batch_policies.py problems/poisson_minibatch.toml --seeds 3 \
+        --variant "batch.size=256" --variant "batch.size=auto" --variant "batch.size=64 batch.growth=geometric"
+
+A policy pays where no fixed size reaches its error in its time: give several sizes, and numbers of steps, to hold it against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vpinn.comparison.course import make_error
+from vpinn.errors import DivergenceError
+from vpinn.optimization import COLUMNS, final_parameters, train
+from vpinn.problem import read_problem
+from vpinn.run import prepare
+
+_BATCH, _RATE = COLUMNS.index("batch_size"), COLUMNS.index("learning_rate")
+
+
+def measured(path: Path, settings: list[str]) -> tuple[float, float, np.ndarray, dict[str, float]]:
+    """Return relative error, processor seconds of training, history and what the run settled itself."""
+    setup = prepare(read_problem(path, settings))
+    training = setup.start()
+    began = time.process_time()
+    try:
+        train(setup.objective, training, setup.plan)
+    except DivergenceError:
+        return float("nan"), time.process_time() - began, np.array(training.history), training.settled
+    spent = time.process_time() - began
+    theta, _ = final_parameters(setup.objective, training)
+    return make_error(setup)(theta), spent, np.array(training.history), training.settled
+
+
+def main() -> None:
+    """Print one line per variant."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--set", action="append", default=[], help="setting of all variants")
+    parser.add_argument("--variant", action="append", default=[], help="settings of one")
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    for variant in given.variant:
+        runs = []
+        for seed in range(given.seeds):
+            settings = [*given.set, *shlex.split(variant), f"solver.seed={seed}"]
+            runs.append(measured(given.file, settings))
+        errors = [run[0] for run in runs]
+        seconds = statistics.median(run[1] for run in runs)
+        history, settled = runs[0][2], runs[0][3]
+        quarters = [int(history[k, _BATCH]) for k in np.linspace(0, len(history) - 1, 6).astype(int)]
+        error = f"{statistics.median(errors):.2e} ({min(errors):.1e} to {max(errors):.1e})"
+        found = {name: float(f"{value:.3g}") for name, value in settled.items()}
+        print(f"{variant:<60} error {error}  cpu {seconds:6.2f} s", flush=True)
+        print(f"{'':<60} batch {quarters}, rate {history[-1, _RATE]:.1e} at the end, settled {found}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

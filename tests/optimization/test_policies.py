@@ -1,0 +1,220 @@
+"""Batches, step sizes, warm-up and clipping that a run settles itself: in training, resumed, and refused. Seeds are fixed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vpinn.domain import rectangle
+from vpinn.errors import InputError
+from vpinn.noise.gradients import point_gradients
+from vpinn.objective import Objective, make_objective
+from vpinn.optimization import COLUMNS, Adam, Langevin, Plan, Sgd, Training, make_plan, policy_found, train
+from vpinn.optimization.watch import observe
+from vpinn.problem import make_problem
+from vpinn.sampling import NormTest
+from vpinn.trial import make_trial
+
+POLICIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "auto": ({"size": "auto"}, {}),
+    "auto at the start": ({"size": "auto", "growth": "none"}, {}),
+    "auto, neyman": ({"size": "auto", "allocation": "neyman"}, {}),
+    "noise scale": ({"size": 60, "growth": "noise-scale", "sampler": "importance"}, {"scaling": "square-root"}),
+    "norm test": ({"size": 20, "growth": "norm-test", "threshold": 0.2}, {"method": "sgd", "scaling": "linear"}),
+    "geometric": ({"size": 20, "growth": "geometric", "strata": "gradient", "allocation": "neyman"}, {}),
+    "logarithmic": ({"size": 20, "growth": "logarithmic", "largest": 60}, {"scaling": "square-root"}),
+    "finish": ({"size": 20, "finish": 0.3}, {}),
+    "warm-up and clip": ({"size": 60}, {"warmup": "auto", "clip": "auto", "learning_rate": 0.1}),
+}
+
+
+def made(batch: dict[str, Any], solver: dict[str, Any], form: str = "energy", cells: int = 6) -> tuple[Objective, Tensor, Plan]:
+    forms = {
+        "energy": {"energy": "0.5*inner(grad(u), grad(u))*dx - exp(-20*(x**2 + y**2))*u*dx"},
+        "strong": {"strong": "-div(grad(u)) - exp(-20*(x**2 + y**2))"},
+    }
+    problem = make_problem(
+        rectangle(cells=cells),
+        unknowns={"u": "scalar"},
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [5]},
+        quadrature={"degree": 5},
+        batch=batch,
+        solver={"method": "adam", "steps": 140, "learning_rate": 1e-3, **solver},
+        **forms[form],
+    )
+    trial = make_trial(problem)
+    objective = make_objective(problem, trial)
+    theta = trial.network.initial(torch.Generator().manual_seed(1))
+    return objective, theta, make_plan(problem.settings.solver.method, problem.settings, objective)
+
+
+def columns(training: Training) -> dict[str, np.ndarray[Any, Any]]:
+    return dict(zip(COLUMNS, np.array(training.history).T, strict=True))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_resumed_run_is_the_same_to_the_last_bit(name: str) -> None:
+    """Stopped after 57 steps and gone on from what a checkpoint holds: parameters and history after 140 steps are equal."""
+    objective, theta, plan = made(*POLICIES[name])
+    whole = train(objective, Training.start(theta, plan.method, 3), plan)
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(training: Training) -> None:
+        if training.step == 57:
+            raise Stop
+
+    half = Training.start(theta, plan.method, 3)
+    with pytest.raises(Stop):
+        train(objective, half, plan, report=interrupt)
+    arrays, meta = half.arrays()
+    again = train(objective, Training.from_arrays(arrays, json.loads(json.dumps(meta))), made(*POLICIES[name])[2])
+    assert torch.equal(again.theta, whole.theta)
+    assert again.settled == whole.settled
+    kept = [k for k, column in enumerate(COLUMNS) if column != "seconds"]
+    np.testing.assert_array_equal(np.array(again.history)[:, kept], np.array(whole.history)[:, kept])
+
+
+def test_history_has_the_sizes_and_step_sizes_as_used() -> None:
+    """η₀ √(b/b₀) for the root, η₀ b/b₀ for the linear rule, in every row; sizes grow to all points."""
+    for scaling, power in (("square-root", 0.5), ("linear", 1.0), ("none", 0.0)):
+        objective, theta, plan = made({"size": 40, "growth": "geometric"}, {"scaling": scaling})
+        found = columns(train(objective, Training.start(theta, plan.method, 3), plan))
+        assert (np.diff(found["batch_size"]) >= 0).all()
+        assert (found["batch_size"][0], found["batch_size"][-1]) == (40, objective.size)
+        assert found["learning_rate"] == pytest.approx(1e-3 * (found["batch_size"] / 40) ** power, rel=1e-12)
+
+
+def test_the_last_steps_see_all_points() -> None:
+    """Of 140 steps the last 42: their losses are those over all points, exactly, and so is the best of them."""
+    objective, theta, plan = made(*POLICIES["finish"])
+    seen: list[tuple[float, Tensor]] = []
+    training = Training.start(theta, plan.method, 3)
+    thetas = [theta]
+    train(objective, training, plan, report=lambda state: thetas.append(state.theta))
+    found = columns(training)
+    assert (found["batch_size"] == np.where(np.arange(140) < 98, 20, objective.size)).all()
+    seen = [(objective.gradient(place)[0], place) for place in thetas[98:140]]
+    assert found["loss"][98:].tolist() == [value for value, _ in seen]
+    assert training.best[1] == min(value for value, _ in seen)
+    told = policy_found(training, plan, objective.size)["batch"]
+    assert told == {"growth": "none", "first": 20, "last": 20, "changes": 1, "all_from": 99, "pilot_noise": None}
+
+
+def test_the_first_automatic_batch_is_the_noise_scale() -> None:
+    """Tr Σ/‖g‖² of all points' own gradients: 8 at the start, told within a fifth; 700 after training, within a factor of two."""
+    before, start, plan = made({"size": 250}, {"learning_rate": 1e-2}, cells=24)
+    trained = train(before, Training.start(start, plan.method, 3), plan).theta
+    objective, _, plan = made({"size": "auto", "sampler": "uniform", "growth": "none"}, {"steps": 1}, cells=24)
+    assert plan.batching is not None
+    least = plan.batching.policy.least
+    for theta in (start, trained):
+        own = torch.cat([part for _, _, part in point_gradients(objective, theta)])
+        total = own.sum(0)
+        scale = float((len(own) * (own**2).sum() - total @ total) / (total @ total))
+        training = train(objective, Training.start(theta, plan.method, 3), plan)
+        if theta is start:
+            assert training.settled["noise"] * least == pytest.approx(scale, rel=0.2)
+            assert training.settled["first"] == least
+        else:
+            assert scale / 2 < training.settled["first"] < 2 * scale
+        assert training.history[0][COLUMNS.index("batch_size")] == training.settled["first"]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 1.0])
+def test_the_norm_test_on_a_quadratic(threshold: float) -> None:
+    """‖g‖² = 4 and tr Σ = 3,200 stay: from 16 points the batch grows to S/θ² = 800/θ², within 20 %, and stays there."""
+    size, generator = 200, torch.Generator().manual_seed(9)
+    truth, theta = torch.full((size,), 2.0 / size**0.5, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    policy, batch, state, noise = NormTest(10**6, 16, 10**6, threshold), 16, {}, math.nan
+    sizes = []
+    for step in range(800):
+        batch = policy.next(16, batch, step, 800, noise)
+        gradient = truth + math.sqrt(3200 / size / batch) * torch.randn(size, generator=generator, dtype=torch.float64)
+        state, values = observe(state, theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
+        noise = 1.0 / values[1] if values[1] else math.inf
+        sizes.append(batch)
+    assert sizes[49] == 16
+    assert sizes[51] == 32
+    assert sizes[-1] == pytest.approx(800 / threshold**2, rel=0.2)
+    assert (np.diff(sizes) >= 0).all()
+
+
+def test_the_noise_is_told_across_sizes() -> None:
+    """Batches that double every 40 steps: the noise scale stays that of their points, 800, within a fifth on average."""
+    size, generator = 200, torch.Generator().manual_seed(10)
+    truth, theta = torch.full((size,), 2.0 / size**0.5, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    state, scales, batch = {}, [], 100
+    for step in range(280):
+        batch *= 2 if step and step % 40 == 0 else 1
+        gradient = truth + math.sqrt(3200 / size / batch) * torch.randn(size, generator=generator, dtype=torch.float64)
+        state, values = observe(state, theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
+        scales.append(values[0])
+    assert np.mean(scales[100:]) == pytest.approx(800, rel=0.2)
+
+
+def test_a_warm_up_that_the_run_finds() -> None:
+    """Its length is in the step sizes, from the stable one; for a rate far below, nearly none."""
+    for rate, long in ((30.0, True), (1e-5, False)):
+        objective, theta, plan = made({"size": 60}, {"method": "sgd", "warmup": "auto", "learning_rate": rate, "clip": 1e-3})
+        training = train(objective, Training.start(theta, plan.method, 3), plan)
+        length = int(training.settled["warmup"])
+        assert length == min(35, math.ceil(10 * rate / training.settled["stable"]))
+        assert (length > 10) == long
+        rates = columns(training)["learning_rate"]
+        assert rates[:length] == pytest.approx(rate * np.arange(1, length + 1) / length)
+        assert (rates[length:] == rate).all()
+        assert policy_found(training, plan, objective.size)["warmup"] == {"steps": length, "stable": training.settled["stable"]}
+
+
+def test_automatic_clipping_cuts_few() -> None:
+    """Two of 140 batches of four points, by gradients far longer than those around them."""
+    objective, theta, plan = made({"size": 4, "sampler": "uniform"}, {"clip": "auto"})
+    training = train(objective, Training.start(theta, plan.method, 3), plan)
+    found = columns(training)
+    cut = np.flatnonzero(found["clipped"])
+    assert 1 <= len(cut) <= 7
+    assert all(found["gradient_norm"][k] > np.quantile(found["gradient_norm"][1:k], 0.95) for k in cut)
+    told = policy_found(training, plan, objective.size)["clip"]
+    assert told["share"] == found["clipped"].mean()
+    assert told["threshold"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("batch", "solver", "message"),
+    [
+        ({"size": 10**6}, {}, r"batch\.size is 1000000, but there are 504 quadrature points"),
+        ({"size": 60, "growth": "geometric", "largest": 10**6}, {}, r"batch\.largest is 1000000, but there are 504"),
+        ({"size": 504, "growth": "geometric"}, {}, "steps see all points from the first one on"),
+        ({"size": "full"}, {"clip": "auto"}, r'solver\.clip = "auto" weighs the noise of mini-batch gradients'),
+        ({"size": 20}, {"method": "spring", "warmup": "auto"}, r'solver\.warmup = "auto" is for steps along gradients'),
+        ({"size": 20, "finish": 0.1}, {"method": "spring"}, r"spring works on mini-batches to its end"),
+        ({"size": "auto"}, {"method": "spring"}, "says nothing of spring"),
+        ({"size": 20, "growth": "norm-test"}, {"method": "spring"}, "says nothing of spring"),
+        ({"size": "auto"}, {"method": "lbfgs"}, "needs all points in every step"),
+        ({"size": "auto"}, {"method": "least-squares"}, "says nothing of least-squares"),
+        ({"size": 20, "growth": "geometric"}, {"method": "least-squares"}, "takes every batch once"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(batch: dict[str, Any], solver: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        made(batch, solver, "strong")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_batch_of_spring_grows_to_as_many_points_as_weights() -> None:
+    _, _, plan = made({"size": 8, "growth": "geometric"}, {"method": "spring", "learning_rate": None}, "strong")
+    assert plan.batching is not None
+    assert plan.batching.policy.largest == 21
+
+
+def test_default_rules() -> None:
+    assert (Adam().scaling, Sgd().scaling, Langevin(1.0, 2, 0).scaling) == ("none", "none", "none")

@@ -1,0 +1,47 @@
+"""What a run settled itself, for metrics.json and the closing table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vpinn.optimization.clipping import threshold
+from vpinn.optimization.loop import Plan
+from vpinn.optimization.training import COLUMNS, Training
+
+
+def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
+    """Return what became of batches, warm-up and clipping where they were left to the run; {} where nothing was.
+
+    "batch": the growth, points of the first and of the last drawn batch, how often they changed, the step from which all points
+    were seen to the end (None: not at the end), and S/b of a pilot batch. "warmup": steps, and the largest stable step size
+    at the start. "clip": the last threshold, and the share of the steps that were clipped.
+
+    Args:
+        training: of the run.
+        plan: of the run.
+        points: of all measures.
+    """
+    found: dict[str, Any] = {}
+    history = np.array(training.history).reshape(-1, len(COLUMNS))
+    if not len(history):
+        return found
+    settled = training.settled
+    if plan.batching is not None:
+        size = history[:, COLUMNS.index("batch_size")]
+        drawn = np.flatnonzero(size != points)
+        found["batch"] = {
+            "growth": plan.batching.policy.name,
+            "first": int(size[0]),
+            "last": int(size[drawn[-1]]) if len(drawn) else points,
+            "changes": int((np.diff(size) != 0).sum()),
+            "all_from": int(drawn[-1]) + 2 if len(drawn) and drawn[-1] + 1 < len(size) else None if len(drawn) else 1,
+            "pilot_noise": settled.get("noise"),
+        }
+    if plan.warmup:
+        found["warmup"] = {"steps": int(settled["warmup"]), "stable": settled["stable"]}
+    if plan.clip == "auto":
+        share = float(history[:, COLUMNS.index("clipped")].mean())
+        found["clip"] = {"threshold": threshold(training.clipping), "share": share}
+    return found

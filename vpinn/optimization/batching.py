@@ -1,0 +1,177 @@
+"""Settings of a problem file → the batches of a run: samplers of every size that a policy may ask for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+
+from vpinn.errors import InputError
+from vpinn.objective import Objective
+from vpinn.objective.statement import SUMMED
+from vpinn.optimization.batches import Batching
+from vpinn.optimization.growth import LeastSquares
+from vpinn.optimization.method import Method
+from vpinn.optimization.schedule import SCALINGS
+from vpinn.problem import Settings
+from vpinn.sampling import (
+    Choice,
+    Fixed,
+    Geometric,
+    Importance,
+    Logarithmic,
+    NoiseScale,
+    NormTest,
+    Policy,
+    Quantiles,
+    Sampler,
+    Stratified,
+    make_sampler,
+)
+
+FEWEST = 32
+"""Points of an automatic batch at least: below, a step costs no less."""
+LARGEST = 65_536
+"""Points of a batch at most where nothing is said: memory is that of the batch."""
+PROBE = 1024
+"""Points, at least, of the batch that shows the curvature at the start."""
+
+POLICIES: tuple[type[Policy], ...] = (Fixed, NoiseScale, Geometric, Logarithmic)
+"""Policies that take nothing but sizes."""
+
+Samplers = tuple[Sampler, ...]
+
+
+def make_batching(settings: Settings, objective: Objective, method: Method | LeastSquares) -> tuple[Batching | None, Samplers]:
+    """Return how batches change, None where they do not, and the samplers of the first one (least one where it is measured).
+
+    Args:
+        settings: of the problem.
+        objective: what is minimised.
+        method: what takes the steps.
+
+    Raises:
+        InputError: the settings do not fit the points, the method or each other.
+    """
+    batch, size, points = settings.batch, settings.batch.size, objective.batched[0].points.size
+    growth = batch.growth or (NoiseScale.name if size == "auto" else Fixed.name)
+    if isinstance(size, int) and size > points:
+        raise InputError(f'batch.size is {size}, but there are {points} quadrature points; give 1 to {points}, or "full"')
+    if size in ("full", points):
+        if growth != Fixed.name or batch.finish:
+            raise InputError(f"batch.size is {size}: steps see all points from the first one on; leave out growth and finish")
+        return None, ()
+    _check(settings, objective, method, growth)
+    start, count = size if isinstance(size, int) else None, independent(objective, method)
+    least = start if start is not None and growth != NoiseScale.name else _fewest(settings, objective, count)
+    made = lru_cache(maxsize=8)(lambda wanted: samplers_of(settings, objective, wanted, count, least))
+    if isinstance(method, LeastSquares) or (start is not None and growth == Fixed.name and not batch.finish):
+        return None, made(start or least)
+    largest = batch.largest or min(points, LARGEST, objective.measures[0].network.size if method.drawn else points)
+    largest = max(largest, start or least)
+    policy: Policy = NormTest(points, least, largest, batch.threshold)
+    if growth != policy.name:
+        policy = next(kind for kind in POLICIES if kind.name == growth)(points, least, largest)
+    scaling = SCALINGS[settings.solver.scaling or method.scaling]
+    return Batching(policy, start, made, batch.finish, scaling), made(start or least)
+
+
+def independent(objective: Objective, method: Method | LeastSquares) -> int:
+    """Return the independent batches of a step: two where a squared residual is their product; curvature takes one."""
+    return 2 if objective.estimator in ("two-batch", "control-variate") and not method.curved else 1
+
+
+def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
+    """Return the samplers of single batches of the size that the settings give, () for all points.
+
+    Raises:
+        InputError: see ``samplers_of``.
+    """
+    size = settings.batch.size
+    whole = not isinstance(size, int) or size == objective.batched[0].points.size
+    return () if whole else samplers_of(settings, objective, int(size), 1)
+
+
+def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
+    """Return one sampler per measure for batches of ``size`` points of the domain.
+
+    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all.
+
+    Args:
+        settings: of the problem.
+        objective: what is minimised.
+        size: points per step, of all independent batches.
+        count: independent batches of a step, 1 or 2.
+        strata_of: size of the batch that says how many strata adaptive samplers have, so that what they learned of them
+            holds for other sizes, too; None for ``size``.
+
+    Raises:
+        InputError: the sampler cannot draw that many, or does not fit rule or estimator.
+    """
+    batch, domain = settings.batch, objective.batched[0].points.size
+    shares = [-(-size // count)]
+    for measure in objective.batched[1:]:
+        share = math.ceil(shares[0] * measure.points.size / domain)
+        shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
+    if objective.estimator == "u-statistic" and (batch.sampler not in ("uniform", "importance") or not batch.replacement):
+        raise InputError(
+            'batch.estimator = "u-statistic" needs independent draws: use sampler "uniform" or "importance", or "two-batch"'
+        )
+    if size < 2 and objective.estimator != "plain":
+        raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
+    kind = settings.quadrature.rule
+    if kind == "stochastic-gauss" and batch.sampler != "cells":
+        raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
+    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
+    choices = [choice] * len(shares)
+    if strata_of not in (None, size):
+        choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]
+    return tuple(
+        make_sampler(batch.sampler, measure.points, share, chosen)
+        for measure, share, chosen in zip(objective.batched, shares, choices, strict=True)
+    )
+
+
+def _strata(sampler: Sampler) -> int | None:
+    """Return the number of strata that an adaptive sampler learns about, None for others."""
+    if isinstance(sampler, Quantiles):
+        return sampler.strata
+    if isinstance(sampler, Importance) or (isinstance(sampler, Stratified) and sampler.pilot_size):
+        return len(sampler.edges) - 1
+    return None
+
+
+def _fewest(settings: Settings, objective: Objective, count: int) -> int:
+    """Return the smallest automatic batch: ``FEWEST`` points, doubled until the sampler can draw them.
+
+    Raises:
+        InputError: it can draw no number of them.
+    """
+    points, size = objective.batched[0].points.size, FEWEST * count
+    while size < points:
+        try:
+            samplers_of(settings, objective, size, count)
+        except InputError:
+            size *= 2
+        else:
+            return size
+    samplers_of(settings, objective, points, count)
+    return points
+
+
+def _check(settings: Settings, objective: Objective, method: Method | LeastSquares, growth: str) -> None:
+    batch, points = settings.batch, objective.batched[0].points.size
+    if batch.largest is not None and batch.largest > points:
+        raise InputError(f"batch.largest is {batch.largest}, but there are {points} quadrature points; give at most {points}")
+    if method.curved and (batch.size == "auto" or growth in (NoiseScale.name, NormTest.name)):
+        raise InputError(f"the noise of gradients says nothing of {method.name}; give a number as batch.size, and another growth")
+    if isinstance(method, LeastSquares):
+        if growth != Fixed.name or batch.finish:
+            raise InputError(f"{method.name} takes every batch once; leave out batch.growth and batch.finish")
+    elif method.drawn and batch.finish:
+        raise InputError(f"{method.name} works on mini-batches to its end; leave out batch.finish")
+    if objective.size > SUMMED and (batch.finish or batch.largest == points):
+        raise InputError(
+            f"a step would see all {objective.size:,} points, which is more than {SUMMED:,}; leave out batch.finish, give "
+            "batch.largest, or coarsen the quadrature"
+        )

@@ -1,0 +1,99 @@
+"""Leading eigenvalues of a Hessian that is not formed: products by differences of exact gradients, and Lanczos.
+
+A product costs two gradients, which the network's hand-written sweeps make ten times as fast as differentiating twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.errors import InputError
+
+Array = NDArray[np.float64]
+Product = Callable[[Tensor], Tensor]
+EXACT = 400
+"""Weights up to which the whole Hessian is formed."""
+
+
+def difference_product(gradient: Callable[[Tensor], tuple[float, Tensor]], theta: Tensor, step: float = 1e-5) -> Product:
+    """Return v ↦ (∇J(θ + hv) − ∇J(θ − hv))/2h for |hv| = step·‖θ‖, as exact as ten digits or so.
+
+    Args:
+        gradient: θ → J, ∇J.
+        theta: parameters [size].
+        step: relative step; its square and the unit roundoff over it are the errors.
+    """
+
+    def product(v: Tensor) -> Tensor:
+        h = step * float(theta.norm()) / max(float(v.norm()), 1e-300)
+        return (gradient(theta + h * v)[1] - gradient(theta - h * v)[1]) / (2.0 * h)
+
+    return product
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading eigenpairs, largest magnitude first.
+
+    Attributes:
+        values: [k].
+        vectors: columns [size, k].
+        residuals: ‖Hu − λu‖ of each [k], a bound on the error of its eigenvalue.
+    """
+
+    values: Array
+    vectors: Array
+    residuals: Array
+
+
+def leading(product: Product, size: int, count: int, generator: np.random.Generator, steps: int | None = None) -> Spectrum:
+    """Return the eigenvalues of largest magnitude by Lanczos with full reorthogonalisation; by the whole matrix where small.
+
+    Args:
+        product: v ↦ Hv, symmetric.
+        size: number of weights P.
+        count: eigenpairs asked for, 1 ≤ count ≤ P.
+        generator: of the first vector.
+        steps: of Lanczos, count to P; default 2·count + 20.
+
+    Raises:
+        InputError: fewer weights than eigenpairs asked for.
+    """
+    if count > size:
+        raise InputError(f"a spectrum of {count} eigenvalues was asked for, but the network has {size} weights; ask for fewer")
+    if steps is None and size <= EXACT:
+        values, vectors = np.linalg.eigh(matrix(product, size))
+        chosen = np.argsort(-np.abs(values))[:count]
+        return Spectrum(values[chosen], vectors[:, chosen], np.zeros(count))
+    steps = min(size, steps or 2 * count + 20)
+    basis = np.zeros((steps, size))
+    diagonal, off = np.zeros(steps), np.zeros(steps)
+    q = generator.standard_normal(size)
+    q /= np.linalg.norm(q)
+    for k in range(steps):
+        basis[k] = q
+        image = product(torch.from_numpy(q)).numpy()
+        diagonal[k] = image @ q
+        for _ in range(2):  # twice is enough (Giraud et al. 2005)
+            image = image - basis[: k + 1].T @ (basis[: k + 1] @ image)
+        off[k] = np.linalg.norm(image)
+        if off[k] <= 1e-13 * np.abs(diagonal[: k + 1]).max():
+            steps = k + 1
+            break
+        q = image / off[k]
+    values, small = np.linalg.eigh(np.diag(diagonal[:steps]) + np.diag(off[: steps - 1], 1) + np.diag(off[: steps - 1], -1))
+    chosen = np.argsort(-np.abs(values))[:count]
+    return Spectrum(values[chosen], basis[:steps].T @ small[:, chosen], np.abs(off[steps - 1] * small[-1, chosen]))
+
+
+def matrix(product: Product, size: int) -> Array:
+    """Return the Hessian [size, size], one product per weight."""
+    unit = torch.eye(size, dtype=torch.float64)
+    columns = np.stack([product(row).numpy() for row in unit])
+    return np.asarray(0.5 * (columns + columns.T))

@@ -1,0 +1,131 @@
+"""Batch policies: how many points the next step sees, from the steps so far and the noise that was measured.
+
+A batch of b points has a gradient with tr Cov = tr Σ/b; its noise, here, is that over ‖g‖², S/b with the noise scale S. What a
+policy wants is told apart from what is done: sizes change by a tenth at least, stay within bounds, and where half of all
+points or more are wanted, all are taken, since they cost no more.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+LOOK_EVERY = 50
+"""Steps between looks at the noise: as many as its averages remember."""
+CHANGE = 1.1
+"""Least factor between sizes: smaller changes are not worth new strata."""
+
+
+@dataclass(frozen=True)
+class Policy(ABC):
+    """How the size of a batch goes on.
+
+    Attributes:
+        points: of the data set N.
+        least: fewest points of a batch, ≥ 1.
+        largest: most points of a batch, least to N.
+        name: in problem files.
+        watches: whether it looks at the noise.
+    """
+
+    points: int
+    least: int
+    largest: int
+    name: ClassVar[str]
+    watches: ClassVar[bool] = False
+
+    @abstractmethod
+    def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
+        """Return the points that step 0, 1, 2, … should see; for the arguments see ``next``."""
+
+    def next(self, first: int, size: int, step: int, steps: int, noise: float) -> int:
+        """Return the points that step 0, 1, 2, … sees.
+
+        Args:
+            first: size of the first batch b₀.
+            size: of the batch before.
+            step: number of the step.
+            steps: of the run.
+            noise: S/b of the batch before, infinite where the signal drowns, nan where it is not known.
+        """
+        wanted = self.wanted(first, size, step, steps, noise)
+        return size if 1.0 / CHANGE < wanted / size < CHANGE else self.bounded(wanted)
+
+    def bounded(self, wanted: float) -> int:
+        """Return the number of points nearest to those wanted, within bounds; all of them where that is half of all or more."""
+        size = round(min(max(wanted, self.least), self.largest))
+        return self.points if self.largest == self.points and 2 * size >= self.points else size
+
+
+@dataclass(frozen=True)
+class Fixed(Policy):
+    """The first size throughout."""
+
+    name = "none"
+
+    def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
+        """Return b₀."""
+        return first
+
+
+@dataclass(frozen=True)
+class Geometric(Policy):
+    """b_k = b₀ (b_max/b₀)^(k/K), as Byrd et al. 2012 (doi 10.1007/s10107-012-0572-5) analyse it: from b₀ to the largest."""
+
+    name = "geometric"
+
+    def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
+        """Return b₀ (b_max/b₀)^(k/K)."""
+        return first * math.pow(self.largest / first, step / max(1, steps - 1))
+
+
+@dataclass(frozen=True)
+class Logarithmic(Policy):
+    """b_k = b₀ ln(k + e): simulated annealing, whose temperature ησ²/(2b_k) falls like 1/ln k (Hajek 1988)."""
+
+    name = "logarithmic"
+
+    def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
+        """Return b₀ ln(k + e)."""
+        return first * math.log(step + math.e)
+
+
+@dataclass(frozen=True)
+class NoiseScale(Policy):
+    """b = S, where a step makes half of the progress that all points would make (McCandlish et al. 2018); up and down.
+
+    No more than a factor of two from one look to the next, since the noise is an average over the steps between.
+    """
+
+    name = "noise-scale"
+    watches = True
+
+    def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
+        """Return S at every look."""
+        if step % LOOK_EVERY or math.isnan(noise):
+            return size
+        return size * min(max(noise, 0.5), 2.0)
+
+
+@dataclass(frozen=True)
+class NormTest(Policy):
+    """Grow where E‖g_b − g‖² ≤ θ²‖g‖² fails, to the size at which it holds: b = S/θ² (Byrd et al. 2012, section 3).
+
+    The norms are moving averages over steps instead of those of one batch; no more than a factor of two from one look to
+    the next. Bollapragada et al. 2018 (arXiv 1710.11258) ask for less, of the component along the gradient alone.
+
+    Attributes:
+        threshold: θ > 0.
+    """
+
+    threshold: float
+    name = "norm-test"
+    watches = True
+
+    def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
+        """Return S/θ² at every look, if that is more."""
+        if step % LOOK_EVERY or math.isnan(noise):
+            return size
+        return size * min(max(noise / self.threshold**2, 1.0), 2.0)
