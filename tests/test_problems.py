@@ -43,6 +43,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "l_shape_enriched": (estimate, 3e-6),
     "minimal_surface": (l2("u"), 1e-8),
     "nonlinear_diffusion": (l2("u"), 1e-8),
+    "oscillating_coefficient": (l2("u"), 2e-5),
     "plate_bending": (l2("u"), 1e-8),
     "plate_with_holes": (l2("u"), 1e-8),
     "poisson_boltzmann": (estimate, 2e-2),
@@ -67,6 +68,8 @@ def reduced(problem: Problem) -> Iterator[str]:
         yield "quadrature.points=256"
     else:
         yield "quadrature.degree=3"
+    if settings.quadrature.refine:
+        yield "quadrature.refine=0"
     if settings.batch.size != "full":
         yield "batch.size=50"
     if settings.domain is not None and settings.domain.shape == "l-shape":

@@ -28,7 +28,7 @@ def test_time_to_accuracy_is_when_it_was_first_measured() -> None:
 
 
 def test_thresholds_lie_between_first_and_best() -> None:
-    assert thresholds([course([3.0, 0.02]), course([0.8, 0.004])]) == [1.0, 0.1, 0.01]
+    assert thresholds([course([3.0, 0.02]), course([0.8, 0.004])]) == [0.1, 0.01]
     assert thresholds([course([0.2, 0.15])]) == []
     assert thresholds([course([])]) == []
 

@@ -56,7 +56,7 @@ def compare(
     """Compare full with mini-batch quadrature, and samplers, estimators, solvers: at equal time and at equal accuracy.
 
     Without --vary and --variant, all points in every step are held against mini-batches: those of the file, or 1/16 of the
-    points, stratified; both with the file's method if it is of first order, else with adam. A variant with all points is
+    points, stratified; both with the file's method if it takes mini-batches, else with adam. A variant with all points is
     always among them. A method that needs all points has them, whatever batch.size is varied to; variants that come out
     the same are run once.
 

@@ -30,6 +30,8 @@ TELL_EVERY = 0.25
 """Seconds between messages."""
 TAIL = 0.2
 """Last share of a run whose loss counts for its fluctuation."""
+WARMUP = 0.1
+"""Most of a run that may be warm-up."""
 ENDLESS = 10**9
 """Steps that no budget of seconds sees."""
 
@@ -194,12 +196,16 @@ def _largest(errors: dict[str, dict[str, float]]) -> float:
 
 
 def _until(plan: Plan, training: Training, mark: float, seconds: float | None) -> Plan:
-    """Return the plan up to a time, the course of its step size stretched over the budget by the speed so far."""
+    """Return the plan up to a time, the course of its step size stretched over the budget by the speed so far.
+
+    Steps on all points may be so few that they would spend the whole budget on a warm-up meant for many.
+    """
     if seconds is None:
         return dataclasses.replace(plan, time_limit=mark)
     steps = math.ceil(seconds * training.step / training.seconds) if training.seconds else ENDLESS
     steps = max(steps, training.step + 1)
-    return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, steps=steps), time_limit=min(mark, seconds))
+    schedule = dataclasses.replace(plan.schedule, steps=steps, warmup=min(plan.schedule.warmup, round(WARMUP * steps)))
+    return dataclasses.replace(plan, schedule=schedule, time_limit=min(mark, seconds))
 
 
 def _ended(training: Training, seconds: float | None) -> str:

@@ -31,7 +31,7 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
         the files written: error, where variants were measured more than once, and fluctuation, where several batch sizes were.
     """
     seeds = len({seed for _, seed in courses})
-    note = f"median of {seeds} seeds, from the least to the largest" if seeds > 1 else "one seed"
+    note = f"{setting(comparison)}; " + (f"median of {seeds} seeds, from least to largest" if seeds > 1 else "one seed")
     title = comparison.problem.title or "Comparison"
     panels = [(label, _errors(comparison, courses, against)) for against, label in AXES.items()]
     written = []
@@ -47,6 +47,16 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
                 write_atomic(directory / f"{name}.png", png(content))
                 written.append(directory / f"{name}.png")
     return written
+
+
+def setting(comparison: Comparison) -> str:
+    """Return what all variants have in common, in a line."""
+    methods, sizes, points = ({getattr(v, name) for v in comparison.variants} for name in ("method", "parameters", "points"))
+    said = [*methods] if len(methods) == 1 else []
+    said += [f"{size:,} weights" for size in sizes] if len(sizes) == 1 else []
+    said += [f"{count:,} quadrature points" for count in points] if len(points) == 1 else []
+    threads = f"{comparison.threads} thread{'s' * (comparison.threads > 1)}"
+    return ", ".join([*said, comparison.problem.settings.solver.precision, threads])
 
 
 def _of(courses: Mapping[Place, Course], number: int) -> list[Course]:

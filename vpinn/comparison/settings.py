@@ -14,7 +14,7 @@ Combination = dict[str, str]
 """Settings of a variant: section.key → value as on the command line."""
 MOST = 64
 """Variants that a comparison may have."""
-TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring")
+TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring", "least-squares")
 """Methods that see mini-batches; the others see all points in every step."""
 ON_ALL_POINTS = {"spring": "gauss-newton"}
 """What a method that needs mini-batches becomes on all points."""

@@ -61,14 +61,17 @@ class Band:
 
 
 def thresholds(courses: Sequence[Course]) -> list[float]:
-    """Return the powers of ten between the first error of the worst run and the best error of all, falling."""
+    """Return the powers of ten between the first error of the worst run, or one, and the best error of all, falling.
+
+    An error of one is that of zero: to reach it is no merit.
+    """
     errors = [_finite(course.error) for course in courses]
     errors = [found for found in errors if len(found)]
     if not errors:
         return []
     highest = math.ceil(math.log10(max(max(found[0], 1e-300) for found in errors))) - 1
     lowest = math.ceil(math.log10(max(min(found.min() for found in errors), 1e-300)))
-    return [10.0**k for k in range(min(highest, 0), lowest - 1, -1)]
+    return [10.0**k for k in range(min(highest, -1), lowest - 1, -1)]
 
 
 def telling(levels: Sequence[float], reached: Sequence[Mapping[float, Sequence[float]]], most: int) -> list[float]:

@@ -106,7 +106,7 @@ def _size(source: Source) -> str:
 
 
 def _completed(combination: Combination, source: Source) -> Combination:
-    """Add the method, first order unless somebody chose one, and a batch size where batches are varied and have none."""
+    """Add the method, adam unless one was chosen that takes batches, and a batch size where they are varied and have none."""
     chosen = dict(combination)
     method = source.data.get("solver", {}).get("method", "auto")
     if "solver.method" not in chosen and ("solver", "method") not in source.overrides and method not in TAKES_BATCHES:
