@@ -63,7 +63,8 @@ def notes(comparison: Comparison, courses: Mapping[Place, Course]) -> list[str]:
     setups, libraries = [c.setup for c in runs if math.isfinite(c.setup)], [c.libraries for c in runs]
     span = f" (set-up {min(setups):.2g} to {max(setups):.2g} s and measuring not counted)" if setups else ""
     said.append(
-        f"Medians over {len(comparison.seeds)} seeds of the {comparison.error}; seconds of training{span}; {setting(comparison)}; "
+        f"Medians over {len(comparison.seeds)} seeds of the {comparison.error}; seconds of training{span}; "
+        f"{setting(comparison)}; "
         f"memory with {median(libraries):,.0f} MB of libraries."
     )
     busy = [label for label, found in rows if found.speed and max(found.speed) > BUSY * min(found.speed)]
