@@ -176,7 +176,7 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
-    trial = make_trial(problem, rows=meta["rows"])
+    trial = make_trial(problem, rows=meta["rows"], corners=meta["corners"])
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
@@ -195,6 +195,8 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
+        if not problem.enrich and (cornered := make_trial(problem, rows=True, corners=True)).corners:
+            others += (cornered,)
     else:
         objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
     with problem.source.located("batch"):

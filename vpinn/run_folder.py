@@ -120,7 +120,8 @@ def resumed(folder: Path, record: dict[str, Any]) -> Training:
 def save(folder: Path, training: Training, trial: Trial, solution: Solution | None = None) -> None:
     """Write checkpoint and history, and at the end the solution with its metrics."""
     arrays, meta = training.arrays()
-    meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation, "rows": trial.rows}
+    meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
+    meta |= {"rows": trial.rows, "corners": trial.corners}
     if isinstance(trial.network, Features):
         meta["sources"] = trial.network.sources
     if solution is not None:

@@ -6,6 +6,7 @@ are differentiated; then w is zero.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from torch import Tensor
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.finite_elements import Assembler, coefficients, key_of, linearised
 from vpinn.forms import Graph, Jet, Value, compile_tape
+from vpinn.objective import variation
+from vpinn.objective.control import by_parts, controlled
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -87,12 +90,16 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         InputError: the form takes second derivatives, which finite elements lack.
     """
     counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []
+    weak = dataclasses.replace(problem, formulation="weak", form=variation(problem))
+    smoother = controlled(weak) if by_parts(weak, trial) else None
     for facet in (False, True):
         side = Integrands(Graph(frozenset({trial.function.count(), *counts})), facet)
         nodes, graph = coefficients(problem, shift.unknowns, side), side.graph
+        slopes = linearised(graph, nodes, counts)
+        if smoother is not None:
+            nodes = coefficients(problem, trial.unknowns, side, smoother)
         if not nodes:
             continue
-        slopes = linearised(graph, nodes, counts)
         found = [*nodes.values(), *slopes.values()]
         w = [slot for slot in graph.slots(found) if isinstance(slot, Jet) and slot.function in counts]
         tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))

@@ -10,6 +10,7 @@ memory depends on the mesh and on the batch and never on the number of points.
 """
 
 from vpinn.domain.build import make_mesh
+from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
 from vpinn.domain.given import Domain, bare_points, cell_points, check_points, facet_points, located_points
 from vpinn.domain.hypercube import Hypercube
@@ -32,6 +33,7 @@ __all__ = [
     "SHAPES",
     "Box",
     "CellPoints",
+    "Corner",
     "Disk",
     "Domain",
     "FacetPoints",
@@ -50,6 +52,7 @@ __all__ = [
     "box",
     "cell_points",
     "check_points",
+    "corners_of",
     "disk",
     "facet_gauss",
     "facet_points",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
@@ -12,7 +12,7 @@ import ufl
 from ufl.core.expr import Expr
 
 from vpinn.errors import InputError
-from vpinn.forms import Graph, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
+from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective import variation
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
@@ -62,13 +62,16 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     return tuple(_integrand(side, nodes, counts) for side, nodes in found if nodes)
 
 
-def coefficients(problem: Problem, unknowns: Mapping[str, Expr], side: Integrands) -> dict[Jet, Node]:
+def coefficients(
+    problem: Problem, unknowns: Mapping[str, Expr], side: Integrands, parts: Sequence[Integral] | None = None
+) -> dict[Jet, Node]:
     """Return the coefficient of every test function's jet in F(u; v) on one measure.
 
     Args:
         problem: of any formulation; F is its variation.
         unknowns: what to put for the unknowns, by name.
         side: graph of the measure; the tags that integrals live on are noted in it.
+        parts: integrals of F; default those of the form as it stands.
 
     Returns:
         Jet(-1, component counted through all unknowns, derivative) → node.
@@ -76,7 +79,7 @@ def coefficients(problem: Problem, unknowns: Mapping[str, Expr], side: Integrand
     replaced = {u.function: unknowns[u.name] for u in problem.unknowns}
     first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     found: dict[Jet, list[Node]] = {}
-    for part in integrals(variation(problem)):
+    for part in integrals(variation(problem)) if parts is None else parts:
         if part.facet == side.facet:
             names = tuple(problem.tags[i] for i in part.tags)
             for jet, node in split(side.graph, build(side.graph, ufl.replace(part.integrand, replaced))).items():

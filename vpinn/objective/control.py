@@ -52,6 +52,15 @@ def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
     return "two-batch", f"no control variate: {missing}"
 
 
+def by_parts(problem: Problem, trial: Trial) -> bool:
+    """Return whether a weak form is integrated by parts on all points, too.
+
+    Functions of corners and those of the problem file have gradients that no rule for polynomials integrates, and solve the
+    equation to leading order: the integrand (a − ∇·B)·v is as smooth as what they leave.
+    """
+    return (trial.corners or bool(problem.enrich)) and not obstacle(problem, trial)
+
+
 def obstacle(problem: Problem, trial: Trial) -> str:
     """Return why a problem has no control variate, "" where it has one."""
     if problem.formulation != "weak":

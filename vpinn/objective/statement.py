@@ -26,7 +26,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
-from vpinn.objective.control import controlled, estimator_of, natural_facets
+from vpinn.objective.control import by_parts, controlled, estimator_of, natural_facets
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
 from vpinn.objective.test_functions import NITSCHE, make_test_space
@@ -104,11 +104,10 @@ def make_objective(
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)
-    batched: tuple[Measure, ...] = ()
-    if estimator == "control-variate":
-        batched = measures(controlled(problem), natural_facets(problem, trial))
     parts = () if problem.formulation == "strong" else integrals(problem.integrals)
-    return Objective(measures(parts), space, outputs, estimator, threads, why, batched)
+    whole, drawn = by_parts(problem, trial), estimator == "control-variate"
+    varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
+    return Objective(varied if whole else measures(parts), space, outputs, estimator, threads, why, varied if drawn else ())
 
 
 def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:

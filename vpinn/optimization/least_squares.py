@@ -84,9 +84,10 @@ class Recipe:
     share: float = 0.0
 
     def features(self, base: Enriched, width: int, domain: Domain) -> Features:
-        """Return ``width`` features per component on the box and outputs of a network."""
+        """Return ``width`` features per component on the box and outputs of a network, beside its functions of corners."""
         count = round(self.share * width)
         places = sources_behind(domain, count) if count and isinstance(domain, Mesh) else np.empty((0, 0))
+        width += len(base.corners) if isinstance(base, Features) else 0
         return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places.tolist())
 
     def bolder(self) -> tuple[Recipe, ...]:

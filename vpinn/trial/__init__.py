@@ -5,20 +5,22 @@
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.charts import BoxChart, Chart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, CornerChart, SourceChart
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import Features
 from vpinn.trial.field import MeshField
+from vpinn.trial.imposed import Imposed
 from vpinn.trial.network import Jets, Network, Pullback
-from vpinn.trial.trial import Imposed, Trial, coefficients_of, make_trial
+from vpinn.trial.trial import Trial, coefficients_of, make_trial
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
     "BoxChart",
     "Chart",
+    "CornerChart",
     "Enriched",
     "Evaluator",
     "Factor",

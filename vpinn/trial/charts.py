@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 Derivative = tuple[int, ...]
+TINY = 1e-100
+"""Distance from its corner that stands for none, where a logarithm has no value."""
 
 
 class Chart(ABC):
@@ -77,3 +79,36 @@ class SourceChart(Chart):
         bend = (power - 1) * slope / q
         found = {(): value} | {(i,): 2 * y[i] * slope for i in range(d)}
         return found | {(i, j): 4 * y[i] * y[j] * bend + 2 * (i == j) * slope for i, j in pairs}
+
+
+@dataclass(frozen=True)
+class CornerChart(Chart):
+    """Functions of corners, Re eⁱˢ ζ^λ (ln ζ)^m with ζ = e⁻ⁱᵝ(x + iy − c) cut opposite to β: harmonic, features as they are.
+
+    A solution of Poisson's equation, and to leading order of others, is such functions beside smooth ones (Grisvard 1985,
+    Elliptic problems in nonsmooth domains, ch. 4).
+
+    Attributes:
+        functions: c (two coordinates), β, λ > 0, s, and m of 0 or 1, of each [count][6].
+    """
+
+    functions: tuple[tuple[float, ...], ...]
+    plain = True
+
+    def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
+        """Return the functions and their derivatives by those of ζ^λ (ln ζ)^m, ∂ᵧ = i∂ₓ, [n, count] each."""
+        a, b, beta, power, shift, log = x.new_tensor(self.functions).T
+        turn = torch.polar(torch.ones_like(beta), -beta)
+        zeta = torch.complex(x[:, :1] - a, x[:, 1:] - b) * turn
+        zeta = torch.where(zeta == 0, torch.full_like(zeta, TINY), zeta)
+        ln = torch.log(zeta)
+        factor = torch.polar(torch.ones_like(shift), shift) * torch.exp(power * ln)
+        one, more = 1.0 - log, log * ln
+        found: dict[Derivative, Tensor] = {(): (factor * (one + more)).real}
+        first = factor / zeta * turn * (power * (one + more) + log)
+        found |= {(0,): first.real, (1,): -first.imag}
+        if pairs:
+            second = factor / zeta**2 * turn**2 * (power * (power - 1) * (one + more) + log * (2 * power - 1))
+            ways: dict[Derivative, Tensor] = {(0, 0): second.real, (0, 1): -second.imag, (1, 1): -second.real}
+            found |= {pair: ways[pair] for pair in pairs}
+        return found

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vpinn.trial.charts import BoxChart, Chart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, CornerChart, SourceChart
 from vpinn.trial.enrichment import Enriched
 from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
 
@@ -29,16 +29,24 @@ class Features(Enriched):
 
     @classmethod
     def restored(cls, base: Enriched, layers: Sequence[int], activation: str, sources: Sequence[Sequence[float]]) -> Features:
-        """Return features from what a run folder keeps of them: layers, activation and ``sources``."""
-        charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), layers[1] - len(sources)),)
+        """Return features from what a run folder keeps of them, layers, activation and ``sources``, and the corners of ``base``."""
+        corners = base.corners if isinstance(base, Features) else ()
+        charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), layers[1] - len(sources) - len(corners)),)
         if sources:
             charts += ((SourceChart(tuple(map(tuple, sources))), len(sources)),)
+        if corners:
+            charts += ((CornerChart(corners), len(corners)),)
         return cls(tuple(layers), activation, base.lower, base.upper, base.extra, charts)
 
     @property
     def sources(self) -> tuple[tuple[float, ...], ...]:
         """Poles of the functions that have them [count][d]."""
         return tuple(place for chart, _ in self.charts if isinstance(chart, SourceChart) for place in chart.places)
+
+    @property
+    def corners(self) -> tuple[tuple[float, ...], ...]:
+        """Functions of corners [count][6]; see ``CornerChart``."""
+        return tuple(one for chart, _ in self.charts if isinstance(chart, CornerChart) for one in chart.functions)
 
     @property
     def parts(self) -> tuple[tuple[Chart, slice], ...]:

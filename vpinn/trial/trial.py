@@ -16,9 +16,13 @@ from vpinn.domain import Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, c
 from vpinn.errors import InputError
 from vpinn.forms import Background, Field, components, evaluate
 from vpinn.problem import Condition, Problem
+from vpinn.trial.charts import CornerChart
+from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
 from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
+from vpinn.trial.features import Features
 from vpinn.trial.field import MeshField, harmonic, torsion
+from vpinn.trial.imposed import Imposed
 
 ROWS = "weighted rows, which keep the unknowns smooth"
 """Why least squares imposes a condition by penalty."""
@@ -34,25 +38,6 @@ space cannot smooth out is left as error: on a disk of 96 cells 2.2e-2, 1.7e-3 a
 Nitsche's terms instead reach 1.3e-2 in as many steps."""
 FIELD_SIZE = {1: 20_000, 2: 20_000, 3: 8_000}
 """Functions that a distance or lift may have, by dimension."""
-
-
-@dataclass(frozen=True)
-class Imposed:
-    """How one condition is imposed on one component.
-
-    Attributes:
-        condition: the condition of the problem file.
-        component: flat component of its unknown.
-        value: scalar value on the boundary.
-        how: "exact", "penalty" or "nitsche".
-        why: the reason, for the report.
-    """
-
-    condition: Condition
-    component: int
-    value: Expr
-    how: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -79,14 +64,21 @@ class Trial:
         """Whether conditions that could be met exactly became weighted rows, for least squares."""
         return any(i.how == "penalty" and i.why == ROWS for i in self.imposed)
 
+    @property
+    def corners(self) -> bool:
+        """Whether it holds functions of the domain's corners."""
+        return isinstance(self.network, Features) and len(self.network.corners) > 0
 
-def make_trial(problem: Problem, rows: bool = False) -> Trial:
+
+def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> Trial:
     """Return the trial space of a problem.
 
     Args:
         problem: the problem.
         rows: for least squares: conditions are met exactly where that keeps the unknowns smooth, on boxes and disks, and
             become weighted rows elsewhere.
+        corners: for least squares: with functions of the domain's corners, and weighted rows everywhere, since no distance may
+            stand before these. Without any where no corner is singular or a condition is to be met exactly.
 
     Raises:
         InputError: a condition asks for "exact" where no smooth lift meets it.
@@ -107,7 +99,7 @@ def make_trial(problem: Problem, rows: bool = False) -> Trial:
         parts = []
         for component in range(sizes[unknown.name]):
             asked = list(_conditions(problem, unknown.name, component))
-            factor, settled = _settle(problem, component, asked, known, rows)
+            factor, settled = _settle(problem, component, asked, known, rows or corners, corners)
             imposed += settled
             raw = function[at]
             smooth = raw if factor is None else factor.lift + factor.distance * raw
@@ -115,6 +107,11 @@ def make_trial(problem: Problem, rows: bool = False) -> Trial:
             parts.append(sum((coefficients[first + k] * e for k, e in enumerate(problem.enrich)), smooth))
             at += 1
         unknowns[unknown.name] = _reshape(parts, unknown.shape)
+    functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
+    if functions:
+        charts = ((CornerChart(functions), len(functions)),)
+        layers = (layers[0], len(functions), layers[-1])
+        network = Features(layers, network.activation, network.lower, network.upper, extra, charts)
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed))
 
 
@@ -141,10 +138,10 @@ def _conditions(problem: Problem, unknown: str, component: int) -> Iterator[tupl
 
 
 def _settle(
-    problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field], rows: bool
+    problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field], rows: bool, corners: bool
 ) -> tuple[Factor | None, list[Imposed]]:
     """Decide how each condition on one component is imposed, and build the exact factor of those imposed exactly."""
-    smooth = isinstance(problem.domain.shape, Box | Disk)
+    smooth = isinstance(problem.domain.shape, Box | Disk) and not corners
     squares = rows or problem.formulation == "strong" or not isinstance(problem.domain, Mesh)
     fallback = "penalty" if squares else "nitsche"
     tried = ("auto", "exact") if smooth or not rows else ("exact",)

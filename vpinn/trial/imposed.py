@@ -1,0 +1,28 @@
+"""How the conditions of a problem are imposed on its trial space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ufl.core.expr import Expr
+
+from vpinn.problem import Condition
+
+
+@dataclass(frozen=True)
+class Imposed:
+    """How one condition is imposed on one component.
+
+    Attributes:
+        condition: the condition of the problem file.
+        component: flat component of its unknown.
+        value: scalar value on the boundary.
+        how: "exact", "penalty" or "nitsche".
+        why: the reason, for the report.
+    """
+
+    condition: Condition
+    component: int
+    value: Expr
+    how: str
+    why: str
