@@ -266,8 +266,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     objective = summable(objective, setup.problem, trial) if plan.samplers else objective
     theta, loss = final_parameters(objective, training)
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
-    if setup.problem.enrich:
-        metrics["enrich"] = coefficients_of(setup.problem, trial, theta)
+    metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
     solution = assess(found, objective, estimator, loss, setup.stated)
     total = time.perf_counter() - began

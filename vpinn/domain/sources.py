@@ -19,6 +19,8 @@ HALVINGS = 12
 """Times that the distance is divided by √2 to find room, before the point gets no source."""
 PAIRS = 1_000_000
 """Pairs of boundary points looked at together."""
+SEEN = 4_000
+"""Boundary points, evenly taken, that each is held against."""
 
 
 def sources_behind(mesh: Mesh, count: int, reach: float = REACH) -> Floats:
@@ -65,17 +67,18 @@ def local_scale(mesh: Mesh) -> Floats:
     taken = points.take(range(points.size))
     assert taken.normal is not None
     x, n = taken.x[:: points.per_entity], len(mesh.boundary)
-    normal = taken.normal[:: points.per_entity]
-    step, most = max(1, PAIRS // n), 0.5 * float(np.ptp(x, axis=0).max())
+    normal, stride = taken.normal[:: points.per_entity], -(-n // SEEN)
+    others = x[::stride]
+    step, most = max(1, PAIRS // len(others)), 0.5 * float(np.ptp(x, axis=0).max())
     room, scale = np.empty(n), np.empty(n)
     for start in range(0, n, step):
         part = slice(start, start + step)
-        ahead = x[None] - x[part, None]
+        ahead = others[None] - x[part, None]
         height = np.einsum("mnd,md->mn", ahead, normal[part])
         square = np.einsum("mnd,mnd->mn", ahead, ahead)
         above = height > 1e-9 * np.sqrt(square)
         room[part] = np.where(above, 0.5 * square / np.where(above, height, 1.0), most).min(axis=1)
     for start in range(0, n, step):
         part = slice(start, start + step)
-        scale[part] = (np.linalg.norm(x[None] - x[part, None], axis=2) + room).min(axis=1)
+        scale[part] = (np.linalg.norm(others[None] - x[part, None], axis=2) + room[::stride]).min(axis=1)
     return np.minimum(scale, most)

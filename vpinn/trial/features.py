@@ -29,7 +29,7 @@ class Features(Enriched):
 
     @classmethod
     def restored(cls, base: Enriched, layers: Sequence[int], activation: str, sources: Sequence[Sequence[float]]) -> Features:
-        """Return features from what a run folder keeps of them, layers, activation and ``sources``, and the corners of ``base``."""
+        """Return features from what a run folder keeps, layers, activation and ``sources``, beside the corners of ``base``."""
         corners = base.corners if isinstance(base, Features) else ()
         charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), layers[1] - len(sources) - len(corners)),)
         if sources:

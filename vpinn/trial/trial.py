@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import ufl
@@ -115,12 +116,25 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed))
 
 
-def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, dict[str, float]]:
-    """Return the coefficients found: component of an unknown → enrich function, as the problem file writes it → number."""
-    texts = problem.settings.network.enrich
+def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
+    """Return the coefficients found of functions beside the network, where there are any.
+
+    Returns:
+        "enrich": component of an unknown → function, as the problem file writes it → number; "corners": place, exponent and
+        coefficients by component of every function of a corner.
+    """
     names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
-    found = trial.network.coefficients(theta).view(len(names), len(texts)).tolist()
-    return {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
+    texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()
+    if texts:
+        found = network.coefficients(theta).view(len(names), len(texts)).tolist()
+        result["enrich"] = {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
+    if isinstance(network, Features) and network.corners:
+        weights = network.unpack(theta)[-1][0][:, -len(network.corners) :].T.tolist()
+        result["corners"] = [
+            {"at": [x, y], "exponent": power, "logarithm": bool(log), "coefficients": dict(zip(names, row, strict=True))}
+            for (x, y, _, power, _, log), row in zip(network.corners, weights, strict=True)
+        ]
+    return result
 
 
 def _reshape(parts: Sequence[Expr], shape: tuple[int, ...]) -> Expr:
