@@ -176,7 +176,7 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
-    trial = make_trial(problem, rows=meta["rows"], corners=meta["corners"])
+    trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
