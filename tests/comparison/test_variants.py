@@ -89,6 +89,24 @@ def test_what_means_nothing_beside_other_settings_is_left_out(file: Path) -> Non
     assert labels(file, "batch.sampler=uniform,stratified") == ["full", "32 points · uniform", "32 points · stratified"]
 
 
+def test_methods_get_the_batches_they_see(file: Path) -> None:
+    """Evolution, Langevin and SPRING see mini-batches; SPRING sees nothing else, and is Gauss–Newton on all points."""
+    assert labels(file, "solver.method=evolution,langevin", "batch.size=full,32") == [
+        "evolution · full",
+        "evolution · 32 points",
+        "langevin · full",
+        "langevin · 32 points",
+    ]
+    assert settled({"solver.method": "evolution", "solver.clip": "1"}) == {"solver.method": "evolution"}
+    assert settled({"solver.method": "adam", "solver.temperature": "1"}) == {"solver.method": "adam"}
+    file.write_text(TEXT.replace('energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"', 'strong = "-div(grad(u)) - 1"'))
+    full, part = variants(file, "solver.method=spring", "batch.size=full,32")
+    assert (full.method, full.batch, part.method, part.batch) == ("gauss-newton", None, "spring", 32)
+    full, part = variants(file, "solver.method=spring")
+    assert (full.method, full.batch, part.method, part.batch) == ("gauss-newton", None, "spring", 16)
+    assert [(v.method, v.batch) for v in variants(file, "solver.method=adam,spring")] == [("adam", None), ("spring", 16)]
+
+
 def test_all_points_come_first(file: Path) -> None:
     assert labels(file, "batch.size=64,1/4,1/64") == ["full", "64 points", "4 points"]
     assert labels(file, "batch.sampler=uniform,sobol") == ["full", "16 points · uniform", "16 points · sobol"]

@@ -150,7 +150,8 @@ UNAVAILABLE = [
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "not available in this version"),
     (problem(more='[quadrature] #!\nrule = "stochastic-gauss"\ndegree = 3\n'), "neither degree nor points"),
     (section("quadrature", "refine = 21"), "≤ 20"),
-    (section("solver", 'method = "evolution"'), '"lbfgs"'),
+    (problem(more="[solver] #!\npopulation = 10\n"), 'belongs to method "evolution"'),
+    (problem(more='[solver] #!\nmethod = "evolution"\nlearning_rate = 0.1\n'), "takes no learning_rate"),
 ]
 
 DOMAINS = [

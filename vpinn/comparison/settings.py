@@ -14,7 +14,7 @@ Combination = dict[str, str]
 """Settings of a variant: section.key → value as on the command line."""
 MOST = 64
 """Variants that a comparison may have."""
-TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring", "least-squares")
+TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring", "langevin", "evolution", "least-squares")
 """Methods that see mini-batches; the others see all points in every step."""
 ON_ALL_POINTS = {"spring": "gauss-newton"}
 """What a method that needs mini-batches becomes on all points."""
@@ -24,7 +24,9 @@ BATCH = (*_SAMPLING, "batch.growth", "batch.threshold", "batch.largest", "batch.
 _RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip", "solver.scaling")
 _SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("solver.method", ("sgd",), ("solver.momentum",)),
-    ("solver.method", ("adam", "sgd", "spring"), _RATE),
+    ("solver.method", ("langevin",), ("solver.temperature", "solver.precondition")),
+    ("solver.method", ("evolution",), ("solver.population", "solver.spread")),
+    ("solver.method", ("adam", "sgd", "spring", "langevin"), _RATE),
     ("solver.method", ("least-squares",), ("solver.features",)),
     ("batch.sampler", ("stratified",), ("batch.allocation", "batch.strata")),
     ("batch.sampler", ("stratified", "importance"), ("batch.strata_count",)),

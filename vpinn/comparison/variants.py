@@ -116,7 +116,7 @@ def _completed(combination: Combination, source: Source) -> Combination:
     size = _size(source)
     if size != "full":
         chosen.setdefault("batch.size", size)
-    elif any(key.startswith("batch.") for key in chosen):
+    elif chosen.get("solver.method") in ON_ALL_POINTS or any(key.startswith("batch.") for key in chosen):
         chosen.setdefault("batch.size", SHARE)
     return chosen
 
@@ -140,7 +140,8 @@ def _make(path: Path, changes: Sequence[str], settings: Combination, threads: in
     name = " ".join(f"{key}={value}" for key, value in settings.items()) or "of the file"
     try:
         if share := _FRACTION.fullmatch(settings.get("batch.size", "")):
-            whole = _prepared(path, changes, {**settings, "batch.size": "full"}, threads)[0]
+            counted = {**settings, "batch.size": "full", "solver.method": TAKES_BATCHES[0]}
+            whole = _prepared(path, changes, counted, threads)[0]
             settings = {**settings, "batch.size": str(max(1, whole.objective.measures[0].points.size // max(1, int(share[1]))))}
         setup, data = _prepared(path, changes, settings, threads)
     except InputError as error:

@@ -1,9 +1,11 @@
 """Objectives: problem and trial space → J(θ) = Σ ∫ density + ½‖r‖², with its gradient over all points or drawn ones.
 
 `statement` (what is integrated where) → `measure` (points with their integrands) → `contraction`, `test_space` (residuals
-and their dual norm) → `objective` (value and gradient in chunks) → `curvature` (second derivatives as rows).
+and their dual norm) → `objective` (value and gradient in chunks) → `candidates` (values of many parameters), `curvature`
+(second derivatives as rows).
 """
 
+from vpinn.objective.candidates import candidate_values
 from vpinn.objective.contraction import Contraction, Frame
 from vpinn.objective.curvature import Curvature, curvature, is_sum_of_squares
 from vpinn.objective.linearisation import Rows, linearise
@@ -26,6 +28,7 @@ __all__ = [
     "Prepared",
     "Rows",
     "TestSpace",
+    "candidate_values",
     "curvature",
     "equations",
     "integral",

@@ -74,7 +74,7 @@ class Objective:
     def value(self, theta: Tensor) -> float:
         """Return J over all points."""
         with torch.no_grad():
-            density, residual = self._sum(self._map(partial(self._evaluate, theta), self._whole()))
+            density, residual = self._sum(self._map(partial(self._evaluate, theta), self.parts()))
             if self.test_space is None or residual is None:
                 return density
             return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
@@ -88,7 +88,7 @@ class Objective:
 
     def gradient(self, theta: Tensor) -> Gradient:
         """Return J and ∇J [size] over all points."""
-        return self._densities(theta, self._whole()) if self.test_space is None else self._squares(theta, [self._whole])
+        return self._densities(theta, self.parts()) if self.test_space is None else self._squares(theta, [self.parts])
 
     def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
         """Return estimates of J and ∇J from drawn batches.
@@ -105,12 +105,12 @@ class Objective:
 
     def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
         """Apply ``work`` to given parts, or to parts of all points, as many at a time as there are threads."""
-        return self._map(work, self._whole() if parts is None else parts)  # type: ignore[arg-type]
+        return self._map(work, self.parts() if parts is None else parts)  # type: ignore[arg-type]
 
     def non_finite(self, theta: Tensor) -> str:
         """Return which integral has no finite value, as the end of a sentence; "" where all have."""
         with torch.no_grad():
-            for measure, points in self._whole():
+            for measure, points in self.parts():
                 values, coefficients = measure.integrands(theta, points)
                 if not all(bool(torch.isfinite(integral(points.w, v))) for v in (values, *coefficients)):
                     return f" in the {'boundary' if measure.facet else 'domain'} integral"
@@ -134,7 +134,7 @@ class Objective:
         network recorded is kept where it fits, and made again where it does not.
         """
         assert self.test_space is not None
-        keep = drawn or sum(m.points.size * _bytes(m) for m in self.measures) <= RECORDED_BYTES
+        keep = drawn or sum(m.points.size * bytes_per_point(m) for m in self.measures) <= RECORDED_BYTES
         share = 1.0 / len(groups)
 
         def forward(part: Part) -> tuple[Recorded | None, Tensor, Tensor | None]:
@@ -196,13 +196,14 @@ class Objective:
         """All points in parts, where their prepared values are kept; None where they are made anew every time."""
         return list(self._split()) if all(m.everything is not None for m in self.measures) else None
 
-    def _whole(self) -> Iterable[Part]:
+    def parts(self) -> Iterable[Part]:
+        """Return all points in parts that fit the caches."""
         return self._parts if self._parts is not None else self._split()
 
     def _split(self) -> Iterator[Part]:
         """Yield all points in parts of equal size, as many per measure as occupy the threads evenly."""
         for measure in self.measures:
-            largest = max(SMALLEST, int(PART_BYTES / _bytes(measure)))
+            largest = max(SMALLEST, int(PART_BYTES / bytes_per_point(measure)))
             size, entity = measure.points.size, measure.points.per_entity
             count = -(-size // largest)
             count = max(1, min(-(-count // self.threads) * self.threads, size // SMALLEST))
@@ -211,7 +212,7 @@ class Objective:
                 yield measure, points
 
 
-def _bytes(measure: Measure) -> float:
+def bytes_per_point(measure: Measure) -> float:
     """Return roughly the memory of one point's activations and cotangents."""
     order = max(map(len, measure.derivatives), default=0)
     return 6.0 * (4 if measure.dtype == torch.float32 else 8) * sum(measure.network.layers) * (1 + order)

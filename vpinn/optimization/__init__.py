@@ -1,7 +1,8 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring` (one step) and `schedule` (its size) → `loop` (all steps) ; `least_squares`
-(one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
+`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and `schedule` (its size) → `loop`
+(all steps) ; `least_squares` (one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ;
+`checkpoint`, `interrupt` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch` (on the way),
 `account` (what became of it).
@@ -12,6 +13,7 @@ from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason
+from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import LeastSquares, Objectives, Stage, grow, least_squares_problem, objective_for
 from vpinn.optimization.interrupt import Interrupt
@@ -29,6 +31,7 @@ __all__ = [
     "Adam",
     "Broyden",
     "Closure",
+    "Evolution",
     "GaussNewton",
     "Interrupt",
     "Langevin",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from vpinn.objective import Batch, Objective, curvature, signals
+from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
 from vpinn.optimization.schedule import SCALINGS
 from vpinn.optimization.training import COLUMNS, Training
@@ -87,7 +87,7 @@ def drawn(
     learned: Sequence[State],
     clip: float | None = None,
 ) -> Closure:
-    """Return estimates of J, ∇J and curvature over one batch or two independent ones, drawn now; see ``pilots``.
+    """Return estimates of J, ∇J, curvature and candidates over one batch or two independent ones, drawn now; see ``pilots``.
 
     Args:
         objective: what is integrated.
@@ -105,7 +105,12 @@ def drawn(
 
     first = batch()
     second = batch() if batches == 2 else None
-    return Closure(lambda theta: objective.sampled(theta, first, second), clip, lambda theta: curvature(objective, theta, first))
+    return Closure(
+        lambda theta: objective.sampled(theta, first, second),
+        clip,
+        lambda theta: curvature(objective, theta, first),
+        lambda thetas: candidate_values(objective, thetas, first, second),
+    )
 
 
 def estimator_found(

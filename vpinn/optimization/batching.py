@@ -163,7 +163,7 @@ def _check(settings: Settings, objective: Objective, method: Method | LeastSquar
     batch, points = settings.batch, objective.batched[0].points.size
     if batch.largest is not None and batch.largest > points:
         raise InputError(f"batch.largest is {batch.largest}, but there are {points} quadrature points; give at most {points}")
-    if method.curved and (batch.size == "auto" or growth in (NoiseScale.name, NormTest.name)):
+    if (method.curved or method.blind) and (batch.size == "auto" or growth in (NoiseScale.name, NormTest.name)):
         raise InputError(f"the noise of gradients says nothing of {method.name}; give a number as batch.size, and another growth")
     if isinstance(method, LeastSquares):
         if growth != Fixed.name or batch.finish:

@@ -55,6 +55,7 @@ class LeastSquares:
     name = "least-squares"
     full = False
     curved = True
+    blind = False
     double = True
 
     @property

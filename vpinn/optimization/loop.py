@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vpinn.errors import DivergenceError
-from vpinn.objective import Objective, curvature
+from vpinn.objective import Objective, candidate_values, curvature
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.growth import LeastSquares
@@ -224,10 +224,10 @@ def _drawn_how(training: Training, plan: Plan) -> tuple[tuple[Sampler, ...], flo
 
 
 def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[Sampler, ...]) -> Closure:
-    """Return J, ∇J and curvature over all points, or over batches drawn now."""
+    """Return J, ∇J, curvature and candidates over all points, or over batches drawn now."""
     clip = threshold(training.clipping) if plan.clip == "auto" else plan.clip
     if not samplers:
-        return Closure(objective.gradient, clip, partial(curvature, objective))
+        return Closure(objective.gradient, clip, partial(curvature, objective), partial(candidate_values, objective))
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
     return drawn(objective, samplers, plan.batches, training.generator, training.learned, clip)

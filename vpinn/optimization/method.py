@@ -31,6 +31,10 @@ def number(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
+def _no_candidates(thetas: Tensor) -> Tensor:
+    raise NotImplementedError("this closure compares no parameters")
+
+
 class NonFiniteError(ArithmeticError):
     """The loss, its gradient or the parameters are not finite; the message says which."""
 
@@ -43,6 +47,7 @@ class Closure:
         evaluate: θ → J, ∇J.
         clip: longest gradient norm > 0; longer ones are scaled down to it. None: never.
         curvature: θ → rows of J's second derivative, for methods that use it.
+        candidates: parameters [k, size] → J of each [k], for methods that use no gradient.
         evaluations: calls so far.
         gradient_norm: of the first call, before clipping.
         clipped: whether the first call was clipped.
@@ -52,6 +57,7 @@ class Closure:
     evaluate: Callable[[Tensor], tuple[float, Tensor]]
     clip: float | None = None
     curvature: Callable[[Tensor], Curvature] = _no_curvature
+    candidates: Callable[[Tensor], Tensor] = _no_candidates
     evaluations: int = 0
     gradient_norm: float = math.nan
     clipped: bool = False
@@ -75,6 +81,11 @@ class Closure:
         self.evaluations += 1
         return value, gradient * (self.clip / norm) if clipped and self.clip else gradient
 
+    def compare(self, thetas: Tensor) -> Tensor:
+        """Return J [k] in float64 of parameters [k, size], as it is where it is not finite; k evaluations."""
+        self.evaluations += len(thetas)
+        return self.candidates(thetas)
+
 
 class Method(ABC):
     """A way to take one step.
@@ -84,6 +95,7 @@ class Method(ABC):
         full: whether every step needs all points.
         drawn: whether every step needs a mini-batch, and squares.
         curved: whether it takes the curvature of J, of one batch where there are several.
+        blind: whether it takes values of J only.
         double: whether it works in float64 only.
         most: weights up to which its matrices fit memory; None: it has none.
         learning_rate: default step size; None: it finds the length of its steps itself.
@@ -96,6 +108,7 @@ class Method(ABC):
     full: ClassVar[bool] = False
     drawn: ClassVar[bool] = False
     curved: ClassVar[bool] = False
+    blind: ClassVar[bool] = False
     double: ClassVar[bool] = False
     most: ClassVar[int | None] = None
     learning_rate: ClassVar[float | None] = 1e-3

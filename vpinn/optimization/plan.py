@@ -10,6 +10,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Objective, is_sum_of_squares
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
+from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.growth import TOLERANCE, LeastSquares
 from vpinn.optimization.langevin import Langevin
@@ -38,6 +39,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
         settings.solver.seed,
         settings.solver.precondition,
     ),
+    "evolution": lambda settings: Evolution(settings.solver.seed, settings.solver.population, settings.solver.spread),
     "broyden": lambda settings: Broyden(),
     "gauss-newton": lambda settings: GaussNewton(),
     "spring": lambda settings: Spring(),

@@ -138,10 +138,22 @@ class Batch(Section):
         return self
 
 
+_OWNED = {
+    "momentum": "sgd",
+    "temperature": "langevin",
+    "precondition": "langevin",
+    "population": "evolution",
+    "spread": "evolution",
+}
+"""Key of ``[solver]`` → the only method that takes it."""
+
+
 class Solver(Section):
     """The optimisation."""
 
-    method: Literal["auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin"] = Field(
+    method: Literal[
+        "auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin", "evolution"
+    ] = Field(
         "auto",
         description="auto picks one and the report says which: least-squares where it can, lbfgs on all points, adam on batches.",
     )
@@ -178,6 +190,12 @@ class Solver(Section):
     )
     temperature: Positive = Field(1e-6, description="Temperature of langevin in units of the loss (> 0).")
     precondition: Annotated[bool, Field(strict=True)] = Field(True, description="Whether langevin takes Adam's scales.")
+    population: Annotated[int, Field(strict=True, ge=4, le=100_000)] | None = Field(
+        None, description="Candidates per step of evolution (4 to 100,000); default 4 + 3 ln(weights)."
+    )
+    spread: Positive | None = Field(
+        None, description="Standard deviation of evolution's first candidates (> 0); default 0.3 of the initial weights' size."
+    )
     momentum: Annotated[Real, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of sgd (0 ≤ momentum < 1).")
     seed: Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)] = Field(
         0, description="Seed of every random choice (0 to 2^32 − 1)."
@@ -191,11 +209,12 @@ class Solver(Section):
         given = self.model_fields_set
         if "decay" in given and self.schedule in (None, "constant"):
             raise ValueError('decay needs schedule = "cosine" or "exponential"; a constant step size has none')
-        if "momentum" in given and self.method != "sgd":
-            raise ValueError(f'momentum belongs to method "sgd", got method "{self.method}"')
-        for key in ("temperature", "precondition"):
-            if key in given and self.method != "langevin":
-                raise ValueError(f'{key} belongs to method "langevin", got method "{self.method}"')
+        for key, method in _OWNED.items():
+            if key in given and self.method != method:
+                raise ValueError(f'{key} belongs to method "{method}", got method "{self.method}"')
+        for key in ("learning_rate", "warmup", "schedule", "decay", "clip", "scaling"):
+            if key in given and self.method == "evolution":
+                raise ValueError(f'method "evolution" takes no {key}: it has no gradient, and finds its steps; try spread')
         if "features" in given and self.method not in ("auto", "least-squares"):
             raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
         if self.steps is not None and isinstance(self.warmup, int) and self.warmup >= self.steps and self.warmup > 0:

@@ -17,30 +17,22 @@ _KEYS = {
     "data": "compare with measurements through [reference] file; fitting them is not possible yet",
 }
 
-# section.key → value → what to do instead.
-_VALUES = {
-    "solver.method": dict.fromkeys(("evolution",), '"auto", "least-squares", "gauss-newton", "spring", "lbfgs", "adam" or "sgd"'),
-}
-
 
 def refuse_unavailable(source: Source) -> None:
-    """Refuse the first key or value of the language that this version cannot honour.
+    """Refuse the first key of the language that this version cannot honour.
 
     Raises:
         InputError: names the feature, its place, and what to use instead.
     """
-    for name, value in _entries(source.data):
-        path = tuple(name.split("."))
+    for name in _entries(source.data):
         if name in _KEYS:
-            raise InputError(f"{name} is not available in this version; {_KEYS[name]}", source.place(*path))
-        if isinstance(value, str) and (instead := _VALUES.get(name, {}).get(value)):
-            raise InputError(f'{name} = "{value}" is not available in this version; use {instead}', source.place(*path))
+            raise InputError(f"{name} is not available in this version; {_KEYS[name]}", source.place(*name.split(".")))
 
 
-def _entries(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield sections, and the keys inside each, as dotted names with their values."""
+def _entries(data: dict[str, Any]) -> Iterator[str]:
+    """Yield sections, and the keys inside each, as dotted names."""
     for section, content in data.items():
-        yield section, content
+        yield section
         if isinstance(content, dict):
-            for key, value in content.items():
-                yield f"{section}.{key}", value
+            for key in content:
+                yield f"{section}.{key}"

@@ -71,6 +71,11 @@ class Enriched(Network):
 
         return found | self.numbers(theta, x), pull
 
+    def jets_of(self, thetas: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
+        """Return the network's jets for several parameters, and the coefficients as values [k, n]."""
+        numbers = {(-1 - k, ()): thetas[:, self.weights + k, None].expand(-1, len(x)) for k in range(self.extra)}
+        return super().jets_of(thetas[:, : self.weights], x, wanted) | numbers
+
     @property
     def weights(self) -> int:
         """Number of the network's own parameters, which come first."""

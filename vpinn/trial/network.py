@@ -164,6 +164,21 @@ class Network:
             return _first_jets(values, gradients.view(-1, *values.shape) if order else None)
         return _second_jets(self, theta, x, wanted) if order == 2 else _nested_jets(self, theta, x, wanted)
 
+    def jets_of(self, thetas: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
+        """Evaluate for several parameters at once, without gradients.
+
+        Args:
+            thetas: parameters [k, size].
+            x: normalised coordinates [n, d].
+            wanted: derivatives of order 0 to 2.
+
+        Returns:
+            (component, derivative) → values [k, n].
+        """
+        wanted = list(wanted)
+        found: Jets = torch.func.vmap(lambda theta: _second_jets(self, theta, x, wanted))(thetas)
+        return found
+
 
 def _first_jets(values: Tensor, gradients: Tensor | None) -> Jets:
     """Return values [m, n] and gradients [d, m, n] by component and derivative."""

@@ -1,0 +1,87 @@
+"""J at many parameters, without gradients: what a search by populations compares.
+
+Small batches and small networks spend their time in calls rather than in numbers, so as many parameters go through the
+network at once as fill the caches; with many points each goes by itself, the way training evaluates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from vpinn.forms import Value
+from vpinn.objective.objective import PART_BYTES, Batch, Objective, Part, bytes_per_point
+
+ORDERS = 2
+"""Order of the derivatives up to which parameters are evaluated together."""
+
+_Job = tuple[Part, slice]
+"""Some points, and which parameters."""
+
+
+def candidate_values(objective: Objective, thetas: Tensor, first: Batch | None = None, second: Batch | None = None) -> Tensor:
+    """Return J or its unbiased estimates [k], from the same points for all parameters.
+
+    Args:
+        objective: what is minimised.
+        thetas: parameters [k, size].
+        first: drawn points of every measure; None for all points.
+        second: another batch, where squares are estimated by the product of two.
+    """
+    if first is not None and objective.test_space is not None and objective.estimator == "u-statistic":
+        return torch.tensor([objective.sampled(theta, first)[0] for theta in thetas], dtype=torch.float64)
+    groups = [objective.parts() if first is None else first, *([] if second is None else [second])]
+    found = [_sums(objective, thetas, parts) for parts in groups]
+    values = torch.stack([value for value, _ in found]).mean(0)
+    one, other = found[0][1], found[-1][1]
+    if objective.test_space is None or one is None or other is None:
+        return values
+    return values + 0.5 * (one * objective.test_space.riesz(other)).sum((0, 1)).double()
+
+
+def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[Tensor, Tensor | None]:
+    """Return the densities' integrals [k] and the residuals [outputs, space.size, k] over some points."""
+
+    def jobs() -> Iterator[_Job]:
+        for measure, points in parts:
+            order = max(map(len, measure.derivatives), default=0)
+            room = int(PART_BYTES / (bytes_per_point(measure) * max(1, len(points.w))))
+            share = -(-len(thetas) // objective.threads)
+            together = max(1, min(room, share)) if order <= ORDERS and measure.keys else 1
+            for start in range(0, len(thetas), together):
+                yield (measure, points), slice(start, start + together)
+
+    def work(job: _Job) -> tuple[slice, Tensor, Tensor | None]:
+        part, rows = job
+        return rows, *_several(objective, part, thetas[rows])
+
+    values, residual = torch.zeros(len(thetas), dtype=torch.float64), None
+    for rows, density, tested in objective.over_parts(work, jobs()):
+        values[rows] += density
+        if tested is not None:
+            residual = tested.new_zeros(*tested.shape[:2], len(thetas)) if residual is None else residual
+            residual[..., rows] += tested
+    return values, residual
+
+
+def _several(objective: Objective, part: Part, thetas: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the same over points that are worked on at once, for parameters that are."""
+    measure, points = part
+    several = len(thetas) > 1
+    with torch.no_grad():
+        if several:
+            density, coefficients = measure.evaluate(points, measure.network.jets_of(thetas, points.x, measure.derivatives))
+        else:
+            density, coefficients = measure.integrands(thetas[0], points)
+
+        def spread(value: Value) -> Tensor:
+            return torch.as_tensor(value, dtype=points.w.dtype).expand(len(thetas), len(points.w))
+
+        values = (spread(density) @ points.w).double()
+        if measure.contraction is None or points.frame is None:
+            return values, None
+        columns = [spread(c).T for c in coefficients]
+        w, frame, aligned = points.w, points.frame, points.aligned
+        return values, measure.contraction.assemble(measure.tests, columns, w, frame, aligned, objective.outputs)
