@@ -19,7 +19,7 @@ from vpinn.analysis import Estimator, TrueError, assess, independent_points, mak
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.objective import Objective, make_objective, summable
+from vpinn.objective import Objective, summable
 from vpinn.optimization import (
     COLUMNS,
     Interrupt,
@@ -40,6 +40,7 @@ from vpinn.optimization import (
     reason,
     samples_of,
     train,
+    trained_objective,
 )
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
@@ -161,7 +162,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
         try:
             return _prepare(problem, name, threads)
         except InputError as error:
-            refused = refused or str(error)
+            refused = refused or error.message
     return dataclasses.replace(_prepare(problem, last, threads), reason=reason(problem, last, refused))
 
 
@@ -198,7 +199,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         if not problem.enrich and (cornered := make_trial(problem, rows=True, corners=True)).corners:
             others += (cornered,)
     else:
-        objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
+        objective = trained_objective(problem, trial, threads)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name))

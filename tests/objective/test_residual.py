@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vpinn.domain import LagrangeSpace, Mesh, interval, rectangle
+from vpinn.domain import LagrangeSpace, Mesh, interval, make_mesh, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import DualNorm, Objective, TestSpace, make_objective, test_space
 from vpinn.problem import make_problem
@@ -232,6 +232,18 @@ def test_the_norm_holds_nitsches_stabilisation() -> None:
         residual = objective.residual(zeros(trial))  # of u = 0: −(γ/h)∫v
         assert float(-residual.sum()) == pytest.approx(7.0 * 4 * cells / math.sqrt(2), rel=1e-12)
         assert (objective.test_space.riesz(residual) + 1.0).abs().max() <= 1e-10
+
+
+def test_a_body_that_nothing_holds_has_the_norm_of_h1() -> None:
+    """Two squares apart, one held on its boundary: ∫v over the other is represented by one there, as ‖1‖² = ∫1."""
+    one = rectangle(cells=2, cell="quadrilateral")
+    nodes = np.concatenate([one.nodes, one.nodes + np.array([3.0, 0.0])])
+    space = LagrangeSpace(make_mesh(nodes, np.concatenate([one.cells, one.cells + len(one.nodes)]), one.cell, 1), 2)
+    right = space.locations()[:, 0] > 2
+    left = np.intersect1d(space.boundary_dofs(space.mesh.facets("all")), np.flatnonzero(~right))
+    load = torch.from_numpy(space.mass() @ right.astype(float))
+    found = TestSpace(space, (left,), torch.float64).riesz(load[None])[0].numpy()
+    assert np.abs(found - right).max() <= 1e-12
 
 
 def test_functions_left_out_stay_zero() -> None:

@@ -194,6 +194,23 @@ def test_what_it_cannot_honour_is_said_in_a_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("method", ["gauss-newton", "lbfgs"])
+def test_fewer_tests_than_functions_of_the_last_layer_are_refused(method: str) -> None:
+    """One cell of degree 2 has one test; eight units and a bias have nine functions."""
+    problem = vpinn.make_problem(
+        {"shape": "rectangle", "cells": 1, "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx - v*dx",
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [8]},
+        test_space={"degree": 2},
+        solver={"method": method},
+    )
+    with pytest.raises(InputError, match=r"1 test functions cannot tell 9 functions") as caught:
+        prepare(problem)
+    assert "\n" not in str(caught.value)
+
+
 def _with(problem: vpinn.Problem) -> vpinn.Problem:
     from vpinn.run import _with_method
 

@@ -24,7 +24,7 @@ from vpinn.domain import Hypercube
 from vpinn.objective import Objective, make_objective, quadrature_rule
 from vpinn.problem import Problem
 from vpinn.solution import Solution
-from vpinn.trial import Trial
+from vpinn.trial import Features, Trial
 
 EXCESS = 1.0
 """Largest change of an energy's excess on a finer rule, relative to that excess."""
@@ -74,7 +74,10 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
 
 
 def tests(solution: Solution, objective: Objective, estimator: Estimator | None, estimate: Estimate | None) -> dict[str, Any]:
-    """Return the residual's dual norm on the space trained with, ``seen``, and on the richer one; empty without tests."""
+    """Return the residual's dual norm on the space trained with, ``seen``, and on the richer one; empty without tests.
+
+    The number of test functions stands beside that of weights, the directions that they would have to see at most.
+    """
     space = objective.test_space
     if space is None or estimator is None or estimator.residual is None or estimate is None:
         return {}
@@ -82,7 +85,9 @@ def tests(solution: Solution, objective: Objective, estimator: Estimator | None,
     seen = math.sqrt(max(0.0, float((residual * space.riesz(residual)).sum())))
     richer, _ = estimator.residual.dual_norm(solution.theta)
     passes = richer <= RICHER * seen or estimate.relative <= SMALL
-    return {"functions": space.size, "seen": seen, "richer": richer, "passes": passes}
+    network = solution.trial.network
+    directions = network.outputs * (network.layers[-2] + 1) + network.extra if isinstance(network, Features) else network.size
+    return {"functions": space.size, "directions": directions, "seen": seen, "richer": richer, "passes": passes}
 
 
 def remedy(problem: Problem) -> str:

@@ -279,5 +279,7 @@ def _show_problem(problem: Problem) -> None:
 
     setup = prepare(problem)
     estimator = make_estimator(problem, setup.trial)
-    memory = estimate_memory(setup.objective, estimator.residual.objective if estimator and estimator.residual else None)
+    tested = estimator.residual.objective if estimator and estimator.residual else None
+    curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers
+    memory = estimate_memory(setup.objective, tested, curved)
     print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))

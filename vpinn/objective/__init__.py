@@ -7,7 +7,7 @@ and their dual norm) → `objective` (value and gradient in chunks) → `candida
 
 from vpinn.objective.candidates import candidate_values
 from vpinn.objective.contraction import Contraction, Frame
-from vpinn.objective.curvature import Curvature, curvature, is_sum_of_squares
+from vpinn.objective.curvature import Curvature, count_rows, curvature, is_sum_of_squares
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective, Part
@@ -29,6 +29,7 @@ __all__ = [
     "Rows",
     "TestSpace",
     "candidate_values",
+    "count_rows",
     "curvature",
     "equations",
     "integral",

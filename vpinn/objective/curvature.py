@@ -132,6 +132,15 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None) -
     return Curvature(theta.new_zeros(0, size), signs, residual, image, total, over)
 
 
+def count_rows(objective: Objective) -> int:
+    """Return the number of rows: tests, what is squared at the points, and of an energy at most one per jet there."""
+    tested = 0 if objective.test_space is None else objective.test_space.size
+    roots = [len(m.tape.moving.outputs) - 1 - len(m.tests) for m in objective.measures]
+    energy = objective.test_space is None and not is_sum_of_squares(objective)
+    each = [len(m.keys) for m in objective.measures] if energy else roots
+    return tested + sum(m.points.size * count for m, count in zip(objective.measures, each, strict=True))
+
+
 def is_sum_of_squares(objective: Objective) -> bool:
     """Return whether the objective is ½ Σ w R² over the points, as that of a strong form is."""
     return objective.test_space is None and all(len(measure.tape.moving.outputs) > 1 for measure in objective.measures)

@@ -3,7 +3,7 @@
 The loss of a weak form is ½ rᵀG⁻¹r with the Gram matrix G of the test functions: half the squared dual norm of the
 residual, which bounds the error from both sides (Rojas et al. 2024, robust VPINNs, arXiv 2308.16910). The norm is ‖∇v‖ where
 v vanishes on some part of the boundary, with (γ/h)‖v‖² on the parts where Nitsche's terms stand instead, in which those terms
-are bounded whatever h (Nitsche 1971), and that of H¹ where neither holds.
+are bounded whatever h (Nitsche 1971), and that of H¹ where some body of the mesh has neither: constants there have no ‖∇v‖.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu, spsolve_triangular
 from torch import Tensor
 
@@ -54,7 +56,7 @@ class DualNorm:
     Args:
         space: continuous Lagrange space.
         free: functions tested with [m], ascending.
-        essential: whether functions vanish on some boundary part, so that ∫∇φᵢ·∇φⱼ alone is a norm.
+        held: whether every body of the mesh has a condition somewhere, so that ∫∇φᵢ·∇φⱼ with the last argument is a norm.
         dtype: precision of training.
         stabilised: weakly imposed conditions, whose γ/h joins the norm.
 
@@ -66,7 +68,7 @@ class DualNorm:
         self,
         space: LagrangeSpace,
         free: NDArray[np.int64],
-        essential: bool,
+        held: bool,
         dtype: torch.dtype,
         stabilised: Sequence[Stabilised] = (),
     ) -> None:
@@ -75,7 +77,7 @@ class DualNorm:
                 f"the test space of degree {space.degree} has no function left inside the essential boundary; "
                 "raise test_space.degree or refine the mesh"
             )
-        gram = space.stiffness() if essential or stabilised else space.gram()
+        gram = space.stiffness() if held else space.gram()
         for part in stabilised:
             gram = gram + part.gram(space)
         self._block = gram.tocsc()[free][:, free]
@@ -149,13 +151,26 @@ class TestSpace:
         return sum(map(len, self.free))
 
     @cached_property
+    def _bodies(self) -> NDArray[np.int64]:
+        """Which connected part of the mesh every function belongs to [space.size]."""
+        first, others = self.space.dofs[:, :1], self.space.dofs
+        links = (np.ones(others.size), (np.broadcast_to(first, others.shape).ravel(), others.ravel()))
+        body: NDArray[np.int64] = connected_components(coo_array(links, shape=(self.space.size,) * 2), directed=False)[1]
+        return body
+
+    def _held(self, fixed: NDArray[np.int64], weak: Sequence[Stabilised]) -> bool:
+        """Return whether every body of the mesh has functions left out, or facets with Nitsche's terms."""
+        places = np.concatenate([fixed, *(self.space.boundary_dofs(part.facets) for part in weak)])
+        return bool(np.isin(self._bodies, self._bodies[places]).all())
+
+    @cached_property
     def _norms(self) -> tuple[DualNorm, ...]:
         made: dict[tuple[Any, ...], DualNorm] = {}
         norms = []
         for free, fixed, weak in zip(self.free, self.essential, self.stabilised or [()] * len(self.essential), strict=True):
             key = (free.tobytes(), *((part.facets.tobytes(), part.weight) for part in weak))
             if key not in made:
-                made[key] = DualNorm(self.space, free, len(fixed) > 0, self.dtype, weak)
+                made[key] = DualNorm(self.space, free, self._held(fixed, weak), self.dtype, weak)
             norms.append(made[key])
         return tuple(norms)
 

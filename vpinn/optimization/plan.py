@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import torch
+
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
-from vpinn.objective import Objective, is_sum_of_squares
+from vpinn.objective import Objective, count_rows, is_sum_of_squares, make_objective
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.evolution import Evolution
@@ -22,6 +24,7 @@ from vpinn.optimization.spring import Spring
 from vpinn.problem import Problem, Settings
 from vpinn.problem.numerics import Solver
 from vpinn.sampling import Sampler
+from vpinn.trial import Trial
 
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
@@ -60,6 +63,31 @@ def candidates(problem: Problem) -> tuple[str, ...]:
         return ("adam",)
     direct = isinstance(problem.domain, Mesh) or (problem.formulation == "strong" and problem.domain.dimension <= 5)
     return ("least-squares", "lbfgs") if direct and solver.precision == "float64" else ("lbfgs",)
+
+
+def trained_objective(problem: Problem, trial: Trial, threads: int) -> Objective:
+    """Return what training minimises.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        threads: parts of the points worked on at a time, ≥ 1.
+
+    Raises:
+        InputError: the problem cannot be stated so, or there are fewer tests, or points with squares, than functions of the
+            last layer, a combination of which would always make the residual vanish, whatever the solution.
+    """
+    objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
+    rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
+    if rows < columns and (objective.test_space is not None or is_sum_of_squares(objective)):
+        strong = problem.formulation == "strong"
+        section, what = ("quadrature", "quadrature points") if strong else ("test_space", "test functions")
+        raise InputError(
+            f"{rows:,} {what} cannot tell {columns:,} functions of the last layer apart; raise {section}.degree, refine the mesh "
+            "or take a narrower last layer",
+            problem.source.place(section),
+        )
+    return objective
 
 
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from vpinn.objective import Measure, Objective, TestSpace
+from vpinn.objective import Measure, Objective, TestSpace, count_rows
+from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.objective.measure import CACHE_BYTES
 from vpinn.objective.objective import PART_BYTES, RECORDED_BYTES
 from vpinn.objective.test_space import DENSE
@@ -15,14 +16,15 @@ FILL: dict[int, float] = {1: 7.0, 2: 14.0, 3: 40.0}
 """Entries of a sparse factor over n, n log₂ n or n^(4/3), by dimension, of finite elements of degree 4 to 6; measured."""
 
 
-def estimate_memory(objective: Objective, estimate: Objective | None) -> float:
+def estimate_memory(objective: Objective, estimate: Objective | None, curved: bool = False) -> float:
     """Return the peak resident memory of a run in bytes, right within a factor of about two.
 
     Args:
         objective: what training minimises.
         estimate: objective of the error estimate; None without one.
+        curved: whether training takes the objective's curvature over all points.
     """
-    training = sum(map(_cached, objective.measures)) + _activations(objective)
+    training = sum(map(_cached, objective.measures)) + _activations(objective) + (_curvature(objective) if curved else 0.0)
     closing = 0.0 if estimate is None else sum(map(_cached, estimate.measures)) + _activations(estimate)
     spaces = [o.test_space for o in (objective, estimate) if o is not None and o.test_space is not None]
     return BASE + training + closing + sum(map(_factor, spaces))
@@ -41,6 +43,14 @@ def _activations(objective: Objective) -> float:
     limit = PART_BYTES * objective.threads if objective.test_space is None else RECORDED_BYTES
     layers = objective.measures[0].network.layers
     return min(limit, objective.size * 8.0 * 12.0 * sum(layers))
+
+
+def _curvature(objective: Objective) -> float:
+    """Bytes of the curvature's rows with what they are put together from, and of G with its factors."""
+    size, space = float(objective.measures[0].network.size), objective.test_space
+    rows = 8.0 * size * count_rows(objective)
+    whitened = 0.0 if space is None else 2.0 * 8.0 * size * len(space.free) * space.space.size
+    return (2.0 * rows if rows <= ROWS_BYTES else 0.0) + whitened + 5.0 * 8.0 * size**2
 
 
 def _factor(space: TestSpace) -> float:

@@ -101,7 +101,9 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     ]
     if space is not None:
         kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
-        rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}"))
+        weights = 0 if isinstance(plan.method, LeastSquares) else trial.network.size
+        fewer = f", fewer than the {weights:,} weights: the closing check on richer ones matters" if space.size < weights else ""
+        rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}{fewer}"))
     rows += [
         ("method", _method(plan.method.name, reason)),
         ("steps", f"at most {plan.schedule.steps:,}"),
@@ -164,8 +166,8 @@ def _points(metrics: Mapping[str, Any]) -> str:
     batch, changes = metrics.get("batch_size", "full"), "batch" in metrics.get("policy", {})
     drawn = "in batches" if changes else "all in every step" if batch == "full" else f"{batch:,} per step"
     text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
-    tests = metrics.get("test_functions")
-    return text + (f"; {tests:,} test functions" if tests else "")
+    tests, directions = metrics.get("test_functions"), (metrics.get("tests") or {}).get("directions")
+    return text + (f"; {tests:,} test functions" if tests else "") + (f" for {directions:,} weights" if directions else "")
 
 
 def _error(found: Mapping[str, float]) -> str:
