@@ -32,13 +32,13 @@ from vpinn.optimization import (
     estimator_found,
     final_parameters,
     grow,
-    least_squares_problem,
     load_arrays,
     make_plan,
     objective_for,
     policy_found,
     reason,
     samples_of,
+    stated_problem,
     train,
     trained_objective,
 )
@@ -80,7 +80,7 @@ class Setup:
     @property
     def stated(self) -> Problem:
         """The problem in the formulation that is solved."""
-        return least_squares_problem(self.problem) if isinstance(self.plan.method, LeastSquares) else self.problem
+        return stated_problem(self.problem, self.trial, self.plan.method.name)
 
     def start(self) -> Training:
         """Return the state before the first step, drawn with the problem's seed."""
@@ -192,14 +192,14 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     trial = make_trial(problem, rows=direct)
     if direct:
         width = problem.settings.solver.features or LeastSquares().widths[0]
-        objectives = Objectives(least_squares_problem(problem), threads)
+        objectives = Objectives(stated_problem(problem, trial, name), threads)
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
         if not problem.enrich and (cornered := make_trial(problem, rows=True, corners=True)).corners:
             others += (cornered,)
     else:
-        objective = trained_objective(problem, trial, threads)
+        objective = trained_objective(problem, trial, name, threads)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name))

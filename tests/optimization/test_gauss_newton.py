@@ -14,8 +14,9 @@ from torch import Tensor
 import vpinn
 from vpinn.analysis import TrueError, independent_points
 from vpinn.errors import InputError
-from vpinn.objective import Curvature
+from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
+from vpinn.output import estimate_memory
 from vpinn.run import Setup, prepare
 
 
@@ -165,6 +166,7 @@ BOUNDS = [
     ("strong", "exact", 5e-4),
     ("energy", "penalty", 3e-2),
     ("weak", "nitsche", 1e-2),
+    ("energy", "nitsche", 1e-2),
     ("strong", "penalty", 3e-2),
 ]
 
@@ -209,6 +211,18 @@ def test_fewer_tests_than_functions_of_the_last_layer_are_refused(method: str) -
     with pytest.raises(InputError, match=r"1 test functions cannot tell 9 functions") as caught:
         prepare(problem)
     assert "\n" not in str(caught.value)
+
+
+def test_matrices_are_as_large_as_the_smaller_of_rows_and_weights() -> None:
+    """10,501 weights on 36 points have AAᵀ of 36²; tests in columns that do not fit are refused."""
+    domain = {"shape": "rectangle", "cells": 2, "cell": "quadrilateral"}
+    wide = {"unknowns": {"u": "scalar"}, "network": {"layers": [100, 100]}, "solver": {"method": "gauss-newton"}}
+    few = prepare(vpinn.make_problem(domain, strong="div(grad(u))", quadrature={"degree": 5}, **wide))
+    assert count_rows(few.objective) == 36
+    assert estimate_memory(few.objective, None, True) > estimate_memory(few.objective, None) + 36 * 10_501 * 8
+    tests = {"test_space": {"degree": 10}, "quadrature": {"degree": 1}}
+    with pytest.raises(InputError, match=r"keeps 12,321 test functions × 10,501 weights, 1\.0 GB"):
+        prepare(vpinn.make_problem({**domain, "cells": 11}, weak="inner(grad(u), grad(v))*dx", **tests, **wide))
 
 
 def _with(problem: vpinn.Problem) -> vpinn.Problem:

@@ -21,7 +21,7 @@ from vpinn.optimization.langevin import Langevin, samples_of
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
-from vpinn.optimization.plan import candidates, make_plan, trained_objective
+from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.training import COLUMNS, Training
@@ -58,6 +58,7 @@ __all__ = [
     "reason",
     "samples_of",
     "save_arrays",
+    "stated_problem",
     "train",
     "trained_objective",
     "write_atomic",

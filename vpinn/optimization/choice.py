@@ -31,4 +31,4 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     if not refused:
         energy = problem.formulation == "energy"
         refused = "an energy without cells has no rows" if energy else "random features fill few dimensions only"
-    return f"{problem.formulation} form in {where}; least squares does not apply: {refused}"
+    return f"steps on all points; least squares does not apply to the {problem.formulation} form in {where}: {refused}"

@@ -10,11 +10,12 @@ import torch
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.objective import Objective, count_rows, is_sum_of_squares, make_objective
+from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
-from vpinn.optimization.growth import TOLERANCE, LeastSquares
+from vpinn.optimization.growth import TOLERANCE, LeastSquares, least_squares_problem
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
@@ -65,27 +66,38 @@ def candidates(problem: Problem) -> tuple[str, ...]:
     return ("least-squares", "lbfgs") if direct and solver.precision == "float64" else ("lbfgs",)
 
 
-def trained_objective(problem: Problem, trial: Trial, threads: int) -> Objective:
+def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
+    """Return what a method solves: an energy by its variation in least squares and with Nitsche's terms, others as they are.
+
+    Nitsche's energy has a least value in finite elements, where values inside bound the fluxes through the boundary (Nitsche
+    1971). Those of a network can be as large as it likes between the boundary and the nearest points, and good steps find
+    that out: Gauss–Newton brought one to −1.5e5. The dual norm of its variation is bounded, and zero at the same solution.
+    """
+    tested = name == LeastSquares.name or any(imposed.how == "nitsche" for imposed in trial.imposed)
+    return least_squares_problem(problem) if tested else problem
+
+
+def trained_objective(problem: Problem, trial: Trial, name: str, threads: int) -> Objective:
     """Return what training minimises.
 
     Args:
         problem: the problem.
         trial: its trial space.
+        name: of the method, one of ``METHODS``.
         threads: parts of the points worked on at a time, ≥ 1.
 
     Raises:
-        InputError: the problem cannot be stated so, or there are fewer tests, or points with squares, than functions of the
-            last layer, a combination of which would always make the residual vanish, whatever the solution.
+        InputError: the problem cannot be stated so, or has fewer test functions than functions in the last layer, a
+            combination of which would always make the residual vanish, whatever the solution.
     """
-    objective = make_objective(problem, trial, getattr(torch, problem.settings.solver.precision), threads=threads)
+    precision = getattr(torch, problem.settings.solver.precision)
+    objective = make_objective(stated_problem(problem, trial, name), trial, precision, threads=threads)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
-    if rows < columns and (objective.test_space is not None or is_sum_of_squares(objective)):
-        strong = problem.formulation == "strong"
-        section, what = ("quadrature", "quadrature points") if strong else ("test_space", "test functions")
+    if objective.test_space is not None and rows < columns:
         raise InputError(
-            f"{rows:,} {what} cannot tell {columns:,} functions of the last layer apart; raise {section}.degree, refine the mesh "
-            "or take a narrower last layer",
-            problem.source.place(section),
+            f"{rows:,} test functions cannot tell {columns:,} functions of the last layer apart; raise test_space.degree, refine "
+            "the mesh or take a narrower last layer",
+            problem.source.place("test_space"),
         )
     return objective
 
@@ -122,11 +134,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         )
     if method.drawn and not samplers:
         raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
-    size = objective.measures[0].network.size
-    if method.most is not None and size > method.most:
-        raise InputError(
-            f'solver.method = "{name}" keeps matrices of {size:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
-        )
+    _check_size(name, method, objective, bool(samplers))
     steps = solver.steps or method.steps
     _check_settled(name, method, solver, samplers)
     moving = method.learning_rate is not None  # others find the length of their steps themselves
@@ -165,3 +173,21 @@ def _check_settled(name: str, method: Method, solver: Solver, samplers: Sequence
         raise InputError(f'solver.clip = "auto" weighs the noise of mini-batch gradients, and {name} on these points has none')
     if solver.warmup == "auto" and method.curved:
         raise InputError(f'solver.warmup = "auto" is for steps along gradients, and those of {name} are not; give a number')
+
+
+def _check_size(name: str, method: Method, objective: Objective, drawn: bool) -> None:
+    """Refuse matrices that do not fit: of all weights, or of the rows of squares where these are fewer."""
+    size, side, space = objective.measures[0].network.size, objective.measures[0].network.size, objective.test_space
+    if isinstance(method, GaussNewton) and not drawn:
+        if space is not None and 8 * space.size * size > ROWS_BYTES:
+            raise InputError(
+                f'solver.method = "{name}" keeps {space.size:,} test functions × {size:,} weights, '
+                f'{8e-9 * space.size * size:.1f} GB; use "lbfgs", or lower test_space.degree'
+            )
+        rows = count_rows(objective)
+        if 8 * rows * size <= ROWS_BYTES and (space is not None or is_sum_of_squares(objective)):
+            side = min(side, rows)
+    if method.most is not None and side > method.most:
+        raise InputError(
+            f'solver.method = "{name}" keeps matrices of {side:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
+        )

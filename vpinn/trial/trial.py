@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ ROWS = "weighted rows, which keep the unknowns smooth"
 """Why least squares imposes a condition by penalty."""
 NOT_ZERO = "the enrich functions are not zero there"
 """Why a condition that a factor could meet is not met exactly."""
+TESTED = "the energy's first variation is tested, as Nitsche's energy has no least value for networks"
+"""What Nitsche's terms in an energy that a network is trained on lead to."""
 GAP = 1e-6
 """Largest distance, relative to the boundary values' size, at which a lift still counts as meeting them."""
 
@@ -101,7 +103,8 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
         for component in range(sizes[unknown.name]):
             asked = list(_conditions(problem, unknown.name, component))
             factor, settled = _settle(problem, component, asked, known, rows or corners, corners)
-            imposed += settled
+            tested = problem.formulation == "energy" and not rows
+            imposed += [replace(i, why=f"{i.why}; {TESTED}") if tested and i.how == "nitsche" else i for i in settled]
             raw = function[at]
             smooth = raw if factor is None else factor.lift + factor.distance * raw
             first = at * len(problem.enrich)
