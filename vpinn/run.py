@@ -38,6 +38,7 @@ from vpinn.optimization import (
     policy_found,
     reason,
     samples_of,
+    start,
     stated_problem,
     train,
     trained_objective,
@@ -84,9 +85,7 @@ class Setup:
 
     def start(self) -> Training:
         """Return the state before the first step, drawn with the problem's seed."""
-        solver = self.problem.settings.solver
-        theta = self.trial.network.initial(torch.Generator().manual_seed(solver.seed)).to(getattr(torch, solver.precision))
-        return Training.start(theta, self.plan.method, solver.seed)
+        return start(self.objective, self.trial.network, self.plan, self.problem.settings.solver.seed)
 
 
 def solve(

@@ -36,7 +36,7 @@ def measure(options: argparse.Namespace, seed: int) -> None:
 
     import vpinn
     from vpinn.analysis import TrueError, independent_points
-    from vpinn.optimization import Training, train
+    from vpinn.optimization import train
     from vpinn.run import MONITOR_DEGREE, prepare
 
     problem = vpinn.make_problem(
@@ -53,10 +53,9 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     )
     setup = prepare(problem, options.threads)
     truth = TrueError(problem, setup.trial, independent_points(problem, MONITOR_DEGREE))
-    theta = setup.trial.network.initial(torch.Generator().manual_seed(seed))
-    training = Training.start(theta, setup.plan.method, seed)
     seen: list[tuple[float, float, float]] = []
     wall, cpu = time.perf_counter(), time.process_time()
+    training = setup.start()
 
     def watch(parameters: torch.Tensor) -> dict[str, float]:
         error = max(e["relative_l2"] for e in truth(parameters).values())

@@ -1,8 +1,8 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and `schedule` (its size) → `loop`
-(all steps) ; `least_squares` (one fit) → `growth` (until it is good) ; `plan` (which of these), `choice` (why) ;
-`checkpoint`, `interrupt` (nothing is lost).
+`start` (before the first step) ; `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
+`schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `growth` (until it is good) ; `plan` (which of these),
+`choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch` (on the way),
 `account` (what became of it).
@@ -24,6 +24,7 @@ from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
+from vpinn.optimization.start import start
 from vpinn.optimization.training import COLUMNS, Training
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "reason",
     "samples_of",
     "save_arrays",
+    "start",
     "stated_problem",
     "train",
     "trained_objective",

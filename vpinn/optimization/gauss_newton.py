@@ -35,7 +35,7 @@ PROBE = 0.1
 """Share of the step after which the second directional derivative is measured."""
 BEND = 0.75
 """Longest correction relative to the step."""
-BLUR = 1e-9
+BLUR = 1e-12
 """Decrease relative to J below which differences of J are rounding errors, and gradients tell it better."""
 
 TAKEN_BACK = 50.0

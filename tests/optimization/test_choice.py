@@ -1,0 +1,39 @@
+"""Why a method was picked: one line for every case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import vpinn
+from vpinn.domain import Hypercube
+from vpinn.run import prepare
+
+SQUARE = {"shape": "rectangle", "cells": 3}
+CUBE = Hypercube((0.0,) * 6, (1.0,) * 6)
+ENERGY, STRONG = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*dx"}, {"strong": "-div(grad(u)) - 1"}
+CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
+    "asked": (SQUARE, {**ENERGY, "solver": {"method": "lbfgs"}}, "lbfgs", "as asked"),
+    "linear": (SQUARE, ENERGY, "least-squares", "linear in 2 dimensions on 18 cells: the residual as rows"),
+    "nonlinear": (SQUARE, {"strong": "-div(grad(u)) + u**3 - 1"}, "least-squares", "one factorisation per Newton step"),
+    "batches": (SQUARE, {**ENERGY, "batch": {"size": 20}}, "adam", "steps see mini-batches"),
+    "single": (
+        SQUARE,
+        {**ENERGY, "solver": {"precision": "float32"}},
+        "lbfgs",
+        "least squares does not apply to the energy form",
+    ),
+    "no cells": (CUBE, ENERGY, "lbfgs", "in 6 dimensions without cells: an energy without cells has no rows"),
+    "many dimensions": (CUBE, STRONG, "lbfgs", "random features fill few dimensions only"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reasons(name: str) -> None:
+    domain, sections, method, reason = CASES[name]
+    problem = vpinn.make_problem(domain, unknowns={"u": "scalar"}, boundary=[{"on": "all", "value": 0}], **sections)
+    setup = prepare(problem)
+    assert setup.plan.method.name == method
+    assert reason in setup.reason
+    assert "\n" not in setup.reason
