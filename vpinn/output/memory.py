@@ -48,9 +48,10 @@ def _activations(objective: Objective) -> float:
 def _curvature(objective: Objective) -> float:
     """Bytes of the curvature's rows with what they are put together from, and of G with its factors."""
     size, space = float(objective.measures[0].network.size), objective.test_space
-    rows = 8.0 * size * count_rows(objective)
+    count = count_rows(objective)
+    rows, side = 8.0 * size * count, min(size, count)
     whitened = 0.0 if space is None else 2.0 * 8.0 * size * len(space.free) * space.space.size
-    return (2.0 * rows if rows <= ROWS_BYTES else 0.0) + whitened + 5.0 * 8.0 * size**2
+    return (2.0 * rows if rows <= ROWS_BYTES else 0.0) + whitened + 5.0 * 8.0 * side**2
 
 
 def _factor(space: TestSpace) -> float:
