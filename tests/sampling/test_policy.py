@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vpinn.sampling import Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy
-from vpinn.sampling.policy import CHANGE, LOOK_EVERY
+from vpinn.noise import rates
+from vpinn.sampling import Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
+from vpinn.sampling.policy import CHANGE, LOOK_EVERY, STEP
 
 POINTS = 10**6
 
@@ -49,13 +50,22 @@ def test_the_norm_test_grows_until_it_holds(threshold: float) -> None:
 
 
 def test_the_noise_scale_is_followed_both_ways() -> None:
-    policy = NoiseScale(POINTS, 32, 65_536)
+    """To √(S c₀/c₁), within a tenth."""
+    policy, best = NoiseScale(POINTS, 32, 65_536), rates.fastest_batch(3000.0, STEP, 1.0)
     for first in (32, 60_000):
         sizes = course(policy, first, 20 * LOOK_EVERY, lambda size: 3000.0 / size)
-        assert abs(math.log(sizes[-1] / 3000.0)) <= math.log(CHANGE) + 1e-3
+        assert abs(math.log(sizes[-1] / best)) <= math.log(CHANGE) + 1e-3
     assert course(policy, 64, 30 * LOOK_EVERY, lambda size: math.inf)[-1] == 65_536  # a signal that drowns: as many as may be
     assert course(policy, 64, 30 * LOOK_EVERY, lambda size: 0.0)[-1] == 32  # no noise: as few as may be
     assert set(course(policy, 64, 30 * LOOK_EVERY)) == {64}  # nothing known
+
+
+def test_the_best_batch_costs_least() -> None:
+    """Steps needed for a noise scale, times the points that each costs: no batch of 1 to 20,000 is cheaper."""
+    b = np.arange(1.0, 20_000.0)
+    for scale in (5.0, 300.0, 40_000.0):
+        cost = rates.steps_to_accuracy(b, scale) * (STEP + b)
+        assert abs(b[cost.argmin()] - best_batch(scale)) <= 1.0
 
 
 def test_half_of_the_points_are_all_of_them() -> None:

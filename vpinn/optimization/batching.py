@@ -31,7 +31,7 @@ from vpinn.sampling import (
 
 FEWEST = 32
 """Points of an automatic batch at least: below, a step costs no less."""
-LARGEST = 65_536
+LARGEST = 16_384
 """Points of a batch at most where nothing is said: memory is that of the batch."""
 PROBE = 1024
 """Points, at least, of the batch that shows the curvature at the start."""

@@ -27,7 +27,7 @@ from vpinn.optimization.pilot import Gradient, measured_noise, stable_rate, warm
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.optimization.watch import WATCHED, observe, watches_all
-from vpinn.sampling import Sampler
+from vpinn.sampling import Sampler, best_batch
 
 ANCHOR = 100
 """Steps between states that a rollback can return to."""
@@ -200,7 +200,7 @@ def _settled(objective: Objective, training: Training, plan: Plan, method: Metho
         size, policy = batching.first, batching.policy
         if size is None:
             found["noise"] = measured_noise(lambda: draw(plan.samplers), theta)
-            size = policy.bounded(policy.least * found["noise"])
+            size = policy.bounded(best_batch(policy.least * found["noise"]))
         found |= {"first": size, "batch": size}
         samplers = () if size >= policy.points else batching.samplers(size)
     if plan.warmup:

@@ -159,6 +159,7 @@ class Sgd(Method):
 
     momentum: float = 0.9
     name = "sgd"
+    scaling = "linear"
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + μ) and ones."""
@@ -191,6 +192,7 @@ class Adam(Method):
     beta2: float = 0.999
     epsilon: float = 1e-8
     name = "adam"
+    scaling = "square-root"
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + β₁)/(1 − β₁) and 1/√v: Adam with settled averages (Cohen et al. 2022, arXiv 2207.14484)."""

@@ -10,7 +10,7 @@ from vpinn.optimization import Plan
 
 RULES = {
     "none": "of one size",
-    "noise-scale": "as large as the noise scale",
+    "noise-scale": "as the noise scale asks",
     "norm-test": "growing by the norm test",
     "geometric": "growing geometrically",
     "logarithmic": "growing with the logarithm of the step",

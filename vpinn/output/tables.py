@@ -136,7 +136,7 @@ def _batch(objective: Objective, plan: Plan) -> str:
     if plan.batch_size is None:
         return "all points in every step"
     first = plan.batching is not None and plan.batching.first is None
-    size = "as many points as the noise scale at the start" if first else f"{plan.batch_size:,} points per step"
+    size = "measured before the first step" if first else f"{plan.batch_size:,} points per step"
     return f"{size}{planned(plan)}; estimator: {objective.estimator} ({objective.why})"
 
 

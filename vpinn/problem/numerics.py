@@ -77,18 +77,18 @@ class Batch(Section):
     """Mini-batches of quadrature points."""
 
     size: Count | Literal["full", "auto"] = Field(
-        "full", description='Quadrature points per step (≥ 1), "full", or "auto": as many as the measured noise scale.'
+        "full", description='Quadrature points per step (≥ 1), "full", or "auto": the best for the measured noise scale.'
     )
     growth: Literal["none", "noise-scale", "norm-test", "geometric", "logarithmic"] | None = Field(
         None,
-        description="How the size goes on from the first batch: noise-scale follows the measured scale up and down (the default "
+        description="How the size goes on from the first batch: noise-scale follows what it measures up and down (the default "
         "of an auto size); norm-test grows where the noise exceeds threshold; geometric reaches largest in the last step; "
         "logarithmic, b ln(k + e) in step k, is simulated annealing. Default none for a number.",
     )
     threshold: Positive = Field(
         1.0, description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0)."
     )
-    largest: Count | None = Field(None, description="Most points of a batch that grows; default all, 65,536 at most.")
+    largest: Count | None = Field(None, description="Most points of a batch that grows; default all, 16,384 at most.")
     finish: Annotated[Real, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of the steps, at the end, that see all points (0 ≤ finish < 1)."
     )
@@ -175,7 +175,9 @@ class Solver(Section):
         description='Steps over which the step size rises linearly from zero (≥ 0), or "auto": from the curvature at the start.',
     )
     scaling: Literal["none", "square-root", "linear"] | None = Field(
-        None, description="How the step size follows a batch that grows, from learning_rate at the first one; default none."
+        None,
+        description="How the step size follows a batch that grows, from learning_rate at the first one; default "
+        "square-root of adam, linear of sgd, none of others.",
     )
     schedule: Literal["constant", "cosine", "exponential"] | None = Field(
         None, description="Course of the step size after the warm-up; default cosine of spring, constant of others."

@@ -8,7 +8,7 @@ are over a run.
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.curve import Curve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
-from vpinn.sampling.policy import Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy
+from vpinn.sampling.policy import Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.sampler import NOTHING, Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
@@ -38,6 +38,7 @@ __all__ = [
     "Stratified",
     "Uniform",
     "allocate",
+    "best_batch",
     "cell_order",
     "correlation",
     "effective_size",
