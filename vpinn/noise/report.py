@@ -161,7 +161,9 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     say("a population search")
     rows, found = search.compare(objective, theta, rate, effort.evaluations, seed)
     findings += rows
-    curves |= {name: curve for name, curve in (("fluctuation", fluctuation), ("search", found)) if curve is not None}
+    curves["search"] = found
+    if fluctuation is not None:
+        curves["fluctuation"] = fluctuation
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)

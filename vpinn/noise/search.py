@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vpinn.noise import rates
 from vpinn.noise.finding import Curve, Finding
-from vpinn.objective import Objective
-from vpinn.optimization import Adam, Closure
+from vpinn.objective import Objective, candidate_values
+from vpinn.optimization import Adam, Closure, Evolution
 
 GRADIENT = 3
 """Evaluations of J that one gradient costs."""
 
 
-def compare(objective: Objective, theta: Tensor, rate: float, evaluations: int, seed: int) -> tuple[list[Finding], Curve | None]:
+def compare(objective: Objective, theta: Tensor, rate: float, evaluations: int, seed: int) -> tuple[list[Finding], Curve]:
     """Minimise J over all points by CMA-ES and by Adam with the same work.
 
     Args:
@@ -28,39 +28,27 @@ def compare(objective: Objective, theta: Tensor, rate: float, evaluations: int, 
         seed: of the population.
 
     Returns:
-        findings, and J over evaluations, Adam's as the line; None without the package cma.
+        findings, and J over evaluations, Adam's as the line.
     """
-    try:
-        import cma
-    except ImportError:
-        reason = 'the package cma is not installed: pip install "vpinn[evolution]"'
-        return [Finding(15, "evolution beside gradients", math.nan, math.nan, reason=reason)], None
-    generator = np.random.default_rng(seed)
-    options = {
-        "verbose": -9,
-        "seed": math.nan,
-        "randn": lambda *shape: generator.standard_normal(shape),
-        "CMA_diagonal": len(theta) > 100,
-    }
-    search = cma.CMAEvolutionStrategy(theta.numpy(), 0.1, options)
-    spent, found, best = [0], [objective.value(theta)], objective.value(theta)
+    evolution, place, spent, found = Evolution(seed), theta, [0], [objective.value(theta)]
+    state = evolution.initial(theta)
+    offspring = state["told"].shape[1]
     while spent[-1] < evaluations:
-        asked = search.ask()
-        values = [objective.value(torch.from_numpy(x)) for x in asked]
-        search.tell(asked, [v if math.isfinite(v) else 1e300 for v in values])
-        best = min(best, *values)
-        spent.append(spent[-1] + len(asked))
-        found.append(best)
+        closure = Closure(objective.gradient, candidates=partial(candidate_values, objective))
+        place, state, value = evolution.step(place, state, closure, 1.0, True)
+        found.append(min(found[-1], value, float(state["told"][-1].min())))
+        spent.append(spent[-1] + closure.evaluations)
     method, place, state, line = Adam(), theta, Adam().initial(theta), [found[0]]
     for _ in range(spent[-1] // GRADIENT):
         place, state, _ = method.step(place, state, Closure(objective.gradient), rate, True)
         line.append(min(line[-1], objective.value(place)))
     at = np.minimum(np.array(spent) // GRADIENT, len(line) - 1)
     curve = Curve(np.array(spent, float), np.array(found), predicted={"Adam": np.array(line)[at]})
-    parents, offspring = search.sp.weights.mu, search.sp.popsize
+    parents = offspring // 2
+    generator = np.random.default_rng(seed)
     c = rates.evolution_progress(parents, offspring, 1.0, generator.standard_normal((20_000, offspring))) + 0.5 / parents
     per_evaluation = 0.5 * parents * c**2 / (offspring * len(theta))
-    gain, sphere = found[0] - best, 1 - math.exp(-2 * per_evaluation * spent[-1])
+    gain, sphere = found[0] - found[-1], 1 - math.exp(-2 * per_evaluation * spent[-1])
     reachable = found[0] - line[-1]
     reason = "the loss is no sphere: it falls along few of its directions first"
     return [

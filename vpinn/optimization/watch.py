@@ -25,6 +25,9 @@ CURVATURE_EVERY = 50
 NUDGE = 1e-5
 """Length of the difference that a curvature is taken from, relative to the parameters'."""
 
+_NUMBERS = ("trace", "square", "pairs", "share", "clipped", "weight", "curvature")
+"""Averages that are numbers, kept in one tensor: a small tensor's operations cost as much as a large one's."""
+
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
 State = dict[str, Tensor]
 
@@ -56,59 +59,51 @@ def observe(
         evaluate: J and ∇J of the same batch; None for all points, whose curvature shows in consecutive gradients.
         step: number of the step.
     """
-    zero = gradient.new_zeros(())
-    if not state:
-        state = {name: zero for name in ("trace", "square", "pairs", "clipped", "weight", "curvature")}
-        state |= {"top": gradient}
-    state = dict(state)
-    state["clipped"] = torch.lerp(state["clipped"], gradient.new_tensor(float(clipped)), MEMORY)
-    state["weight"] = torch.lerp(state["weight"], torch.ones_like(zero), MEMORY)
-    weight = float(state["weight"])  # 1 − βᵏ, by which averages that began at zero are too small
+    state = dict(state) or {"top": gradient}
+    known = state["numbers"].tolist() if "numbers" in state else [0.0] * len(_NUMBERS)
+    numbers = dict(zip(_NUMBERS, known, strict=True))
+    numbers["clipped"] += MEMORY * (clipped - numbers["clipped"])
+    numbers["weight"] += MEMORY * (1.0 - numbers["weight"])  # 1 − βᵏ, by which averages that began at zero are too small
     if size is not None:
-        state |= _noise(state, gradient, 1.0 / size)
-    pairs = float(state["pairs"])
-    trace, square = (float(state[name]) / pairs if pairs and size else math.nan for name in ("trace", "square"))
+        if "before" in state:
+            before, share = state["before"], 1.0 / size
+            change = gradient - before
+            numbers["trace"] += MEMORY * (float(change @ change) / (share + numbers["share"]) - numbers["trace"])
+            numbers["square"] += MEMORY * (float(gradient @ before) - numbers["square"])
+            numbers["pairs"] += MEMORY * (1.0 - numbers["pairs"])
+        state["before"], numbers["share"] = gradient, 1.0 / size
+    pairs = numbers["pairs"]
+    trace, square = (numbers[name] / pairs if pairs and size else math.nan for name in ("trace", "square"))
     if evaluate is None:
-        state |= _along(state, theta, gradient, step)
+        found, numbers["curvature"] = _along(state, theta, gradient, step, numbers["curvature"])
+        state |= found
     elif step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
-        state |= _curvature(state, theta, gradient, evaluate)
+        state["top"], numbers["curvature"] = _curvature(state["top"], theta, gradient, evaluate, numbers["curvature"])
+    state["numbers"] = torch.tensor([*numbers.values()], dtype=torch.float64)
     square = max(square, 0.0) if math.isfinite(square) else square
     told = math.isfinite(trace)
     scale = trace / square if told and square > 0.0 else math.inf if told else math.nan
     snr = square / trace * (size or 0) if told and trace > 0.0 else math.nan
     heat = rate * trace / (2.0 * (size or 1) * len(theta))
-    return state, (scale, snr, float(state["clipped"]) / weight, heat, float(state["curvature"]) or math.nan)
+    return state, (scale, snr, numbers["clipped"] / numbers["weight"], heat, numbers["curvature"] or math.nan)
 
 
-def _noise(state: State, gradient: Tensor, share: float) -> State:
-    """Return new averages of tr Σ and ‖g‖² from this gradient and the one of the step before; 1/b is ``share``."""
-    found: State = {"before": gradient, "share": gradient.new_tensor(share)}
-    if "before" in state:
-        change = gradient - state["before"]
-        found["trace"] = torch.lerp(state["trace"], change @ change / (share + state["share"]), MEMORY)
-        found["square"] = torch.lerp(state["square"], gradient @ state["before"], MEMORY)
-        found["pairs"] = torch.lerp(state["pairs"], torch.ones_like(state["pairs"]), MEMORY)
-    return found
-
-
-def _along(state: State, theta: Tensor, gradient: Tensor, step: int) -> State:
+def _along(state: State, theta: Tensor, gradient: Tensor, step: int, known: float) -> tuple[State, float]:
     """Return the curvature along the last step, a lower bound of the largest, from the gradients at its ends."""
-    found: State = {"theta": theta, "gradient": gradient}
     if step % CURVATURE_EVERY == 1 and "theta" in state:
         way = theta - state["theta"]
         square = way @ way
         if float(square) > 0.0:
-            found["curvature"] = (gradient - state["gradient"]) @ way / square
-    return found
+            known = float((gradient - state["gradient"]) @ way / square)
+    return {"theta": theta, "gradient": gradient}, known
 
 
-def _curvature(state: State, theta: Tensor, gradient: Tensor, evaluate: Gradient) -> State:
+def _curvature(top: Tensor, theta: Tensor, gradient: Tensor, evaluate: Gradient, known: float) -> tuple[Tensor, float]:
     """Return one step of a power iteration: the direction most stretched so far, and the curvature along it."""
-    length = float(torch.linalg.vector_norm(state["top"]))
+    length = float(torch.linalg.vector_norm(top))
     nudge = NUDGE * max(1.0, float(torch.linalg.vector_norm(theta)))
     if not length > 0.0 or theta.dtype != torch.float64:
-        return {}
-    top = state["top"] / length
+        return top, known
+    top = top / length
     stretched = (evaluate(theta + nudge * top)[1] - gradient) / nudge
-    value = stretched @ top
-    return {"top": stretched, "curvature": value} if math.isfinite(float(stretched.sum())) else {}
+    return (stretched, float(stretched @ top)) if math.isfinite(float(stretched.sum())) else (top, known)

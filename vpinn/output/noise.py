@@ -36,6 +36,7 @@ class Panel:
         y: label.
         scales: of x and y.
         joined: whether measured values are joined by a line.
+        placed: whether theory speaks of the places measured alone, and nothing lies between them.
         label: of what was measured.
     """
 
@@ -46,12 +47,28 @@ class Panel:
     y: str
     scales: tuple[str, str] = ("log", "log")
     joined: bool = False
-    label: str = "measured"
+    label: str = "measured ± 2 standard errors"
+    placed: bool = False
 
 
 PANELS = (
-    Panel("noise_scale", "noise scale", "Noise scale over training", "step", "tr Σ/‖g‖², points", ("symlog", "log"), True),
-    Panel("variance", "variance: ", "Variance of the gradient by sampler", "points per batch b", "tr Cov"),
+    Panel(
+        "noise_scale",
+        "noise scale",
+        "Noise scale over training",
+        "step",
+        "tr Σ/‖g‖², points",
+        ("symlog", "log"),
+        True,
+        "measured",
+    ),
+    Panel(
+        "variance",
+        "variance: ",
+        "Variance of the gradient by sampler",
+        "points per batch b",
+        "tr Cov of the gradient (lines: closed forms)",
+    ),
     Panel(
         "progress",
         "progress",
@@ -60,14 +77,21 @@ PANELS = (
         "decrease, over that of the full gradient",
         ("log", "linear"),
     ),
-    Panel("clipping", "clipping", "Clipped gradients", "threshold C", "mean-squared error", ("log", "log"), True),
-    Panel("steady_state", "steady", "Steady state along stiff eigenvectors", "curvature λ", "mean squared distance"),
+    Panel("clipping", "clipping", "Clipped gradients", "threshold C", "mean-squared error", ("log", "log"), True, "measured"),
+    Panel(
+        "steady_state",
+        "steady",
+        "Steady state along stiff eigenvectors",
+        "curvature λ of the eigenvector",
+        "mean squared distance",
+        placed=True,
+    ),
     Panel("exploration", "exploration", "Exploration around the minimum", "η/b", "radius²"),
     Panel(
         "langevin",
         "langevin",
         "Langevin paths and the Gibbs measure",
-        "along the stiffest direction",
+        "distance along the stiffest direction",
         "density",
         ("linear", "linear"),
     ),
@@ -76,8 +100,8 @@ PANELS = (
         "search",
         "search",
         "Population search at equal evaluations",
-        "evaluations of J",
-        "J",
+        "evaluations of J, a gradient counted as three",
+        "least J so far",
         ("linear", "linear"),
         True,
         "CMA-ES",
@@ -126,6 +150,7 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     if panel.scales[0] == "symlog":
         axes.set_xscale("symlog", linthresh=10)
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     else:
         axes.set_xscale(panel.scales[0])
     axes.set_yscale(panel.scales[1])
@@ -159,7 +184,8 @@ def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every:
     """Draw measured values with their errors, and lines of theory."""
     errors = 2.0 * curve.error if len(curve.error) else None
     if panel.joined:
-        axes.plot(curve.x, curve.measured, color=colour, label=name, linewidth=2.2)
+        marker = "o" if len(curve.x) <= 10 else ""
+        axes.plot(curve.x, curve.measured, color=colour, label=name, linewidth=2.2, marker=marker, markersize=4.5)
     else:
         axes.errorbar(curve.x, curve.measured, errors, color=colour, fmt="o", markersize=4, capsize=2, linewidth=1.0, label=name)
     styles = [(0, ()), (0, (4, 3)), (0, (1, 1.5))]
@@ -167,7 +193,10 @@ def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every:
         order = np.argsort(curve.x)
         line = colour if every else COLOURS[1 + k]
         shown = None if every else label
-        axes.plot(curve.x[order], values[order], color=line, linewidth=1.2, linestyle=styles[k % 3], label=shown)
+        if panel.placed:
+            axes.plot(curve.x, values, "s", markersize=9, markerfacecolor="none", color=line, label=shown)
+        else:
+            axes.plot(curve.x[order], values[order], color=line, linewidth=1.2, linestyle=styles[k % 3], label=shown)
 
 
 def noise_table(report: NoiseReport) -> Table:

@@ -1,0 +1,80 @@
+"""What watching the noise costs a step: the same run with and without it, in turns of a hundred steps.
+
+    python tests/benchmarks/monitor_cost.py [--batches 64 256 1024 full] [--turns 15]
+
+Processor time of this process, medians over the turns; the share is the median of the ratios of neighbouring turns. The
+curvature, one gradient in fifty steps, is part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import statistics
+import time
+from unittest.mock import patch
+
+import vpinn
+from vpinn.optimization import Training, train
+from vpinn.optimization.watch import WATCHED
+from vpinn.run import Setup, prepare
+
+FORMS = {
+    "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",
+    "weak": "inner(grad(u), grad(v))*dx - f*v*dx",
+    "strong": "-div(grad(u)) - f",
+}
+STEPS = 100
+"""Steps of a turn."""
+
+
+def setup_of(form: str, batch: int | str) -> Setup:
+    """6,400 points and a network 2-30-30-1 of 1,051 weights."""
+    problem = vpinn.make_problem(
+        {"shape": "rectangle", "cells": [16, 16], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        expressions={"f": "sin(3*x)"},
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [30, 30]},
+        quadrature={"degree": 9},
+        batch={"size": batch},
+        solver={"method": "adam", "learning_rate": 1e-6, "steps": 10_000_000},
+        **{form: FORMS[form]},
+    )
+    return prepare(problem)
+
+
+def advance(setup: Setup, training: Training, watching: bool) -> float:
+    """Return the processor time of a step over one turn."""
+    nothing = (math.nan,) * len(WATCHED)
+    steps = training.step + STEPS
+    plan = dataclasses.replace(setup.plan, schedule=dataclasses.replace(setup.plan.schedule, steps=steps))
+    without = patch("vpinn.optimization.loop.observe", lambda state, *rest: (state, nothing))
+    with contextlib.nullcontext() if watching else without:
+        began = time.process_time()
+        train(setup.objective, training, plan)
+        return (time.process_time() - began) / STEPS
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches", nargs="+", default=["64", "256", "1024", "full"])
+    parser.add_argument("--turns", type=int, default=15)
+    asked = parser.parse_args()
+    print("form    batch  step without, ms  with, ms  share of the step")
+    for form in FORMS:
+        for batch in asked.batches:
+            setup = setup_of(form, int(batch) if batch.isdecimal() else batch)
+            training = setup.start()
+            advance(setup, training, True)
+            pairs = [(advance(setup, training, False), advance(setup, training, True)) for _ in range(asked.turns)]
+            without, watched = (statistics.median(column) for column in zip(*pairs, strict=True))
+            share = statistics.median(b / a - 1.0 for a, b in pairs)
+            print(f"{form:7s} {batch:>5s}  {1e3 * without:16.3f}  {1e3 * watched:8.3f}  {100 * share:+.1f} %", flush=True)
+
+
+if __name__ == "__main__":
+    main()
