@@ -77,7 +77,9 @@ class Batch(Section):
     """Mini-batches of quadrature points."""
 
     size: Count | Literal["full", "auto"] = Field(
-        "full", description='Quadrature points per step (≥ 1), "full", or "auto": the best for the measured noise scale.'
+        "full",
+        description='Quadrature points per step (≥ 1), "full", or "auto": the best for the measured noise scale. least-squares '
+        "factorises batch after batch until fresh ones are fitted as well.",
     )
     growth: Literal["none", "noise-scale", "norm-test", "geometric", "logarithmic"] | None = Field(
         None,
