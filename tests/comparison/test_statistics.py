@@ -37,8 +37,8 @@ def test_thresholds_shown_tell_variants_apart() -> None:
     """One variant gets far, two get to 1e-2: not only the far thresholds are of interest."""
     levels = [10.0**-k for k in range(1, 10)]
     reached = [{level: [1.0 if level >= least else math.inf] for level in levels} for least in (1e-9, 1e-2, 1e-2, 1e-1, 1.0)]
-    assert telling(levels, reached, 4) == [1e-1, 1e-2, 1e-9]
-    assert telling(levels, reached[:1], 4) == [1e-9]
+    assert telling(levels, reached, 4) == [1e-1, 1e-2, 1e-8, 1e-9]
+    assert telling(levels, reached[:1], 2) == [1e-8, 1e-9]
     assert telling(levels, [reached[0], reached[0]], 3) == [1e-7, 1e-8, 1e-9]
 
 

@@ -75,7 +75,7 @@ def thresholds(courses: Sequence[Course]) -> list[float]:
 
 
 def telling(levels: Sequence[float], reached: Sequence[Mapping[float, Sequence[float]]], most: int) -> list[float]:
-    """Return the thresholds that tell variants apart: the lowest that each reached, and above these the lowest others.
+    """Return the thresholds that tell variants apart: the lowest that each reached, then the lowest others, shared ones first.
 
     Args:
         levels: all of them, falling.
@@ -85,7 +85,8 @@ def telling(levels: Sequence[float], reached: Sequence[Mapping[float, Sequence[f
     arrived = [[level for level in levels if any(map(math.isfinite, found[level]))] for found in reached]
     chosen = {found[-1] for found in arrived if found}
     shared = [level for level in levels if sum(level in found for found in arrived) > 1]
-    for level in reversed(shared):
+    alone = [level for level in levels if sum(level in found for found in arrived) == 1]
+    for level in (*reversed(shared), *reversed(alone)):
         if len(chosen) < most:
             chosen.add(level)
     return sorted(chosen, reverse=True)

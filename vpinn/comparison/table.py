@@ -35,7 +35,7 @@ def as_tables(comparison: Comparison, courses: Mapping[Place, Course]) -> list[T
     """Return two tables with one row per variant: how accurate it is and when, and what it does for that."""
     levels, rows = summaries(comparison, courses)
     shown = telling(levels, [found.reached for _, found in rows], COLUMNS)
-    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error", "of all seeds", "worst seed")
+    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error", "best seed", "worst seed")
     effort = _table("updates", "epochs", "evaluations", "updates/s", "loss fluctuation", "peak MB")
     for label, found in rows:
         best = [_error(value) for value in (median(found.best), min(found.best), max(found.best))]
@@ -63,9 +63,8 @@ def notes(comparison: Comparison, courses: Mapping[Place, Course]) -> list[str]:
     setups, libraries = [c.setup for c in runs if math.isfinite(c.setup)], [c.libraries for c in runs]
     span = f" (set-up {min(setups):.2g} to {max(setups):.2g} s and measuring not counted)" if setups else ""
     said.append(
-        f"Medians over {len(comparison.seeds)} seeds of the {comparison.error}; seconds of training{span}; "
-        f"{setting(comparison)}; "
-        f"memory with {median(libraries):,.0f} MB of libraries."
+        f"Medians over {(n := len(comparison.seeds))} seed{'s' * (n > 1)} of the {comparison.error}; "
+        f"seconds of training{span}; {setting(comparison)}; memory with {median(libraries):,.0f} MB of libraries."
     )
     busy = [label for label, found in rows if found.speed and max(found.speed) > BUSY * min(found.speed)]
     if busy:
