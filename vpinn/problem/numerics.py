@@ -88,7 +88,7 @@ class Batch(Section):
         "logarithmic, b ln(k + e) in step k, is simulated annealing. Default none for a number.",
     )
     threshold: Positive = Field(
-        1.0, description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0)."
+        3.0, description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0)."
     )
     largest: Count | None = Field(None, description="Most points of a batch that grows; default all, 16,384 at most.")
     finish: Annotated[Real, Field(ge=0, lt=1)] = Field(

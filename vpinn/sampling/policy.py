@@ -131,7 +131,7 @@ class NormTest(Policy):
     the next. Bollapragada et al. 2018 (arXiv 1710.11258) ask for less, of the component along the gradient alone.
 
     Attributes:
-        threshold: θ > 0.
+        threshold: θ > 0; the analyses have θ < 1, which asks for more points than pay where a step has costs of its own.
     """
 
     threshold: float
