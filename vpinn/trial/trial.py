@@ -38,7 +38,7 @@ GAP = 1e-6
 DEGREES = (4, 3, 2)
 """Degrees of distances and lifts on meshes, the first that is affordable. Their slopes jump between cells, and what the trial
 space cannot smooth out is left as error: on a disk of 96 cells 2.2e-2, 1.7e-3 and 1.0e-3 in H¹ for degrees 2, 3 and 4, where
-Nitsche's terms instead reach 1.3e-2 in as many steps."""
+Nitsche's terms instead reach 1.3e-2 in as many steps; 30 Gauss–Newton steps reach 4e-6 with degree 4, 7e-5 with Nitsche's."""
 FIELD_SIZE = {1: 20_000, 2: 20_000, 3: 8_000}
 """Functions that a distance or lift may have, by dimension."""
 
