@@ -87,6 +87,7 @@ def test_the_population_has_the_gradient_and_its_variance() -> None:
     assert people.gradient == pytest.approx(objective.gradient(theta)[1].numpy())
     assert people.spread.sum() == pytest.approx(people.trace, rel=1e-10)
     assert people.variance(samplers_for(objective, "uniform", 20)) == pytest.approx(people.trace / 20, rel=1e-10)
+    assert population(objective, theta, np.random.default_rng(0), 0).trace == pytest.approx(people.trace, rel=1e-10)
     found = population(objective, theta, np.random.default_rng(0), 12)
     assert found.directions.T @ found.directions == pytest.approx(np.eye(12), abs=1e-10)
     assert found.spread.sum() >= 0.99 * people.trace

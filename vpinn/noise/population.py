@@ -94,7 +94,7 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         objective: whose gradients.
         theta: parameters [size].
         generator: of the pilot that finds leading directions of the covariance.
-        directions: orthonormal columns [size, k], or how many leading ones to find.
+        directions: orthonormal columns [size, k], or how many leading ones to find; 0 saves half of the work.
 
     Raises:
         InputError: too many points, or gradients that are zero or not finite.
@@ -119,9 +119,9 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
     gradient = np.asarray(sum(totals))
     _refuse(gradient, squares)
     if isinstance(directions, int):
-        directions = _leading(np.concatenate(pilot), directions)
+        directions = _leading(np.concatenate(pilot), directions) if directions else np.empty((size, 0))
     along = [np.zeros((n, directions.shape[1])) for n in counts]
-    for k, start, part in point_gradients(objective, theta):
+    for k, start, part in point_gradients(objective, theta) if directions.shape[1] else ():
         along[k][start : start + len(part)] = part.numpy() @ directions
     return Population(objective, theta, gradient, directions, tuple(along), tuple(squares), tuple(totals))
 

@@ -108,7 +108,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
         where = objective.non_finite(theta)
         raise InputError(f"the loss is not finite at the initial weights{where}; check the form, or try another solver.seed")
     say("gradients at the start")
-    first = population(objective, theta, generator, 8)
+    first = population(objective, theta, generator, 0)
     middle = _middle(problem, objective)
     sizes = sorted({max(4, min(round(middle * f), objective.measures[0].points.size)) for f in (1.0, *effort.multiples)})
     say("trials of learning rates")
@@ -119,7 +119,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     pilot = descend(objective, theta, middle, rate, effort.pilot, seed, steps, effort.pilot // 20)
     places = [theta, *pilot.places]
     say("noise over the run")
-    course = [first, *(population(objective, place, generator, 8) for place in places[1:])]
+    course = [first, *(population(objective, place, generator, 0) for place in places[1:])]
     place = places[len(places) // 2]
     people = population(objective, place, generator)
     product = difference_product(objective.gradient, place)
