@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from vpinn import run_folder
-from vpinn.analysis import Estimator, TrueError, assess, independent_points, make_estimator
+from vpinn.analysis import Estimator, StageEstimators, TrueError, assess, independent_points, make_estimator
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
@@ -134,10 +134,10 @@ def solve(
     tell = (lambda state: report(state, setup.plan)) if report is not None else (lambda state: None)
     with contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if isinstance(setup.plan.method, LeastSquares):
-            setup = _grow(setup, setup.plan.method, training, tell, signals)
-            estimator = make_estimator(setup.problem, setup.trial, _test_degree(setup.objective))
+            setup, estimator = _grow(setup, setup.plan.method, training, tell, signals)
         else:
-            estimator = make_estimator(setup.problem, setup.trial, _test_degree(setup.objective))
+            tests = setup.objective.test_space
+            estimator = make_estimator(setup.problem, setup.trial, None if tests is None else tests.space.degree)
             watch = _monitor(setup.problem, setup.trial, estimator if setup.plan.tolerance is not None else None)
             train(setup.objective, training, setup.plan, watch, tell, save, signals)
     solution = _close(setup, training, estimator, began, ready)
@@ -217,13 +217,14 @@ def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
     return training
 
 
-def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, signals: Interrupt) -> Setup:
-    """Solve by least squares, stage by stage, and note the stages in the training state."""
+def _grow(
+    setup: Setup, method: LeastSquares, training: Training, tell: Save, signals: Interrupt
+) -> tuple[Setup, Estimator | None]:
+    """Solve by least squares, stage by stage, and note the stages in the training state; with the estimator of the best."""
 
     def note(stage: Stage) -> bool:
         training.step += 1
-        training.seconds = stage.seconds
-        training.theta = stage.fit.theta
+        training.seconds, training.theta = stage.seconds, stage.fit.theta
         loss, points = 0.5 * stage.fit.residual**2, stage.fit.points or stage.objective.size
         watch = _monitor(setup.problem, stage.trial, None)
         error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
@@ -233,11 +234,13 @@ def _grow(setup: Setup, method: LeastSquares, training: Training, tell: Save, si
         return signals.signal is None
 
     assert setup.objectives is not None
-    best = grow(setup.objectives, (setup.trial, *setup.others), method, note)
+    estimators = StageEstimators(setup.problem)
+    best = grow(setup.objectives, (setup.trial, *setup.others), method, note, estimators.relative)
     training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
     training.anchor = (best.fit.theta, {})
-    training.stopped = "signal" if signals.signal is not None else "tolerance" if best.relative <= method.tolerance else "grown"
-    return dataclasses.replace(setup, trial=best.trial, objective=best.objective)
+    training.stopped = "signal" if signals.signal is not None else "tolerance" if best.converged else "grown"
+    ended = dataclasses.replace(setup, trial=best.trial, objective=best.objective)
+    return ended, estimators.of(best) if training.stopped != "signal" else None
 
 
 def _close(setup: Setup, training: Training, estimator: Estimator | None, began: float, ready: float) -> Solution:
@@ -273,10 +276,6 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}
     return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
-
-
-def _test_degree(objective: Objective) -> int | None:
-    return objective.test_space.space.degree if objective.test_space is not None else None
 
 
 def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Callable[[torch.Tensor], dict[str, float]] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from vpinn.optimization.least_squares import (
     last_layer,
     pilot,
     solve_columns,
+    step,
 )
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import Features, make_trial
@@ -85,8 +85,8 @@ def test_dependent_columns() -> None:
 @pytest.mark.parametrize("sections", [LINEAR, {"strong": "-div(grad(u)) - sin(3*x)"}])
 def test_a_linear_problem_takes_one_step_to_the_minimum(sections: dict[str, Any]) -> None:
     _, objective, network = made(rectangle(cells=3), 40, **sections)
-    found = fit(objective, network, drawn(network))
-    assert found.steps == 1
+    found = fit(objective, network, drawn(network), linear=True)
+    assert found.steps == fit(objective, network, drawn(network)).steps == 1
     assert 0.5 * found.residual**2 == pytest.approx(objective.value(found.theta), rel=1e-6)
     assert found.residual < 0.05 * found.initial
     rows = linearise(objective, network, found.theta)
@@ -106,11 +106,16 @@ def test_newton_steps_on_a_nonlinear_problem() -> None:
     assert found.residual < 0.05 * found.initial
     again = fit(objective, network, found.theta)
     assert again.residual >= 0.99 * found.residual
+    other = Recipe("sin", 2.0).features(network, 90, rectangle(cells=3))
+    nearby = step(objective, other, drawn(other, 2.0), at=(network, found.theta))
+    assert nearby.before == pytest.approx(found.residual, rel=1e-6)
+    assert fit(objective, other, drawn(other, 2.0), first=nearby).steps <= 2
 
 
 def test_the_features_chosen_are_the_best_tried() -> None:
     problem, objective, network = made(interval(cells=20), 30, weak="inner(grad(u), grad(v))*dx - 400*sin(20*x)*v*dx")
-    recipe, residual = choose_features(partial(pilot, objective, network, 30, 0, problem.domain))
+    recipe = choose_features(lambda tried: pilot(objective, network, 30, 0, problem.domain, tried).predicted)
+    residual = pilot(objective, network, 30, 0, problem.domain, recipe).predicted
     tried = {}
     for k in KINDS:
         for s in SCALES:
@@ -144,10 +149,40 @@ def test_growth_ends_at_the_tolerance() -> None:
     assert best.objective.test_space.size >= best.trial.network.layers[1]
 
 
+def test_growth_is_not_deceived_by_its_tests() -> None:
+    """An estimate above the tolerance sends it on, to richer tests."""
+    problem, _, _ = made(interval(cells=10), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
+    stated, asked = least_squares_problem(problem), list[Stage]()
+
+    def estimate(stage: Stage) -> float:
+        asked.append(stage)
+        return 1e-2 if len(asked) == 1 else 1e-6
+
+    best = grow(
+        Objectives(stated, 1), [make_trial(stated, rows=True)], LeastSquares(tolerance=1e-4, slack=1.0), estimate=estimate
+    )
+    first, second = (stage.objective.test_space for stage in asked)
+    assert first is not None
+    assert second is not None
+    assert second.space.degree >= first.space.degree + 2
+    assert best.fit is asked[1].fit
+    assert best.converged
+
+
+@pytest.mark.parametrize("sections", [{"weak": "inner(grad(u), grad(v))*dx"}, {"strong": "-div(grad(u))"}])
+def test_growth_ends_where_the_lift_is_exact(sections: dict[str, Any]) -> None:
+    problem, _, _ = made(rectangle(cells=3), 5, boundary=[{"on": "all", "value": "1 + 3*x - 2*y + x*y"}], **sections)
+    best, seen = growth(problem, LeastSquares())
+    assert len(seen) == 1
+    assert best.converged
+    assert best.trial.network.layers[1] == LeastSquares().widths[0]
+
+
 def test_growth_ends_when_told() -> None:
-    problem, _, _ = made(interval(cells=20), 5, strong="-div(grad(u)) - sin(60*x**2)")
+    problem, _, _ = made(interval(cells=80), 5, strong="-div(grad(u)) - sin(60*x**2)")
     _, seen = growth(problem, LeastSquares(tolerance=1e-14), enough=2)
-    assert [stage.trial.network.layers[1] for stage in seen] == [50, 100]
+    assert len(seen) == 2
+    assert seen[0].trial.network.layers[1] < seen[1].trial.network.layers[1]
     assert seen[1].relative < seen[0].relative
     best, seen = growth(problem, LeastSquares(width=70))
     assert [stage.trial.network.layers[1] for stage in seen] == [70]

@@ -4,11 +4,13 @@ from vpinn.analysis.assessment import assess
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
+from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
     "Correction",
     "Estimate",
     "Estimator",
+    "StageEstimators",
     "TrueError",
     "assess",
     "independent_points",

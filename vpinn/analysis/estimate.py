@@ -17,9 +17,10 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 import ufl
 from numpy.typing import NDArray
 from torch import Tensor
@@ -86,10 +87,15 @@ class Estimator:
     sizes: Evaluator | None
     points: PointSet
     residual: Residual | None
+    _last: list[tuple[Tensor, Estimate | None]] = field(default_factory=list)
 
     def __call__(self, theta: Tensor) -> Estimate | None:
-        """Return the estimate of parameters [size]; None where nothing can be said."""
-        theta = theta.double()
+        """Return the estimate of parameters [size]; None where nothing can be said. The last one is kept."""
+        if not self._last or not torch.equal(self._last[0][0], theta):
+            self._last[:] = [(theta.clone(), self._estimate(theta.double()))]
+        return self._last[0][1]
+
+    def _estimate(self, theta: Tensor) -> Estimate | None:
         found = None if self.correction is None else self.correction(theta)
         if found is None or self.sizes is None:
             return None if self.residual is None else self._by_dual_norm(self.residual, theta)

@@ -27,7 +27,7 @@ from vpinn.domain.refine import parents, refine
 from vpinn.domain.sequences import interleaved_sobol
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import sources_behind
-from vpinn.domain.space import LagrangeSpace, functions_per_cell
+from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
 
 __all__ = [
     "SHAPES",
@@ -48,6 +48,7 @@ __all__ = [
     "Points",
     "Polygon",
     "Rule",
+    "assemble_cells",
     "bare_points",
     "box",
     "cell_points",

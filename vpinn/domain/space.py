@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -122,25 +122,38 @@ class LagrangeSpace:
 
     def stiffness(self) -> Any:
         """∫ ∇φ_i·∇φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
-
-        def metric(geometry: Frames) -> Floats:
-            inverse = geometry.inverse_transpose
-            return np.swapaxes(inverse, -1, -2) @ inverse
-
-        return self._assemble(lambda points: self.tabulate(points)[1], metric)
+        return self._assemble(self.cell_stiffness())
 
     def mass(self) -> Any:
         """∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact up to degree 12."""
-        return self._assemble(lambda points: self.tabulate(points)[0][:, None], lambda geometry: np.ones((1, 1, 1, 1)))
+        return self._assemble(self.cell_mass())
 
     def gram(self) -> Any:
         """Gram matrix of the full H¹ product, stiffness + mass, as scipy.sparse CSR [size, size]."""
         return self.stiffness() + self.mass()
 
-    def _assemble(self, table: Callable[[Floats], Floats], metric: Callable[[Frames], Floats]) -> Any:
-        """Σ over cells of ∫ DᵀMD dx with D = table(points) [q, k, n_local] and M = metric(geometry) [m, q or 1, k, k]."""
-        from scipy.sparse import csr_array
+    def cell_stiffness(self) -> Iterator[tuple[Integers, Floats]]:
+        """Yield cells [m] with their matrices ∫ ∇φ_i·∇φ_j dx of local functions [m, n_local, n_local]."""
 
+        def metric(geometry: Frames) -> Floats:
+            inverse = geometry.inverse_transpose
+            return np.swapaxes(inverse, -1, -2) @ inverse
+
+        return self._by_cell(lambda points: self.tabulate(points)[1], metric)
+
+    def cell_mass(self) -> Iterator[tuple[Integers, Floats]]:
+        """Yield cells [m] with their matrices ∫ φ_i φ_j dx of local functions [m, n_local, n_local]."""
+        return self._by_cell(lambda points: self.tabulate(points)[0][:, None], lambda geometry: np.ones((1, 1, 1, 1)))
+
+    def cell_gram(self) -> Iterator[tuple[Integers, Floats]]:
+        """Yield cells [m] with the sum of both matrices [m, n_local, n_local]."""
+        pairs = zip(self.cell_stiffness(), self.cell_mass(), strict=True)
+        return ((cells, stiffness + mass) for (cells, stiffness), (_, mass) in pairs)
+
+    def _by_cell(
+        self, table: Callable[[Floats], Floats], metric: Callable[[Frames], Floats]
+    ) -> Iterator[tuple[Integers, Floats]]:
+        """Yield cells with ∫ DᵀMD dx, D = table(points) [q, k, n_local] and M = metric(geometry) [m, q or 1, k, k]."""
         mesh, d = self.mesh, self.mesh.dimension
         # the degree of det J: in all variables on simplices, in each on quadrilaterals and hexahedra
         bend = 0 if mesh.affine else d * (mesh.order - 1) if mesh.reference.simplex else d * mesh.order - 1
@@ -150,9 +163,7 @@ class LagrangeSpace:
         flat = known.reshape(q * k, n)
         # on affine cells M is constant, and what is left of the integral is the same for all cells
         shared = np.einsum("q,qin,qjm->ijnm", rule.weights, known, known, optimize=True).reshape(k * k, n * n)
-        step = max(1, int(_CHUNK_BYTES / (8 * n * (n + q * k))))
-        matrix = csr_array((self.size, self.size))
-        rows, columns, entries = [], [], []
+        step = max(1, int(_CHUNK_BYTES / (8 * n * (n + q * d))))
         for start in range(0, self.mesh.n_cells, step):
             cells = np.arange(start, min(start + step, self.mesh.n_cells))
             geometry = self.mesh.frames(cells, rule.points)
@@ -161,15 +172,33 @@ class LagrangeSpace:
                 local = (scaled.reshape(len(cells), k * k) @ shared).reshape(-1, n, n)
             else:
                 local = flat.T @ (rule.weights[:, None, None] * scaled @ known).reshape(len(cells), q * k, n)
-            dofs = self.dofs[cells]
-            rows.append(np.repeat(dofs, n, axis=1).ravel())
-            columns.append(np.tile(dofs, n).ravel())
-            entries.append(((local + np.swapaxes(local, 1, 2)) / 2.0).ravel())
-            if sum(map(len, entries)) > 2e7 or cells[-1] + 1 == self.mesh.n_cells:
-                where = (np.concatenate(rows), np.concatenate(columns))
-                matrix += csr_array((np.concatenate(entries), where), shape=matrix.shape)
-                rows, columns, entries = [], [], []
-        return matrix
+            yield cells, (local + np.swapaxes(local, 1, 2)) / 2.0
+
+    def _assemble(self, parts: Iterator[tuple[Integers, Floats]]) -> Any:
+        """Σ over cells as scipy.sparse CSR [size, size]."""
+        return assemble_cells(((self.dofs[cells], local) for cells, local in parts), self.size)
+
+
+def assemble_cells(parts: Iterable[tuple[Integers, Floats]], size: int) -> Any:
+    """Return the sum of matrices of cells [m, n, n] on functions [m, n] each, as scipy.sparse CSR [size, size]."""
+    from scipy.sparse import csr_array
+
+    matrix = csr_array((size, size))
+    rows, columns, entries = list[Integers](), list[Integers](), list[Floats]()
+
+    def flush() -> Any:
+        where = (np.concatenate(rows), np.concatenate(columns))
+        return csr_array((np.concatenate(entries), where), shape=matrix.shape)
+
+    for dofs, local in parts:
+        n = dofs.shape[1]
+        rows.append(np.repeat(dofs, n, axis=1).ravel())
+        columns.append(np.tile(dofs, n).ravel())
+        entries.append(local.ravel())
+        if sum(map(len, entries)) > 2e7:
+            matrix += flush()
+            rows, columns, entries = [], [], []
+    return matrix + flush() if entries else matrix
 
 
 def functions_per_cell(mesh: Mesh, degree: int, bubbles: bool = False) -> float:

@@ -121,6 +121,27 @@ class Contraction:
             aligned: whether the points are whole cells in the rule's order.
             outputs: number of test components.
         """
+        parts = self._parts(tests, coefficients, w, frame)
+        wide = next(iter(parts.values())).shape[1:]
+        result = w.new_zeros(outputs, self.space.size, *wide)
+        grouped = self._grouped(aligned, bool(wide))
+        dofs = self._dofs(frame, grouped)
+        if wide and not grouped:
+            for (component, row), part in parts.items():
+                result[component] += _scatter(dofs, frame.of(self, row), self.space.size) @ part
+            return result
+        for component, local in self._summed(parts, frame, aligned).items():
+            result[component].index_add_(0, dofs.view(-1), local.reshape(-1, *wide))
+        return result
+
+    def local(self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame) -> dict[int, Tensor]:
+        """Return the residuals of whole cells before they are summed: component → [m, n_local] or [m, n_local, K]."""
+        return self._summed(self._parts(tests, coefficients, w, frame), frame, True)
+
+    def _parts(
+        self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame
+    ) -> dict[tuple[int, int], Tensor]:
+        """Return what (component, table) is weighted with at the points, [n] or [n, K] each."""
         parts: dict[tuple[int, int], Tensor] = {}
         for test, value in zip(tests, coefficients, strict=True):
             weighted = _times(value, w)
@@ -128,29 +149,21 @@ class Contraction:
                 part = weighted if factor is None else _times(weighted, factor)
                 key = test.component, row
                 parts[key] = parts[key] + part if key in parts else part
-        wide = next(iter(parts.values())).shape[1:]
-        result = w.new_zeros(outputs, self.space.size, *wide)
-        dofs = self._dofs(frame, aligned)
-        flat = dofs.view(-1)
-        if wide and not self._by_cell(aligned):
-            for (component, row), part in parts.items():
-                result[component] += _scatter(dofs, frame.of(self, row), self.space.size) @ part
-            return result
-        for component in {component for component, _ in parts}:
-            local: Tensor | None = None
-            for (of, row), part in parts.items():
-                if of == component:
-                    local = self._spread(row, part, frame, aligned, local)
-            assert local is not None
-            result[component].index_add_(0, flat, local.reshape(-1, *wide))
-        return result
+        return parts
+
+    def _summed(self, parts: dict[tuple[int, int], Tensor], frame: Frame, aligned: bool) -> dict[int, Tensor]:
+        """Return local integrals: component → [m, n_local] or [m, n_local, K], for every cell, facet or single point."""
+        found: dict[int, Tensor] = {}
+        for (component, row), part in parts.items():
+            found[component] = self._spread(row, part, frame, aligned, found.get(component))
+        return found
 
     def at_points(self, tests: Sequence[Jet], dual: Tensor, frame: Frame, aligned: bool) -> list[Tensor]:
         """Return every test jet [n] of the function with coefficients ``dual`` [outputs, space.size]: the transpose.
 
         K functions [outputs, space.size, K] give jets [n, K].
         """
-        dofs = self._dofs(frame, aligned)
+        dofs = self._dofs(frame, self._by_cell(aligned))
         local: dict[int, Tensor] = {}
         found: dict[tuple[int, int], Tensor] = {}
         values = []
@@ -186,9 +199,13 @@ class Contraction:
             return [(1 + i, None)]
         return [(1 + k, frame.pull[:, i, k]) for k in range(self.space.mesh.dimension)]
 
-    def _dofs(self, frame: Frame, aligned: bool) -> Tensor:
-        """Return the functions of the points' cells [cells, n_local] or [n, n_local]."""
-        return self.dofs.index_select(0, frame.cell[:: self.points.per_entity] if self._by_cell(aligned) else frame.cell)
+    def _dofs(self, frame: Frame, grouped: bool) -> Tensor:
+        """Return the functions of the points' cells, once per cell or facet [m, n_local] or once per point [n, n_local]."""
+        return self.dofs.index_select(0, frame.cell[:: self.points.per_entity] if grouped else frame.cell)
+
+    def _grouped(self, aligned: bool, wide: bool) -> bool:
+        """Return whether local integrals are summed over cells or, of columns, over facets; else they are single points."""
+        return aligned and self.points.tabulated and (wide or isinstance(self.points, CellPoints))
 
     def _by_cell(self, aligned: bool) -> bool:
         return aligned and isinstance(self.points, CellPoints) and self.points.tabulated
@@ -196,7 +213,12 @@ class Contraction:
     def _spread(self, row: int, part: Tensor, frame: Frame, aligned: bool, local: Tensor | None) -> Tensor:
         """Return the local integrals of ``part`` [n] or [n, K] against one table, added to ``local``."""
         if not self._by_cell(aligned):
-            new = frame.of(self, row) * part[:, None]  # [n, n_local]
+            here = frame.of(self, row)  # [n, n_local]
+            if self._grouped(aligned, part.ndim == 2):
+                q = self.points.per_entity
+                new = here.view(-1, q, here.shape[1]).mT @ part.view(-1, q, part.shape[1])
+                return new if local is None else local + new
+            new = here * part[:, None]
             return new if local is None else local + new
         by_cell = part.view(-1, self.points.per_entity, *part.shape[1:])
         if part.ndim == 2:

@@ -19,6 +19,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Objective, Part
+from vpinn.objective.test_space import TestSpace
 from vpinn.trial import Enriched
 
 Array = NDArray[np.float64]
@@ -35,11 +36,13 @@ class Rows:
 
     Attributes:
         residual: ρ [rows].
+        constant: the linearised ρ where last layer and coefficients are zero [rows].
         columns: ∂ρ/∂c for the last layer's weights and bias, component by component, and then for the coefficients of the
             enrich functions [rows, outputs·(h + 1) + extra].
     """
 
     residual: Array
+    constant: Array
     columns: Array
 
 
@@ -81,22 +84,88 @@ class Triangle:
 
 
 def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iterator[Part]:
-    """Yield all points, in parts whose columns fit the memory.
+    """Yield all points, those of the boundary first, in parts whose columns fit the memory.
 
     Args:
         objective: whose points they are.
         network: the network whose last layer varies.
         stride: of a strong form every how manyth point is taken, for them all.
     """
-    chunk = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1))))
-    for measure in objective.measures:
+    for measure in sorted(objective.measures, key=lambda measure: not measure.facet):
+        chunk = max(64, measure.points.per_entity, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1))))
         thin = stride > 1 and measure.contraction is None
         for points in measure.thinned(chunk, stride) if thin else measure.whole(chunk):
             yield measure, points
 
 
-def linearise(objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part] | None = None) -> Rows:
-    """Return rows and columns at the given parameters, as many rows as there are columns and one.
+class TestedRows:
+    """Rows of a residual that is tested with finite elements, as its points come.
+
+    The interiors of cells are eliminated and handed on cell by cell; what waits for all points are the columns of the
+    functions on vertices, edges and faces alone, and those of interior functions that boundary terms see.
+
+    Args:
+        space: the tests.
+        width: columns, the residual's among them.
+        triangle: what takes the rows.
+    """
+
+    def __init__(self, space: TestSpace, width: int, triangle: Triangle) -> None:
+        self._space, self._triangle, self._eliminated = space, triangle, set[int]()
+        self._outside = [torch.zeros(norm.whitening.skeleton, width, dtype=torch.float64) for norm in space.norms]
+        self._inside: Tensor | None = None
+
+    def add(self, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> None:
+        """Take the coefficients [n, width] of the tests at some points; those in cells come last, and all cells in turn."""
+        contraction, frame = measure.contraction, points.frame
+        assert contraction is not None
+        assert frame is not None
+        if measure.facet or not (points.aligned and contraction.points.tabulated):
+            self._add_assembled(
+                contraction.assemble(measure.tests, coefficients, points.w, frame, points.aligned, len(self._outside))
+            )
+            return
+        first = int(frame.cell[0])
+        for component, local in contraction.local(measure.tests, coefficients, points.w, frame).items():
+            cells = slice(first, first + len(local))
+            whitening = self._space.norms[component].whitening
+            self._eliminate(component, cells, local[:, whitening.inner])
+            whitening.condense(cells, self._outside[component], local[:, whitening.outer])
+
+    def finish(self) -> None:
+        """Hand on the rows that waited for all points."""
+        for component, (norm, columns) in enumerate(zip(self._space.norms, self._outside, strict=True)):
+            if component not in self._eliminated and self._inside is not None:
+                self._eliminate(component, slice(0, self._space.space.mesh.n_cells), torch.zeros(()))
+            self._triangle.add(norm.whitening.outside(columns).numpy())
+
+    def _add_assembled(self, part: Tensor) -> None:
+        """Take residuals [components, space.size, width] of points that are no whole cells."""
+        for columns, found in zip(self._outside, part, strict=True):
+            columns += found[: len(columns)]
+        inside = part[:, len(self._outside[0]) :]
+        if bool(inside.any()):
+            self._inside = inside.clone() if self._inside is None else self._inside.add_(inside)
+
+    def _eliminate(self, component: int, cells: slice, local: Tensor) -> None:
+        """Hand on the rows of cells' interiors, whose columns are ``local`` [m, n_i, width] and what boundary terms see."""
+        whitening = self._space.norms[component].whitening
+        self._eliminated.add(component)
+        if self._inside is not None:
+            local = local + self._inside[component].view(-1, len(whitening.inner), self._inside.shape[2])[cells]
+        rows, left = whitening.interiors(cells, local)
+        self._triangle.add(rows.numpy())
+        whitening.condense(cells, self._outside[component], -left)
+
+
+Fields = tuple[Enriched, Tensor]
+"""A network with its parameters."""
+
+
+def linearise(
+    objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part] | None = None, at: Fields | None = None
+) -> Rows:
+    """Return rows and columns, as many rows as there are columns and two.
 
     Args:
         objective: weak or strong; an energy has no rows.
@@ -104,12 +173,13 @@ def linearise(objective: Objective, network: Enriched, theta: Tensor, parts: Ite
         theta: parameters [network.size], float64.
         parts: points that are summed over, with weights ≥ 0; None for all. Where draws give unbiased weights, the products
             of a strong form's columns are unbiased.
+        at: network and parameters of the fields at which residual and columns are taken; None for ``network`` and ``theta``.
 
     Raises:
         InputError: the objective is an energy.
     """
-    rows = _all_rows(objective, network, theta, True, parts)
-    return Rows(rows[:, 0], rows[:, 1:])
+    rows = _all_rows(objective, network, theta, True, parts, at)
+    return Rows(rows[:, 0], rows[:, 1], rows[:, 2:])
 
 
 def residual_norm(objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part] | None = None) -> float:
@@ -117,62 +187,75 @@ def residual_norm(objective: Objective, network: Enriched, theta: Tensor, parts:
     return float(np.linalg.norm(_all_rows(objective, network, theta, False, parts)))
 
 
-def _all_rows(objective: Objective, network: Enriched, theta: Tensor, columns: bool, parts: Iterable[Part] | None) -> Array:
-    """Return ρ, with its derivatives beside it where they are wanted, as few rows."""
+def _all_rows(
+    objective: Objective,
+    network: Enriched,
+    theta: Tensor,
+    columns: bool,
+    parts: Iterable[Part] | None,
+    at: Fields | None = None,
+) -> Array:
+    """Return ρ, with its linearisation at zero and its derivatives beside it where they are wanted, as few rows."""
     layer = network.outputs * (network.layers[-2] + 1)
-    triangle = Triangle(1 + (layer + network.extra if columns else 0))
-    weak: Tensor | None = None
+    width = 2 + layer + network.extra if columns else 1
+    varied, triangle = (network, theta), Triangle(width)
+    tested = None if objective.test_space is None else TestedRows(objective.test_space, width, triangle)
     for measure, points in everything(objective, network) if parts is None else parts:
         if not measure.tests and len(measure.tape.moving.outputs) == 1:
             raise InputError("least squares needs a weak or a strong form; an energy's first variation is one")
-        coefficients, roots = _derivatives(measure, points, network, theta, columns)
-        if measure.contraction is not None and points.frame is not None:
-            part = measure.contraction.assemble(
-                measure.tests, coefficients, points.w, points.frame, points.aligned, objective.outputs
-            )
-            weak = part if weak is None else weak.add_(part)
+        coefficients, roots = _derivatives(measure, points, varied, at or varied, columns)
+        if tested is not None and measure.tests:
+            tested.add(measure, points, coefficients)
         for root in roots:
             triangle.add((points.w.sqrt()[:, None] * root).numpy())
-    if weak is not None and objective.test_space is not None:
-        triangle.add(objective.test_space.whiten(weak))
+    if tested is not None:
+        tested.finish()
     return triangle.reduced()
 
 
 def _derivatives(
-    measure: Measure, points: Prepared, network: Enriched, theta: Tensor, columns: bool
+    measure: Measure, points: Prepared, varied: Fields, at: Fields, columns: bool
 ) -> tuple[Sequence[Value], list[Tensor]]:
-    """Return coefficients and roots [n, 1 + outputs·(h + 1) + extra]: the value, then its derivative by each column's weight.
+    """Return coefficients and roots [n, 2 + outputs·(h + 1) + extra], derivatives by each column's weight last.
 
-    Without ``columns`` the value alone [n, 1].
+    First comes the value at the fields ``at``, then the value of the linearisation where all varied weights are zero.
+    Without ``columns`` there is the first value alone [n, 1].
     """
-    weight, bias = network.unpack(theta)[-1]
-    features = network.features(theta, points.x, measure.derivatives)
+    (network, theta), (known, parameters) = varied, at
+    weight, bias = known.unpack(parameters)[-1]
+    there = known.features(parameters, points.x, measure.derivatives)
+    features = there if at is varied or not columns else network.features(theta, points.x, measure.derivatives)
     n, h = len(points.w), network.layers[-2]
     jets = {}
-    coefficients = network.coefficients(theta)
+    coefficients = known.coefficients(parameters)
     for component, derivative in measure.keys:
         if component < 0:
             jets[component, derivative] = coefficients[-1 - component].expand(n).clone().requires_grad_()
             continue
-        value = features[derivative] @ weight[component]
+        value = there[derivative] @ weight[component]
         jets[component, derivative] = (value if derivative else value + bias[component]).requires_grad_()
     leaves = [jets[key] for key in measure.keys]
     _, *outputs = measure.tape.moving([*points.fixed, *leaves])
-    last = 1 + network.outputs * (h + 1)
+    last = 2 + network.outputs * (h + 1)
     blocks = []
     for output in outputs:
         block = points.w.new_zeros(n, last + network.extra if columns else 1)
         block[:, 0] = output.detach() if isinstance(output, Tensor) else output
+        if columns:
+            block[:, 1] = block[:, 0]
         if columns and isinstance(output, Tensor) and output.requires_grad:
             slopes = torch.autograd.grad(output.sum(), leaves, retain_graph=True, allow_unused=True)
             for (component, derivative), slope in zip(measure.keys, slopes, strict=True):
-                if slope is not None and component < 0:
+                if slope is None:
+                    continue
+                block[:, 1] -= slope * jets[component, derivative].detach()
+                if component < 0:
                     block[:, last - 1 - component] = slope
-                elif slope is not None:
-                    start = 1 + component * (h + 1)
-                    block[:, start : start + h].addcmul_(slope[:, None], features[derivative])
-                    if not derivative:
-                        block[:, start + h] += slope
+                    continue
+                start = 2 + component * (h + 1)
+                block[:, start : start + h].addcmul_(slope[:, None], features[derivative])
+                if not derivative:
+                    block[:, start + h] += slope
         blocks.append(block)
     count = len(measure.tests)
     return blocks[:count], blocks[count:]

@@ -18,16 +18,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu, spsolve_triangular
+from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from vpinn.domain import FacetPoints, LagrangeSpace
 from vpinn.errors import InputError
+from vpinn.objective.whitening import Whitening
 
 DENSE = 1_500
 """Up to this many test functions of a component G⁻¹ is one dense matrix, which is the faster way."""
-DENSE_FACTOR = 8_000
-"""Up to this many, a Cholesky factor is dense."""
 
 
 @dataclass(frozen=True)
@@ -77,48 +76,35 @@ class DualNorm:
                 f"the test space of degree {space.degree} has no function left inside the essential boundary; "
                 "raise test_space.degree or refine the mesh"
             )
-        gram = space.stiffness() if held else space.gram()
-        for part in stabilised:
-            gram = gram + part.gram(space)
-        self._block = gram.tocsc()[free][:, free]
-        self._inverse, self._factor = None, None
-        if len(free) <= DENSE:
-            self._inverse = torch.from_numpy(np.linalg.inv(self._block.toarray())).to(dtype)
-        else:
-            self._factor = splu(self._block)
+        self._space, self._free, self._dtype = space, free, dtype
+        self._mass = not held
+        parts = [part.gram(space) for part in stabilised]
+        self._boundary = sum(parts[1:], parts[0]) if parts else None
 
     @cached_property
-    def _cholesky(self) -> Tensor:
-        factor: Tensor = torch.linalg.cholesky(torch.from_numpy(self._block.toarray()))
-        return factor
+    def whitening(self) -> Whitening:
+        """Rows whose Euclidean norm is the dual norm."""
+        return Whitening(self._space, self._free, self._mass, self._boundary)
 
     @cached_property
-    def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:
-        """Unit lower factor, diagonal and order of PGPᵀ = LDLᵀ, by an LU factorisation that keeps the symmetry."""
-        factor = splu(self._block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-        assert np.array_equal(factor.perm_r, factor.perm_c)
-        return factor.L.tocsr(), factor.U.diagonal(), np.argsort(factor.perm_c)
+    def _block(self) -> Any:
+        gram = self._space.gram() if self._mass else self._space.stiffness()
+        gram = gram if self._boundary is None else gram + self._boundary
+        return gram.tocsc()[self._free][:, self._free]
 
-    def whiten(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows whose Euclidean norm is the dual norm, L⁻¹ columns with G = LLᵀ, for columns [m, k]."""
-        solved: NDArray[np.float64]
-        if len(columns) <= DENSE_FACTOR:
-            solved = torch.linalg.solve_triangular(self._cholesky, torch.from_numpy(columns), upper=False).numpy()
-            return solved
-        lower, diagonal, order = self._sparse_cholesky
-        solved = spsolve_triangular(lower, columns[order], lower=True, unit_diagonal=True)
-        return solved / np.sqrt(diagonal)[:, None]
-
-    @property
+    @cached_property
     def dense(self) -> Tensor | None:
         """G⁻¹ [m, m] where it is one matrix."""
-        return self._inverse
+        return torch.from_numpy(np.linalg.inv(self._block.toarray())).to(self._dtype) if len(self._free) <= DENSE else None
+
+    @cached_property
+    def _factor(self) -> Any:
+        return splu(self._block)
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""
-        if self._inverse is not None:
-            return self._inverse @ residual
-        assert self._factor is not None
+        if self.dense is not None:
+            return self.dense @ residual
         return torch.from_numpy(self._factor.solve(residual.double().numpy())).to(residual.dtype)
 
 
@@ -164,7 +150,8 @@ class TestSpace:
         return bool(np.isin(self._bodies, self._bodies[places]).all())
 
     @cached_property
-    def _norms(self) -> tuple[DualNorm, ...]:
+    def norms(self) -> tuple[DualNorm, ...]:
+        """The dual norm of every component."""
         made: dict[tuple[Any, ...], DualNorm] = {}
         norms = []
         for free, fixed, weak in zip(self.free, self.essential, self.stabilised or [()] * len(self.essential), strict=True):
@@ -180,8 +167,9 @@ class TestSpace:
 
     def whiten(self, columns: Tensor) -> NDArray[np.float64]:
         """Return rows [size, k] whose Euclidean norm is the dual norm, for columns [components, space.size, k]."""
-        parts = zip(columns, self._rows, self._norms, strict=True)
-        return np.concatenate([norm.whiten(column[rows].double().numpy()) for column, rows, norm in parts])
+        parts = zip(columns.double(), self.norms, strict=True)
+        rows: NDArray[np.float64] = torch.cat([norm.whitening(column) for column, norm in parts]).numpy()
+        return rows
 
     @cached_property
     def _inverses(self) -> dict[int, Tensor]:
@@ -189,7 +177,7 @@ class TestSpace:
 
     def inverse(self, component: int) -> Tensor | None:
         """Return G⁻¹ of one component [space.size, space.size], zero for functions left out; None where it is not kept."""
-        if component not in self._inverses and (small := self._norms[component].dense) is not None:
+        if component not in self._inverses and (small := self.norms[component].dense) is not None:
             rows = self._rows[component]
             large = small.new_zeros(self.space.size, self.space.size)
             large[rows[:, None], rows] = small
@@ -199,6 +187,6 @@ class TestSpace:
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r for residuals [components, space.size]; zero for functions left out, same shape."""
         result = torch.zeros_like(residual)
-        for component, (rows, norm) in enumerate(zip(self._rows, self._norms, strict=True)):
+        for component, (rows, norm) in enumerate(zip(self._rows, self.norms, strict=True)):
             result[component, rows] = norm.riesz(residual[component, rows])
         return result

@@ -6,35 +6,41 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh, functions_per_cell
-from vpinn.errors import InputError
-from vpinn.objective import Objective, make_objective, quadrature_degree, variation
-from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, choose_features, pilot
+from vpinn.domain import Mesh, cell_points
+from vpinn.objective import Objective, variation
+from vpinn.objective.linearisation import residual_norm
+from vpinn.objective.variation import is_linear
+from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, Step, choose_features, pilot
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, affordable, most_features, objective_for, resolves
 from vpinn.optimization.stream import Stream
 from vpinn.problem import Problem
 from vpinn.sampling import Sampler
-from vpinn.trial import Enriched, MeshField, Trial
+from vpinn.trial import Enriched, Evaluator, Trial
 
-WIDTHS = (50, 100, 200, 400, 800, 1600)
-"""Features per component, stage by stage."""
+WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
+"""Features per component that a stage may have."""
 MOST_COLUMNS = 2_400
 """Columns that a stage may have."""
-ROWS = 2.0
-"""Rows per column, at least: fewer tests than directions would leave directions unseen."""
+LEAP = 4.0
+"""Largest ratio of the features of two stages."""
+MARGIN = 0.3
+"""Share of the tolerance that the next stage aims at."""
 TOLERANCE = 1e-9
 """Residual relative to that of zero features at which growth stops by default."""
+SLACK = 10.0
+"""Factor by which the error estimate may exceed the default tolerance; one that was asked for holds as it is."""
+RICHER = 2
+"""Degrees by which tests rise where the error estimate, on richer ones, contradicts a residual below the tolerance."""
 GAIN = 1.5
 """Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
 PATIENCE = 400
-MOST_TESTS = 12
-"""Tests per feature beyond which functions with poles behind the boundary are not worth resolving."""
-HIGHEST_TEST_DEGREE = 12
+ROUNDING = 1e-13
+"""Residual that is rounding, in units of that of the lift's size in one feature."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,14 @@ class LeastSquares:
         tolerance: of the relative residual.
         seed: of the features.
         samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
+        slack: factor by which the error estimate may exceed the tolerance, ≥ 1.
     """
 
     width: int | None = None
     tolerance: float = TOLERANCE
     seed: int = 0
     samplers: Callable[[Objective], Sequence[Sampler]] = lambda objective: ()
+    slack: float = SLACK
     name = "least-squares"
     full = False
     curved = True
@@ -60,7 +68,7 @@ class LeastSquares:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Features of every stage."""
+        """Features that stages may have."""
         return WIDTHS if self.width is None else (self.width,)
 
     @property
@@ -80,6 +88,7 @@ class Stage:
         relative: residual over that of zero features, dimensionless.
         recipe: of the features.
         seconds: since growth began.
+        converged: whether growth ended here because the solution is good enough.
     """
 
     trial: Trial
@@ -88,6 +97,24 @@ class Stage:
     relative: float
     recipe: Recipe
     seconds: float
+    converged: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial space with its features, as few of them showed.
+
+    Attributes:
+        trial: the trial space.
+        recipe: the best of those tried.
+        width: features per component with which they were tried.
+        step: what they made of the linearised equations.
+    """
+
+    trial: Trial
+    recipe: Recipe
+    width: int
+    step: Step
 
 
 def least_squares_problem(problem: Problem) -> Problem:
@@ -97,190 +124,171 @@ def least_squares_problem(problem: Problem) -> Problem:
     return dataclasses.replace(problem, formulation="weak", form=variation(problem))
 
 
-@dataclass
-class Objectives:
-    """Objectives of one problem by what tells them apart, so that stages share them.
-
-    Attributes:
-        problem: weak or strong.
-        threads: parts of the points worked on at a time.
-    """
-
-    problem: Problem
-    threads: int
-    _made: dict[tuple[int, int, int], Objective] = field(default_factory=dict)
-
-    def of(self, trial: Trial, width: int, degree: int = 0) -> Objective:
-        """Return the objective on a trial space for ``width`` features, of a weak form with tests of a degree."""
-        problem, domain = self.problem, self.problem.domain
-        finest = problem.settings.quadrature.degree or 0
-        points = min(30, max(finest, 2 * degree + 3)) if degree else quadrature_degree(problem, None)
-        rim = max(points, boundary_degree(domain, width)) if isinstance(domain, Mesh) else points
-        key = (trial.function.count(), degree, rim)
-        if key not in self._made:
-            inner, tests = (points, degree) if degree else (None, None)
-            self._made[key] = make_objective(
-                problem, trial, degree=inner, test_degree=tests, threads=self.threads, facet_degree=rim
-            )
-        return self._made[key]
-
-
-def boundary_degree(mesh: Mesh, width: int) -> int:
-    """Return the degree at which the longest facet has ``ROWS`` points for each of its share of ``width`` features.
-
-    Functions with poles behind the boundary vary between its points; conditions have to see that.
-    """
-    d, vertices = mesh.dimension, mesh.nodes[mesh.facet_vertices(mesh.facets("all"))]
-    if d == 1:
-        return 1
-    extent = np.ptp(vertices, axis=1).max(axis=1) ** (d - 1)
-    points = 1.0 + ROWS * width * float(extent.max() / extent.sum())
-    return min(30, math.ceil(2 * math.pow(points, 1 / (d - 1))) - 1)
-
-
-def objective_for(objectives: Objectives, trial: Trial, width: int, share: float = 0.0) -> Objective:
-    """Return the objective of a weak or strong problem with enough rows for ``width`` features per component.
-
-    A ``share`` of them may have poles behind the boundary, which the coarsest cell has to see, too.
-
-    Raises:
-        InputError: there cannot be enough rows.
-    """
-    problem, columns = objectives.problem, width * trial.network.outputs
-    if problem.formulation == "strong":
-        objective = objectives.of(trial, width)
-        if objective.size * len(problem.equations) < columns:
-            raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
-        return objective
-    if not isinstance(problem.domain, Mesh):
-        raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
-    bubbles = problem.settings.test_space.kind == "bubbles"
-    asked = problem.settings.test_space.degree or 1
-    return objectives.of(
-        trial,
-        width,
-        max(
-            asked,
-            least_degree(trial),
-            local_degree(problem.domain, share * width),
-            sufficient_degree(problem.domain, width, bubbles),
-        ),
-    )
-
-
-def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
-    """Return the lowest degree whose elements, boundary functions left out, give ``ROWS`` times ``width`` functions."""
-    d, simplex = mesh.dimension, mesh.reference.simplex
-    for degree in range(1, HIGHEST_TEST_DEGREE):
-        edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d) / (math.factorial(d) if simplex else 1)
-        count = mesh.n_cells * functions_per_cell(mesh, degree, bubbles) - (0 if bubbles else edge)
-        if count >= ROWS * width:
-            return degree
-    return HIGHEST_TEST_DEGREE
-
-
-def local_degree(mesh: Mesh, width: float) -> int:
-    """Return the lowest degree at which the largest cell has a function for each of its share of ``width`` features."""
-    part = mesh.h.max() ** mesh.dimension / (mesh.h**mesh.dimension).sum()
-    degrees = range(1, HIGHEST_TEST_DEGREE)
-    return next((p for p in degrees if functions_per_cell(mesh, p) >= width * part), HIGHEST_TEST_DEGREE)
-
-
-def least_degree(trial: Trial) -> int:
-    """Return the lowest degree of tests that see a trial space: more than that of mesh functions in it.
-
-    A discrete harmonic lift is orthogonal to all tests of its own space; they would call any such lift a solution.
-    """
-    degrees = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
-    return max(degrees, default=-1) + 2
-
-
-def affordable(problem: Problem, trial: Trial, width: int) -> bool:
-    """Return whether a further trial space is worth the tests that see it."""
-    mesh = problem.domain
-    return not isinstance(mesh, Mesh) or mesh.n_cells * functions_per_cell(mesh, least_degree(trial)) <= MOST_TESTS * width
-
-
-def resolves(problem: Problem, width: int, share: float) -> bool:
-    """Return whether functions with poles behind the boundary are worth their tests: a strong form has enough points anyway."""
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or mesh.dimension == 1:
-        return False
-    tests = mesh.n_cells * functions_per_cell(mesh, local_degree(mesh, share * width))
-    return problem.formulation == "strong" or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)
-
-
 def grow(
     objectives: Objectives,
     trials: Sequence[Trial],
     method: LeastSquares,
     report: Callable[[Stage], bool] = lambda stage: True,
+    estimate: Callable[[Stage], float | None] = lambda stage: None,
 ) -> Stage:
     """Return the best stage.
 
+    Growth ends where residual and error estimate are below the tolerance: the tests of a stage cannot see what they leave
+    out, those of the estimate are richer. Where the estimate contradicts, the next stage has richer ones, too. Where a trial
+    space gains no more, as one whose lift bends at the edges of cells may, the next best takes its place.
+
     Args:
         objectives: of a weak or strong problem; see ``least_squares_problem``.
-        trials: its trial spaces, of which the one with the smaller residual for few features is taken; the networks give box
-            and components.
+        trials: its trial spaces, tried in the order of their residual for few features; the networks give box and components.
         method: how far to grow.
         report: told every stage; False ends the growth.
+        estimate: relative error of a stage, estimated on a richer space; None where there is no estimate.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    began, best, problem = time.perf_counter(), None, objectives.problem
-    trial, recipe = _choose(objectives, trials, method)
-    for width in method.widths:
-        columns = width * trial.network.outputs
-        if best is not None and columns > MOST_COLUMNS:
-            break
-        fits = []
-        for drawn in recipe.bolder() if best is not None else (recipe,):
-            if drawn.share and not resolves(problem, width, drawn.share):
+    growth, found = Growth(objectives, method, report, estimate), list[Stage]()
+    for candidate in growth.candidates(trials):
+        found.append(growth.run(candidate, found[-1].trial.network.layers[1] if found else 0))
+        if growth.ended or found[-1].converged:
+            return found[-1]
+    return found[0] if len(found) == 1 else min(found, key=lambda stage: estimate(stage) or stage.relative)
+
+
+class Growth:
+    """Growth of one problem; arguments as for ``grow``.
+
+    Attributes:
+        ended: whether ``report`` ended it.
+    """
+
+    def __init__(
+        self,
+        objectives: Objectives,
+        method: LeastSquares,
+        report: Callable[[Stage], bool],
+        estimate: Callable[[Stage], float | None],
+    ) -> None:
+        self.objectives, self.method, self.ended = objectives, method, False
+        self._report, self._estimate, self._began = report, estimate, time.perf_counter()
+        self._problem, self._linear = objectives.problem, is_linear(objectives.problem)
+
+    def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
+        """Return the trial spaces in the order of their residual for few features."""
+        width, problem, found = min(PILOT, self.method.widths[-1]), self._problem, list[Candidate]()
+        shares = [share for share in SHARES if resolves(problem, width, share)]
+        first, *others = trials
+        for trial in (first, *(other for other in others if affordable(problem, other, width))):
+            steps: dict[Recipe, Step] = {}
+
+            def score(recipe: Recipe, trial: Trial = trial, steps: dict[Recipe, Step] = steps) -> float:
+                objective = objective_for(self.objectives, trial, width, recipe.share)
+                few = self.method.stream.few(objective, width)
+                steps[recipe] = pilot(objective, trial.network, width, self.method.seed, problem.domain, recipe, few)
+                return steps[recipe].predicted
+
+            recipe = choose_features(score, shares)
+            found.append(Candidate(trial, recipe, width, steps[recipe]))
+        return sorted(found, key=lambda candidate: candidate.step.predicted)
+
+    def run(self, candidate: Candidate, width: int = 0) -> Stage:
+        """Return the best stage of a trial space, the first with ``width`` features or as many as few of them suggest."""
+        trial, recipe, method, pilot, least, limit = candidate.trial, candidate.recipe, self.method, candidate.step, 1, math.inf
+        rounding = ROUNDING * pilot.steepness * self._lift(trial)
+        known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
+        if not width:
+            small = not self._linear or pilot.before <= rounding
+            width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
+        while width and (stage := self._stage(trial, recipe, width / known[0], width, best, least)) is not None:
+            gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
+            if stage.fit.residual < limit:
+                best, limit, recipe = stage, stage.fit.residual, stage.recipe
+            assert best is not None
+            self.ended = not self._report(stage)
+            if self.ended:
+                break
+            error, unseen = best.relative, False
+            if limit <= rounding:
+                return replace(best, converged=True)
+            if error <= method.tolerance:
+                error = max(error, (self._estimate(best) or 0.0) / method.slack)
+                if error <= method.tolerance:
+                    return replace(best, converged=True)
+                unseen = 0 < _tested(best) < HIGHEST_TEST_DEGREE
+                least, limit, gained = _tested(best) + RICHER, math.inf, True
+            if not gained:
+                break
+            before, known = known if known[0] < width else (0, 1.0), (width, error)
+            width = self._next(width, before, known, trial) or (width if unseen else 0)
+        assert best is not None
+        return best
+
+    def _stage(self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int) -> Stage | None:
+        """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
+        tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
+        for bold in recipe.bolder(leap, trial.network.layers[0]):
+            if bold.share and not resolves(self._problem, width, bold.share):
                 continue
-            objective = objective_for(objectives, trial, width, drawn.share)
-            if best is not None and objective.test_space is not None and objective.test_space.size < columns:
+            objective = objective_for(self.objectives, trial, width, bold.share, least)
+            if (
+                before is not None
+                and objective.test_space is not None
+                and objective.test_space.size < width * trial.network.outputs
+            ):
                 continue
-            network = drawn.features(trial.network, width, problem.domain)
-            theta = drawn.draw(network, torch.Generator().manual_seed(method.seed))
-            fits.append((method.stream.fit(objective, network, theta), drawn, objective))
-        if not fits:
-            break
-        found, recipe, objective = min(fits, key=lambda made: made[0].residual)
-        stage = Stage(
+            network = bold.features(trial.network, width, self._problem.domain)
+            theta = bold.draw(network, torch.Generator().manual_seed(self.method.seed))
+            at = None if before is None or self._linear else (before.fit.network, before.fit.theta)
+            tried.append((self.method.stream.step(objective, network, theta, at), theta, bold, objective))
+            if self._linear and tried[-1][0].predicted <= self.method.tolerance * tried[-1][0].before:
+                break
+        if not tried:
+            return None
+        first, theta, recipe, objective = min(tried, key=lambda made: made[0].predicted)
+        found = self.method.stream.fit(objective, first.network, theta, first, self._linear)
+        unsolved = first.before if self._linear or before is None else self._unsolved(objective, trial)
+        return Stage(
             trial=replace(trial, network=found.network),
             objective=with_network(objective, found.network),
             fit=found,
-            relative=found.residual / found.initial if found.initial else 0.0,
+            relative=found.residual / unsolved if unsolved else 0.0,
             recipe=recipe,
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - self._began,
         )
-        better = best is None or stage.fit.residual < best.fit.residual
-        gained = best is None or width < PATIENCE or stage.fit.residual * GAIN < best.fit.residual
-        best = stage if better or best is None else best
-        if not report(stage) or best.relative <= method.tolerance or not gained:
-            break
-    assert best is not None
-    return best
+
+    def _next(self, width: int, before: tuple[int, float], known: tuple[int, float], trial: Trial) -> int:
+        """Return how many features come after ``width``, 0 where there are no more.
+
+        The error is taken to fall exponentially in the number of features per dimension, as it does for smooth solutions
+        (Dong & Li 2021); two numbers of features with their relative errors tell how fast.
+        """
+        d, tolerance, widths = self._problem.domain.dimension, self.method.tolerance, self.method.widths
+        (few, larger), (many, smaller) = before, known
+        rate = math.log(larger / smaller) / (many ** (1 / d) - few ** (1 / d)) if 0.0 < smaller < larger and few < many else 0.0
+        steps = math.log(smaller / (MARGIN * tolerance)) / rate if rate > 0.0 else math.inf
+        needed = max(0.0, many ** (1 / d) + steps) ** d
+        most = min(MOST_COLUMNS / trial.network.outputs, most_features(self.objectives, trial))
+        more = [w for w in widths if width < w <= most] or [*widths[: width == 0]]
+        allowed = [w for w in more if w <= LEAP * many] or more[:1]
+        return next((w for w in allowed if w >= needed), allowed[-1] if allowed else 0)
+
+    def _lift(self, trial: Trial) -> float:
+        """Return the size of the unknowns without features."""
+        domain = self._problem.domain
+        points = cell_points(domain, "gauss" if isinstance(domain, Mesh) else "sobol", 2, 256, 0)
+        unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
+        nothing = torch.zeros(trial.network.size, dtype=torch.float64)
+        return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
+
+    def _unsolved(self, objective: Objective, trial: Trial) -> float:
+        """Return the residual of no features."""
+        none = Recipe("sin", 1.0).features(trial.network, 1, self._problem.domain)
+        return residual_norm(objective, none, torch.zeros(none.size, dtype=torch.float64))
 
 
-def _choose(objectives: Objectives, trials: Sequence[Trial], method: LeastSquares) -> tuple[Trial, Recipe]:
-    """Return trial space and recipe with the smallest residual of few features."""
-    width, problem = min(PILOT, method.widths[-1]), objectives.problem
-    shares = [share for share in SHARES if resolves(problem, width, share)]
-
-    def score(trial: Trial, recipe: Recipe) -> float:
-        objective = objective_for(objectives, trial, width, recipe.share)
-        few = method.stream.few(objective, width)
-        return pilot(objective, trial.network, width, method.seed, problem.domain, recipe, few)
-
-    found = []
-    first, *others = trials
-    for trial in (first, *(other for other in others if affordable(problem, other, width))):
-        recipe, residual = choose_features(partial(score, trial), shares)
-        found.append((residual, trial, recipe))
-    _, trial, recipe = min(found, key=lambda choice: choice[0])
-    return trial, recipe
+def _tested(stage: Stage) -> int:
+    """Return the degree of a stage's tests, 0 without any."""
+    return stage.objective.test_space.space.degree if stage.objective.test_space is not None else 0
 
 
 def with_network(objective: Objective, network: Enriched) -> Objective:

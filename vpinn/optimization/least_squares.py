@@ -39,6 +39,9 @@ PILOT_ROWS = 12
 """Points per feature with which they are chosen in a strong form."""
 NEWTON = 20
 """Most Newton steps."""
+NEARLY = 1e-3
+"""Relative difference to what a Newton step predicts, or gain by it, below which there is no further one."""
+
 
 Points: TypeAlias = Callable[[], Iterable[Part] | None]
 """Gives the points that are summed over, None for all."""
@@ -56,7 +59,7 @@ class Fit:
         network: one hidden layer of features.
         theta: its parameters [network.size].
         residual: ‖ρ‖, the square root of twice the objective.
-        initial: the same with no features.
+        initial: the same before the first step.
         steps: Newton steps taken; one for a linear problem.
         points: drawn points that it was fitted to; None: all.
     """
@@ -90,9 +93,14 @@ class Recipe:
         width += len(base.corners) if isinstance(base, Features) else 0
         return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places.tolist())
 
-    def bolder(self) -> tuple[Recipe, ...]:
-        """Return the recipes that a wider stage tries: this one, R larger by √2, and poles behind the boundary if it has none."""
-        steeper = replace(self, scale=self.scale * math.sqrt(2))
+    def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:
+        """Return the recipes to try with ``leap`` times the features: this one, and R larger by the leap in every direction.
+
+        Where it has no poles behind the boundary, one with these, too; without a leap, this one alone.
+        """
+        steeper = replace(self, scale=self.scale * max(1.0, leap) ** (1 / dimension))
+        if leap <= 1.0:
+            return (self,)
         return (self, steeper) if self.share else (self, steeper, replace(steeper, share=SHARES[0]))
 
     def draw(self, network: Features, generator: torch.Generator) -> Tensor:
@@ -107,37 +115,91 @@ class Recipe:
         return theta
 
 
-def fit(objective: Objective, network: Features, theta: Tensor, points: Points = all_points) -> Fit:
-    """Minimise the residual over the last layer: Gauss–Newton with step halving, one step for a linear problem.
+@dataclass(frozen=True)
+class Step:
+    """The last layer that solves the equations linearised at some fields.
 
-    Every step solves for the whole last layer, not for its change: changes would pile up what the columns cannot see.
+    Attributes:
+        network: one hidden layer of features.
+        theta: its parameters [network.size].
+        before: ‖ρ‖ of those fields.
+        predicted: ‖ρ‖ of the linearised equations at ``theta``.
+        steepness: ‖ρ‖ that one feature alone adds, the median of all.
+    """
+
+    network: Features
+    theta: Tensor
+    before: float
+    predicted: float
+    steepness: float
+
+
+def step(
+    objective: Objective,
+    network: Features,
+    theta: Tensor,
+    points: Iterable[Part] | None = None,
+    at: tuple[Enriched, Tensor] | None = None,
+) -> Step:
+    """Solve the linearised equations for the whole last layer, not for its change, which would pile up what no column sees.
+
+    Args:
+        objective: weak or strong.
+        network: the features.
+        theta: their parameters [network.size]; those of the last layer matter where ``at`` is None.
+        points: that are summed over; None for all.
+        at: network and parameters of the fields to linearise at; None for ``network`` and ``theta``.
+    """
+    rows = linearise(objective, network, theta, points, at)
+    layer = solve_columns(rows.columns, -rows.constant)
+    return Step(
+        network,
+        add_to_last_layer(network, theta, layer - last_layer(network, theta)),
+        float(np.linalg.norm(rows.residual)),
+        float(np.linalg.norm(rows.constant + rows.columns @ layer)),
+        float(np.median(np.linalg.norm(rows.columns, axis=0))),
+    )
+
+
+def fit(
+    objective: Objective,
+    network: Features,
+    theta: Tensor,
+    points: Points = all_points,
+    first: Step | None = None,
+    linear: bool = False,
+) -> Fit:
+    """Minimise the residual over the last layer: Gauss–Newton with step halving, one step for a linear problem.
 
     Args:
         objective: weak or strong.
         network: the features.
         theta: parameters to start from [network.size].
         points: gives the points that are summed over, the same every time.
+        first: the first step, where it is known already, from ``theta`` or from other fields; one that leads farther away
+            than they were is not taken.
+        linear: whether the first step is known to be the last.
     """
-    norm, steps, initial = math.inf, 0, 0.0
-    while steps < NEWTON:
-        rows = linearise(objective, network, theta, points())
-        if not steps:
-            norm = initial = float(np.linalg.norm(rows.residual))
-        old = last_layer(network, theta)
-        change = solve_columns(rows.columns, rows.columns @ old - rows.residual) - old
-        predicted = float(np.linalg.norm(rows.residual + rows.columns @ change))
+    first = first or step(objective, network, theta, points())
+    found, predicted, steps = first.theta, first.predicted, 1
+    norm = predicted if linear else residual_norm(objective, network, found, points())
+    if not linear and not norm < first.before:
+        found, norm, predicted, steps = theta, residual_norm(objective, network, theta, points()), 0.0, 0
+    while not linear and steps < NEWTON and not norm <= predicted * (1 + NEARLY) + 1e-13:
+        made = step(objective, network, found, points())
+        change = last_layer(network, made.theta) - last_layer(network, found)
         for halving in range(10):
-            moved = add_to_last_layer(network, theta, change / 2**halving)
+            moved = add_to_last_layer(network, found, change / 2**halving)
             reached = residual_norm(objective, network, moved, points())
             if reached < norm:
                 break
         else:
             break
         gain = norm - reached
-        theta, norm, steps = moved, reached, steps + 1
-        if reached <= predicted * (1 + 1e-3) + 1e-13 or gain <= 1e-3 * norm:
+        found, norm, predicted, steps = moved, reached, made.predicted, steps + 1
+        if gain <= NEARLY * norm:
             break
-    return Fit(network, theta, norm, initial, steps)
+    return Fit(network, found, norm, first.before, steps)
 
 
 def solve_columns(columns: Array, right: Array) -> Array:
@@ -170,8 +232,8 @@ def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor
 
 def pilot(
     objective: Objective, base: Enriched, width: int, seed: int, domain: Domain, recipe: Recipe, points: Points = all_points
-) -> float:
-    """Return the residual of few features, with few points where the form is strong.
+) -> Step:
+    """Return what few features make of the linearised equations, with few points where the form is strong.
 
     Args:
         objective: weak or strong.
@@ -185,12 +247,10 @@ def pilot(
     stride = max(1, objective.size // (PILOT_ROWS * width * base.outputs)) if objective.test_space is None else 1
     network = recipe.features(base, width, domain)
     few = points() or everything(objective, network, stride)
-    rows = linearise(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), few)
-    change = solve_columns(rows.columns, -rows.residual)
-    return float(np.linalg.norm(rows.residual + rows.columns @ change))
+    return step(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), few)
 
 
-def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = ()) -> tuple[Recipe, float]:
+def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = ()) -> Recipe:
     """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between."""
     scores: dict[Recipe, float] = {}
 
@@ -200,5 +260,4 @@ def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = 
 
     found = best(Recipe(kind, scale) for kind in KINDS for scale in SCALES)
     found = best(replace(found, share=share) for share in shares)
-    found = best(replace(found, scale=found.scale * factor) for factor in (math.sqrt(2), 1 / math.sqrt(2)))
-    return found, scores[found]
+    return best(replace(found, scale=found.scale * factor) for factor in (math.sqrt(2), 1 / math.sqrt(2)))

@@ -18,9 +18,9 @@ import torch
 
 from vpinn.objective import Objective, Part
 from vpinn.objective.linearisation import residual_norm
-from vpinn.optimization.least_squares import PILOT_ROWS, Fit, Points, all_points, fit
+from vpinn.optimization.least_squares import PILOT_ROWS, Fit, Points, Step, all_points, fit, step
 from vpinn.sampling import Sampler
-from vpinn.trial import Features
+from vpinn.trial import Enriched, Features
 
 WORSE = 2.0
 """Ratio of mean squares on fresh and on fitted points up to which there are enough; (1 + p/n)/(1 − p/n) = 1.2 is usual."""
@@ -40,24 +40,42 @@ class Stream:
     samplers: Callable[[Objective], Sequence[Sampler]]
     seed: int
 
-    def fit(self, objective: Objective, network: Features, theta: torch.Tensor) -> Fit:
+    def step(
+        self, objective: Objective, network: Features, theta: torch.Tensor, at: tuple[Enriched, torch.Tensor] | None = None
+    ) -> Step:
+        """Return the step on as many points as are tried first; arguments as for ``least_squares.step``."""
+        samplers, count = self._first(objective, network)
+        points = self._batches(objective, samplers, count, 0)() if count else None
+        return step(objective, network, theta, points, at)
+
+    def fit(
+        self, objective: Objective, network: Features, theta: torch.Tensor, first: Step | None = None, linear: bool = False
+    ) -> Fit:
         """Return the best combination of features, its residual that on batches which it was not fitted to.
 
         Args:
             objective: weak or strong.
             network: the features.
             theta: parameters to start from [network.size].
+            first: the first step, of ``step``, where it is known.
+            linear: whether it is known to be the last.
         """
-        samplers, columns = self.samplers(objective), network.outputs * (network.layers[-2] + 1) + network.extra
+        samplers, count = self._first(objective, network)
         size = sum(sampler.size for sampler in samplers)
-        count = math.ceil(PILOT_ROWS * columns / size) if size else 0
         while 0 < count * size < objective.size:
-            found = fit(objective, network, theta, self._batches(objective, samplers, count, 0))
+            found = fit(objective, network, theta, self._batches(objective, samplers, count, 0), first, linear)
             fresh = residual_norm(objective, network, found.theta, self._batches(objective, samplers, count, 1)())
             if fresh**2 <= WORSE * found.residual**2:
                 return dataclasses.replace(found, residual=fresh, points=count * size)
-            count *= MORE
-        return fit(objective, network, theta)
+            count, first = MORE * count, None
+        return fit(objective, network, theta, first=first, linear=linear)
+
+    def _first(self, objective: Objective, network: Features) -> tuple[Sequence[Sampler], int]:
+        """Return the samplers and how many batches are tried first; none where all points are as cheap."""
+        samplers, columns = self.samplers(objective), network.outputs * (network.layers[-2] + 1) + network.extra
+        size = sum(sampler.size for sampler in samplers)
+        count = math.ceil(PILOT_ROWS * columns / size) if size else 0
+        return samplers, count if count * size < objective.size else 0
 
     def few(self, objective: Objective, width: int) -> Points:
         """Return the points with which kind and scale of ``width`` features per component are chosen."""

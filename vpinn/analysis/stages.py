@@ -1,0 +1,34 @@
+"""The error estimator of a stage of least squares: growth asks it before it ends, the assessment afterwards."""
+
+from __future__ import annotations
+
+from vpinn.analysis.estimate import Estimator, make_estimator
+from vpinn.optimization import Stage
+from vpinn.optimization.least_squares import Fit
+from vpinn.problem import Problem
+
+
+class StageEstimators:
+    """Estimators of stages, of which the last is kept.
+
+    Args:
+        problem: as the problem file states it.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._last: tuple[Fit, Estimator | None] | None = None
+
+    def of(self, stage: Stage) -> Estimator | None:
+        """Return the estimator of a stage; None where nothing can be said."""
+        if self._last is None or self._last[0] is not stage.fit:
+            self._last = None  # two of them may be more than memory holds
+            tests = stage.objective.test_space
+            self._last = stage.fit, make_estimator(self._problem, stage.trial, None if tests is None else tests.space.degree)
+        return self._last[1]
+
+    def relative(self, stage: Stage) -> float | None:
+        """Return the relative error of a stage; None where nothing can be said."""
+        estimator = self.of(stage)
+        found = None if estimator is None else estimator(stage.fit.theta)
+        return None if found is None else found.relative

@@ -1,0 +1,144 @@
+"""How fine points and test functions must be for given features: a fit that sees too little is no fit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vpinn.domain import Mesh, functions_per_cell
+from vpinn.errors import InputError
+from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.problem import Problem
+from vpinn.trial import MeshField, Trial
+
+ROWS = 2.0
+"""Rows per column, at least: fewer tests than directions would leave directions unseen."""
+MOST_TESTS = 12
+"""Tests per feature beyond which functions with poles behind the boundary are not worth resolving."""
+HIGHEST_TEST_DEGREE = 12
+
+
+@dataclass
+class Objectives:
+    """Objectives of one problem by what tells them apart, so that stages share them.
+
+    Attributes:
+        problem: weak or strong.
+        threads: parts of the points worked on at a time.
+    """
+
+    problem: Problem
+    threads: int
+    _made: dict[tuple[int, int, int], Objective] = field(default_factory=dict)
+
+    def of(self, trial: Trial, width: int, degree: int = 0) -> Objective:
+        """Return the objective on a trial space for ``width`` features, of a weak form with tests of a degree."""
+        problem, domain = self.problem, self.problem.domain
+        finest = problem.settings.quadrature.degree or 0
+        points = min(30, max(finest, 2 * degree + 3)) if degree else quadrature_degree(problem, None)
+        rim = max(points, boundary_degree(domain, width)) if isinstance(domain, Mesh) else points
+        key = (trial.function.count(), degree, rim)
+        if key not in self._made:
+            inner, tests = (points, degree) if degree else (None, None)
+            self._made[key] = make_objective(
+                problem, trial, degree=inner, test_degree=tests, threads=self.threads, facet_degree=rim
+            )
+        return self._made[key]
+
+
+def objective_for(objectives: Objectives, trial: Trial, width: int, share: float = 0.0, least: int = 1) -> Objective:
+    """Return the objective of a weak or strong problem with enough rows for ``width`` features per component.
+
+    A ``share`` of them may have poles behind the boundary, which the coarsest cell has to see, too. Tests are of degree
+    ``least``, at least.
+
+    Raises:
+        InputError: there cannot be enough rows.
+    """
+    problem, columns = objectives.problem, width * trial.network.outputs
+    if problem.formulation == "strong":
+        objective = objectives.of(trial, width)
+        if most_features(objectives, trial) < width:
+            raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
+        return objective
+    if not isinstance(problem.domain, Mesh):
+        raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
+    bubbles = problem.settings.test_space.kind == "bubbles"
+    asked = problem.settings.test_space.degree or 1
+    return objectives.of(
+        trial,
+        width,
+        max(
+            asked,
+            min(least, HIGHEST_TEST_DEGREE),
+            least_degree(trial),
+            local_degree(problem.domain, share * width),
+            sufficient_degree(problem.domain, width, bubbles),
+        ),
+    )
+
+
+def boundary_degree(mesh: Mesh, width: int) -> int:
+    """Return the degree at which the longest facet has ``ROWS`` points for each of its share of ``width`` features.
+
+    Functions with poles behind the boundary vary between its points; conditions have to see that.
+    """
+    d, vertices = mesh.dimension, mesh.nodes[mesh.facet_vertices(mesh.facets("all"))]
+    if d == 1:
+        return 1
+    extent = np.ptp(vertices, axis=1).max(axis=1) ** (d - 1)
+    points = 1.0 + ROWS * width * float(extent.max() / extent.sum())
+    return min(30, math.ceil(2 * math.pow(points, 1 / (d - 1))) - 1)
+
+
+def most_features(objectives: Objectives, trial: Trial) -> float:
+    """Return how many features per component have a row each in a strong form, or ``ROWS`` tests in a weak one, at most."""
+    problem = objectives.problem
+    if problem.formulation == "strong":
+        return objectives.of(trial, 1).size * len(problem.equations) / trial.network.outputs
+    bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain
+    return mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS if isinstance(mesh, Mesh) else math.inf
+
+
+def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
+    """Return the lowest degree whose elements, boundary functions left out, give ``ROWS`` times ``width`` functions."""
+    d, simplex = mesh.dimension, mesh.reference.simplex
+    for degree in range(1, HIGHEST_TEST_DEGREE):
+        edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d) / (math.factorial(d) if simplex else 1)
+        count = mesh.n_cells * functions_per_cell(mesh, degree, bubbles) - (0 if bubbles else edge)
+        if count >= ROWS * width:
+            return degree
+    return HIGHEST_TEST_DEGREE
+
+
+def local_degree(mesh: Mesh, width: float) -> int:
+    """Return the lowest degree at which the largest cell has a function for each of its share of ``width`` features."""
+    part = mesh.h.max() ** mesh.dimension / (mesh.h**mesh.dimension).sum()
+    degrees = range(1, HIGHEST_TEST_DEGREE)
+    return next((p for p in degrees if functions_per_cell(mesh, p) >= width * part), HIGHEST_TEST_DEGREE)
+
+
+def least_degree(trial: Trial) -> int:
+    """Return the lowest degree of tests that see a trial space: more than that of mesh functions in it.
+
+    A discrete harmonic lift is orthogonal to all tests of its own space; they would call any such lift a solution.
+    """
+    degrees = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
+    return max(degrees, default=-1) + 2
+
+
+def affordable(problem: Problem, trial: Trial, width: int) -> bool:
+    """Return whether a further trial space is worth the tests that see it."""
+    mesh = problem.domain
+    return not isinstance(mesh, Mesh) or mesh.n_cells * functions_per_cell(mesh, least_degree(trial)) <= MOST_TESTS * width
+
+
+def resolves(problem: Problem, width: int, share: float) -> bool:
+    """Return whether functions with poles behind the boundary are worth their tests: a strong form has enough points anyway."""
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh) or mesh.dimension == 1:
+        return False
+    tests = mesh.n_cells * functions_per_cell(mesh, local_degree(mesh, share * width))
+    return problem.formulation == "strong" or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)
