@@ -17,6 +17,7 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from vpinn.analysis.estimate import Estimate, Estimator
@@ -57,9 +58,10 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
     theta, trial = solution.theta, solution.trial
     rules = [_objective(stated, solution.trial, objective, more) for more in (0, FINER)]
     seen, finer = (rule.value(theta) for rule in rules)
+    known = estimate is not None and estimate.relative <= SMALL
     natural, limit = abs(finer), EXCESS
     if stated.formulation != "energy":
-        at_start, limit = rules[1].value(torch.zeros_like(theta)), SQUARES
+        at_start, limit = 0.0 if known else rules[1].value(torch.zeros_like(theta)), SQUARES
         natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
     elif estimate is not None and estimate.corrected is not None:
         trial = estimate.corrected
@@ -69,7 +71,7 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
     else:
         seen, finer = 0.5 * estimate.absolute**2 + seen - finer, 0.5 * estimate.absolute**2
     size = max(finer, 0.0) if limit == EXCESS else max(abs(seen), abs(finer))
-    small = abs(finer - seen) <= ROUNDING * natural or (estimate is not None and estimate.relative <= SMALL)
+    small = known or abs(finer - seen) <= ROUNDING * natural
     return {"seen": seen, "finer": finer, "change": 0.0 if small else abs(finer - seen) / max(size, 1e-300), "limit": limit}
 
 
@@ -82,7 +84,7 @@ def tests(solution: Solution, objective: Objective, estimator: Estimator | None,
     if space is None or estimator is None or estimator.residual is None or estimate is None:
         return {}
     residual = objective.residual(solution.theta.to(space.dtype))
-    seen = math.sqrt(max(0.0, float((residual * space.riesz(residual)).sum())))
+    seen = float(np.linalg.norm(space.whiten(residual[:, :, None])))
     richer, _ = estimator.residual.dual_norm(solution.theta)
     passes = richer <= RICHER * seen or estimate.relative <= SMALL
     network = solution.trial.network
@@ -100,9 +102,10 @@ def remedy(problem: Problem) -> str:
 
 def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) -> Objective:
     """Return the objective in float64 on the rule trained with, or on an independent one finer by ``more`` degrees."""
-    degree = max((m.points.degree for m in objective.measures if hasattr(m.points, "degree")), default=0)
+    degrees = {m.facet: min(30, m.points.degree + more) for m in objective.measures if hasattr(m.points, "degree")}
+    degree = degrees.get(False, degrees.get(True))
     tested = objective.test_space.space.degree if objective.test_space else None
-    if more and not degree:
+    if more and degree is None:
         moved = problem.settings.solver.model_copy(update={"seed": (problem.settings.solver.seed + 1) % 2**32})
         problem = dataclasses.replace(problem, settings=problem.settings.model_copy(update={"solver": moved}))
-    return make_objective(problem, trial, degree=min(30, degree + more) if degree else None, test_degree=tested)
+    return make_objective(problem, trial, degree=degree, test_degree=tested, facet_degree=degrees.get(True))

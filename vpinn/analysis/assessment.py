@@ -36,7 +36,7 @@ def assess(
     metrics: dict[str, Any] = dict(solution.metrics)
     checks: list[str] = []
     points = independent_points(
-        problem, 2 + max(m.points.degree if hasattr(m.points, "degree") else 10 for m in objective.measures)
+        problem, 2 + max((m.points.degree for m in objective.measures if not m.facet and hasattr(m.points, "degree")), default=10)
     )
     if problem.exact:
         metrics["errors"] = TrueError(problem, solution.trial, points)(solution.theta)

@@ -39,7 +39,7 @@ COLUMNS = 800
 """Features of all components together, at most."""
 FEWEST = 300
 """Features per component, at least; else as many as the last hidden layer has units."""
-ROWS = 4
+ROWS = 8
 """Points per feature."""
 LEFT = 0.97
 """Largest share of the residual that may be left; beyond it nothing is estimated."""
@@ -80,17 +80,43 @@ class Residuals:
     count: int
     slopes: tuple[tuple[int, Jet], ...]
 
-    def rows(self, trial: Trial, theta: Tensor, features: Network, drawn: Tensor) -> tuple[Array, Array]:
-        """Return √w R [rows] and √w R'[φ] for every feature, component by component [rows, outputs·h]."""
+    def around(self, trial: Trial, theta: Tensor) -> Linearised:
+        """Return residual and derivatives at parameters [size]."""
         points = self.points.take(range(self.points.size))
-        values = Evaluator(trial, self.tape)(theta, points) * np.sqrt(points.w)
+        values = Evaluator(trial, self.tape)(theta, points)
+        return Linearised(points, values[: self.count], values[self.count :], self.slopes)
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """Residuals and their derivatives at some points.
+
+    Attributes:
+        points: where.
+        values: every R [count, n].
+        derivatives: every derivative [slopes, n].
+        slopes: (which R, jet) of every derivative.
+    """
+
+    points: Points
+    values: Array
+    derivatives: Array
+    slopes: tuple[tuple[int, Jet], ...]
+
+    def rows(self, features: Network, drawn: Tensor, most: int) -> tuple[Array, Array]:
+        """Return √w R [rows] and √w R'[φ] for every feature, component by component [rows, outputs·h].
+
+        Of more than ``most`` points evenly many are left out.
+        """
+        step = max(1, len(self.points.w) // most)
+        roots = np.sqrt(step * self.points.w[::step])
         wanted = {jet.derivative for _, jet in self.slopes}
-        found = features.features(drawn, features.normalise(torch.tensor(points.x)), wanted)
-        n, h = len(points.w), features.layers[-2]
-        columns = np.zeros((self.count, n, features.outputs, h))
-        for (which, jet), slope in zip(self.slopes, values[self.count :], strict=True):
+        found = features.features(drawn, features.normalise(torch.tensor(self.points.x[::step])), wanted)
+        n, h = len(roots), features.layers[-2]
+        columns = np.zeros((len(self.values), n, features.outputs, h))
+        for (which, jet), slope in zip(self.slopes, self.derivatives[:, ::step] * roots, strict=True):
             columns[which, :, jet.component] += slope[:, None] * found[jet.derivative].numpy()
-        return values[: self.count].ravel(), columns.reshape(self.count * n, -1)
+        return (self.values[:, ::step] * roots).ravel(), columns.reshape(len(self.values) * n, -1)
 
 
 @dataclass(frozen=True)
@@ -111,22 +137,23 @@ class FeatureCorrection:
 
     def __call__(self, theta: Tensor) -> tuple[Trial, float] | None:
         """Return the trial space of the corrected unknowns and the share of the residual that is left; None where it is most."""
-        scores = {(kind, scale): self._fit(theta, kind, scale, PILOT)[2] for kind in KINDS for scale in SCALES}
+        parts = [part.around(self.trial, theta) for part in self.residuals]
+        scores = {(kind, scale): self._fit(parts, kind, scale, PILOT)[2] for kind in KINDS for scale in SCALES}
         kind, scale = min(scores, key=lambda key: scores[key])
-        features, parameters, left = self._fit(theta, kind, scale, self.width)
+        features, parameters, left = self._fit(parts, kind, scale, self.width)
         if not left <= LEFT:
             return None
         known = {count: NetworkField(features, parameters, c) for c, count in enumerate(self.shift.counts)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         return replace(self.trial, unknowns=self.shift.unknowns, background=background), left
 
-    def _fit(self, theta: Tensor, kind: str, scale: float, width: int) -> tuple[Network, Tensor, float]:
+    def _fit(self, parts: Sequence[Linearised], kind: str, scale: float, width: int) -> tuple[Network, Tensor, float]:
         """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""
         base = self.trial.network
         features = Features((base.layers[0], width, base.outputs), kind, base.lower, base.upper)
         drawn = Recipe(kind, scale).draw(features, torch.Generator().manual_seed(SEED))
-        parts = [part.rows(self.trial, theta, features, drawn) for part in self.residuals]
-        right, columns = np.concatenate([r for r, _ in parts]), np.concatenate([c for _, c in parts])
+        rows = [part.rows(features, drawn, ROWS * width * base.outputs) for part in parts]
+        right, columns = np.concatenate([r for r, _ in rows]), np.concatenate([c for _, c in rows])
         if not (np.isfinite(right).all() and np.isfinite(columns).all()):
             return features, drawn, np.inf
         change = solve_columns(columns, -right)

@@ -72,13 +72,19 @@ class SourceChart(Chart):
         """Return g(q), ∂ᵢ = 2yᵢg' and ∂ᵢⱼ = 2δᵢⱼg' + 4yᵢyⱼg'' of q = |y|², y = x − s, [n, count] each."""
         d = x.shape[1]
         y = [x[:, i, None] - x.new_tensor([place[i] for place in self.places]) for i in range(d)]
-        q = torch.stack([c * c for c in y]).sum(0)
+        q = y[0] * y[0]
+        for c in y[1:]:
+            q = torch.addcmul(q, c, c)
         power = 1 - d / 2  # of q in g, and minus one in its logarithm's slope
         value = 0.5 * torch.log(q) if d == 2 else q**power
-        slope = 0.5 / q if d == 2 else power * value / q
-        bend = (power - 1) * slope / q
-        found = {(): value} | {(i,): 2 * y[i] * slope for i in range(d)}
-        return found | {(i, j): 4 * y[i] * y[j] * bend + 2 * (i == j) * slope for i, j in pairs}
+        twice = q.reciprocal() if d == 2 else 2 * power * value / q  # 2g'
+        first = [c * twice for c in y]
+        found: dict[Derivative, Tensor] = {(): value} | {(i,): slope for i, slope in enumerate(first)}
+        ratios = first if d == 2 or not pairs else [c / q for c in y]  # yⱼ/q, for 4g'' = 4(power − 1)g'/q
+        for i, j in pairs:
+            bent = first[i] * ratios[j]
+            found[i, j] = torch.add(twice, bent, alpha=2 * (power - 1)) if i == j else bent.mul_(2 * (power - 1))
+        return found
 
 
 @dataclass(frozen=True)
