@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,4 +91,4 @@ class Solution(Evaluable):
     def _by_unknown(self, values: Array, order: int = 0) -> dict[str, Array]:
         """Return unknown → values or gradients, for all of them in order [components·(d), n]."""
         d = (self.problem.domain.dimension,) * order
-        return self.by_unknown(values.T.reshape(values.shape[1], -1, *d))
+        return self.by_unknown(values.T.reshape(values.shape[1], len(values) // math.prod(d), *d))

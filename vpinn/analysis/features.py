@@ -26,7 +26,7 @@ from vpinn.objective import equations
 from vpinn.objective.statement import PENALTY
 from vpinn.optimization.least_squares import Recipe, solve_columns
 from vpinn.problem import Problem
-from vpinn.trial import Evaluator, Features, Network, Trial
+from vpinn.trial import Evaluator, Network, Trial
 
 Array = NDArray[np.float64]
 KINDS = ("sin", "tanh")
@@ -138,20 +138,20 @@ class FeatureCorrection:
     def __call__(self, theta: Tensor) -> tuple[Trial, float] | None:
         """Return the trial space of the corrected unknowns and the share of the residual that is left; None where it is most."""
         parts = [part.around(self.trial, theta) for part in self.residuals]
-        scores = {(kind, scale): self._fit(parts, kind, scale, PILOT)[2] for kind in KINDS for scale in SCALES}
-        kind, scale = min(scores, key=lambda key: scores[key])
-        features, parameters, left = self._fit(parts, kind, scale, self.width)
+        scores = {Recipe(kind, scale): self._fit(parts, Recipe(kind, scale), PILOT)[2] for kind in KINDS for scale in SCALES}
+        recipe = min(scores, key=lambda recipe: scores[recipe])
+        features, parameters, left = self._fit(parts, recipe, self.width)
         if not left <= LEFT:
             return None
         known = {count: NetworkField(features, parameters, c) for c, count in enumerate(self.shift.counts)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         return replace(self.trial, unknowns=self.shift.unknowns, background=background), left
 
-    def _fit(self, parts: Sequence[Linearised], kind: str, scale: float, width: int) -> tuple[Network, Tensor, float]:
+    def _fit(self, parts: Sequence[Linearised], recipe: Recipe, width: int) -> tuple[Network, Tensor, float]:
         """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""
         base = self.trial.network
-        features = Features((base.layers[0], width, base.outputs), kind, base.lower, base.upper)
-        drawn = Recipe(kind, scale).draw(features, torch.Generator().manual_seed(SEED))
+        features = recipe.features(base, width, self.trial.background.domain)
+        drawn = recipe.draw(features, torch.Generator().manual_seed(SEED))
         rows = [part.rows(features, drawn, ROWS * width * base.outputs) for part in parts]
         right, columns = np.concatenate([r for r, _ in rows]), np.concatenate([c for _, c in rows])
         if not (np.isfinite(right).all() and np.isfinite(columns).all()):

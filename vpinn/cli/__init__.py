@@ -274,6 +274,7 @@ def _load(folder: Path) -> Solution:
 
 def _show_problem(problem: Problem) -> None:
     from vpinn.analysis import make_estimator
+    from vpinn.optimization import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.run import prepare
 
@@ -281,5 +282,9 @@ def _show_problem(problem: Problem) -> None:
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None
     curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers
-    memory = estimate_memory(setup.objective, tested, curved)
+    objective, columns, objectives = setup.objective, 0, setup.objectives
+    if isinstance(setup.plan.method, LeastSquares) and objectives is not None:
+        width = widest(objectives, setup.trial, setup.plan.method.widths)
+        objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
+    memory = estimate_memory(objective, tested, curved, columns)
     print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))

@@ -22,7 +22,7 @@ from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
-from vpinn.optimization.resolution import Objectives, objective_for
+from vpinn.optimization.resolution import Objectives, objective_for, widest
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.start import start
@@ -64,5 +64,6 @@ __all__ = [
     "stated_problem",
     "train",
     "trained_objective",
+    "widest",
     "write_atomic",
 ]

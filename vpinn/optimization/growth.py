@@ -16,7 +16,7 @@ from vpinn.objective import Objective, variation
 from vpinn.objective.linearisation import residual_norm
 from vpinn.objective.variation import is_linear
 from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, Step, choose_features, pilot
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, affordable, most_features, objective_for, resolves
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, affordable, objective_for, resolves, widest
 from vpinn.optimization.stream import Stream
 from vpinn.problem import Problem
 from vpinn.sampling import Sampler
@@ -24,8 +24,6 @@ from vpinn.trial import Enriched, Evaluator, Trial
 
 WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
 """Features per component that a stage may have."""
-MOST_COLUMNS = 2_400
-"""Columns that a stage may have."""
 LEAP = 4.0
 """Largest ratio of the features of two stages."""
 MARGIN = 0.3
@@ -267,8 +265,8 @@ class Growth:
         rate = math.log(larger / smaller) / (many ** (1 / d) - few ** (1 / d)) if 0.0 < smaller < larger and few < many else 0.0
         steps = math.log(smaller / (MARGIN * tolerance)) / rate if rate > 0.0 else math.inf
         needed = max(0.0, many ** (1 / d) + steps) ** d
-        most = min(MOST_COLUMNS / trial.network.outputs, most_features(self.objectives, trial))
-        more = [w for w in widths if width < w <= most] or [*widths[: width == 0]]
+        most = widest(self.objectives, trial, widths)
+        more = [w for w in widths if width < w <= most]
         allowed = [w for w in more if w <= LEAP * many] or more[:1]
         return next((w for w in allowed if w >= needed), allowed[-1] if allowed else 0)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -89,9 +90,9 @@ class Recipe:
     def features(self, base: Enriched, width: int, domain: Domain) -> Features:
         """Return ``width`` features per component on the box and outputs of a network, beside its functions of corners."""
         count = round(self.share * width)
-        places = sources_behind(domain, count) if count and isinstance(domain, Mesh) else np.empty((0, 0))
+        places = _sources(domain, count) if count and isinstance(domain, Mesh) else ()
         width += len(base.corners) if isinstance(base, Features) else 0
-        return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places.tolist())
+        return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places)
 
     def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:
         """Return the recipes to try with ``leap`` times the features: this one, and R larger by the leap in every direction.
@@ -132,6 +133,12 @@ class Step:
     before: float
     predicted: float
     steepness: float
+
+
+@lru_cache(maxsize=16)
+def _sources(mesh: Mesh, count: int) -> tuple[tuple[float, ...], ...]:
+    """Return poles, found once for all recipes."""
+    return tuple(map(tuple, sources_behind(mesh, count).tolist()))
 
 
 def step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ from vpinn.trial import MeshField, Trial
 
 ROWS = 2.0
 """Rows per column, at least: fewer tests than directions would leave directions unseen."""
+MOST_COLUMNS = 2_400
+"""Columns that least squares may have."""
 MOST_TESTS = 12
 """Tests per feature beyond which functions with poles behind the boundary are not worth resolving."""
 HIGHEST_TEST_DEGREE = 12
@@ -100,6 +103,12 @@ def most_features(objectives: Objectives, trial: Trial) -> float:
         return objectives.of(trial, 1).size * len(problem.equations) / trial.network.outputs
     bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain
     return mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS if isinstance(mesh, Mesh) else math.inf
+
+
+def widest(objectives: Objectives, trial: Trial, widths: Sequence[int]) -> int:
+    """Return the most features per component that columns and rows allow, of ascending ``widths``; the first in any case."""
+    most = min(MOST_COLUMNS / trial.network.outputs, most_features(objectives, trial))
+    return max((width for width in widths if width <= most), default=widths[0])
 
 
 def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:

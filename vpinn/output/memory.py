@@ -6,9 +6,11 @@ import math
 
 from vpinn.objective import Measure, Objective, TestSpace, count_rows
 from vpinn.objective.curvature import ROWS_BYTES
+from vpinn.objective.linearisation import CHUNK_BYTES
 from vpinn.objective.measure import CACHE_BYTES
 from vpinn.objective.objective import PART_BYTES, RECORDED_BYTES
 from vpinn.objective.test_space import DENSE
+from vpinn.objective.whitening import DENSE_FACTOR
 
 BASE = 330e6
 """Bytes of the interpreter with its libraries and small arrays, measured."""
@@ -16,17 +18,20 @@ FILL: dict[int, float] = {1: 7.0, 2: 14.0, 3: 40.0}
 """Entries of a sparse factor over n, n log₂ n or n^(4/3), by dimension, of finite elements of degree 4 to 6; measured."""
 
 
-def estimate_memory(objective: Objective, estimate: Objective | None, curved: bool = False) -> float:
+def estimate_memory(objective: Objective, estimate: Objective | None, curved: bool = False, columns: int = 0) -> float:
     """Return the peak resident memory of a run in bytes, right within a factor of about two.
 
     Args:
         objective: what training minimises.
         estimate: objective of the error estimate; None without one.
         curved: whether training takes the objective's curvature over all points.
+        columns: of least squares on ``objective``; 0 where it is trained.
     """
-    training = sum(map(_cached, objective.measures)) + _activations(objective) + (_curvature(objective) if curved else 0.0)
+    training = sum(map(_cached, objective.measures)) + (_curvature(objective) if curved else 0.0)
+    training += _columns(objective, columns + 2) if columns else _activations(objective)
     closing = 0.0 if estimate is None else sum(map(_cached, estimate.measures)) + _activations(estimate)
-    spaces = [o.test_space for o in (objective, estimate) if o is not None and o.test_space is not None]
+    riesz = (estimate,) if columns else (objective, estimate)
+    spaces = [o.test_space for o in riesz if o is not None and o.test_space is not None]
     return BASE + training + closing + sum(map(_factor, spaces))
 
 
@@ -52,6 +57,19 @@ def _curvature(objective: Objective) -> float:
     rows, side = 8.0 * size * count, min(size, count)
     whitened = 0.0 if space is None else 2.0 * 8.0 * size * len(space.free) * space.space.size
     return (2.0 * rows if rows <= ROWS_BYTES else 0.0) + whitened + 5.0 * 8.0 * side**2
+
+
+def _columns(objective: Objective, width: int) -> float:
+    """Bytes of rows with ``width`` columns: of a chunk of points, in the triangle, and of functions that wait for all points."""
+    held = max(2.0 * width, CHUNK_BYTES / (8.0 * width)) + width
+    rows = 2 * 8.0 * width * held + 3 * 8.0 * width**2 + 4 * CHUNK_BYTES
+    space = objective.test_space
+    if space is None:
+        return rows
+    cells, local = space.space.dofs.shape
+    skeleton = space.space.size - cells * len(space.space.element.entity_dofs[space.space.mesh.dimension][0])
+    factors: float = 8.0 * cells * local**2 + (2 * 8.0 * skeleton**2 if skeleton <= DENSE_FACTOR else 0.0)
+    return rows + factors + 2 * 8.0 * skeleton * width * len(space.free)
 
 
 def _factor(space: TestSpace) -> float:

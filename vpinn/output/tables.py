@@ -12,7 +12,7 @@ from rich.text import Text
 from vpinn.domain import Domain, Hypercube
 from vpinn.objective import Objective
 from vpinn.optimization import LeastSquares, Plan
-from vpinn.optimization.growth import MOST_COLUMNS
+from vpinn.optimization.resolution import MOST_COLUMNS
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows
