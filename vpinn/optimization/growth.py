@@ -36,6 +36,8 @@ RICHER = 2
 """Degrees by which tests rise where the error estimate, on richer ones, contradicts a residual below the tolerance."""
 GAIN = 1.5
 """Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
+CLOSE = 10.0
+"""Ratio of the residuals of few features up to which the worse trial space may turn out to be the better one."""
 PATIENCE = 400
 ROUNDING = 1e-13
 """Residual that is rounding, in units of that of the lift's size in one feature."""
@@ -133,7 +135,7 @@ def grow(
 
     Growth ends where residual and error estimate are below the tolerance: the tests of a stage cannot see what they leave
     out, those of the estimate are richer. Where the estimate contradicts, the next stage has richer ones, too. Where a trial
-    space gains no more, as one whose lift bends at the edges of cells may, the next best takes its place.
+    space gains no more, as one whose lift bends at the edges of cells may, one nearly as good at first is tried.
 
     Args:
         objectives: of a weak or strong problem; see ``least_squares_problem``.
@@ -147,7 +149,7 @@ def grow(
     """
     growth, found = Growth(objectives, method, report, estimate), list[Stage]()
     for candidate in growth.candidates(trials):
-        found.append(growth.run(candidate, found[-1].trial.network.layers[1] if found else 0))
+        found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
             return found[-1]
     return found[0] if len(found) == 1 else min(found, key=lambda stage: estimate(stage) or stage.relative)
@@ -187,13 +189,15 @@ class Growth:
 
             recipe = choose_features(score, shares)
             found.append(Candidate(trial, recipe, width, steps[recipe]))
-        return sorted(found, key=lambda candidate: candidate.step.predicted)
+        found.sort(key=lambda candidate: candidate.step.predicted)
+        return [candidate for candidate in found if candidate.step.predicted <= CLOSE * found[0].step.predicted]
 
-    def run(self, candidate: Candidate, width: int = 0) -> Stage:
-        """Return the best stage of a trial space, the first with ``width`` features or as many as few of them suggest."""
+    def run(self, candidate: Candidate, other: Stage | None = None) -> Stage:
+        """Return the best stage of a trial space; after ``other`` it starts with as many features, and ends where it is worse."""
         trial, recipe, method, pilot, least, limit = candidate.trial, candidate.recipe, self.method, candidate.step, 1, math.inf
         rounding = ROUNDING * pilot.steepness * self._lift(trial)
         known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
+        width, bound = (0, math.inf) if other is None else (other.trial.network.layers[1], other.relative)
         if not width:
             small = not self._linear or pilot.before <= rounding
             width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
@@ -214,7 +218,7 @@ class Growth:
                     return replace(best, converged=True)
                 unseen = 0 < _tested(best) < HIGHEST_TEST_DEGREE
                 least, limit, gained = _tested(best) + RICHER, math.inf, True
-            if not gained:
+            if not gained or stage.relative > bound:
                 break
             before, known = known if known[0] < width else (0, 1.0), (width, error)
             width = self._next(width, before, known, trial) or (width if unseen else 0)
@@ -291,7 +295,6 @@ def _tested(stage: Stage) -> int:
 
 def with_network(objective: Objective, network: Enriched) -> Objective:
     """Return the objective on the same points with other features."""
-    measures, controlled = (
-        tuple(replace(measure, network=network) for measure in some) for some in (objective.measures, objective.controlled)
-    )
+    both = objective.measures, objective.controlled
+    measures, controlled = (tuple(replace(measure, network=network) for measure in some) for some in both)
     return replace(objective, measures=measures, controlled=controlled)
