@@ -178,7 +178,7 @@ def test_least_squares_says_what_it_will_do() -> None:
     """It does not train the network of the file, and says so where the file describes one."""
     for sections, expected in (
         ({"solver": {"features": 70}}, "70 random features per component"),
-        ({"solver": {"tolerance": 1e-6}}, "grows from 50 to at most 1,600 random features per component until"),
+        ({"solver": {"tolerance": 1e-6}}, "grows from 60 to at most 1,600 random features per component until"),
         ({"network": {"layers": [9]}}, "; the layers of [network] are not used"),
     ):
         problem = make_problem(
