@@ -14,13 +14,13 @@ KEPT_BYTES = 1 << 30
 """Freed memory that stays with the process, and the size from which a block is asked from the system by itself."""
 
 
-def settle_process() -> None:
-    """Keep torch on one thread, and freed memory in the process.
+def settle_process(threads: int = 1) -> None:
+    """Give torch its threads, and keep freed memory in the process.
 
-    Threads are ours: parts of the points in parallel, each on one. glibc gives blocks of a few hundred kB back to the system
-    as soon as they are free; every step would ask for them again and pay for the page faults, up to half its time.
+    glibc gives blocks of a few hundred kB back to the system as soon as they are free; every step would ask for them again
+    and pay for the page faults, up to half its time.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     trim_threshold, mmap_threshold = -1, -3  # numbers of malloc.h
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)

@@ -107,7 +107,7 @@ def solve(
         method: instead of the problem's ``solver.method``.
         resume: go on from the folder's checkpoint.
         overwrite: replace what is in the folder.
-        threads: parts of the points worked on at a time, ≥ 1; default as many as there are cores.
+        threads: threads that share the work, ≥ 1; default as many as there are cores.
         report: called after every step.
         interrupt: signals received; without one they are caught while this call lasts.
 
@@ -152,7 +152,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     Raises:
         InputError: the problem cannot be solved as stated.
     """
-    settle_process()
+    settle_process(threads)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
     *others, last = candidates(problem)

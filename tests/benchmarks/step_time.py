@@ -39,7 +39,6 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
     from vpinn.process import peak_memory_mb
     from vpinn.run import prepare
 
-    torch.set_num_threads(1)
     test_space = {"test_space": {"degree": TEST_DEGREE}} if form == "weak" else {}
     problem = vpinn.make_problem(
         {"shape": "rectangle", "cells": [CELLS[points]] * 2, "cell": "quadrilateral"},
@@ -71,7 +70,7 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
 
 def worker(python: str, script: list[str], threads: int) -> dict[str, float]:
     """Run one measurement in a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [python, *script, "--threads", str(threads)], env=environment, capture_output=True, text=True, check=False
     )

@@ -208,6 +208,39 @@ def test_parts_of_many_points(monkeypatch: pytest.MonkeyPatch, order: int) -> No
         assert (parts[key] - values).abs().max() <= 1e-14 * (1 + values.abs().max())
 
 
+@pytest.mark.parametrize("activation", ["tanh", "sin", "swish", "softplus"])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize(
+    ("wanted", "given"), [([(), (0,), (1,)], {()}), ([(), (0,), (1,)], {(1,)}), ([(0,), (1,)], {(0,)}), ([()], {()})]
+)
+def test_pullbacks_of_some_cotangents(
+    activation: str, outputs: int, wanted: list[tuple[int, ...]], given: set[tuple[int, ...]]
+) -> None:
+    """Derivatives not asked for are not evaluated, and cotangents not given count as zero."""
+    network = Network((2, 7, 5, outputs), activation, (-1.0, 0.0), (2.0, 1.0))
+    theta, points = start(network)
+    x = network.normalise(points)
+    jets, pullback = network.record(theta, x, wanted)
+    assert {derivative for _, derivative in jets} == set(wanted)
+    bars = {key: torch.cos(3 * value) for key, value in jets.items() if key[1] in given}
+    leaf = theta.clone().requires_grad_()
+    z = x.clone().requires_grad_()
+    *hidden, (weight, bias) = network.unpack(leaf)
+    a = z
+    for w, b in hidden:
+        a = network.sigma.value(torch.addmm(b, a, w.T))
+    u = torch.addmm(bias, a, weight.T)
+    total = torch.zeros((), dtype=torch.float64)
+    for (component, derivative), bar in bars.items():
+        if derivative:
+            (slope,) = torch.autograd.grad(u[:, component].sum(), z, create_graph=True)
+            total = total + (bar * slope[:, derivative[0]] * network.stretch(x)[derivative[0]]).sum()
+        else:
+            total = total + (bar * u[:, component]).sum()
+    (expected,) = torch.autograd.grad(total, leaf, allow_unused=True, materialize_grads=True)
+    assert (pullback(bars) - expected).abs().max() <= 1e-13 * (1 + expected.abs().max())
+
+
 def test_pullbacks_may_interleave_and_repeat() -> None:
     """Two recordings of as many points do not share memory, and one may be pulled back twice."""
     network = network_of(2, 2)

@@ -226,7 +226,6 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130 or 143 after a signal, 1 a bug.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads sleep: spinning ones slow down whoever shares the cores
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=arguments, prog_name="vpinn", standalone_mode=False)

@@ -116,7 +116,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
 
     Args:
         problem: with its seed.
-        threads: parts of the points worked on at a time, ≥ 1.
+        threads: threads that share the work, ≥ 1.
         seconds: of training; None for as many as the problem's steps take.
         tell: called now and then.
 

@@ -8,7 +8,7 @@ coordinates first, so that one table serves every cell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,12 +29,14 @@ class Frame:
         row: row of the contraction's tables [n].
         pull: J⁻ᵀ, which turns reference gradients into physical ones [n, d, d]; [n, 0, 0] where it is one constant.
         tables: the points' own tables [n, 1 + d, n_local] where the rule has none for all cells.
+        functions: memory for the global functions of whole cells [cells, n_local], once they were asked for.
     """
 
     cell: Tensor
     row: Tensor
     pull: Tensor
     tables: Tensor | None = None
+    functions: list[Tensor] = field(default_factory=list, compare=False)
 
     def rows(self, rows: slice | Tensor) -> Frame:
         """Return some of the points."""
@@ -201,7 +203,11 @@ class Contraction:
 
     def _dofs(self, frame: Frame, grouped: bool) -> Tensor:
         """Return the functions of the points' cells, once per cell or facet [m, n_local] or once per point [n, n_local]."""
-        return self.dofs.index_select(0, frame.cell[:: self.points.per_entity] if grouped else frame.cell)
+        if not grouped:
+            return self.dofs.index_select(0, frame.cell)
+        if not frame.functions:
+            frame.functions.append(self.dofs.index_select(0, frame.cell[:: self.points.per_entity]))
+        return frame.functions[0]
 
     def _grouped(self, aligned: bool, wide: bool) -> bool:
         """Return whether local integrals are summed over cells or, of columns, over facets; else they are single points."""

@@ -43,7 +43,7 @@ class Curvature:
     """G at some parameters.
 
     Attributes:
-        over: applies work to parts, as many at a time as there are threads; results in order.
+        over: applies work to parts; results in order.
         rows: aᵢ [rows, size]; none [0, size] where they would take more than ``ROWS_BYTES``.
         signs: sᵢ [rows].
         residual: ρᵢ [rows] with rows ∂ρᵢ/∂θ, where the objective is ½Σ sᵢρᵢ²; else None.

@@ -200,4 +200,6 @@ class Measure:
 
 def integral(w: Tensor, values: Value) -> Tensor:
     """Return Σ w·values as a scalar tensor."""
-    return torch.dot(w, values) if isinstance(values, Tensor) else w.sum() * values
+    if isinstance(values, Tensor):
+        return torch.dot(w, values)
+    return w.sum() * values if values else w.new_zeros(())

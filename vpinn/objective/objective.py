@@ -1,18 +1,15 @@
 """The objective J(θ) = Σ ∫ density + ½‖r‖²: its value and gradient over all points or over drawn batches.
 
 Energy and strong forms have a density and no residual; weak forms have a residual, and a density where conditions are
-imposed by penalty. Points are worked through in parts that fit the caches, several at a time on as many threads; torch
-itself stays on one, since its own threads wait for each other after every operation. Sums are taken in the order of
-the parts, so the result does not depend on which thread was faster.
+imposed by penalty. Points are worked through in parts, small enough for the caches to help, one after the other; the
+threads of torch share every operation, which leaves Python's lock alone and gives the same bits on as many threads.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -25,6 +22,8 @@ from vpinn.objective.test_space import TestSpace
 
 PART_BYTES = 14e6
 """Memory for the activations of one part: small enough for the caches to help, large enough to outweigh the calls."""
+SHARED_BYTES = 28e6
+"""The same per thread where several share a part, who wait for each other after every operation."""
 SMALLEST = 1024
 """Fewest points worth a part of their own."""
 RECORDED_BYTES = 512e6
@@ -48,7 +47,7 @@ class Objective:
         test_space: of a weak form, else None.
         outputs: number of test components.
         estimator: "plain", "two-batch", "u-statistic" or "control-variate", for the squared residual of drawn batches.
-        threads: parts worked on at a time, ≥ 1.
+        threads: threads that share the work on a part, ≥ 1.
         why: the reason for the estimator.
         controlled: the same integrals with a control variate; () without one.
     """
@@ -74,7 +73,7 @@ class Objective:
     def value(self, theta: Tensor) -> float:
         """Return J over all points."""
         with torch.no_grad():
-            density, residual = self._sum(self._map(partial(self._evaluate, theta), self.parts()))
+            density, residual = self._sum(map(partial(self._evaluate, theta), self.parts()))
             if self.test_space is None or residual is None:
                 return density
             return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
@@ -104,8 +103,8 @@ class Objective:
         return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], drawn=True)
 
     def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
-        """Apply ``work`` to given parts, or to parts of all points, as many at a time as there are threads."""
-        return self._map(work, self.parts() if parts is None else parts)  # type: ignore[arg-type]
+        """Apply ``work`` to given parts, or to parts of all points, one after the other."""
+        return map(work, self.parts() if parts is None else parts)  # type: ignore[arg-type]
 
     def non_finite(self, theta: Tensor) -> str:
         """Return which integral has no finite value, as the end of a sentence; "" where all have."""
@@ -124,7 +123,7 @@ class Objective:
             value, gradient = measure.pull_back(points, measure.record(theta, points))
             return float(value), gradient
 
-        values, gradients = zip(*self._map(work, parts), strict=True)
+        values, gradients = zip(*map(work, parts), strict=True)
         return sum(values), _total(gradients)
 
     def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False) -> Gradient:
@@ -146,12 +145,12 @@ class Objective:
             (measure, points), recorded = job
             return measure.pull_back(points, recorded or measure.record(theta, points), dual, share)[1]
 
-        evaluated = [list(self._map(forward, group())) for group in groups]
+        evaluated = [list(map(forward, group())) for group in groups]
         sums = [self._sum((d, r) for _, d, r in found) for found in evaluated]
         duals = [self.test_space.riesz(_present(r)) for _, r in sums]
         gradients: list[Tensor] = []
         for group, found, dual in zip(groups, evaluated, reversed(duals), strict=True):
-            gradients += self._map(partial(backward, dual), zip(group(), (kept for kept, *_ in found), strict=True))
+            gradients += map(partial(backward, dual), zip(group(), (kept for kept, *_ in found), strict=True))
         value = share * sum(density for density, _ in sums) + 0.5 * float((_present(sums[0][1]) * duals[-1]).sum())
         return value, _total(gradients)
 
@@ -178,19 +177,6 @@ class Objective:
                 residual = part if residual is None else residual + part
         return density, residual
 
-    def _map(self, work: Callable[[_In], _Out], parts: Iterable[_In]) -> Iterator[_Out]:
-        """Apply ``work`` to parts, several at a time, results in order; no more parts are made than are worked on."""
-        if self.threads == 1 or (isinstance(parts, Sequence) and len(parts) == 1):
-            yield from map(work, parts)
-            return
-        waiting: deque[Future[_Out]] = deque()
-        for part in parts:
-            waiting.append(_pool(self.threads).submit(work, part))
-            if len(waiting) > 2 * self.threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
     @cached_property
     def _parts(self) -> list[Part] | None:
         """All points in parts, where their prepared values are kept; None where they are made anew every time."""
@@ -201,15 +187,18 @@ class Objective:
         return self._parts if self._parts is not None else self._split()
 
     def _split(self) -> Iterator[Part]:
-        """Yield all points in parts of equal size, as many per measure as occupy the threads evenly."""
+        """Yield all points in parts of equal size."""
         for measure in self.measures:
-            largest = max(SMALLEST, int(PART_BYTES / bytes_per_point(measure)))
+            largest = max(SMALLEST, int(part_bytes(self.threads) / bytes_per_point(measure)))
             size, entity = measure.points.size, measure.points.per_entity
-            count = -(-size // largest)
-            count = max(1, min(-(-count // self.threads) * self.threads, size // SMALLEST))
-            part = -(-size // count)
+            part = -(-size // -(-size // largest))
             for points in measure.whole(-(-part // entity) * entity if entity < part else part):
                 yield measure, points
+
+
+def part_bytes(threads: int) -> float:
+    """Return the memory for the activations of one part."""
+    return PART_BYTES if threads == 1 else SHARED_BYTES * threads
 
 
 def bytes_per_point(measure: Measure) -> float:
@@ -225,12 +214,3 @@ def _total(gradients: Sequence[Tensor]) -> Tensor:
 def _present(residual: Tensor | None) -> Tensor:
     assert residual is not None
     return residual
-
-
-def _single() -> None:
-    torch.set_num_threads(1)
-
-
-@lru_cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="vpinn", initializer=_single)

@@ -85,7 +85,7 @@ def make_objective(
         dtype: precision of training.
         degree: quadrature degree on the mesh itself; default degree and refinement of the problem file.
         test_degree: degree of the test space; default that of the problem file.
-        threads: parts of the points worked on at a time, ≥ 1.
+        threads: threads that share the work, ≥ 1.
         summed: take few enough points to sum over them: no refinement, at most ``SUMMED`` points on a hypercube.
         facet_degree: quadrature degree on the boundary; default that of the domain.
 

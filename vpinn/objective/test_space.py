@@ -188,5 +188,9 @@ class TestSpace:
         """Return y = G⁻¹r for residuals [components, space.size]; zero for functions left out, same shape."""
         result = torch.zeros_like(residual)
         for component, (rows, norm) in enumerate(zip(self._rows, self.norms, strict=True)):
-            result[component, rows] = norm.riesz(residual[component, rows])
+            inverse = self.inverse(component)
+            if inverse is not None:
+                torch.mv(inverse, residual[component], out=result[component])
+            else:
+                result[component, rows] = norm.riesz(residual[component, rows])
         return result

@@ -85,7 +85,7 @@ def trained_objective(problem: Problem, trial: Trial, name: str, threads: int) -
         problem: the problem.
         trial: its trial space.
         name: of the method, one of ``METHODS``.
-        threads: parts of the points worked on at a time, ≥ 1.
+        threads: threads that share the work, ≥ 1.
 
     Raises:
         InputError: the problem cannot be stated so, or has fewer test functions than functions in the last layer, a

@@ -29,7 +29,7 @@ class Objectives:
 
     Attributes:
         problem: weak or strong.
-        threads: parts of the points worked on at a time.
+        threads: threads that share the work.
     """
 
     problem: Problem

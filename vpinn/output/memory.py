@@ -8,7 +8,7 @@ from vpinn.objective import Measure, Objective, TestSpace, count_rows
 from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.objective.linearisation import CHUNK_BYTES
 from vpinn.objective.measure import CACHE_BYTES
-from vpinn.objective.objective import PART_BYTES, RECORDED_BYTES
+from vpinn.objective.objective import RECORDED_BYTES, part_bytes
 from vpinn.objective.test_space import DENSE
 from vpinn.objective.whitening import DENSE_FACTOR
 
@@ -45,7 +45,7 @@ def _cached(measure: Measure) -> float:
 
 def _activations(objective: Objective) -> float:
     """Bytes of a chunk of points on its way through the network, forward and back."""
-    limit = PART_BYTES * objective.threads if objective.test_space is None else RECORDED_BYTES
+    limit = part_bytes(objective.threads) if objective.test_space is None else RECORDED_BYTES
     layers = objective.measures[0].network.layers
     return min(limit, objective.size * 8.0 * 12.0 * sum(layers))
 
@@ -67,7 +67,7 @@ def _columns(objective: Objective, width: int) -> float:
     if space is None:
         return rows
     cells, local = space.space.dofs.shape
-    skeleton: int = space.space.size - cells * len(space.space.element.entity_dofs[space.space.mesh.dimension][0])
+    skeleton = space.space.size - cells * len(space.space.element.entity_dofs[space.space.mesh.dimension][0])
     factors: float = 8.0 * cells * local**2 + (2 * 8.0 * skeleton**2 if skeleton <= DENSE_FACTOR else 0.0)
     return rows + factors + 2 * 8.0 * skeleton * width * len(space.free)
 

@@ -19,6 +19,8 @@ class Activation(ABC):
     one: float
     #: whether ``slope`` and ``curvature`` need a itself, and not only z and t
     keeps_argument = True
+    #: whether ``adjoint`` takes q σ'(a) in the place of q, because σ'' is a bounded multiple of σ'
+    takes_product = False
 
     @abstractmethod
     def value(self, a: Tensor) -> Tensor:
@@ -40,15 +42,20 @@ class Activation(ABC):
     def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ'''(a) from a, z = σ(a) and t = σ'(a)."""
 
-    def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``."""
-        return s.mul_(t).addcmul_(q, self.curvature(a, z, t))
+    def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor, empty: bool = False) -> Tensor:
+        """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``.
+
+        ``q`` is q σ'(a) if ``takes_product``; entries of ``s`` count as zero if ``empty``.
+        """
+        curvature = self.curvature(a, z, t)
+        return torch.mul(q, curvature, out=s) if empty else s.mul_(t).addcmul_(q, curvature)
 
 
 class Tanh(Activation):
     """σ = tanh, σ' = 1 − z², σ'' = −2 z σ'."""
 
     keeps_argument = False
+    takes_product = True
     one = 20.0
 
     def value(self, a: Tensor) -> Tensor:
@@ -61,7 +68,7 @@ class Tanh(Activation):
 
     def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return σ'(a)."""
-        return torch.addcmul(_one(z.dtype), z, z, value=-1, out=out)
+        return torch.addcmul(_number(1.0, z.dtype), z, z, value=-1, out=out)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
@@ -71,9 +78,9 @@ class Tanh(Activation):
         """Return σ'''(a) = 4z²σ' − 2σ'²."""
         return t * (4 * z * z - 2 * t)
 
-    def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return (s − 2qz) σ'(a)."""
-        return s.addcmul_(q, z, value=-2).mul_(t)
+    def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor, empty: bool = False) -> Tensor:
+        """Return s σ'(a) − 2 z q σ'(a)."""
+        return torch.addcmul(_number(0.0, z.dtype), q, z, value=-2, out=s) if empty else s.mul_(t).addcmul_(q, z, value=-2)
 
 
 class Sine(Activation):
@@ -156,5 +163,5 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
 
 
 @lru_cache
-def _one(dtype: torch.dtype) -> Tensor:
-    return torch.ones((), dtype=dtype)
+def _number(value: float, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(value, dtype=dtype)

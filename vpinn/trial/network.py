@@ -139,9 +139,8 @@ class Network:
             with torch.enable_grad():
                 recorded = self.jets(leaf, x, wanted)
             return {key: value.detach() for key, value in recorded.items()}, partial(through_graph, leaf, recorded)
-        values, gradients, recording = record(self.layout, theta, x, self.stretch(x), order)
-        jets = _first_jets(values, gradients)
-        return jets, partial(_through_sweeps, recording, list(jets), values)
+        values, gradients, recording = record(self.layout, theta, x, self.stretch(x), order, () in wanted)
+        return _first_jets(values, gradients), partial(_through_sweeps, recording, self.layers, x)
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Evaluate all components and their derivatives.
@@ -180,25 +179,30 @@ class Network:
         return found
 
 
-def _first_jets(values: Tensor, gradients: Tensor | None) -> Jets:
+def _first_jets(values: Tensor | None, gradients: Tensor | None) -> Jets:
     """Return values [m, n] and gradients [d, m, n] by component and derivative."""
-    result: Jets = {(c, ()): value for c, value in enumerate(values.unbind(0))}
+    result: Jets = {} if values is None else {(c, ()): value for c, value in enumerate(values.unbind(0))}
     if gradients is not None:
-        m = len(values)
-        result |= {(k % m, (k // m,)): row for k, row in enumerate(gradients.view(-1, gradients.shape[-1]).unbind(0))}
+        m = gradients.shape[1]
+        result |= {(k % m, (k // m,)): row for k, row in enumerate(gradients.flatten(0, 1).unbind(0))}
     return result
 
 
 def _through_sweeps(
-    recording: Recording, keys: list[tuple[int, Derivative]], values: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
+    recording: Recording, layers: tuple[int, ...], x: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
 ) -> Tensor:
-    """Pull cotangents of the jets ``keys`` back through sweeps; what has none counts as zero."""
-    m, n = values.shape
-    if len(cotangents) < len(keys):
-        cotangents = dict.fromkeys(keys, values.new_zeros(n)) | dict(cotangents)
-    rows = [cotangents[key] for key in keys]
-    gradients = torch.stack(rows[m:]).view(-1, m, n) if len(rows) > m else None
-    return recording(rows[0][None] if m == 1 else torch.stack(rows[:m]), gradients)
+    """Pull cotangents of first jets at n points back through sweeps; what has none counts as zero."""
+    d, m, n = layers[0], layers[-1], len(x)
+
+    def rows(keys: list[tuple[int, Derivative]]) -> Tensor | None:
+        given = [cotangents.get(key) for key in keys]
+        if all(row is None for row in given):
+            return None
+        return torch.stack([x.new_zeros(n) if row is None else row for row in given])
+
+    values = rows([(c, ()) for c in range(m)])
+    gradients = rows([(c, (i,)) for i in range(d) for c in range(m)])
+    return recording(values, None if gradients is None else gradients.view(d, m, n))
 
 
 def through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
@@ -215,13 +219,19 @@ class _FirstJets(torch.autograd.Function):
     def forward(ctx: Any, theta: Tensor, x: Tensor, network: Network, order: int) -> tuple[Tensor, Tensor]:
         """Evaluate."""
         values, gradients, ctx.recording = record(network.layout, theta, x, network.stretch(x), order)
+        assert values is not None
         return values, values.new_empty(0) if gradients is None else gradients
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, values_bar: Tensor, gradients_bar: Tensor) -> tuple[Tensor | None, ...]:
         """Return the cotangent of the parameters."""
-        return ctx.recording(values_bar, gradients_bar.contiguous() if gradients_bar.numel() else None), None, None, None
+        return (
+            ctx.recording(values_bar.contiguous(), gradients_bar.contiguous() if gradients_bar.numel() else None),
+            None,
+            None,
+            None,
+        )
 
 
 def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:

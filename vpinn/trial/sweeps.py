@@ -11,7 +11,8 @@ down  āₖ = σ'(aₖ) ∘ āₖ₊₁Wₖ₊₁ + σ''(aₖ) ∘ Σ rₖ ∘ r
 ====  ==============================================================================
 
 Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: six products of size n·h² per hidden layer in all, where a forward-mode jet in two dimensions
-takes nine.
+takes nine. Steps are bound by memory, not by arithmetic: only z and δ are kept for the pullback. σ' is cheaper to make than
+to fetch, and where σ'' is a bounded multiple of σ', so that δ serves in the place of r, it stands in r's memory.
 """
 
 from __future__ import annotations
@@ -33,8 +34,7 @@ SIZES = 8
 LARGEST = 10_000
 """Points above which no memory is kept: it would outweigh what making it costs."""
 
-Key: TypeAlias = tuple[int, int, torch.dtype]
-"""Points, order and precision that memory is made for."""
+Key: TypeAlias = tuple[int, int, torch.dtype]  # points, order and precision that memory is made for
 Memory = TypeVar("Memory", "Sweeps", "Scratch")
 
 
@@ -56,11 +56,6 @@ class Layout:
         inputs, *hidden, outputs = self.layers
         widths = [inputs + 1, *(-(-(h + 1) // LINE) * LINE for h in hidden), outputs]
         return [(rows, columns) for columns, rows in pairwise(widths)]
-
-    @cached_property
-    def sizes(self) -> list[int]:
-        """Number of entries of every Wₖ."""
-        return [rows * columns for rows, columns in self.shapes]
 
     @cached_property
     def _maps(self) -> tuple[Tensor, Tensor]:
@@ -90,7 +85,8 @@ class Layout:
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Return flat entries as matrices."""
-        return [part.view(shape) for part, shape in zip(torch.split(flat, self.sizes), self.shapes, strict=True)]
+        parts = torch.split(flat, [rows * columns for rows, columns in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def borrow(self, kind: type[Memory], key: Key) -> Memory:
         """Return memory that nobody uses, made if there is none."""
@@ -128,7 +124,7 @@ class Sweeps:
         d, m = layout.layers[0], layout.layers[-1]
         self.key = n, order, dtype
         self._layout, self._order = layout, order
-        self._flat = torch.empty(sum(layout.sizes), dtype=dtype)
+        self._flat = torch.empty(sum(rows * columns for rows, columns in layout.shapes), dtype=dtype)
         self._flat_bar = torch.empty_like(self._flat)
         self._w, self._w_bar = layout.split(self._flat), layout.split(self._flat_bar)
         self._w_t = [w.T for w in self._w]
@@ -136,7 +132,6 @@ class Sweeps:
         self._z = [torch.empty(n, width, dtype=dtype) for width in widths]
         self._z_last_t = self._z[-1].T
         self._a = [torch.empty_like(z) for z in self._z[1:]] if layout.sigma.keeps_argument else self._z[1:]
-        self._slopes = [torch.empty_like(z) for z in self._z[1:]]
         self._x = self._z[0][:, :d]
         self._z[0][:, d] = 1.0
         if not order:
@@ -144,82 +139,99 @@ class Sweeps:
         self._delta = [torch.empty(m * n, width, dtype=dtype) for width in widths[1:]]
         self._delta_t = [delta.T for delta in self._delta]
         self._delta_3 = [delta.view(m, n, -1) for delta in self._delta]
-        self._r = [torch.empty_like(delta) for delta in self._delta[:-1]]
+        same = layout.sigma.takes_product
+        self._r = self._delta[:-1] if same else [torch.empty_like(delta) for delta in self._delta[:-1]]
         self._r_3 = [*(r.view(m, n, -1) for r in self._r), self._w[-1][:, None]]
-        self._first = self._w[0][:, :d]
+        self._bent = self._delta_3 if same else self._r_3
+        self._first, self._first_bar = self._w[0][:, :d], self._w_bar[0][:, :d]
         self._inward = torch.empty(d, widths[1], dtype=dtype)
         self._inward_t = self._inward.T
 
-    def evaluate(self, theta: Tensor, x: Tensor, stretch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return values [m, n], and at order 1 gradients by the original coordinates [d, m, n].
+    def evaluate(self, theta: Tensor, x: Tensor, stretch: Tensor, values: bool) -> tuple[Tensor | None, Tensor | None]:
+        """Return values [m, n] if asked for, and at order 1 gradients by the original coordinates [d, m, n].
 
         Args:
             theta: parameters [size].
             x: normalised coordinates [n, d].
             stretch: their derivative by the original ones [d], in 1/length.
+            values: whether values are wanted.
         """
-        sigma = self._layout.sigma
+        sigma, hidden = self._layout.sigma, len(self._a)
         self._layout.fill(self._flat, theta)
         self._x.copy_(x)
-        hidden = len(self._slopes)
         for k in range(hidden):
             z = torch.mm(self._z[k], self._w_t[k], out=self._z[k + 1])
             if self._a[k] is not z:
                 self._a[k].copy_(z)
             sigma.overwrite(z)
-            sigma.slope(self._a[k], z, self._slopes[k])
-        values = torch.mm(self._w[-1], self._z_last_t)
+        found = torch.mm(self._w[-1], self._z_last_t) if values else None
         if not self._order:
-            return values, None
+            return found, None
+        scratch = self._layout.borrow(Scratch, self.key)
         for k in range(hidden - 1, -1, -1):
-            torch.mul(self._slopes[k], self._r_3[k], out=self._delta_3[k])
+            torch.mul(sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k]), self._r_3[k], out=self._delta_3[k])
             if k:
                 torch.mm(self._delta[k], self._w[k], out=self._r[k - 1])
+        self._layout.give_back(scratch)
         torch.mul(self._first, stretch, out=self._inward_t)
-        return values, torch.mm(self._inward, self._delta_t[0]).view(len(stretch), *values.shape)
+        return found, torch.mm(self._inward, self._delta_t[0]).view(len(stretch), -1, len(x))
 
-    def pullback(self, values_bar: Tensor, gradients_bar: Tensor | None, stretch: Tensor) -> Tensor:
+    def pullback(self, values_bar: Tensor | None, gradients_bar: Tensor | None, stretch: Tensor) -> Tensor:
         """Return the cotangent of the parameters [size].
 
         Args:
-            values_bar: cotangent of the values [m, n].
-            gradients_bar: cotangent of the gradients [d, m, n]; None at order 0.
+            values_bar: cotangent of the values [m, n]; None for zero.
+            gradients_bar: cotangent of the gradients [d, m, n]; None for zero. Not both are None.
             stretch: as in ``evaluate``.
         """
-        hidden, m, order = len(self._slopes), len(values_bar), self.key[1]
         scratch = self._layout.borrow(Scratch, self.key)
-        torch.mm(values_bar, self._z[-1], out=self._w_bar[-1])
+        if gradients_bar is None:
+            self._w_bar[-1].zero_()
+        else:
+            self._up(scratch, gradients_bar.view(len(stretch), -1))
+        if values_bar is not None:
+            self._w_bar[-1].addmm_(values_bar, self._z[-1])
+        self._down(scratch, values_bar, gradients_bar is not None)
         if gradients_bar is not None:
-            outer = gradients_bar.view(len(stretch), -1).T
-            torch.mul(outer, stretch, out=scratch.outer)
-            torch.mm(outer, self._inward, out=scratch.arriving[0])
-            for k in range(hidden):
-                torch.mm(self._delta_t[k], scratch.r_bar[k], out=self._w_bar[k])
-                torch.mul(scratch.arriving_3[k], self._slopes[k], out=scratch.r_bar_3[k + 1])
-                scratch.arriving_3[k].mul_(self._r_3[k])  # what σ'' bends
-                if k + 1 < hidden:
-                    torch.mm(scratch.r_bar[k + 1], self._w_t[k + 1], out=scratch.arriving[k + 1])
-            self._w_bar[-1].add_(scratch.r_bar_3[hidden].sum(1))
-        a_bar = values_bar.T
-        for k in range(hidden - 1, -1, -1):
-            arriving = scratch.a_bar[k]
-            if m == 1 and k == hidden - 1:
-                torch.mul(a_bar, self._w[k + 1], out=arriving)  # an outer product is slow as a matrix product
-            else:
-                torch.mm(a_bar, self._w[k + 1], out=arriving)
-            if gradients_bar is None:
-                arriving.mul_(self._slopes[k])
-            else:
-                bend = scratch.arriving[k] if m == 1 else scratch.arriving_3[k].sum(0)
-                self._layout.sigma.adjoint(arriving, bend, self._a[k], self._z[k + 1], self._slopes[k])
-            torch.addmm(self._w_bar[k], scratch.a_bar_t[k], self._z[k], beta=order, out=self._w_bar[k])
-            a_bar = arriving
+            self._first_bar.addcmul_(scratch.first, stretch)
         self._layout.give_back(scratch)
         return self._layout.parameters(self._flat_bar)
 
+    def _up(self, scratch: Scratch, outer: Tensor) -> None:
+        """Send the cotangent of the gradients [d, m·n] from the inputs to the outputs."""
+        sigma, hidden = self._layout.sigma, len(self._a)
+        torch.mm(outer, self._delta[0], out=scratch.first_t)
+        torch.mm(outer.T, self._inward, out=scratch.bend[0])
+        for k in range(hidden):
+            sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k])
+            torch.mul(scratch.bend_3[k], scratch.slopes[k], out=scratch.r_bar_3[k])
+            if k + 1 < hidden:
+                torch.mm(scratch.r_bar[k], self._w_t[k + 1], out=scratch.bend[k + 1])
+                torch.mm(self._delta_t[k + 1], scratch.r_bar[k], out=self._w_bar[k + 1])
+            scratch.bend_3[k].mul_(self._bent[k])
+        torch.sum(scratch.r_bar_3[-1], 1, out=self._w_bar[-1])
+
+    def _down(self, scratch: Scratch, values_bar: Tensor | None, bent: bool) -> None:
+        """Send the cotangents of values and of what the slopes bend from the outputs to the inputs."""
+        sigma, last, m = self._layout.sigma, len(self._a) - 1, self._layout.layers[-1]
+        a_bar = None if values_bar is None else values_bar.T
+        for k in range(last, -1, -1):
+            arriving = scratch.a_bar[k]
+            if a_bar is not None and m == 1 and k == last:
+                torch.mul(a_bar, self._w[k + 1], out=arriving)  # an outer product is slow as a matrix product
+            elif a_bar is not None:
+                torch.mm(a_bar, self._w[k + 1], out=arriving)
+            if bent:
+                bend = scratch.bend[k] if m == 1 else scratch.bend_3[k].sum(0)
+                sigma.adjoint(arriving, bend, self._a[k], self._z[k + 1], scratch.slopes[k], a_bar is None)
+            else:
+                arriving.mul_(sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k]))
+            self._w_bar[k].addmm_(scratch.a_bar_t[k], self._z[k], beta=int(bent and k > 0))
+            a_bar = arriving
+
 
 class Scratch:
-    """Memory that one pullback needs while it lasts.
+    """Memory that an evaluation or a pullback needs while it lasts.
 
     Args:
         layout: of the parameters.
@@ -232,15 +244,23 @@ class Scratch:
         d, m = layout.layers[0], layout.layers[-1]
         self.key = n, order, dtype
         widths = [columns for _, columns in layout.shapes[1:]]
-        self.a_bar = [torch.empty(n, width, dtype=dtype) for width in widths]
+        self.slopes = [torch.empty(n, width, dtype=dtype) for width in widths]
+        self.a_bar = _alternating(n, widths, dtype)
         self.a_bar_t = [a.T for a in self.a_bar]
         if not order:
             return
-        self.r_bar = [torch.zeros(m * n, d + 1, dtype=dtype), *(torch.empty(m * n, width, dtype=dtype) for width in widths)]
+        self.r_bar = _alternating(m * n, widths, dtype)
         self.r_bar_3 = [r.view(m, n, -1) for r in self.r_bar]
-        self.outer = self.r_bar[0][:, :d]
-        self.arriving = [torch.empty_like(r) for r in self.r_bar[1:]]
-        self.arriving_3 = [r.view(m, n, -1) for r in self.arriving]
+        self.first_t = torch.empty(d, widths[0], dtype=dtype)
+        self.first = self.first_t.T
+        self.bend = [torch.empty(m * n, width, dtype=dtype) for width in widths]
+        self.bend_3 = [bend.view(m, n, -1) for bend in self.bend]
+
+
+def _alternating(rows: int, widths: list[int], dtype: torch.dtype) -> list[Tensor]:
+    """Return matrices [rows, width] of which only neighbours are in use at a time, in two pieces of memory."""
+    memory = torch.empty(2, rows * max(widths), dtype=dtype)
+    return [memory[k % 2, : rows * width].view(rows, width) for k, width in enumerate(widths)]
 
 
 @dataclass(frozen=True)
@@ -257,7 +277,7 @@ class Recording:
     sweeps: Sweeps
     stretch: Tensor
 
-    def __call__(self, values_bar: Tensor, gradients_bar: Tensor | None) -> Tensor:
+    def __call__(self, values_bar: Tensor | None, gradients_bar: Tensor | None) -> Tensor:
         """Return the cotangent of the parameters [size]; see ``Sweeps.pullback``."""
         return self.sweeps.pullback(values_bar, gradients_bar, self.stretch)
 
@@ -265,10 +285,12 @@ class Recording:
         self.layout.give_back(self.sweeps)
 
 
-def record(layout: Layout, theta: Tensor, x: Tensor, stretch: Tensor, order: int) -> tuple[Tensor, Tensor | None, Recording]:
-    """Return values [m, n], gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
+def record(
+    layout: Layout, theta: Tensor, x: Tensor, stretch: Tensor, order: int, values: bool = True
+) -> tuple[Tensor | None, Tensor | None, Recording]:
+    """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
     sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype))
-    return *sweeps.evaluate(theta, x, stretch), Recording(layout, sweeps, stretch)
+    return *sweeps.evaluate(theta, x, stretch, values), Recording(layout, sweeps, stretch)
 
 
 @lru_cache
