@@ -211,7 +211,8 @@ def test_parts_of_many_points(monkeypatch: pytest.MonkeyPatch, order: int) -> No
 @pytest.mark.parametrize("activation", ["tanh", "sin", "swish", "softplus"])
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize(
-    ("wanted", "given"), [([(), (0,), (1,)], {()}), ([(), (0,), (1,)], {(1,)}), ([(0,), (1,)], {(0,)}), ([()], {()})]
+    ("wanted", "given"),
+    [([(), (0,), (1,)], {()}), ([(), (0,), (1,)], {(1,)}), ([(0,), (1,)], {(0,)}), ([()], {()}), ([(), (0,), (1,)], set())],
 )
 def test_pullbacks_of_some_cotangents(
     activation: str, outputs: int, wanted: list[tuple[int, ...]], given: set[tuple[int, ...]]
@@ -230,7 +231,7 @@ def test_pullbacks_of_some_cotangents(
     for w, b in hidden:
         a = network.sigma.value(torch.addmm(b, a, w.T))
     u = torch.addmm(bias, a, weight.T)
-    total = torch.zeros((), dtype=torch.float64)
+    total = 0.0 * leaf.sum()
     for (component, derivative), bar in bars.items():
         if derivative:
             (slope,) = torch.autograd.grad(u[:, component].sum(), z, create_graph=True)

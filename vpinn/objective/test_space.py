@@ -190,7 +190,7 @@ class TestSpace:
         for component, (rows, norm) in enumerate(zip(self._rows, self.norms, strict=True)):
             inverse = self.inverse(component)
             if inverse is not None:
-                torch.mv(inverse, residual[component], out=result[component])
+                torch.matmul(inverse, residual[component], out=result[component])
             else:
                 result[component, rows] = norm.riesz(residual[component, rows])
         return result

@@ -67,7 +67,7 @@ def _columns(objective: Objective, width: int) -> float:
     if space is None:
         return rows
     cells, local = space.space.dofs.shape
-    skeleton = space.space.size - cells * len(space.space.element.entity_dofs[space.space.mesh.dimension][0])
+    skeleton: int = space.space.size - cells * len(space.space.element.entity_dofs[space.space.mesh.dimension][0])
     factors: float = 8.0 * cells * local**2 + (2 * 8.0 * skeleton**2 if skeleton <= DENSE_FACTOR else 0.0)
     return rows + factors + 2 * 8.0 * skeleton * width * len(space.free)
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -202,6 +203,8 @@ def _through_sweeps(
 
     values = rows([(c, ()) for c in range(m)])
     gradients = rows([(c, (i,)) for i in range(d) for c in range(m)])
+    if values is None and gradients is None:
+        return x.new_zeros(sum((i + 1) * o for i, o in pairwise(layers)))
     return recording(values, None if gradients is None else gradients.view(d, m, n))
 
 
