@@ -196,7 +196,7 @@ def test_what_it_cannot_honour_is_said_in_a_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("method", ["gauss-newton", "lbfgs"])
+@pytest.mark.parametrize("method", ["gauss-newton", "spring", "adam"])
 def test_fewer_tests_than_functions_of_the_last_layer_are_refused(method: str) -> None:
     """One cell of degree 2 has one test; eight units and a bias have nine functions."""
     problem = vpinn.make_problem(
@@ -208,6 +208,9 @@ def test_fewer_tests_than_functions_of_the_last_layer_are_refused(method: str) -
         test_space={"degree": 2},
         solver={"method": method},
     )
+    if method == "adam":  # stays near where it starts, and is free to try
+        assert prepare(problem).plan.method.name == method
+        return
     with pytest.raises(InputError, match=r"1 test functions cannot tell 9 functions") as caught:
         prepare(problem)
     assert "\n" not in str(caught.value)
