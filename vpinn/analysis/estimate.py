@@ -5,7 +5,7 @@ coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖, 
 
 | problem | correction |
 |---|---|
-| a form of first derivatives on a mesh | finite elements, see ``correction`` |
+| a form of first derivatives on a mesh, or equations that have one | finite elements, see ``correction`` |
 | equations at points: a strong form, an energy without a mesh | random features, see ``features`` |
 | neither, or a singular tangent, on a mesh | none: the dual norm of the residual, and ‖u − g‖²/h for conditions not met: up to |
 |  | the constants of the form a bound from both sides (Rojas et al. 2024, arXiv 2308.16910) |
@@ -32,6 +32,7 @@ from vpinn.analysis.flux import flux_gap
 from vpinn.analysis.residual import MAX_DEGREE, Residual, make_residual
 from vpinn.domain import CellPoints, Mesh, PointSet, functions_per_cell
 from vpinn.errors import InputError
+from vpinn.objective import weakened
 from vpinn.objective.test_functions import ENOUGH, default_test_degree
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -124,6 +125,7 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
         trial: its trial space.
         trained: degree of the test space that training saw, None where it saw none.
     """
+    problem = weakened(problem)
     mesh, points, residual = problem.domain, independent_points(problem, 0), None
     correction: Correction | FeatureCorrection | None = None
     if isinstance(mesh, Mesh):

@@ -14,7 +14,7 @@ from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.signals import signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
-from vpinn.objective.variation import equations, variation
+from vpinn.objective.variation import equations, variation, weakened
 
 __all__ = [
     "Batch",
@@ -41,4 +41,5 @@ __all__ = [
     "signals",
     "summable",
     "variation",
+    "weakened",
 ]

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import ufl
 from ufl.algorithms.analysis import extract_coefficients
+from ufl.classes import Div, Product, ScalarValue, Sum
 from ufl.core.expr import Expr
 
+from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, build, components, integrals, lower, split
 from vpinn.problem import Problem
@@ -58,6 +62,39 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
             flux = [k for k in range(len(moments)) if Jet(here, component, (k,)) in jets]
             found.append(a - sum((moments[k] - x[k] * a).dx(k) for k in flux))
     return tuple(found)
+
+
+def weakened(problem: Problem) -> Problem:
+    """Return equations Σ c ∇·B + a = 0 with numbers c as the weak form ∫ a v − Σ c B·∇v, other problems as they are.
+
+    That takes a mesh, scalar equations, and values on the whole boundary, where the test functions then vanish.
+    """
+    domain, unknowns = problem.domain, {u.function for u in problem.unknowns}
+    if problem.formulation != "strong" or not isinstance(domain, Mesh) or len(problem.equations) != len(problem.unknowns):
+        return problem
+    everywhere, forms, fluxes = domain.facets("all"), [], 0
+    for unknown, equation in zip(problem.unknowns, problem.equations, strict=True):
+        held = [domain.facets(c.on) for c in problem.boundary if c.unknown == unknown.name and c.value is not None]
+        if unknown.shape or equation.ufl_shape or not held or len(np.unique(np.concatenate(held))) < len(everywhere):
+            return problem
+        for factor, term in _terms(equation):
+            flux = isinstance(term, Div) and bool(unknowns & set(extract_coefficients(term)))
+            fluxes += flux
+            tested = -ufl.inner(term.ufl_operands[0], ufl.grad(unknown.test)) if flux else term * unknown.test
+            forms.append(factor * tested * ufl.Measure("dx", domain=problem.symbols.mesh))
+    return dataclasses.replace(problem, formulation="weak", form=_total(forms)) if fluxes else problem
+
+
+def _terms(expression: Expr, factor: float = 1.0) -> Iterator[tuple[float, Expr]]:
+    """Yield the terms of a sum with their numeric factors."""
+    operands = expression.ufl_operands
+    if isinstance(expression, Sum):
+        for operand in operands:
+            yield from _terms(operand, factor)
+    elif isinstance(expression, Product) and isinstance(operands[0], ScalarValue):
+        yield from _terms(operands[1], factor * float(operands[0]))
+    else:
+        yield factor, expression
 
 
 def is_linear(problem: Problem) -> bool:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.sweeps import Layout, Recording, record
+from vpinn.trial.layout import Layout
+from vpinn.trial.sweeps import Recording, record
 
 TOGETHER = 8_192
 """Points evaluated at a time where no gradient is asked for, which bounds the memory."""

@@ -18,96 +18,11 @@ to fetch, and where σ'' is a bounded multiple of σ', so that δ serves in the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import accumulate, pairwise
-from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-from vpinn.trial.activation import Activation
-
-LINE = 8
-"""Widths of hidden layers are filled up to a multiple of this: rows that start at odd addresses cost a tenth."""
-SIZES = 8
-"""Numbers of points whose memory is kept for the next evaluation."""
-LARGEST = 10_000
-"""Points above which no memory is kept: it would outweigh what making it costs."""
-
-Key: TypeAlias = tuple[int, int, torch.dtype]  # points, order and precision that memory is made for
-Memory = TypeVar("Memory", "Sweeps", "Scratch")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the parameters stand in the matrices of homogeneous coordinates.
-
-    Attributes:
-        layers: widths from inputs to outputs.
-        sigma: the activation.
-    """
-
-    layers: tuple[int, ...]
-    sigma: Activation
-
-    @cached_property
-    def shapes(self) -> list[tuple[int, int]]:
-        """Rows and columns of every Wₖ; hidden layers have a constant unit, and units that do nothing up to a full line."""
-        inputs, *hidden, outputs = self.layers
-        widths = [inputs + 1, *(-(-(h + 1) // LINE) * LINE for h in hidden), outputs]
-        return [(rows, columns) for columns, rows in pairwise(widths)]
-
-    @cached_property
-    def _maps(self) -> tuple[Tensor, Tensor]:
-        """Parameter of every entry, ``size`` for 0 and ``size + 1`` for σ⁻¹(1); and the entry of every parameter."""
-        size = sum((i + 1) * o for i, o in pairwise(self.layers))
-        starts = accumulate(((i + 1) * o for i, o in pairwise(self.layers)), initial=0)
-        blocks = []
-        for (rows, columns), (i, o), at in zip(self.shapes, pairwise(self.layers), starts, strict=False):
-            block = torch.full((rows, columns), size)
-            block[:o, :i] = torch.arange(at, at + i * o).view(o, i)
-            block[:o, i] = torch.arange(at + i * o, at + (i + 1) * o)
-            if rows > o:
-                block[o, i] = size + 1
-            blocks.append(block.reshape(-1))
-        entries = torch.cat(blocks)
-        taken = torch.empty(size + 2, dtype=torch.int64)
-        taken[entries] = torch.arange(len(entries))
-        return entries, taken[:size]
-
-    def fill(self, flat: Tensor, theta: Tensor) -> None:
-        """Write the entries of all matrices, one after the other, for the parameters [size]."""
-        torch.index_select(torch.cat([theta, _constants(self.sigma.one, theta.dtype)]), 0, self._maps[0], out=flat)
-
-    def parameters(self, flat: Tensor) -> Tensor:
-        """Return the entries of flat matrices that are parameters [size]."""
-        return flat.index_select(0, self._maps[1])
-
-    def split(self, flat: Tensor) -> list[Tensor]:
-        """Return flat entries as matrices."""
-        parts = torch.split(flat, [rows * columns for rows, columns in self.shapes])
-        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def borrow(self, kind: type[Memory], key: Key) -> Memory:
-        """Return memory that nobody uses, made if there is none."""
-        idle: list[Memory] = self._idle.get((kind, key), [])
-        try:
-            return idle.pop()
-        except IndexError:
-            return kind(self, *key)
-
-    def give_back(self, memory: Memory) -> None:
-        """Keep memory for later use; another number of points beyond ``SIZES`` forgets those before."""
-        if memory.key[0] > LARGEST:
-            return
-        place = type(memory), memory.key
-        if place not in self._idle and len(self._idle) >= SIZES:
-            self._idle.clear()
-        self._idle.setdefault(place, []).append(memory)
-
-    @cached_property
-    def _idle(self) -> dict[tuple[type, Key], list[Any]]:
-        return {}
+from vpinn.trial.layout import Layout
 
 
 class Sweeps:
@@ -118,26 +33,31 @@ class Sweeps:
         n: number of points.
         order: 0 for values, 1 for gradients as well.
         dtype: of everything.
+        sums: partial ones over the points, 1 or 2; threads share a product of matrices by its rows only.
     """
 
-    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype) -> None:
+    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype, sums: int) -> None:
         d, m = layout.layers[0], layout.layers[-1]
-        self.key = n, order, dtype
+        self.key = n, order, dtype, sums
         self._layout, self._order = layout, order
         self._flat = torch.empty(sum(rows * columns for rows, columns in layout.shapes), dtype=dtype)
         self._flat_bar = torch.empty_like(self._flat)
         self._w, self._w_bar = layout.split(self._flat), layout.split(self._flat_bar)
         self._w_t = [w.T for w in self._w]
+        bars = self._w_bar[:-1]
+        self._parts = [w[None] for w in bars] if sums == 1 else [w.new_empty(2, *w.shape) for w in bars]
         widths = [w.shape[1] for w in self._w]
         self._z = [torch.empty(n, width, dtype=dtype) for width in widths]
         self._z_last_t = self._z[-1].T
+        self._z_parts = [z.view(sums, -1, z.shape[1]) for z in self._z]
         self._a = [torch.empty_like(z) for z in self._z[1:]] if layout.sigma.keeps_argument else self._z[1:]
         self._x = self._z[0][:, :d]
         self._z[0][:, d] = 1.0
         if not order:
             return
         self._delta = [torch.empty(m * n, width, dtype=dtype) for width in widths[1:]]
-        self._delta_t = [delta.T for delta in self._delta]
+        self._delta_t = self._delta[0].T
+        self._delta_parts = [delta.view(sums, -1, delta.shape[1]).transpose(1, 2) for delta in self._delta]
         self._delta_3 = [delta.view(m, n, -1) for delta in self._delta]
         same = layout.sigma.takes_product
         self._r = self._delta[:-1] if same else [torch.empty_like(delta) for delta in self._delta[:-1]]
@@ -174,7 +94,7 @@ class Sweeps:
                 torch.mm(self._delta[k], self._w[k], out=self._r[k - 1])
         self._layout.give_back(scratch)
         torch.mul(self._first, stretch, out=self._inward_t)
-        return found, torch.mm(self._inward, self._delta_t[0]).view(len(stretch), -1, len(x))
+        return found, torch.mm(self._inward, self._delta_t).view(len(stretch), -1, len(x))
 
     def pullback(self, values_bar: Tensor | None, gradients_bar: Tensor | None, stretch: Tensor) -> Tensor:
         """Return the cotangent of the parameters [size].
@@ -207,7 +127,7 @@ class Sweeps:
             torch.mul(scratch.bend_3[k], scratch.slopes[k], out=scratch.r_bar_3[k])
             if k + 1 < hidden:
                 torch.mm(scratch.r_bar[k], self._w_t[k + 1], out=scratch.bend[k + 1])
-                torch.mm(self._delta_t[k + 1], scratch.r_bar[k], out=self._w_bar[k + 1])
+                torch.bmm(self._delta_parts[k + 1], scratch.r_bar_parts[k], out=self._parts[k + 1])
             scratch.bend_3[k].mul_(self._bent[k])
         torch.sum(scratch.r_bar_3[-1], 1, out=self._w_bar[-1])
 
@@ -226,7 +146,9 @@ class Sweeps:
                 sigma.adjoint(arriving, bend, self._a[k], self._z[k + 1], scratch.slopes[k], a_bar is None)
             else:
                 arriving.mul_(sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k]))
-            self._w_bar[k].addmm_(scratch.a_bar_t[k], self._z[k], beta=int(bent and k > 0))
+            self._parts[k].baddbmm_(scratch.a_bar_parts[k], self._z_parts[k], beta=int(bent and k > 0))
+            if self.key[3] > 1:
+                torch.sum(self._parts[k], 0, out=self._w_bar[k])
             a_bar = arriving
 
 
@@ -238,19 +160,21 @@ class Scratch:
         n: number of points.
         order: 0 for values, 1 for gradients as well.
         dtype: of everything.
+        sums: partial ones over the points, 1 or 2; threads share a product of matrices by its rows only.
     """
 
-    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype) -> None:
+    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype, sums: int) -> None:
         d, m = layout.layers[0], layout.layers[-1]
-        self.key = n, order, dtype
+        self.key = n, order, dtype, sums
         widths = [columns for _, columns in layout.shapes[1:]]
         self.slopes = [torch.empty(n, width, dtype=dtype) for width in widths]
         self.a_bar = _alternating(n, widths, dtype)
-        self.a_bar_t = [a.T for a in self.a_bar]
+        self.a_bar_parts = [a.view(sums, -1, a.shape[1]).transpose(1, 2) for a in self.a_bar]
         if not order:
             return
         self.r_bar = _alternating(m * n, widths, dtype)
         self.r_bar_3 = [r.view(m, n, -1) for r in self.r_bar]
+        self.r_bar_parts = [r.view(sums, -1, r.shape[1]) for r in self.r_bar]
         self.first_t = torch.empty(d, widths[0], dtype=dtype)
         self.first = self.first_t.T
         self.bend = [torch.empty(m * n, width, dtype=dtype) for width in widths]
@@ -289,10 +213,6 @@ def record(
     layout: Layout, theta: Tensor, x: Tensor, stretch: Tensor, order: int, values: bool = True
 ) -> tuple[Tensor | None, Tensor | None, Recording]:
     """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
-    sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype))
+    sums = 2 if torch.get_num_threads() > 1 and len(x) % 2 == 0 else 1
+    sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype, sums))
     return *sweeps.evaluate(theta, x, stretch, values), Recording(layout, sweeps, stretch)
-
-
-@lru_cache
-def _constants(one: float, dtype: torch.dtype) -> Tensor:
-    return torch.tensor([0.0, one], dtype=dtype)
