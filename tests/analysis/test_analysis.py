@@ -335,7 +335,7 @@ def test_evaluation_on_curved_cells() -> None:
 def test_where_no_correction_helps_the_dual_norm_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here because features are asked to explain all of the residual of a strong form."""
     monkeypatch.setattr("vpinn.analysis.features.LEFT", 0.0)
-    problem, trial = made(disk(cells=2), strong="-div(grad(u)) - 1", boundary=[{"on": "all", "value": 0}])
+    problem, trial = made(disk(cells=2), strong="-(2 + x)*div(grad(u)) - 1", boundary=[{"on": "all", "value": 0}])
     estimator = make_estimator(problem, trial)
     assert estimator is not None
     estimate = estimator(random(trial, 1))

@@ -77,7 +77,6 @@ def test_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = make_trial(problem)
     theta = start(trial)
     alone = make_objective(problem, trial).gradient(theta)
-    monkeypatch.setattr(objective, "SHARED_BYTES", 1.0)
     several = make_objective(problem, trial, threads=3)
     torch.set_num_threads(3)
     try:

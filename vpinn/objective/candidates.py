@@ -48,8 +48,7 @@ def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[
         for measure, points in parts:
             order = max(map(len, measure.derivatives), default=0)
             room = int(PART_BYTES / (bytes_per_point(measure) * max(1, len(points.w))))
-            share = -(-len(thetas) // objective.threads)
-            together = max(1, min(room, share)) if order <= ORDERS and measure.keys else 1
+            together = max(1, min(room, len(thetas))) if order <= ORDERS and measure.keys else 1
             for start in range(0, len(thetas), together):
                 yield (measure, points), slice(start, start + together)
 

@@ -20,10 +20,8 @@ from vpinn.objective.measure import Measure, Prepared, Recorded, integral
 from vpinn.objective.pairs import pair_products
 from vpinn.objective.test_space import TestSpace
 
-PART_BYTES = 14e6
-"""Memory for the activations of one part: small enough for the caches to help, large enough to outweigh the calls."""
-SHARED_BYTES = 28e6
-"""The same per thread where several share a part, who wait for each other after every operation."""
+PART_BYTES = 28e6
+"""Memory per thread for the activations of one part: bounded, and large enough to outweigh the calls."""
 SMALLEST = 1024
 """Fewest points worth a part of their own."""
 RECORDED_BYTES = 512e6
@@ -198,7 +196,7 @@ class Objective:
 
 def part_bytes(threads: int) -> float:
     """Return the memory for the activations of one part."""
-    return PART_BYTES if threads == 1 else SHARED_BYTES * threads
+    return PART_BYTES * threads
 
 
 def bytes_per_point(measure: Measure) -> float:
