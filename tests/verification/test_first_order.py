@@ -38,5 +38,4 @@ def test_adam_on_the_square(form: str) -> None:
     error = solution.errors["u"]["relative_l2"]
     print(f"{form}: relative L2 {error:.2e} after {solution.metrics['seconds']['solve']:.0f} s")
     assert error <= 3e-3
-    said = [check.split(":")[0] for check in solution.metrics["checks"]]
-    assert said in ([], ["tests"])  # 121 test functions are few, as the benchmark asks: the richer ones see four times as much
+    assert solution.metrics["checks"] == []

@@ -68,7 +68,7 @@ def gear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("settings", "bound"),
     [
         (["solver.method=lbfgs", "solver.steps=400"], 2e-2),
-        (["solver.method=least-squares", "solver.features=400"], 1e-2),
+        (["solver.method=least-squares", "solver.features=200"], 5e-3),
     ],
     ids=["trained", "least squares"],
 )
