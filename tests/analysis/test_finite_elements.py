@@ -48,7 +48,7 @@ def test_errors_are_against_the_elements_where_nothing_else_is_known() -> None:
     problem = asked(rectangle(cells=4, cell="quadrilateral"), {"degree": 4}, solver={"method": "least-squares", "features": 150})
     metrics = vpinn.solve(problem, threads=1).metrics
     assert metrics["errors"] == metrics["fem"]["difference"]
-    assert metrics["errors"]["u"]["relative_l2"] <= 6e-4
+    assert metrics["errors"]["u"]["relative_l2"] <= 3e-4
     assert metrics["fem"]["errors"] == {}
 
 

@@ -229,14 +229,12 @@ class Growth:
         """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
         for bold in recipe.bolder(leap, trial.network.layers[0]):
-            if bold.share and not resolves(self._problem, width, bold.share):
+            new = before is None and bold.share != recipe.share  # the pilot was against these, and nothing was learnt since
+            if new or (bold.share and not resolves(self._problem, width, bold.share)):
                 continue
             objective = objective_for(self.objectives, trial, width, bold.share, least)
-            if (
-                before is not None
-                and objective.test_space is not None
-                and objective.test_space.size < width * trial.network.outputs
-            ):
+            tests = objective.test_space
+            if before is not None and tests is not None and tests.size < width * trial.network.outputs:
                 continue
             network = bold.features(trial.network, width, self._problem.domain)
             theta = bold.draw(network, torch.Generator().manual_seed(self.method.seed))
