@@ -14,15 +14,18 @@ PLATE = Path(__file__).parents[2] / "problems" / "meshes" / "four_holes.msh"
 
 
 @pytest.mark.parametrize(
-    "mesh", [rectangle(cells=4), l_shape(4), box(cells=2), read_mesh(PLATE)], ids=["square", "l", "box", "plate"]
+    ("mesh", "least"),
+    [(rectangle(cells=4), 0.01), (l_shape(4), 0.005), (box(cells=2), 0.01), (read_mesh(PLATE), 0.005)],
+    ids=["square", "l", "box", "plate"],
 )
-def test_sources_lie_outside_and_keep_their_distance(mesh: Mesh) -> None:
+def test_sources_lie_outside_and_keep_their_distance(mesh: Mesh, least: float) -> None:
+    """In units of the diameter; those in small holes and beside re-entrant corners are closer together."""
     places = sources_behind(mesh, 60)
     assert 50 <= len(places) <= 60
     assert (locate(mesh, places)[0] < 0).all()
     lower, upper = mesh.bounds
     gap = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(len(places))
-    assert gap.min() >= 0.005 * np.linalg.norm(upper - lower)
+    assert gap.min() >= least * np.linalg.norm(upper - lower)
 
 
 def test_holes_have_their_own() -> None:

@@ -59,8 +59,8 @@ def test_linear_problems_take_one_step(shape: tuple[int, int], kept: bool) -> No
     assert float((matrix @ new - b - best).norm()) <= 1e-8 * float(b.norm())
 
 
-@pytest.mark.parametrize("shape", [(40, 20), (20, 40)])
-def test_small_damping_factorises_the_rows_instead_of_their_square(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("shape", "bound"), [((40, 20), 1e-11), ((20, 40), 1e-10)])
+def test_small_damping_factorises_the_rows_instead_of_their_square(shape: tuple[int, int], bound: float) -> None:
     """Condition 1e7: G, or AAᵀ where rows are fewer, has 1e14, and one step on it leaves a thousand times more."""
     matrix, b = linear(*shape, decades=7.0)
     b = matrix @ torch.ones(shape[1], dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_small_damping_factorises_the_rows_instead_of_their_square(shape: tuple[
         method, theta = GaussNewton(damping=damping), torch.zeros(shape[1], dtype=torch.float64)
         new, _, _ = method.step(theta, method.initial(theta), closure_of(lambda t: matrix @ t - b), 1.0, True)
         left[damping] = float((matrix @ new - b).norm())
-    assert left[1e-24] <= 1e-10
+    assert left[1e-24] <= bound
     assert left[1e-12] >= 1e2 * left[1e-24]
 
 
