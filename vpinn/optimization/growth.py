@@ -15,9 +15,10 @@ from vpinn.domain import Mesh, cell_points
 from vpinn.objective import Objective, variation
 from vpinn.objective.linearisation import residual_norm
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.least_squares import PILOT, SHARES, Fit, Recipe, Step, choose_features, pilot
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, affordable, objective_for, resolves, widest
+from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
 from vpinn.optimization.stream import Stream
+from vpinn.optimization.trial_spaces import Candidate, compare_spaces
 from vpinn.problem import Problem
 from vpinn.sampling import Sampler
 from vpinn.trial import Enriched, Evaluator, Trial
@@ -36,8 +37,6 @@ RICHER = 2
 """Degrees by which tests rise where the error estimate, on richer ones, contradicts a residual below the tolerance."""
 GAIN = 1.5
 """Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
-CLOSE = 10.0
-"""Ratio of the residuals of few features up to which the worse trial space may turn out to be the better one."""
 PATIENCE = 400
 ROUNDING = 1e-13
 """Residual that is rounding, in units of that of the lift's size in one feature."""
@@ -100,23 +99,6 @@ class Stage:
     converged: bool = False
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A trial space with its features, as few of them showed.
-
-    Attributes:
-        trial: the trial space.
-        recipe: the best of those tried.
-        width: features per component with which they were tried.
-        step: what they made of the linearised equations.
-    """
-
-    trial: Trial
-    recipe: Recipe
-    width: int
-    step: Step
-
-
 def least_squares_problem(problem: Problem) -> Problem:
     """Return the problem that least squares solves: an energy by its first variation, others as they are."""
     if problem.formulation != "energy":
@@ -175,22 +157,7 @@ class Growth:
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
         """Return the trial spaces in the order of their residual for few features."""
-        width, problem, found = min(PILOT, self.method.widths[-1]), self._problem, list[Candidate]()
-        shares = [share for share in SHARES if resolves(problem, width, share)]
-        first, *others = trials
-        for trial in (first, *(other for other in others if affordable(problem, other, width))):
-            steps: dict[Recipe, Step] = {}
-
-            def score(recipe: Recipe, trial: Trial = trial, steps: dict[Recipe, Step] = steps) -> float:
-                objective = objective_for(self.objectives, trial, width, recipe.share)
-                few = self.method.stream.few(objective, width)
-                steps[recipe] = pilot(objective, trial.network, width, self.method.seed, problem.domain, recipe, few)
-                return steps[recipe].predicted
-
-            recipe = choose_features(score, shares)
-            found.append(Candidate(trial, recipe, width, steps[recipe]))
-        found.sort(key=lambda candidate: candidate.step.predicted)
-        return [candidate for candidate in found if candidate.step.predicted <= CLOSE * found[0].step.predicted]
+        return compare_spaces(self.objectives, trials, self.method.stream, min(PILOT, self.method.widths[-1]))
 
     def run(self, candidate: Candidate, other: Stage | None = None) -> Stage:
         """Return the best stage of a trial space; after ``other`` it starts with as many features, and ends where it is worse."""

@@ -257,14 +257,24 @@ def pilot(
     return step(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), few)
 
 
-def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = ()) -> Recipe:
-    """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between."""
+def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = (), start: Recipe | None = None) -> Recipe:
+    """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between.
+
+    Args:
+        score: what to minimise.
+        shares: to try beside none.
+        start: the best recipe of a trial space much like this one, which the search then begins from; None to look at all.
+    """
     scores: dict[Recipe, float] = {}
 
     def best(recipes: Iterable[Recipe]) -> Recipe:
         scores.update({recipe: score(recipe) for recipe in recipes})
         return min(scores, key=lambda recipe: scores[recipe])
 
-    found = best(Recipe(kind, scale) for kind in KINDS for scale in SCALES)
-    found = best(replace(found, share=share) for share in shares)
+    if start is None:
+        found = best(Recipe(kind, scale) for kind in KINDS for scale in SCALES)
+    else:
+        best(replace(start, kind=kind) for kind in KINDS)
+        found = best(replace(start, scale=start.scale * factor) for factor in (2.0, 0.5))
+    found = best(replace(found, share=share) for share in (0.0, *shares))
     return best(replace(found, scale=found.scale * factor) for factor in (math.sqrt(2), 1 / math.sqrt(2)))

@@ -19,7 +19,7 @@ ROWS = 2.0
 MOST_COLUMNS = 2_400
 """Columns that least squares may have."""
 MOST_TESTS = 12
-"""Tests per feature beyond which functions with poles behind the boundary are not worth resolving."""
+"""Tests per feature beyond which a trial space, or functions with poles behind the boundary, are not worth resolving."""
 HIGHEST_TEST_DEGREE = 12
 
 
@@ -132,16 +132,23 @@ def local_degree(mesh: Mesh, width: float) -> int:
 def least_degree(trial: Trial) -> int:
     """Return the lowest degree of tests that see a trial space: more than that of mesh functions in it.
 
-    A discrete harmonic lift is orthogonal to all tests of its own space; they would call any such lift a solution.
+    A discrete harmonic lift is orthogonal to all tests of its own space; they would call any such lift a solution. A distance
+    is a factor of the features. Where every column has tests of degree one enough, the mesh is finer than whatever features
+    resolve, and what is wrong with the distance is less than what is wrong with them: on a gear of 14,192 cells tests of degree
+    one find with 1,120 features what those of degree two find, 2e-4 from finite elements, at half the price.
     """
-    degrees = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
+    fields = [known for known in trial.background.known.values() if isinstance(known, MeshField)]
+    fine = bool(fields) and all(f.space.mesh.n_cells * functions_per_cell(f.space.mesh, 1) >= ROWS * MOST_COLUMNS for f in fields)
+    degrees = [known.space.degree for known in fields if known.lift or not fine]
     return max(degrees, default=-1) + 2
 
 
 def affordable(problem: Problem, trial: Trial, width: int) -> bool:
-    """Return whether a further trial space is worth the tests that see it."""
-    mesh = problem.domain
-    return not isinstance(mesh, Mesh) or mesh.n_cells * functions_per_cell(mesh, least_degree(trial)) <= MOST_TESTS * width
+    """Return whether a further trial space is worth the tests that see it: few, or no more than features need anyway."""
+    mesh, least = problem.domain, least_degree(trial)
+    if not isinstance(mesh, Mesh) or least <= sufficient_degree(mesh, width, problem.settings.test_space.kind == "bubbles"):
+        return True
+    return mesh.n_cells * functions_per_cell(mesh, least) <= MOST_TESTS * width
 
 
 def resolves(problem: Problem, width: int, share: float) -> bool:

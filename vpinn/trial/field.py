@@ -26,10 +26,12 @@ class MeshField:
     Attributes:
         space: continuous Lagrange space on the mesh.
         values: its degrees of freedom [space.size].
+        lift: whether it is added to what training searches, which then cannot take its error away.
     """
 
     space: LagrangeSpace
     values: Array
+    lift: bool = False
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return value () and, for order ≥ 1, first derivatives (i,), [n] each, at points that name cell and reference."""
@@ -54,7 +56,7 @@ def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
 
 def harmonic(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array) -> MeshField:
     """Return L with ΔL = 0 inside and given values at the degrees of freedom ``fixed`` of ``boundary`` [space.size]."""
-    return MeshField(space, _solve(space, fixed, boundary, np.zeros(space.size)))
+    return MeshField(space, _solve(space, fixed, boundary, np.zeros(space.size)), lift=True)
 
 
 def _solve(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array, load: Array) -> Array:

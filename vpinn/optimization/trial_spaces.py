@@ -1,0 +1,65 @@
+"""Which trial spaces least squares grows features in: those whose residual a few features lower most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vpinn.optimization.least_squares import SHARES, Recipe, Step, choose_features, pilot
+from vpinn.optimization.resolution import Objectives, affordable, objective_for, resolves
+from vpinn.optimization.stream import Stream
+from vpinn.trial import Trial
+
+CLOSE = 10.0
+"""Ratio of the residuals of few features up to which the worse trial space may turn out to be the better one."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial space with its features, as few of them showed.
+
+    Attributes:
+        trial: the trial space.
+        recipe: the best of those tried.
+        width: features per component with which they were tried.
+        step: what they made of the linearised equations.
+    """
+
+    trial: Trial
+    recipe: Recipe
+    width: int
+    step: Step
+
+
+def compare_spaces(objectives: Objectives, trials: Sequence[Trial], stream: Stream, width: int) -> list[Candidate]:
+    """Return the trial spaces in the order of their residual for few features, without those that are far behind.
+
+    The first one's recipe is searched for; the others start from it, and those far behind with it are searched no further.
+
+    Args:
+        objectives: of a weak or strong problem.
+        trials: its trial spaces.
+        stream: where points and the seed of the features come from.
+        width: features per component, few.
+    """
+    problem, found = objectives.problem, list[Candidate]()
+    shares = [share for share in SHARES if resolves(problem, width, share)]
+    for trial in trials:
+        steps: dict[Recipe, Step] = {}
+
+        def score(recipe: Recipe, trial: Trial = trial, steps: dict[Recipe, Step] = steps) -> float:
+            if recipe not in steps:
+                objective = objective_for(objectives, trial, width, recipe.share)
+                few = stream.few(objective, width)
+                steps[recipe] = pilot(objective, trial.network, width, stream.seed, problem.domain, recipe, few)
+            return steps[recipe].predicted
+
+        start = found[0].recipe if found else None
+        if start is not None:
+            least = min(candidate.step.predicted for candidate in found)
+            if not affordable(problem, trial, width) or score(start) > CLOSE * least:
+                continue
+        recipe = choose_features(score, shares, start)
+        found.append(Candidate(trial, recipe, width, steps[recipe]))
+    found.sort(key=lambda candidate: candidate.step.predicted)
+    return [candidate for candidate in found if candidate.step.predicted <= CLOSE * found[0].step.predicted]
