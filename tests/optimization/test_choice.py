@@ -11,13 +11,18 @@ from vpinn.domain import Hypercube
 from vpinn.run import prepare
 
 SQUARE = {"shape": "rectangle", "cells": 3}
-CUBE = Hypercube((0.0,) * 6, (1.0,) * 6)
+CUBE, CUBE3 = (Hypercube((0.0,) * d, (1.0,) * d) for d in (6, 3))
 ENERGY, STRONG = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*dx"}, {"strong": "-div(grad(u)) - 1"}
+CUBIC, KINKED = {"strong": "-div(grad(u)) + u**3 - 1"}, {"weak": "(1 + abs(u))*inner(grad(u), grad(v))*dx - v*dx"}
 CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "asked": (SQUARE, {**ENERGY, "solver": {"method": "lbfgs"}}, "lbfgs", "as asked"),
     "linear": (SQUARE, ENERGY, "least-squares", "linear in 2 dimensions on 18 cells: the residual as rows"),
     "nonlinear": (SQUARE, {"strong": "-div(grad(u)) + u**3 - 1"}, "least-squares", "one factorisation per Newton step"),
-    "batches": (SQUARE, {**ENERGY, "batch": {"size": 20}}, "adam", "steps see mini-batches"),
+    "batches": (SQUARE, {**ENERGY, "batch": {"size": 20}}, "least-squares", "on 18 cells: the residual at drawn points"),
+    "nonlinear batches": (CUBE3, {**CUBIC, "batch": {"size": 20}}, "least-squares", "nonlinear in 3 dimensions without cells"),
+    "measured batches": (SQUARE, {**ENERGY, "batch": {"size": "auto"}}, "adam", "the noise of gradients says nothing"),
+    "noisy batches": (SQUARE, {**KINKED, "batch": {"size": 20}}, "adam", "whose noise has to vanish at the solution"),
+    "single batches": (SQUARE, {**ENERGY, "batch": {"size": 20}, "solver": {"precision": "float32"}}, "adam", "need float64"),
     "single": (
         SQUARE,
         {**ENERGY, "solver": {"precision": "float32"}},

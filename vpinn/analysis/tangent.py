@@ -14,7 +14,7 @@ import torch
 import ufl
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, affordable_refine
 from vpinn.finite_elements import Assembler, coefficients, key_of, linearised
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective import variation
@@ -89,6 +89,7 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
     Raises:
         InputError: the form takes second derivatives, which finite elements lack.
     """
+    refine = affordable_refine(space.mesh, degree, problem.settings.quadrature.refine)
     counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []
     weak = dataclasses.replace(problem, formulation="weak", form=variation(problem))
     smoother = controlled(weak) if by_parts(weak, trial) else None
@@ -104,7 +105,8 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         w = [slot for slot in graph.slots(found) if isinstance(slot, Jet) and slot.function in counts]
         tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))
         facets = space.mesh.facets(tuple(sorted(side.tags))) if facet else None
-        points = CellPoints(space.mesh, degree) if facets is None else FacetPoints(space.mesh, facets, degree)
+        cells = CellPoints(space.mesh, degree, refine=refine)
+        points = cells if facets is None else FacetPoints(space.mesh, facets, degree, refine=refine)
         tests, pairs = tuple(map(key_of, nodes)), tuple(slopes)
         tangents.append(Tangent(space, len(counts), points, tests, pairs, Evaluator(trial, tape)))
     return tuple(tangents)

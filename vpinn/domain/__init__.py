@@ -18,7 +18,7 @@ from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
-from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
+from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
@@ -48,6 +48,7 @@ __all__ = [
     "Points",
     "Polygon",
     "Rule",
+    "affordable_refine",
     "assemble_cells",
     "bare_points",
     "box",

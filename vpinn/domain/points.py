@@ -13,9 +13,13 @@ from vpinn.domain.geometry import frames
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
 from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
-from vpinn.domain.virtual import Base, base_rule, in_part
+from vpinn.domain.virtual import Base, base_rule, in_all_parts, in_part
 from vpinn.errors import InputError
 
+TABULATED = 2**14
+"""Points of a cell cut into parts up to which its rule is tabulated once for all cells."""
+AFFORDABLE = 2**20
+"""Points of a rule that sums over all of them take beside those that training sees."""
 LARGEST = 2**50
 """Most points of a set: positions on [0, 1) tell no more apart."""
 
@@ -129,12 +133,13 @@ class _MeshPoints(PointSet):
         self.mesh, self.rows, self.degree = mesh, rows, degree
         on_facets = rows is not None
         rule = facet_gauss(mesh.cell, degree) if on_facets else gauss(mesh.cell, degree)
-        copies = 2 ** ((mesh.dimension - on_facets) * refine)
-        self.tabulated = kind == "gauss" and not refine
+        copies, name = 2 ** ((mesh.dimension - on_facets) * refine), mesh.reference.facet_cell if on_facets else mesh.cell
+        self.tabulated = kind == "gauss" and (not refine or len(rule.weights) * copies <= TABULATED)
         if self.tabulated:
-            self._per_entity, self._rule = len(rule.weights), _tabulated(mesh, rule.points, rule.weights, on_facets)
+            self.placed, weights = in_all_parts(name, refine, rule.points), np.tile(rule.weights / copies, copies)
+            self._per_entity, self._rule = len(weights), _tabulated(mesh, self.placed, weights, on_facets)
         else:
-            q, base = base_rule(mesh.reference.facet_cell if on_facets else mesh.cell, rule, kind, seed)
+            q, base = base_rule(name, rule, kind, seed)
             self._per_entity, self._rule = q * copies, _virtual(mesh, q, base, refine, on_facets)
         q = self._per_entity // copies
         self._weights, self._placed = np.full(q, 1.0 / q), None
@@ -247,6 +252,12 @@ class FacetPoints(_MeshPoints):
 
     def __init__(self, mesh: Mesh, facets: Integers, degree: int, kind: str = "gauss", seed: int = 0, refine: int = 0) -> None:
         super().__init__(mesh, np.asarray(facets, dtype=np.int64), degree, kind, seed, refine)
+
+
+def affordable_refine(mesh: Mesh, degree: int, refine: int) -> int:
+    """Return the halvings, ``refine`` at most, that leave a tabulated Gauss rule with few enough points to sum over them all."""
+    most = min(TABULATED, AFFORDABLE // mesh.n_cells) / len(gauss(mesh.cell, degree).weights)
+    return next((r for r in range(refine, 0, -1) if 2 ** (mesh.dimension * r) <= most), 0)
 
 
 def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> _Rule:

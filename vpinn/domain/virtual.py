@@ -107,6 +107,12 @@ def in_part(cell: str, levels: int, part: Integers, points: Floats) -> Floats:
     return points
 
 
+def in_all_parts(cell: str, levels: int, points: Floats) -> Floats:
+    """Return a rule's points [q, d] in every part of the reference cell, part by part [2^{dr} q, d]; see ``in_part``."""
+    copies = 2 ** (points.shape[1] * levels)
+    return in_part(cell, levels, np.repeat(np.arange(copies), len(points)), np.tile(points, (copies, 1)))
+
+
 @lru_cache
 def _children(cell: str) -> tuple[Floats, Floats]:
     """First vertex [2^d, d] and axes [2^d, d, d] of the children of a reference cell."""

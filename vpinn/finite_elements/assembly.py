@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, facet_gauss, gauss
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.forms import Background, Value
 
@@ -73,11 +73,8 @@ class Assembler(ABC):
     @cached_property
     def table(self) -> Tensor:
         """Values and reference gradients of the local functions on each local facet, or once, [n_f or 1, q, 1 + d, n_local]."""
-        mesh, degree = self.space.mesh, self.points.degree
-        if isinstance(self.points, FacetPoints):
-            placed = mesh.reference.facet_points(facet_gauss(mesh.cell, degree).points)
-        else:
-            placed = gauss(mesh.cell, degree).points[None]
+        facet, placed = isinstance(self.points, FacetPoints), self.points.placed
+        placed = self.space.mesh.reference.facet_points(placed) if facet else placed[None]
         values, gradients = self.space.tabulate(placed)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
@@ -99,7 +96,7 @@ class Assembler(ABC):
             pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
         else:
             table = self.table
-            pull = jets_map(mesh.frames(cells, gauss(mesh.cell, self.points.degree).points).inverse_transpose)
+            pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
         dofs = torch.from_numpy(self.space.dofs[cells])
         jets = None if values is None else self._jets(values[:, dofs], table, pull)
         outputs = self.outputs(points, jets, matrix)

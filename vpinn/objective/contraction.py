@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, facet_gauss, gauss
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.forms import Jet, Value
 
 
@@ -72,11 +72,9 @@ class Contraction:
     @cached_property
     def tables(self) -> Tensor:
         """Values and gradients of the local functions [1 + d, rows, n_local]: physical ones where J is constant."""
-        mesh, degree = self.space.mesh, self.points.degree
+        mesh, placed = self.space.mesh, self.points.placed
         if isinstance(self.points, FacetPoints):
-            placed = mesh.reference.facet_points(facet_gauss(mesh.cell, degree).points).reshape(-1, mesh.dimension)
-        else:
-            placed = gauss(mesh.cell, degree).points
+            placed = mesh.reference.facet_points(placed).reshape(-1, mesh.dimension)
         return self._tabulated(placed).transpose(0, 1).contiguous()
 
     def _tabulated(self, placed: NDArray[np.float64]) -> Tensor:
@@ -211,7 +209,7 @@ class Contraction:
 
     def _grouped(self, aligned: bool, wide: bool) -> bool:
         """Return whether local integrals are summed over cells or, of columns, over facets; else they are single points."""
-        return aligned and self.points.tabulated and (wide or isinstance(self.points, CellPoints))
+        return aligned and (wide or self._by_cell(aligned))
 
     def _by_cell(self, aligned: bool) -> bool:
         return aligned and isinstance(self.points, CellPoints) and self.points.tabulated

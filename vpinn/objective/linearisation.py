@@ -25,7 +25,8 @@ from vpinn.trial import Enriched
 Array = NDArray[np.float64]
 CHUNK_BYTES = 96e6
 """Memory for the columns of one chunk of points, and for rows that wait for their factorisation."""
-
+WHOLE = 4
+"""Factor by which a chunk may be larger for the sake of whole cells, whose tests are eliminated at once."""
 BLOCK = 64
 """Columns that LAPACK reflects at a time."""
 
@@ -92,7 +93,8 @@ def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iter
         stride: of a strong form every how manyth point is taken, for them all.
     """
     for measure in sorted(objective.measures, key=lambda measure: not measure.facet):
-        chunk = max(64, measure.points.per_entity, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1))))
+        chunk, entity = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1)))), measure.points.per_entity
+        chunk = max(chunk, entity) if measure.contraction is not None and entity <= WHOLE * chunk else chunk
         thin = stride > 1 and measure.contraction is None
         for points in measure.thinned(chunk, stride) if thin else measure.whole(chunk):
             yield measure, points
@@ -120,7 +122,7 @@ class TestedRows:
         contraction, frame = measure.contraction, points.frame
         assert contraction is not None
         assert frame is not None
-        if measure.facet or not (points.aligned and contraction.points.tabulated):
+        if measure.facet or not points.aligned:
             self._add_assembled(
                 contraction.assemble(measure.tests, coefficients, points.w, frame, points.aligned, len(self._outside))
             )

@@ -21,7 +21,7 @@ import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, PointSet, cell_points, facet_points
+from vpinn.domain import Mesh, PointSet, affordable_refine, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
@@ -76,6 +76,7 @@ def make_objective(
     threads: int = 1,
     summed: bool = False,
     facet_degree: int | None = None,
+    refine: int | None = None,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -83,18 +84,22 @@ def make_objective(
         problem: the problem.
         trial: its trial space.
         dtype: precision of training.
-        degree: quadrature degree on the mesh itself; default degree and refinement of the problem file.
+        degree: quadrature degree; default that of the problem file.
         test_degree: degree of the test space; default that of the problem file.
         threads: threads that share the work, ≥ 1.
-        summed: take few enough points to sum over them: no refinement, at most ``SUMMED`` points on a hypercube.
+        summed: take few enough points to sum over them, at most ``SUMMED`` on a hypercube.
         facet_degree: quadrature degree on the boundary; default that of the domain.
+        refine: times every cell is halved before the rule is applied; default that of the problem file with its own degree,
+            as many of them as sums over all points afford with another or where ``summed``.
 
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
     """
     space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
-    refine = problem.settings.quadrature.refine if degree is None and not summed else 0
+    own, asked = degree is None and not summed, problem.settings.quadrature.refine
     degree = degree or quadrature_degree(problem, space)
+    if refine is None:
+        refine = affordable_refine(problem.domain, degree, asked) if isinstance(problem.domain, Mesh) and not own else asked
 
     def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
         sides = _integrands(problem, trial, parts, rows)

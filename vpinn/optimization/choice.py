@@ -19,16 +19,17 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     solver, domain = problem.settings.solver, problem.domain
     if solver.method != "auto":
         return "as asked"
-    if problem.settings.batch.size != "full":
-        return "steps see mini-batches, whose noise it bears"
+    batches = problem.settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
     where += f" on {domain.n_cells:,} cells" if isinstance(domain, Mesh) else " without cells"
     if name == LeastSquares.name:
         kind, each = ("linear", "") if is_linear(problem) else ("nonlinear", " per Newton step")
-        return f"{kind} in {where}: the residual as rows, made smallest by one factorisation{each}"
+        rows = "the residual at drawn points, as many as fit fresh ones as well," if batches else "the residual"
+        return f"{kind} in {where}: {rows} as rows, made smallest by one factorisation{each}"
     if not refused and solver.precision != "float64":
         refused = f"its columns are nearly dependent and need float64, precision is {solver.precision}"
     if not refused:
         energy = problem.formulation == "energy"
         refused = "an energy without cells has no rows" if energy else "random features fill few dimensions only"
-    return f"steps on all points; least squares does not apply to the {problem.formulation} form in {where}: {refused}"
+    steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"
+    return f"{steps}; least squares does not apply to the {problem.formulation} form in {where}: {refused}"

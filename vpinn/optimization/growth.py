@@ -13,7 +13,6 @@ import torch
 
 from vpinn.domain import Mesh, cell_points
 from vpinn.objective import Objective, variation
-from vpinn.objective.linearisation import residual_norm
 from vpinn.objective.variation import is_linear
 from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
@@ -21,7 +20,7 @@ from vpinn.optimization.stream import Stream
 from vpinn.optimization.trial_spaces import Candidate, compare_spaces
 from vpinn.problem import Problem
 from vpinn.sampling import Sampler
-from vpinn.trial import Enriched, Evaluator, Trial
+from vpinn.trial import Enriched, Evaluator, Features, Trial
 
 WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
 """Features per component that a stage may have."""
@@ -213,7 +212,7 @@ class Growth:
             return None
         first, theta, recipe, objective = min(tried, key=lambda made: made[0].predicted)
         found = self.method.stream.fit(objective, first.network, theta, first, self._linear)
-        unsolved = first.before if self._linear or before is None else self._unsolved(objective, trial)
+        unsolved = first.before if self._linear or before is None else self._unsolved(objective, first.network)
         return Stage(
             trial=replace(trial, network=found.network),
             objective=with_network(objective, found.network),
@@ -247,10 +246,10 @@ class Growth:
         nothing = torch.zeros(trial.network.size, dtype=torch.float64)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
 
-    def _unsolved(self, objective: Objective, trial: Trial) -> float:
-        """Return the residual of no features."""
-        none = Recipe("sin", 1.0).features(trial.network, 1, self._problem.domain)
-        return residual_norm(objective, none, torch.zeros(none.size, dtype=torch.float64))
+    def _unsolved(self, objective: Objective, fitted: Features) -> float:
+        """Return the residual of no features, on the points of those fitted."""
+        none = Recipe("sin", 1.0).features(fitted, 1, self._problem.domain)
+        return self.method.stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64), fitted)
 
 
 def _tested(stage: Stage) -> int:

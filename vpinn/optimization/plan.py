@@ -55,16 +55,15 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
 def candidates(problem: Problem) -> tuple[str, ...]:
     """Return the methods to try in order; the first that fits the problem is taken.
 
-    ``method = "auto"`` is least squares on meshes, and for strong forms in up to five dimensions, in float64; else L-BFGS
-    where every step sees all points, and Adam where it sees a mini-batch.
+    ``method = "auto"`` is least squares on meshes, and for strong forms in up to five dimensions, in float64, on all points or
+    on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch.
     """
     solver = problem.settings.solver
     if solver.method != "auto":
         return (solver.method,)
-    if problem.settings.batch.size != "full":
-        return ("adam",)
+    stepwise = "lbfgs" if problem.settings.batch.size == "full" else "adam"
     direct = isinstance(problem.domain, Mesh) or (problem.formulation == "strong" and problem.domain.dimension <= 5)
-    return ("least-squares", "lbfgs") if direct and solver.precision == "float64" else ("lbfgs",)
+    return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
 
 def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:

@@ -45,8 +45,9 @@ class Objectives:
         key = (trial.function.count(), degree, rim)
         if key not in self._made:
             inner, tests = (points, degree) if degree else (None, None)
+            refine = problem.settings.quadrature.refine
             self._made[key] = make_objective(
-                problem, trial, degree=inner, test_degree=tests, threads=self.threads, facet_degree=rim
+                problem, trial, degree=inner, test_degree=tests, threads=self.threads, facet_degree=rim, refine=refine
             )
         return self._made[key]
 

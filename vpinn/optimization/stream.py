@@ -77,6 +77,11 @@ class Stream:
         count = math.ceil(PILOT_ROWS * columns / size) if size else 0
         return samplers, count if count * size < objective.size else 0
 
+    def residual(self, objective: Objective, network: Features, theta: torch.Tensor, fitted: Features) -> float:
+        """Return the residual of some fields on as many points as are tried first for the network ``fitted``."""
+        samplers, count = self._first(objective, fitted)
+        return residual_norm(objective, network, theta, self._batches(objective, samplers, count, 0)() if count else None)
+
     def few(self, objective: Objective, width: int) -> Points:
         """Return the points with which kind and scale of ``width`` features per component are chosen."""
         samplers = self.samplers(objective)

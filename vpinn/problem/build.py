@@ -212,8 +212,11 @@ def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:
     if not meshed and (quadrature.rule == "gauss" or quadrature.degree is not None):
         key = "rule" if quadrature.rule == "gauss" else "degree"
         raise InputError("Gauss rules need a mesh; use monte-carlo or sobol with points", source.place("quadrature", key))
-    if meshed and quadrature.rule == "auto" and quadrature.points is not None:
-        raise InputError("quadrature.points needs rule = monte-carlo or sobol on a mesh", source.place("quadrature", "points"))
+    if meshed and quadrature.points is not None:
+        raise InputError(
+            "quadrature.points is for a hypercube; on a mesh cells have those of a rule: give degree (Gauss rules) or refine",
+            source.place("quadrature", "points"),
+        )
     tested = settings.form.formulation == "weak" or (
         settings.form.formulation == "energy" and meshed and settings.solver.method in ("auto", "least-squares")
     )

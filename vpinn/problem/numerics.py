@@ -54,7 +54,7 @@ class Quadrature(Section):
         description="Polynomial degree that a Gauss rule integrates exactly on a cell, 1 to 30; default chosen from the form.",
     )
     points: Annotated[int, Field(strict=True, ge=1, le=10**15)] | None = Field(
-        None, description="Number of Monte Carlo or Sobol points; default chosen from the dimension."
+        None, description="Number of Monte Carlo or Sobol points on a hypercube; default chosen from the dimension."
     )
     refine: Annotated[int, Field(strict=True, ge=0, le=20)] = Field(
         0, description="Times every cell is halved before the rule is applied, without storing the parts; 0 to 20."
@@ -69,7 +69,7 @@ class Quadrature(Section):
         if self.rule in ("monte-carlo", "sobol") and self.degree is not None:
             raise ValueError(f"rule {self.rule!r} takes points, not degree")
         if self.degree is not None and self.points is not None:
-            raise ValueError("give degree (Gauss rules) or points (Monte Carlo, Sobol), not both")
+            raise ValueError("give degree (on a mesh) or points (on a hypercube), not both")
         return self
 
 
@@ -157,7 +157,7 @@ class Solver(Section):
         "auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin", "evolution"
     ] = Field(
         "auto",
-        description="auto picks one and the report says which: least-squares where it can, lbfgs on all points, adam on batches.",
+        description="auto picks one and the report says which: least-squares where it can, else lbfgs, on batches adam.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
