@@ -56,6 +56,39 @@ def test_an_energy_that_dives_between_its_points(degree: int, expected: list[str
         assert found["seen"] == pytest.approx(found["finer"], rel=0.1)
 
 
+@pytest.mark.parametrize(("degree", "expected"), [(9, ["quadrature"]), (15, [])])
+def test_a_gap_before_which_an_energy_gets_stuck(degree: int, expected: list[str]) -> None:
+    """25 points in each of 25 cells: both rules agree on the excess but for a factor of two, and the H¹ error is a tenth."""
+    solution = solved(
+        rectangle(cells=5, cell="quadrilateral"),
+        2,
+        energy=ENERGY,
+        network={"layers": [16, 16]},
+        quadrature={"degree": degree},
+        solver={"method": "gauss-newton", "steps": 40 if expected else 12},
+    )
+    found = solution.metrics["quadrature"]
+    assert failing(solution) == expected
+    assert found["change"] < found["limit"]
+    share = found["promised"] / found["finer"]
+    assert share > 10 if expected else share <= 1.01
+    assert 0.5 <= solution.error_estimate["effectivity"] <= 2.0
+
+
+def test_most_of_what_a_residual_falls_by_may_be_unreal() -> None:
+    """64 tests for 81 weights: the dual norm falls from 4 to 3e-3 on them, and to 7e-2 on richer ones."""
+    solution = solved(
+        rectangle(cells=3, cell="quadrilateral"),
+        2,
+        weak=WEAK,
+        network={"layers": [20]},
+        test_space={"degree": 3},
+        quadrature={"degree": 9},
+        solver={"method": "gauss-newton", "steps": 40},
+    )
+    assert "tests" in failing(solution)
+
+
 def test_points_of_a_hypercube_are_named() -> None:
     solution = solved(
         Hypercube((0.0, 0.0), (1.0, 1.0)),

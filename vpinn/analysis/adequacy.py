@@ -3,12 +3,19 @@
 | what was minimised | measure | adequate |
 |---|---|---|
 | an energy | its excess over the corrected solution (½|e|² for a quadratic one) on both rules | it changes by less than itself |
+| an energy, by Gauss–Newton | the decrease that the points promise of one more step | not above the excess, but for a factor |
 | an energy without an estimate | itself on both rules | it changes by less than a tenth |
 | squares of residuals | their sum on both rules | it changes by less than half |
-| a residual's dual norm | on the test space trained with and on the richer one of the estimate | less than three times larger |
+| a residual's dual norm | on the test space trained with and on the richer one of the estimate | less than three times larger, |
+|  |  | or two thirds of the digits that it fell by are real |
 
 An energy itself says little: its error on a rule is mostly a constant, which moves no minimum, and its least value is known
-to nobody. A network that dives into the gaps of a rule makes the excess negative there.
+to nobody. A network that dives into the gaps of a rule makes the excess negative there. One that stands before a gap, with steps
+that lead nowhere else, does not: 501 weights on 625 points stayed at an H¹ error of 7e-3, where 1,600 points lead to 2e-6, and
+both rules agreed on the excess, 5e-4. The step that its points asked for promised a thousand times as much.
+
+Digits, as a residual falls by factors: 20,000 steps of Adam on 121 tests came from 4.4 to 2.5e-3, of which richer tests see
+1.1e-2 (an H¹ error of 2.4e-3, estimated to a per cent); four cells of 36 bubbles lead to a twentieth, of which nothing is real.
 """
 
 from __future__ import annotations
@@ -23,6 +30,7 @@ import torch
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.domain import Hypercube
 from vpinn.objective import Objective, make_objective, quadrature_rule
+from vpinn.optimization import GaussNewton, promised_decrease
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.trial import Features, Trial
@@ -35,6 +43,12 @@ UNESTIMATED = 0.1
 """Largest change of an energy where no estimate tells its excess, relative to the energy."""
 RICHER = 3.0
 """Largest residual on the richer test space, relative to that on the space trained with."""
+DIGITS = 1 / 3
+"""Largest share of the digits by which the residual fell on the space trained with that richer tests do not see."""
+PROMISED = 2.0
+"""Largest decrease that a step promises, relative to the excess of the energy, all that there is to gain."""
+DAMPING = 1e-6
+"""λ of that step."""
 SMALL = 1e-6
 """Relative error estimate below which it does not matter by how much training saw less."""
 ROUNDING = 1e-12
@@ -53,7 +67,8 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
         estimate: of the error, None without one.
 
     Returns:
-        seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change.
+        seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change; and
+        promised: the decrease of the energy that a Gauss–Newton step promises, where such steps on all points trained it.
     """
     theta, trial = solution.theta, solution.trial
     rules = [_objective(stated, solution.trial, objective, more) for more in (0, FINER)]
@@ -72,7 +87,17 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
         seen, finer = 0.5 * estimate.absolute**2 + seen - finer, 0.5 * estimate.absolute**2
     size = max(finer, 0.0) if limit == EXCESS else max(abs(seen), abs(finer))
     small = known or abs(finer - seen) <= ROUNDING * natural
-    return {"seen": seen, "finer": finer, "change": 0.0 if small else abs(finer - seen) / max(size, 1e-300), "limit": limit}
+    change = 0.0 if small else abs(finer - seen) / max(size, 1e-300)
+    found = {"seen": seen, "finer": finer, "change": change, "limit": limit}
+    stepped = solution.metrics.get("method") == GaussNewton.name and solution.metrics.get("batch_size") == "full"
+    if stepped and not known and limit == EXCESS and (step := promised_decrease(objective, theta, DAMPING)) is not None:
+        found["promised"] = step
+    return found
+
+
+def promises_too_much(found: dict[str, float]) -> bool:
+    """Return whether the points promise more than there is to gain; ``found`` as ``quadrature`` returns it."""
+    return found.get("promised", 0.0) > PROMISED * max(found["finer"], 0.0)
 
 
 def tests(solution: Solution, objective: Objective, estimator: Estimator | None, estimate: Estimate | None) -> dict[str, Any]:
@@ -86,7 +111,9 @@ def tests(solution: Solution, objective: Objective, estimator: Estimator | None,
     residual = objective.residual(solution.theta.to(space.dtype))
     seen = float(np.linalg.norm(space.whiten(residual[:, :, None])))
     richer, _ = estimator.residual.dual_norm(solution.theta)
-    passes = richer <= RICHER * seen or estimate.relative <= SMALL
+    start, _ = estimator.residual.dual_norm(torch.zeros_like(solution.theta))
+    real = richer <= seen ** (1 - DIGITS) * start**DIGITS
+    passes = richer <= RICHER * seen or real or estimate.relative <= SMALL
     network = solution.trial.network
     directions = network.outputs * (network.layers[-2] + 1) + network.extra if isinstance(network, Features) else network.size
     return {"functions": space.size, "directions": directions, "seen": seen, "richer": richer, "passes": passes}

@@ -71,6 +71,11 @@ def assess(
             f"quadrature: {what} is {found['seen']:.3e} on the points trained with and {found['finer']:.3e} on "
             f"independent ones; {adequacy.remedy(problem)}"
         )
+    elif adequacy.promises_too_much(found):
+        checks.append(
+            f"quadrature: the points promise that one more step lowers the energy by {found['promised']:.1e}, where all that is "
+            f"left is {found['finer']:.1e}; {adequacy.remedy(problem)}"
+        )
     seen = adequacy.tests(solution, objective, estimator, estimate)
     metrics["tests"] = seen or None
     if seen and not seen["passes"]:

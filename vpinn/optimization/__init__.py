@@ -14,7 +14,7 @@ from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason
 from vpinn.optimization.evolution import Evolution
-from vpinn.optimization.gauss_newton import GaussNewton
+from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.growth import LeastSquares, Stage, grow, least_squares_problem
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.langevin import Langevin, samples_of
@@ -57,6 +57,7 @@ __all__ = [
     "make_plan",
     "objective_for",
     "policy_found",
+    "promised_decrease",
     "reason",
     "samples_of",
     "save_arrays",

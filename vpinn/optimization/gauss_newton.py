@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vpinn.objective import Curvature
+from vpinn.objective import Curvature, Objective, curvature
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State, number
 
 Solve = Callable[[Tensor, Tensor | None], Tensor]
@@ -91,6 +91,19 @@ class GaussNewton(Method):
                     return theta + delta, {"damping": number(_adapted(damping, ratio)), "predicted": number(predicted)}
             damping *= 5
         return theta, {"damping": number(damping), "predicted": number(0.0)}
+
+
+def promised_decrease(objective: Objective, theta: Tensor, damping: float) -> float | None:
+    """Return the decrease of J that a step promises by the model on the objective's own points; None where G is not positive.
+
+    Args:
+        objective: of any formulation.
+        theta: parameters [size].
+        damping: λ > 0, relative to the diagonal of G.
+    """
+    theta = theta.double()
+    found = _Model(curvature(objective, theta), theta, objective.gradient(theta)[1].double()).step(damping)
+    return None if found is None else found[1]
 
 
 class _Model:
