@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vpinn
-from vpinn.comparison.course import Course, _until, measured_course
+from vpinn.comparison.course import Counted, Course, _until, measured_course
 from vpinn.optimization import COLUMNS
 from vpinn.problem import Problem
 from vpinn.run import prepare
@@ -88,6 +88,16 @@ def test_the_step_size_falls_over_the_budget() -> None:
     assert plan.time_limit == 2.1
     assert _until(setup.plan, training, 9.0, 4.0).time_limit == 4.0
     assert _until(setup.plan, setup.start(), 0.0, 4.0).schedule(10) == pytest.approx(1.0)
+
+
+def test_a_walk_is_half_of_the_budget() -> None:
+    """Langevin samples in the second half of the steps foretold, whatever steps the file asks for."""
+    setup = prepare(sine(solver={"method": "langevin", "steps": 5, "temperature": 1e-3}))
+    plan = dataclasses.replace(setup.plan, method=Counted(setup.plan.method))
+    method = _until(plan, dataclasses.replace(setup.start(), step=300, seconds=2.0), 2.1, 4.0).method
+    assert isinstance(method, Counted)
+    assert method.calls is plan.method.calls
+    assert method.method == dataclasses.replace(setup.plan.method, length=600)
 
 
 def test_least_squares_has_stages_for_steps() -> None:

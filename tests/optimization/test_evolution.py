@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,13 @@ def test_candidates_without_a_finite_value_are_the_worst() -> None:
     assert value <= 1e-6
     with pytest.raises(NonFiniteError, match="loss"):
         descend(Evolution(0), lambda thetas: torch.full((len(thetas),), torch.nan), theta, 1)
+
+
+def test_what_to_do_where_it_diverges_is_something_that_it_takes() -> None:
+    """The message names keys of [solver]; a problem file with the method and these keys validates."""
+    keys = re.findall(r"solver\.(\w+)", Evolution.remedy)
+    assert keys == ["spread", "seed"]
+    poisson(solver={"method": "evolution", **dict.fromkeys(keys, 1)})
 
 
 def poisson(form: str = "energy", **more: Any) -> vpinn.Problem:

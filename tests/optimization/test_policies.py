@@ -16,7 +16,7 @@ from vpinn.errors import InputError
 from vpinn.noise.gradients import point_gradients
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import COLUMNS, Adam, Langevin, Plan, Sgd, Training, make_plan, policy_found, train
-from vpinn.optimization.watch import observe
+from vpinn.optimization.watch import Watch
 from vpinn.problem import make_problem
 from vpinn.sampling import NormTest, best_batch
 from vpinn.trial import make_trial
@@ -131,12 +131,12 @@ def test_the_norm_test_on_a_quadratic(threshold: float) -> None:
     """‖g‖² = 4 and tr Σ = 3,200 stay: from 16 points the batch grows to S/θ² = 800/θ², within 20 %, and stays there."""
     size, generator = 200, torch.Generator().manual_seed(9)
     truth, theta = torch.full((size,), 2.0 / size**0.5, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
-    policy, batch, state, noise = NormTest(10**6, 16, 10**6, threshold), 16, {}, math.nan
+    policy, batch, watch, noise = NormTest(10**6, 16, 10**6, threshold), 16, Watch(), math.nan
     sizes = []
     for step in range(800):
         batch = policy.next(16, batch, step, 800, noise)
         gradient = truth + math.sqrt(3200 / size / batch) * torch.randn(size, generator=generator, dtype=torch.float64)
-        state, values = observe(state, theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
+        values = watch.observe(theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
         noise = 1.0 / values[1] if values[1] else math.inf
         sizes.append(batch)
     assert sizes[49] == 16
@@ -149,11 +149,11 @@ def test_the_noise_is_told_across_sizes() -> None:
     """Batches that double every 40 steps: the noise scale stays that of their points, 800, within a fifth on average."""
     size, generator = 200, torch.Generator().manual_seed(10)
     truth, theta = torch.full((size,), 2.0 / size**0.5, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
-    state, scales, batch = {}, [], 100
+    watch, scales, batch = Watch(), [], 100
     for step in range(280):
         batch *= 2 if step and step % 40 == 0 else 1
         gradient = truth + math.sqrt(3200 / size / batch) * torch.randn(size, generator=generator, dtype=torch.float64)
-        state, values = observe(state, theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
+        values = watch.observe(theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
         scales.append(values[0])
     assert np.mean(scales[100:]) == pytest.approx(800, rel=0.2)
 

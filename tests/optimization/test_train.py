@@ -117,6 +117,7 @@ def test_three_tries_and_then_an_error_that_names_step_and_term(method: Method, 
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
     assert f"after {TRIES} rollbacks" in str(caught.value)
+    assert str(caught.value).endswith(method.remedy)
     if method.name != "lbfgs":
         assert "diverged at step 12" in str(caught.value)
         assert objective.calls == 11 + TRIES + 1

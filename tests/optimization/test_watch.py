@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vpinn.objective import make_objective
 from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training, train
-from vpinn.optimization.watch import CURVATURE_EVERY, WATCHED, observe
+from vpinn.optimization.watch import CURVATURE_EVERY, WATCHED, Watch
 from vpinn.problem import make_problem
 from vpinn.sampling import make_sampler
 from vpinn.trial import make_trial
@@ -26,7 +26,7 @@ def watched(noise: float, steps: int) -> list[dict[str, float]]:
     generator = torch.Generator().manual_seed(5)
     theta = torch.full((SIZE,), 0.1, dtype=torch.float64)
     start = 2.0 / SIZE**0.5
-    state, rows = {}, []
+    watch, rows = Watch(), []
     for step in range(steps):
         kick = noise * torch.randn(SIZE, generator=generator, dtype=torch.float64)
 
@@ -34,7 +34,7 @@ def watched(noise: float, steps: int) -> list[dict[str, float]]:
             return 0.0, start + CURVATURE * (place - theta) + kick
 
         gradient = evaluate(theta)[1]
-        state, values = observe(state, theta, gradient, step % 4 == 0, 0.5, BATCH, evaluate, step)
+        values = watch.observe(theta, gradient, step % 4 == 0, 0.5, BATCH, evaluate, step)
         rows.append(dict(zip(WATCHED, values, strict=True)))
     return rows
 
@@ -57,12 +57,24 @@ def test_the_largest_curvature() -> None:
 
 def test_the_curvature_along_steps() -> None:
     """On a quadratic, steps along an axis show that axis's curvature exactly."""
-    state, axis = {}, torch.zeros(SIZE, dtype=torch.float64)
+    watch, axis = Watch(), torch.zeros(SIZE, dtype=torch.float64)
     axis[-1] = 1.0
     for step in range(3):
-        state, values = observe(state, 0.1 * step * axis, CURVATURE * 0.1 * step * axis, False, 0.1, None, None, step)
+        values = watch.observe_all(0.1 * step * axis, CURVATURE * 0.1 * step * axis, False, step)
     assert values[WATCHED.index("curvature")] == pytest.approx(7.0)
     assert math.isnan(values[0])
+
+
+def test_looks_together_tell_what_single_looks_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten pairs at once leave the averages that ten looks at one pair leave, to rounding; between looks nothing changes."""
+    rows = watched(0.2, 100)
+    assert all(row["noise_scale"] == rows[59]["noise_scale"] for row in rows[60:69])
+    monkeypatch.setattr("vpinn.optimization.watch.LOOK_EVERY", 1)
+    single = watched(0.2, 100)
+    for step in (9, 19, 99):
+        for name in ("noise_scale", "signal_to_noise", "temperature", "clip_fraction"):
+            assert rows[step][name] == pytest.approx(single[step][name], rel=1e-12)
+    assert rows[65]["noise_scale"] != single[65]["noise_scale"]
 
 
 def test_without_noise_or_knowledge() -> None:
@@ -87,10 +99,10 @@ def made(size: int | None) -> tuple[Training, float, float]:
     began = time.process_time()
     train(objective, training, Plan(Adam(), Schedule(1e-6, 0, 120), samplers))
     whole = time.process_time() - began
-    gradient, state = training.theta, dict(training.watch)
+    gradient = training.theta
     began = time.process_time()
     for step in range(1, 50):
-        state, _ = observe(state, theta, gradient, False, 1e-3, size, lambda place: (0.0, place), step)
+        training.watch.observe(theta, gradient, False, 1e-3, size or 1, lambda place: (0.0, place), step)
     return training, whole / 120, (time.process_time() - began) / 49
 
 
@@ -111,5 +123,6 @@ def test_history_has_it() -> None:
 def test_a_checkpoint_holds_it() -> None:
     training, _, _ = made(64)
     again = Training.from_arrays(*training.arrays())
-    assert again.watch.keys() == training.watch.keys()
-    assert all(torch.equal(again.watch[k], v) for k, v in training.watch.items())
+    before, after = training.watch.state(), again.watch.state()
+    assert before.keys() == after.keys() >= {"numbers", "told", "top", "kept", "shares"}
+    assert all(torch.equal(before[k], v) for k, v in after.items())

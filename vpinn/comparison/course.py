@@ -15,7 +15,7 @@ from torch import Tensor
 from vpinn.analysis import TrueError, independent_points, make_estimator, reference_errors
 from vpinn.errors import DivergenceError, InputError
 from vpinn.objective import Curvature
-from vpinn.optimization import COLUMNS, Closure, Interrupt, LeastSquares, Method, Plan, Training, train
+from vpinn.optimization import COLUMNS, Closure, Interrupt, Langevin, LeastSquares, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
 from vpinn.problem import Problem
@@ -205,7 +205,10 @@ def _until(plan: Plan, training: Training, mark: float, seconds: float | None) -
     steps = math.ceil(seconds * training.step / training.seconds) if training.seconds else ENDLESS
     steps = max(steps, training.step + 1)
     schedule = dataclasses.replace(plan.schedule, steps=steps, warmup=min(plan.schedule.warmup, round(WARMUP * steps)))
-    return dataclasses.replace(plan, schedule=schedule, time_limit=min(mark, seconds))
+    method = plan.method
+    if isinstance(method, Counted) and isinstance(method.method, Langevin):  # its walk is the second half of the budget
+        method = dataclasses.replace(method, method=dataclasses.replace(method.method, length=steps))
+    return dataclasses.replace(plan, method=method, schedule=schedule, time_limit=min(mark, seconds))
 
 
 def _ended(training: Training, seconds: float | None) -> str:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vpinn.errors import StorageError
 
-VERSION = 1
+VERSION = 2
 META = "meta"
 HASH = "sha256"
 DAMAGED = (

@@ -41,6 +41,7 @@ class Evolution(Method):
     name = "evolution"
     blind = True
     learning_rate = None
+    remedy = "lower solver.spread, or try another solver.seed"
     _live: list[tuple[Tensor, Any]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def initial(self, theta: Tensor) -> State:

@@ -61,6 +61,7 @@ class GaussNewton(Method):
     most = 5_000
     learning_rate = None
     steps = 200
+    remedy = 'try another solver.seed, or solver.method = "adam"'
 
     def initial(self, theta: Tensor) -> State:
         """Return the first λ."""

@@ -26,7 +26,7 @@ from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, measured_noise, stable_rate, warmup_steps
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
-from vpinn.optimization.watch import WATCHED, observe, watches_all
+from vpinn.optimization.watch import UNKNOWN, watches_all
 from vpinn.sampling import Sampler, best_batch
 
 ANCHOR = 100
@@ -153,17 +153,19 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         if not math.isfinite(float(new.sum())):
             raise NonFiniteError("parameters")
     except NonFiniteError as error:
-        _roll_back(objective, training, str(error))
+        _roll_back(objective, training, plan.method, str(error))
         return
     _remember(training, bool(samplers), theta, value)
     if training.step % ANCHOR == 0:
         training.anchor = (theta, training.state)
     training.idle = training.idle + 1 if torch.equal(new, theta) else 0
     training.theta, training.state = new, state
-    noise, size = (math.nan,) * len(WATCHED), plan.points_of(samplers)
-    if closure.gradient is not None and (samplers or watches_all(training.step)):
-        seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate if samplers else None, training.step)
-        training.watch, noise = observe(training.watch, *seen)
+    noise, size = UNKNOWN, plan.points_of(samplers)
+    if closure.gradient is not None and size is not None:
+        seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate, training.step)
+        noise = training.watch.observe(*seen)
+    elif closure.gradient is not None and watches_all(training.step):
+        noise = training.watch.observe_all(theta, closure.gradient, closure.clipped, training.step)
     if closure.gradient is not None and plan.clip == "auto":
         training.clipping = noted(training.clipping, closure.gradient)
     training.step += 1
@@ -245,14 +247,14 @@ def _remember(training: Training, drawn: bool, theta: Tensor, value: float) -> N
         training.best = (theta, value)
 
 
-def _roll_back(objective: Objective, training: Training, what: str) -> None:
+def _roll_back(objective: Objective, training: Training, method: Method, what: str) -> None:
     """Return to the anchor with smaller steps, or give up."""
     training.rollbacks += 1
     if training.rollbacks > TRIES:
         where = objective.non_finite(training.theta) if what != "parameters" else ""
         raise DivergenceError(
             f"training diverged at step {training.step + 1}: the {what} is not finite{where}, after {TRIES} rollbacks with "
-            "smaller steps; lower solver.learning_rate, raise solver.warmup or set solver.clip"
+            f"smaller steps; {method.remedy}"
         )
     training.theta, training.state = training.anchor
     training.shrink *= SHRINK
@@ -269,7 +271,7 @@ def final_parameters(objective: Objective, training: Training) -> tuple[Tensor, 
     if not scored:
         raise DivergenceError(
             f"after step {training.step} the loss over all points is not finite{objective.non_finite(training.theta)}; "
-            "lower solver.learning_rate or set solver.clip"
+            "start anew with smaller steps, or from another solver.seed"
         )
     value, k = min(scored)
     return candidates[k], value

@@ -102,6 +102,7 @@ class Method(ABC):
         course: default course of the step size.
         steps: default length of a run.
         scaling: default rule by which the step size follows the batch, one of ``SCALINGS``.
+        remedy: what to do where it diverges.
     """
 
     name: ClassVar[str]
@@ -115,6 +116,7 @@ class Method(ABC):
     course: ClassVar[str] = "constant"
     steps: ClassVar[int] = 2000
     scaling: ClassVar[str] = "none"
+    remedy: ClassVar[str] = "lower solver.learning_rate, raise solver.warmup or set solver.clip"
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return c and scales P [size] for which steps up to c/λ_max(P^½HP^½) are stable on a quadratic.

@@ -31,6 +31,7 @@ class QuasiNewton(Method):
     evaluations: int = 20
     full = True
     learning_rate = None
+    remedy = 'try another solver.seed, or solver.method = "adam"'
 
     @abstractmethod
     def identity(self, theta: Tensor) -> State:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.method import Method, State
-from vpinn.optimization.watch import WATCHED
+from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.sampling import State as Learned
 
 COLUMNS = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped", "error", "estimate", *WATCHED)
@@ -49,7 +49,7 @@ class Training:
     state: State
     generator: np.random.Generator
     learned: tuple[Learned, ...] = ()
-    watch: State = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
     clipping: State = field(default_factory=dict)
     settled: dict[str, float] = field(default_factory=dict)
     step: int = 0
@@ -73,7 +73,8 @@ class Training:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
-        arrays |= {f"watch.{k}": v for k, v in self.watch.items()} | {f"clipping.{k}": v for k, v in self.clipping.items()}
+        arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
+        arrays |= {f"clipping.{k}": v for k, v in self.clipping.items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -103,7 +104,7 @@ class Training:
                 {n.split(".", 2)[2]: a for n, a in arrays.items() if n.startswith(f"learned.{k}.")}
                 for k in range(meta["learned"])
             ),
-            watch=states["watch."],
+            watch=Watch.from_state(states["watch."]),
             clipping=states["clipping."],
             settled=dict(meta["settled"]),
             step=numbers["step"],

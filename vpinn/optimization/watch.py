@@ -5,31 +5,40 @@ them: E ½‖g_k − g_{k−1}‖² = tr Σ (1/b_k + 1/b_{k−1})/2 (successive 
 E g_k·g_{k−1} = ‖g‖², whatever the sizes of the batches. Moving averages of both, numerator and denominator apart
 (McCandlish et al. 2018, arXiv 1812.06162), tell the noise scale; where the second is not positive, the signal drowns, and the
 noise scale is told as infinite.
+
+A step's gradient is kept as it is, and those of ten steps are looked at together: ten products cost what one does, since
+between the operations of a step both wait for memory and for Python.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
-"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature. Where every
-step sees all points, two in fifty are looked at, and the curvature is that along the step between them."""
+"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature; between two
+looks those of the last one. Where every step sees all points, two in fifty are looked at, and the curvature is that along the
+step between them."""
 MEMORY = 0.02
 """Weight of the newest step in the averages."""
+LOOK_EVERY = 10
+"""Steps between looks at the gradients kept since; each of the first steps is looked at by itself."""
 CURVATURE_EVERY = 50
 """Steps between looks at the curvature, each of which costs one gradient: 2 % of the run."""
 NUDGE = 1e-5
 """Length of the difference that a curvature is taken from, relative to the parameters'."""
 
-_NUMBERS = ("trace", "square", "pairs", "share", "clipped", "weight", "curvature")
-"""Averages that are numbers, kept in one tensor: a small tensor's operations cost as much as a large one's."""
+_NUMBERS = ("trace", "square", "pairs", "clipped", "weight", "curvature")
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
 State = dict[str, Tensor]
+Values = tuple[float, ...]
+"""One for each of ``WATCHED``."""
+UNKNOWN: Values = (math.nan,) * len(WATCHED)
 
 
 def watches_all(step: int) -> bool:
@@ -37,73 +46,124 @@ def watches_all(step: int) -> bool:
     return step % CURVATURE_EVERY in (0, 1)
 
 
-def observe(
-    state: State,
-    theta: Tensor,
-    gradient: Tensor,
-    clipped: bool,
-    rate: float,
-    size: int | None,
-    evaluate: Gradient | None,
-    step: int,
-) -> tuple[State, tuple[float, ...]]:
-    """Return the averages after a step, and the values of ``WATCHED``.
+@dataclass
+class Watch:
+    """What was seen so far; changed in place.
 
-    Args:
-        state: averages so far, {} before the first step.
-        theta: parameters [P] of the step.
-        gradient: ∇J there [P], before clipping.
-        clipped: whether it was clipped.
-        rate: step size η.
-        size: points of a batch, None for all points, which have no noise.
-        evaluate: J and ∇J of the same batch; None for all points, whose curvature shows in consecutive gradients.
-        step: number of the step.
+    Attributes:
+        trace: average of tr Σ.
+        square: of ‖g‖².
+        pairs: 1 − βᵏ of k pairs, by which averages that began at zero are too small.
+        clipped: share of clipped steps, times weight.
+        weight: 1 − βᵏ of k steps.
+        curvature: the last one seen, 0 before.
+        top: direction most stretched so far [P].
+        kept: gradients [P] since the last look, with that of the look, and 1/b of each.
+        last: parameters [P] and gradient [P] of the last step on all points that was looked at, () before.
+        told: values at the last look.
     """
-    state = dict(state) or {"top": gradient}
-    known = state["numbers"].tolist() if "numbers" in state else [0.0] * len(_NUMBERS)
-    numbers = dict(zip(_NUMBERS, known, strict=True))
-    numbers["clipped"] += MEMORY * (clipped - numbers["clipped"])
-    numbers["weight"] += MEMORY * (1.0 - numbers["weight"])  # 1 − βᵏ, by which averages that began at zero are too small
-    if size is not None:
-        if "before" in state:
-            before, share = state["before"], 1.0 / size
-            change = gradient - before
-            numbers["trace"] += MEMORY * (float(change @ change) / (share + numbers["share"]) - numbers["trace"])
-            numbers["square"] += MEMORY * (float(gradient @ before) - numbers["square"])
-            numbers["pairs"] += MEMORY * (1.0 - numbers["pairs"])
-        state["before"], numbers["share"] = gradient, 1.0 / size
-    pairs = numbers["pairs"]
-    trace, square = (numbers[name] / pairs if pairs and size else math.nan for name in ("trace", "square"))
-    if evaluate is None:
-        found, numbers["curvature"] = _along(state, theta, gradient, step, numbers["curvature"])
-        state |= found
-    elif step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
-        state["top"], numbers["curvature"] = _curvature(state["top"], theta, gradient, evaluate, numbers["curvature"])
-    state["numbers"] = torch.tensor([*numbers.values()], dtype=torch.float64)
-    square = max(square, 0.0) if math.isfinite(square) else square
-    told = math.isfinite(trace)
-    scale = trace / square if told and square > 0.0 else math.inf if told else math.nan
-    snr = square / trace * (size or 0) if told and trace > 0.0 else math.nan
-    heat = rate * trace / (2.0 * (size or 1) * len(theta))
-    return state, (scale, snr, numbers["clipped"] / numbers["weight"], heat, numbers["curvature"] or math.nan)
 
+    trace: float = 0.0
+    square: float = 0.0
+    pairs: float = 0.0
+    clipped: float = 0.0
+    weight: float = 0.0
+    curvature: float = 0.0
+    top: Tensor | None = None
+    kept: list[tuple[Tensor, float]] = field(default_factory=list)
+    last: tuple[Tensor, ...] = ()
+    told: Values = UNKNOWN
 
-def _along(state: State, theta: Tensor, gradient: Tensor, step: int, known: float) -> tuple[State, float]:
-    """Return the curvature along the last step, a lower bound of the largest, from the gradients at its ends."""
-    if step % CURVATURE_EVERY == 1 and "theta" in state:
-        way = theta - state["theta"]
-        square = way @ way
-        if float(square) > 0.0:
-            known = float((gradient - state["gradient"]) @ way / square)
-    return {"theta": theta, "gradient": gradient}, known
+    def observe(
+        self, theta: Tensor, gradient: Tensor, clipped: bool, rate: float, size: int, evaluate: Gradient, step: int
+    ) -> Values:
+        """Return the values of ``WATCHED`` after a step on a batch.
 
+        Args:
+            theta: parameters [P] of the step.
+            gradient: ∇J of the batch there [P], before clipping.
+            clipped: whether it was clipped.
+            rate: step size η.
+            size: points of the batch.
+            evaluate: J and ∇J of the same batch.
+            step: number of the step.
+        """
+        self._count(clipped)
+        self.kept.append((gradient, 1.0 / size))
+        if step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
+            self._stretch(theta, gradient, evaluate)
+        if step % LOOK_EVERY == LOOK_EVERY - 1 or step < LOOK_EVERY:
+            self._compare()
+            self.told = self._values(rate, size, len(theta))
+        return self.told
 
-def _curvature(top: Tensor, theta: Tensor, gradient: Tensor, evaluate: Gradient, known: float) -> tuple[Tensor, float]:
-    """Return one step of a power iteration: the direction most stretched so far, and the curvature along it."""
-    length = float(torch.linalg.vector_norm(top))
-    nudge = NUDGE * max(1.0, float(torch.linalg.vector_norm(theta)))
-    if not length > 0.0 or theta.dtype != torch.float64:
-        return top, known
-    top = top / length
-    stretched = (evaluate(theta + nudge * top)[1] - gradient) / nudge
-    return (stretched, float(stretched @ top)) if math.isfinite(float(stretched.sum())) else (top, known)
+    def observe_all(self, theta: Tensor, gradient: Tensor, clipped: bool, step: int) -> Values:
+        """Return the values of ``WATCHED`` after a step on all points; the curvature along the last step bounds the largest."""
+        self._count(clipped)
+        if step % CURVATURE_EVERY == 1 and self.last:
+            way = theta - self.last[0]
+            square = float(way @ way)
+            if square > 0.0:
+                self.curvature = float((gradient - self.last[1]) @ way) / square
+        self.last = (theta, gradient)
+        return (math.nan, math.nan, self.clipped / self.weight, math.nan, self.curvature or math.nan)
+
+    def _count(self, clipped: bool) -> None:
+        self.clipped += MEMORY * (clipped - self.clipped)
+        self.weight += MEMORY * (1.0 - self.weight)
+
+    def _compare(self) -> None:
+        """Take the pairs of neighbouring gradients kept into the averages, and keep the newest for the next pair."""
+        rows, shares = torch.stack([row for row, _ in self.kept]), [share for _, share in self.kept]
+        change, product = (rows[1:] - rows[:-1]).square_().sum(1).tolist(), (rows[1:] * rows[:-1]).sum(1).tolist()
+        trace, square, pairs = self.trace, self.square, self.pairs
+        for k, (apart, along) in enumerate(zip(change, product, strict=True)):
+            trace += MEMORY * (apart / (shares[k] + shares[k + 1]) - trace)
+            square += MEMORY * (along - square)
+            pairs += MEMORY * (1.0 - pairs)
+        self.trace, self.square, self.pairs = trace, square, pairs
+        self.kept = self.kept[-1:]
+
+    def _values(self, rate: float, size: int, parameters: int) -> Values:
+        share, curvature = self.clipped / self.weight, self.curvature or math.nan
+        if not self.pairs:
+            return (math.nan, math.nan, share, math.nan, curvature)
+        trace, square = self.trace / self.pairs, max(self.square / self.pairs, 0.0)
+        scale = trace / square if square > 0.0 else math.inf
+        ratio = square / trace * size if trace > 0.0 else math.nan
+        return (scale, ratio, share, rate * trace / (2.0 * size * parameters), curvature)
+
+    def _stretch(self, theta: Tensor, gradient: Tensor, evaluate: Gradient) -> None:
+        """Take one step of a power iteration from the first gradient: the curvature along the direction most stretched so far."""
+        top = gradient if self.top is None else self.top
+        length = float(torch.linalg.vector_norm(top))
+        nudge = NUDGE * max(1.0, float(torch.linalg.vector_norm(theta)))
+        if not length > 0.0 or theta.dtype != torch.float64:
+            return
+        top = top / length
+        stretched = (evaluate(theta + nudge * top)[1] - gradient) / nudge
+        if math.isfinite(float(stretched.sum())):
+            self.top, self.curvature = stretched, float(stretched @ top)
+        else:
+            self.top = top
+
+    def state(self) -> State:
+        """Return everything as tensors, for a checkpoint."""
+        found = {"numbers": torch.tensor([getattr(self, name) for name in _NUMBERS], dtype=torch.float64)}
+        found["told"] = torch.tensor(self.told, dtype=torch.float64)
+        if self.top is not None:
+            found["top"] = self.top
+        if self.kept:
+            found["kept"] = torch.stack([row for row, _ in self.kept])
+            found["shares"] = torch.tensor([share for _, share in self.kept], dtype=torch.float64)
+        if self.last:
+            found["last"] = torch.stack(self.last)
+        return found
+
+    @classmethod
+    def from_state(cls, state: State) -> Watch:
+        """Return the watch that ``state`` described, equal to the last bit."""
+        kept = list(zip(state["kept"], state["shares"].tolist(), strict=True)) if "kept" in state else []
+        numbers = dict(zip(_NUMBERS, state["numbers"].tolist(), strict=True))
+        last = tuple(state["last"]) if "last" in state else ()
+        return cls(**numbers, top=state.get("top"), kept=kept, last=last, told=tuple(state["told"].tolist()))
