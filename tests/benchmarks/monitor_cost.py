@@ -1,18 +1,20 @@
 """What watching the noise costs a step: the same run with and without it, in turns of a hundred steps.
 
-    python tests/benchmarks/monitor_cost.py [--batches 64 256 1024 full] [--turns 15]
+    python tests/benchmarks/monitor_cost.py [--forms energy weak strong] [--batches 64 256 1024 full] [--turns 15]
 
 Processor time of this process, medians over the turns; the share is the median of the ratios of neighbouring turns, with and
-without first by turns. The curvature, one gradient in fifty steps, is part of it.
+without first by turns. The last column is the time spent inside the watching over that of its turn, which other work on the
+machine disturbs less. The curvature, one gradient in fifty steps, is part of both.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 
 import vpinn
@@ -45,36 +47,52 @@ def setup_of(form: str, batch: int | str) -> Setup:
     return prepare(problem)
 
 
-def advance(setup: Setup, training: Training, watching: bool) -> float:
-    """Return the processor time of a step over one turn."""
+def advance(setup: Setup, training: Training, watching: bool) -> tuple[float, float]:
+    """Return the processor time of a step over one turn, and the part of it inside the watching."""
+    inside = [0.0]
+
+    def timed(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*seen: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return look(*seen)
+            finally:
+                inside[0] += time.thread_time() - began
+
+        return looked
+
     steps = training.step + STEPS
     plan = dataclasses.replace(setup.plan, schedule=dataclasses.replace(setup.plan.schedule, steps=steps))
-    without = patch.multiple(Watch, observe=lambda *seen: UNKNOWN, observe_all=lambda *seen: UNKNOWN)
-    with contextlib.nullcontext() if watching else without:
+    looks = {name: getattr(Watch, name) for name in ("observe", "observe_all")}
+    patched = {name: timed(look) if watching else lambda *seen: UNKNOWN for name, look in looks.items()}
+    with patch.multiple(Watch, **patched):
         began = time.process_time()
         train(setup.objective, training, plan)
-        return (time.process_time() - began) / STEPS
+        return (time.process_time() - began) / STEPS, inside[0] / STEPS
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", nargs="+", default=["64", "256", "1024", "full"])
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=FORMS)
     parser.add_argument("--turns", type=int, default=15)
     asked = parser.parse_args()
-    print("form    batch  step without, ms  with, ms  share of the step")
-    for form in FORMS:
+    print("form    batch  step without, ms  with, ms  share of the step  inside")
+    for form in asked.forms:
         for batch in asked.batches:
             setup = setup_of(form, int(batch) if batch.isdecimal() else batch)
             training = setup.start()
             advance(setup, training, True)
-            pairs = []
+            pairs, shares = [], []
             for turn in range(asked.turns):
                 spent = {watching: advance(setup, training, watching) for watching in (turn % 2 == 0, turn % 2 == 1)}
-                pairs.append((spent[False], spent[True]))
+                pairs.append((spent[False][0], spent[True][0]))
+                shares.append(spent[True][1] / spent[True][0])
             without, watched = (statistics.median(column) for column in zip(*pairs, strict=True))
             share = statistics.median(b / a - 1.0 for a, b in pairs)
-            print(f"{form:7s} {batch:>5s}  {1e3 * without:16.3f}  {1e3 * watched:8.3f}  {100 * share:+.1f} %", flush=True)
+            told = f"{1e3 * without:16.3f}  {1e3 * watched:8.3f}  {100 * share:+15.1f} %  {100 * statistics.median(shares):.1f} %"
+            print(f"{form:7s} {batch:>5s}  {told}", flush=True)
 
 
 if __name__ == "__main__":

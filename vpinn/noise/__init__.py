@@ -2,11 +2,13 @@
 
 `variance`, `bias`, `rates`, `steady` are the theory, a function per statement. `gradients` (of single points) and
 `curvature` (Hessian products) → `population` (exact statistics), `draws` (batches as training draws them), `pilot` (a short
-run) → `estimators`, `signals`, `costs`, `dynamics`, `search` (findings: predicted beside measured) → `recommend` → `report`.
+run), `effort` (what fits into the time) → `estimators`, `signals`, `costs`, `dynamics`, `search` (findings: predicted beside
+measured) → `recommend` → `report`.
 """
 
+from vpinn.noise.effort import FULL, QUICK, Effort
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.recommend import Setting
-from vpinn.noise.report import FULL, QUICK, Effort, NoiseReport, measure_noise
+from vpinn.noise.report import NoiseReport, measure_noise
 
 __all__ = ["FULL", "QUICK", "Curve", "Effort", "Finding", "NoiseReport", "Setting", "measure_noise"]

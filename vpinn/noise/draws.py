@@ -86,13 +86,15 @@ def repeat(objective: Objective, draw: Drawer, theta: Tensor, count: int) -> Dra
     return Draws(losses, gradients)
 
 
-def seconds_per_step(objective: Objective, theta: Tensor, sizes: Sequence[int], generator: np.random.Generator) -> Array:
+def seconds_per_step(
+    objective: Objective, theta: Tensor, sizes: Sequence[int], generator: np.random.Generator, tries: int = 12
+) -> Array:
     """Return the processor time of an estimate for batches of every size [n], the least of several tries."""
     found = []
     for size in sizes:
         draw = drawer(objective, samplers_for(objective, "uniform", size), generator)
         times = []
-        for _ in range(12):
+        for _ in range(tries):
             began = time.process_time()
             estimate(objective, draw)(theta)
             times.append(time.process_time() - began)

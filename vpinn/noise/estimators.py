@@ -24,6 +24,8 @@ ROUNDED = 0.2
 """Variance that rounding adds, over that of one worker's gradient."""
 BLOCKS, PILOTS = 16, 8
 """Strata that allocations are compared on, and the pilots that learn about them."""
+TOLD, MORE, MOST_BYTES = ("uniform", "stratified"), 4, 200e6
+"""Samplers whose variance at the middle size is told more exactly, by so many times the draws, as long as these fit memory."""
 QUADRATIC = "the product of two batches adds a part quadratic in their noise"
 
 
@@ -48,7 +50,9 @@ def samplers(
         for size in sizes:
             with contextlib.suppress(InputError):
                 made = samplers_for(people.objective, name, size)
-                found = repeat(people.objective, drawer(people.objective, made, generator), people.theta, draws)
+                told = size == middle and name in TOLD
+                count = max(draws, min(MORE * draws, int(MOST_BYTES / (8 * len(people.gradient))))) if told else draws
+                found = repeat(people.objective, drawer(people.objective, made, generator), people.theta, count)
                 value, error = found.mean_square_error(people.gradient)
                 x.append(sum(s.size for s in made))
                 measured.append(value)
@@ -57,15 +61,15 @@ def samplers(
                 if name == "uniform":
                     uniform[size] = found
                 if size == middle:
-                    findings += _about(people, name, made, found)
+                    findings += _about(people, name, made, found, predicted[-1])
         if x:
             lines = {"closed form": np.array(predicted)} if np.isfinite(predicted).all() else {}
             curves[name] = Curve(np.array(x, float), np.array(measured), np.array(errors), lines)
     return findings, curves, uniform
 
 
-def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draws) -> list[Finding]:
-    """Return findings on the mean and the covariance of one sampler's draws."""
+def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draws, predicted: float) -> list[Finding]:
+    """Return findings on the mean and the covariance of one sampler's draws, held against the covariance predicted."""
     value, error = found.mean_square_error(people.gradient)
     n, offset = len(found.losses), found.gradients.mean(0) - people.gradient
     weights = people.spread / people.spread.sum()
@@ -80,7 +84,6 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
     )
     item = 4 if name not in ("uniform", "cells") else 2
     reason = QUADRATIC if people.batches == 2 else ""
-    predicted = people.variance(made)
     if math.isnan(predicted):
         reason = "no closed form"
     return [bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]

@@ -38,7 +38,7 @@ class Trial:
 def descend(
     objective: Objective, theta: Tensor, size: int, rate: float, steps: int, seed: int, at: Sequence[int] = (), warmup: int = 0
 ) -> Trial:
-    """Train by Adam with uniform batches and a cosine course.
+    """Train by Adam with uniform batches, or all points where a batch is as large, and a cosine course.
 
     Args:
         objective: what is minimised.
@@ -50,12 +50,13 @@ def descend(
         at: steps after which parameters are kept.
         warmup: steps over which the rate rises.
     """
+    whole = size >= objective.measures[0].points.size
     draw = drawer(objective, samplers_for(objective, "uniform", size), np.random.default_rng(seed))
     method, schedule = Adam(), Schedule(rate, warmup, steps, "cosine")
     state, places, norms = method.initial(theta), [], []
     try:
         for step in range(steps):
-            closure = Closure(estimate(objective, draw))
+            closure = Closure(objective.gradient if whole else estimate(objective, draw))
             theta, state, _ = method.step(theta, state, closure, schedule(step), False)
             norms.append(closure.gradient_norm)
             if step + 1 in at:

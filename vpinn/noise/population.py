@@ -94,7 +94,7 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         objective: whose gradients.
         theta: parameters [size].
         generator: of the pilot that finds leading directions of the covariance.
-        directions: orthonormal columns [size, k], or how many leading ones to find; 0 saves half of the work.
+        directions: orthonormal columns [size, k], or how many leading ones to find, which doubles the work.
 
     Raises:
         InputError: too many points, or gradients that are zero or not finite.
@@ -110,20 +110,23 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
     squares = [np.zeros(n) for n in counts]
     chosen = [np.sort(generator.choice(n, min(n, PILOT), replace=False)) for n in counts]
     pilot: list[Array] = []
+    known = np.empty((size, 0)) if isinstance(directions, int) else directions
+    along = [np.zeros((n, known.shape[1])) for n in counts]
     for k, start, part in point_gradients(objective, theta):
         s = part.numpy()
+        along[k][start : start + len(s)] = s @ known
         totals[k] += s.sum(0)
         squares[k][start : start + len(s)] = (s**2).sum(1)
         inside = chosen[k][(chosen[k] >= start) & (chosen[k] < start + len(s))] - start
         pilot.append(counts[k] * s[inside])
     gradient = np.asarray(sum(totals))
     _refuse(gradient, squares)
-    if isinstance(directions, int):
-        directions = _leading(np.concatenate(pilot), directions) if directions else np.empty((size, 0))
-    along = [np.zeros((n, directions.shape[1])) for n in counts]
-    for k, start, part in point_gradients(objective, theta) if directions.shape[1] else ():
-        along[k][start : start + len(part)] = part.numpy() @ directions
-    return Population(objective, theta, gradient, directions, tuple(along), tuple(squares), tuple(totals))
+    if isinstance(directions, int) and directions:
+        known = _leading(np.concatenate(pilot), directions)
+        along = [np.zeros((n, known.shape[1])) for n in counts]
+        for k, start, part in point_gradients(objective, theta):
+            along[k][start : start + len(part)] = part.numpy() @ known
+    return Population(objective, theta, gradient, known, tuple(along), tuple(squares), tuple(totals))
 
 
 def _leading(rows: Array, count: int) -> Array:

@@ -76,14 +76,14 @@ def sampling(curves: Mapping[str, Curve], size: int, shares: Mapping[str, float]
     return [chosen, Setting("batch", "allocation", f'"{rule}"', reason)]
 
 
-def learning_rate(trials: Sequence[Trial], limit: float) -> tuple[float, Setting]:
-    """Return the rate whose short trial ended lowest, and its line."""
+def learning_rate(trials: Sequence[Trial], limit: float) -> Setting:
+    """Return the line of the rate whose short trial, with the batch that is recommended, ended lowest."""
     best = min(trials, key=lambda t: t.loss)
     worse = [t.rate for t in trials if t.rate > best.rate]
     beyond = f", and {worse[0]:.2g} is worse" if worse else ", the largest tried"
     tried = ", ".join(f"{t.rate:.2g}" for t in trials)
     told = f"the lowest loss of trials at {tried}{beyond}; plain descent is stable to {limit:.1e}"
-    return best.rate, Setting("solver", "learning_rate", f"{best.rate:g}", told)
+    return Setting("solver", "learning_rate", f"{best.rate:g}", told)
 
 
 def warmup(norms: Sequence[float], steps: int) -> Setting:

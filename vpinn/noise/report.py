@@ -15,6 +15,7 @@ from torch import Tensor
 from vpinn.errors import InputError
 from vpinn.noise import costs, dynamics, estimators, recommend, search, signals
 from vpinn.noise import variance as theory
+from vpinn.noise.effort import FULL, Effort, fitted
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import best_rate, descend, polish, start
 from vpinn.noise.population import Population, population
@@ -25,33 +26,8 @@ from vpinn.problem import Problem
 from vpinn.trial import make_trial
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is measured.
-
-    Attributes:
-        draws: batches per variance.
-        trial: steps of a trial of one learning rate.
-        pilot: steps of the pilot run.
-        walk: steps of a walk at the steady state.
-        polish: steps of L-BFGS to the minimum that steady states are measured around.
-        evaluations: of J for the population search.
-        multiples: batch sizes over the middle one.
-    """
-
-    draws: int
-    trial: int
-    pilot: int
-    walk: int
-    polish: int
-    evaluations: int
-    multiples: tuple[float, ...]
-
-
-QUICK = Effort(120, 60, 400, 1000, 150, 900, (0.25, 1, 4))
-FULL = Effort(600, 200, 2000, 12_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4))
+LOOKS = (1, 2, 4, 12, 8, 16)
+"""Sixteenths of the pilot run after which all points are looked at, the most telling ones last."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +69,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
 
     Args:
         problem: the problem; its network, quadrature and seed are used, its method is not.
-        effort: how much is measured; ``QUICK`` takes a minute, ``FULL`` ten.
+        effort: how much is measured at most; ``QUICK`` takes a minute, ``FULL`` ten.
         say: told what is measured next.
 
     Raises:
@@ -108,20 +84,23 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
         where = objective.non_finite(theta)
         raise InputError(f"the loss is not finite at the initial weights{where}; check the form, or try another solver.seed")
     say("gradients at the start")
+    clock = time.process_time()
     first = population(objective, theta, generator, 0)
+    clock = time.process_time() - clock
     middle = _middle(problem, objective)
     sizes = sorted({max(4, min(round(middle * f), objective.measures[0].points.size)) for f in (1.0, *effort.multiples)})
+    effort = fitted(effort, objective, theta, sizes, clock, generator)
     say("trials of learning rates")
     trials = best_rate(objective, theta, middle, effort.trial, seed)
     rate = min(trials, key=lambda t: t.loss).rate
     say("a pilot run")
-    steps = sorted({1, *(effort.pilot * k // 16 for k in (1, 2, 4, 8, 12, 16))})
+    steps = sorted({effort.pilot * k // 16 for k in LOOKS[-effort.looks :]})
     pilot = descend(objective, theta, middle, rate, effort.pilot, seed, steps, effort.pilot // 20)
     places = [theta, *pilot.places]
     say("noise over the run")
-    course = [first, *(population(objective, place, generator, 0) for place in places[1:])]
     place = places[len(places) // 2]
     people = population(objective, place, generator)
+    course = [first, *(people if at is place else population(objective, at, generator, 0) for at in pilot.places)]
     product = difference_product(objective.gradient, place)
     say("batches of every sampler")
     findings, variances, uniform = estimators.samplers(people, sizes, effort.draws, generator)
@@ -168,12 +147,14 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
     size, line = recommend.batch_size(float(scales[-1]), spent, objective.measures[0].points.size)
-    _, rate_line = recommend.learning_rate(trials, limit)
+    if size != middle:
+        say("trials of learning rates with the batch recommended")
+        trials = best_rate(objective, theta, size, effort.trial, seed)
     batch = [line] if '"full"' in line.value else [line, *recommend.sampling(variances, size, shares)]
     settings = [
         *batch,
         Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
-        rate_line,
+        recommend.learning_rate(trials, limit),
         recommend.warmup(pilot.norms, problem.settings.solver.steps or effort.pilot),
         Setting("solver", "schedule", '"cosine"', "noise leaves an error proportional to the step size: let it fall"),
         recommend.clip(pilot.norms, threshold),
@@ -182,6 +163,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
         "quadrature_points": objective.size,
         "parameters": len(theta),
         "batch": middle,
+        "measured": effort.counts(),
         "noise_scale": [float(s) if np.isfinite(s) else None for s in scales],
         "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
         "seconds_per_step": spent[0],

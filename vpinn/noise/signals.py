@@ -176,7 +176,7 @@ def reuse(people: Population, size: int, rate: float, count: int, generator: np.
     direction = torch.from_numpy(g / math.sqrt(people.square))
     step = 1e-4 * float(people.theta.norm())
     traces = [
-        population(objective, people.theta + sign * step * direction, generator, people.directions).trace for sign in (1, -1)
+        population(objective, people.theta + sign * step * direction, generator, 0).trace for sign in (1, -1)
     ]
     weight = people.variance(samplers_for(objective, "uniform", size)) / people.trace  # 1/b
     predicted = -0.5 * rate * weight * (traces[0] - traces[1]) / (2 * step)

@@ -6,7 +6,7 @@ E g_k·g_{k−1} = ‖g‖², whatever the sizes of the batches. Moving averages
 (McCandlish et al. 2018, arXiv 1812.06162), tell the noise scale; where the second is not positive, the signal drowns, and the
 noise scale is told as infinite.
 
-A step's gradient is kept as it is, and those of ten steps are looked at together: ten products cost what one does, since
+A step's gradient is kept as it is, and those of 25 steps are looked at together: 25 products cost what one does, since
 between the operations of a step both wait for memory and for Python.
 """
 
@@ -25,7 +25,7 @@ looks those of the last one. Where every step sees all points, two in fifty are 
 step between them."""
 MEMORY = 0.02
 """Weight of the newest step in the averages."""
-LOOK_EVERY = 10
+LOOK_EVERY = 25
 """Steps between looks at the gradients kept since; each of the first steps is looked at by itself."""
 CURVATURE_EVERY = 50
 """Steps between looks at the curvature, each of which costs one gradient: 2 % of the run."""
