@@ -57,7 +57,9 @@ FINER = 4
 """Degrees by which the finer rule is finer."""
 
 
-def quadrature(stated: Problem, solution: Solution, objective: Objective, estimate: Estimate | None) -> dict[str, float]:
+def quadrature(
+    stated: Problem, solution: Solution, objective: Objective, estimate: Estimate | None, loss: float
+) -> dict[str, float]:
     """Return what training's rule and a finer one, or other random points, make of the solution.
 
     Args:
@@ -65,21 +67,23 @@ def quadrature(stated: Problem, solution: Solution, objective: Objective, estima
         solution: its solution.
         objective: what training minimised.
         estimate: of the error, None without one.
+        loss: objective over all points.
 
     Returns:
         seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change; and
         promised: the decrease of the energy that a Gauss–Newton step promises, where such steps on all points trained it.
     """
     theta, trial = solution.theta, solution.trial
-    rules = [_objective(stated, solution.trial, objective, more) for more in (0, FINER)]
-    seen, finer = (rule.value(theta) for rule in rules)
+    fine = _objective(stated, trial, objective, FINER)
+    double = objective.measures[0].dtype == torch.float64
+    seen, finer = loss if double else _objective(stated, trial, objective, 0).value(theta), fine.value(theta)
     known = estimate is not None and estimate.relative <= SMALL
     natural, limit = abs(finer), EXCESS
     if stated.formulation != "energy":
-        at_start, limit = 0.0 if known else rules[1].value(torch.zeros_like(theta)), SQUARES
+        at_start, limit = 0.0 if known else fine.value(torch.zeros_like(theta)), SQUARES
         natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
     elif estimate is not None and estimate.corrected is not None:
-        trial = estimate.corrected
+        trial = estimate.corrected.trial
         seen, finer = (v - _objective(stated, trial, objective, m).value(theta) for v, m in ((seen, 0), (finer, FINER)))
     elif estimate is None:
         limit = UNESTIMATED
@@ -110,7 +114,7 @@ def tests(solution: Solution, objective: Objective, estimator: Estimator | None,
         return {}
     residual = objective.residual(solution.theta.to(space.dtype))
     seen = float(np.linalg.norm(space.whiten(residual[:, :, None])))
-    richer, _ = estimator.residual.dual_norm(solution.theta)
+    richer, _ = estimator.residual.dual_norm(solution.theta, estimate.corrected.residual if estimate.corrected else None)
     start, _ = estimator.residual.dual_norm(torch.zeros_like(solution.theta))
     real = richer <= seen ** (1 - DIGITS) * start**DIGITS
     passes = richer <= RICHER * seen or real or estimate.relative <= SMALL

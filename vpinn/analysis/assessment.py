@@ -58,12 +58,12 @@ def assess(
             "relative_energy": estimate.relative,
             "relative_l2": dict(estimate.l2),
             "absolute": estimate.absolute,
-            "unexplained": estimate.left,
+            "unexplained": 0.0 if estimate.corrected is None else estimate.corrected.left,
             "true": true,
             "effectivity": estimate.absolute / true if true else None,
         }
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
-    found = adequacy.quadrature(stated or problem, solution, objective, estimate)
+    found = adequacy.quadrature(stated or problem, solution, objective, estimate, loss)
     metrics["quadrature"] = found
     if not found["change"] <= found["limit"]:
         what = "the energy above that of the corrected solution" if found["limit"] == adequacy.EXCESS else "the loss"

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from vpinn.analysis.residual import MAX_DEGREE
-from vpinn.analysis.tangent import Shift, Tangent, make_tangents
+from vpinn.analysis.tangent import Corrected, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import assemble, factorise
@@ -79,8 +80,8 @@ class Correction:
     met: tuple[NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
 
-    def __call__(self, theta: Tensor) -> tuple[Trial, float] | None:
-        """Return the trial space of u + w, and that nothing of the residual is left; None where the tangent is singular."""
+    def __call__(self, theta: Tensor) -> Corrected | None:
+        """Return u + w, which leaves nothing of the residual; None where the tangent is singular."""
         everything = np.arange(len(self.met) * self.space.size).reshape(len(self.met), -1)
         residual, matrix = assemble([replace(tangent, theta=theta) for tangent in self.tangents], None, everything)
         prescribed, values = self._prescribed(theta)
@@ -98,7 +99,8 @@ class Correction:
         rows = values.reshape(-1, self.space.size)
         known = {count: MeshField(self.space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
-        return replace(self.trial, unknowns=self.shift.unknowns, background=background), 0.0
+        corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
+        return Corrected(corrected, 0.0, torch.from_numpy(residual).view(rows.shape))
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
         """Return which degrees of freedom are prescribed and their values, [components·size] each; g − u on gaps."""

@@ -30,6 +30,7 @@ from vpinn.analysis.errors import independent_points
 from vpinn.analysis.features import FeatureCorrection, make_feature_correction
 from vpinn.analysis.flux import flux_gap
 from vpinn.analysis.residual import MAX_DEGREE, Residual, make_residual
+from vpinn.analysis.tangent import Corrected
 from vpinn.domain import CellPoints, Mesh, PointSet, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.objective import weakened
@@ -57,16 +58,14 @@ class Estimate:
         relative: over ‖B(u)‖, dimensionless; absolute where the flux vanishes.
         cells: share of every cell, whose squares add up to that of ``absolute`` [n_cells]; None without a mesh.
         l2: unknown → ‖w‖/‖u‖, dimensionless; empty without a correction.
-        left: share of the residual that the correction leaves, 0 to 1.
-        corrected: trial space of u + w; None without a correction.
+        corrected: u + w; None without a correction.
     """
 
     absolute: float
     relative: float
     cells: Array | None
     l2: Mapping[str, float]
-    left: float
-    corrected: Trial | None
+    corrected: Corrected | None
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,14 @@ class Estimator:
     Attributes:
         problem: the problem.
         correction: None where there is none.
-        flux: |B(u) − B(u + w)|² and |B(u)|².
-        sizes: w² and u² of every unknown; None without a correction.
+        densities: |B(u) − B(u + w)|² and |B(u)|², then w² and u² of every unknown; without a correction only the first two.
         points: quadrature points of these.
         residual: what the dual norm is taken of; None without a mesh.
     """
 
     problem: Problem
     correction: Correction | FeatureCorrection | None
-    flux: Evaluator
-    sizes: Evaluator | None
+    densities: Evaluator
     points: PointSet
     residual: Residual | None
     _last: list[tuple[Tensor, Estimate | None]] = field(default_factory=list)
@@ -98,23 +95,22 @@ class Estimator:
 
     def _estimate(self, theta: Tensor) -> Estimate | None:
         found = None if self.correction is None else self.correction(theta)
-        if found is None or self.sizes is None:
+        if found is None:
             return None if self.residual is None else self._by_dual_norm(self.residual, theta)
-        corrected, left = found
-        (gap, scale), cells = _by_cell(dataclasses.replace(self.flux, trial=corrected), theta, self.points)
-        sums, _ = _by_cell(dataclasses.replace(self.sizes, trial=corrected), theta, self.points)
-        pairs = zip(self.problem.unknowns, np.maximum(sums, 0.0).reshape(-1, 2), strict=True)
+        sums, cells = _by_cell(dataclasses.replace(self.densities, trial=found.trial), theta, self.points)
+        (gap, scale), sizes = sums[:2], np.maximum(sums[2:], 0.0).reshape(-1, 2)
+        pairs = zip(self.problem.unknowns, sizes, strict=True)
         l2 = {unknown.name: math.sqrt(w / (u or 1.0)) for unknown, (w, u) in pairs}
         shares = None if cells is None else np.sqrt(cells[0])
-        return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, left, corrected)
+        return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, found)
 
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:
         norm, riesz = residual.dual_norm(theta)
         absolute = math.hypot(norm, residual.missed(theta))
-        trial = self.flux.trial  # ``flux`` may hold a correction, which there is none of here
+        trial = self.densities.trial  # ``densities`` may hold a correction, which there is none of here
         size = flux_gap(self.problem, trial, trial.unknowns, trial.unknowns)
         scale = math.sqrt(size.integrate(theta, self.points)[-1])
-        return Estimate(absolute, absolute / (scale or 1.0), residual.shares(riesz), {}, 0.0, None)
+        return Estimate(absolute, absolute / (scale or 1.0), residual.shares(riesz), {}, None)
 
 
 def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -> Estimator | None:
@@ -138,11 +134,13 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
             correction = make_feature_correction(problem, trial)
     if correction is None:
         flux = flux_gap(problem, trial, trial.unknowns, trial.unknowns)
-        return None if residual is None else Estimator(problem, None, flux, None, points, residual)
+        return None if residual is None else Estimator(problem, None, flux, points, residual)
     shift = correction.shift
     pairs = [(shift.differences[u.name], trial.unknowns[u.name]) for u in problem.unknowns]
-    sizes = Evaluator.of(problem, trial, [ufl.inner(f, f) for pair in pairs for f in pair])
-    return Estimator(problem, correction, flux_gap(problem, trial, trial.unknowns, shift.unknowns), sizes, points, residual)
+    squares = [ufl.inner(f, f) for pair in pairs for f in pair]
+    return Estimator(
+        problem, correction, flux_gap(problem, trial, trial.unknowns, shift.unknowns, squares), points, residual
+    )
 
 
 def _degree(mesh: Mesh, trained: int, outputs: int) -> int:

@@ -18,7 +18,7 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.analysis.tangent import Shift
+from vpinn.analysis.tangent import Corrected, Shift
 from vpinn.domain import Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
@@ -135,8 +135,8 @@ class FeatureCorrection:
     residuals: tuple[Residuals, ...]
     width: int
 
-    def __call__(self, theta: Tensor) -> tuple[Trial, float] | None:
-        """Return the trial space of the corrected unknowns and the share of the residual that is left; None where it is most."""
+    def __call__(self, theta: Tensor) -> Corrected | None:
+        """Return the corrected unknowns; None where most of the residual is left."""
         parts = [part.around(self.trial, theta) for part in self.residuals]
         scores = {Recipe(kind, scale): self._fit(parts, Recipe(kind, scale), PILOT)[2] for kind in KINDS for scale in SCALES}
         recipe = min(scores, key=lambda recipe: scores[recipe])
@@ -145,7 +145,7 @@ class FeatureCorrection:
             return None
         known = {count: NetworkField(features, parameters, c) for c, count in enumerate(self.shift.counts)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
-        return replace(self.trial, unknowns=self.shift.unknowns, background=background), left
+        return Corrected(replace(self.trial, unknowns=self.shift.unknowns, background=background), left)
 
     def _fit(self, parts: Sequence[Linearised], recipe: Recipe, width: int) -> tuple[Network, Tensor, float]:
         """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""

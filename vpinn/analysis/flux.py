@@ -5,7 +5,7 @@ For −∇·κ∇u it is κ∇u, for elasticity the stress. Where a form has no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ufl
 
@@ -18,14 +18,17 @@ from vpinn.problem.operators import gradient
 from vpinn.trial import Evaluator, Trial
 
 
-def flux_gap(problem: Problem, trial: Trial, one: Unknowns, other: Unknowns) -> Evaluator:
-    """Return the densities |B(one) − B(other)|² and |B(one)|².
+def flux_gap(
+    problem: Problem, trial: Trial, one: Unknowns, other: Unknowns, more: Sequence[ufl.core.expr.Expr] = ()
+) -> Evaluator:
+    """Return the densities |B(one) − B(other)|² and |B(one)|², and ``more`` at the same points.
 
     Args:
         problem: of any formulation.
         trial: whose network and known functions the unknowns are expressions of.
         one: unknown → expression.
         other: the same.
+        more: scalar expressions of the network.
     """
     graph = Graph(frozenset({trial.function.count()}))
     found = [_flux(problem, graph, unknowns) for unknowns in (one, other)]
@@ -34,7 +37,7 @@ def flux_gap(problem: Problem, trial: Trial, one: Unknowns, other: Unknowns) -> 
         graph.add([found[0].get(key, zero), graph.multiply([minus, found[1].get(key, zero)])]) for key in {**found[0], **found[1]}
     ]
     squares = [graph.add(graph.multiply([node, node]) for node in nodes) for nodes in (gaps, found[0].values())]
-    return Evaluator(trial, compile_tape(graph, squares))
+    return Evaluator(trial, compile_tape(graph, [*squares, *(build(graph, expression) for expression in more)]))
 
 
 def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:

@@ -34,9 +34,14 @@ class Residual:
     objective: Objective
     gaps: tuple[tuple[Evaluator, FacetPoints], ...]
 
-    def dual_norm(self, theta: Tensor) -> tuple[float, Tensor]:
-        """Return the dual norm, and the residual's Riesz representative [components, size]."""
-        residual = self.objective.residual(theta.double())
+    def dual_norm(self, theta: Tensor, residual: Tensor | None = None) -> tuple[float, Tensor]:
+        """Return the dual norm, and the residual's Riesz representative [components, size].
+
+        Args:
+            theta: parameters.
+            residual: F(u; φᵢ) [components, size] where it is known.
+        """
+        residual = self.objective.residual(theta.double()) if residual is None else residual
         riesz = self._space.riesz(residual)
         return math.sqrt(max(0.0, float((residual * riesz).sum()))), riesz
 

@@ -59,6 +59,21 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """Corrected parameters.
+
+    Attributes:
+        trial: trial space of u + w.
+        left: share of the residual that w leaves, 0 to 1.
+        residual: F(u; φᵢ) on the finite elements of w [components, size]; None where w is none.
+    """
+
+    trial: Trial
+    left: float
+    residual: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Tangent(Assembler):
     """One measure of the form around u.
 

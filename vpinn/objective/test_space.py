@@ -99,7 +99,7 @@ class DualNorm:
 
     @cached_property
     def _factor(self) -> Any:
-        return splu(self._block)
+        return splu(self._block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""

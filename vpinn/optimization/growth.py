@@ -17,7 +17,7 @@ from vpinn.objective.variation import is_linear
 from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
 from vpinn.optimization.stream import Stream
-from vpinn.optimization.trial_spaces import Candidate, compare_spaces
+from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
 from vpinn.problem import Problem
 from vpinn.sampling import Sampler
 from vpinn.trial import Enriched, Evaluator, Features, Trial
@@ -133,7 +133,8 @@ def grow(
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
             return found[-1]
-    return found[0] if len(found) == 1 else min(found, key=lambda stage: estimate(stage) or stage.relative)
+    near = [stage for stage in found if stage.relative <= CLOSE * min(other.relative for other in found)]
+    return near[0] if len(near) == 1 else min(near, key=lambda stage: estimate(stage) or stage.relative)
 
 
 class Growth:

@@ -266,7 +266,9 @@ def final_parameters(objective: Objective, training: Training) -> tuple[Tensor, 
     Raises:
         DivergenceError: both have none.
     """
-    candidates: Sequence[Tensor] = (training.theta, training.best[0])
+    candidates: list[Tensor] = [training.theta]
+    if not torch.equal(training.theta, training.best[0]):
+        candidates.append(training.best[0])
     scored = [(value, k) for k, theta in enumerate(candidates) if math.isfinite(value := objective.value(theta))]
     if not scored:
         raise DivergenceError(

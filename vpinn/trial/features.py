@@ -96,6 +96,10 @@ class Features(Enriched):
             parts = [self.jets(theta, part, wanted) for part in torch.split(x, PART)]
             return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         weight, bias = self.unpack(theta)[-1]
+        if not weight.requires_grad and not weight.any():
+            keys: list[Derivative] = [(), *((i,) for i in range(x.shape[1])), *(p for p in wanted if len(p) == 2)]
+            flat = {(c, key): x.new_zeros(len(x)) for key in keys for c in range(self.outputs)}
+            return flat | {(c, ()): bias[c].expand(len(x)) for c in range(self.outputs)} | self.numbers(theta, x)
         result: Jets = {}
         for derivative, values in self.features(theta, x, wanted).items():
             rows = values @ weight.T if derivative else torch.addmm(bias, values, weight.T)
