@@ -13,8 +13,10 @@ from vpinn.trial.charts import BoxChart, Chart, CornerChart, SourceChart
 from vpinn.trial.enrichment import Enriched
 from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
 
-PART = 8_192
-"""Points whose features stand in memory together."""
+BYTES = 4_000_000
+"""Memory of the features of points that are evaluated together, little enough for caches."""
+LEAST = 64
+"""Points that are evaluated together, at least."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class Features(Enriched):
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Return linear combinations of the features, and the coefficients of extra functions."""
         wanted = list(wanted)
-        if len(x) > PART:
-            parts = [self.jets(theta, part, wanted) for part in torch.split(x, PART)]
+        together = max(LEAST, BYTES // (8 * self.layers[1]))
+        if len(x) > together:
+            parts = [self.jets(theta, part, wanted) for part in torch.split(x, together)]
             return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         weight, bias = self.unpack(theta)[-1]
         if not weight.requires_grad and not weight.any():
