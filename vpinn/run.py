@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from vpinn import run_folder
-from vpinn.analysis import Estimator, StageEstimators, TrueError, assess, independent_points, make_estimator
+from vpinn.analysis import Estimator, StageEstimators, assess, make_estimator, make_monitor
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
@@ -24,8 +25,10 @@ from vpinn.optimization import (
     COLUMNS,
     Interrupt,
     LeastSquares,
+    Method,
     Objectives,
     Plan,
+    Rules,
     Stage,
     Training,
     candidates,
@@ -34,6 +37,7 @@ from vpinn.optimization import (
     grow,
     load_arrays,
     make_plan,
+    make_rules,
     objective_for,
     policy_found,
     reason,
@@ -51,9 +55,6 @@ from vpinn.trial import Trial, coefficients_of, make_trial
 
 Report = Callable[[Training, Plan], None]
 Save = Callable[[Training], None]
-
-MONITOR_DEGREE = 12
-"""Quadrature degree of errors watched during training."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def solve(
         else:
             tests = setup.objective.test_space
             estimator = make_estimator(setup.problem, setup.trial, None if tests is None else tests.space.degree)
-            watch = _monitor(setup.problem, setup.trial, estimator if setup.plan.tolerance is not None else None)
+            watch = make_monitor(setup.problem, setup.trial, estimator if setup.plan.tolerance is not None else None)
             train(setup.objective, training, setup.plan, watch, tell, save, signals)
     solution = _close(setup, training, estimator, began, ready)
     if folder is not None:
@@ -198,9 +199,12 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         if not problem.enrich and (cornered := make_trial(problem, rows=True, corners=True)).corners:
             others += (cornered,)
     else:
-        objective = trained_objective(problem, trial, name, threads)
+        trained = partial(trained_objective, trial=trial, name=name, threads=threads)
+        objective = trained(problem)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
+    if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
+        plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name))
 
 
@@ -226,7 +230,7 @@ def _grow(
         training.step += 1
         training.seconds, training.theta = stage.seconds, stage.fit.theta
         loss, points = 0.5 * stage.fit.residual**2, stage.fit.points or stage.objective.size
-        watch = _monitor(setup.problem, stage.trial, None)
+        watch = make_monitor(setup.problem, stage.trial, None)
         error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
         row = (training.step, stage.seconds, loss, float("nan"), stage.recipe.scale, points, 0.0, error, stage.relative)
         training.history.append((*row, *(float("nan") for _ in COLUMNS[len(row) :])))
@@ -245,7 +249,9 @@ def _grow(
 
 def _close(setup: Setup, training: Training, estimator: Estimator | None, began: float, ready: float) -> Solution:
     """Return the solution with its assessment."""
-    trial, objective, plan = setup.trial, setup.objective, setup.plan
+    trial, plan = setup.trial, setup.plan
+    rules = plan.rules or Rules(setup.objective)
+    objective = rules.at(training)
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     metrics: dict[str, Any] = {
         "method": plan.method.name,
@@ -267,7 +273,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     if training.stopped == "signal":
         return Solution(setup.problem, trial, training.best[0].double(), metrics, history)
     objective = summable(objective, setup.problem, trial) if plan.samplers else objective
-    theta, loss = final_parameters(objective, training)
+    theta, loss = final_parameters(objective, training, rules.judge(training))
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
@@ -276,21 +282,6 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}
     return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
-
-
-def _monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Callable[[torch.Tensor], dict[str, float]] | None:
-    """Return the monitor of errors and, where a tolerance asks for it, of the estimate."""
-    truth = TrueError(problem, trial, independent_points(problem, MONITOR_DEGREE)) if problem.exact else None
-    if truth is None and estimator is None:
-        return None
-
-    def monitor(theta: torch.Tensor) -> dict[str, float]:
-        values = {} if truth is None else {"error": max(e["relative_l2"] for e in truth(theta).values())}
-        if estimator is not None and (estimate := estimator(theta)) is not None:
-            values["estimate"] = estimate.relative
-        return values
-
-    return monitor
 
 
 def _with_method(problem: Problem, method: str) -> Problem:

@@ -35,9 +35,9 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     import torch
 
     import vpinn
-    from vpinn.analysis import TrueError, independent_points
+    from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points
     from vpinn.optimization import train
-    from vpinn.run import MONITOR_DEGREE, prepare
+    from vpinn.run import prepare
 
     problem = vpinn.make_problem(
         {"shape": "rectangle", "cells": [options.cells] * 2, "cell": "quadrilateral"},
@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace, seed: int) -> None:
         **{options.form: FORMS[options.form]},
     )
     setup = prepare(problem, options.threads)
-    truth = TrueError(problem, setup.trial, independent_points(problem, MONITOR_DEGREE))
+    truth = TrueError(problem, setup.trial, independent_points(problem, WATCHED_DEGREE))
     seen: list[tuple[float, float, float]] = []
     wall, cpu = time.perf_counter(), time.process_time()
     training = setup.start()

@@ -4,9 +4,11 @@ from vpinn.analysis.assessment import assess
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
+from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor
 from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
+    "WATCHED_DEGREE",
     "Correction",
     "Estimate",
     "Estimator",
@@ -15,5 +17,6 @@ __all__ = [
     "assess",
     "independent_points",
     "make_estimator",
+    "make_monitor",
     "reference_errors",
 ]

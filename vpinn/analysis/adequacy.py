@@ -28,7 +28,8 @@ import numpy as np
 import torch
 
 from vpinn.analysis.estimate import Estimate, Estimator
-from vpinn.domain import Hypercube
+from vpinn.domain import CellPoints, FacetPoints, Hypercube
+from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, make_objective, quadrature_rule
 from vpinn.optimization import GaussNewton, promised_decrease
 from vpinn.problem import Problem
@@ -134,10 +135,19 @@ def remedy(problem: Problem) -> str:
 
 def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) -> Objective:
     """Return the objective in float64 on the rule trained with, or on an independent one finer by ``more`` degrees."""
-    degrees = {m.facet: min(30, m.points.degree + more) for m in objective.measures if hasattr(m.points, "degree")}
-    degree = degrees.get(False, degrees.get(True))
+    settings, rules = problem.settings, {m.facet: m.points for m in objective.measures}
+    points = rules.get(False, rules.get(True))
     tested = objective.test_space.space.degree if objective.test_space else None
-    if more and degree is None:
-        moved = problem.settings.solver.model_copy(update={"seed": (problem.settings.solver.seed + 1) % 2**32})
-        problem = dataclasses.replace(problem, settings=problem.settings.model_copy(update={"solver": moved}))
-    return make_objective(problem, trial, degree=degree, test_degree=tested, facet_degree=degrees.get(True))
+    degrees: dict[bool, int] = {}
+    if isinstance(points, CellPoints | FacetPoints):
+        halved = points.degree + more > MAX_DEGREE  # no rule has a higher degree, so cells are halved instead
+        degrees = {facet: found.degree + (0 if halved else more) for facet, found in rules.items()}  # type: ignore[attr-defined]
+        quadrature = {"degree": degrees.get(False, degrees.get(True)), "refine": points.refine + halved}
+        settings = settings.model_copy(update={"quadrature": settings.quadrature.model_copy(update=quadrature)})
+    elif points is not None:
+        quadrature, solver = {"points": points.size}, {"seed": (settings.solver.seed + (more > 0)) % 2**32}
+        changed = {"quadrature": settings.quadrature.model_copy(update=quadrature)}
+        settings = settings.model_copy(update={**changed, "solver": settings.solver.model_copy(update=solver)})
+    return make_objective(
+        dataclasses.replace(problem, settings=settings), trial, test_degree=tested, facet_degree=degrees.get(True)
+    )

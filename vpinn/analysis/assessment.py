@@ -13,7 +13,7 @@ from vpinn.analysis.errors import TrueError, independent_points, reference_error
 from vpinn.analysis.estimate import Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.flux import flux_gap
-from vpinn.domain import PointSet
+from vpinn.domain import CellPoints, PointSet
 from vpinn.errors import VpinnError
 from vpinn.objective import Objective, make_objective, quadrature_degree, weakened
 from vpinn.problem import Problem
@@ -35,8 +35,9 @@ def assess(
     problem = solution.problem
     metrics: dict[str, Any] = dict(solution.metrics)
     checks: list[str] = []
+    rules = [m.points for m in objective.measures if isinstance(m.points, CellPoints)]
     points = independent_points(
-        problem, 2 + max((m.points.degree for m in objective.measures if not m.facet and hasattr(m.points, "degree")), default=10)
+        problem, 2 + max((rule.degree for rule in rules), default=10), max((rule.refine for rule in rules), default=0)
     )
     if problem.exact:
         metrics["errors"] = TrueError(problem, solution.trial, points)(solution.theta)

@@ -25,10 +25,10 @@ SEED = 987_654_321
 """Seed of independent points, other than any a user is likely to train with."""
 
 
-def independent_points(problem: Problem, degree: int) -> PointSet:
+def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointSet:
     """Return points that training did not see: a finer Gauss rule, or other random points on a hypercube."""
     if isinstance(problem.domain, Mesh):
-        return cell_points(problem.domain, "gauss", min(30, degree), 0, 0)
+        return cell_points(problem.domain, "gauss", min(30, degree), 0, 0, refine)
     return cell_points(problem.domain, "sobol", 0, SAMPLES, SEED)
 
 

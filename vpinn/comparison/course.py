@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from vpinn.analysis import TrueError, independent_points, make_estimator, reference_errors
+from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points, make_estimator, reference_errors
 from vpinn.errors import DivergenceError, InputError
 from vpinn.objective import Curvature
 from vpinn.optimization import COLUMNS, Closure, Interrupt, Langevin, LeastSquares, Method, Plan, Training, train
@@ -20,7 +20,7 @@ from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
 from vpinn.problem import Problem
 from vpinn.process import peak_memory_mb
-from vpinn.run import MONITOR_DEGREE, Setup, prepare, solve
+from vpinn.run import Setup, prepare, solve
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
 
@@ -179,7 +179,7 @@ def make_error(setup: Setup) -> Callable[[Tensor], float]:
     """
     problem, trial = setup.problem, setup.trial
     if problem.exact:
-        truth = TrueError(problem, trial, independent_points(problem, MONITOR_DEGREE))
+        truth = TrueError(problem, trial, independent_points(problem, WATCHED_DEGREE))
         return lambda theta: _largest(truth(theta))
     if (path := problem.reference_file) is not None:
         nothing = np.empty((0, len(COLUMNS)))

@@ -145,6 +145,7 @@ class _MeshPoints(PointSet):
         self._weights, self._placed = np.full(q, 1.0 / q), None
         if kind == "gauss":
             self._weights, self._placed = rule.weights / rule.weights.sum(), rule.points
+        self.refine = refine
         if self.entities * self._per_entity > LARGEST:
             raise InputError(f"more than {LARGEST:.0e} quadrature points cannot be told apart; lower quadrature.refine")
 

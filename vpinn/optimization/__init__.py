@@ -4,8 +4,8 @@
 `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `growth` (until it is good) ; `plan` (which of these),
 `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 
-What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch` (on the way),
-`account` (what became of it).
+What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
+`rules` (on the way), `account` (what became of it).
 """
 
 from vpinn.optimization.account import policy_found
@@ -23,6 +23,7 @@ from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
 from vpinn.optimization.resolution import Objectives, objective_for, widest
+from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.start import start
@@ -43,6 +44,7 @@ __all__ = [
     "NonFiniteError",
     "Objectives",
     "Plan",
+    "Rules",
     "Schedule",
     "Sgd",
     "Spring",
@@ -55,6 +57,7 @@ __all__ = [
     "least_squares_problem",
     "load_arrays",
     "make_plan",
+    "make_rules",
     "objective_for",
     "policy_found",
     "promised_decrease",

@@ -15,7 +15,8 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
     """Return what became of batches, warm-up and clipping where they were left to the run; {} where nothing was.
 
     "batch": the growth, points of the first and of the last drawn batch, how often they changed, the step from which all points
-    were seen to the end (None: not at the end), and S/b of a pilot batch. "warmup": steps, and the largest stable step size
+    were seen to the end (None: not at the end), and S/b of a pilot batch.
+    "quadrature": points of the first and the last rule. "warmup": steps, and the largest stable step size
     at the start. "clip": the last threshold, and the share of the steps that were clipped.
 
     Args:
@@ -39,6 +40,8 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
             "all_from": int(drawn[-1]) + 2 if len(drawn) and drawn[-1] + 1 < len(size) else None if len(drawn) else 1,
             "pilot_noise": settled.get("noise"),
         }
+    if training.rule and training.rule["level"]:
+        found["quadrature"] = {"first": int(history[0, COLUMNS.index("batch_size")]), "last": points}
     if plan.warmup:
         found["warmup"] = {"steps": int(settled["warmup"]), "stable": settled["stable"]}
     if plan.clip == "auto":

@@ -57,6 +57,7 @@ class GaussNewton(Method):
     damping: float = 1e-2
     name = "gauss-newton"
     curved = True
+    descends = True
     double = True
     most = 5_000
     learning_rate = None

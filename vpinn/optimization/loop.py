@@ -24,6 +24,7 @@ from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, measured_noise, stable_rate, warmup_steps
+from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.optimization.watch import UNKNOWN, watches_all
@@ -35,6 +36,8 @@ TRIES = 3
 """Rollbacks before giving up."""
 SHRINK = 0.1
 """Factor of the step size at a rollback."""
+CONVERGED = 2
+"""Steps in a row that change nothing, after which none will."""
 MEMORY = 0.02
 """Weight of the newest loss in the moving average that picks the best state of a mini-batch run."""
 
@@ -55,6 +58,7 @@ class Plan:
         warmup: whether the length of the warm-up is found from the stable step size at the start.
         probe: samplers of a batch that shows the curvature at the start, () for all points.
         batching: how batches change; None: they do not.
+        rules: finer quadrature for steps that would use the gaps of the first; None: there is none.
         tolerance: stop when the monitor's estimate is below; None: never.
         time_limit: seconds after which the run stops, None: never.
         monitor_every: steps between calls of the monitor.
@@ -73,6 +77,7 @@ class Plan:
     warmup: bool = False
     probe: tuple[Sampler, ...] = ()
     batching: Batching | None = None
+    rules: Rules | None = None
 
     @cached_property
     def batch_size(self) -> int | None:
@@ -96,7 +101,7 @@ def train(
     """Train until the steps are done, the tolerance holds, time is up, or a signal arrives.
 
     Args:
-        objective: what is minimised.
+        objective: what is minimised, on the first rule where the plan has finer ones.
         training: the state to go on from; changed in place.
         plan: how.
         monitor: error and error estimate of parameters, where known.
@@ -113,8 +118,12 @@ def train(
     began = time.perf_counter() - training.seconds
     saved = time.perf_counter()
     training.stopped = _reason(training, plan, interrupt)  # a run that is resumed may have been at its end
+    assert isinstance(plan.method, Method)
+    rules = plan.rules or Rules(objective)
+    rules.follow(training, plan.method)
     while not training.stopped:
-        _one_step(objective, training, plan, monitor, began)
+        _one_step(rules.at(training), training, plan, monitor, began)
+        rules.follow(training, plan.method)
         report(training)
         if time.perf_counter() - saved > plan.checkpoint_every:
             save(training)
@@ -131,7 +140,7 @@ def _reason(training: Training, plan: Plan, interrupt: Interrupt | None) -> str:
         return "signal"
     if plan.tolerance is not None and estimate < plan.tolerance:
         return "tolerance"
-    if training.idle >= 2:
+    if training.idle >= CONVERGED:
         return "converged"
     if training.step >= plan.schedule.steps:
         return "steps"
@@ -260,20 +269,26 @@ def _roll_back(objective: Objective, training: Training, method: Method, what: s
     training.shrink *= SHRINK
 
 
-def final_parameters(objective: Objective, training: Training) -> tuple[Tensor, float]:
-    """Return the better of the last and the best parameters by J over all points, and that J.
+def final_parameters(objective: Objective, training: Training, judge: Objective | None = None) -> tuple[Tensor, float]:
+    """Return the best of the last parameters, those of the lowest loss and those of the last look at a finer rule, and J.
+
+    Args:
+        objective: what was minimised, over all points.
+        training: the state at the end.
+        judge: the same on the finer rule, which then says what is best.
 
     Raises:
-        DivergenceError: both have none.
+        DivergenceError: none of them has a J.
     """
-    candidates: list[Tensor] = [training.theta]
-    if not torch.equal(training.theta, training.best[0]):
-        candidates.append(training.best[0])
-    scored = [(value, k) for k, theta in enumerate(candidates) if math.isfinite(value := objective.value(theta))]
+    tried = [training.theta]
+    for theta in (training.best[0], *([training.rule["theta"]] if training.rule else [])):
+        if not any(torch.equal(theta, other) for other in tried):
+            tried.append(theta)
+    scored = [(value, k) for k, theta in enumerate(tried) if math.isfinite(value := (judge or objective).value(theta))]
     if not scored:
         raise DivergenceError(
             f"after step {training.step} the loss over all points is not finite{objective.non_finite(training.theta)}; "
             "start anew with smaller steps, or from another solver.seed"
         )
     value, k = min(scored)
-    return candidates[k], value
+    return tried[k], value if judge is None else objective.value(tried[k])

@@ -98,6 +98,7 @@ class Method(ABC):
         blind: whether it takes values of J only.
         double: whether it works in float64 only.
         most: weights up to which its matrices fit memory; None: it has none.
+        descends: whether its steps lower J at the points that they see, however far they have to search.
         learning_rate: default step size; None: it finds the length of its steps itself.
         course: default course of the step size.
         steps: default length of a run.
@@ -110,6 +111,7 @@ class Method(ABC):
     drawn: ClassVar[bool] = False
     curved: ClassVar[bool] = False
     blind: ClassVar[bool] = False
+    descends: ClassVar[bool] = False
     double: ClassVar[bool] = False
     most: ClassVar[int | None] = None
     learning_rate: ClassVar[float | None] = 1e-3

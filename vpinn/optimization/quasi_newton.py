@@ -30,6 +30,7 @@ class QuasiNewton(Method):
 
     evaluations: int = 20
     full = True
+    descends = True
     learning_rate = None
     remedy = 'try another solver.seed, or solver.method = "adam"'
 

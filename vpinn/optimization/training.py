@@ -31,6 +31,7 @@ class Training:
         learned: what each adaptive sampler knows.
         watch: averages that noise is told from.
         clipping: what an automatic threshold is taken from.
+        rule: "level" of the quadrature trained with, and "theta" with J "seen" on it and on a "finer" one at the last look.
         settled: what the run settled itself: "first" and "batch", points of the first and of the last drawn batch, "noise" of
             the first, "warmup" in steps, "stable" step size at the start; {} before the first step, or where it settles nothing.
         step: steps taken.
@@ -51,6 +52,7 @@ class Training:
     learned: tuple[Learned, ...] = ()
     watch: Watch = field(default_factory=Watch)
     clipping: State = field(default_factory=dict)
+    rule: State = field(default_factory=dict)
     settled: dict[str, float] = field(default_factory=dict)
     step: int = 0
     seconds: float = 0.0
@@ -75,6 +77,7 @@ class Training:
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
         arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
         arrays |= {f"clipping.{k}": v for k, v in self.clipping.items()}
+        arrays |= {f"rule.{k}": v for k, v in self.rule.items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -91,7 +94,7 @@ class Training:
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if not name.startswith(others)}
         states = {
             prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            for prefix in ("state.", "anchor.", "watch.", "clipping.")
+            for prefix in ("state.", "anchor.", "watch.", "clipping.", "rule.")
         }
         generator = np.random.default_rng()
         generator.bit_generator.state = meta["generator"]
@@ -106,6 +109,7 @@ class Training:
             ),
             watch=Watch.from_state(states["watch."]),
             clipping=states["clipping."],
+            rule=states["rule."],
             settled=dict(meta["settled"]),
             step=numbers["step"],
             seconds=numbers["seconds"],

@@ -27,6 +27,8 @@ def settled_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         pilot = "" if batch["pilot_noise"] is None else f"; noise over signal of the least batch {batch['pilot_noise']:.2g}"
         ends = "" if batch["all_from"] is None else f"; all points from step {batch['all_from']:,} on"
         rows.append(("batches", f"{RULES[batch['growth']]}: {drawn}{ends}{pilot}"))
+    if rule := found.get("quadrature"):
+        rows.append(("quadrature", f"{rule['first']:,} points → {rule['last']:,}: steps began to use the gaps between them"))
     if warmup := found.get("warmup"):
         limit = f"up to {warmup['stable']:.1e} is stable" if math.isfinite(warmup["stable"]) else "every step size is stable"
         rows.append(("warm-up", f"{warmup['steps']:,} steps: {limit} at the start"))
