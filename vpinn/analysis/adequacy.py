@@ -141,7 +141,8 @@ def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) 
     degrees: dict[bool, int] = {}
     if isinstance(points, CellPoints | FacetPoints):
         halved = points.degree + more > MAX_DEGREE  # no rule has a higher degree, so cells are halved instead
-        degrees = {facet: found.degree + (0 if halved else more) for facet, found in rules.items()}  # type: ignore[attr-defined]
+        least = {facet: found.degree + (0 if halved else more) for facet, found in rules.items()}  # type: ignore[attr-defined]
+        degrees = {facet: min(MAX_DEGREE, degree) for facet, degree in least.items()}
         quadrature = {"degree": degrees.get(False, degrees.get(True)), "refine": points.refine + halved}
         settings = settings.model_copy(update={"quadrature": settings.quadrature.model_copy(update=quadrature)})
     elif points is not None:
