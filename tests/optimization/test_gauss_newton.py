@@ -113,6 +113,18 @@ def test_below_the_rounding_of_the_value_gradients_tell_the_decrease() -> None:
     assert float((path[-1] - 1).norm()) <= 1e-9
 
 
+def test_above_the_rounding_of_the_value_differences_tell_the_decrease() -> None:
+    """Decreases of 1e-11 and less beside a J of one: the trapezoidal rule for ∇J, which such long steps bend, leads astray."""
+    ends = []
+    for offset in (0.0, 1.0):
+        theta, method = torch.tensor([-1.2, 1.0] * 3, dtype=torch.float64), GaussNewton()
+        state = method.initial(theta)
+        for _ in range(10):
+            theta, state, _ = method.step(theta, state, closure_of(lambda t: 1e-6 * curved(t), offset), 1.0, True)
+        ends.append(float((theta - 1).norm()))
+    assert max(ends) <= 2e-7
+
+
 def test_steps_to_where_there_is_no_value_are_shortened() -> None:
     """Residual √(2 − θ) − 0.3, whose tangent at −3 leads far beyond 2."""
     method, theta = GaussNewton(damping=1e-6), torch.full((1,), -3.0, dtype=torch.float64)

@@ -35,8 +35,12 @@ PROBE = 0.1
 """Share of the step after which the second directional derivative is measured."""
 BEND = 0.75
 """Longest correction relative to the step."""
-BLUR = 1e-12
-"""Decrease relative to J below which differences of J are rounding errors, and gradients tell it better."""
+BLUR = 1e-14
+"""Decrease relative to J below which differences of J are rounding errors, and gradients tell it better.
+
+Not above: the trapezoidal rule for the gradients misjudges steps that are long for the curvature of the weights, and takes
+them back. With 1e-12 energies of 501 weights stayed at relative errors of 3e-7, from 6 cpu s on.
+"""
 
 TAKEN_BACK = 50.0
 """Factor of λ after a step that another batch does not confirm."""
