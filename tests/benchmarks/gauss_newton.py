@@ -4,6 +4,11 @@ The problem is −Δu = f on the unit square with u = −sin 2πx sin 2πy, solv
 
     python tests/benchmarks/gauss_newton.py --method gauss-newton --form energy --layers 20 20 --seconds 20
 
+or on growing batches of 102,400 points:
+
+    python tests/benchmarks/gauss_newton.py --form strong --layers 16 16 --cells 8 --degree 9 --refine 3 --batch 1024 \
+        --growth norm-test --every 1 --seconds 60
+
 Relative L² errors are measured after every tenth step, which is part of the time. Seconds depend on what else the machine
 does: its load is printed, and the processor time of all threads beside the wall clock's.
 """
@@ -36,9 +41,10 @@ def measure(options: argparse.Namespace, seed: int) -> None:
 
     import vpinn
     from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points
-    from vpinn.optimization import train
+    from vpinn.optimization import COLUMNS, train
     from vpinn.run import prepare
 
+    threshold = {"threshold": options.threshold} if options.threshold else {}
     problem = vpinn.make_problem(
         {"shape": "rectangle", "cells": [options.cells] * 2, "cell": "quadrilateral"},
         unknowns={"u": "scalar"},
@@ -46,8 +52,8 @@ def measure(options: argparse.Namespace, seed: int) -> None:
         boundary=[{"on": "all", "value": 0}],
         reference={"exact": {"u": "u_exact"}},
         network={"layers": options.layers},
-        quadrature={"degree": options.degree},
-        batch={"size": options.batch or "full"},
+        quadrature={"degree": options.degree, "refine": options.refine},
+        batch={"size": options.batch or "full", **({"growth": options.growth} if options.growth else {}), **threshold},
         solver={"method": options.method, "time_limit": options.seconds, "seed": seed, "steps": options.steps},
         **{options.form: FORMS[options.form]},
     )
@@ -62,14 +68,15 @@ def measure(options: argparse.Namespace, seed: int) -> None:
         seen.append((time.perf_counter() - wall, time.process_time() - cpu, error))
         return {"error": error}
 
-    train(setup.objective, training, dataclasses.replace(setup.plan, monitor_every=EVERY), watch)
+    train(setup.objective, training, dataclasses.replace(setup.plan, monitor_every=options.every), watch)
     texts = []
     for bound in BOUNDS:
         reached = next(((w, c) for w, c, error in seen if error <= bound), None)
         texts.append(f"≤ {bound:.0e} " + (f"after {reached[0]:.1f} s (cpu {reached[1]:.1f} s)" if reached else "never"))
     print(
         f"seed {seed}  {setup.trial.network.size} weights  {training.step} steps  {seen[-1][0]:.1f} s (cpu {seen[-1][1]:.1f} s)  "
-        f"load {os.getloadavg()[0]:.1f}  end {seen[-1][2]:.1e}  " + "  ".join(texts),
+        f"load {os.getloadavg()[0]:.1f}  last batch {training.history[-1][COLUMNS.index('batch_size')]:,.0f}  "
+        f"end {seen[-1][2]:.1e}  " + "  ".join(texts),
         flush=True,
     )
 
@@ -82,7 +89,11 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=[20, 20])
     parser.add_argument("--cells", type=int, default=5)
     parser.add_argument("--degree", type=int, default=15)
+    parser.add_argument("--refine", type=int, default=0, help="halvings of every cell: points without limit")
     parser.add_argument("--batch", type=int, help="points per step; default all")
+    parser.add_argument("--growth", choices=["norm-test", "geometric", "logarithmic"], help="of the batch; default none")
+    parser.add_argument("--threshold", type=float, help="of the norm test; default that of problem files")
+    parser.add_argument("--every", type=int, default=EVERY, help="steps between measured errors")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])

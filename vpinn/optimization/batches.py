@@ -49,7 +49,7 @@ class Batching:
         if step >= steps - round(self.finish * steps):
             return None
         ratio = training.history[-1][_RATIO] if training.history else math.nan
-        noise = 1.0 / ratio if ratio else math.inf
+        noise = float(training.state["noise"]) if "noise" in training.state else 1.0 / ratio if ratio else math.inf
         size = self.policy.next(int(settled["first"]), int(settled["batch"]), step, steps, noise)
         settled["batch"] = size
         return None if size >= self.policy.points else size

@@ -15,6 +15,7 @@ from vpinn.optimization.method import Method
 from vpinn.optimization.schedule import SCALINGS
 from vpinn.problem import Settings
 from vpinn.sampling import (
+    LOOK_EVERY,
     Choice,
     Fixed,
     Geometric,
@@ -26,6 +27,7 @@ from vpinn.sampling import (
     Quantiles,
     Sampler,
     Stratified,
+    Uniform,
     make_sampler,
 )
 
@@ -33,6 +35,8 @@ FEWEST = 32
 """Points of an automatic batch at least: below, a step costs no less."""
 LARGEST = 16_384
 """Points of a batch at most where nothing is said: memory is that of the batch."""
+NOISY, JUDGED = 3.0, 1.0
+"""Thresholds of the norm test for steps along gradients, and for steps that the next batch judges."""
 PROBE = 1024
 """Points, at least, of the batch that shows the curvature at the start."""
 
@@ -67,9 +71,11 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Lea
     made = lru_cache(maxsize=8)(lambda wanted: samplers_of(settings, objective, wanted, count, least))
     if isinstance(method, LeastSquares) or (start is not None and growth == Fixed.name and not batch.finish):
         return None, made(start or least)
-    largest = batch.largest or min(points, LARGEST, objective.measures[0].network.size if method.drawn else points)
+    most = points if method.judged and objective.size <= SUMMED else LARGEST
+    largest = batch.largest or min(points, most, objective.measures[0].network.size if method.drawn else points)
     largest = max(largest, start or least)
-    policy: Policy = NormTest(points, least, largest, batch.threshold)
+    threshold, every = (JUDGED, 1) if method.judged else (NOISY, LOOK_EVERY)
+    policy: Policy = NormTest(points, least, largest, batch.threshold or threshold, every)
     if growth != policy.name:
         policy = next(kind for kind in POLICIES if kind.name == growth)(points, least, largest)
     scaling = SCALINGS[settings.solver.scaling or method.scaling]
@@ -95,7 +101,7 @@ def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
 def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
     """Return one sampler per measure for batches of ``size`` points of the domain.
 
-    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all.
+    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all: each of them once.
 
     Args:
         settings: of the problem.
@@ -127,7 +133,9 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
     if strata_of not in (None, size):
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]
     return tuple(
-        make_sampler(batch.sampler, measure.points, share, chosen)
+        Uniform(share, share, replacement=False)
+        if measure.facet and share == measure.points.size and objective.estimator != "u-statistic"
+        else make_sampler(batch.sampler, measure.points, share, chosen)
         for measure, share, chosen in zip(objective.batched, shares, choices, strict=True)
     )
 
@@ -163,7 +171,8 @@ def _check(settings: Settings, objective: Objective, method: Method | LeastSquar
     batch, points = settings.batch, objective.batched[0].points.size
     if batch.largest is not None and batch.largest > points:
         raise InputError(f"batch.largest is {batch.largest}, but there are {points} quadrature points; give at most {points}")
-    if (method.curved or method.blind) and (batch.size == "auto" or growth in (NoiseScale.name, NormTest.name)):
+    noisy = batch.size == "auto" or growth == NoiseScale.name or (growth == NormTest.name and not method.judged)
+    if (method.curved or method.blind) and noisy:
         raise InputError(f"the noise of gradients says nothing of {method.name}; give a number as batch.size, and another growth")
     if isinstance(method, LeastSquares):
         if growth != Fixed.name or batch.finish:

@@ -3,8 +3,9 @@
 For an energy this is energy natural gradient descent, for squares and dual norms the Levenberg–Marquardt method. Every step is
 bent along the curve that the weights' nonlinearity makes of it (geodesic acceleration): weights of a network lie in long
 curved valleys, where straight steps must be short. A step on a mini-batch is judged by the next batch, which has not seen it:
-one that fitted nothing but its own points is taken back. Sources: Müller & Zeinhofer 2023 (arXiv 2302.13163); Marquardt 1963 (D);
-Transtrum & Sethna 2012, Improvements to the Levenberg–Marquardt algorithm (arXiv 1201.5885).
+one that fitted nothing but its own points is taken back, and what the two disagree by is the noise that batches grow by.
+Sources: Müller & Zeinhofer 2023 (arXiv 2302.13163); Marquardt 1963 (D); Transtrum & Sethna 2012, Improvements to the
+Levenberg–Marquardt algorithm (arXiv 1201.5885).
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class GaussNewton(Method):
     damping: float = 1e-2
     name = "gauss-newton"
     curved = True
+    judged = True
     descends = True
     double = True
     most = 5_000
@@ -77,12 +79,12 @@ class GaussNewton(Method):
     ) -> tuple[Tensor, State, float]:
         """Take one step; where no λ gives a decrease, θ stays."""
         value, gradient = found = closure(theta)
-        damping, start = float(state["damping"]), theta
+        damping, start, noise = float(state["damping"]), theta, math.nan
         if not same and "before" in state:
-            damping, start = _judged(theta, state, closure, value)
+            damping, start, noise = _judged(theta, state, closure, value)
             found = (value, gradient) if start is theta else closure(start)
         new, kept = self._from(start, found, damping / learning_rate, closure)
-        return new, kept if same else {**kept, "before": start}, value
+        return new, kept if same else {**kept, "before": start, "noise": number(noise)}, value
 
     def _from(self, theta: Tensor, at: tuple[float, Tensor], damping: float, closure: Closure) -> tuple[Tensor, State]:
         """Return the parameters that a step from θ leads to, and λ with the decrease that its model predicts."""
@@ -234,13 +236,19 @@ def _decrease(closure: Closure, theta: Tensor, delta: Tensor, value: float, grad
     return -0.5 * float((gradient + ahead) @ delta)
 
 
-def _judged(theta: Tensor, state: State, closure: Closure, value: float) -> tuple[float, Tensor]:
-    """Return λ, and θ or the parameters before it, from the decrease that the last step brought on a batch it did not see."""
+def _judged(theta: Tensor, state: State, closure: Closure, value: float) -> tuple[float, Tensor, float]:
+    """Return λ, θ or the parameters before it, and the noise, from what the last step gained on a batch that it did not see.
+
+    A batch whose gradient is g + e promises ½(g + e)ᵀG⁻¹(g + e), which is s + n on average with s = ½gᵀG⁻¹g and
+    n = ½ tr G⁻¹Cov(e); of the step that it asks for another batch confirms s − n. The noise is n/s: the variance of the gradient
+    over its square, as the norm test has it, but in the norm that the steps are measured in.
+    """
     damping, predicted = float(state["damping"]), float(state["predicted"])
     gained = closure(state["before"])[0] - value
+    noise = max(0.0, predicted - gained) / (predicted + gained) if predicted + gained > 0.0 else math.inf
     if gained <= 0:
-        return damping * TAKEN_BACK, state["before"]
-    return damping * (1.0 if gained > 0.5 * predicted else DOUBTED), theta
+        return damping * TAKEN_BACK, state["before"], noise
+    return damping * (1.0 if gained > 0.5 * predicted else DOUBTED), theta, noise
 
 
 def _adapted(damping: float, ratio: float) -> float:

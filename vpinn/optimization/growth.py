@@ -61,6 +61,7 @@ class LeastSquares:
     name = "least-squares"
     full = False
     curved = True
+    judged = False
     blind = False
     double = True
 

@@ -95,6 +95,7 @@ class Method(ABC):
         full: whether every step needs all points.
         drawn: whether every step needs a mini-batch, and squares.
         curved: whether it takes the curvature of J, of one batch where there are several.
+        judged: whether its state tells the "noise" of the last drawn batch, from what the next one makes of its step.
         blind: whether it takes values of J only.
         double: whether it works in float64 only.
         most: weights up to which its matrices fit memory; None: it has none.
@@ -110,6 +111,7 @@ class Method(ABC):
     full: ClassVar[bool] = False
     drawn: ClassVar[bool] = False
     curved: ClassVar[bool] = False
+    judged: ClassVar[bool] = False
     blind: ClassVar[bool] = False
     descends: ClassVar[bool] = False
     double: ClassVar[bool] = False

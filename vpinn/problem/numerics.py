@@ -87,10 +87,14 @@ class Batch(Section):
         "of an auto size); norm-test grows where the noise exceeds threshold; geometric reaches largest in the last step; "
         "logarithmic, b ln(k + e) in step k, is simulated annealing. Default none for a number.",
     )
-    threshold: Positive = Field(
-        3.0, description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0)."
+    threshold: Positive | None = Field(
+        None,
+        description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0); default 3, of "
+        "gauss-newton, which measures both in its own norm, 1.",
     )
-    largest: Count | None = Field(None, description="Most points of a batch that grows; default all, 16,384 at most.")
+    largest: Count | None = Field(
+        None, description="Most points of a batch that grows; default all of gauss-newton, 16,384 of others."
+    )
     finish: Annotated[Real, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of the steps, at the end, that see all points (0 ≤ finish < 1)."
     )

@@ -8,7 +8,7 @@ are over a run.
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.curve import Curve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
-from vpinn.sampling.policy import Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
+from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.sampler import NOTHING, Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
@@ -16,6 +16,7 @@ from vpinn.sampling.stratified import Importance, Stratified
 
 __all__ = [
     "ALLOCATIONS",
+    "LOOK_EVERY",
     "NOTHING",
     "SAMPLERS",
     "Adaptive",

@@ -132,14 +132,16 @@ class NormTest(Policy):
 
     Attributes:
         threshold: θ > 0; the analyses have θ < 1, which asks for more points than pay where a step has costs of its own.
+        every: steps between looks; one where the noise is that of the last step alone.
     """
 
     threshold: float
+    every: int = LOOK_EVERY
     name = "norm-test"
     watches = True
 
     def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
         """Return S/θ² at every look, if that is more."""
-        if step % LOOK_EVERY or math.isnan(noise):
+        if step % self.every or math.isnan(noise):
             return size
         return size * min(max(noise / self.threshold**2, 1.0), 2.0)
