@@ -15,16 +15,16 @@ SIZES = COLUMNS.index("batch_size")
 
 @pytest.mark.parametrize("ratio", [0.1, 1.0])
 def test_the_next_batch_tells_the_noise(ratio: float) -> None:
-    """Batches see ½|θ − e|² for ½|θ|², e ~ N(0, σ²)⁶⁰: n/s = 60 σ²/|θ|², which the median of 400 pairs gives within 10 %."""
+    """Batches see ½|θ − e|² for ½|θ|², e ~ N(0, σ²)⁶⁰: n/s = 60 σ²/|θ|², which the median of 200 pairs gives within 12 %."""
     generator, size = torch.Generator().manual_seed(6), 60
     theta = torch.ones(size, dtype=torch.float64)
     method, told = GaussNewton(damping=1e-12), []
-    for _ in range(400):
+    for _ in range(200):
         first, second = ratio**0.5 * torch.randn(2, size, generator=generator, dtype=torch.float64)
         moved, state, _ = method.step(theta, method.initial(theta), closure_of(lambda t, e=first: t - e), 1.0, False)
         _, after, _ = method.step(moved, state, closure_of(lambda t, e=second: t - e), 1.0, False)
         told.append(float(after["noise"]))
-    assert np.median(told) == pytest.approx(ratio, rel=0.1)
+    assert np.median(told) == pytest.approx(ratio, rel=0.12)
 
 
 def test_an_energys_batches_grow_until_all_points_are_in() -> None:
