@@ -73,15 +73,18 @@ def quadrature(
     Returns:
         seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change; and
         promised: the decrease of the energy that a Gauss–Newton step promises, where such steps on all points trained it.
+        Where the estimate, whose own rule is finer, is below ``SMALL``, no other rule is asked, and nothing counts as changed.
     """
     theta, trial = solution.theta, solution.trial
-    fine = _objective(stated, trial, objective, FINER)
     double = objective.measures[0].dtype == torch.float64
-    seen, finer = loss if double else _objective(stated, trial, objective, 0).value(theta), fine.value(theta)
-    known = estimate is not None and estimate.relative <= SMALL
+    seen = loss if double else _objective(stated, trial, objective, 0).value(theta)
+    if estimate is not None and estimate.relative <= SMALL:
+        return {"seen": seen, "change": 0.0, "limit": EXCESS if stated.formulation == "energy" else SQUARES}
+    fine = _objective(stated, trial, objective, FINER)
+    finer = fine.value(theta)
     natural, limit = abs(finer), EXCESS
     if stated.formulation != "energy":
-        at_start, limit = 0.0 if known else fine.value(torch.zeros_like(theta)), SQUARES
+        at_start, limit = fine.value(torch.zeros_like(theta)), SQUARES
         natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
     elif estimate is not None and estimate.corrected is not None:
         trial = estimate.corrected.trial
@@ -91,18 +94,18 @@ def quadrature(
     else:
         seen, finer = 0.5 * estimate.absolute**2 + seen - finer, 0.5 * estimate.absolute**2
     size = max(finer, 0.0) if limit == EXCESS else max(abs(seen), abs(finer))
-    small = known or abs(finer - seen) <= ROUNDING * natural
+    small = abs(finer - seen) <= ROUNDING * natural
     change = 0.0 if small else abs(finer - seen) / max(size, 1e-300)
     found = {"seen": seen, "finer": finer, "change": change, "limit": limit}
     stepped = solution.metrics.get("method") == GaussNewton.name and solution.metrics.get("batch_size") == "full"
-    if stepped and not known and limit == EXCESS and (step := promised_decrease(objective, theta, DAMPING)) is not None:
+    if stepped and limit == EXCESS and (step := promised_decrease(objective, theta, DAMPING)) is not None:
         found["promised"] = step
     return found
 
 
 def promises_too_much(found: dict[str, float]) -> bool:
     """Return whether the points promise more than there is to gain; ``found`` as ``quadrature`` returns it."""
-    return found.get("promised", 0.0) > PROMISED * max(found["finer"], 0.0)
+    return "promised" in found and found["promised"] > PROMISED * max(found["finer"], 0.0)
 
 
 def tests(solution: Solution, objective: Objective, estimator: Estimator | None, estimate: Estimate | None) -> dict[str, Any]:

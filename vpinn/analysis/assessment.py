@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from vpinn.analysis import adequacy
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
-from vpinn.analysis.flux import flux_gap
-from vpinn.domain import CellPoints, PointSet
+from vpinn.domain import CellPoints
 from vpinn.errors import VpinnError
-from vpinn.objective import Objective, make_objective, quadrature_degree, weakened
+from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 
@@ -39,8 +37,10 @@ def assess(
     points = independent_points(
         problem, 2 + max((rule.degree for rule in rules), default=10), max((rule.refine for rule in rules), default=0)
     )
+    true = None
     if problem.exact:
-        metrics["errors"] = TrueError(problem, solution.trial, points)(solution.theta)
+        every = set(problem.exact) == {u.name for u in problem.unknowns}
+        metrics["errors"], true = TrueError(problem, solution.trial, points, every).with_flux(solution.theta)
     elif problem.reference_file is not None:
         metrics["errors"] = reference_errors(solution, problem.reference_file)
     else:
@@ -54,7 +54,6 @@ def assess(
     estimate = None if estimator is None else estimator(solution.theta)
     metrics["error_estimate"] = None
     if estimate is not None:
-        true = _true_error(solution, points) if set(problem.exact) == {u.name for u in problem.unknowns} else None
         metrics["error_estimate"] = {
             "relative_energy": estimate.relative,
             "relative_l2": dict(estimate.l2),
@@ -89,13 +88,6 @@ def assess(
         checks.append("errors: not finite")
     metrics["checks"] = checks
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
-
-
-def _true_error(solution: Solution, points: PointSet) -> float:
-    """Return ‖B(u) − B(u_exact)‖, the error in the norm that is estimated."""
-    problem, trial = weakened(solution.problem), solution.trial
-    gap = flux_gap(problem, trial, trial.unknowns, problem.exact).integrate(solution.theta, points)[0]
-    return math.sqrt(max(0.0, float(gap)))
 
 
 def _energy(solution: Solution) -> float:

@@ -18,7 +18,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from vpinn.analysis.residual import MAX_DEGREE
-from vpinn.analysis.tangent import Corrected, Shift, Tangent, make_tangents
+from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import assemble, factorise
@@ -83,7 +83,9 @@ class Correction:
     def __call__(self, theta: Tensor) -> Corrected | None:
         """Return u + w, which leaves nothing of the residual; None where the tangent is singular."""
         everything = np.arange(len(self.met) * self.space.size).reshape(len(self.met), -1)
-        residual, matrix = assemble([replace(tangent, theta=theta) for tangent in self.tangents], None, everything)
+        seen: list[Seen] = []
+        tangents = [replace(tangent, theta=theta, seen=seen) for tangent in self.tangents]
+        residual, matrix = assemble(tangents, None, everything)
         prescribed, values = self._prescribed(theta)
         self._fix_constants(matrix, prescribed)
         free = np.flatnonzero(~prescribed)
@@ -100,7 +102,7 @@ class Correction:
         known = {count: MeshField(self.space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
-        return Corrected(corrected, 0.0, torch.from_numpy(residual).view(rows.shape))
+        return Corrected(corrected, 0.0, torch.from_numpy(residual).view(rows.shape), seen)
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
         """Return which degrees of freedom are prescribed and their values, [components·size] each; g − u on gaps."""

@@ -11,8 +11,10 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpinn.analysis.flux import flux_gap
 from vpinn.domain import Mesh, PointSet, cell_points
 from vpinn.errors import InputError
+from vpinn.objective import weakened
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
 from vpinn.solution import Solution
@@ -39,9 +41,10 @@ class TrueError:
         problem: with ``exact`` expressions for some unknowns.
         trial: its trial space.
         points: quadrature points of the norms.
+        flux: whether the error of the flux is wanted, too, for which all unknowns must be known.
     """
 
-    def __init__(self, problem: Problem, trial: Trial, points: PointSet) -> None:
+    def __init__(self, problem: Problem, trial: Trial, points: PointSet, flux: bool = False) -> None:
         self.points = points
         self.names = tuple(problem.exact)
         densities = []
@@ -51,23 +54,33 @@ class TrueError:
             densities += [ufl.inner(gap, gap), ufl.inner(truth, truth)]
             slopes = [gradient(f, problem.domain.dimension) for f in (gap, truth)]
             densities += [ufl.inner(slope, slope) for slope in slopes]
-        self._evaluator = Evaluator.of(problem, trial, densities)
+        self._first = 2 if flux else 0
+        if flux:
+            known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
+            stated = [ufl.replace(density, known) for density in densities]
+            self._evaluator = flux_gap(weakened(problem), trial, trial.unknowns, problem.exact, stated)
+        else:
+            self._evaluator = Evaluator.of(problem, trial, densities)
 
     def __call__(self, theta: Tensor) -> dict[str, dict[str, float]]:
         """Return unknown → relative_l2, relative_h1 (full norm), and the h1_seminorm of the error and of the truth.
 
         Where the exact solution is zero the errors are absolute.
         """
-        sums = self._evaluator.integrate(theta, self.points).reshape(-1, 4)
+        return self.with_flux(theta)[0]
+
+    def with_flux(self, theta: Tensor) -> tuple[dict[str, dict[str, float]], float | None]:
+        """Return the errors, and ‖B(u) − B(u_exact)‖ where it is wanted."""
+        sums = np.maximum(self._evaluator.integrate(theta, self.points), 0.0)
         result = {}
-        for name, (e0, u0, e1, u1) in zip(self.names, np.maximum(sums, 0.0), strict=True):
+        for name, (e0, u0, e1, u1) in zip(self.names, sums[self._first :].reshape(-1, 4), strict=True):
             result[name] = {
                 "relative_l2": float(np.sqrt(e0 / (u0 or 1.0))),
                 "relative_h1": float(np.sqrt((e0 + e1) / ((u0 + u1) or 1.0))),
                 "h1_seminorm": float(np.sqrt(e1)),
                 "exact_h1_seminorm": float(np.sqrt(u1)),
             }
-        return result
+        return result, float(np.sqrt(sums[0])) if self._first else None
 
 
 def reference_errors(solution: Solution, path: Path) -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +30,7 @@ from vpinn.analysis.errors import independent_points
 from vpinn.analysis.features import FeatureCorrection, make_feature_correction
 from vpinn.analysis.flux import flux_gap
 from vpinn.analysis.residual import MAX_DEGREE, Residual, make_residual
-from vpinn.analysis.tangent import Corrected
+from vpinn.analysis.tangent import Corrected, Seen
 from vpinn.domain import CellPoints, Mesh, PointSet, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.objective import weakened
@@ -76,7 +76,7 @@ class Estimator:
         problem: the problem.
         correction: None where there is none.
         densities: |B(u) − B(u + w)|² and |B(u)|², then w² and u² of every unknown; without a correction only the first two.
-        points: quadrature points of these.
+        points: quadrature points of these, where the correction has not seen others.
         residual: what the dual norm is taken of; None without a mesh.
     """
 
@@ -97,11 +97,12 @@ class Estimator:
         found = None if self.correction is None else self.correction(theta)
         if found is None:
             return None if self.residual is None else self._by_dual_norm(self.residual, theta)
-        sums, cells = _by_cell(dataclasses.replace(self.densities, trial=found.trial), theta, self.points)
+        sums, cells = _by_cell(dataclasses.replace(self.densities, trial=found.trial), theta, self.points, found.seen)
         (gap, scale), sizes = sums[:2], np.maximum(sums[2:], 0.0).reshape(-1, 2)
         pairs = zip(self.problem.unknowns, sizes, strict=True)
         l2 = {unknown.name: math.sqrt(w / (u or 1.0)) for unknown, (w, u) in pairs}
         shares = None if cells is None else np.sqrt(cells[0])
+        found = dataclasses.replace(found, seen=())
         return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, found)
 
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:
@@ -153,13 +154,12 @@ def _degree(mesh: Mesh, trained: int, outputs: int) -> int:
     return degree
 
 
-def _by_cell(densities: Evaluator, theta: Tensor, points: PointSet) -> tuple[Array, Array | None]:
-    """Return the integrals of densities [k], and on a mesh by cell [k, n_cells]."""
+def _by_cell(densities: Evaluator, theta: Tensor, points: PointSet, seen: Sequence[Seen] = ()) -> tuple[Array, Array | None]:
+    """Return the integrals of densities [k], and on a mesh by cell [k, n_cells]; over the points seen where there are any."""
     if not isinstance(points, CellPoints):
         return densities.integrate(theta, points), None
     cells = np.zeros((len(densities.tape.moving.outputs), points.mesh.n_cells))
-    for part in points.chunks(CHUNK):
-        taken = points.take(part)
-        for row, values in zip(cells, densities(theta, taken) * taken.w, strict=True):
+    for taken, jets in seen or ((points.take(part), None) for part in points.chunks(CHUNK)):
+        for row, values in zip(cells, densities(theta, taken, jets) * taken.w, strict=True):
             row += np.bincount(taken.cell, values, len(row))
     return cells.sum(axis=1), cells

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import ufl
@@ -22,9 +22,12 @@ from vpinn.objective.control import by_parts, controlled
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
+from vpinn.trial.network import Jets
 
 Unknowns = Mapping[str, ufl.core.expr.Expr]
 """Unknown → what stands for it."""
+Seen = tuple[Points, Jets]
+"""Points with the network's jets there."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,13 @@ class Corrected:
         trial: trial space of u + w.
         left: share of the residual that w leaves, 0 to 1.
         residual: F(u; φᵢ) on the finite elements of w [components, size]; None where w is none.
+        seen: points of the domain with the network's jets there; none where they were not kept.
     """
 
     trial: Trial
     left: float
     residual: Tensor | None = None
+    seen: Sequence[Seen] = ()
 
 
 @dataclass(frozen=True)
@@ -80,15 +85,20 @@ class Tangent(Assembler):
     Attributes:
         integrands: the coefficient of every test, then the derivatives, as functions of the network.
         theta: parameters of u [size]; None until they are given.
+        seen: takes points of the domain with the network's jets there, so that these need not be evaluated again.
     """
 
     integrands: Evaluator
     theta: Tensor | None = None
+    seen: list[Seen] = field(default_factory=list)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
         """Return coefficients and derivatives at u."""
         assert self.theta is not None
-        return list(torch.from_numpy(self.integrands(self.theta, points)))
+        found = self.integrands.jets(self.theta, points)
+        if points.normal is None:
+            self.seen.append((points, found))
+        return list(torch.from_numpy(self.integrands(self.theta, points, found)))
 
 
 def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeSpace, degree: int) -> tuple[Tangent, ...]:

@@ -16,6 +16,7 @@ from vpinn.forms import Jet, Parameter, Tape, compile_tape
 from vpinn.forms.graph import Graph
 from vpinn.forms.lowering import build, components
 from vpinn.problem import Problem
+from vpinn.trial.network import Derivative, Jets
 from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
@@ -43,17 +44,26 @@ class Evaluator:
         parts = [part for expression in expressions for part in components(ufl.replace(expression, known))]
         return cls(trial, compile_tape(graph, [build(graph, part) for part in parts]))
 
-    def __call__(self, theta: Tensor, points: Points) -> Array:
-        """Return values [components, n] at n points, in float64."""
+    def __call__(self, theta: Tensor, points: Points, jets: Jets | None = None) -> Array:
+        """Return values [components, n] at n points, in float64; ``jets`` as ``jets`` returned them there, where known."""
         n = len(points.w)
-        background, network = self.trial.background, self.trial.network
         with torch.no_grad():
-            fixed = self.tape.fixed(background.values(self.tape.fixed_slots, points))
-            keys = [slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
-            x = network.normalise(torch.tensor(points.x))
-            jets = network.jets(theta.double(), x, {derivative for _, derivative in keys}) if keys else {}
-            values = self.tape.moving([*fixed, *(jets[key] for key in keys)])
+            fixed = self.tape.fixed(self.trial.background.values(self.tape.fixed_slots, points))
+            if jets is None or not jets.keys() >= set(self._keys):
+                jets = self.jets(theta, points)
+            values = self.tape.moving([*fixed, *(jets[key] for key in self._keys)])
         return np.stack([v.detach().numpy() if isinstance(v, Tensor) else np.full(n, v) for v in values])
+
+    def jets(self, theta: Tensor, points: Points) -> Jets:
+        """Return what the expressions take of the network at n points, [n] each."""
+        network = self.trial.network
+        wanted = {derivative for _, derivative in self._keys}
+        with torch.no_grad():
+            return network.jets(theta.double(), network.normalise(torch.tensor(points.x)), wanted) if wanted else {}
+
+    @property
+    def _keys(self) -> list[tuple[int, Derivative]]:
+        return [slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
 
     def integrate(self, theta: Tensor, points: PointSet) -> Array:
         """Return the integrals [components] over a data set of quadrature points."""
