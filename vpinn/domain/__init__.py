@@ -18,7 +18,7 @@ from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
-from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet, affordable_refine
+from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, Points, PointSet, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
@@ -30,6 +30,7 @@ from vpinn.domain.sources import sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
 
 __all__ = [
+    "AFFORDABLE",
     "SHAPES",
     "Box",
     "CellPoints",

@@ -47,12 +47,16 @@ class Frame:
         """Return one table's functions at the points [n, n_local]."""
         return contraction.tables[row][self.row] if self.tables is None else self.tables[:, row]
 
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """What there is of every point, in the order of the attributes."""
+        return self.cell, self.row, self.pull, *(() if self.tables is None else (self.tables,))
+
     @staticmethod
-    def join(parts: Sequence[Frame]) -> Frame:
-        """Return consecutive parts as one."""
-        cells, rows, pulls = ([getattr(p, name) for p in parts] for name in ("cell", "row", "pull"))
-        tables = [p.tables for p in parts if p.tables is not None]
-        return Frame(torch.cat(cells), torch.cat(rows), torch.cat(pulls), torch.cat(tables) if tables else None)
+    def of_columns(columns: Sequence[Tensor]) -> Frame:
+        """Return the frame with these ``columns``."""
+        cell, row, pull, *tables = columns
+        return Frame(cell, row, pull, tables[0] if tables else None)
 
 
 @dataclass(frozen=True)

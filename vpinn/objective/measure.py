@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -50,19 +50,26 @@ class Prepared:
         frame = None if self.frame is None else self.frame.rows(rows)
         return Prepared(self.x[rows], self.w[rows], tuple(f[rows] for f in self.fixed), frame, aligned)
 
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """Everything that there is of every point."""
+        return self.x, self.w, *self.fixed, *(() if self.frame is None else self.frame.columns)
+
     @staticmethod
-    def join(parts: Sequence[Prepared]) -> Prepared:
-        """Return consecutive parts as one."""
-        if len(parts) == 1:
-            return parts[0]
-        frames = [p.frame for p in parts if p.frame is not None]
-        return Prepared(
-            torch.cat([p.x for p in parts]),
-            torch.cat([p.w for p in parts]),
-            tuple(torch.cat(columns) for columns in zip(*(p.fixed for p in parts), strict=True)),
-            Frame.join(frames) if frames else None,
-            True,
-        )
+    def join(parts: Iterable[Prepared], size: int) -> Prepared:
+        """Return consecutive parts, of ``size`` points in all, as one; beside it one of them is held at a time."""
+        columns: list[Tensor] = []
+        at = 0
+        for part in parts:
+            if len(part.w) == size:
+                return part
+            columns = columns or [column.new_empty(size, *column.shape[1:]) for column in part.columns]
+            for whole, column in zip(columns, part.columns, strict=True):
+                whole[at : at + len(column)] = column
+            at += len(part.w)
+        x, w, *rest = columns
+        fixed, placed = tuple(rest[: len(part.fixed)]), rest[len(part.fixed) :]
+        return Prepared(x, w, fixed, Frame.of_columns(placed) if placed else None, True)
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class Measure:
         columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else self.contraction.columns)
         if self.points.size * columns * 8 > CACHE_BYTES:
             return None
-        return Prepared.join([self.compute(part) for part in self.points.chunks(CHUNK)])
+        return Prepared.join(map(self.compute, self.points.chunks(CHUNK)), self.points.size)
 
     def batch(self, index: NDArray[np.int64], scale: NDArray[np.float64]) -> Prepared:
         """Prepare drawn points.

@@ -21,7 +21,7 @@ import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, PointSet, affordable_refine, cell_points, facet_points
+from vpinn.domain import AFFORDABLE, Mesh, PointSet, affordable_refine, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
@@ -116,8 +116,8 @@ def make_objective(
 
 
 def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
-    """Return the objective, or one like it with few enough points to sum over all of them."""
-    if objective.size <= SUMMED:
+    """Return the objective, or one like it with few enough points to sum over all of them again and again."""
+    if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
     return make_objective(problem, trial, objective.measures[0].dtype, threads=objective.threads, summed=True)
 
