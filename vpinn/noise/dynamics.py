@@ -181,7 +181,7 @@ def _variances(path: Array, relaxation: Array) -> tuple[Array, Array]:
     return variance, variance * np.sqrt(2.0 / count)
 
 
-def stability(objective: Objective, theta: Tensor, spectrum: Spectrum, steps: int = 30) -> Finding:
+def stability(objective: Objective, theta: Tensor, spectrum: Spectrum, steps: int = 12) -> Finding:
     """Find by bisection the step size above which full gradient steps near the minimum fly apart: item 7."""
     top = torch.from_numpy(spectrum.vectors[:, 0].copy())
     limit = rates.stability(float(spectrum.values[0]))

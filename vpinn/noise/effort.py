@@ -49,7 +49,7 @@ class Effort:
         return {name: getattr(self, name) for name in SHARES}
 
 
-QUICK = Effort(240, 60, 400, 1000, 160, 900, (0.25, 1, 4), 4, 50.0)
+QUICK = Effort(240, 60, 400, 1000, 160, 900, (0.25, 1, 4), 4, 45.0)
 FULL = Effort(600, 200, 2000, 12_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4), 6, 500.0)
 
 

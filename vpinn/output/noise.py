@@ -65,9 +65,9 @@ PANELS = (
     Panel(
         "variance",
         "variance: ",
-        "Variance of the gradient by sampler",
+        "Variance of the gradient by sampler; lines: closed forms",
         "points per batch b",
-        "tr Cov of the gradient (lines: closed forms)",
+        "tr Cov of the gradient",
     ),
     Panel(
         "progress",
@@ -77,7 +77,16 @@ PANELS = (
         "decrease, over that of the full gradient",
         ("log", "linear"),
     ),
-    Panel("clipping", "clipping", "Clipped gradients", "threshold C", "mean-squared error", ("log", "log"), True, "measured"),
+    Panel(
+        "clipping",
+        "clipping",
+        "Clipped gradients",
+        "threshold C of the norm",
+        "mean-squared error of the gradient",
+        ("log", "log"),
+        True,
+        "measured",
+    ),
     Panel(
         "steady_state",
         "steady",
@@ -86,7 +95,7 @@ PANELS = (
         "mean squared distance",
         placed=True,
     ),
-    Panel("exploration", "exploration", "Exploration around the minimum", "η/b", "radius²"),
+    Panel("exploration", "exploration", "Exploration around the minimum", "step size over batch, η/b", "mean squared distance"),
     Panel(
         "langevin",
         "langevin",
@@ -95,7 +104,7 @@ PANELS = (
         "density",
         ("linear", "linear"),
     ),
-    Panel("fluctuation", "fluctuation", "Fluctuation of the loss of a batch", "points per batch b", "standard deviation"),
+    Panel("fluctuation", "fluctuation", "Fluctuation of the loss of a batch", "points per batch b", "standard deviation of J"),
     Panel(
         "search",
         "search",
