@@ -57,13 +57,14 @@ def progress(people: Population, product: Product, uniform: dict[int, Draws]) ->
     isotropic = theory.noise_scale(people.trace, people.square)
     start, full = people.objective.value(people.theta), 0.5 * people.square**2 / bend
     x, measured, errors, best = [], [], [], []
+    fewest = min(200, *(len(draws.losses) for draws in uniform.values()))
     for size, draws in sorted(uniform.items()):
         effective = people.trace / people.variance(samplers_for(people.objective, "uniform", size))
         rate = people.square / bend * theory.progress(effective, weighted)
         falls = np.array(
             [
                 [start - people.objective.value(people.theta - f * rate * torch.from_numpy(row)) for f in (1.0, 2.0)]
-                for row in draws.gradients[:200]
+                for row in draws.gradients[:fewest]
             ]
         )
         value, error = mean_and_error(falls[:, 0])
