@@ -23,7 +23,7 @@ from vpinn.objective.test_space import TestSpace
 from vpinn.trial import Enriched
 
 Array = NDArray[np.float64]
-CHUNK_BYTES = 96e6
+CHUNK_BYTES = 24e6
 """Memory for the columns of one chunk of points, and for rows that wait for their factorisation."""
 WHOLE = 4
 """Factor by which a chunk may be larger for the sake of whole cells, whose tests are eliminated at once."""
