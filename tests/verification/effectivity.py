@@ -53,7 +53,8 @@ def main(names: Sequence[str]) -> None:
     for name, method in cases():
         if not names or name in names:
             found = estimate(name, method)
-            cells = (f"{found['relative_energy']:.1e}", f"{found['effectivity']:.2f}", f"{found['unexplained']:.0%}")
+            index = "rounding" if found["effectivity"] is None else f"{found['effectivity']:.2f}"
+            cells = (f"{found['relative_energy']:.1e}", index, f"{found['unexplained']:.0%}")
             print(f"| {name} | {method} | {' | '.join(cells)} |", flush=True)
 
 

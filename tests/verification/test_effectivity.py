@@ -15,4 +15,7 @@ QUICK = {("elasticity", "lbfgs"), ("helmholtz", "lbfgs"), ("interval_1d", "adam"
 )
 def test_effectivity(name: str, method: str) -> None:
     found = estimate(name, method)
-    assert 0.5 <= found["effectivity"] <= 2.0
+    if found["effectivity"] is None:  # the true error is rounding; the estimate has to say as much
+        assert found["relative_energy"] <= 1e-11
+    else:
+        assert 0.5 <= found["effectivity"] <= 2.0

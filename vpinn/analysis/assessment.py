@@ -9,7 +9,7 @@ import numpy as np
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
-from vpinn.analysis.estimate import Estimator
+from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.domain import CellPoints
 from vpinn.errors import VpinnError
@@ -60,7 +60,7 @@ def assess(
             "absolute": estimate.absolute,
             "unexplained": 0.0 if estimate.corrected is None else estimate.corrected.left,
             "true": true,
-            "effectivity": estimate.absolute / true if true else None,
+            "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
         }
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
     found = adequacy.quadrature(stated or problem, solution, objective, estimate, loss)
@@ -88,6 +88,11 @@ def assess(
         checks.append("errors: not finite")
     metrics["checks"] = checks
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
+
+
+def _rounding(true: float, estimate: Estimate) -> bool:
+    """Return whether a true error is rounding of the flux ‖B(u)‖ = absolute/relative, of which nothing is left to estimate."""
+    return true * estimate.relative <= adequacy.ROUNDING * estimate.absolute
 
 
 def _energy(solution: Solution) -> float:
