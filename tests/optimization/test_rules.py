@@ -19,7 +19,7 @@ SEED = 3
 
 
 def poisson(**sections: Any) -> vpinn.Problem:
-    """−Δu = 2π² sin πx sin πy as an energy on a square of eight cells, 141 weights."""
+    """−Δu = 2π² sin πx sin πy as an energy on a square of eight cells, 151 weights."""
     return vpinn.make_problem(
         {"shape": "rectangle", "cells": [2, 2]},
         unknowns={"u": "scalar"},
@@ -34,7 +34,7 @@ def poisson(**sections: Any) -> vpinn.Problem:
 
 
 def test_a_rule_too_coarse_gives_way() -> None:
-    """With 141 weights on 200 points Gauss–Newton finds the gaps; the run changes the rule, and says so."""
+    """With 151 weights on 200 points Gauss–Newton finds the gaps; the run changes the rule, and says so."""
     free = vpinn.solve(poisson(), threads=1)
     held = vpinn.solve(poisson(quadrature={"degree": 10}), threads=1)
     print(free.errors, held.errors, free.metrics["policy"])
