@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,27 @@ def test_a_resumed_run_draws_the_same(name: str) -> None:
     fresh.learned = ()
     train(objective, fresh, plan)
     assert not torch.equal(fresh.theta, whole.theta)  # forgetting would show
+
+
+@pytest.mark.parametrize(
+    ("rule", "sampler"), [("stochastic-gauss", "cells"), ("monte-carlo", "importance"), ("sobol", "stratified")]
+)
+def test_random_points_are_made_anew_and_resumed_runs_are_the_same(rule: str, sampler: str) -> None:
+    """Stopped after 5 of 12 steps: bitwise equal. The first and the second batch differ in their points, not only in numbers."""
+    objective, theta, plan = made("energy", rule, sampler=sampler)
+    plan = replace(plan, schedule=replace(plan.schedule, steps=12))
+    whole = train(objective, Training.start(theta, plan.method, 3), plan)
+    half = train(objective, Training.start(theta, plan.method, 3), replace(plan, schedule=replace(plan.schedule, steps=5)))
+    arrays, meta = half.arrays()
+    again = Training.from_arrays(arrays, json.loads(json.dumps(meta)))
+    train(objective, again, plan)
+    assert torch.equal(again.theta, whole.theta)
+    measure, generator = objective.batched[0], np.random.default_rng(0)
+    index, scale = plan.samplers[0].draw(generator)
+    first, second = (measure.batch(index, scale, generator) for _ in range(2))
+    assert ((first.x - second.x).abs() > 1e-6).any(dim=1).double().mean() > 0.5
+    fixed, same = (measure.batch(index, scale) for _ in range(2))
+    assert torch.equal(fixed.x, same.x)
 
 
 @pytest.mark.parametrize("name", ADAPTIVE)

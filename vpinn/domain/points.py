@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,8 @@ from vpinn.domain.geometry import frames
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
 from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
-from vpinn.domain.virtual import Base, base_rule, in_all_parts, in_part
+from vpinn.domain.sequences import Keys, draw_keys
+from vpinn.domain.virtual import EntityRule, Sampled, base_rule, in_all_parts, virtual_rule
 from vpinn.errors import InputError
 
 TABULATED = 2**14
@@ -99,9 +100,20 @@ class PointSet(ABC):
         """Where the rule's points stand in the reference cell or facet [q, d]; None where they differ or there is no rule."""
         return None
 
+    @property
+    def random(self) -> bool:
+        """Whether the points are drawn at random: those of the set are one realisation, which draws need not share."""
+        return False
+
     @abstractmethod
-    def take(self, index: Integers | range) -> Points:
-        """Make the points with the given numbers [b]; memory is proportional to b."""
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+        """Make the points with the given numbers [b]; memory is proportional to b.
+
+        Args:
+            index: which of them.
+            fresh: for random points: 0 … 2⁶³ − 1, another realisation, in which every repetition of a number is a point of its
+                own. None for the points of the set.
+        """
 
     @property
     def size(self) -> int:
@@ -120,12 +132,6 @@ class PointSet(ABC):
         return numbers
 
 
-# (entity [m], local facet [m], number in the rule [m or 1, p]) → reference points [.., p, d], weights [.., p],
-# geometry values [.., p, n] and gradients [.., p or 1, d, n]; p is the rule's size where local is None, and one else
-_Sampled = tuple[Floats, Floats, Floats, Floats]
-_Rule = Callable[[Integers, Integers, Integers | None], _Sampled]
-
-
 class _MeshPoints(PointSet):
     """Points in cells, or on boundary facets, of a mesh."""
 
@@ -140,12 +146,12 @@ class _MeshPoints(PointSet):
             self._per_entity, self._rule = len(weights), _tabulated(mesh, self.placed, weights, on_facets)
         else:
             q, base = base_rule(name, rule, kind, seed)
-            self._per_entity, self._rule = q * copies, _virtual(mesh, q, base, refine, on_facets)
+            self._per_entity, self._rule = q * copies, virtual_rule(mesh, q, base, refine, on_facets)
         q = self._per_entity // copies
         self._weights, self._placed = np.full(q, 1.0 / q), None
         if kind == "gauss":
             self._weights, self._placed = rule.weights / rule.weights.sum(), rule.points
-        self.refine = refine
+        self.refine, self._random = refine, kind != "gauss"
         if self.entities * self._per_entity > LARGEST:
             raise InputError(f"more than {LARGEST:.0e} quadrature points cannot be told apart; lower quadrature.refine")
 
@@ -174,7 +180,11 @@ class _MeshPoints(PointSet):
     def rule_points(self) -> Floats | None:
         return self._placed
 
-    def take(self, index: Integers | range) -> Points:
+    @property
+    def random(self) -> bool:
+        return self._random
+
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
         numbers, q, mesh = self._checked(index), self.per_entity, self.mesh
         number, local = self._whole(numbers), None
         if number is None:
@@ -185,7 +195,8 @@ class _MeshPoints(PointSet):
         else:
             entity = self.rows[number]
             cell, facet = mesh.boundary[entity].T
-        reference, weights, values, gradients = self._rule(entity, facet, local)
+        keys = None if fresh is None else draw_keys(numbers, fresh)
+        reference, weights, values, gradients = self._rule(entity, facet, local, keys)
         geometry = frames(mesh.nodes[mesh.cells[cell]], values, gradients)
         m, p, d = geometry.x.shape
         normal = None
@@ -261,39 +272,18 @@ def affordable_refine(mesh: Mesh, degree: int, refine: int) -> int:
     return next((r for r in range(refine, 0, -1) if 2 ** (mesh.dimension * r) <= most), 0)
 
 
-def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> _Rule:
+def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> EntityRule:
     """The same rule in every entity: geometry tables once per local facet, or once for the cell."""
     placed = mesh.reference.facet_points(points) if on_facets else points[None]  # [k, q, d]
     values, gradients = tabulate(lagrange(mesh.cell, mesh.order), placed)
     if mesh.affine:
         gradients = gradients[:, :1]
 
-    def rule(entity: Integers, facet: Integers, local: Integers | None) -> _Sampled:
+    def rule(entity: Integers, facet: Integers, local: Integers | None, keys: Keys | None) -> Sampled:
         if local is None:
             which = facet if on_facets else 0
             return placed[which], weights, values[which], gradients[which]
         steep = gradients[0] if mesh.affine else gradients[facet, local][:, None]
         return placed[facet, local][:, None], weights[local][:, None], values[facet, local][:, None], steep
-
-    return rule
-
-
-def _virtual(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -> _Rule:
-    """A rule of q points in every part of an entity halved ``refine`` times."""
-    cell = mesh.reference
-    name = cell.facet_cell if on_facets else cell.name
-    copies = 2 ** ((cell.dimension - on_facets) * refine)
-    element = lagrange(mesh.cell, mesh.order)
-
-    def rule(entity: Integers, facet: Integers, local: Integers | None) -> _Sampled:
-        number = np.arange(q * copies)[None] if local is None else local[:, None]
-        shape = len(entity), number.shape[1]
-        part, inside = np.divmod(np.broadcast_to(number, shape).ravel(), q)
-        unit, weights = base(np.repeat(entity, shape[1]) * copies + part, inside)
-        points = in_part(name, refine, part, unit).reshape(*shape, unit.shape[1])
-        if on_facets:
-            points = cell.facet_origin[facet][:, None] + np.einsum("mij,mpj->mpi", cell.facet_axes[facet], points)
-        values, gradients = tabulate(element, points)
-        return points, weights.reshape(shape) / copies, values, gradients[:, :1] if mesh.affine else gradients
 
     return rule

@@ -7,7 +7,7 @@ import numpy as np
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.points import Points, PointSet
 from vpinn.domain.reference import Floats, Integers
-from vpinn.domain.sequences import Sobol, Uniform
+from vpinn.domain.sequences import Keys, Sobol, Uniform, draw_keys
 from vpinn.errors import InputError
 
 
@@ -20,6 +20,10 @@ class _OneEntity(PointSet):
     @property
     def entities(self) -> int:
         return 1
+
+    @property
+    def random(self) -> bool:
+        return True
 
     @property
     def per_entity(self) -> int:
@@ -48,10 +52,10 @@ class MonteCarloPoints(_OneEntity):
         self.hypercube = hypercube
         self._sequence = _sequence(hypercube.dimension, n, kind, seed)
 
-    def take(self, index: Integers | range) -> Points:
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
         """Make the points with the given numbers [b]; `Points.reference` is the position in the unit cube."""
         numbers = self._checked(index)
-        unit = self._sequence.at(numbers)
+        unit = self._sequence.at(numbers, _keys(numbers, fresh))
         return _points(self.hypercube, unit, np.full(len(unit), self.volume / self.size), np.zeros_like(numbers), None, numbers)
 
 
@@ -80,14 +84,14 @@ class MonteCarloFacetPoints(_OneEntity):
         self._sequence = _sequence(hypercube.dimension, n, kind, seed)
         self._restart = kind == "sobol"  # a Sobol sequence is best from its beginning, on every facet
 
-    def take(self, index: Integers | range) -> Points:
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
         """Make the points with the given numbers [b]."""
         numbers = self._checked(index)
         which = np.searchsorted(self._starts, numbers, side="right") - 1
         local = numbers - self._starts[which]
         facet, rank = self.rows[which], np.arange(len(numbers))
         axis, upper = facet // 2, facet % 2
-        unit = self._sequence.at(local if self._restart else numbers)
+        unit = self._sequence.at(local if self._restart else numbers, _keys(numbers, fresh))
         unit[rank, axis] = upper
         normal = np.zeros_like(unit)
         normal[rank, axis] = 2.0 * upper - 1.0
@@ -109,6 +113,11 @@ def _sequence(dimension: int, n: int, kind: str, seed: int) -> Uniform | Sobol:
     if kind == "sobol":
         return Sobol.scrambled(dimension, n, seed)
     raise InputError(f"there is no quadrature rule {kind!r} on a hypercube; choose monte-carlo or sobol")
+
+
+def _keys(numbers: Integers, fresh: int | None) -> Keys | None:
+    """Return the keys [b] of points made anew, None for those of the set."""
+    return None if fresh is None else draw_keys(numbers, fresh)
 
 
 def _at_least(n: int, least: int, what: str) -> int:

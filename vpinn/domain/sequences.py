@@ -13,6 +13,7 @@ from vpinn.errors import InputError
 
 _SOBOL_BITS = 30
 _MAX_SOBOL_DIMENSION = 21201
+Keys = NDArray[np.uint64]
 _GOLDEN, _MIX, _MIX_AGAIN = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
@@ -28,11 +29,11 @@ class Uniform:
     dimension: int
     seed: int
 
-    def at(self, index: Integers) -> Floats:
-        """Points of [0, 1)^dimension for indices [b] >= 0: [b, dimension]."""
+    def at(self, index: Integers, keys: Keys | None = None) -> Floats:
+        """Points of [0, 1)^dimension for indices [b] >= 0: [b, dimension]; keys [b] take the place of the seed."""
         columns = np.arange(self.dimension, dtype=np.uint64)
-        counter: NDArray[np.uint64] = index.astype(np.uint64)[:, None] * np.uint64(max(self.dimension, 1)) + columns
-        start = np.full(1, self.seed % 2**64, dtype=np.uint64)
+        counter: Keys = index.astype(np.uint64)[:, None] * np.uint64(max(self.dimension, 1)) + columns
+        start = np.full(1, self.seed % 2**64, dtype=np.uint64) if keys is None else keys[:, None]
         bits = _mix(_mix(counter) ^ _mix(start))
         return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -76,13 +77,32 @@ class Sobol:
                 position *= 2
         return cls(shift, np.array(directions, dtype=np.uint64).reshape(len(directions), dimension))
 
-    def at(self, index: Integers) -> Floats:
-        """Points of [0, 1)^dimension for indices [b]: [b, dimension]."""
+    def at(self, index: Integers, keys: Keys | None = None) -> Floats:
+        """Points of [0, 1)^dimension for indices [b]: [b, dimension]; of the keys [b] the first one shifts all points anew."""
         gray = index ^ (index >> 1)
-        points = np.repeat(self.shift[None], len(index), axis=0)
+        shift = self.shift
+        if keys is not None:
+            other = Uniform(len(shift), 0).at(np.zeros(1, np.int64), keys[:1])[0]
+            shift = (other * 2.0**_SOBOL_BITS).astype(np.uint64)
+        points = np.repeat(shift[None], len(index), axis=0)
         for bit, direction in enumerate(self.directions):
             points[(gray >> bit) & 1 == 1] ^= direction
         return points.astype(np.float64) * 2.0**-_SOBOL_BITS
+
+
+def draw_keys(index: Integers, fresh: int) -> Keys:
+    """Return a key of its own [b] for every time that an index [b] occurs: the k-th occurrences of all share the k-th key.
+
+    Args:
+        index: of points or other things drawn, with repetitions.
+        fresh: first key, 0 to 2⁶⁴ − 1; random ones give independent draws.
+    """
+    order = np.argsort(index, kind="stable")
+    ahead = index[order]
+    starts = np.flatnonzero(np.diff(ahead, prepend=-1))
+    turn = np.empty(len(index), dtype=np.uint64)
+    turn[order] = np.arange(len(index)) - np.repeat(starts, np.diff(starts, append=len(index)))
+    return turn + np.uint64(fresh)
 
 
 @lru_cache

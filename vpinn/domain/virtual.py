@@ -13,16 +13,23 @@ from math import factorial
 
 import numpy as np
 
+from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import Rule
-from vpinn.domain.reference import SIMPLICES, Floats, Integers, reference_cell
+from vpinn.domain.reference import SIMPLICES, Floats, Integers, lagrange, reference_cell, tabulate
 from vpinn.domain.refine import child_vertices
-from vpinn.domain.sequences import Sobol, Uniform, to_simplex
+from vpinn.domain.sequences import Keys, Sobol, Uniform, to_simplex
 from vpinn.errors import InputError
 
 KINDS = ("gauss", "monte-carlo", "sobol", "stochastic-gauss")
 
-Base = Callable[[Integers, Integers], tuple[Floats, Floats]]
-"""Parts [n] and numbers in their rules [n] → points of the reference cell [n, d] and weights [n]."""
+Base = Callable[[Integers, Integers, Keys | None], tuple[Floats, Floats]]
+"""Parts [n], numbers in their rules [n] and keys of draws [n] → points of the reference cell [n, d] and weights [n]."""
+
+Sampled = tuple[Floats, Floats, Floats, Floats]
+EntityRule = Callable[[Integers, Integers, Integers | None, Keys | None], Sampled]
+"""Entity [m], local facet [m], number in the rule [m] and keys → reference points [.., p, d], weights [.., p], geometry values
+[.., p, n] and gradients [.., p or 1, d, n]. Where there are no numbers, p is the rule's size, and one else; keys [m p] are those
+of draws that have random nodes of their own, None for the nodes of the set."""
 
 
 def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
@@ -45,13 +52,13 @@ def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
         return to_simplex(unit) if cell in SIMPLICES else unit
 
     if kind == "gauss":
-        return q, lambda part, number: (rule.points[number], rule.weights[number])
+        return q, lambda part, number, keys: (rule.points[number], rule.weights[number])
     if kind == "monte-carlo":
-        return q, lambda part, number: (simplex(uniform.at(part * q + number)), np.full(len(part), volume / q))
+        return q, lambda part, number, keys: (simplex(uniform.at(part * q + number, keys)), np.full(len(part), volume / q))
     if kind == "sobol":
         sobol = Sobol.scrambled(d, q, seed)
-        return q, lambda part, number: (
-            simplex((sobol.at(number) + uniform.at(part)) % 1.0),
+        return q, lambda part, number, keys: (
+            simplex((sobol.at(number) + uniform.at(part, keys)) % 1.0),
             np.full(len(part), volume / q),
         )
     if kind == "stochastic-gauss":
@@ -65,8 +72,8 @@ def _symmetric(d: int, uniform: Uniform) -> tuple[int, Base]:
     One u per part and direction, the product over directions (Taylor & Pardo 2025, arXiv 2504.11976, equation of order 3).
     """
 
-    def rule(part: Integers, number: Integers) -> tuple[Floats, Floats]:
-        u = np.cbrt(1.0 - uniform.at(part))  # of (0, 1]
+    def rule(part: Integers, number: Integers, keys: Keys | None) -> tuple[Floats, Floats]:
+        u = np.cbrt(1.0 - uniform.at(part, keys))  # of (0, 1]
         side = (number[:, None] // 3 ** np.arange(d)) % 3 - 1
         end = 1.0 / (6.0 * u**2)
         weights: Floats = np.where(side == 0, 1.0 - 2.0 * end, end).prod(axis=1)
@@ -79,13 +86,34 @@ def _orbits(d: int, uniform: Uniform, volume: float) -> tuple[int, Base]:
     """Unbiased rule on a simplex, exact for linear functions: a random point under all (d + 1)! symmetries, equal weights."""
     symmetries = np.array(list(itertools.permutations(range(d + 1))))
 
-    def rule(part: Integers, number: Integers) -> tuple[Floats, Floats]:
-        point = to_simplex(uniform.at(part))
+    def rule(part: Integers, number: Integers, keys: Keys | None) -> tuple[Floats, Floats]:
+        point = to_simplex(uniform.at(part, keys))
         barycentric = np.concatenate([1.0 - point.sum(axis=1, keepdims=True), point], axis=1)
         turned = np.take_along_axis(barycentric, symmetries[number], axis=1)
         return turned[:, 1:], np.full(len(part), volume / len(symmetries))
 
     return factorial(d + 1), rule
+
+
+def virtual_rule(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -> EntityRule:
+    """Return the rule of entities halved ``refine`` times, with the q points of a base rule in each part."""
+    cell = mesh.reference
+    name = cell.facet_cell if on_facets else cell.name
+    copies = 2 ** ((cell.dimension - on_facets) * refine)
+    element = lagrange(mesh.cell, mesh.order)
+
+    def rule(entity: Integers, facet: Integers, local: Integers | None, keys: Keys | None) -> Sampled:
+        number = np.arange(q * copies)[None] if local is None else local[:, None]
+        shape = len(entity), number.shape[1]
+        part, inside = np.divmod(np.broadcast_to(number, shape).ravel(), q)
+        unit, weights = base(np.repeat(entity, shape[1]) * copies + part, inside, keys)
+        points = in_part(name, refine, part, unit).reshape(*shape, unit.shape[1])
+        if on_facets:
+            points = cell.facet_origin[facet][:, None] + np.einsum("mij,mpj->mpi", cell.facet_axes[facet], points)
+        values, gradients = tabulate(element, points)
+        return points, weights.reshape(shape) / copies, values, gradients[:, :1] if mesh.affine else gradients
+
+    return rule
 
 
 def in_part(cell: str, levels: int, part: Integers, points: Floats) -> Floats:

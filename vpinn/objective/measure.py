@@ -115,9 +115,9 @@ class Measure:
         """Which of the ``tests`` have coefficients that depend on the network."""
         return tuple(slot.component for slot in self.slopes.moving_slots if isinstance(slot, Jet) and slot.function == DUAL)
 
-    def compute(self, index: NDArray[np.int64] | range) -> Prepared:
+    def compute(self, index: NDArray[np.int64] | range, fresh: int | None = None) -> Prepared:
         """Prepare points of the data set from scratch, in float64 and then rounded to the training precision."""
-        points = self.points.take(index)
+        points = self.points.take(index, fresh)
         values = self.tape.fixed(self.background.values(self.tape.fixed_slots, points))
         n = len(points.w)
         fixed = tuple((v if isinstance(v, Tensor) else torch.full((n,), v, dtype=torch.float64)).to(self.dtype) for v in values)
@@ -135,15 +135,22 @@ class Measure:
             return None
         return Prepared.join(map(self.compute, self.points.chunks(CHUNK)), self.points.size)
 
-    def batch(self, index: NDArray[np.int64], scale: NDArray[np.float64]) -> Prepared:
+    def batch(
+        self, index: NDArray[np.int64], scale: NDArray[np.float64], generator: np.random.Generator | None = None
+    ) -> Prepared:
         """Prepare drawn points.
 
         Args:
             index: points drawn [b], repetitions allowed.
             scale: inverse expected count of each [b], which keeps sums over the batch unbiased.
+            generator: makes random points anew, so that sums are unbiased for integrals; None for those of the data set, with
+                which they are unbiased for the sum over all of them.
         """
-        everything = self.everything
-        taken = self.compute(index) if everything is None else everything.rows(torch.from_numpy(index), False)
+        if generator is not None and self.points.random:
+            taken = self.compute(index, int(generator.integers(2**63)))
+        else:
+            everything = self.everything
+            taken = self.compute(index) if everything is None else everything.rows(torch.from_numpy(index), False)
         return replace(taken, w=taken.w * torch.from_numpy(scale).to(self.dtype), aligned=False)
 
     def thinned(self, chunk: int, stride: int) -> Iterator[Prepared]:

@@ -73,7 +73,8 @@ def pilots(
         if isinstance(sampler, Adaptive) and sampler.pilot_size:
             index, scale = sampler.pilot(generator, state)
             parts = [slice(start, start + CHUNK) for start in range(0, len(index), CHUNK)]
-            seen = [signals(measure, theta, measure.batch(index[part], scale[part]), sampler.signal) for part in parts]
+            batches = [measure.batch(index[part], scale[part], generator) for part in parts]
+            seen = [signals(measure, theta, batch, sampler.signal) for batch in batches]
             state = sampler.learn(state, np.concatenate(seen))
         found.append(state)
     return tuple(found)
@@ -101,7 +102,7 @@ def drawn(
     parts = list(zip(objective.batched, samplers, states, strict=True))
 
     def batch() -> Batch:
-        return [(measure, measure.batch(*sampler.draw(generator, state))) for measure, sampler, state in parts]
+        return [(measure, measure.batch(*sampler.draw(generator, state), generator)) for measure, sampler, state in parts]
 
     first = batch()
     second = batch() if batches == 2 else None

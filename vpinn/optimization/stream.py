@@ -95,6 +95,6 @@ class Stream:
             for _ in range(count):
                 for measure, sampler in zip(objective.batched, samplers, strict=True):
                     index, scale = sampler.draw(generator)
-                    yield measure, measure.batch(index, scale / count)
+                    yield measure, measure.batch(index, scale / count, generator)
 
         return drawn
