@@ -40,6 +40,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "hypercube_5d": (l2("u"), 5e-3),
     "hypercube_strong": (l2("u"), 2e-5),
     "interval_1d": (l2("u"), 1e-9),
+    "kovasznay": (l2("p"), 1e-8),
     "l_shape": (l2("u"), 3e-4),
     "l_shape_enriched": (estimate, 3e-6),
     "minimal_surface": (l2("u"), 1e-8),

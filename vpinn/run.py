@@ -19,6 +19,7 @@ from vpinn import run_folder
 from vpinn.analysis import Estimator, StageEstimators, assess, make_estimator, make_monitor
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
+from vpinn.finite_elements import Level
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
@@ -274,6 +275,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
         return Solution(setup.problem, trial, training.best[0].double(), metrics, history)
     objective = summable(objective, setup.problem, trial) if plan.samplers else objective
     theta, loss = final_parameters(objective, training, rules.judge(training))
+    theta = Level.of(setup.problem)(trial, theta)
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))

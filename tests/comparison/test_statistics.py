@@ -81,7 +81,11 @@ def test_a_run_that_is_over_keeps_its_error() -> None:
     found = band([course([0.4, 0.1]), course([0.9, 0.8, 0.2, 0.2])], "seconds")
     assert found is not None
     assert (found.low[-1], found.high[-1]) == pytest.approx((0.1, 0.2))
-    assert band([course([0.9]), course([])], "seconds") is None
+    assert band([course([])], "seconds") is None
+    alone, beside = band([course([0.9, 0.1])], "seconds"), band([course([0.9, 0.1]), course([])], "seconds")
+    assert alone is not None
+    assert beside is not None
+    np.testing.assert_array_equal(beside.middle, alone.middle)
 
 
 def test_seeds_take_turns_from_another_variant_each() -> None:

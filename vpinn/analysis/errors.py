@@ -14,6 +14,7 @@ from torch import Tensor
 from vpinn.analysis.flux import flux_gap
 from vpinn.domain import Mesh, PointSet, cell_points
 from vpinn.errors import InputError
+from vpinn.finite_elements import Level
 from vpinn.objective import weakened
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
@@ -35,7 +36,7 @@ def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointS
 
 
 class TrueError:
-    """Relative errors against the exact solution of the problem file.
+    """Relative errors against the exact solution of the problem file, both of mean zero where constants are open.
 
     Args:
         problem: with ``exact`` expressions for some unknowns.
@@ -46,10 +47,10 @@ class TrueError:
 
     def __init__(self, problem: Problem, trial: Trial, points: PointSet, flux: bool = False) -> None:
         self.points = points
-        self.names = tuple(problem.exact)
-        densities = []
+        self.names, self._trial, self._level = tuple(problem.exact), trial, Level.of(problem)
+        densities, exact = [], self._level.exact
         for name in self.names:
-            truth, found = problem.exact[name], problem.unknown(name).function
+            truth, found = exact[name], problem.unknown(name).function
             gap = found - truth
             densities += [ufl.inner(gap, gap), ufl.inner(truth, truth)]
             slopes = [gradient(f, problem.domain.dimension) for f in (gap, truth)]
@@ -58,7 +59,7 @@ class TrueError:
         if flux:
             known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
             stated = [ufl.replace(density, known) for density in densities]
-            self._evaluator = flux_gap(weakened(problem), trial, trial.unknowns, problem.exact, stated)
+            self._evaluator = flux_gap(weakened(problem), trial, trial.unknowns, exact, stated)
         else:
             self._evaluator = Evaluator.of(problem, trial, densities)
 
@@ -71,7 +72,7 @@ class TrueError:
 
     def with_flux(self, theta: Tensor) -> tuple[dict[str, dict[str, float]], float | None]:
         """Return the errors, and ‖B(u) − B(u_exact)‖ where it is wanted."""
-        sums = np.maximum(self._evaluator.integrate(theta, self.points), 0.0)
+        sums = np.maximum(self._evaluator.integrate(self._level(self._trial, theta), self.points), 0.0)
         result = {}
         for name, (e0, u0, e1, u1) in zip(self.names, sums[self._first :].reshape(-1, 4), strict=True):
             result[name] = {

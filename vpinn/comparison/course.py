@@ -131,6 +131,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
     with contextlib.suppress(DivergenceError):  # a step thrown away: factorisations and strata are made by the first one
         train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
     ready = time.perf_counter() - began
+    tell(0.0, 0, math.nan)  # a set-up as long as the seconds is no reason to give up
     training, counted = setup.start(), Counted(setup.plan.method)
     plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []

@@ -66,9 +66,12 @@ def _of(courses: Mapping[Place, Course], number: int) -> list[Course]:
 def _errors(comparison: Comparison, courses: Mapping[Place, Course], against: str) -> list[Ribbon]:
     found = []
     for k, variant in enumerate(comparison.variants):
-        spread = band(_of(courses, k), against)
+        runs = _of(courses, k)
+        spread = band(runs, against)
         if spread is not None:
-            found.append(Ribbon(k, variant.label, spread.x, spread.low, spread.middle, spread.high))
+            measured = sum(bool(run.error) for run in runs)
+            label = variant.label if measured == len(runs) else f"{variant.label} ({measured} of {len(runs)} seeds)"
+            found.append(Ribbon(k, label, spread.x, spread.low, spread.middle, spread.high))
     return found
 
 

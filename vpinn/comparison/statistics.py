@@ -129,7 +129,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def band(courses: Sequence[Course], against: str) -> Band | None:
-    """Return the band of errors against "seconds" or "evaluations"; None where a run was never measured.
+    """Return the band of errors against "seconds" or "evaluations"; None where none was ever measured.
 
     Between measurements errors are interpolated linearly in logarithms; a run that is over keeps its error.
     """
@@ -137,9 +137,8 @@ def band(courses: Sequence[Course], against: str) -> Band | None:
     for course in courses:
         x, error = np.array(getattr(course, against), dtype=np.float64), np.array(course.error, dtype=np.float64)
         good = np.isfinite(error) & (error > 0.0) & (x > 0.0)
-        if not good.any():
-            return None
-        curves.append((np.log(x[good]), np.log(error[good])))
+        if good.any():
+            curves.append((np.log(x[good]), np.log(error[good])))
     if not curves:
         return None
     grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), GRID)

@@ -1,11 +1,12 @@
 """Finite elements as another trial space for the same forms: a reference solution, and the yardstick, of every problem.
 
 `form` (weak form → coefficients of the test functions) → `assembly` (→ residual and sparse derivative) with `essential`
-(values on the boundary) → `newton` → `solution`; `solve` is the whole of it.
+(values on the boundary) and `level` (constants left open) → `newton` → `solution`; `solve` is the whole of it.
 """
 
 from vpinn.finite_elements.assembly import Assembler, assemble
 from vpinn.finite_elements.form import coefficients, key_of, linearised
+from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import factorise
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
 from vpinn.finite_elements.solve import check, solve_fem
@@ -13,6 +14,7 @@ from vpinn.finite_elements.solve import check, solve_fem
 __all__ = [
     "Assembler",
     "FiniteElementSolution",
+    "Level",
     "assemble",
     "check",
     "coefficients",

@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from ufl.core.expr import Expr
 
 from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, PointSet, parents
+from vpinn.finite_elements.level import Level
 from vpinn.forms import Background, evaluate
 from vpinn.problem import Evaluable, Problem
 from vpinn.problem.operators import gradient
@@ -89,8 +91,12 @@ class FiniteElementSolution(Evaluable):
             cell, reference = parents(mesh, cell, reference)
         return replace(points, cell=cell, entity=cell, reference=reference)
 
+    @cached_property
+    def _truths(self) -> dict[str, Expr]:
+        return Level.of(self.problem).exact
+
     def _exact(self, points: Points, order: int) -> dict[str, Array]:
-        truths, d = self.problem.exact, self.mesh.dimension
+        truths, d = self._truths, self.mesh.dimension
         expressions = [truths[u.name] for u in self.problem.unknowns if u.name in truths]
         values = evaluate([gradient(e, d) if order else e for e in expressions], points, Background(self.mesh))
         return self.by_unknown(values.T.reshape(len(points), -1, *(d,) * order), truths)

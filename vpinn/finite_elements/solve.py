@@ -13,6 +13,7 @@ from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import extended, prescribed
 from vpinn.finite_elements.form import integrands
+from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import newton
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
@@ -62,7 +63,8 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
         for part in parts
     ]
     values, given = prescribed(problem, space, background)
-    free = ~given
+    opened, free = list(Level.of(problem).opened), ~given
+    free[opened, 0] = False  # one value instead of the mean, which is subtracted afterwards
     numbering = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
     if not all(part.linear for part in parts):
         values = extended(space, values, given)
@@ -74,6 +76,9 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
 
     found = newton(system, values[free])
     values[free] = found.values
+    if opened:
+        weights = np.asarray(space.mass().sum(axis=1)).ravel()
+        values[opened] -= (values[opened] @ weights / weights.sum())[:, None]
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
     return FiniteElementSolution(problem, tuple(meshes), space, values, found.steps, seconds)
 

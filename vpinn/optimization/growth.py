@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
+from vpinn.finite_elements import Level
 from vpinn.objective import Objective, variation
 from vpinn.objective.variation import is_linear
 from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step
@@ -155,6 +156,7 @@ class Growth:
         self.objectives, self.method, self.ended = objectives, method, False
         self._report, self._estimate, self._began = report, estimate, time.perf_counter()
         self._problem, self._linear = objectives.problem, is_linear(objectives.problem)
+        self._level = Level.of(objectives.problem)
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
         """Return the trial spaces in the order of their residual for few features."""
@@ -214,9 +216,11 @@ class Growth:
             return None
         first, theta, recipe, objective = min(tried, key=lambda made: made[0].predicted)
         found = self.method.stream.fit(objective, first.network, theta, first, self._linear)
+        space = replace(trial, network=found.network)
+        found = replace(found, theta=self._level(space, found.theta))
         unsolved = first.before if self._linear or before is None else self._unsolved(objective, first.network)
         return Stage(
-            trial=replace(trial, network=found.network),
+            trial=space,
             objective=with_network(objective, found.network),
             fit=found,
             relative=found.residual / unsolved if unsolved else 0.0,
