@@ -42,8 +42,12 @@ class Activation(ABC):
     def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ'''(a) from a, z = σ(a) and t = σ'(a)."""
 
+    def through(self, s: Tensor, a: Tensor, z: Tensor, t: Tensor, out: Tensor) -> Tensor:
+        """Return s σ'(a) in ``out``, which may be ``s``; σ'(a) is left in ``t``, if it is made at all."""
+        return torch.mul(s, self.slope(a, z, t), out=out)
+
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor, empty: bool = False) -> Tensor:
-        """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``.
+        """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``; ``t`` is as ``through`` left it.
 
         ``q`` is q σ'(a) if ``takes_product``; entries of ``s`` count as zero if ``empty``.
         """
@@ -78,9 +82,16 @@ class Tanh(Activation):
         """Return σ'''(a) = 4z²σ' − 2σ'²."""
         return t * (4 * z * z - 2 * t)
 
+    def through(self, s: Tensor, a: Tensor, z: Tensor, t: Tensor, out: Tensor) -> Tensor:
+        """Return s (1 − z²) in one operation."""
+        _tanh_backward(s, z, grad_input=out)
+        return out
+
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor, empty: bool = False) -> Tensor:
         """Return s σ'(a) − 2 z q σ'(a)."""
-        return torch.addcmul(_number(0.0, z.dtype), q, z, value=-2, out=s) if empty else s.mul_(t).addcmul_(q, z, value=-2)
+        if empty:
+            return torch.addcmul(_number(0.0, z.dtype), q, z, value=-2, out=s)
+        return self.through(s, a, z, t, s).addcmul_(q, z, value=-2)
 
 
 class Sine(Activation):
@@ -160,6 +171,10 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
     "softplus": Softplus(),
 }
 """Names of a problem file → activations."""
+
+
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
+"""s, z → s (1 − z²)."""
 
 
 @lru_cache

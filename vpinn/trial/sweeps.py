@@ -12,7 +12,8 @@ down  āₖ = σ'(aₖ) ∘ āₖ₊₁Wₖ₊₁ + σ''(aₖ) ∘ Σ rₖ ∘ r
 
 Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: six products of size n·h² per hidden layer in all, where a forward-mode jet in two dimensions
 takes nine. Steps are bound by memory, not by arithmetic: only z and δ are kept for the pullback. σ' is cheaper to make than
-to fetch, and where σ'' is a bounded multiple of σ', so that δ serves in the place of r, it stands in r's memory.
+to fetch, for tanh within the product that takes it, and where σ'' is a bounded multiple of σ', so that δ serves in the place
+of r, it stands in r's memory.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Sweeps:
             return found, None
         scratch = self._layout.borrow(Scratch, self.key)
         for k in range(hidden - 1, -1, -1):
-            torch.mul(sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k]), self._r_3[k], out=self._delta_3[k])
+            sigma.through(self._r_3[k], self._a[k], self._z[k + 1], scratch.slopes[k], self._delta_3[k])
             if k:
                 torch.mm(self._delta[k], self._w[k], out=self._r[k - 1])
         self._layout.give_back(scratch)
@@ -123,8 +124,7 @@ class Sweeps:
         torch.mm(outer, self._delta[0], out=scratch.first_t)
         torch.mm(outer.T, self._inward, out=scratch.bend[0])
         for k in range(hidden):
-            sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k])
-            torch.mul(scratch.bend_3[k], scratch.slopes[k], out=scratch.r_bar_3[k])
+            sigma.through(scratch.bend_3[k], self._a[k], self._z[k + 1], scratch.slopes[k], scratch.r_bar_3[k])
             if k + 1 < hidden:
                 torch.mm(scratch.r_bar[k], self._w_t[k + 1], out=scratch.bend[k + 1])
                 torch.bmm(self._delta_parts[k + 1], scratch.r_bar_parts[k], out=self._parts[k + 1])
@@ -145,7 +145,7 @@ class Sweeps:
                 bend = scratch.bend[k] if m == 1 else scratch.bend_3[k].sum(0)
                 sigma.adjoint(arriving, bend, self._a[k], self._z[k + 1], scratch.slopes[k], a_bar is None)
             else:
-                arriving.mul_(sigma.slope(self._a[k], self._z[k + 1], scratch.slopes[k]))
+                sigma.through(arriving, self._a[k], self._z[k + 1], scratch.slopes[k], arriving)
             self._parts[k].baddbmm_(scratch.a_bar_parts[k], self._z_parts[k], beta=int(bent and k > 0))
             if self.key[3] > 1:
                 torch.sum(self._parts[k], 0, out=self._w_bar[k])
