@@ -21,7 +21,7 @@ from vpinn.output.noise import PANELS, noise_markdown, noise_table, publish_nois
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
-SMALL = Effort(80, 10, 60, 150, 40, 60, (0.5, 1, 2))
+SMALL = Effort(80, 10, 60, 150, 40, 60, (0.5, 1, 2), probes=40, falls=20)
 FORMS = {
     "energy": {"energy": "0.5*inner(grad(u), grad(u))*dx - sin(3*x)*u*dx"},
     "weak": {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 2}},
@@ -99,6 +99,7 @@ def test_the_population_has_the_gradient_and_its_variance() -> None:
 def test_verdicts() -> None:
     assert Finding(1, "q", 1.0, 1.05).verdict == "holds"
     assert Finding(1, "q", 1.0, 1.5, 0.2).verdict == "holds within its error"
+    assert Finding(1, "q", 1.0, 1.5, 0.3).verdict == "undecided: too few draws"
     assert Finding(1, "q", 1.0, 1.2, 0.01, "why").verdict == "within 25 %: why"
     assert Finding(1, "q", 1.0, 2.0, 0.01, "why").verdict == "fails: why"
     assert Finding(1, "q", 1.0, math.nan, reason="why").verdict == "not measured: why"

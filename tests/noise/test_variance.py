@@ -156,3 +156,14 @@ def test_a_larger_batch_makes_up_for_compression() -> None:
     larger = v.batch_to_compensate(8.0, 32, 4, 0.3)
     assert v.compressed(8.0, larger, 4, 0.3) == pytest.approx(v.batch_variance(8.0, 32))
     assert v.batch_to_compensate(8.0, 32, 4, 1.0) == np.inf
+
+
+@pytest.mark.parametrize("batch", [1, 4, 30])
+def test_products_of_two_batches(generator: np.random.Generator, batch: int) -> None:
+    """Slopes J and residuals R of points, normal with correlation: L = ½ Var(J̄R + R̄J) and Q = ½(σ_J²σ_R² + cov²)."""
+    mean, cov = np.array([0.7, -0.4]), np.array([[2.0, 0.9], [0.9, 1.5]])
+    drawn = generator.multivariate_normal(mean, cov / batch, size=(400_000, 2))  # means of two batches
+    estimates = 0.5 * (drawn[:, 0, 0] * drawn[:, 1, 1] + drawn[:, 1, 0] * drawn[:, 0, 1])
+    influence = mean[::-1] @ cov @ mean[::-1]
+    quadratic = 0.5 * (cov[0, 0] * cov[1, 1] + cov[0, 1] ** 2)
+    agrees(float(v.two_batches(0.5 * influence, quadratic, float(batch))), (estimates - mean.prod()) ** 2)

@@ -106,14 +106,14 @@ def draw_keys(index: Integers, fresh: int) -> Keys:
 
 
 @lru_cache
-def _directions(dimension: int) -> NDArray[np.uint64]:
-    """Direction numbers of the Sobol sequence without scrambling [bits, dimension]."""
+def _directions(dimension: int, bits: int) -> NDArray[np.uint64]:
+    """First direction numbers of the Sobol sequence without scrambling [bits, dimension], in the time of 2^bits points."""
     from scipy.stats import qmc
 
     engine = qmc.Sobol(dimension, scramble=False, bits=_SOBOL_BITS)
     numbers: list[NDArray[np.uint64]] = []
     engine.random(1)
-    for bit in range(_SOBOL_BITS - 1):
+    for bit in range(bits):
         power = _integers(engine.random(1))[0]
         numbers.append(power ^ (numbers[-1] if numbers else np.uint64(0)))
         engine.fast_forward(2**bit - 1)
@@ -132,7 +132,7 @@ def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator
         generator: of the scrambling.
     """
     used = max(1, (count - 1).bit_length())
-    plain = _directions(dimension)[:used]  # [used, dimension]
+    plain = _directions(dimension, used)  # [used, dimension]
     places = np.arange(_SOBOL_BITS - 1, -1, -1, dtype=np.uint64)
     bits = (plain[..., None] >> places) & np.uint64(1)  # first bit first [used, dimension, bits]
     matrix = np.tril(generator.integers(2, size=(dimension, _SOBOL_BITS, _SOBOL_BITS)), -1) + np.eye(_SOBOL_BITS, dtype=np.int64)

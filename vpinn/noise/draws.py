@@ -16,7 +16,10 @@ from vpinn.objective import Batch, Objective
 from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler
 
 Array = NDArray[np.float64]
-Drawer = Callable[[], Batch]
+Index = NDArray[np.int64]
+Drawn = Sequence[tuple[Index, Array]]
+"""Points drawn of every measure, with their inverse expected counts."""
+Drawer = Callable[[], Drawn]
 Sampled = Callable[[Tensor], tuple[float, Tensor]]
 
 
@@ -63,17 +66,23 @@ def samplers_for(objective: Objective, name: str, size: int, choice: Choice | No
 
 
 def drawer(
-    objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
+    samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
 ) -> Drawer:
-    """Return a function that draws a batch of every measure by samplers that learned something, or nothing yet."""
-    parts = list(zip(objective.measures, samplers, learned or [NOTHING] * len(samplers), strict=True))
-    return lambda: [(measure, measure.batch(*sampler.draw(generator, state))) for measure, sampler, state in parts]
+    """Return a function that draws points of every measure by samplers that learned something, or nothing yet."""
+    parts = list(zip(samplers, learned or [NOTHING] * len(samplers), strict=True))
+    return lambda: [sampler.draw(generator, state) for sampler, state in parts]
+
+
+def batch_of(objective: Objective, drawn: Drawn) -> Batch:
+    """Return drawn points ready to be integrated over."""
+    return [(measure, measure.batch(*one)) for measure, one in zip(objective.measures, drawn, strict=True)]
 
 
 def estimate(objective: Objective, draw: Drawer) -> Sampled:
     """Return J and ∇J as functions of θ over one batch, or over two where the estimator takes two."""
-    first = draw()
-    second = draw() if objective.test_space is not None and objective.estimator == "two-batch" else None
+    first = batch_of(objective, draw())
+    two = objective.test_space is not None and objective.estimator == "two-batch"
+    second = batch_of(objective, draw()) if two else None
     return lambda theta: objective.sampled(theta, first, second)
 
 
@@ -92,7 +101,7 @@ def seconds_per_step(
     """Return the processor time of an estimate for batches of every size [n], the least of several tries."""
     found = []
     for size in sizes:
-        draw = drawer(objective, samplers_for(objective, "uniform", size), generator)
+        draw = drawer(samplers_for(objective, "uniform", size), generator)
         times = []
         for _ in range(tries):
             began = time.process_time()

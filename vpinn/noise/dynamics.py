@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
 from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.noise import rates, steady
+from vpinn.noise.contributions import Contributions
 from vpinn.noise.draws import Array, drawer, estimate, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.gradients import point_gradients
 from vpinn.noise.population import Population, population
 from vpinn.objective import Objective
-from vpinn.optimization.spectrum import Spectrum, difference_product, leading
+from vpinn.optimization.spectrum import difference_product, leading
 
 STIFF = 0.1
 """Directions are looked at whose curvature is at least this share of the largest: slower ones would not settle in time."""
@@ -34,10 +36,12 @@ class Minimum:
     Attributes:
         people: all points' gradients along the directions.
         curvatures: λᵢ > 0 [k], falling.
+        quadratic: what two batches add to the variances along the directions [measures, measures, k]; None if nothing.
     """
 
     people: Population
     curvatures: Array
+    quadratic: Array | None = None
 
     @classmethod
     def at(cls, objective: Objective, theta: Tensor, generator: np.random.Generator) -> Minimum:
@@ -46,26 +50,25 @@ class Minimum:
         Raises:
             InputError: no direction has positive curvature.
         """
-        found = leading(difference_product(objective.gradient, theta), len(theta), min(MOST, len(theta)), generator)
+        count, product = min(MOST, len(theta)), difference_product(objective.gradient, theta)
+        found = leading(product, len(theta), count, generator, min(len(theta), 3 * count + 4))
         keep = (found.values >= STIFF * np.abs(found.values).max()) & (found.residuals <= 1e-2 * found.values)
         if not keep.any():
             raise InputError("no direction of positive curvature was found where training ended; train longer (solver.steps)")
-        return cls(population(objective, theta, generator, found.vectors[:, keep]), found.values[keep])
+        people = population(objective, theta, generator, found.vectors[:, keep])
+        contributions = None if people.batches == 1 else Contributions.at(objective, theta, people.directions)
+        return cls(people, found.values[keep], None if contributions is None else contributions.products(generator))
 
     @property
     def vectors(self) -> Array:
         """Eigenvectors [size, k]."""
         return self.people.directions
 
-    @cached_property
-    def variances(self) -> Array:
-        """Variances sᵢ [k] of single-point gradients along the eigenvectors."""
-        return self.people.spread
-
-    def worth(self, size: int) -> float:
-        """Return 1/b for batches of ``size`` points of the domain with the boundary's share."""
-        made = samplers_for(self.people.objective, "uniform", size)
-        return self.people.variance(made) / self.people.trace
+    def noise(self, size: int) -> Array:
+        """Return the variances [k] along the eigenvectors of gradients by ``size`` points of the domain."""
+        shares = np.array([1.0 / s.size for s in samplers_for(self.people.objective, "uniform", size)])
+        linear = float(shares @ self.people.traces) / self.people.batches / self.people.trace * self.people.spread
+        return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
 
     def walk(self, rate: float, sizes: Array, generator: np.random.Generator) -> Array:
         """Return places [steps, k] of gradient descent in the stiff subspace, a batch of the given size at each step."""
@@ -75,7 +78,7 @@ class Minimum:
         draws, path = {}, np.empty((len(sizes), len(place)))
         for k, size in enumerate(sizes.tolist()):
             if size not in draws:
-                draws[size] = drawer(objective, samplers_for(objective, "uniform", int(size)), generator)
+                draws[size] = drawer(samplers_for(objective, "uniform", int(size)), generator)
             gradient = estimate(objective, draws[size])(theta + basis @ place)[1]
             place = place - rate * (basis.T @ gradient)
             path[k] = place.numpy()
@@ -90,17 +93,17 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
     Returns:
         findings; errors per direction and the radius over η/b.
     """
-    lam, s = minimum.curvatures, minimum.variances
+    lam = minimum.curvatures
     rate = SPEED / float(lam[0])
     rows: list[Finding] = []
     ratios, radii, wrong, predicted = [], [], [], []
     curves: dict[str, Curve] = {}
     for factor, multiple in ((1.0, 1), (1.0, 4), (0.5, 4)):
-        worth = minimum.worth(size * multiple)
+        noise = minimum.noise(size * multiple)
         path = minimum.walk(factor * rate, np.full(steps, size * multiple), generator)[steps // 8 :]
         errors, spread = _variances(path, factor * rate * lam)
-        theory = steady.stationary_error(factor * rate, 1.0 / worth, lam, s)
-        ratios.append(factor * rate * worth)
+        theory = steady.stationary_error(factor * rate, 1.0, lam, noise)
+        ratios.append(factor * rate / (size * multiple))
         radii.append(float(errors.sum()))
         wrong.append(float(np.linalg.norm(spread)))
         predicted.append(float(theory.sum()))
@@ -120,7 +123,7 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
                 Finding(
                     9,
                     "temperature: mean of λe(2 − ηλ)/2, against ησ²/(2b)",
-                    float(steady.temperature(factor * rate, 1 / worth, float(s.mean()))),
+                    float(steady.temperature(factor * rate, 1.0, float(noise.mean()))),
                     float((lam * errors * (2 - factor * rate * lam) / 2).mean()),
                     float(np.linalg.norm(lam * spread)) / len(lam),
                     drift,
@@ -154,14 +157,14 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
 
 def annealing(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> Finding:
     """Let the batch grow like log k, and hold the last fifth's temperature against the last batch's."""
-    lam, s = minimum.curvatures, minimum.variances
+    lam = minimum.curvatures
     rate = SPEED / float(lam[0])
     grown = size * np.log(np.arange(steps) + 2.0) / math.log(2.0)
     sizes = np.minimum(np.round(grown / 16) * 16 + 16, minimum.people.objective.measures[0].points.size)
     path = minimum.walk(rate, sizes, generator)
     last = slice(4 * steps // 5, None)
     errors, spread = _variances(path[last], rate * lam)
-    heat = steady.temperature(rate, 1.0 / minimum.worth(int(sizes[last].mean())), float(s.mean()))
+    heat = steady.temperature(rate, 1.0, float(minimum.noise(int(sizes[last].mean())).mean()))
     measured = lam * errors * (2 - rate * lam) / 2
     return Finding(
         9,
@@ -181,28 +184,28 @@ def _variances(path: Array, relaxation: Array) -> tuple[Array, Array]:
     return variance, variance * np.sqrt(2.0 / count)
 
 
-def stability(objective: Objective, theta: Tensor, spectrum: Spectrum, steps: int = 12) -> Finding:
-    """Find by bisection the step size above which full gradient steps near the minimum fly apart: item 7."""
-    top = torch.from_numpy(spectrum.vectors[:, 0].copy())
-    limit = rates.stability(float(spectrum.values[0]))
+def stability(minimum: Minimum, steps: int = 6) -> Finding:
+    """Find the step size above which full gradient steps near the minimum fly apart: item 7."""
+    objective, theta, top = minimum.people.objective, minimum.people.theta, torch.from_numpy(minimum.vectors[:, 0].copy())
+    limit = rates.stability(float(minimum.curvatures[0]))
     kick = 1e-4 * float(theta.norm())
     rest = objective.gradient(theta)[1]
 
-    def grows(rate: float) -> bool:
+    def growth(rate: float) -> float:
         place = theta + kick * top
         for _ in range(steps):
             place = place - rate * (objective.gradient(place)[1] - rest)
-        return not abs(float((place - theta) @ top)) < kick
+        return math.log(max(abs(float((place - theta) @ top)), 1e-300) / kick)
 
-    low, high = 0.3 * limit, 3.0 * limit
-    for _ in range(8):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if grows(middle) else (middle, high)
+    low, high = 0.7 * limit, 1.4 * limit
+    while growth(high) <= 0.0 and high < 10.0 * limit:
+        high *= 1.5
+    found = brentq(growth, low, high, xtol=0.01 * limit) if growth(low) < 0.0 < growth(high) else math.nan
     return Finding(
         7,
         "largest stable step size of gradient descent: 2/λ_max",
         limit,
-        math.sqrt(low * high),
+        found,
         limit * 0.01,
         "other directions are stiffer at some distance",
     )
@@ -216,7 +219,7 @@ def batch_limits(
     Returns:
         findings, and the largest stable step size for batches of ``size`` points at θ.
     """
-    spectrum = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 30))
+    spectrum = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 16))
     lam, top = abs(float(spectrum.values[0])), torch.from_numpy(spectrum.vectors[:, 0].copy())
     step = 1e-5 * float(theta.norm())
     bends = [np.zeros(m.points.size) for m in objective.measures]
@@ -226,7 +229,7 @@ def batch_limits(
     made = samplers_for(objective, "uniform", size)
     two = 2 if objective.test_space is not None and objective.estimator == "two-batch" else 1
     spread = sum(s.variance(v) for s, v in zip(made, bends, strict=True)) / two
-    draw = drawer(objective, made, generator)
+    draw = drawer(made, generator)
     seen = np.empty(draws)
     for k in range(draws):
         closure = estimate(objective, draw)
@@ -234,7 +237,8 @@ def batch_limits(
     limit = rates.warmup_limit(1.0, lam, spread)
     first, second = seen.mean(), (seen**2).mean()
     wrong = 2 * abs(first) / second * float((seen**2).std(ddof=1)) / math.sqrt(draws) / second
-    single = len(bends[0]) * np.abs(bends[0])
+    total = sum(float(b.sum()) for b in bends)
+    single = np.abs(len(bends[0]) * bends[0] - (total - lam))  # influences on a square add up to twice its curvature
     high, low = float(single.max()), float(np.median(single))
     bound = float(rates.heterogeneous(float(made[0].size), high, low))
     return [
@@ -260,14 +264,16 @@ def batch_limits(
     ], float(limit)
 
 
-def langevin(objective: Objective, theta: Tensor, spectrum: Spectrum, generator: np.random.Generator) -> tuple[Finding, Curve]:
+def langevin(minimum: Minimum, generator: np.random.Generator) -> tuple[Finding, Curve]:
     """Run Langevin paths on J along the stiffest direction, and hold their histogram against the Gibbs measure: item 9."""
-    direction, lam = torch.from_numpy(spectrum.vectors[:, 0].copy()), float(spectrum.values[0])
+    objective, theta = minimum.people.objective, minimum.people.theta
+    direction, lam = torch.from_numpy(minimum.vectors[:, 0].copy()), float(minimum.curvatures[0])
     low = objective.value(theta)
     reach = 4.0 * math.sqrt(2 * max(abs(low), 1e-6) * 1e-3 / lam)
     heat = lam * (reach / 4) ** 2
     grid = np.linspace(-1.6 * reach, 1.6 * reach, 129)
-    values = np.array([objective.value(theta + x * direction) for x in grid]) - low
+    places = grid[::4]
+    values = CubicSpline(places, [objective.value(theta + x * direction) - low for x in places])(grid)
     slope = np.gradient(values, grid, edge_order=2)
     rate, paths = 0.02 / lam, 4000
     kick = rate * math.sqrt(steady.langevin_noise(heat, rate))

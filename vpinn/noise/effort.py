@@ -9,13 +9,36 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from vpinn.noise.draws import seconds_per_step
+from vpinn.noise.contributions import Contributions
+from vpinn.noise.draws import Array, drawer, samplers_for, seconds_per_step
 from vpinn.objective import Objective
 
-SHARES = {"draws": 0.4, "walk": 0.2, "looks": 0.1, "pilot": 0.05, "trial": 0.1, "polish": 0.05, "evaluations": 0.05}
+SHARES = {
+    "draws": 0.2,
+    "probes": 0.05,
+    "falls": 0.1,
+    "walk": 0.25,
+    "looks": 0.1,
+    "pilot": 0.05,
+    "trial": 0.1,
+    "polish": 0.05,
+    "evaluations": 0.05,
+}
 """Parts of the time that counts may take; the rest is for what is measured whatever it takes."""
-FEWEST = {"draws": 30, "walk": 120, "looks": 2, "pilot": 100, "trial": 20, "polish": 20, "evaluations": 100}
+FEWEST = {
+    "draws": 30,
+    "probes": 30,
+    "falls": 12,
+    "walk": 120,
+    "looks": 2,
+    "pilot": 100,
+    "trial": 20,
+    "polish": 20,
+    "evaluations": 70,
+}
 """Below these a measurement says nothing."""
+SUMS = 8
+"""Estimates timed together."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +55,8 @@ class Effort:
         multiples: batch sizes over the middle one.
         looks: places of the pilot run where all points are looked at.
         seconds: of processor time that counts are lowered to fit into, infinite to keep them.
+        probes: batches whose curvature, or whose use for two loops, is measured through the network.
+        falls: steps per batch size whose decrease of J is measured on all points.
     """
 
     draws: int
@@ -43,14 +68,16 @@ class Effort:
     multiples: tuple[float, ...]
     looks: int = 6
     seconds: float = math.inf
+    probes: int = 200
+    falls: int = 100
 
     def counts(self) -> dict[str, int]:
         """Return what may be lowered, by name."""
         return {name: getattr(self, name) for name in SHARES}
 
 
-QUICK = Effort(240, 60, 400, 1000, 160, 900, (0.25, 1, 4), 4, 45.0)
-FULL = Effort(600, 200, 2000, 12_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4), 6, 500.0)
+QUICK = Effort(600, 60, 400, 4000, 160, 900, (0.25, 1, 4), 4, 30.0)
+FULL = Effort(2000, 200, 2000, 40_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4), 6, 450.0, 2000, 400)
 
 
 def fitted(
@@ -71,16 +98,20 @@ def fitted(
     if math.isinf(effort.seconds):
         return effort
     steps = seconds_per_step(objective, theta, sizes, generator, 4)
+    found = Contributions.at(objective, theta)
     began = time.process_time()
     value = objective.value(theta)
     valued = time.process_time() - began
     objective.gradient(theta)
     full = time.process_time() - began - valued
     assert math.isfinite(value)
-    middle, largest, every = float(steps[len(steps) // 2]), float(steps[-1]), float(steps.sum())
+    middle, largest = float(steps[len(steps) // 2]), float(steps[-1])
+    sums = steps if found is None else _seconds_per_sum(objective, found, sizes, generator)
     unit = {
-        "draws": 6 * every + 20 * middle + full + 2 * len(sizes) * valued,  # samplers, what follows from batches, progress
-        "walk": middle + 3 * largest,
+        "draws": 7 * float(sums.sum()) + 16 * float(sums[len(sums) // 2]),  # samplers, and what follows from batches
+        "probes": 6 * middle,
+        "falls": 2 * len(sizes) * valued,
+        "walk": 4.5 * middle,
         "looks": look,
         "pilot": middle,
         "trial": 7 * (middle + min(full, largest)),
@@ -92,3 +123,14 @@ def fitted(
         while counts[name] // 2 >= FEWEST[name] and counts[name] * unit[name] > share * effort.seconds:
             counts[name] //= 2
     return Effort(**{**vars(effort), **counts})
+
+
+def _seconds_per_sum(objective: Objective, found: Contributions, sizes: list[int], generator: np.random.Generator) -> Array:
+    """Return the processor time of an estimate from what is kept, for batches of every size [n]."""
+    seconds = np.empty(len(sizes))
+    for k, size in enumerate(sizes):
+        draw = drawer(samplers_for(objective, "uniform", size), generator)
+        began = time.process_time()
+        found.repeat(draw, SUMS)
+        seconds[k] = (time.process_time() - began) / SUMS
+    return seconds

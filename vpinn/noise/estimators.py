@@ -9,10 +9,9 @@ import numpy as np
 
 from vpinn.errors import InputError
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import Draws, drawer, estimate, mean_and_error, repeat, samplers_for
+from vpinn.noise.draws import Drawn, Draws, drawer, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population
-from vpinn.objective import Batch
 from vpinn.optimization.batches import pilots
 from vpinn.sampling import ALLOCATIONS, SAMPLERS, Choice, Sampler, State
 
@@ -26,7 +25,9 @@ BLOCKS, PILOTS = 16, 8
 """Strata that allocations are compared on, and the pilots that learn about them."""
 TOLD, MORE, MOST_BYTES = ("uniform", "stratified"), 4, 200e6
 """Samplers whose variance at the middle size is told more exactly, by so many times the draws, as long as these fit memory."""
-QUADRATIC = "the product of two batches adds a part quadratic in their noise"
+LED = 48
+"""Leading directions of the covariance that a mean's offset is looked at along."""
+QUADRATIC = "products of two batches have a closed form for uniform draws"
 
 
 def samplers(
@@ -52,7 +53,7 @@ def samplers(
                 made = samplers_for(people.objective, name, size)
                 told = size == middle and name in TOLD
                 count = max(draws, min(MORE * draws, int(MOST_BYTES / (8 * len(people.gradient))))) if told else draws
-                found = repeat(people.objective, drawer(people.objective, made, generator), people.theta, count)
+                found = people.repeat(drawer(made, generator), count)
                 value, error = found.mean_square_error(people.gradient)
                 x.append(sum(s.size for s in made))
                 measured.append(value)
@@ -71,22 +72,28 @@ def samplers(
 def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draws, predicted: float) -> list[Finding]:
     """Return findings on the mean and the covariance of one sampler's draws, held against the covariance predicted."""
     value, error = found.mean_square_error(people.gradient)
-    n, offset = len(found.losses), found.gradients.mean(0) - people.gradient
-    weights = people.spread / people.spread.sum()
+    n = len(found.losses)
     size = sum(s.size for s in made)
-    bias = Finding(
-        1,
-        f"{name}, b = {size}: squared distance of the mean of {n} gradients, over its expectation",
-        1.0,
-        n * float(offset @ offset) / value,
-        math.sqrt(2.0 * float(weights @ weights)),
-        "the estimator is biased: its square of a residual is" if people.batches == 1 and people.objective.test_space else "",
-    )
+    biased = "the square of a residual is biased" if people.batches == 1 and people.objective.test_space else ""
+    along, error_along = mean_and_error(found.gradients @ people.gradient / people.square)
+    seen = found.gradients @ people.directions[:, :LED]
+    scores = np.sqrt(n) * (seen.mean(0) - people.gradient @ people.directions[:, :LED]) / seen.std(0, ddof=1)
+    bias = [
+        Finding(1, f"{name}, b = {size}: mean of {n} gradients along ∇J, over ‖∇J‖", 1.0, along, error_along, biased),
+        Finding(
+            1,
+            f"{name}, b = {size}: squares of its offsets along {len(scores)} directions, each over its variance, mean",
+            1.0,
+            float((scores**2).mean()),
+            math.sqrt(2.0 / len(scores)),
+            biased,
+        ),
+    ]
     item = 4 if name not in ("uniform", "cells") else 2
     reason = QUADRATIC if people.batches == 2 else ""
-    if math.isnan(predicted):
+    if math.isnan(predicted) and people.batches == 1:
         reason = "no closed form"
-    return [bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
+    return [*bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
 
 
 def allocations(
@@ -103,9 +110,7 @@ def allocations(
         learned: tuple[State, ...] = ()
         for _ in range(PILOTS):
             learned = pilots(objective, made, generator, people.theta, learned)
-        value, error = repeat(objective, drawer(objective, made, generator, learned), people.theta, draws).mean_square_error(
-            people.gradient
-        )
+        value, error = people.repeat(drawer(made, generator, learned), draws).mean_square_error(people.gradient)
         found[rule] = value
         rows.append(
             Finding(
@@ -131,7 +136,9 @@ def allocations(
     return rows, found
 
 
-def clusters(people: Population, draws: int, cells_drawn: Curve | None, generator: np.random.Generator) -> list[Finding]:
+def clusters(
+    people: Population, largest: int, draws: int, cells_drawn: Curve | None, generator: np.random.Generator
+) -> list[Finding]:
     """Draw M cells and A points in each of them: item 13, and the correlation of points of a cell for item 2."""
     objective, measure = people.objective, people.objective.measures[0]
     cells, q = measure.points.entities, measure.points.per_entity
@@ -148,23 +155,23 @@ def clusters(people: Population, draws: int, cells_drawn: Curve | None, generato
     within = total - between
     rho = (between - total / q) / (total * (1.0 - 1.0 / q)) if total > 0 else 0.0
     others = samplers_for(objective, "uniform", max(2, min(n, 64)))[1:]
-    rows = []
+    rows, linear = [], people.batches == 1
     for m, a in ((8, min(q, 8)), (32, 2)):
 
-        def batch(m: int = m, a: int = a) -> Batch:
+        def draw(m: int = m, a: int = a) -> Drawn:
             cell = np.repeat(generator.integers(cells, size=m), a)
             index = cell * q + generator.integers(q, size=m * a)
-            drawn = [(measure, measure.batch(index, np.full(m * a, n / (m * a))))]
-            pairs = zip(objective.measures[1:], others, strict=True)
-            return drawn + [(other, other.batch(*sampler.draw(generator))) for other, sampler in pairs]
+            return [(index, np.full(m * a, n / (m * a))), *(sampler.draw(generator) for sampler in others)]
 
-        rest = sum(t / s.size for t, s in zip(people.traces[1:], others, strict=True))
-        predicted = (theory.clusters(between, within, float(m), float(a)) + rest) / people.batches
-        value, error = repeat(objective, batch, people.theta, draws).mean_square_error(people.gradient)
-        rows.append(Finding(13, f"{m} cells × {a} points: tr Cov of the gradient", predicted, value, error))
+        share = theory.clusters(between, within, float(m), float(a)) / total if total > 0 else 0.0
+        predicted = people.shared(np.array([share, *(1.0 / sampler.size for sampler in others)])) if linear else math.nan
+        value, error = people.repeat(draw, draws).mean_square_error(people.gradient)
+        quantity = f"{m} cells × {a} points: tr Cov of the gradient"
+        rows.append(Finding(13, quantity, predicted, value, error, "" if linear else QUADRATIC))
     if cells_drawn is not None and len(cells_drawn.x):
-        size = float(cells_drawn.x[-1])
-        whole = theory.correlated(total, float(q), rho) * q / size / people.batches
+        domain, *rest = samplers_for(objective, "cells", largest)
+        size, worth = float(cells_drawn.x[-1]), float(theory.correlated(1.0, float(q), rho)) * q / domain.size
+        whole = people.shared(np.array([worth, *(1.0 / sampler.size for sampler in rest)])) if linear else math.nan
         quantity = f"whole cells, b = {size:.0f}: tr Σ(1 + (q − 1)ρ)/b, q = {q}, ρ = {rho:.2f}"
         reason = "cells differ in size" if objective.test_space is None else QUADRATIC
         rows.append(Finding(2, quantity, whole, float(cells_drawn.measured[-1]), float(cells_drawn.error[-1]), reason))
@@ -180,12 +187,10 @@ def compression(people: Population, size: int, draws: int, generator: np.random.
     grid = theory.rounded(step, parameters)
     larger = theory.batch_to_compensate(worker, float(WORKERS), WORKERS, grid) / WORKERS
     kept, rounded, compensated = np.empty(draws), np.empty(draws), np.empty(draws)
-    draw, more = (
-        drawer(objective, samplers_for(objective, "uniform", points), generator) for points in (local, round(local * larger))
-    )
+    draw, more = (drawer(samplers_for(objective, "uniform", points), generator) for points in (local, round(local * larger)))
     for k in range(draws):
         gradients, others = (
-            np.stack([estimate(objective, one)(people.theta)[1].numpy() for _ in range(WORKERS)]) for one in (draw, more)
+            people.repeat(one, WORKERS).gradients for one in (draw, more)
         )
         sparse = gradients * (generator.random(gradients.shape) < KEEP) / KEEP
         kept[k] = ((sparse.mean(0) - people.gradient) ** 2).sum()

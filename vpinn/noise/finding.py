@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 CONFIDENCE = 3.0
 """Standard errors that count as agreement."""
+UNDECIDED = 0.25
+"""Standard error, relative to a prediction, above which agreement within it says little."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Finding:
         if size and gap <= self.tolerance * size:
             return "holds"
         if gap <= CONFIDENCE * self.error:
-            return "holds within its error"
+            return "holds within its error" if not self.error > UNDECIDED * size else "undecided: too few draws"
         why = f": {self.reason}" if self.reason else ""
         return f"within 25 %{why}" if size and gap <= 0.25 * size else f"fails{why}"
 

@@ -116,9 +116,9 @@ def chunks(objective: Objective) -> Iterator[tuple[int, int, Measure, Prepared]]
 def point_gradients(objective: Objective, theta: Tensor) -> Iterator[tuple[int, int, Tensor]]:
     """Yield number of the measure, number of its first point, and weighted gradients sᵢ [n, size] chunk by chunk.
 
-    Σ sᵢ over all points of all measures is ∇J. A density contributes sᵢ = wᵢ∇ℓᵢ. Of a weak form's ½rᵀG⁻¹r with r = Σ rᵢ
-    the influence of a point counts, sᵢ = ½(Jᵢᵀy + JᵀG⁻¹rᵢ) with y = G⁻¹r: the part of an unbiased estimate that is linear
-    in the points.
+    A point's influence on ∇J counts: the derivative sᵢ of ∇J by the factor of the point's weight. A density contributes
+    sᵢ = wᵢ∇ℓᵢ, whose sum is its gradient; ½rᵀG⁻¹r with r = Σ rᵢ contributes sᵢ = Jᵢᵀy + JᵀG⁻¹rᵢ with y = G⁻¹r, whose sum is
+    twice that.
 
     Raises:
         InputError: a form of third or higher order.
@@ -133,8 +133,8 @@ def point_gradients(objective: Objective, theta: Tensor) -> Iterator[tuple[int, 
         influence: Tensor | int = 0
         if measure.contraction is not None and points.frame is not None and dual is not None and weighted is not None:
             at = partial(measure.contraction.at_points, measure.tests, frame=points.frame, aligned=points.aligned)
-            value = value + 0.5 * sum(points.w * jet * c for jet, c in zip(at(dual=dual), coefficients, strict=True))
-            factors = [0.5 * points.w * (c.detach() if isinstance(c, Tensor) else c) for c in coefficients]
+            value = value + sum(points.w * jet * c for jet, c in zip(at(dual=dual), coefficients, strict=True))
+            factors = [points.w * (c.detach() if isinstance(c, Tensor) else c) for c in coefficients]
             influence = sum(f[:, None] * jets for f, jets in zip(factors, at(dual=weighted), strict=True))
         own = separate(value, found).detach()
         yield k, start, own + influence

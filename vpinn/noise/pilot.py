@@ -36,9 +36,17 @@ class Trial:
 
 
 def descend(
-    objective: Objective, theta: Tensor, size: int, rate: float, steps: int, seed: int, at: Sequence[int] = (), warmup: int = 0
+    objective: Objective,
+    theta: Tensor,
+    size: int,
+    rate: float,
+    steps: int,
+    seed: int,
+    at: Sequence[int] = (),
+    warmup: int = 0,
+    sampler: str = "uniform",
 ) -> Trial:
-    """Train by Adam with uniform batches, or all points where a batch is as large, and a cosine course.
+    """Train by Adam with batches of a sampler, or all points where a batch is as large, and a cosine course.
 
     Args:
         objective: what is minimised.
@@ -49,9 +57,10 @@ def descend(
         seed: of the batches.
         at: steps after which parameters are kept.
         warmup: steps over which the rate rises.
+        sampler: name; one that learns knows nothing here.
     """
     whole = size >= objective.measures[0].points.size
-    draw = drawer(objective, samplers_for(objective, "uniform", size), np.random.default_rng(seed))
+    draw = drawer(samplers_for(objective, "uniform" if whole else sampler, size), np.random.default_rng(seed))
     method, schedule = Adam(), Schedule(rate, warmup, steps, "cosine")
     state, places, norms = method.initial(theta), [], []
     try:
@@ -67,11 +76,13 @@ def descend(
     return Trial(rate, loss if math.isfinite(loss) else math.inf, places, norms)
 
 
-def best_rate(objective: Objective, theta: Tensor, size: int, steps: int, seed: int) -> list[Trial]:
+def best_rate(
+    objective: Objective, theta: Tensor, size: int, steps: int, seed: int, sampler: str = "uniform"
+) -> list[Trial]:
     """Return a short trial at every one of ``RATES``, stopping once the loss gets worse twice in a row."""
     trials: list[Trial] = []
     for rate in RATES:
-        trials.append(descend(objective, theta, size, rate, steps, seed, warmup=steps // 10))
+        trials.append(descend(objective, theta, size, rate, steps, seed, warmup=steps // 10, sampler=sampler))
         if len(trials) > 2 and trials[-1].loss > trials[-2].loss > trials[-3].loss:
             break
     return trials

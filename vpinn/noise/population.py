@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.errors import InputError
+from vpinn.noise.contributions import Contributions
+from vpinn.noise.draws import Drawer, Draws, repeat
 from vpinn.noise.gradients import chunks, integrands, point_gradients, streams
 from vpinn.objective import Objective
 from vpinn.sampling import NOTHING, Sampler, State, Uniform
@@ -35,6 +38,9 @@ class Population:
         along: per measure, weighted gradients sᵢ along the directions [N, k].
         squares: per measure, ‖sᵢ‖² [N].
         totals: per measure, Σ sᵢ [size].
+        kept: what points contribute; None where that is not needed, or too much.
+        quadratic: what two batches add [measures, measures], see ``Contributions.products``; None where they add nothing, or it
+            is not known.
     """
 
     objective: Objective
@@ -44,6 +50,8 @@ class Population:
     along: tuple[Array, ...]
     squares: tuple[Array, ...]
     totals: tuple[Array, ...]
+    kept: Contributions | None = None
+    quadratic: Array | None = None
 
     @property
     def square(self) -> float:
@@ -63,7 +71,10 @@ class Population:
 
     @property
     def batches(self) -> int:
-        """Independent batches whose product or mean a step takes: 2 for two-batch estimates of a weak form, else 1."""
+        """Independent batches whose product or mean a step takes: 2 for two-batch estimates of a weak form, else 1.
+
+        Of two, the influences' mean counts: half the variance.
+        """
         return 2 if self.objective.test_space is not None and self.objective.estimator == "two-batch" else 1
 
     @cached_property
@@ -76,15 +87,27 @@ class Population:
     def variance(self, samplers: Sequence[Sampler], learned: Sequence[State] = ()) -> float:
         """Return tr Cov of the gradient of batches by the samplers' closed forms, nan where one has none.
 
-        Only the part linear in the points counts. What the directions leave out is taken to shrink like the rest does.
+        What the directions leave out is taken to shrink like the rest does. Products of two batches have one for uniform draws
+        with replacement.
         """
-        total, states = 0.0, learned or [NOTHING] * len(samplers)
-        for sampler, state, along, trace in zip(samplers, states, self.along, self.traces, strict=True):
+        states = learned or [NOTHING] * len(samplers)
+        shares = np.empty(len(samplers))
+        for k, (sampler, state, along) in enumerate(zip(samplers, states, self.along, strict=True)):
             uniform = Uniform(sampler.points, sampler.size)
             seen = sum(uniform.variance(column) for column in along.T)
             share = sum(sampler.variance(column, state) for column in along.T) / seen if seen > 0 else 1.0
-            total += share * trace / sampler.size
-        return total / self.batches
+            shares[k] = share / sampler.size
+        known = np.allclose(shares, [1.0 / sampler.size for sampler in samplers], rtol=1e-6)
+        return self.shared(shares) if self.batches == 1 or known else math.nan
+
+    def shared(self, shares: Array) -> float:
+        """Return tr Cov of the gradient where that of each measure's points is tr Σ times a share [measures], 1/b for uniform."""
+        linear = float(shares @ self.traces) / self.batches
+        return linear if self.quadratic is None else linear + float(shares @ self.quadratic @ shares)
+
+    def repeat(self, draw: Drawer, count: int) -> Draws:
+        """Return ``count`` ≥ 2 independent estimates here: sums of what is kept, or through the network."""
+        return repeat(self.objective, draw, self.theta, count) if self.kept is None else self.kept.repeat(draw, count)
 
 
 def population(objective: Objective, theta: Tensor, generator: np.random.Generator, directions: Array | int = 48) -> Population:
@@ -119,7 +142,7 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         squares[k][start : start + len(s)] = (s**2).sum(1)
         inside = chosen[k][(chosen[k] >= start) & (chosen[k] < start + len(s))] - start
         pilot.append(counts[k] * s[inside])
-    gradient = np.asarray(sum(totals))
+    gradient = np.asarray(sum(totals)) if objective.test_space is None else objective.gradient(theta)[1].numpy()
     _refuse(gradient, squares)
     if isinstance(directions, int) and directions:
         known = _leading(np.concatenate(pilot), directions)
@@ -127,6 +150,13 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         for k, start, part in point_gradients(objective, theta):
             along[k][start : start + len(part)] = part.numpy() @ known
     return Population(objective, theta, gradient, known, tuple(along), tuple(squares), tuple(totals))
+
+
+def kept(people: Population, generator: np.random.Generator) -> Population:
+    """Return the population with what its points contribute, and what two batches add."""
+    found = Contributions.at(people.objective, people.theta)
+    added = None if found is None else found.products(generator)
+    return replace(people, kept=found, quadratic=None if added is None else added.sum(2))
 
 
 def _leading(rows: Array, count: int) -> Array:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpinn.noise import rates
-from vpinn.noise.finding import Curve
+from vpinn.noise.finding import Array, Curve
 from vpinn.noise.pilot import Trial
 
 FEWEST = 32
 """Points of a recommended batch at least: below, a step's time no longer falls."""
+TRIED = 33
+"""Sizes between the smallest and the largest batch measured."""
 WORTHWHILE = 0.7
 """Share of the proportional variance below which another allocation is worth its pilots."""
 
@@ -35,45 +36,71 @@ class Setting:
     reason: str
 
 
-def batch_size(scale: float, costs: tuple[float, float], points: int) -> tuple[int, Setting]:
-    """Return the batch of least time to an accuracy, and its line; "full" where it would be half of the points or more.
+@dataclass(frozen=True)
+class Batches:
+    """How batches are best drawn.
+
+    Attributes:
+        size: points of the domain; all of them where nothing is drawn.
+        sampler: name.
+        settings: lines of the problem file.
+    """
+
+    size: int
+    sampler: str
+    settings: tuple[Setting, ...]
+
+
+def batches(
+    scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve], shares: Mapping[str, float]
+) -> Batches:
+    """Return the sampler and the batch of least time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points, whose sum has no noise.
 
     Args:
-        scale: noise scale where training ends, the largest of the run as a rule: what is left of the noise there is the error.
+        scale: noise scale of uniform draws where training ends, the largest of the run as a rule: what is left of the noise
+            there is the error.
         costs: c₀ and c₁ of a step's time.
         points: of the domain.
+        curves: variance over batch size by sampler, "uniform" among them.
+        shares: variance by allocation of strata.
     """
     step, point = costs
-    best = rates.fastest_batch(scale, step, point) if math.isfinite(scale) else points
-    size = max(FEWEST, 16 * round(best / 16))
-    cost = f"{1e3 * step:.2g} ms a step and {1e6 * point:.2g} µs a point"
-    told = f"√(S c₀/c₁) = {best:.0f}: noise scale {scale:.0f} points at the end, {cost}"
-    if 2 * size >= points:
-        return points, Setting("batch", "size", '"full"', told + f", of {points} points")
-    return size, Setting("batch", "size", str(size), told)
-
-
-def sampling(curves: Mapping[str, Curve], size: int, shares: Mapping[str, float]) -> list[Setting]:
-    """Return the sampler of least variance near a batch size, and how strata share a batch where it has them.
-
-    Args:
-        curves: variance over batch size by sampler.
-        size: points per batch.
-        shares: variance by allocation.
-    """
-    found = {}
+    whole = step + point * points
+    best, told = (whole, points, "uniform", 1.0), f"a step takes {1e3 * whole:.2g} ms, and nothing is drawn"
     for name, curve in curves.items():
-        near = int(np.abs(np.log(curve.x / size)).argmin())
-        found[name] = float(curve.measured[near] * curve.x[near])
-    best = min(found, key=lambda name: found[name])
-    gain = found["uniform"] / found[best]
-    chosen = Setting("batch", "sampler", f'"{best}"', f"1/{gain:.2g} of the variance of uniform draws near this size")
-    if best != "stratified":
-        return [chosen]
-    ratio = shares["neyman"] / shares["proportional"]
-    rule = "neyman" if ratio < WORTHWHILE else "proportional"
-    reason = f"on a few blocks Neyman's variance is {ratio:.2f} of the proportional one"
-    return [chosen, Setting("batch", "allocation", f'"{rule}"', reason)]
+        first, last = max(FEWEST, float(curve.x[0])), min(float(curve.x[-1]), points / 2)
+        if first > last or not math.isfinite(scale):
+            continue
+        sizes = np.geomspace(first, last, TRIED)
+        ratio = np.exp(_level(curve, sizes) - _level(curves["uniform"], sizes))
+        seconds = (1.0 + scale * ratio / sizes) * (step + point * sizes)
+        k = int(seconds.argmin())
+        best = min(best, (float(seconds[k]), int(16 * max(1, round(sizes[k] / 16))), name, float(ratio[k])))
+    least, size, sampler, share = best
+    if size == points:
+        told += f": the noise scale is {scale:.0f} points at the end" if math.isfinite(scale) else ""
+        return Batches(points, "uniform", (Setting("batch", "size", '"full"', told),))
+    lines = [
+        Setting(
+            "batch",
+            "size",
+            str(size),
+            f"(1 + S/b)(c₀ + c₁b) is least: S = {scale * share:.0f} points at the end, c₀ = {1e3 * step:.2g} ms, "
+            f"c₁ = {1e6 * point:.2g} µs; {least / whole:.2g} of the time with all points",
+        ),
+        Setting("batch", "sampler", f'"{sampler}"', f"{share:.2g} of the variance of uniform draws at this size"),
+    ]
+    if sampler == "stratified":
+        gain = shares["neyman"] / shares["proportional"]
+        rule = "neyman" if gain < WORTHWHILE else "proportional"
+        told = f"on a few blocks Neyman's variance is {gain:.2f} of the proportional one"
+        lines.append(Setting("batch", "allocation", f'"{rule}"', told))
+    return Batches(size, sampler, tuple(lines))
+
+
+def _level(curve: Curve, sizes: Array) -> Array:
+    """Return log b·Var at some batch sizes [n], between those measured along straight lines."""
+    return np.asarray(np.interp(np.log(sizes), np.log(curve.x), np.log(curve.x * curve.measured)))
 
 
 def learning_rate(trials: Sequence[Trial], limit: float) -> Setting:

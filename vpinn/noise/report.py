@@ -18,7 +18,7 @@ from vpinn.noise import variance as theory
 from vpinn.noise.effort import FULL, Effort, fitted
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import best_rate, descend, polish, start
-from vpinn.noise.population import Population, population
+from vpinn.noise.population import Population, kept, population
 from vpinn.noise.recommend import Setting
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization.spectrum import difference_product, leading
@@ -99,7 +99,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     places = [theta, *pilot.places]
     say("noise over the run")
     place = places[len(places) // 2]
-    people = population(objective, place, generator)
+    people = kept(population(objective, place, generator), generator)
     course = [first, *(people if at is place else population(objective, at, generator, 0) for at in pilot.places)]
     product = difference_product(objective.gradient, place)
     say("batches of every sampler")
@@ -107,13 +107,13 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     curves = {f"variance: {name}": curve for name, curve in variances.items()}
     say("noise scale, progress and costs")
     findings.append(signals.scale(people, uniform))
-    rows, curves["progress"], weighted = signals.progress(people, product, uniform)
+    rows, curves["progress"], weighted = signals.progress(people, product, uniform, effort.falls)
     findings += rows
     rows, shares = estimators.allocations(people, middle, effort.draws, generator)
     findings += rows
     findings += signals.squares(people, middle, effort.draws, generator)
     findings.append(signals.batch_normalisation())
-    findings.append(signals.reuse(people, middle, 0.3 / _stiffest(objective, place, generator), effort.draws, generator))
+    findings.append(signals.reuse(people, middle, 0.3 / _stiffest(objective, place, generator), effort.probes, generator))
     findings.append(signals.adam(people, uniform))
     rows, curves["clipping"], threshold = signals.clipping(people, uniform[middle], middle)
     findings += rows
@@ -121,24 +121,23 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     findings += rows
     rows, spent = costs.costs(people, sizes, weighted, curves["progress"], generator)
     findings += rows
-    findings += estimators.clusters(people, effort.draws, variances.get("cells"), generator)
+    findings += estimators.clusters(people, sizes[-1], effort.draws, variances.get("cells"), generator)
     findings += estimators.compression(people, middle, effort.draws // 3, generator)
     say("stability and steady states")
-    rows, limit = dynamics.batch_limits(objective, theta, middle, effort.draws, generator)
+    rows, limit = dynamics.batch_limits(objective, theta, middle, effort.probes, generator)
     findings += rows
     bottom = polish(objective, places[-1], effort.polish)
     minimum = dynamics.Minimum.at(objective, bottom, generator)
-    spectrum = leading(difference_product(objective.gradient, bottom), len(bottom), 1, generator)
-    findings.append(dynamics.stability(objective, bottom, spectrum))
-    rows, settled = dynamics.settle(minimum, middle, effort.walk, generator)
+    findings.append(dynamics.stability(minimum))
+    rows, settled = dynamics.settle(minimum, max(8, middle // 4), effort.walk, generator)
     findings += rows
-    findings.append(dynamics.annealing(minimum, max(8, middle // 4), effort.walk, generator))
-    row, curves["langevin"] = dynamics.langevin(objective, bottom, spectrum, generator)
+    findings.append(dynamics.annealing(minimum, max(8, middle // 8), effort.walk, generator))
+    row, curves["langevin"] = dynamics.langevin(minimum, generator)
     findings.append(row)
     curves |= settled
     findings.append(_floor(course[-1], minimum))
     say("a population search")
-    rows, found = search.compare(objective, theta, rate, effort.evaluations, seed)
+    rows, found = search.compare(objective, theta, rate, effort.evaluations, seed, objective.value(bottom))
     findings += rows
     curves["search"] = found
     if fluctuation is not None:
@@ -146,13 +145,12 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    size, line = recommend.batch_size(float(scales[-1]), spent, objective.measures[0].points.size)
-    if size != middle:
+    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares)
+    if (best.size, best.sampler) != (middle, "uniform"):
         say("trials of learning rates with the batch recommended")
-        trials = best_rate(objective, theta, size, effort.trial, seed)
-    batch = [line] if '"full"' in line.value else [line, *recommend.sampling(variances, size, shares)]
+        trials = best_rate(objective, theta, best.size, effort.trial, seed, best.sampler)
     settings = [
-        *batch,
+        *best.settings,
         Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
         recommend.learning_rate(trials, limit),
         recommend.warmup(pilot.norms, problem.settings.solver.steps or effort.pilot),
@@ -187,7 +185,7 @@ def _middle(problem: Problem, objective: Objective) -> int:
 
 
 def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generator) -> float:
-    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 25))
+    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 12))
     return abs(float(found.values[0]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population, population
 from vpinn.optimization.spectrum import Product
 
-FALLS = 100
-"""Steps taken to measure the decrease by one step."""
+LEFT_OUT = 0.03
+"""Share of tr(HΣ) at most that directions not looked at may add, at the largest curvature seen."""
+SINGLE = 2_000
+"""Points whose squares tell the bias of a squared residual."""
 
 
 def scale(people: Population, uniform: dict[int, Draws]) -> Finding:
@@ -38,8 +41,16 @@ def scale(people: Population, uniform: dict[int, Draws]) -> Finding:
     )
 
 
-def progress(people: Population, product: Product, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve, float]:
+def progress(
+    people: Population, product: Product, uniform: dict[int, Draws], falls: int
+) -> tuple[list[Finding], Curve, float]:
     """Measure the decrease of J by one best step at every batch size.
+
+    Args:
+        people: all points.
+        product: with the Hessian there.
+        uniform: draws by batch size.
+        falls: steps tried per batch size.
 
     Returns:
         findings on progress and the best step, progress over b relative to the full gradient's, and S weighted by curvature,
@@ -50,25 +61,21 @@ def progress(people: Population, product: Product, uniform: dict[int, Draws]) ->
     if bend <= 0:
         reason = "the curvature along the gradient is not positive here"
         return [Finding(3, "progress of one step", math.nan, math.nan, reason=reason)], Curve(np.empty(0), np.empty(0)), math.nan
-    shaken = sum(
-        s * float(v @ product(v)) for s, v in zip(people.spread, map(torch.from_numpy, people.directions.T.copy()), strict=True)
-    )
-    weighted = max(shaken, 0.0) / bend
+    weighted = max(_shaken(people, product), 0.0) / bend
     isotropic = theory.noise_scale(people.trace, people.square)
     start, full = people.objective.value(people.theta), 0.5 * people.square**2 / bend
     x, measured, errors, best = [], [], [], []
-    fewest = min(200, *(len(draws.losses) for draws in uniform.values()))
     for size, draws in sorted(uniform.items()):
         effective = people.trace / people.variance(samplers_for(people.objective, "uniform", size))
         rate = people.square / bend * theory.progress(effective, weighted)
-        falls = np.array(
+        decrease = np.array(
             [
                 [start - people.objective.value(people.theta - f * rate * torch.from_numpy(row)) for f in (1.0, 2.0)]
-                for row in draws.gradients[:fewest]
+                for row in draws.gradients[:falls]
             ]
         )
-        value, error = mean_and_error(falls[:, 0])
-        one, two = falls.mean(0)
+        value, error = mean_and_error(decrease[:, 0])
+        one, two = decrease.mean(0)
         vertex = (4 * one - two) / (4 * one - 2 * two)  # of the parabola through 0, one and two steps
         x.append(effective)
         measured.append(value / full)
@@ -102,6 +109,17 @@ def progress(people: Population, product: Product, uniform: dict[int, Draws]) ->
         Finding(6, f"best step at b = {x[k]:.0f}, over η₁/(1 + S/b)", 1.0, float(best[k]), 0.0, curved),
     ]
     return rows, curve, weighted
+
+
+def _shaken(people: Population, product: Product) -> float:
+    """Return tr(HΣ) by the leading directions of Σ, as many as leave next to nothing to the others."""
+    total, top, left = 0.0, 0.0, people.trace
+    for s, v in zip(people.spread, people.directions.T, strict=True):
+        bend = float(v @ product(torch.from_numpy(v.copy())).numpy())
+        total, top, left = total + s * bend, max(top, abs(bend)), left - s
+        if left * top <= LEFT_OUT * abs(total):
+            break
+    return total
 
 
 def adam(people: Population, uniform: dict[int, Draws]) -> Finding:
@@ -181,14 +199,14 @@ def reuse(people: Population, size: int, rate: float, count: int, generator: np.
     ]
     weight = people.variance(samplers_for(objective, "uniform", size)) / people.trace  # 1/b
     predicted = -0.5 * rate * weight * (traces[0] - traces[1]) / (2 * step)
-    draw = drawer(objective, samplers_for(objective, "uniform", size), generator)
+    draw = drawer(samplers_for(objective, "uniform", size), generator)
     samples = np.empty(count)
     for k in range(count):
-        closure = estimate(objective, draw)
+        closure, fresh = estimate(objective, draw), estimate(objective, draw)
         before = closure(people.theta)[1]
         place = people.theta - rate * before
         moved = closure(place)[1] - before
-        samples[k] = float((moved - objective.gradient(place)[1] + torch.from_numpy(g)) @ direction)
+        samples[k] = float((moved - fresh(place)[1] + fresh(people.theta)[1]) @ direction)
     return Finding(
         5,
         f"a batch of {size} used for both loops: bias along the gradient",
@@ -199,44 +217,24 @@ def reuse(people: Population, size: int, rate: float, count: int, generator: np.
 
 
 def squares(people: Population, size: int, count: int, generator: np.random.Generator) -> list[Finding]:
-    """Measure the bias of ½‖r̂‖² against ½ tr Σ_r/b on a weak form: item 5."""
-    objective, space = people.objective, people.objective.test_space
-    if space is None:
-        return [
-            Finding(
-                5,
-                "bias of a squared residual",
-                math.nan,
-                math.nan,
-                reason="an energy or strong form squares nothing that is sampled",
-            )
-        ]
-    made = samplers_for(objective, "uniform", size)
-    draw = drawer(objective, made, generator)
-    full = objective.residual(people.theta)
-    norm = float((full * space.riesz(full)).sum())
-    single = np.empty(count)
-    for k in range(count):
-        measure = objective.measures[0]
-        index = generator.integers(measure.points.size, size=1)
-        with torch.no_grad():
-            single[k] = (
-                2 * objective.sampled(people.theta, [(measure, measure.batch(index, np.full(1, float(measure.points.size))))])[0]
-            )
-    predicted = float(bias.squared_residual(float(single.mean()) - norm, float(made[0].size)))
-    values = np.array([objective.sampled(people.theta, draw())[0] for _ in range(count)]) - 0.5 * norm
-    value, error = mean_and_error(values)
-    spread = float(single.std(ddof=1)) / math.sqrt(count) * 0.5 / made[0].size
-    return [
-        Finding(
-            5,
-            f"bias of ½‖r̂‖², b = {size}: ½ tr Σ_r/b",
-            predicted,
-            value,
-            math.hypot(error, spread),
-            "a boundary part is sampled too",
-        )
-    ]
+    """Measure the bias of ½‖r̂‖² by one batch against ½ Σ tr Σ_r/b over the measures of a weak form: item 5."""
+    if people.objective.test_space is None or people.kept is None:
+        linear = "an energy or strong form squares nothing that is sampled"
+        reason = linear if people.objective.test_space is None else "there are too many points to keep what they contribute"
+        return [Finding(5, "bias of a squared residual", math.nan, math.nan, reason=reason)]
+    made, one = samplers_for(people.objective, "uniform", size), replace(people.kept, batches=1)
+    predicted, wrong = 0.0, 0.0
+    for part, sampler in zip(one.parts, made, strict=True):
+        alone, n = replace(one, parts=(part,)), sampler.points
+        chosen = generator.choice(n, min(n, SINGLE), replace=False)
+        points = [[(index, np.array([float(n)]))] for index in chosen[:, None]]
+        squared = alone.estimates(points)[0] - n * part.losses[chosen].numpy()  # ½‖Nrᵢ‖²
+        whole = alone.estimates([[(np.arange(n), np.ones(n))]])[0][0] - float(part.losses.sum())
+        value, error = mean_and_error(squared)
+        predicted += float(bias.squared_residual(2.0 * (value - whole), float(sampler.size)))
+        wrong = math.hypot(wrong, error / sampler.size * math.sqrt(1.0 - len(chosen) / n))
+    value, error = mean_and_error(one.repeat(drawer(made, generator), count).losses - people.objective.value(people.theta))
+    return [Finding(5, f"bias of ½‖r̂‖², b = {size}: ½ tr Σ_r/b", predicted, value, math.hypot(error, wrong))]
 
 
 def batch_normalisation() -> Finding:

@@ -120,6 +120,20 @@ def allocate(batch: float, share: Array, deviation: Array, rule: str) -> Array:
     return np.asarray(batch * weight / weight.sum())
 
 
+def two_batches(linear: float, quadratic: float, batch: Numbers) -> Numbers:
+    """Return tr Cov of ½(J_Aᵀr_B + J_Bᵀr_A) = L/b + Q/b² for two independent batches of b points each.
+
+    Of φ(i, j) = ½(JᵢᵀR_j + J_jᵀRᵢ) with mean g, aᵢ = E_j φ(i, j) − g and c(i, j) = φ(i, j) − aᵢ − a_j − g are uncorrelated
+    (Hoeffding 1948): L = 2 tr Cov(a), half the trace of the influences 2aᵢ, and Q = tr Cov(c).
+
+    Args:
+        linear: L ≥ 0.
+        quadratic: Q ≥ 0.
+        batch: points b ≥ 1 of each batch.
+    """
+    return linear / batch + quadratic / batch**2
+
+
 def clusters(between: float, within: float, cells: Numbers, per_cell: Numbers) -> Numbers:
     """Return σ_b²/M + σ_w²/(MA): M independent cells with A independent points in each (law of total variance).
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, ScalarFormatter
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +58,7 @@ PANELS = (
         "Noise scale over training",
         "step",
         "tr Σ/‖g‖², points",
-        ("symlog", "log"),
+        ("linear", "log"),
         True,
         "measured",
     ),
@@ -110,8 +110,8 @@ PANELS = (
         "search",
         "Population search at equal evaluations",
         "evaluations of J, a gradient counted as three",
-        "least J so far",
-        ("linear", "linear"),
+        "J − J*, least so far",
+        ("linear", "log"),
         True,
         "CMA-ES",
     ),
@@ -156,12 +156,7 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     axes = shown.subplots()
     for k, (name, curve) in enumerate(found.items()):
         _draw(axes, name, curve, COLOURS[k % len(COLOURS)], panel, every)
-    if panel.scales[0] == "symlog":
-        axes.set_xscale("symlog", linthresh=10)
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
-    else:
-        axes.set_xscale(panel.scales[0])
+    axes.set_xscale(panel.scales[0])
     axes.set_yscale(panel.scales[1])
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
@@ -170,6 +165,8 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
             )
             axis.set_major_formatter(FuncFormatter(_tick))
             axis.set_minor_formatter(NullFormatter())
+        else:
+            axis.set_major_formatter(ScalarFormatter(useMathText=True))
     if panel.scales[1] == "linear" and all((c.measured >= 0).all() for c in found.values()):
         axes.set_ylim(bottom=0)
     axes.set_xlabel(panel.x)
