@@ -99,7 +99,7 @@ def test_the_population_has_the_gradient_and_its_variance() -> None:
 def test_verdicts() -> None:
     assert Finding(1, "q", 1.0, 1.05).verdict == "holds"
     assert Finding(1, "q", 1.0, 1.5, 0.2).verdict == "holds within its error"
-    assert Finding(1, "q", 1.0, 1.5, 0.3).verdict == "undecided: too few draws"
+    assert Finding(1, "q", 1.0, 1.5, 0.3).verdict == "undecided: its error is too large"
     assert Finding(1, "q", 1.0, 1.2, 0.01, "why").verdict == "within 25 %: why"
     assert Finding(1, "q", 1.0, 2.0, 0.01, "why").verdict == "fails: why"
     assert Finding(1, "q", 1.0, math.nan, reason="why").verdict == "not measured: why"

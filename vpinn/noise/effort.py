@@ -14,11 +14,11 @@ from vpinn.noise.draws import Array, drawer, samplers_for, seconds_per_step
 from vpinn.objective import Objective
 
 SHARES = {
-    "draws": 0.2,
+    "draws": 0.3,
     "probes": 0.05,
     "falls": 0.1,
-    "walk": 0.25,
-    "looks": 0.1,
+    "walk": 0.2,
+    "looks": 0.05,
     "pilot": 0.05,
     "trial": 0.1,
     "polish": 0.05,

@@ -49,7 +49,7 @@ class Finding:
         if size and gap <= self.tolerance * size:
             return "holds"
         if gap <= CONFIDENCE * self.error:
-            return "holds within its error" if not self.error > UNDECIDED * size else "undecided: too few draws"
+            return "holds within its error" if not self.error > UNDECIDED * size else "undecided: its error is too large"
         why = f": {self.reason}" if self.reason else ""
         return f"within 25 %{why}" if size and gap <= 0.25 * size else f"fails{why}"
 
