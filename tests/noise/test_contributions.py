@@ -84,3 +84,19 @@ def test_the_variance_of_two_batches_of_domain_and_boundary() -> None:
     errors = square_error(found.gradients, people.gradient)
     agrees(people.variance(made), errors, 0.25)
     assert dataclasses.replace(people, quadratic=None).variance(made) < 0.9 * errors.mean()
+
+
+def test_gradients_along_directions_are_those_projected() -> None:
+    objective, theta = two_batch("weak: convection and reaction")
+    basis = np.linalg.qr(np.random.default_rng(3).normal(size=(len(theta), 3)))[0]
+    whole, some = Contributions.at(objective, theta), Contributions.at(objective, theta, basis)
+    assert whole is not None
+    assert some is not None
+    draw = drawer(samplers_for(objective, "uniform", 9), np.random.default_rng(1))
+    first, second = [draw() for _ in range(4)], [draw() for _ in range(4)]
+    assert some.estimates(first, second)[1] == pytest.approx(whole.estimates(first, second)[1] @ basis)
+    added, all_added = some.products(np.random.default_rng(5)), whole.products(np.random.default_rng(5))
+    assert added is not None
+    assert all_added is not None
+    assert added.shape == (2, 2, 3)
+    assert added.sum() <= all_added.sum()

@@ -102,7 +102,7 @@ def noise(
     file: File,
     changes: Set = None,
     output: Folder = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer measurements: one to two minutes on most problems.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer measurements, in about a minute of one core.")] = False,
     seed: Seed = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
