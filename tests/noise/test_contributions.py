@@ -84,6 +84,12 @@ def test_the_variance_of_two_batches_of_domain_and_boundary() -> None:
     errors = square_error(found.gradients, people.gradient)
     agrees(people.variance(made), errors, 0.25)
     assert dataclasses.replace(people, quadratic=None).variance(made) < 0.9 * errors.mean()
+    assert people.kept is not None
+    assert people.loss_quadratic is not None
+    shares = np.array([1.0 / sampler.size for sampler in made])
+    linear = sum(s.variance(v) for s, v in zip(made, people.kept.influences(), strict=True)) / 2
+    spread = linear + float(shares @ people.loss_quadratic @ shares)
+    agrees(spread, (found.losses - objective.value(theta)) ** 2, 0.35)
 
 
 def test_gradients_along_directions_are_those_projected() -> None:
@@ -98,5 +104,6 @@ def test_gradients_along_directions_are_those_projected() -> None:
     added, all_added = some.products(np.random.default_rng(5)), whole.products(np.random.default_rng(5))
     assert added is not None
     assert all_added is not None
-    assert added.shape == (2, 2, 3)
-    assert added.sum() <= all_added.sum()
+    assert added.shape == (2, 2, 4)
+    assert added[..., :-1].sum() <= all_added[..., :-1].sum()
+    assert added[..., -1] == pytest.approx(all_added[..., -1])

@@ -172,7 +172,9 @@ class Contributions:
         return total.view(self.outputs, self.space.space.size, n)
 
     def products(self, generator: np.random.Generator) -> Array | None:
-        """Return Q_kl [measures, measures, P]: what two batches add to the variances, None where they add nothing.
+        """Return Q_kl [measures, measures, P + 1]: what two batches add to the variances, None where they add nothing.
+
+        The last one is that of the loss, E(½δr_AᵀG⁻¹δr_B)².
 
         Of b_k uniform draws from the k-th measure the variance ½(δJ_AᵀG⁻¹δr_B + δJ_BᵀG⁻¹δr_A) has is Σ_kl Q_kl/(b_k b_l). It
         depends on the covariances of single points alone, which sums over all points with random signs ε have, too:
@@ -188,7 +190,7 @@ class Contributions:
         total, chunk = int(np.clip(FLOPS / (4.0 * max(1, entries)), *SIGNS)), max(1, int(CHUNK_BYTES / (32.0 * sum(counts))))
         tests = [[self._functions(part, t) for t in range(len(part.offsets))] for part in self.parts]
         pairs = range(len(self.parts))
-        squares = np.zeros((len(self.parts), len(self.parts), self.size))
+        squares = np.zeros((len(self.parts), len(self.parts), self.size + 1))
         for done in range(0, total, chunk):
             some = min(chunk, total - done)
             signs = [generator.choice([-1.0, 1.0], size=(2, some, n)) for n in counts]
@@ -199,7 +201,7 @@ class Contributions:
         )
 
     def _square(self, scales: Sequence[Array], tests: Sequence[Sequence[csr_array]], measures: set[int]) -> Array:
-        """Return the sums of squares [P] over pairs of signs [2, n, N] of the deviations from some of the measures."""
+        """Return the sums of squares [P + 1] over pairs of signs [2, n, N] of the deviations from some of the measures."""
         assert self.space is not None
         seen = [(self.parts[k], scales[k], tests[k]) for k in sorted(measures)]
         n = scales[0].shape[1]
@@ -214,7 +216,21 @@ class Contributions:
             for one, slope in zip(jets, part.slopes.numpy(), strict=True):
                 for side in (0, 1):
                     total += 0.5 * (scale[side] * (one @ duals[1 - side]).T) @ slope
-        return np.asarray((total**2).sum(0))
+        product = 0.5 * (residuals[0] * duals[1]).sum(0)
+        return np.append((total**2).sum(0), (product**2).sum())
+
+    def influences(self) -> list[Array]:
+        """Return the influence wℓ + rᵢᵀG⁻¹r of every point on J, per measure [N]: half its derivative by weight, of a square."""
+        whole = [[(np.arange(len(part.losses)), np.ones(len(part.losses))) for part in self.parts]]
+        group = [_matrix(whole, k, part) for k, part in enumerate(self.parts)]
+        found = [part.losses.numpy() for part in self.parts]
+        if self.space is None:
+            return found
+        dual = self.space.riesz(self._residuals(group))
+        return [
+            loss + sum(c * jets for c, jets in zip(part.coefficients.numpy(), _jets(part, matrix, dual), strict=True))
+            for loss, part, matrix in zip(found, self.parts, group, strict=True)
+        ]
 
     def _functions(self, part: Part, t: int) -> csr_array:
         """Return one test jet of all functions at all points [N, outputs · space.size]."""

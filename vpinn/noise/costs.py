@@ -13,39 +13,28 @@ from vpinn.noise.population import Population, point_losses
 
 
 def fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve | None]:
-    """Hold the spread of a batch's loss against σ/√b: item 11; weak forms' losses are squares, and have another law."""
-    if people.objective.test_space is not None:
-        return _weak_fluctuation(people, uniform)
-    losses = point_losses(people.objective, people.theta)
+    """Hold the spread of a batch's loss against σ/√b, of two batches' products against √(L/b + Q/b²): item 11."""
+    if people.objective.test_space is not None and (people.kept is None or people.loss_quadratic is None):
+        reason = "plain squares are biased, or there are too many points to keep what they contribute"
+        return [Finding(11, "standard deviation of the loss of a batch", math.nan, math.nan, reason=reason)], None
+    weak = people.kept if people.objective.test_space is not None else None
+    losses = point_losses(people.objective, people.theta) if weak is None else weak.influences()
     x, measured, errors, predicted = [], [], [], []
     for size, draws in sorted(uniform.items()):
         made = samplers_for(people.objective, "uniform", size)
+        shares = np.array([1.0 / sampler.size for sampler in made])
         x.append(float(sum(s.size for s in made)))
-        predicted.append(math.sqrt(sum(s.variance(v) for s, v in zip(made, losses, strict=True))))
+        variance = sum(s.variance(v) for s, v in zip(made, losses, strict=True)) / people.batches
+        added = 0.0 if people.loss_quadratic is None else float(shares @ people.loss_quadratic @ shares)
+        predicted.append(math.sqrt(variance + added))
         deviation = draws.losses - draws.losses.mean()
         spread = math.sqrt(float((deviation**2).mean()))
         measured.append(spread)
         errors.append(float((deviation**2).std(ddof=1)) / math.sqrt(len(deviation)) / (2 * spread) if spread else 0.0)
     k = len(x) // 2
     row = Finding(11, f"standard deviation of the loss of a batch, b = {x[k]:.0f}", predicted[k], measured[k], errors[k])
-    return [row], Curve(np.array(x), np.array(measured), np.array(errors), {"σ/√b": np.array(predicted)})
-
-
-def _weak_fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve | None]:
-    """Return the spread of products of residuals over b, with the line through the largest batch as 1/√b."""
-    sizes = np.array(sorted(uniform), float)
-    measured = np.array([uniform[int(size)].losses.std(ddof=1) for size in sizes])
-    line = measured[-1] * np.sqrt(sizes[-1] / sizes)
-    reason = "a squared residual: its noise falls like 1/b where the residual is noise itself, like 1/√b where it is not"
-    row = Finding(
-        11,
-        f"standard deviation of the loss at b = {sizes[0]:.0f}, by 1/√b from b = {sizes[-1]:.0f}",
-        float(line[0]),
-        float(measured[0]),
-        float(measured[0]) / math.sqrt(2 * len(uniform[int(sizes[0])].losses)),
-        reason,
-    )
-    return [row], Curve(sizes, measured, measured / math.sqrt(2 * len(uniform[int(sizes[0])].losses)), {"∝ 1/√b": line})
+    line = "σ/√b" if weak is None else "√(L/b + Q/b²)"
+    return [row], Curve(np.array(x), np.array(measured), np.array(errors), {line: np.array(predicted)})
 
 
 def costs(

@@ -23,9 +23,9 @@ from vpinn.optimization.spectrum import difference_product, leading
 
 STIFF = 0.1
 """Directions are looked at whose curvature is at least this share of the largest: slower ones would not settle in time."""
-MOST = 8
+MOST = 6
 """Directions looked at."""
-SPEED = 0.5
+SPEED = 0.8
 """Step size times the largest curvature."""
 
 
@@ -57,7 +57,8 @@ class Minimum:
             raise InputError("no direction of positive curvature was found where training ended; train longer (solver.steps)")
         people = population(objective, theta, generator, found.vectors[:, keep])
         contributions = None if people.batches == 1 else Contributions.at(objective, theta, people.directions)
-        return cls(people, found.values[keep], None if contributions is None else contributions.products(generator))
+        added = None if contributions is None else contributions.products(generator)
+        return cls(people, found.values[keep], None if added is None else added[..., :-1])
 
     @property
     def vectors(self) -> Array:
@@ -229,8 +230,7 @@ def batch_limits(
     made = samplers_for(objective, "uniform", size)
     two = 2 if objective.test_space is not None and objective.estimator == "two-batch" else 1
     spread = sum(s.variance(v) for s, v in zip(made, bends, strict=True)) / two
-    draw = drawer(made, generator)
-    seen = np.empty(draws)
+    draw, seen = drawer(made, generator), np.empty(draws)
     for k in range(draws):
         closure = estimate(objective, draw)
         seen[k] = float((closure(theta + step * top)[1] - closure(theta - step * top)[1]) @ top) / (2 * step)

@@ -17,7 +17,7 @@ SHARES = {
     "draws": 0.3,
     "probes": 0.05,
     "falls": 0.1,
-    "walk": 0.2,
+    "walk": 0.3,
     "looks": 0.05,
     "pilot": 0.05,
     "trial": 0.1,

@@ -41,6 +41,7 @@ class Population:
         kept: what points contribute; None where that is not needed, or too much.
         quadratic: what two batches add [measures, measures], see ``Contributions.products``; None where they add nothing, or it
             is not known.
+        loss_quadratic: the same of the loss.
     """
 
     objective: Objective
@@ -52,6 +53,7 @@ class Population:
     totals: tuple[Array, ...]
     kept: Contributions | None = None
     quadratic: Array | None = None
+    loss_quadratic: Array | None = None
 
     @property
     def square(self) -> float:
@@ -156,7 +158,9 @@ def kept(people: Population, generator: np.random.Generator) -> Population:
     """Return the population with what its points contribute, and what two batches add."""
     found = Contributions.at(people.objective, people.theta)
     added = None if found is None else found.products(generator)
-    return replace(people, kept=found, quadratic=None if added is None else added.sum(2))
+    if added is None:
+        return replace(people, kept=found)
+    return replace(people, kept=found, quadratic=added[..., :-1].sum(2), loss_quadratic=added[..., -1])
 
 
 def _leading(rows: Array, count: int) -> Array:

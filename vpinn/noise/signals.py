@@ -212,7 +212,7 @@ def reuse(people: Population, size: int, rate: float, count: int, generator: np.
         f"a batch of {size} used for both loops: bias along the gradient",
         predicted,
         *mean_and_error(samples),
-        "the step is too long for the first order of α",
+        "the step is too long for the first order of α" if people.batches == 1 else "the theory is that of sums over one batch",
     )
 
 
