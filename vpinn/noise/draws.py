@@ -20,6 +20,8 @@ Index = NDArray[np.int64]
 Drawn = Sequence[tuple[Index, Array]]
 """Points drawn of every measure, with their inverse expected counts."""
 Drawer = Callable[[], Drawn]
+RARE = "pairs of points that few draws meet make most of the variance by small batches"
+"""Why the variance of products of two small batches is told too small by few draws, and its error with it."""
 Sampled = Callable[[Tensor], tuple[float, Tensor]]
 
 

@@ -268,12 +268,12 @@ def langevin(minimum: Minimum, generator: np.random.Generator) -> tuple[Finding,
     """Run Langevin paths on J along the stiffest direction, and hold their histogram against the Gibbs measure: item 9."""
     objective, theta = minimum.people.objective, minimum.people.theta
     direction, lam = torch.from_numpy(minimum.vectors[:, 0].copy()), float(minimum.curvatures[0])
-    low = objective.value(theta)
+    low, g = objective.gradient(theta)
+    theta = theta - float(g @ direction) / lam * direction  # to where J is least along the line
     reach = 4.0 * math.sqrt(2 * max(abs(low), 1e-6) * 1e-3 / lam)
     heat = lam * (reach / 4) ** 2
     grid = np.linspace(-1.6 * reach, 1.6 * reach, 129)
-    places = grid[::4]
-    values = CubicSpline(places, [objective.value(theta + x * direction) - low for x in places])(grid)
+    values = CubicSpline(grid[::4], [objective.value(theta + x * direction) - low for x in grid[::4]])(grid)
     slope = np.gradient(values, grid, edge_order=2)
     rate, paths = 0.02 / lam, 4000
     kick = rate * math.sqrt(steady.langevin_noise(heat, rate))

@@ -9,7 +9,7 @@ import numpy as np
 
 from vpinn.errors import InputError
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import Drawn, Draws, drawer, mean_and_error, samplers_for
+from vpinn.noise.draws import RARE, Drawn, Draws, drawer, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population
 from vpinn.optimization.batches import pilots
@@ -200,27 +200,26 @@ def compression(people: Population, size: int, draws: int, generator: np.random.
             target[k] = ((sent.mean(0) - people.gradient) ** 2).sum()
     share = theory.sparsified(worker, people.square, float(WORKERS), WORKERS, KEEP)
     small = "entries far below one step cost less than a sixth of its square"
-    rare = "pairs of points that few draws meet make most of the variance by small batches"
     return [
         Finding(
             14,
             f"{WORKERS} workers of {local} points, a quarter of the entries sent: tr Cov",
             theory.compressed(worker, float(WORKERS), WORKERS, share),
             *mean_and_error(kept),
-            rare if people.batches == 2 else "",
+            RARE if people.batches == 2 else "",
         ),
         Finding(
             14,
             f"{WORKERS} workers of {local} points, entries rounded: tr Cov",
             theory.compressed(worker, float(WORKERS), WORKERS, grid),
             *mean_and_error(rounded),
-            small if people.batches == 1 else rare,
+            small if people.batches == 1 else RARE,
         ),
         Finding(
             14,
             f"{WORKERS} workers of {round(local * larger)} points, entries rounded: tr Cov is that of {local} without",
             worker / WORKERS,
             *mean_and_error(compensated),
-            small if people.batches == 1 else rare,
+            small if people.batches == 1 else RARE,
         ),
     ]

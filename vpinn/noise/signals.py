@@ -10,7 +10,7 @@ import torch
 
 from vpinn.noise import bias, rates
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import Draws, drawer, estimate, mean_and_error, samplers_for
+from vpinn.noise.draws import RARE, Draws, drawer, estimate, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population, population
 from vpinn.optimization.spectrum import Product
@@ -37,7 +37,7 @@ def scale(people: Population, uniform: dict[int, Draws]) -> Finding:
         theory.noise_scale(people.trace, people.square),
         value,
         error,
-        "the norm of the gradient drowns in noise at these sizes" if square <= 0 else "",
+        "the norm of the gradient drowns in noise at these sizes" if square <= 0 else RARE if people.batches == 2 else "",
     )
 
 
