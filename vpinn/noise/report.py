@@ -69,7 +69,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
 
     Args:
         problem: the problem; its network, quadrature and seed are used, its method is not.
-        effort: how much is measured at most; ``QUICK`` is meant for a minute: 22 to 50 s on three problem files.
+        effort: how much is measured at most; ``QUICK`` is meant for a minute: 23 to 54 s on three problem files.
         say: told what is measured next.
 
     Raises:
