@@ -38,6 +38,16 @@ def test_holes_have_their_own() -> None:
     assert (np.abs(places[~inside]).max(1) > 0.51).all()
 
 
+def test_the_least_distance_is_kept() -> None:
+    """Of 300 sources around 64 edges of length 1/16 most would be nearer than such an edge is long."""
+    for least in (0.25, 1.0):
+        places = sources_behind(rectangle(cells=16), 300, least=least)
+        distance = np.linalg.norm(np.maximum(np.abs(places - 0.5) - 0.5, 0.0), axis=1)
+        assert len(places) == 300 if least < 1.0 else 30 <= len(places) <= 100
+        assert distance.min() >= least / 16 * (1 - 1e-9)
+        assert bool(distance.min() < 1 / 16) is (least < 1.0)
+
+
 def test_the_scale_of_a_boundary() -> None:
     """A hole's radius on its rim, and the distance from it more beyond; half the way to the other side of a re-entrant corner."""
     mesh = read_mesh(PLATE)

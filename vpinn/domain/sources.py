@@ -23,12 +23,13 @@ SEEN = 4_000
 """Boundary points, evenly taken, that each is held against."""
 
 
-def sources_behind(mesh: Mesh, count: int, reach: float = REACH) -> Floats:
+def sources_behind(mesh: Mesh, count: int, reach: float = REACH, least: float = LEAST) -> Floats:
     """Return at most ``count`` points [m, d] outside the domain, behind all of its boundary, holes and gaps included.
 
     Boundary points are chosen one by one, each the farthest from those before in units of the boundary's local scale (see
     ``local_scale``), so that fewer are the first of many and fillets get as many as straight sides. The distance behind them
-    is ``reach`` times that between neighbours, or half of what a hole or gap has room for.
+    is ``reach`` times that between neighbours, or half of what a hole or gap has room for, but ``least`` times the facet's length
+    at least: points whose room is smaller get none.
     """
     from scipy.spatial import KDTree
 
@@ -50,7 +51,7 @@ def sources_behind(mesh: Mesh, count: int, reach: float = REACH) -> Floats:
             free = (nearest >= ROOM * factor * away) & (free if factor > 1.0 else True)
         away = np.where(free, away, away / np.sqrt(2.0))
     ends = mesh.nodes[mesh.facet_vertices(taken.entity[chosen])]
-    free &= away >= LEAST * np.ptp(ends, axis=1).max(axis=1)
+    free &= away >= least * np.ptp(ends, axis=1).max(axis=1)
     found = (foot + away[:, None] * normal)[free]
     return found[locate(mesh, found)[0] < 0]
 

@@ -15,7 +15,7 @@ from vpinn.domain import Mesh, cell_points
 from vpinn.finite_elements import Level
 from vpinn.objective import Objective, variation
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step
+from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step, tests_degree
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
 from vpinn.optimization.stream import Stream
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
@@ -186,8 +186,8 @@ class Growth:
                 error = max(error, (self._estimate(best) or 0.0) / method.slack)
                 if error <= method.tolerance:
                     return replace(best, converged=True)
-                unseen = 0 < _tested(best) < HIGHEST_TEST_DEGREE
-                least, limit, gained = _tested(best) + RICHER, math.inf, True
+                unseen = 0 < tests_degree(best.objective) < HIGHEST_TEST_DEGREE
+                least, limit, gained = tests_degree(best.objective) + RICHER, math.inf, True
             if not gained or stage.relative > bound:
                 break
             before, known = known if known[0] < width else (0, 1.0), (width, error)
@@ -206,7 +206,7 @@ class Growth:
             tests = objective.test_space
             if before is not None and tests is not None and tests.size < width * trial.network.outputs:
                 continue
-            network = bold.features(trial.network, width, self._problem.domain)
+            network = bold.features(trial.network, width, self._problem.domain, tests_degree(objective))
             theta = bold.draw(network, torch.Generator().manual_seed(self.method.seed))
             at = None if before is None or self._linear else (before.fit.network, before.fit.theta)
             tried.append((self.method.stream.step(objective, network, theta, at), theta, bold, objective))
@@ -256,11 +256,6 @@ class Growth:
         """Return the residual of no features, on the points of those fitted."""
         none = Recipe("sin", 1.0).features(fitted, 1, self._problem.domain)
         return self.method.stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64), fitted)
-
-
-def _tested(stage: Stage) -> int:
-    """Return the degree of a stage's tests, 0 without any."""
-    return stage.objective.test_space.space.degree if stage.objective.test_space is not None else 0
 
 
 def with_network(objective: Objective, network: Enriched) -> Objective:
