@@ -17,6 +17,7 @@ from vpinn.optimization import LeastSquares, Objectives, Stage, candidates, grow
 from vpinn.optimization.least_squares import (
     KINDS,
     SCALES,
+    SHARES,
     Recipe,
     add_to_last_layer,
     choose_features,
@@ -126,6 +127,19 @@ def test_the_features_chosen_are_the_best_tried() -> None:
     assert residual <= min(tried.values()) + 1e-11
     assert max(tried.values()) > 100 * residual
     assert 4 <= recipe.scale <= 12  # a frequency of 20 on half a width of ½
+
+
+@pytest.mark.parametrize(("best", "count"), [(Recipe("sin", 2.0), 9), (Recipe("tanh", 4.0, 0.5), 12), (Recipe("sin", 16.0), 13)])
+def test_what_lies_beyond_a_clear_rise_is_not_tried(best: Recipe, count: int) -> None:
+    tried: list[Recipe] = []
+
+    def score(recipe: Recipe) -> float:
+        tried.append(recipe)
+        apart = 4 * abs(math.log2(recipe.scale / best.scale)) + 20 * abs(recipe.share - best.share)
+        return 10.0 ** (apart + (1.0 if recipe.kind == best.kind else 2.0))
+
+    assert choose_features(score, SHARES) == best
+    assert len(set(tried)) == count
 
 
 def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[Stage, list[Stage]]:

@@ -33,6 +33,8 @@ KINDS = ("sin", "tanh")
 """Feature functions that are tried."""
 SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Coarse grid of R, in units of one over half the domain's width."""
+RISE = 10.0
+"""Factor above the smallest score of a row of scales or shares at which the rest of the row is passed over."""
 SHARES = (0.5, 0.75)
 """Shares of functions with poles behind the boundary that are tried beside none, on meshes."""
 SEEN = 1.0
@@ -273,19 +275,28 @@ def pilot(
 def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = (), start: Recipe | None = None) -> Recipe:
     """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between.
 
+    Scores rise on both sides of the best scale, and of the best share, so what lies beyond a clear rise is not tried.
+
     Args:
         score: what to minimise.
-        shares: to try beside none.
+        shares: to try beside none, in rising order.
         start: the best recipe of a trial space much like this one, which the search then begins from; None to look at all.
     """
     scores: dict[Recipe, float] = {}
 
     def best(recipes: Iterable[Recipe]) -> Recipe:
-        scores.update({recipe: score(recipe) for recipe in recipes})
+        """Return the best recipe so far, after those of one more family until its scores have clearly risen."""
+        least = math.inf
+        for recipe in recipes:
+            scores[recipe] = score(recipe)
+            if scores[recipe] > RISE * least:
+                break
+            least = min(least, scores[recipe])
         return min(scores, key=lambda recipe: scores[recipe])
 
     if start is None:
-        found = best(Recipe(kind, scale) for kind in KINDS for scale in SCALES)
+        for kind in KINDS:
+            found = best(Recipe(kind, scale) for scale in SCALES)
     else:
         best(replace(start, kind=kind) for kind in KINDS)
         found = best(replace(start, scale=start.scale * factor) for factor in (2.0, 0.5))
