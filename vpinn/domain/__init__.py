@@ -24,7 +24,7 @@ from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
-from vpinn.domain.sequences import interleaved_sobol
+from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
@@ -74,5 +74,6 @@ __all__ = [
     "rectangle",
     "reference_cell",
     "refine",
+    "sobol_points",
     "sources_behind",
 ]

@@ -120,6 +120,12 @@ def _directions(dimension: int, bits: int) -> NDArray[np.uint64]:
     return np.array(numbers)
 
 
+def sobol_points(dimension: int, count: int) -> Floats:
+    """Return the first points of the Sobol sequence without scrambling [count, dimension]."""
+    used = max(1, (count - 1).bit_length())
+    return Sobol(np.zeros(dimension, np.uint64), _directions(dimension, used)).at(np.arange(count))
+
+
 def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator) -> Floats:
     """Sobol points, scrambled by the generator, as numbers of [0, 1) whose bits are those of the coordinates in turn.
 

@@ -91,8 +91,6 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
     ]
     item = 4 if name not in ("uniform", "cells") else 2
     reason = QUADRATIC if people.batches == 2 else ""
-    if math.isnan(predicted) and people.batches == 1:
-        reason = "no closed form"
     return [*bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
 
 

@@ -87,10 +87,10 @@ class Population:
         return np.asarray(sum(parts)) / self.batches
 
     def variance(self, samplers: Sequence[Sampler], learned: Sequence[State] = ()) -> float:
-        """Return tr Cov of the gradient of batches by the samplers' closed forms, nan where one has none.
+        """Return tr Cov of the gradient of batches by the samplers' closed forms, nan where there is none.
 
         What the directions leave out is taken to shrink like the rest does. Products of two batches have one for uniform draws
-        with replacement.
+        with replacement alone.
         """
         states = learned or [NOTHING] * len(samplers)
         shares = np.empty(len(samplers))

@@ -66,6 +66,14 @@ class Curve:
         copy = np.minimum(inside.astype(np.int64), self.copies - 1)
         return self.order[k] * self.copies + copy, inside - copy, mass / self.copies
 
+    @property
+    def layout(self) -> tuple[Index, Array]:
+        """The points in their order [N], and where they begin, with one at the end [N + 1]; for sets that fit into memory."""
+        copies = np.arange(self.copies)[:, None]
+        index = (self.order[:, None, None] * self.copies + copies) * len(self.local) + self.local
+        starts = ((copies + self.inner[:-1]) / self.copies).ravel()
+        return index.ravel(), np.append((self.edges[:-1, None] + np.diff(self.edges)[:, None] * starts).ravel(), 1.0)
+
     def pieces(self, edges: Array) -> tuple[Index, Array, Index]:
         """Cut every point at the edges of strata; for data sets that fit into memory.
 
@@ -75,10 +83,7 @@ class Curve:
         Returns:
             point, length and stratum of every piece.
         """
-        copies = np.arange(self.copies)[:, None]
-        starts = (copies + self.inner[:-1]) / self.copies  # [copies, q]
-        starts = (self.edges[:-1, None] + np.diff(self.edges)[:, None] * starts.ravel()).ravel()
-        cuts = np.union1d(np.append(starts, 1.0), edges)
+        cuts = np.union1d(self.layout[1], edges)
         middle = 0.5 * (cuts[1:] + cuts[:-1])
         return self.at(middle)[0], np.diff(cuts), _interval(edges, middle)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from vpinn.domain import interleaved_sobol
 from vpinn.errors import InputError
 from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.nets import net_variance
 from vpinn.sampling.sampler import NOTHING, Sampler, State
 
 
@@ -59,8 +59,7 @@ class Antithetic(Sampler):
 class Sobol(Sampler):
     """Sobol points, scrambled anew for every batch, on the square or cube whose bits the curve interleaves.
 
-    Every point is uniform alone, so each integral is unbiased; together they spread evenly. There is no closed form of
-    the variance for a given integrand.
+    Every point is uniform alone, so each integral is unbiased; together they spread evenly: Var = Σ_ℓ Γ_ℓσ_ℓ², see ``nets``.
 
     Attributes:
         curve: layout of the data set.
@@ -74,8 +73,8 @@ class Sobol(Sampler):
         return index, 1.0 / (self.size * p)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return nan: there is no closed form."""
-        return math.nan
+        """Return Σ_ℓ Γ_ℓσ_ℓ² over the levels of detail ℓ of the contributions."""
+        return net_variance(self.curve, contributions, self.size)
 
 
 @dataclass(frozen=True)
