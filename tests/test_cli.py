@@ -175,6 +175,28 @@ def test_bad_tests_and_tags_are_one_line(
     assert not Path("results").exists()
 
 
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ("size = 451", 'batch.size is 451, but there are 450 quadrature points; give 1 to 450, or "full"'),
+        ("size = 30\nstrata = 'tags'", 'batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"'),
+        ("size = 5\nstrata = 'cells'", "batch.size is 5, but 18 strata need 1 points each, 18 in all; raise it, or take fewer"),
+        ("size = 30\nsampler = 'uniform'\nallocation = 'neyman'", 'allocation belongs to sampler "stratified", got'),
+        ("size = 30\nsampler = 'importance'", 'sampling weights of sampler "importance" are not finite; use "stratified"'),
+    ],
+    ids=["more than all", "no stratum", "small strata", "allocation without strata", "weights"],
+)
+def test_bad_batches_are_one_line(batch: str, message: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TEXT.replace("lbfgs", "adam") + f"[batch]\n{batch}\n"
+    file.write_text(text.replace("- u*dx", "- 1e170*u*dx") if "importance" in batch else text)
+    code, told = failed(capsys, "solve", str(file), "-q")
+    assert code == 2
+    assert message in told
+    if "importance" not in batch:  # whose weights are measured in the first step
+        assert told.startswith("torsion.toml:18: ")
+        assert not Path("results").exists()
+
+
 def test_a_folder_that_cannot_be_written(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("taken").write_text("")
     code, line = failed(capsys, "solve", str(file), "-q", "-o", "taken/run")

@@ -150,7 +150,8 @@ class Importance(Adaptive):
     def learn(self, state: State, signals: Array) -> State:
         """Return the state with new averages of ĝ_k², the mean squares [K] summed over the signals [p, m]."""
         grouped = signals.reshape(len(self.edges) - 1, PER_STRATUM, -1)
-        return _averaged(state, "square", (grouped**2).mean(axis=1).sum(axis=1))
+        with np.errstate(over="ignore"):  # refused where the weights are asked for
+            return _averaged(state, "square", (grouped**2).mean(axis=1).sum(axis=1))
 
 
 def blocks(count: int) -> Array:
