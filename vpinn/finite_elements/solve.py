@@ -23,6 +23,8 @@ from vpinn.process import settle_process
 Array = NDArray[np.float64]
 MAX_DEGREE = 10
 MAX_REFINEMENTS = 8
+UNBALANCED = 0.05
+"""Share of the sources that may be left over by coarse quadrature where the form leaves a constant open."""
 LARGEST = {1: 3_000_000, 2: 1_000_000, 3: 150_000}
 """Degrees of freedom, by dimension, above which the factors would take more than about 4 GB."""
 
@@ -64,6 +66,9 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     ]
     values, given = prescribed(problem, space, background)
     opened, free = list(Level.of(problem).opened), ~given
+    if opened:
+        everything = np.arange(values.size).reshape(values.shape)
+        sources = assemble(assemblers, values, everything, False)[0].reshape(values.shape)
     free[opened, 0] = False  # one value instead of the mean, which is subtracted afterwards
     numbering = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
     if not all(part.linear for part in parts):
@@ -77,6 +82,13 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     found = newton(system, values[free])
     values[free] = found.values
     if opened:
+        left = assemble(assemblers, values, everything, False)[0].reshape(values.shape)
+        if (np.abs(left[opened, 0]) > UNBALANCED * np.abs(sources[opened]).sum(axis=1)).any():
+            raise InputError(
+                "finite elements: the system is singular: the form leaves a constant open, and its data are in balance with none; "
+                "sources and what crosses the boundary must cancel, or give a [[boundary]] value",
+                problem.where("form", problem.formulation),
+            )
         weights = np.asarray(space.mass().sum(axis=1)).ravel()
         values[opened] -= (values[opened] @ weights / weights.sum())[:, None]
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
