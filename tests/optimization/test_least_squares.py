@@ -14,19 +14,8 @@ from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
 from vpinn.optimization import LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
-from vpinn.optimization.least_squares import (
-    KINDS,
-    SCALES,
-    SHARES,
-    Recipe,
-    add_to_last_layer,
-    choose_features,
-    fit,
-    last_layer,
-    pilot,
-    solve_columns,
-    step,
-)
+from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
+from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
 from vpinn.problem import Problem, make_problem
 from vpinn.run import solve
 from vpinn.trial import Features, make_trial

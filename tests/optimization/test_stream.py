@@ -14,7 +14,8 @@ from vpinn.errors import InputError
 from vpinn.objective import make_objective
 from vpinn.optimization import stream
 from vpinn.optimization.growth import with_network
-from vpinn.optimization.least_squares import Recipe, fit
+from vpinn.optimization.least_squares import fit
+from vpinn.optimization.recipes import Recipe
 from vpinn.problem import Problem, make_problem
 from vpinn.run import prepare
 from vpinn.sampling import make_sampler

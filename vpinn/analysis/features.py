@@ -24,7 +24,8 @@ from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations
 from vpinn.objective.statement import PENALTY
-from vpinn.optimization.least_squares import Recipe, solve_columns
+from vpinn.optimization.least_squares import solve_columns
+from vpinn.optimization.recipes import Recipe
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Network, Trial
 

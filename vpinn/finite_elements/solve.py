@@ -85,7 +85,7 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
         left = assemble(assemblers, values, everything, False)[0].reshape(values.shape)
         if (np.abs(left[opened, 0]) > UNBALANCED * np.abs(sources[opened]).sum(axis=1)).any():
             raise InputError(
-                "finite elements: the system is singular: the form leaves a constant open, and its data are in balance with none; "
+                "finite elements: the system is singular: the form leaves a constant open, and no constant balances its data; "
                 "sources and what crosses the boundary must cancel, or give a [[boundary]] value",
                 problem.where("form", problem.formulation),
             )

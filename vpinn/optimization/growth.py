@@ -15,7 +15,8 @@ from vpinn.domain import Mesh, cell_points
 from vpinn.finite_elements import Level
 from vpinn.objective import Objective, variation
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.least_squares import PILOT, Fit, Recipe, Step, tests_degree
+from vpinn.optimization.least_squares import PILOT, Fit, Step, tests_degree
+from vpinn.optimization.recipes import Recipe
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
 from vpinn.optimization.stream import Stream
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces

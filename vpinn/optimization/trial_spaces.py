@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vpinn.optimization.least_squares import SHARES, Recipe, Step, choose_features, pilot
+from vpinn.optimization.least_squares import Step, pilot
+from vpinn.optimization.recipes import SHARES, Recipe, choose_features
 from vpinn.optimization.resolution import Objectives, affordable, objective_for, resolves
 from vpinn.optimization.stream import Stream
 from vpinn.trial import Trial
