@@ -123,7 +123,7 @@ def save(folder: Path, training: Training, trial: Trial, solution: Solution | No
     meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if isinstance(trial.network, Features):
-        meta["sources"] = trial.network.sources
+        meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     if solution is not None:
         arrays["solution"] = solution.theta.numpy()
         if solution.cell_estimate is not None:
@@ -136,7 +136,7 @@ def save(folder: Path, training: Training, trial: Trial, solution: Solution | No
 def network_of(trial: Trial, meta: dict[str, Any]) -> Enriched:
     """Return the network of a checkpoint on the box of a trial space."""
     if "sources" in meta:
-        return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"])
+        return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"], meta.get("patches", ()))
     return replace(trial.network, layers=tuple(meta["layers"]), activation=meta["activation"])
 
 

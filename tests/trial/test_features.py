@@ -10,10 +10,12 @@ from vpinn.trial import Enriched, Features
 
 BASE = {2: Enriched((2, 5, 2), "sin", (-1.0, 0.0), (1.0, 0.5), 1), 3: Enriched((3, 5, 2), "tanh", (0.0,) * 3, (1.0, 2.0, 1.0), 1)}
 SOURCES = {2: [[1.5, 0.2], [-0.3, 0.9]], 3: [[1.5, 0.2, -0.4], [-0.3, 0.9, 2.0]]}
+PATCHES = {2: [[0.1, 0.2, 0.3], [-0.6, 0.4, 0.5]], 3: [[0.1, 0.2, 0.3, 0.4], [0.6, 1.4, 0.5, 0.7]]}
+"""Centre and radius of windows."""
 
 
 def made(d: int) -> tuple[Features, torch.Tensor]:
-    network = Features.restored(BASE[d], (d, 9, 2), BASE[d].activation, SOURCES[d])
+    network = Features.restored(BASE[d], (d, 9, 2), BASE[d].activation, SOURCES[d], PATCHES[d])
     return network, torch.randn(network.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
@@ -48,10 +50,23 @@ def test_functions_with_poles_are_harmonic(d: int) -> None:
     assert np.allclose(found[()][:, 7:], np.log(distance) if d == 2 else 1 / distance, rtol=1e-12)
 
 
+@pytest.mark.parametrize("d", [2, 3])
+def test_features_with_a_window_live_on_its_patch(d: int) -> None:
+    network, theta = made(d)
+    centre, radius = torch.tensor(PATCHES[d][0][:-1], dtype=torch.float64), PATCHES[d][0][-1]
+    direction = torch.ones(d, dtype=torch.float64) / d**0.5
+    x = torch.stack([centre, centre + radius * direction, centre + 6 * radius * direction])
+    values = network.features(theta, network.normalise(x), [])[()][:, 5].abs()
+    bare = torch.sin if network.activation == "sin" else torch.tanh
+    weight, bias = network.unpack(theta)[0]
+    through = bare(network.normalise(x) @ weight[5] + bias[5]).abs()
+    assert torch.allclose(values, through * torch.exp(torch.tensor([0.0, -1.0, -36.0], dtype=torch.float64)), rtol=1e-10)
+
+
 def test_pullback_and_files() -> None:
     network, theta = made(2)
-    again = Features.restored(BASE[2], network.layers, network.activation, [list(place) for place in network.sources])
-    assert again == network
+    kept = ([list(one) for one in some] for some in (network.sources, network.patches))
+    assert Features.restored(BASE[2], network.layers, network.activation, *kept) == network
     x = torch.rand(5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     jets, pullback = network.record(theta, x, [(0,)])
     bar = torch.ones(5, dtype=torch.float64)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh, cell_points
+from vpinn.domain import Mesh, cell_points, functions_per_cell
 from vpinn.finite_elements import Level
 from vpinn.objective import Objective, variation
 from vpinn.objective.variation import is_linear
 from vpinn.optimization.least_squares import PILOT, Fit, Step, tests_degree
+from vpinn.optimization.patches import windows
 from vpinn.optimization.recipes import Recipe
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
 from vpinn.optimization.stream import Stream
@@ -36,6 +37,10 @@ SLACK = 10.0
 """Factor by which the error estimate may exceed the default tolerance; one that was asked for holds as it is."""
 RICHER = 2
 """Degrees by which tests rise where the error estimate, on richer ones, contradicts a residual below the tolerance."""
+LOCAL = 0.75
+"""Share of the features that get a window where the residual is concentrated."""
+LOCAL_TESTS = 5
+"""Tests per feature of which some are among windows that lie close together."""
 GAIN = 1.5
 """Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
 PATIENCE = 400
@@ -199,11 +204,13 @@ class Growth:
     def _stage(self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int) -> Stage | None:
         """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
-        for bold in recipe.bolder(leap, trial.network.layers[0]):
+        local = () if before is None else self._local(trial, recipe, width, before, least)
+        for bold in (*recipe.bolder(leap, trial.network.layers[0]), *local):
             new = before is None and bold.share != recipe.share  # the pilot was against these, and nothing was learnt since
             if new or (bold.share and not resolves(self._problem, width, bold.share)):
                 continue
-            objective = objective_for(self.objectives, trial, width, bold.share, least)
+            finer = self._finer(width, least) if bold in local else least
+            objective = objective_for(self.objectives, trial, width, bold.share, finer)
             tests = objective.test_space
             if before is not None and tests is not None and tests.size < width * trial.network.outputs:
                 continue
@@ -228,6 +235,26 @@ class Growth:
             recipe=recipe,
             seconds=time.perf_counter() - self._began,
         )
+
+    def _local(self, trial: Trial, recipe: Recipe, width: int, before: Stage, least: int) -> tuple[Recipe, ...]:
+        """Return a recipe with windows where the residual of the stage before sits; () where it is spread, or points are drawn."""
+        objective = objective_for(self.objectives, trial, width, recipe.share, self._finer(width, least))
+        if self.method.samplers(objective):
+            return ()
+        count = round(LOCAL * (1.0 - recipe.share) * width) - len(recipe.patches)
+        network, theta = before.fit.network, before.fit.theta
+        generator = np.random.default_rng((self.method.seed, width))
+        found = windows(with_network(objective, network), network, theta, count, generator) if count > 1 else ()
+        return (replace(recipe, patches=(*recipe.patches, *found)),) if found else ()
+
+    def _finer(self, width: int, least: int) -> int:
+        """Return a degree of tests of which there are ``LOCAL_TESTS`` per feature."""
+        mesh = self._problem.domain
+        if not isinstance(mesh, Mesh) or self._problem.formulation == "strong":
+            return least
+        degrees = range(least, HIGHEST_TEST_DEGREE)
+        enough = (p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p) >= LOCAL_TESTS * width)
+        return next(enough, HIGHEST_TEST_DEGREE)
 
     def _next(self, width: int, before: tuple[int, float], known: tuple[int, float], trial: Trial) -> int:
         """Return how many features come after ``width``, 0 where there are no more.

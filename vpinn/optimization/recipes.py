@@ -17,12 +17,14 @@ from torch import Tensor
 
 from vpinn.domain import Domain, Mesh, sources_behind
 from vpinn.domain.sources import LEAST
-from vpinn.trial import Enriched, Features
+from vpinn.trial import Enriched, Features, PatchChart
 
 KINDS = ("sin", "tanh")
 """Feature functions that are tried."""
 SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Coarse grid of R, in units of one over half the domain's width."""
+OSCILLATION = 2.0
+"""R of features with a window, in units of one over its radius."""
 RISE = 10.0
 """Factor above the smallest score of a row of scales or shares at which the rest of the row is passed over."""
 SHARES = (0.5, 0.75)
@@ -41,11 +43,13 @@ class Recipe:
         kind: name of their activation.
         scale: R > 0.
         share: of the features that are functions with poles behind the boundary, 0 to 1.
+        patches: centre and radius of the windows of features that have one [count][d + 1].
     """
 
     kind: str
     scale: float
     share: float = 0.0
+    patches: tuple[tuple[float, ...], ...] = ()
 
     def features(self, base: Enriched, width: int, domain: Domain, degree: int = 0) -> Features:
         """Return ``width`` features per component on the box and outputs of a network, beside its functions of corners.
@@ -55,7 +59,7 @@ class Recipe:
         count, least = round(self.share * width), SEEN if degree == 1 else LEAST
         places = _sources(domain, count, least) if count and isinstance(domain, Mesh) else ()
         width += len(base.corners) if isinstance(base, Features) else 0
-        return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places)
+        return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places, self.patches)
 
     def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:
         """Return the recipes to try with ``leap`` times the features: this one, and R larger by the leap in every direction.
@@ -72,7 +76,10 @@ class Recipe:
         (d, h, _), theta = network.layers, torch.zeros(network.size, dtype=torch.float64)
         weight = torch.randn(h, d, generator=generator, dtype=torch.float64)
         center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
-        weight *= self.scale
+        for chart, part in network.parts:
+            weight[part] *= OSCILLATION if isinstance(chart, PatchChart) else self.scale
+            if isinstance(chart, PatchChart):
+                chart.place(weight[part], center[part])
         (first, bias), _ = network.unpack(theta)
         first.copy_(weight)
         bias.copy_(-(weight * center).sum(1))

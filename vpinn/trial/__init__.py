@@ -5,7 +5,7 @@
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.charts import BoxChart, Chart, CornerChart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, CornerChart, PatchChart, SourceChart
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
@@ -29,6 +29,7 @@ __all__ = [
     "Jets",
     "MeshField",
     "Network",
+    "PatchChart",
     "Pullback",
     "SourceChart",
     "Trial",

@@ -55,6 +55,38 @@ class BoxChart(Chart):
 
 
 @dataclass(frozen=True)
+class PatchChart(BoxChart):
+    """The box's coordinates seen through windows, so that each feature lives on a patch of the domain.
+
+    The window is exp(−|x − c|²/ρ²): as smooth as the feature itself, so that sums with features of the whole box are as smooth as
+    these (Gabor atoms; with windows that sum up to one, the random feature method of Chen, Chi, E & Yang 2022, JML 1, 268–298).
+
+    Attributes:
+        patches: centre c (d coordinates) and radius ρ > 0 of each feature [count][d + 1], in units of the mesh.
+    """
+
+    patches: tuple[tuple[float, ...], ...]
+
+    def place(self, weight: Tensor, center: Tensor) -> None:
+        """Turn directions and centres of features in [−1, 1]^d [count, d] into those on their patches, in place."""
+        lower, upper, patches = (weight.new_tensor(corner) for corner in (self.lower, self.upper, self.patches))
+        stretch = 2 * patches[:, -1:] / (upper - lower)
+        weight /= stretch
+        center.mul_(stretch).add_((2 * patches[:, :-1] - (lower + upper)) / (upper - lower))
+
+    def window(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Return windows g and the slopes ∂ᵢ ln g [n, count] at points [n, d], and the curvature ∂ᵢᵢ ln g [count]."""
+        patches = x.new_tensor(self.patches)
+        bend = -2 * patches[:, -1] ** -2
+        away = [x[:, i, None] - patches[:, i] for i in range(x.shape[1])]
+        slopes = [y * bend for y in away]
+        exponent = away[0] * slopes[0]
+        for y, slope in zip(away[1:], slopes[1:], strict=True):
+            exponent.addcmul_(y, slope)
+        return exponent.mul_(0.5).exp_(), slopes, bend
+
+
+@dataclass(frozen=True)
 class SourceChart(Chart):
     """Fundamental solutions of Laplace's equation with poles outside the domain: log|x − s| in the plane, else |x − s|^(2−d).
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vpinn.trial.charts import BoxChart, Chart, CornerChart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, CornerChart, PatchChart, SourceChart
 from vpinn.trial.enrichment import Enriched
 from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
 
@@ -30,10 +30,20 @@ class Features(Enriched):
     charts: tuple[tuple[Chart, int], ...] = ()
 
     @classmethod
-    def restored(cls, base: Enriched, layers: Sequence[int], activation: str, sources: Sequence[Sequence[float]]) -> Features:
-        """Return features from what a run folder keeps, layers, activation and ``sources``, beside the corners of ``base``."""
+    def restored(
+        cls,
+        base: Enriched,
+        layers: Sequence[int],
+        activation: str,
+        sources: Sequence[Sequence[float]],
+        patches: Sequence[Sequence[float]] = (),
+    ) -> Features:
+        """Return features from what a run folder keeps beside the corners of ``base``."""
         corners = base.corners if isinstance(base, Features) else ()
-        charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), layers[1] - len(sources) - len(corners)),)
+        width = layers[1] - len(patches) - len(sources) - len(corners)
+        charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), width),)
+        if patches:
+            charts += ((PatchChart(base.lower, base.upper, tuple(map(tuple, patches))), len(patches)),)
         if sources:
             charts += ((SourceChart(tuple(map(tuple, sources))), len(sources)),)
         if corners:
@@ -44,6 +54,11 @@ class Features(Enriched):
     def sources(self) -> tuple[tuple[float, ...], ...]:
         """Poles of the functions that have them [count][d]."""
         return tuple(place for chart, _ in self.charts if isinstance(chart, SourceChart) for place in chart.places)
+
+    @property
+    def patches(self) -> tuple[tuple[float, ...], ...]:
+        """Centre and radius of the windows of features that have one [count][d + 1]."""
+        return tuple(one for chart, _ in self.charts if isinstance(chart, PatchChart) for one in chart.patches)
 
     @property
     def corners(self) -> tuple[tuple[float, ...], ...]:
@@ -73,6 +88,7 @@ class Features(Enriched):
                 for key in keys:
                     result[key][:, part] = jets[key]
                 continue
+            window = chart.window(here) if isinstance(chart, PatchChart) else None
             a = torch.addmm(bias[part], jets[()], w)
             slopes = [jets[i,] @ w for i in range(d)]
             z = self.sigma.value(a.clone())
@@ -84,6 +100,8 @@ class Features(Enriched):
             for i, j in pairs:
                 bent = c * slopes[i] * slopes[j]
                 result[i, j][:, part] = torch.addcmul(bent, t, jets[i, j] @ w) if (i, j) in jets else bent
+            if window is not None:
+                _seen_through(window, {key: values[:, part] for key, values in result.items()})
         return result
 
     def restore(self, x: Tensor) -> Tensor:
@@ -115,3 +133,19 @@ class Features(Enriched):
         with torch.enable_grad():
             recorded = self.jets(leaf, x, wanted)
         return {key: value.detach() for key, value in recorded.items()}, partial(through_graph, leaf, recorded)
+
+
+def _seen_through(window: tuple[Tensor, list[Tensor], Tensor], jets: dict[Derivative, Tensor]) -> None:
+    """Multiply jets [n, count] by windows, in place: with l = ∂ ln g the product rule reads ∂(gz) = g(∂z + lz) and so on."""
+    g, slopes, bend = window
+    value = jets[()]
+    for key in jets:
+        if len(key) == 2:
+            i, j = key
+            jets[key].addcmul_(jets[i,], slopes[j]).addcmul_(jets[j,], slopes[i]).addcmul_(value, slopes[i] * slopes[j])
+            if i == j:
+                jets[key].addcmul_(value, bend)
+    for i, slope in enumerate(slopes):
+        jets[i,].addcmul_(value, slope)
+    for values in jets.values():
+        values.mul_(g)
