@@ -237,7 +237,7 @@ class Growth:
         )
 
     def _local(self, trial: Trial, recipe: Recipe, width: int, before: Stage, least: int) -> tuple[Recipe, ...]:
-        """Return a recipe with windows where the residual of the stage before sits; () where it is spread, or points are drawn."""
+        """Return a recipe with windows where the residual of a stage sits; none where it is spread or points are drawn."""
         objective = objective_for(self.objectives, trial, width, recipe.share, self._finer(width, least))
         if self.method.samplers(objective):
             return ()
