@@ -81,6 +81,18 @@ def test_agrees_with_finite_elements(gear: Path, settings: list[str], bound: flo
 
 
 @pytest.mark.slow
+def test_automatic_settings_agree_with_our_own_elements(gear: Path) -> None:
+    """Within 1e-4 of those of degree three, which differ from those of degree four by 2e-5 (relative L2)."""
+    (gear.parent / "plain.toml").write_text(GEAR.split("[network]")[0], encoding="utf-8")
+    problem = vpinn.read_problem(gear.parent / "plain.toml")
+    points = CellPoints(problem.domain, 4)
+    taken = points.take(range(points.size))
+    found, elements = vpinn.solve(problem, threads=1), vpinn.solve_fem(problem, 3)
+    one, other = found.evaluate(taken.x)["u"], elements.evaluate(taken.x)["u"]
+    assert np.sqrt(taken.w @ (one - other) ** 2) <= 1e-4 * np.sqrt(taken.w @ other**2)
+
+
+@pytest.mark.slow
 def test_elements_of_degree_two_agree_with_the_reference(gear: Path) -> None:
     """Within 2e-3, which is what the reference is good for, at the nodes that lie in the domain."""
     columns = np.loadtxt(gear.parent / "reference.csv", delimiter=",", skiprows=1)
