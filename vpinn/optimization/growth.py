@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +39,8 @@ RICHER = 2
 """Degrees by which tests rise where the error estimate, on richer ones, contradicts a residual below the tolerance."""
 LOCAL = 0.75
 """Share of the features that get a window where the residual is concentrated."""
+STALLED = 0.1
+"""Ratio of the residuals of two stages above which windows are tried."""
 LOCAL_TESTS = 5
 """Tests per feature of which some are among windows that lie close together."""
 GAIN = 1.5
@@ -204,13 +206,18 @@ class Growth:
     def _stage(self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int) -> Stage | None:
         """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
-        local = () if before is None else self._local(trial, recipe, width, before, least)
-        for bold in (*recipe.bolder(leap, trial.network.layers[0]), *local):
+
+        def recipes() -> Iterator[Recipe]:
+            yield from recipe.bolder(leap, trial.network.layers[0])
+            if before is not None and tried and min(made[0].predicted for made in tried) > STALLED * before.fit.residual:
+                yield from self._local(trial, recipe, width, before, least)
+
+        for bold in recipes():
             new = before is None and bold.share != recipe.share  # the pilot was against these, and nothing was learnt since
             if new or (bold.share and not resolves(self._problem, width, bold.share)):
                 continue
-            finer = self._finer(width, least) if bold in local else least
-            objective = objective_for(self.objectives, trial, width, bold.share, finer)
+            finest = self._finer(width, least) if bold.patches else least
+            objective = objective_for(self.objectives, trial, width, bold.share, finest)
             tests = objective.test_space
             if before is not None and tests is not None and tests.size < width * trial.network.outputs:
                 continue
