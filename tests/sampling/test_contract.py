@@ -210,7 +210,10 @@ def test_estimates_have_the_mean_and_the_variance_of_the_formula(form: str, esti
             variance += beyond_normal(samplers[0], r, np.array([found[0][0] for found in batches]))
     error = values.std(ddof=1) / np.sqrt(DRAWS)
     assert abs(values.mean() - full - bias) <= 4 * error
-    assert math.isnan(variance) or values.var(ddof=1) == pytest.approx(variance, rel=0.3)
+    if weak and estimator == "plain" and sampler == "sobol":  # squares take the law of four points
+        assert math.isnan(variance)
+    else:
+        assert values.var(ddof=1) == pytest.approx(variance, rel=0.3)
     assert random or objective.value(theta) == pytest.approx(full, rel=1e-2 if estimator == "control-variate" else 1e-12)
 
     way = torch.from_numpy(np.random.default_rng(2).standard_normal(len(theta)))
