@@ -240,7 +240,7 @@ def _grow(
 
     assert setup.objectives is not None
     estimators = StageEstimators(setup.problem)
-    best = grow(setup.objectives, (setup.trial, *setup.others), method, note, estimators.relative)
+    best = grow(setup.objectives, (setup.trial, *setup.others), method, note, estimators.judge)
     training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
     training.anchor = (best.fit.theta, {})
     training.stopped = "signal" if signals.signal is not None else "tolerance" if best.converged else "grown"

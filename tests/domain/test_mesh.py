@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from vpinn.domain import CellPoints, make_mesh, rectangle
+from vpinn.domain import CellPoints, interval, make_mesh, rectangle
 from vpinn.errors import InputError
 
 from .meshes import SHAPED
@@ -128,3 +128,9 @@ def test_the_stage_needs_neither_torch_nor_meshio():
     heavy = "{'torch', 'ufl', 'pydantic', 'meshio', 'skfem', 'scipy.stats'}"
     code = f"import sys, vpinn.domain; raise SystemExit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_aspect_counts_cells_in_each_direction() -> None:
+    assert rectangle(upper=(20.0, 1.0), cells=(80, 5)).aspect == pytest.approx([4.0, 0.25])
+    assert rectangle(upper=(20.0, 1e-3), cells=(8, 8), cell="quadrilateral").aspect == pytest.approx([1.0, 1.0])
+    assert interval(cells=7).aspect == pytest.approx([1.0])

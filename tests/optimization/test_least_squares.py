@@ -13,7 +13,7 @@ from vpinn.domain import Hypercube, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
-from vpinn.optimization import LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
+from vpinn.optimization import Judgement, LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
 from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
 from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
 from vpinn.problem import Problem, make_problem
@@ -34,7 +34,9 @@ def made(domain: Any, width: int, **sections: Any) -> tuple[Problem, Objective, 
 
 
 def drawn(network: Features, scale: float = 3.0, seed: int = 0) -> torch.Tensor:
-    return Recipe("tanh", scale).draw(network, torch.Generator().manual_seed(seed))
+    d = network.layers[0]
+    cube = Hypercube((0.0,) * d, (1.0,) * d)  # of no aspect
+    return Recipe("tanh", scale).draw(network, cube, torch.Generator().manual_seed(seed))
 
 
 def test_features_bend_inside_the_box() -> None:
@@ -111,7 +113,7 @@ def test_the_features_chosen_are_the_best_tried() -> None:
     for k in KINDS:
         for s in SCALES:
             one = Recipe(k, s).features(network, 30, problem.domain)
-            tried[k, s] = fit(objective, one, Recipe(k, s).draw(one, torch.Generator().manual_seed(0))).residual
+            tried[k, s] = fit(objective, one, Recipe(k, s).draw(one, problem.domain, torch.Generator().manual_seed(0))).residual
     assert recipe.kind in KINDS
     assert residual <= min(tried.values()) + 1e-11
     assert max(tried.values()) > 100 * residual
@@ -153,24 +155,51 @@ def test_growth_ends_at_the_tolerance() -> None:
     assert best.objective.test_space.size >= best.trial.network.layers[1]
 
 
-def test_growth_is_not_deceived_by_its_tests() -> None:
-    """An estimate above the tolerance sends it on, to richer tests."""
+def judged_growth(method: LeastSquares, *verdicts: Judgement) -> tuple[Stage, list[Stage]]:
+    """Return the best stage and those judged; the last verdict is that on all others."""
     problem, _, _ = made(interval(cells=40), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
     stated, asked = least_squares_problem(problem), list[Stage]()
 
-    def estimate(stage: Stage) -> float:
+    def judge(stage: Stage) -> Judgement:
         asked.append(stage)
-        return 1e-2 if len(asked) == 1 else 1e-6
+        return verdicts[min(len(asked), len(verdicts)) - 1]
 
-    best = grow(
-        Objectives(stated, 1), [make_trial(stated, rows=True)], LeastSquares(tolerance=1e-4, slack=1.0), estimate=estimate
-    )
+    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, judge=judge), asked
+
+
+def test_growth_is_not_deceived_by_its_tests() -> None:
+    """An estimate above the tolerance sends it on, to richer tests."""
+    method = LeastSquares(tolerance=1e-4, slack=1.0)
+    best, asked = judged_growth(method, Judgement(1e-2, 1e-2, True), Judgement(1e-6, 1e-6, True))
     first, second = (stage.objective.test_space for stage in asked)
     assert first is not None
     assert second is not None
     assert second.space.degree >= first.space.degree + 2
     assert best.fit is asked[1].fit
     assert best.converged
+
+
+def test_features_that_escape_the_tests_get_richer_ones() -> None:
+    """As many features as before, until richer tests help no more; the best stage is that with the smallest estimate."""
+    method = LeastSquares(width=20, tolerance=1e-30)
+    best, asked = judged_growth(method, *(Judgement(error, error, False) for error in (1.0, 0.1, 0.2)))
+    degrees = [stage.objective.test_space.space.degree for stage in asked if stage.objective.test_space]
+    assert degrees == [degrees[0], degrees[0] + 2, degrees[0] + 4]
+    assert [stage.trial.network.layers[1] for stage in asked] == 3 * [20]
+    assert best.fit is asked[1].fit
+    assert not best.converged
+    assert len(judged_growth(method, Judgement(1.0, 1.0, True))[1]) == 1
+
+
+def test_features_are_as_steep_as_the_mesh_is_fine() -> None:
+    """A strip of 40 × 2 square cells: slopes of one size for its box would make features that tests do not see across it."""
+    strip, g = rectangle(upper=(20.0, 1.0), cells=(40, 2), cell="quadrilateral"), "sin(2*x + 0.3*sin(x))*sin(pi*y)*exp(y)"
+    sections: dict[str, Any] = {"weak": "inner(grad(u), grad(v))*dx + div(grad(g))*v*dx", "expressions": {"g": g}}
+    sections |= {"solver": {"features": 200}}
+    problem, _, _ = made(strip, 4, boundary=[{"on": "all", "value": "g"}], reference={"exact": {"u": "g"}}, **sections)
+    solution = solve(problem, method="least-squares", threads=1)
+    assert solution.errors["u"]["relative_l2"] <= 1e-3  # before: 1e4
+    assert not solution.metrics["checks"]
 
 
 @pytest.mark.parametrize("sections", [{"weak": "inner(grad(u), grad(v))*dx"}, {"strong": "-div(grad(u))"}])
@@ -218,7 +247,7 @@ def test_a_function_with_a_pole_behind_the_boundary_is_found() -> None:
         domain, 4, strong="-div(grad(u))", boundary=[{"on": "all", "value": exact.format(a, b), "impose": "penalty"}]
     )
     objective = make_objective(problem, make_trial(problem), facet_degree=20)
-    found = fit(objective, network, Recipe("sin", 2.0, 0.5).draw(network, torch.Generator().manual_seed(0)))
+    found = fit(objective, network, Recipe("sin", 2.0, 0.5).draw(network, domain, torch.Generator().manual_seed(0)))
     assert found.residual <= 1e-11 * found.initial
     assert last_layer(network, found.theta)[network.layers[1] - len(network.sources) + 3] == pytest.approx(1.0, abs=1e-6)
 

@@ -13,9 +13,9 @@ from vpinn.domain import rectangle
 from vpinn.errors import InputError
 from vpinn.objective import make_objective
 from vpinn.optimization import stream
-from vpinn.optimization.growth import with_network
 from vpinn.optimization.least_squares import fit
 from vpinn.optimization.recipes import Recipe
+from vpinn.optimization.stages import with_network
 from vpinn.problem import Problem, make_problem
 from vpinn.run import prepare
 from vpinn.sampling import make_sampler
@@ -49,7 +49,7 @@ def test_a_few_points_per_column_do_as_well_as_all() -> None:
     objective = make_objective(problem, trial)
     recipe = Recipe("sin", 4.0)
     network = recipe.features(trial.network, 100, problem.domain)
-    theta = recipe.draw(network, torch.Generator().manual_seed(0))
+    theta = recipe.draw(network, problem.domain, torch.Generator().manual_seed(0))
     source = stream.Stream(lambda objective: [make_sampler("stratified", m.points, 512) for m in objective.measures], 0)
     drawn, best = source.fit(objective, network, theta), fit(objective, network, theta)
     assert drawn.points == 1536
@@ -66,7 +66,7 @@ def test_batches_that_say_something_new_ask_for_more(monkeypatch: pytest.MonkeyP
     objective = make_objective(problem, trial)
     recipe = Recipe("sin", 4.0)
     network = recipe.features(trial.network, 60, problem.domain)
-    theta = recipe.draw(network, torch.Generator().manual_seed(0))
+    theta = recipe.draw(network, problem.domain, torch.Generator().manual_seed(0))
     found = stream.Stream(lambda objective: [make_sampler("uniform", m.points, 64) for m in objective.measures], 0).fit(
         objective, network, theta
     )

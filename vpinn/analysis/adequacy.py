@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.domain import CellPoints, FacetPoints, Hypercube
@@ -34,7 +35,7 @@ from vpinn.objective import Objective, make_objective, quadrature_rule
 from vpinn.optimization import GaussNewton, promised_decrease
 from vpinn.problem import Problem
 from vpinn.solution import Solution
-from vpinn.trial import Features, Trial
+from vpinn.trial import Enriched, Features, Trial
 
 EXCESS = 1.0
 """Largest change of an energy's excess on a finer rule, relative to that excess."""
@@ -108,7 +109,9 @@ def promises_too_much(found: dict[str, float]) -> bool:
     return "promised" in found and found["promised"] > PROMISED * max(found["finer"], 0.0)
 
 
-def tests(solution: Solution, objective: Objective, estimator: Estimator | None, estimate: Estimate | None) -> dict[str, Any]:
+def tests(
+    theta: Tensor, network: Enriched, objective: Objective, estimator: Estimator | None, estimate: Estimate | None
+) -> dict[str, Any]:
     """Return the residual's dual norm on the space trained with, ``seen``, and on the richer one; empty without tests.
 
     The number of test functions stands beside that of weights, the directions that they would have to see at most.
@@ -116,14 +119,13 @@ def tests(solution: Solution, objective: Objective, estimator: Estimator | None,
     space = objective.test_space
     if space is None or estimator is None or estimator.residual is None or estimate is None:
         return {}
-    residual = objective.residual(solution.theta.to(space.dtype))
+    residual = objective.residual(theta.to(space.dtype))
     seen = float(np.linalg.norm(space.whiten(residual[:, :, None])))
-    richer, _ = estimator.residual.dual_norm(solution.theta, estimate.corrected.residual if estimate.corrected else None)
+    richer, _ = estimator.residual.dual_norm(theta, estimate.corrected.residual if estimate.corrected else None)
     passes = richer <= RICHER * seen or estimate.relative <= SMALL
     if not passes:
-        start, _ = estimator.residual.dual_norm(torch.zeros_like(solution.theta))
+        start, _ = estimator.residual.dual_norm(torch.zeros_like(theta))
         passes = richer <= seen ** (1 - DIGITS) * start**DIGITS
-    network = solution.trial.network
     directions = network.outputs * (network.layers[-2] + 1) + network.extra if isinstance(network, Features) else network.size
     return {"functions": space.size, "directions": directions, "seen": seen, "richer": richer, "passes": passes}
 

@@ -76,7 +76,7 @@ def assess(
             f"quadrature: the points promise that one more step lowers the energy by {found['promised']:.1e}, where all that is "
             f"left is {found['finer']:.1e}; {adequacy.remedy(problem)}"
         )
-    seen = adequacy.tests(solution, objective, estimator, estimate)
+    seen = adequacy.tests(solution.theta, solution.trial.network, objective, estimator, estimate)
     metrics["tests"] = seen or None
     if seen and not seen["passes"]:
         checks.append(

@@ -151,8 +151,9 @@ class FeatureCorrection:
     def _fit(self, parts: Sequence[Linearised], recipe: Recipe, width: int) -> tuple[Network, Tensor, float]:
         """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""
         base = self.trial.network
-        features = recipe.features(base, width, self.trial.background.domain)
-        drawn = recipe.draw(features, torch.Generator().manual_seed(SEED))
+        domain = self.trial.background.domain
+        features = recipe.features(base, width, domain)
+        drawn = recipe.draw(features, domain, torch.Generator().manual_seed(SEED))
         rows = [part.rows(features, drawn, ROWS * width * base.outputs) for part in parts]
         right, columns = np.concatenate([r for r, _ in rows]), np.concatenate([c for _, c in rows])
         if not (np.isfinite(right).all() and np.isfinite(columns).all()):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from vpinn.analysis import adequacy
 from vpinn.analysis.estimate import Estimator, make_estimator
-from vpinn.optimization import Stage
+from vpinn.optimization import Judgement, Stage
 from vpinn.optimization.least_squares import Fit
 from vpinn.problem import Problem
 
@@ -27,8 +28,11 @@ class StageEstimators:
             self._last = stage.fit, make_estimator(self._problem, stage.trial, None if tests is None else tests.space.degree)
         return self._last[1]
 
-    def relative(self, stage: Stage) -> float | None:
-        """Return the relative error of a stage; None where nothing can be said."""
-        estimator = self.of(stage)
-        found = None if estimator is None else estimator(stage.fit.theta)
-        return None if found is None else found.relative
+    def judge(self, stage: Stage) -> Judgement | None:
+        """Return what the estimator says of a stage; None where nothing can be said."""
+        estimator, theta = self.of(stage), stage.fit.theta
+        found = None if estimator is None else estimator(theta)
+        if found is None:
+            return None
+        seen = adequacy.tests(theta, stage.fit.network, stage.objective, estimator, found)
+        return Judgement(found.relative, found.absolute, not seen or bool(seen["passes"]))

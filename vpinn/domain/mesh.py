@@ -91,6 +91,13 @@ class Mesh:
         """Smallest and largest node coordinates, [d] each."""
         return self.nodes.min(axis=0), self.nodes.max(axis=0)
 
+    @cached_property
+    def aspect(self) -> Floats:
+        """How many mean cells span the domain in each direction, over the geometric mean of these numbers [d]."""
+        count = np.ptp(self.nodes, axis=0) / np.ptp(self.nodes[self.vertices], axis=1).mean(axis=0)
+        found: Floats = count / np.exp(np.log(count).mean())
+        return found
+
     def facets(self, tags: str | Sequence[str]) -> Integers:
         """Rows of `boundary` that carry one of the tags, ascending and without repetition.
 

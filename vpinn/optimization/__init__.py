@@ -1,8 +1,8 @@
 """Optimisation: an objective and a plan → trained parameters.
 
 `start` (before the first step) ; `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
-`schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `growth` (until it is good) ; `plan` (which of these),
-`choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
+`schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `stages` (the best of several) → `growth` (until it is
+good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
 `rules` (on the way), `account` (what became of it).
@@ -15,7 +15,7 @@ from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.growth import LeastSquares, Stage, grow, least_squares_problem
+from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.langevin import Langevin, samples_of
 from vpinn.optimization.lbfgs import Lbfgs
@@ -26,6 +26,7 @@ from vpinn.optimization.resolution import Objectives, objective_for, widest
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
+from vpinn.optimization.stages import Judgement, Stage
 from vpinn.optimization.start import start
 from vpinn.optimization.training import COLUMNS, Training
 
@@ -37,6 +38,7 @@ __all__ = [
     "Evolution",
     "GaussNewton",
     "Interrupt",
+    "Judgement",
     "Langevin",
     "Lbfgs",
     "LeastSquares",

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh, cell_points, functions_per_cell
-from vpinn.finite_elements import Level
+from vpinn.domain import Mesh, cell_points
 from vpinn.objective import Objective, variation
-from vpinn.objective.variation import is_linear
-from vpinn.optimization.least_squares import PILOT, Fit, Step, tests_degree
-from vpinn.optimization.patches import windows
-from vpinn.optimization.recipes import Recipe
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves, widest
+from vpinn.optimization.least_squares import PILOT, tests_degree
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
+from vpinn.optimization.stages import Judgement, Stage, Stages
 from vpinn.optimization.stream import Stream
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
 from vpinn.problem import Problem
 from vpinn.sampling import Sampler
-from vpinn.trial import Enriched, Evaluator, Features, Trial
+from vpinn.trial import Evaluator, Trial
 
 WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
 """Features per component that a stage may have."""
@@ -36,13 +32,7 @@ TOLERANCE = 1e-9
 SLACK = 10.0
 """Factor by which the error estimate may exceed the default tolerance; one that was asked for holds as it is."""
 RICHER = 2
-"""Degrees by which tests rise where the error estimate, on richer ones, contradicts a residual below the tolerance."""
-LOCAL = 0.75
-"""Share of the features that get a window where the residual is concentrated."""
-STALLED = 0.1
-"""Ratio of the residuals of two stages above which windows are tried."""
-LOCAL_TESTS = 5
-"""Tests per feature of which some are among windows that lie close together."""
+"""Degrees by which tests rise where richer ones contradict what they say."""
 GAIN = 1.5
 """Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
 PATIENCE = 400
@@ -85,29 +75,6 @@ class LeastSquares:
         return Stream(self.samplers, self.seed)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of growth.
-
-    Attributes:
-        trial: trial space with the stage's features as network.
-        objective: with the stage's test space.
-        fit: the best combination of the features.
-        relative: residual over that of zero features, dimensionless.
-        recipe: of the features.
-        seconds: since growth began.
-        converged: whether growth ended here because the solution is good enough.
-    """
-
-    trial: Trial
-    objective: Objective
-    fit: Fit
-    relative: float
-    recipe: Recipe
-    seconds: float
-    converged: bool = False
-
-
 def least_squares_problem(problem: Problem) -> Problem:
     """Return the problem that least squares solves: an energy by its first variation, others as they are."""
     if problem.formulation != "energy":
@@ -120,31 +87,32 @@ def grow(
     trials: Sequence[Trial],
     method: LeastSquares,
     report: Callable[[Stage], bool] = lambda stage: True,
-    estimate: Callable[[Stage], float | None] = lambda stage: None,
+    judge: Callable[[Stage], Judgement | None] = lambda stage: None,
 ) -> Stage:
     """Return the best stage.
 
-    Growth ends where residual and error estimate are below the tolerance: the tests of a stage cannot see what they leave
-    out, those of the estimate are richer. Where the estimate contradicts, the next stage has richer ones, too. Where a trial
-    space gains no more, as one whose lift bends at the edges of cells may, one nearly as good at first is tried.
+    Growth ends where residual and error estimate are below the tolerance, or where nothing is gained. The tests of a stage cannot
+    see what they leave out, those of the estimate are richer: where these contradict, the next stage has richer ones, too, and
+    the best of the stages that were judged is that with the smallest estimate. Where a trial space gains no more, as one whose
+    lift bends at the edges of cells may, one nearly as good at first is tried.
 
     Args:
         objectives: of a weak or strong problem; see ``least_squares_problem``.
         trials: its trial spaces, tried in the order of their residual for few features; the networks give box and components.
         method: how far to grow.
         report: told every stage; False ends the growth.
-        estimate: relative error of a stage, estimated on a richer space; None where there is no estimate.
+        judge: what a richer space says of a stage; None where there is no estimate.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    growth, found = Growth(objectives, method, report, estimate), list[Stage]()
+    growth, found = Growth(objectives, method, report, judge), list[Stage]()
     for candidate in growth.candidates(trials):
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
             return found[-1]
     near = [stage for stage in found if stage.relative <= CLOSE * min(other.relative for other in found)]
-    return near[0] if len(near) == 1 else min(near, key=lambda stage: estimate(stage) or stage.relative)
+    return near[0] if len(near) == 1 else min(near, key=growth.error)
 
 
 class Growth:
@@ -159,16 +127,20 @@ class Growth:
         objectives: Objectives,
         method: LeastSquares,
         report: Callable[[Stage], bool],
-        estimate: Callable[[Stage], float | None],
+        judge: Callable[[Stage], Judgement | None],
     ) -> None:
         self.objectives, self.method, self.ended = objectives, method, False
-        self._report, self._estimate, self._began = report, estimate, time.perf_counter()
-        self._problem, self._linear = objectives.problem, is_linear(objectives.problem)
-        self._level = Level.of(objectives.problem)
+        self._report, self._judge, self._problem = report, judge, objectives.problem
+        self._stages = Stages(objectives, method.stream, method.tolerance)
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
         """Return the trial spaces in the order of their residual for few features."""
         return compare_spaces(self.objectives, trials, self.method.stream, min(PILOT, self.method.widths[-1]))
+
+    def error(self, stage: Stage) -> float:
+        """Return the relative error of a stage as estimated, its relative residual where there is no estimate."""
+        verdict = self._judge(stage)
+        return stage.relative if verdict is None else verdict.relative
 
     def run(self, candidate: Candidate, other: Stage | None = None) -> Stage:
         """Return the best stage of a trial space; after ``other`` it starts with as many features, and ends where it is worse."""
@@ -176,92 +148,43 @@ class Growth:
         rounding = ROUNDING * pilot.steepness * self._lift(trial)
         known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
         width, bound = (0, math.inf) if other is None else (other.trial.network.layers[1], other.relative)
+        judged, origin = list[tuple[float, Stage]](), (recipe, known)
         if not width:
-            small = not self._linear or pilot.before <= rounding
+            small = not self._stages.linear or pilot.before <= rounding
             width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
-        while width and (stage := self._stage(trial, recipe, width / known[0], width, best, least)) is not None:
+        while width and (stage := self._stages.make(trial, recipe, width / known[0], width, best, least)) is not None:
             gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
             if stage.fit.residual < limit:
+                origin = recipe, known
                 best, limit, recipe = stage, stage.fit.residual, stage.recipe
             assert best is not None
             self.ended = not self._report(stage)
-            if self.ended:
+            if self.ended or stage.relative > bound:
                 break
-            error, unseen = best.relative, False
             if limit <= rounding:
                 return replace(best, converged=True)
-            if error <= method.tolerance:
-                error = max(error, (self._estimate(best) or 0.0) / method.slack)
-                if error <= method.tolerance:
-                    return replace(best, converged=True)
-                unseen = 0 < tests_degree(best.objective) < HIGHEST_TEST_DEGREE
-                least, limit, gained = tests_degree(best.objective) + RICHER, math.inf, True
-            if not gained or stage.relative > bound:
+            before, known = known if known[0] < width else (0, 1.0), (width, best.relative)
+            following = self._next(width, before, known, trial) if gained else 0
+            if best.relative > method.tolerance and following:
+                width = following
+                continue
+            verdict, degree = self._judge(best), tests_degree(best.objective)
+            if best.relative <= method.tolerance and (verdict is None or verdict.relative <= method.slack * method.tolerance):
+                return replace(best, converged=True)
+            if verdict is None:
                 break
-            before, known = known if known[0] < width else (0, 1.0), (width, error)
-            width = self._next(width, before, known, trial) or (width if unseen else 0)
+            judged.append((verdict.absolute, best))
+            rises = 0 < degree < HIGHEST_TEST_DEGREE
+            if best.relative <= method.tolerance:
+                known = width, verdict.relative / method.slack
+                width = self._next(width, before, known, trial) or (width if rises else 0)
+            elif verdict.adequate or not rises or judged[-1] != min(judged, key=_first):
+                break
+            else:
+                (recipe, known), width = origin, best.trial.network.layers[1]
+            least, limit = degree + RICHER, math.inf
         assert best is not None
-        return best
-
-    def _stage(self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int) -> Stage | None:
-        """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
-        tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
-
-        def recipes() -> Iterator[Recipe]:
-            yield from recipe.bolder(leap, trial.network.layers[0])
-            if before is not None and tried and min(made[0].predicted for made in tried) > STALLED * before.fit.residual:
-                yield from self._local(trial, recipe, width, before, least)
-
-        for bold in recipes():
-            new = before is None and bold.share != recipe.share  # the pilot was against these, and nothing was learnt since
-            if new or (bold.share and not resolves(self._problem, width, bold.share)):
-                continue
-            finest = self._finer(width, least) if bold.patches else least
-            objective = objective_for(self.objectives, trial, width, bold.share, finest)
-            tests = objective.test_space
-            if before is not None and tests is not None and tests.size < width * trial.network.outputs:
-                continue
-            network = bold.features(trial.network, width, self._problem.domain, tests_degree(objective))
-            theta = bold.draw(network, torch.Generator().manual_seed(self.method.seed))
-            at = None if before is None or self._linear else (before.fit.network, before.fit.theta)
-            tried.append((self.method.stream.step(objective, network, theta, at), theta, bold, objective))
-            if self._linear and tried[-1][0].predicted <= self.method.tolerance * tried[-1][0].before:
-                break
-        if not tried:
-            return None
-        first, theta, recipe, objective = min(tried, key=lambda made: made[0].predicted)
-        found = self.method.stream.fit(objective, first.network, theta, first, self._linear)
-        space = replace(trial, network=found.network)
-        found = replace(found, theta=self._level(space, found.theta))
-        unsolved = first.before if self._linear or before is None else self._unsolved(objective, first.network)
-        return Stage(
-            trial=space,
-            objective=with_network(objective, found.network),
-            fit=found,
-            relative=found.residual / unsolved if unsolved else 0.0,
-            recipe=recipe,
-            seconds=time.perf_counter() - self._began,
-        )
-
-    def _local(self, trial: Trial, recipe: Recipe, width: int, before: Stage, least: int) -> tuple[Recipe, ...]:
-        """Return a recipe with windows where the residual of a stage sits; none where it is spread or points are drawn."""
-        objective = objective_for(self.objectives, trial, width, recipe.share, self._finer(width, least))
-        if self.method.samplers(objective):
-            return ()
-        count = round(LOCAL * (1.0 - recipe.share) * width) - len(recipe.patches)
-        network, theta = before.fit.network, before.fit.theta
-        generator = np.random.default_rng((self.method.seed, width))
-        found = windows(with_network(objective, network), network, theta, count, generator) if count > 1 else ()
-        return (replace(recipe, patches=(*recipe.patches, *found)),) if found else ()
-
-    def _finer(self, width: int, least: int) -> int:
-        """Return a degree of tests of which there are ``LOCAL_TESTS`` per feature."""
-        mesh = self._problem.domain
-        if not isinstance(mesh, Mesh) or self._problem.formulation == "strong":
-            return least
-        degrees = range(least, HIGHEST_TEST_DEGREE)
-        enough = (p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p) >= LOCAL_TESTS * width)
-        return next(enough, HIGHEST_TEST_DEGREE)
+        return min(judged, key=_first)[1] if judged and not self.ended else best
 
     def _next(self, width: int, before: tuple[int, float], known: tuple[int, float], trial: Trial) -> int:
         """Return how many features come after ``width``, 0 where there are no more.
@@ -287,14 +210,6 @@ class Growth:
         nothing = torch.zeros(trial.network.size, dtype=torch.float64)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
 
-    def _unsolved(self, objective: Objective, fitted: Features) -> float:
-        """Return the residual of no features, on the points of those fitted."""
-        none = Recipe("sin", 1.0).features(fitted, 1, self._problem.domain)
-        return self.method.stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64), fitted)
 
-
-def with_network(objective: Objective, network: Enriched) -> Objective:
-    """Return the objective on the same points with other features."""
-    both = objective.measures, objective.controlled
-    measures, controlled = (tuple(replace(measure, network=network) for measure in some) for some in both)
-    return replace(objective, measures=measures, controlled=controlled)
+def _first(pair: tuple[float, Stage]) -> float:
+    return pair[0]

