@@ -126,7 +126,7 @@ def tests(
     if not passes:
         start, _ = estimator.residual.dual_norm(torch.zeros_like(theta))
         passes = richer <= seen ** (1 - DIGITS) * start**DIGITS
-    directions = network.outputs * (network.layers[-2] + 1) + network.extra if isinstance(network, Features) else network.size
+    directions = network.linear if isinstance(network, Features) else network.size
     return {"functions": space.size, "directions": directions, "seen": seen, "richer": richer, "passes": passes}
 
 

@@ -38,8 +38,8 @@ class Rows:
     Attributes:
         residual: ρ [rows].
         constant: the linearised ρ where last layer and coefficients are zero [rows].
-        columns: ∂ρ/∂c for the last layer's weights and bias, component by component, and then for the coefficients of the
-            enrich functions [rows, outputs·(h + 1) + extra].
+        columns: ∂ρ/∂c for the last layer's weights and bias, component by component, then for coefficients that components
+            have in common, and for those of the enrich functions [rows, network.linear].
     """
 
     residual: Array
@@ -198,8 +198,7 @@ def _all_rows(
     at: Fields | None = None,
 ) -> Array:
     """Return ρ, with its linearisation at zero and its derivatives beside it where they are wanted, as few rows."""
-    layer = network.outputs * (network.layers[-2] + 1)
-    width = 2 + layer + network.extra if columns else 1
+    width = 2 + network.linear if columns else 1
     varied, triangle = (network, theta), Triangle(width)
     tested = None if objective.test_space is None else TestedRows(objective.test_space, width, triangle)
     for measure, points in everything(objective, network) if parts is None else parts:
@@ -218,7 +217,7 @@ def _all_rows(
 def _derivatives(
     measure: Measure, points: Prepared, varied: Fields, at: Fields, columns: bool
 ) -> tuple[Sequence[Value], list[Tensor]]:
-    """Return coefficients and roots [n, 2 + outputs·(h + 1) + extra], derivatives by each column's weight last.
+    """Return coefficients and roots [n, 2 + network.linear], derivatives by each column's weight last.
 
     First comes the value at the fields ``at``, then the value of the linearisation where all varied weights are zero.
     Without ``columns`` there is the first value alone [n, 1].
@@ -227,7 +226,7 @@ def _derivatives(
     weight, bias = known.unpack(parameters)[-1]
     there = known.features(parameters, points.x, measure.derivatives)
     features = there if at is varied or not columns else network.features(theta, points.x, measure.derivatives)
-    n, h = len(points.w), network.layers[-2]
+    n, h, tied = len(points.w), network.shared, network.tied
     jets = {}
     coefficients = known.coefficients(parameters)
     for component, derivative in measure.keys:
@@ -238,7 +237,8 @@ def _derivatives(
         jets[component, derivative] = (value if derivative else value + bias[component]).requires_grad_()
     leaves = [jets[key] for key in measure.keys]
     _, *outputs = measure.tape.moving([*points.fixed, *leaves])
-    last = 2 + network.outputs * (h + 1)
+    common = 2 + network.outputs * (h + 1)
+    last = common + tied
     blocks = []
     for output in outputs:
         block = points.w.new_zeros(n, last + network.extra if columns else 1)
@@ -255,7 +255,10 @@ def _derivatives(
                     block[:, last - 1 - component] = slope
                     continue
                 start = 2 + component * (h + 1)
-                block[:, start : start + h].addcmul_(slope[:, None], features[derivative])
+                block[:, start : start + h].addcmul_(slope[:, None], features[derivative][:, :h])
+                if tied:
+                    own = features[derivative][:, h + component * tied :][:, :tied]
+                    block[:, common:last].addcmul_(slope[:, None], own)
                 if not derivative:
                     block[:, start + h] += slope
         blocks.append(block)

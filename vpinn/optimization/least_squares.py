@@ -166,21 +166,28 @@ def solve_columns(columns: Array, right: Array) -> Array:
 
 
 def last_layer(network: Enriched, theta: Tensor) -> Array:
-    """Return the last layer, component by component, each bias after its weights; then the enrich functions' coefficients."""
-    weight, bias = network.unpack(theta)[-1]
-    flat: Array = torch.cat([torch.cat([weight, bias[:, None]], 1).reshape(-1), network.coefficients(theta)]).numpy()
+    """Return what the unknowns depend on linearly [network.linear].
+
+    That is the last layer, component by component, each bias after its weights; coefficients that all components have in
+    common; those of the enrich functions.
+    """
+    (weight, bias), h = network.unpack(theta)[-1], network.shared
+    layer = torch.cat([weight[:, :h], bias[:, None]], 1).reshape(-1)
+    flat: Array = torch.cat([layer, weight[0, h : h + network.tied], network.coefficients(theta)]).numpy()
     return flat
 
 
 def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor:
-    """Return parameters whose last layer has moved by ``change`` [outputs·(h + 1) + extra]."""
+    """Return parameters whose last layer has moved by ``change`` [network.linear]."""
     moved = theta.clone()
-    weight, bias = network.unpack(moved)[-1]
-    layer = network.outputs * (network.layers[-2] + 1)
-    block = torch.from_numpy(change[:layer]).view(network.outputs, -1)
-    weight += block[:, :-1]
+    (weight, bias), h, tied = network.unpack(moved)[-1], network.shared, network.tied
+    layer, common, extra = np.split(change, np.cumsum([network.outputs * (h + 1), tied]))
+    block = torch.from_numpy(layer).view(network.outputs, -1)
+    weight[:, :h] += block[:, :-1]
     bias += block[:, -1]
-    network.coefficients(moved).add_(torch.from_numpy(change[layer:]))
+    for component in range(network.outputs if tied else 0):
+        weight[component, h + component * tied :][:tied] += torch.from_numpy(common)
+    network.coefficients(moved).add_(torch.from_numpy(extra))
     return moved
 
 

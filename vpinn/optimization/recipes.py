@@ -60,7 +60,7 @@ class Recipe:
         """
         count, least = round(self.share * width), SEEN if degree == 1 else LEAST
         places = _sources(domain, count, least) if count and isinstance(domain, Mesh) else ()
-        width += len(base.corners) if isinstance(base, Features) else 0
+        width += base.outputs * base.tied
         return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places, self.patches)
 
     def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:

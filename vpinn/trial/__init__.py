@@ -5,7 +5,7 @@
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.charts import BoxChart, Chart, CornerChart, PatchChart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, CornerChart, CornerFunction, PatchChart, SourceChart
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
@@ -21,6 +21,7 @@ __all__ = [
     "BoxChart",
     "Chart",
     "CornerChart",
+    "CornerFunction",
     "Enriched",
     "Evaluator",
     "Factor",

@@ -1,57 +1,67 @@
-"""Which functions of corners a solution may hold: exponents from the angle and from what is imposed on either side."""
+"""Which functions of corners a solution may hold: those of the form's principal part, with what is imposed on either side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Corner, Mesh, corners_of
+from vpinn.domain import Corner, Mesh, Points, corners_of
 from vpinn.problem import Problem
+from vpinn.trial.charts import CornerFunction
 from vpinn.trial.imposed import Imposed
+from vpinn.trial.principal import principal_part
+from vpinn.trial.wedge import WHOLE, Solution, is_elliptic, solutions
 
 HIGHEST = 4.0
 """Exponents up to which functions are taken; smooth features see to the others."""
-WHOLE = 1e-6
-"""Distance from a whole number at which an exponent counts as one: r^λ is smooth then, r^λ ln r is not."""
+DIGITS = 12
+"""Digits to which corners are compared, so that solutions are found once for all that are alike."""
 
-Function = tuple[float, ...]
-"""Corner, direction, exponent, phase and power of the logarithm; see ``CornerChart``."""
+Array = NDArray[np.float64]
 
 
-def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Function, ...]:
+def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[CornerFunction, ...]:
     """Return the functions of all corners of a plane mesh; () where no corner bounds the gradient's smoothness.
 
-    With conditions of one kind on both sides of a corner of angle ω the exponents are kπ/ω, and (k − ½)π/ω where a value is
-    imposed on one side alone; the trace on the edge θ = 0 vanishes, or the slope does. Corners at which every exponent is two
-    or more are taken where others are worse.
+    The principal part is that at the corner. Where it is not known, not elliptic, or jumps, it is the Laplacian of every
+    component. For the Laplacian, with conditions of one kind on both sides of a corner of angle ω, the exponents are kπ/ω,
+    and (k − ½)π/ω where a value is imposed on one side alone. Corners at which every exponent is two or more are taken where
+    others are worse.
     """
     mesh = problem.domain
     if not isinstance(mesh, Mesh) or mesh.dimension != 2:
         return ()
     held = _held(problem, mesh, imposed)
     _, parts = np.unique(held, axis=1, return_inverse=True)
-    found: list[Function] = []
-    strong = False
-    for corner in corners_of(mesh, parts.reshape(-1)):
-        sides = sorted({(bool(row[corner.facets[0]]), bool(row[corner.facets[1]])) for row in held})
-        for fixed, other in sides:
-            functions = list(_at(corner, fixed, other))
-            strong = strong or any(function[3] < 2.0 - WHOLE for function in functions)
-            found += functions
-    return tuple(found) if strong else ()
+    corners = corners_of(mesh, parts.reshape(-1))
+    known, found = dict[Any, tuple[Solution, ...]](), list[CornerFunction]()
+    for corner, tensor in zip(corners, _tensors(problem, mesh, corners), strict=True):
+        middle, sides = corner.direction + corner.angle / 2, tuple(tuple(map(bool, held[:, facet])) for facet in corner.facets)
+        turn = np.array([[np.cos(middle), np.sin(middle)], [-np.sin(middle), np.cos(middle)]])
+        turned = np.einsum("ac,icke,be->iakb", turn, tensor / np.abs(tensor).max(), turn)
+        key = (*np.round(turned, DIGITS).ravel(), round(corner.angle, DIGITS), sides)
+        if key not in known:
+            known[key] = solutions(turned, corner.angle, (sides[0], sides[1]), HIGHEST)
+        found += [CornerFunction(corner.place, middle, solution) for solution in known[key]]
+    return tuple(found) if any(one.solution.exponent.real < 2.0 - WHOLE for one in found) else ()
 
 
-def _at(corner: Corner, fixed: bool, other: bool) -> Iterator[Function]:
-    """Yield the functions of one corner; ``fixed`` and ``other`` say whether a value is imposed on the edges θ = 0 and ω."""
-    middle = corner.direction + corner.angle / 2
-    step = np.pi / corner.angle
-    first = step if fixed == other else step / 2
-    for power in np.arange(first, HIGHEST + WHOLE, step):
-        whole = abs(power - round(power)) < WHOLE
-        phase = power * corner.angle / 2 - (np.pi / 2 if fixed else 0.0)
-        yield (*corner.place, middle, round(power) if whole else float(power), float(phase), float(whole))
+def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner]) -> list[Array]:
+    """Return the principal part at every corner [n, 2, n, 2], or the Laplacian."""
+    n = sum(u.components for u in problem.unknowns)
+    laplacian = np.einsum("ik,ab->iakb", np.eye(n), np.eye(2))
+    cells = mesh.boundary[[facet for corner in corners for facet in corner.facets], 0]
+    places = np.repeat([corner.place for corner in corners], 2, axis=0).reshape(-1, 2)
+    none = np.full(len(cells), -1)
+    points = Points(places, np.zeros(len(cells)), cells, cells, np.full_like(places, np.nan), None, mesh.h[cells], none)
+    found = principal_part(problem, points) if len(corners) else None
+    if found is None:
+        return [laplacian] * len(corners)
+    sides = zip(found[::2], found[1::2], strict=True)
+    return [a if np.allclose(a, b, rtol=1e-9, atol=0.0) and is_elliptic(a) else laplacian for a, b in sides]
 
 
 def _held(problem: Problem, mesh: Mesh, imposed: Sequence[Imposed]) -> NDArray[np.bool_]:

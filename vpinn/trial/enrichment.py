@@ -41,6 +41,21 @@ class Enriched(Network):
         """Number of parameters, coefficients included."""
         return super().size + self.extra
 
+    @property
+    def tied(self) -> int:
+        """Number of features per component, last of the hidden layer, that have one coefficient for all components."""
+        return 0
+
+    @property
+    def shared(self) -> int:
+        """Number of features whose coefficients differ from component to component."""
+        return self.layers[-2] - self.outputs * self.tied
+
+    @property
+    def linear(self) -> int:
+        """Number of coefficients, biases and extra coefficients, in which the unknowns are linear."""
+        return self.outputs * (self.shared + 1) + self.tied + self.extra
+
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return random parameters [size] in float64, coefficients zero."""
         return torch.cat([super().initial(generator), torch.zeros(self.extra, dtype=torch.float64)])

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vpinn.trial.charts import BoxChart, Chart, CornerChart, PatchChart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, CornerChart, CornerFunction, PatchChart, SourceChart
 from vpinn.trial.enrichment import Enriched
 from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
 
@@ -40,14 +40,15 @@ class Features(Enriched):
     ) -> Features:
         """Return features from what a run folder keeps beside the corners of ``base``."""
         corners = base.corners if isinstance(base, Features) else ()
-        width = layers[1] - len(patches) - len(sources) - len(corners)
+        cornered = CornerChart(corners) if corners else None
+        width = layers[1] - len(patches) - len(sources) - (cornered.count if cornered else 0)
         charts: tuple[tuple[Chart, int], ...] = ((BoxChart(base.lower, base.upper), width),)
         if patches:
             charts += ((PatchChart(base.lower, base.upper, tuple(map(tuple, patches))), len(patches)),)
         if sources:
             charts += ((SourceChart(tuple(map(tuple, sources))), len(sources)),)
-        if corners:
-            charts += ((CornerChart(corners), len(corners)),)
+        if cornered:
+            charts += ((cornered, cornered.count),)
         return cls(tuple(layers), activation, base.lower, base.upper, base.extra, charts)
 
     @property
@@ -61,9 +62,14 @@ class Features(Enriched):
         return tuple(one for chart, _ in self.charts if isinstance(chart, PatchChart) for one in chart.patches)
 
     @property
-    def corners(self) -> tuple[tuple[float, ...], ...]:
-        """Functions of corners [count][6]; see ``CornerChart``."""
+    def corners(self) -> tuple[CornerFunction, ...]:
+        """Functions of corners, the last of the features; every one is a feature of each component."""
         return tuple(one for chart, _ in self.charts if isinstance(chart, CornerChart) for one in chart.functions)
+
+    @property
+    def tied(self) -> int:
+        """Number of functions of corners, each with one coefficient for all components."""
+        return len(self.corners)
 
     @property
     def parts(self) -> tuple[tuple[Chart, slice], ...]:

@@ -113,9 +113,9 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
         unknowns[unknown.name] = _reshape(parts, unknown.shape)
     functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
     if functions:
-        charts = ((CornerChart(functions), len(functions)),)
-        layers = (layers[0], len(functions), layers[-1])
-        network = Features(layers, network.activation, network.lower, network.upper, extra, charts)
+        chart = CornerChart(functions)
+        layers = (layers[0], chart.count, layers[-1])
+        network = Features(layers, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed))
 
 
@@ -123,8 +123,8 @@ def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, 
     """Return the coefficients found of functions beside the network, where there are any.
 
     Returns:
-        "enrich": component of an unknown → function, as the problem file writes it → number; "corners": place, exponent and
-        coefficients by component of every function of a corner.
+        "enrich": component of an unknown → function, as the problem file writes it → number; "corners": of every function of a
+        corner place, exponent a + ib of r^a cos(b ln r) and r^a sin(b ln r), components that it moves, and coefficient.
     """
     names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
     texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()
@@ -132,10 +132,17 @@ def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, 
         found = network.coefficients(theta).view(len(names), len(texts)).tolist()
         result["enrich"] = {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
     if isinstance(network, Features) and network.corners:
-        weights = network.unpack(theta)[-1][0][:, -len(network.corners) :].T.tolist()
+        found = network.unpack(theta)[-1][0][0, network.shared :].tolist()
         result["corners"] = [
-            {"at": [x, y], "exponent": power, "logarithm": bool(log), "coefficients": dict(zip(names, row, strict=True))}
-            for (x, y, _, power, _, log), row in zip(network.corners, weights, strict=True)
+            {
+                "at": list(function.place),
+                "exponent": function.solution.exponent.real,
+                "oscillation": function.solution.exponent.imag,
+                "logarithm": function.solution.logarithm,
+                "components": [name for name, moved in zip(names, function.solution.moved, strict=True) if moved],
+                "coefficient": coefficient,
+            }
+            for function, coefficient in zip(network.corners, found, strict=False)
         ]
     return result
 
