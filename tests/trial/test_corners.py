@@ -97,6 +97,69 @@ def test_a_square_root_singularity() -> None:
     assert metrics["error_estimate"]["relative_energy"] <= 1e-10
 
 
+def notched(cells: int) -> Mesh:
+    """The L-shape whose two sides at the re-entrant corner have a tag of their own."""
+    mesh = l_shape(cells)
+    x, y = mesh.nodes[mesh.facet_vertices(mesh.facets("all"))].mean(axis=1).T
+    notch = ((np.abs(x) < 1e-12) & (y < 0)) | ((np.abs(y) < 1e-12) & (x > 0))
+    return replace(mesh.tagged({"notch": notch, "outer": ~notch}), shape=None)
+
+
+def test_a_stress_singularity() -> None:
+    """Williams' function of a free notch (Szabó & Babuška 1991, ch. 10) beside a smooth field, plane strain, weak form."""
+    expressions = {
+        "strain": "sym(grad(u))",
+        "stress": "1.5*tr(strain)*Identity(2) + 2*strain",
+        "l": "0.544483736782464",
+        "q": "0.543075578836737",
+        "r": "sqrt(x**2 + y**2)",
+        "theta": "atan2(-x - y, y - x)",
+        "a": "r**l*((1.8 - q*(l + 1))*cos(l*theta) - l*cos((l - 2)*theta))",
+        "b": "r**l*((1.8 + q*(l + 1))*sin(l*theta) + l*sin((l - 2)*theta))",
+        "w": "as_vector([sin(x)*exp(y), cos(x + y)])",
+        "w_stress": "1.5*div(w)*Identity(2) + 2*sym(grad(w))",
+    }
+    exact = ["w[0] - (a + b)/sqrt(2)", "w[1] + (a - b)/sqrt(2)"]
+    problem = make_problem(
+        notched(2),
+        unknowns={"u": "vector"},
+        expressions=expressions,
+        weak="inner(stress, grad(v))*dx + dot(div(w_stress), v)*dx - dot(dot(w_stress, n), v)*ds('notch')",
+        boundary=[{"on": "outer", "value": exact}],
+        reference={"exact": {"u": exact}},
+        solver={"features": 120},
+    )
+    solution = vpinn.solve(problem, threads=1)
+    assert solution.metrics["errors"]["u"]["relative_l2"] <= 1e-9
+    assert solution.metrics["error_estimate"]["relative_energy"] <= 1e-7
+    (first,) = (row for row in solution.metrics["corners"] if row["at"] == [0, 0] and row["exponent"] < 0.6)
+    assert first["components"] == ["u[0]", "u[1]"]
+    others = [abs(row["coefficient"]) for row in solution.metrics["corners"] if row is not first]
+    assert max(others) <= 1e-3 * abs(first["coefficient"])
+
+
+def test_anisotropic_diffusion() -> None:
+    """A = [[2, 1], [1, 1]]: of (x − y, y) the solution is harmonic, and the angle 3π/2 becomes 7π/4; a smooth part beside."""
+    expressions = {
+        "p": "cos(7*pi/8)*(x - y) + sin(7*pi/8)*y",
+        "q": "cos(7*pi/8)*y - sin(7*pi/8)*(x - y)",
+        "singular": "(p**2 + q**2)**(2/7)*cos(4/7*atan2(q, p))",
+        "smooth": "x*y*cos(x)*exp(y)",
+        "A": "as_matrix([[2, 1], [1, 1]])",
+    }
+    problem = made(
+        l_shape(2),
+        expressions=expressions,
+        weak="inner(A*grad(u), grad(v))*dx + div(A*grad(smooth))*v*dx",
+        boundary=[{"on": "all", "value": "singular + smooth"}],
+        reference={"exact": {"u": "singular + smooth"}},
+        solver={"features": 120},
+    )
+    metrics = vpinn.solve(problem, threads=1).metrics
+    assert metrics["errors"]["u"]["relative_l2"] <= 1e-9
+    assert metrics["error_estimate"]["relative_energy"] <= 1e-7
+
+
 @pytest.mark.parametrize(
     ("domain", "tags", "features"),
     [(split_side(), ("held", "rest"), 100), (l_shape(3), ("all",), 150)],

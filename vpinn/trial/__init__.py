@@ -1,7 +1,8 @@
 """Trial spaces: networks, and how unknowns are made of them so that essential conditions hold.
 
 `activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
-`field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network).
+`field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network). `principal` (a form's coefficients at a
+corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `charts`, `features` (as features).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
