@@ -72,7 +72,7 @@ class Stream:
 
     def _first(self, objective: Objective, network: Features) -> tuple[Sequence[Sampler], int]:
         """Return the samplers and how many batches are tried first; none where all points are as cheap."""
-        samplers, columns = self.samplers(objective), network.outputs * (network.layers[-2] + 1) + network.extra
+        samplers, columns = self.samplers(objective), network.linear
         size = sum(sampler.size for sampler in samplers)
         count = math.ceil(PILOT_ROWS * columns / size) if size else 0
         return samplers, count if count * size < objective.size else 0
