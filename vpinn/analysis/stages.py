@@ -10,7 +10,7 @@ from vpinn.problem import Problem
 
 
 class StageEstimators:
-    """Estimators of stages, of which the last is kept.
+    """Estimators of stages, of which the last is kept, and what they said.
 
     Args:
         problem: as the problem file states it.
@@ -19,6 +19,7 @@ class StageEstimators:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._last: tuple[Fit, Estimator | None] | None = None
+        self._said: list[tuple[Fit, Judgement | None]] = []
 
     def of(self, stage: Stage) -> Estimator | None:
         """Return the estimator of a stage; None where nothing can be said."""
@@ -30,6 +31,13 @@ class StageEstimators:
 
     def judge(self, stage: Stage) -> Judgement | None:
         """Return what the estimator says of a stage; None where nothing can be said."""
+        known = [verdict for fit, verdict in self._said if fit is stage.fit]
+        if not known:
+            known.append(self._judged(stage))
+            self._said.append((stage.fit, known[0]))
+        return known[0]
+
+    def _judged(self, stage: Stage) -> Judgement | None:
         estimator, theta = self.of(stage), stage.fit.theta
         found = None if estimator is None else estimator(theta)
         if found is None:

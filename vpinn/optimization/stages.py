@@ -22,8 +22,8 @@ from vpinn.trial import Enriched, Features, Trial
 
 LOCAL = 0.75
 """Share of the features that get a window where the residual is concentrated."""
-STALLED = 0.1
-"""Ratio of the residuals of two stages above which windows are tried."""
+STALLED = 0.02
+"""Ratio of the residuals of two stages above which windows are tried: at a peak in space 0.05 without, 4e-4 with them."""
 LOCAL_TESTS = 5
 """Tests per feature of which some are among windows that lie close together."""
 
