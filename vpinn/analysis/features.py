@@ -23,7 +23,7 @@ from vpinn.domain import Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations
-from vpinn.objective.statement import PENALTY
+from vpinn.objective.penalty import penalty_weight, residual_weight
 from vpinn.optimization.least_squares import solve_columns
 from vpinn.optimization.recipes import Recipe
 from vpinn.problem import Problem
@@ -185,14 +185,16 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
         degree += 2
     rule = "gauss" if isinstance(domain, Mesh) else "sobol"
     residuals = [_residuals(problem, trial, inside, cell_points(domain, rule, degree, count, SEED))]
-    weight = np.sqrt(PENALTY["strong"])
+    stated = replace(problem, formulation="strong", form=equations(problem))
     for imposed in trial.imposed:
         if imposed.how != "exact":
             u = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]
             points = facet_points(domain, domain.facets(imposed.condition.on), rule, degree, count // 4, SEED)
+            weight = np.sqrt(penalty_weight(stated, trial, imposed.condition, imposed.component))
             residuals.append(_residuals(problem, trial, [weight * (u - imposed.value)], points))
     for condition in problem.boundary:
         if condition.residual is not None:
+            weight = np.sqrt(residual_weight(stated, trial, condition))
             parts = [weight * part for part in components(condition.residual)]
             points = facet_points(domain, domain.facets(condition.on), rule, degree, count // 4, SEED)
             residuals.append(_residuals(problem, trial, parts, points))

@@ -8,6 +8,8 @@
 | penalty | ½ β (u − g)² on ds | |
 | nitsche, energy | −(∂ℓ/∂∇u·n)(u − g) + ½ β/h (u − g)² on ds | |
 | nitsche, weak | | −(B·n) v + β/h (u − g) v on ds, with F = a v + B·∇v |
+
+The weights β are those of ``penalty``.
 """
 
 from __future__ import annotations
@@ -29,13 +31,12 @@ from vpinn.objective.contraction import Contraction
 from vpinn.objective.control import by_parts, controlled, estimator_of, natural_facets
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
-from vpinn.objective.test_functions import NITSCHE, make_test_space
+from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_weight
+from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.problem import Problem
 from vpinn.trial import Imposed, Trial, check_enrichment
 
-PENALTY = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
-"""Weights β of penalty terms per formulation, divided by the domain's diameter for an energy (a perturbation of size 1/β)."""
 SUMMED = 2**22
 """Points of a random rule that sums over all of them still take."""
 CHECKED = 1_000_000
@@ -144,10 +145,10 @@ def _integrands(
             kept.append(side.masked(node, tuple(problem.tags[i] for i in part.tags)))
     for imposed in trial.imposed:
         if imposed.how != "exact":
-            _impose(problem, imposed, facet, replace)
+            _impose(problem, trial, imposed, facet, replace)
     for condition in problem.boundary:
         if condition.residual is not None:
-            weight = condition.weight or PENALTY[problem.formulation]
+            weight = residual_weight(problem, trial, condition)
             for equation in components(condition.residual):
                 node = build(facet.graph, ufl.replace(equation, replace))
                 root = facet.graph.multiply([facet.graph.number(math.sqrt(weight)), node])
@@ -182,22 +183,23 @@ def quadrature_rule(problem: Problem) -> tuple[str, int]:
     return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
 
 
-def _impose(problem: Problem, imposed: Imposed, facet: Integrands, replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr]) -> None:
+def _impose(
+    problem: Problem, trial: Trial, imposed: Imposed, facet: Integrands, replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr]
+) -> None:
     """Add the penalty or Nitsche terms of one condition on one component."""
     graph, condition = facet.graph, imposed.condition
     unknown = next(u for u in problem.unknowns if u.name == condition.unknown)
     u = components(replace[unknown.function])[imposed.component]
     gap = build(graph, u - ufl.replace(imposed.value, replace))
     if imposed.how == "penalty":
-        weight = condition.weight or PENALTY[problem.formulation] / (
-            _diameter(problem) if problem.formulation == "energy" else 1.0
-        )
+        weight = penalty_weight(problem, trial, condition, imposed.component)
         facet.roots.append(facet.masked(graph.multiply([graph.number(math.sqrt(weight)), gap]), condition.on))
         return
     if problem.formulation == "strong":
         raise InputError('impose = "nitsche" needs an energy or a weak form; use "penalty" with a strong form', condition.where)
     flux = _flux(problem, unknown.function, unknown.test, imposed.component, facet, replace)
-    stabilisation = graph.call("divide", graph.number(condition.weight or NITSCHE), graph.slot(Geometry("h")))
+    weight = nitsche_weight(problem, trial, condition, imposed.component)
+    stabilisation = graph.call("divide", graph.number(weight), graph.slot(Geometry("h")))
     minus = graph.number(-1.0)
     if problem.formulation == "energy":
         terms = [graph.multiply([minus, flux, gap]), graph.multiply([graph.number(0.5), stabilisation, gap, gap])]
@@ -276,8 +278,3 @@ def _measure(
     if problem.enrich and not all(bool(values.isfinite().all()) for values in measure.compute(first).fixed):
         check_enrichment(problem, points.take(first))
     return measure
-
-
-def _diameter(problem: Problem) -> float:
-    lower, upper = problem.domain.bounds
-    return float(np.linalg.norm(np.asarray(upper) - np.asarray(lower)))

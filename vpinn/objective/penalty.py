@@ -1,0 +1,138 @@
+"""Weights of conditions that are not met exactly, in the units of the problem.
+
+A gap e between u and its boundary value that reaches a length L into the domain changes an equation with the coefficients
+∂F/∂(∂ᵐu), or the form with those of ∂ˢv, by at most S e, with S the largest |∂F/∂(∂ᵐu)| L^(−m−s). The weight β of e² on the
+boundary makes a gap cost there what it costs inside: for −Δu on a unit square a number, for steel in millimetres 10²⁵ times that.
+
+| formulation | β | unit |
+|---|---|---|
+| energy | 500 S L²/D, D the diameter: a perturbation of size 1/500 | S: energy/(volume u²) |
+| weak | 50 S K L: the dual norm of S e is S e L, but with large terms of order zero e reaches less far; S L² without a K | |
+| strong | 100 S² L, and 100 L (S/S_R)² for a residual R, of which S_R is the S | |
+| Nitsche | 20 K/h, K the largest |∂F/∂(∂u)| of ∂v (Nitsche 1971) | K: flux/slope |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+import ufl
+from ufl.core.expr import Expr
+
+from vpinn.domain import Mesh, facet_points
+from vpinn.forms import Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
+from vpinn.objective.test_functions import NITSCHE
+from vpinn.objective.variation import variation
+from vpinn.problem import Condition, Problem
+from vpinn.trial import Evaluator, Trial
+
+PENALTY: Final = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
+"""β of −Δu per formulation, for L = 1."""
+POINTS = 1_000
+"""Boundary points at which coefficients are looked at, about."""
+
+
+def penalty_weight(problem: Problem, trial: Trial, condition: Condition, component: int) -> float:
+    """Return the weight β > 0 of (u − g)² for a condition on a flat component of its unknown, that of the file where it has one.
+
+    Args:
+        problem: in the formulation that is solved.
+        trial: its trial space; coefficients are taken at its lift.
+        condition: with a value.
+        component: flat component of the unknown.
+    """
+    if condition.weight is not None:
+        return condition.weight
+    length, weight = side(problem), PENALTY[problem.formulation]
+    largest = _Sizes(problem, trial, condition).of(str(condition.unknown), component) or length**-2
+    if problem.formulation == "energy":
+        return weight * largest * length / math.sqrt(problem.domain.dimension)
+    if problem.formulation == "strong":
+        return weight * largest**2 * length
+    flux = _Sizes(problem, trial, condition, fluxes=True).of(str(condition.unknown), component) or largest
+    return weight * largest * flux * length**3
+
+
+def residual_weight(problem: Problem, trial: Trial, condition: Condition) -> float:
+    """Return the weight β > 0 of R² for a condition R of a strong form; arguments as for ``penalty_weight``."""
+    if condition.weight is not None:
+        return condition.weight
+    assert condition.residual is not None
+    sizes, ratios = _Sizes(problem, trial, condition), []
+    for unknown in problem.unknowns:
+        for component in range(unknown.components):
+            here = sizes.of(unknown.name, component, (condition.residual,))
+            if here > 0.0:
+                ratios.append(sizes.of(unknown.name, component) / here)
+    return PENALTY["strong"] * side(problem) * (max(ratios, default=0.0) or 1.0) ** 2
+
+
+def nitsche_weight(problem: Problem, trial: Trial, condition: Condition, component: int) -> float:
+    """Return the factor of (u − g)²/h, > 0, in the units of the flux over those of ∇u; arguments as for ``penalty_weight``."""
+    if condition.weight is not None:
+        return condition.weight
+    found = _Sizes(problem, trial, condition, fluxes=True).of(str(condition.unknown), component)
+    return NITSCHE * (found * side(problem) ** 2 or 1.0)
+
+
+def side(problem: Problem) -> float:
+    """Return the root mean square L of the domain's extents, in units of length."""
+    lower, upper = problem.domain.bounds
+    return float(np.sqrt(np.mean((np.asarray(upper) - np.asarray(lower)) ** 2)))
+
+
+class _Sizes:
+    """S of a problem's components on the boundary part of a condition; of fluxes alone if ``fluxes``."""
+
+    def __init__(self, problem: Problem, trial: Trial, condition: Condition, fluxes: bool = False) -> None:
+        self._problem, self._trial, self._fluxes, self._length = problem, trial, fluxes, side(problem)
+        domain, facets = problem.domain, problem.domain.facets(condition.on)
+        every = facet_points(domain, facets, "gauss" if isinstance(domain, Mesh) else "sobol", 2, POINTS, 0)
+        self._points = every.take(np.arange(0, every.size, max(1, every.size // POINTS)))
+
+    def of(self, name: str, component: int, equations: Sequence[Expr] | None = None) -> float:
+        """Return S, root mean square over points, of a component and the problem's equations or others; 0 where not finite."""
+        w = self._problem.symbols.coefficient()
+        graph = Graph(frozenset({self._trial.function.count(), w.count()}))
+        slopes = []
+        for order, node in self._nodes(graph, self._shifted(name, component, w), equations):
+            jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function == w.count()]
+            found = derivatives(graph, node, [graph.slot(jet) for jet in jets])
+            for jet, slope in zip(jets, graph.substitute(found, dict.fromkeys(jets, 0.0)), strict=True):
+                total = order + len(jet.derivative)
+                if not self._fluxes or (order == 1 and total == 2):
+                    slopes.append(graph.multiply([graph.number(self._length**-total), slope]))
+        if not slopes:
+            return 0.0
+        theta = torch.zeros(self._trial.network.size, dtype=torch.float64)
+        values = Evaluator(self._trial, compile_tape(graph, slopes))(theta, self._points)
+        largest = float(np.sqrt(np.mean(values**2, axis=1)).max())
+        return largest if math.isfinite(largest) else 0.0
+
+    def _shifted(self, name: str, component: int, w: ufl.Coefficient) -> dict[ufl.Coefficient, Expr]:
+        """Return what stands for the unknowns, w added to one component."""
+        known = {u.function: self._trial.unknowns[u.name] for u in self._problem.unknowns}
+        unknown = self._problem.unknown(name)
+        parts = [w if k == component else ufl.as_ufl(0.0) for k in range(unknown.components)]
+        known[unknown.function] += ufl.as_vector(parts) if unknown.shape else w
+        return known
+
+    def _nodes(
+        self, graph: Graph, known: dict[ufl.Coefficient, Expr], equations: Sequence[Expr] | None
+    ) -> list[tuple[int, Node]]:
+        """Return equations with order 0, or the coefficients of a form's test functions with the order of their derivatives."""
+        problem = self._problem
+        if problem.formulation == "strong":
+            parts = [part for equation in equations or problem.equations for part in components(equation)]
+            return [(0, build(graph, ufl.replace(part, known))) for part in parts]
+        found = []
+        for integral in integrals(variation(problem)):
+            if not integral.facet:
+                marks = [graph.slot(tag(problem.tags[i], False)) for i in integral.tags]
+                for jet, node in split(graph, build(graph, ufl.replace(integral.integrand, known))).items():
+                    found.append((len(jet.derivative), graph.multiply([*marks, node])))
+        return found
