@@ -22,6 +22,8 @@ from vpinn.objective.test_space import TestSpace
 
 PART_BYTES = 28e6
 """Memory per thread for the activations of one part: bounded, and large enough to outweigh the calls."""
+SWEPT = 4.0
+"""How much larger parts are that only sweeps work on: they keep less, and have blocks for the caches of their own."""
 SMALLEST = 1024
 """Fewest points worth a part of their own."""
 RECORDED_BYTES = 512e6
@@ -85,7 +87,8 @@ class Objective:
 
     def gradient(self, theta: Tensor) -> Gradient:
         """Return J and ∇J [size] over all points."""
-        return self._densities(theta, self.parts()) if self.test_space is None else self._squares(theta, [self.parts])
+        swept = partial(self.parts, SWEPT)
+        return self._densities(theta, swept()) if self.test_space is None else self._squares(theta, [swept])
 
     def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
         """Return estimates of J and ∇J from drawn batches.
@@ -176,18 +179,25 @@ class Objective:
         return density, residual
 
     @cached_property
-    def _parts(self) -> list[Part] | None:
-        """All points in parts, where their prepared values are kept; None where they are made anew every time."""
-        return list(self._split()) if all(m.everything is not None for m in self.measures) else None
+    def _parts(self) -> dict[float, list[Part]]:
+        return {}
 
-    def parts(self) -> Iterable[Part]:
-        """Return all points in parts that fit the caches."""
-        return self._parts if self._parts is not None else self._split()
+    def parts(self, times: float = 1.0) -> Iterable[Part]:
+        """Return all points in parts that fit the caches, or ``times`` as large where the network is swept.
 
-    def _split(self) -> Iterator[Part]:
+        Prepared values are kept where the measures keep them, and made anew every time where not.
+        """
+        if any(m.everything is None for m in self.measures):
+            return self._split(times)
+        if times not in self._parts:
+            self._parts[times] = list(self._split(times))
+        return self._parts[times]
+
+    def _split(self, times: float) -> Iterator[Part]:
         """Yield all points in parts of equal size."""
         for measure in self.measures:
-            largest = max(SMALLEST, int(part_bytes(self.threads) / bytes_per_point(measure)))
+            room = part_bytes(self.threads) * (times if max(map(len, measure.derivatives), default=0) <= 1 else 1.0)
+            largest = max(SMALLEST, int(room / bytes_per_point(measure)))
             size, entity = measure.points.size, measure.points.per_entity
             part = -(-size // -(-size // largest))
             for points in measure.whole(-(-part // entity) * entity if entity < part else part):

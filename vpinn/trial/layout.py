@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -16,8 +16,8 @@ LINE = 8
 """Widths of hidden layers are filled up to a multiple of this: rows that start at odd addresses cost a tenth."""
 SIZES = 8
 """Numbers of points whose memory is kept for the next evaluation."""
-LARGEST = 10_000
-"""Points above which no memory is kept: it would outweigh what making it costs."""
+LARGEST = 160e6
+"""Bytes above which no memory is kept: it would outweigh what making it costs."""
 
 Key: TypeAlias = tuple[int, int, torch.dtype, int]
 """Points, order, precision and number of partial sums that memory is made for."""
@@ -27,8 +27,9 @@ class Memory(Protocol):
     """What sweeps write to, made for a key."""
 
     key: Key
+    bytes: int
 
-    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype, sums: int) -> None: ...
+    def __init__(self, layout: Layout, key: Key) -> None: ...
 
 
 Kind = TypeVar("Kind", bound=Memory)
@@ -41,10 +42,12 @@ class Layout:
     Attributes:
         layers: widths from inputs to outputs.
         sigma: the activation.
+        stretch: derivative of the normalised coordinates by the original ones [d], in 1/length.
     """
 
     layers: tuple[int, ...]
     sigma: Activation
+    stretch: tuple[float, ...]
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
@@ -65,24 +68,39 @@ class Layout:
             block[:o, i] = torch.arange(at + i * o, at + (i + 1) * o)
             if rows > o:
                 block[o, i] = size + 1
-            blocks.append(block.reshape(-1))
-        entries = torch.cat(blocks)
+            blocks.append(block)
+        first, *rest = blocks
+        entries = torch.cat([block.reshape(-1) for block in (*rest, *(b.T for b in blocks[:-1]))])
+        entries_bar = torch.cat([block.reshape(-1) for block in (first.T, *rest)])
         taken = torch.empty(size + 2, dtype=torch.int64)
-        taken[entries] = torch.arange(len(entries))
+        taken[entries_bar] = torch.arange(len(entries_bar))
         return entries, taken[:size]
 
-    def fill(self, flat: Tensor, theta: Tensor) -> None:
-        """Write the entries of all matrices, one after the other, for the parameters [size]."""
-        torch.index_select(torch.cat([theta, _constants(self.sigma.one, theta.dtype)]), 0, self._maps[0], out=flat)
+    def matrices(self, dtype: torch.dtype) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Return memory for the matrices, and its views W₂, … , W_out and W₁ᵀ, … , W_Lᵀ, whose rows products take faster."""
+        hidden, transposed = self.shapes[1:], [(columns, rows) for rows, columns in self.shapes[:-1]]
+        flat, views = _pieces([*hidden, *transposed], dtype)
+        return flat, views[: len(hidden)], views[len(hidden) :]
+
+    def cotangents(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return memory for the cotangents of the matrices, and its views, those of W₁ᵀ and of W₂, … , W_out."""
+        (rows, columns), *others = self.shapes
+        flat, (first_t, *views) = _pieces([(columns, rows), *others], dtype)
+        return flat, first_t, views
+
+    def numbers(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return memory for the parameters, 0 and σ⁻¹(1), which the matrices are ``gathered`` from, and its view [size]."""
+        size = len(self._maps[1])
+        numbers = torch.tensor([0.0] * (size + 1) + [self.sigma.one], dtype=dtype)
+        return numbers, numbers[:size]
+
+    def gathered(self, numbers: Tensor, flat: Tensor) -> Tensor:
+        """Write the entries of all matrices, one after the other."""
+        return torch.index_select(numbers, 0, self._maps[0], out=flat)
 
     def parameters(self, flat: Tensor) -> Tensor:
-        """Return the entries of flat matrices that are parameters [size]."""
+        """Return the entries of the flat cotangents that are parameters [size]."""
         return flat.index_select(0, self._maps[1])
-
-    def split(self, flat: Tensor) -> list[Tensor]:
-        """Return flat entries as matrices."""
-        parts = torch.split(flat, [rows * columns for rows, columns in self.shapes])
-        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def borrow(self, kind: type[Kind], key: Key) -> Kind:
         """Return memory that nobody uses, made if there is none."""
@@ -90,11 +108,11 @@ class Layout:
         try:
             return idle.pop()
         except IndexError:
-            return kind(self, *key)
+            return kind(self, key)
 
     def give_back(self, memory: Memory) -> None:
         """Keep memory for later use; another number of points beyond ``SIZES`` forgets those before."""
-        if memory.key[0] > LARGEST:
+        if memory.bytes > LARGEST:
             return
         place = type(memory), memory.key
         if place not in self._idle and len(self._idle) >= SIZES:
@@ -106,6 +124,8 @@ class Layout:
         return {}
 
 
-@lru_cache
-def _constants(one: float, dtype: torch.dtype) -> Tensor:
-    return torch.tensor([0.0, one], dtype=dtype)
+def _pieces(shapes: list[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+    """Return memory for matrices one after the other, and the matrices as views of it."""
+    sizes = [rows * columns for rows, columns in shapes]
+    flat = torch.empty(sum(sizes), dtype=dtype)
+    return flat, [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]

@@ -124,7 +124,7 @@ class Network:
     @cached_property
     def layout(self) -> Layout:
         """Where the parameters stand in the matrices of the layers."""
-        return Layout(self.layers, self.sigma)
+        return Layout(self.layers, self.sigma, tuple(_stretch(self.lower, self.upper, torch.float64).tolist()))
 
     def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
         """Evaluate as ``jets`` does, and return the jets with their pullback: cotangents → cotangent of θ [size].
@@ -141,7 +141,7 @@ class Network:
             with torch.enable_grad():
                 recorded = self.jets(leaf, x, wanted)
             return {key: value.detach() for key, value in recorded.items()}, partial(through_graph, leaf, recorded)
-        values, gradients, recording = record(self.layout, theta, x, self.stretch(x), order, () in wanted)
+        values, gradients, recording = record(self.layout, theta, x, order, () in wanted)
         return _first_jets(values, gradients), partial(_through_sweeps, recording, self.layers, x)
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
@@ -222,7 +222,7 @@ class _FirstJets(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, network: Network, order: int) -> tuple[Tensor, Tensor]:
         """Evaluate."""
-        values, gradients, ctx.recording = record(network.layout, theta, x, network.stretch(x), order)
+        values, gradients, ctx.recording = record(network.layout, theta, x, order)
         assert values is not None
         return values, values.new_empty(0) if gradients is None else gradients
 

@@ -11,180 +11,236 @@ down  āₖ = σ'(aₖ) ∘ āₖ₊₁Wₖ₊₁ + σ''(aₖ) ∘ Σ rₖ ∘ r
 ====  ==============================================================================
 
 Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: six products of size n·h² per hidden layer in all, where a forward-mode jet in two dimensions
-takes nine. Steps are bound by memory, not by arithmetic: only z and δ are kept for the pullback. σ' is cheaper to make than
-to fetch, for tanh within the product that takes it, and where σ'' is a bounded multiple of σ', so that δ serves in the place
-of r, it stands in r's memory.
+takes nine. Only z and δ are kept for the pullback. σ' is cheaper to make than to fetch, for tanh within the product that
+takes it, and where σ'' is a bounded multiple of σ', so that δ serves in the place of r, it stands in r's memory.
+
+Points go through in blocks that the second-level cache holds, since beyond it every operation waits for memory. What is
+called for a block, on which memory, is listed once: calls that are looked up take as long as a hundred points.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from vpinn.trial.layout import Layout
+from vpinn.trial.layout import Key, Layout
+
+BLOCK_BYTES = 480_000
+"""Memory of the values of all units at the points of a block, which is a tenth of what the sweeps write in all."""
+SMALLEST = 1_024
+"""Fewest points worth a block of their own."""
+
+Calls = list[Callable[[], object]]
 
 
 class Sweeps:
-    """Memory for the sweeps at n points with all its views made once: small operations cost less than views of them.
+    """Memory for the sweeps at n points, with all its views and calls made once.
 
     Args:
         layout: of the parameters.
-        n: number of points.
-        order: 0 for values, 1 for gradients as well.
-        dtype: of everything.
-        sums: partial ones over the points, 1 or 2; threads share a product of matrices by its rows only.
+        key: points n; order, 0 for values, 1 for gradients as well; precision; and number of partial sums over the points, 1 or
+            2, because threads share a product of matrices by its rows only.
     """
 
-    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype, sums: int) -> None:
+    def __init__(self, layout: Layout, key: Key) -> None:
+        n, order, dtype, sums = self.key = key
         d, m = layout.layers[0], layout.layers[-1]
-        self.key = n, order, dtype, sums
-        self._layout, self._order = layout, order
-        self._flat = torch.empty(sum(rows * columns for rows, columns in layout.shapes), dtype=dtype)
-        self._flat_bar = torch.empty_like(self._flat)
-        self._w, self._w_bar = layout.split(self._flat), layout.split(self._flat_bar)
-        self._w_t = [w.T for w in self._w]
-        bars = self._w_bar[:-1]
-        self._parts = [w[None] for w in bars] if sums == 1 else [w.new_empty(2, *w.shape) for w in bars]
-        widths = [w.shape[1] for w in self._w]
-        self._z = [torch.empty(n, width, dtype=dtype) for width in widths]
-        self._z_last_t = self._z[-1].T
-        self._z_parts = [z.view(sums, -1, z.shape[1]) for z in self._z]
-        self._a = [torch.empty_like(z) for z in self._z[1:]] if layout.sigma.keeps_argument else self._z[1:]
-        self._x = self._z[0][:, :d]
-        self._z[0][:, d] = 1.0
-        if not order:
-            return
-        self._delta = [torch.empty(m * n, width, dtype=dtype) for width in widths[1:]]
-        self._delta_t = self._delta[0].T
-        self._delta_parts = [delta.view(sums, -1, delta.shape[1]).transpose(1, 2) for delta in self._delta]
-        self._delta_3 = [delta.view(m, n, -1) for delta in self._delta]
-        same = layout.sigma.takes_product
-        self._r = self._delta[:-1] if same else [torch.empty_like(delta) for delta in self._delta[:-1]]
-        self._r_3 = [*(r.view(m, n, -1) for r in self._r), self._w[-1][:, None]]
-        self._bent = self._delta_3 if same else self._r_3
-        self._first, self._first_bar = self._w[0][:, :d], self._w_bar[0][:, :d]
-        self._inward = torch.empty(d, widths[1], dtype=dtype)
-        self._inward_t = self._inward.T
+        self._layout = layout
+        numbers, self._theta = layout.numbers(dtype)
+        self.flat, self.onward, self.w_t = layout.matrices(dtype)
+        self.flat_bar, self.first_bar_t, self.onward_bar = layout.cotangents(dtype)
+        self.parts = [bar[None] if sums == 1 else bar.new_empty(2, *bar.shape) for bar in self.onward_bar[:-1]]
+        self.stretch = torch.tensor(layout.stretch, dtype=dtype)[:, None]
+        first_t = self.w_t[0][:d]
+        self.inward, self.inward_bar = torch.empty_like(first_t), torch.empty_like(first_t)
+        self.x = torch.ones(n, d + 1, dtype=dtype)
+        self._x = self.x[:, :d]
+        self.values, self.values_bar = torch.empty(2, m, n, dtype=dtype)
+        self.slopes, self.slopes_bar = torch.empty(2, d, m, n if order else 0, dtype=dtype)
+        width = sum(columns for _, columns in layout.shapes[1:])
+        self.bytes = n * dtype.itemsize * width * (1 + order * m)
+        points = max(SMALLEST, BLOCK_BYTES // (dtype.itemsize * width)) * sums
+        size = -(-n // (max(1, round(n / points)) * sums)) * sums
+        memory = Block.scratch(layout, size, order, dtype)
+        self._blocks = [Block(self, layout, slice(at, min(at + size, n)), key, memory) for at in range(0, n, size)]
+        self._set: Calls = [
+            partial(layout.gathered, numbers, self.flat),
+            partial(torch.mul, first_t, self.stretch, out=self.inward),
+        ]
+        self._evaluations: dict[bool, Calls] = {}
+        self._pullbacks: dict[tuple[bool, bool], Calls] = {}
 
-    def evaluate(self, theta: Tensor, x: Tensor, stretch: Tensor, values: bool) -> tuple[Tensor | None, Tensor | None]:
+    def evaluate(self, theta: Tensor, x: Tensor, values: bool) -> tuple[Tensor | None, Tensor | None]:
         """Return values [m, n] if asked for, and at order 1 gradients by the original coordinates [d, m, n].
 
         Args:
             theta: parameters [size].
             x: normalised coordinates [n, d].
-            stretch: their derivative by the original ones [d], in 1/length.
             values: whether values are wanted.
         """
-        sigma, hidden = self._layout.sigma, len(self._a)
-        self._layout.fill(self._flat, theta)
-        self._x.copy_(x)
-        for k in range(hidden):
-            z = torch.mm(self._z[k], self._w_t[k], out=self._z[k + 1])
-            if self._a[k] is not z:
-                self._a[k].copy_(z)
-            sigma.overwrite(z)
-        found = torch.mm(self._w[-1], self._z_last_t) if values else None
-        if not self._order:
-            return found, None
-        scratch = self._layout.borrow(Scratch, self.key)
-        for k in range(hidden - 1, -1, -1):
-            sigma.through(self._r_3[k], self._a[k], self._z[k + 1], scratch.slopes[k], self._delta_3[k])
-            if k:
-                torch.mm(self._delta[k], self._w[k], out=self._r[k - 1])
-        self._layout.give_back(scratch)
-        torch.mul(self._first, stretch, out=self._inward_t)
-        return found, torch.mm(self._inward, self._delta_t).view(len(stretch), -1, len(x))
+        if values not in self._evaluations:
+            self._evaluations[values] = self._set + [call for block in self._blocks for call in block.evaluation(values)]
+        with torch.inference_mode():  # no bookkeeping for autograd, a sixth of a small operation
+            self._theta.copy_(theta)
+            self._x.copy_(x)
+            for call in self._evaluations[values]:
+                call()
+        return self.values.clone() if values else None, self.slopes.clone() if self.key[1] else None
 
-    def pullback(self, values_bar: Tensor | None, gradients_bar: Tensor | None, stretch: Tensor) -> Tensor:
+    def pullback(self, values_bar: Tensor | None, gradients_bar: Tensor | None) -> Tensor:
         """Return the cotangent of the parameters [size].
 
         Args:
             values_bar: cotangent of the values [m, n]; None for zero.
             gradients_bar: cotangent of the gradients [d, m, n]; None for zero. Not both are None.
-            stretch: as in ``evaluate``.
         """
-        scratch = self._layout.borrow(Scratch, self.key)
-        if gradients_bar is None:
-            self._w_bar[-1].zero_()
-        else:
-            self._up(scratch, gradients_bar.view(len(stretch), -1))
-        if values_bar is not None:
-            self._w_bar[-1].addmm_(values_bar, self._z[-1])
-        self._down(scratch, values_bar, gradients_bar is not None)
-        if gradients_bar is not None:
-            self._first_bar.addcmul_(scratch.first, stretch)
-        self._layout.give_back(scratch)
-        return self._layout.parameters(self._flat_bar)
+        kind = values_bar is not None, gradients_bar is not None
+        if kind not in self._pullbacks:
+            self._pullbacks[kind] = self._pulling(*kind)
+        with torch.inference_mode():
+            if values_bar is not None:
+                self.values_bar.copy_(values_bar)
+            if gradients_bar is not None:
+                self.slopes_bar.copy_(gradients_bar)
+            for call in self._pullbacks[kind]:
+                call()
+        return self._layout.parameters(self.flat_bar)
 
-    def _up(self, scratch: Scratch, outer: Tensor) -> None:
-        """Send the cotangent of the gradients [d, m·n] from the inputs to the outputs."""
-        sigma, hidden = self._layout.sigma, len(self._a)
-        torch.mm(outer, self._delta[0], out=scratch.first_t)
-        torch.mm(outer.T, self._inward, out=scratch.bend[0])
-        for k in range(hidden):
-            sigma.through(scratch.bend_3[k], self._a[k], self._z[k + 1], scratch.slopes[k], scratch.r_bar_3[k])
-            if k + 1 < hidden:
-                torch.mm(scratch.r_bar[k], self._w_t[k + 1], out=scratch.bend[k + 1])
-                torch.bmm(self._delta_parts[k + 1], scratch.r_bar_parts[k], out=self._parts[k + 1])
-            scratch.bend_3[k].mul_(self._bent[k])
-        torch.sum(scratch.r_bar_3[-1], 1, out=self._w_bar[-1])
-
-    def _down(self, scratch: Scratch, values_bar: Tensor | None, bent: bool) -> None:
-        """Send the cotangents of values and of what the slopes bend from the outputs to the inputs."""
-        sigma, last, m = self._layout.sigma, len(self._a) - 1, self._layout.layers[-1]
-        a_bar = None if values_bar is None else values_bar.T
-        for k in range(last, -1, -1):
-            arriving = scratch.a_bar[k]
-            if a_bar is not None and m == 1 and k == last:
-                torch.mul(a_bar, self._w[k + 1], out=arriving)  # an outer product is slow as a matrix product
-            elif a_bar is not None:
-                torch.mm(a_bar, self._w[k + 1], out=arriving)
-            if bent:
-                bend = scratch.bend[k] if m == 1 else scratch.bend_3[k].sum(0)
-                sigma.adjoint(arriving, bend, self._a[k], self._z[k + 1], scratch.slopes[k], a_bar is None)
-            else:
-                sigma.through(arriving, self._a[k], self._z[k + 1], scratch.slopes[k], arriving)
-            self._parts[k].baddbmm_(scratch.a_bar_parts[k], self._z_parts[k], beta=int(bent and k > 0))
-            if self.key[3] > 1:
-                torch.sum(self._parts[k], 0, out=self._w_bar[k])
-            a_bar = arriving
+    def _pulling(self, valued: bool, bent: bool) -> Calls:
+        """Return the calls of a pullback of values, gradients or both."""
+        shared = self.key[3] > 1
+        calls: Calls = [total.zero_ for total in (self.flat_bar, self.inward_bar, *(self.parts if shared else ()))]
+        for block in self._blocks:
+            calls += block.pullback(valued, bent)
+        if shared:
+            calls += [partial(torch.sum, part, 0, out=bar) for part, bar in zip(self.parts, self.onward_bar, strict=False)]
+        if bent:
+            calls.append(partial(self.first_bar_t[: len(self.inward)].addcmul_, self.inward_bar, self.stretch))
+        return calls
 
 
-class Scratch:
-    """Memory that an evaluation or a pullback needs while it lasts.
+class Block:
+    """Memory for some of the points of sweeps, and the calls that write to it.
 
     Args:
+        sweeps: with the matrices and their cotangents.
         layout: of the parameters.
-        n: number of points.
-        order: 0 for values, 1 for gradients as well.
-        dtype: of everything.
-        sums: partial ones over the points, 1 or 2; threads share a product of matrices by its rows only.
+        points: which of them.
+        key: as of the sweeps.
+        memory: for what only one block needs at a time, of ``Block.scratch`` for as many points or more.
     """
 
-    def __init__(self, layout: Layout, n: int, order: int, dtype: torch.dtype, sums: int) -> None:
-        d, m = layout.layers[0], layout.layers[-1]
-        self.key = n, order, dtype, sums
+    def __init__(self, sweeps: Sweeps, layout: Layout, points: slice, key: Key, memory: list[Tensor]) -> None:
+        self._sweeps, self._layout, self._points = sweeps, layout, points
+        _, self._order, dtype, self._sums = key
+        self._m, sigma, widths = layout.layers[-1], layout.sigma, [columns for _, columns in layout.shapes[1:]]
+        n, rows = points.stop - points.start, (points.stop - points.start) * self._m
+        self._z = [sweeps.x[points], *(torch.empty(n, width, dtype=dtype) for width in widths)]
+        self._a = [torch.empty_like(z) for z in self._z[1:]] if sigma.keeps_argument else self._z[1:]
+        slopes, bends, passing = memory[: len(widths)], memory[len(widths) : -2], memory[-2:]
+        self._slopes = [_rows(part, n, width) for part, width in zip(slopes, widths, strict=True)]
+        self._a_bar = [_rows(passing[k % 2], n, width) for k, width in enumerate(widths)]
+        if self._order:
+            self._delta = [torch.empty(rows, width, dtype=dtype) for width in widths]
+            self._r = self._delta[:-1] if sigma.takes_product else [torch.empty_like(part) for part in self._delta[:-1]]
+            self._bend = [_rows(part, rows, width) for part, width in zip(bends, widths, strict=True)]
+            self._r_bar = [_rows(passing[k % 2], rows, width) for k, width in enumerate(widths)]
+
+    @staticmethod
+    def scratch(layout: Layout, n: int, order: int, dtype: torch.dtype) -> list[Tensor]:
+        """Return memory for σ', for what the slopes bend, and twice for what passes from layer to layer."""
+        m = layout.layers[-1] if order else 1
         widths = [columns for _, columns in layout.shapes[1:]]
-        self.slopes = [torch.empty(n, width, dtype=dtype) for width in widths]
-        self.a_bar = _alternating(n, widths, dtype)
-        self.a_bar_parts = [a.view(sums, -1, a.shape[1]).transpose(1, 2) for a in self.a_bar]
-        if not order:
-            return
-        self.r_bar = _alternating(m * n, widths, dtype)
-        self.r_bar_3 = [r.view(m, n, -1) for r in self.r_bar]
-        self.r_bar_parts = [r.view(sums, -1, r.shape[1]) for r in self.r_bar]
-        self.first_t = torch.empty(d, widths[0], dtype=dtype)
-        self.first = self.first_t.T
-        self.bend = [torch.empty(m * n, width, dtype=dtype) for width in widths]
-        self.bend_3 = [bend.view(m, n, -1) for bend in self.bend]
+        rows = [n * width for width in widths], [m * n * width for width in widths if order], [m * n * max(widths)] * 2
+        return [torch.empty(size, dtype=dtype) for part in rows for size in part]
+
+    def evaluation(self, values: bool) -> Calls:
+        """Return the calls that make values, if asked for, and at order 1 gradients."""
+        calls: Calls = []
+        sigma, sweeps, z, last = self._layout.sigma, self._sweeps, self._z, len(self._a) - 1
+        for k, a in enumerate(self._a):
+            calls.append(partial(torch.mm, z[k], sweeps.w_t[k], out=z[k + 1]))
+            if sigma.keeps_argument:
+                calls.append(partial(a.copy_, z[k + 1]))
+            calls.append(partial(sigma.overwrite, z[k + 1]))
+        if values:
+            calls.append(partial(torch.mm, sweeps.onward[-1], z[-1].T, out=sweeps.values[:, self._points]))
+        if not self._order:
+            return calls
+        r = sweeps.onward[-1][:, None]
+        for k in range(last, -1, -1):
+            calls.append(partial(sigma.through, r, self._a[k], z[k + 1], self._slopes[k], self._wide(self._delta[k])))
+            if k:
+                calls.append(partial(torch.mm, self._delta[k], sweeps.onward[k - 1], out=self._r[k - 1]))
+                r = self._wide(self._r[k - 1])
+        here = sweeps.slopes[..., self._points]
+        inner = here[:, 0] if self._m == 1 else torch.empty(here.shape, dtype=here.dtype).flatten(1)
+        calls.append(partial(torch.mm, sweeps.inward, self._delta[0].T, out=inner))
+        return calls if self._m == 1 else [*calls, partial(here.copy_, inner.view(here.shape))]
+
+    def pullback(self, valued: bool, bent: bool) -> Calls:
+        """Return the calls that add to the cotangents of the matrices what those of values, gradients or both make of them."""
+        calls = self._upwards() if bent else []
+        values_bar, out, out_bar = self._sweeps.values_bar[:, self._points], self._sweeps.onward[-1], self._sweeps.onward_bar[-1]
+        if valued:
+            calls.append(partial(out_bar.addmm_, values_bar, self._z[-1]))
+            product = torch.mul if self._m == 1 else torch.mm  # an outer product is slow as a matrix product
+            calls.append(partial(product, values_bar.T, out, out=self._a_bar[-1]))
+        return calls + self._downwards(valued, bent)
+
+    def _upwards(self) -> Calls:
+        """Return the calls that send the cotangent of the gradients from the inputs to the outputs."""
+        sigma, sweeps, last = self._layout.sigma, self._sweeps, len(self._a) - 1
+        here = sweeps.slopes_bar[..., self._points]
+        outer = here[:, 0] if self._m == 1 else torch.empty(here.shape, dtype=here.dtype).flatten(1)
+        calls: Calls = [] if self._m == 1 else [partial(outer.view(here.shape).copy_, here)]
+        calls.append(partial(sweeps.inward_bar.addmm_, outer, self._delta[0]))
+        calls.append(partial(torch.mm, outer.T, sweeps.inward, out=self._bend[0]))
+        total = torch.empty_like(sweeps.onward[-1])
+        for k, (a, bend, r_bar) in enumerate(zip(self._a, self._bend, self._r_bar, strict=True)):
+            bent = self._delta[k] if sigma.takes_product else [*self._r, sweeps.onward[-1]][k]
+            calls.append(partial(sigma.through, self._wide(bend), a, self._z[k + 1], self._slopes[k], self._wide(r_bar)))
+            if k < last:
+                calls.append(partial(torch.mm, r_bar, sweeps.w_t[k + 1], out=self._bend[k + 1]))
+                calls.append(partial(sweeps.parts[k].baddbmm_, self._shared(self._delta[k + 1]).mT, self._shared(r_bar)))
+            calls.append(partial(self._wide(bend).mul_, bent.view(self._m, -1, bend.shape[1])))
+        return [*calls, partial(torch.sum, self._wide(r_bar), 1, out=total), partial(sweeps.onward_bar[-1].add_, total)]
+
+    def _downwards(self, valued: bool, bent: bool) -> Calls:
+        """Return the calls that send the cotangents of values and of what the slopes bend from the outputs to the inputs."""
+        calls: Calls = []
+        sigma, sweeps, last = self._layout.sigma, self._sweeps, len(self._a) - 1
+        for k in range(last, -1, -1):
+            arriving, known = self._a_bar[k], (self._a[k], self._z[k + 1], self._slopes[k])
+            if k < last:
+                calls.append(partial(torch.mm, self._a_bar[k + 1], sweeps.onward[k], out=arriving))
+            if bent:
+                bend = self._bend[k] if self._m == 1 else torch.empty_like(arriving)
+                if self._m > 1:
+                    calls.append(partial(torch.sum, self._wide(self._bend[k]), 0, out=bend))
+                calls.append(partial(sigma.adjoint, arriving, bend, *known, k == last and not valued))
+            else:
+                calls.append(partial(sigma.through, arriving, *known, arriving))
+            if k:
+                calls.append(partial(sweeps.parts[k - 1].baddbmm_, self._shared(arriving).mT, self._shared(self._z[k])))
+        return [*calls, partial(sweeps.first_bar_t.addmm_, self._z[0].T, self._a_bar[0])]
+
+    def _wide(self, rows: Tensor) -> Tensor:
+        """Return rows [m·n, width] by component [m, n, width]."""
+        return rows.view(self._m, -1, rows.shape[1])
+
+    def _shared(self, rows: Tensor) -> Tensor:
+        """Return rows as the threads share them."""
+        return rows.view(self._sums, -1, rows.shape[1])
 
 
-def _alternating(rows: int, widths: list[int], dtype: torch.dtype) -> list[Tensor]:
-    """Return matrices [rows, width] of which only neighbours are in use at a time, in two pieces of memory."""
-    memory = torch.empty(2, rows * max(widths), dtype=dtype)
-    return [memory[k % 2, : rows * width].view(rows, width) for k, width in enumerate(widths)]
+def _rows(memory: Tensor, rows: int, width: int) -> Tensor:
+    """Return the matrix [rows, width] at the start of some memory."""
+    return memory[: rows * width].view(rows, width)
 
 
 @dataclass(frozen=True)
@@ -194,25 +250,23 @@ class Recording:
     Attributes:
         layout: of the parameters.
         sweeps: holding the evaluation.
-        stretch: derivative of the normalised coordinates [d].
     """
 
     layout: Layout
     sweeps: Sweeps
-    stretch: Tensor
 
     def __call__(self, values_bar: Tensor | None, gradients_bar: Tensor | None) -> Tensor:
         """Return the cotangent of the parameters [size]; see ``Sweeps.pullback``."""
-        return self.sweeps.pullback(values_bar, gradients_bar, self.stretch)
+        return self.sweeps.pullback(values_bar, gradients_bar)
 
     def __del__(self) -> None:
         self.layout.give_back(self.sweeps)
 
 
 def record(
-    layout: Layout, theta: Tensor, x: Tensor, stretch: Tensor, order: int, values: bool = True
+    layout: Layout, theta: Tensor, x: Tensor, order: int, values: bool = True
 ) -> tuple[Tensor | None, Tensor | None, Recording]:
     """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
     sums = 2 if torch.get_num_threads() > 1 and len(x) % 2 == 0 else 1
     sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype, sums))
-    return *sweeps.evaluate(theta, x, stretch, values), Recording(layout, sweeps, stretch)
+    return *sweeps.evaluate(theta, x, values), Recording(layout, sweeps)
