@@ -2,11 +2,12 @@
 
 `activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
 `field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network). `principal` (a form's coefficients at a
-corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `charts`, `features` (as features).
+corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `corner_chart`, `features` (as features).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.charts import BoxChart, Chart, CornerChart, CornerFunction, PatchChart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
+from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator

@@ -9,16 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from vpinn.trial.wedge import Solution
-
 Derivative = tuple[int, ...]
-TINY = 1e-100
-"""Distance from its corner that stands for none, where a logarithm has no value."""
 
 
 class Chart(ABC):
@@ -120,88 +115,3 @@ class SourceChart(Chart):
             bent = first[i] * ratios[j]
             found[i, j] = torch.add(twice, bent, alpha=2 * (power - 1)) if i == j else bent.mul_(2 * (power - 1))
         return found
-
-
-@dataclass(frozen=True)
-class CornerFunction:
-    """A solution in a sector, put to a corner.
-
-    Attributes:
-        place: the corner, two coordinates.
-        middle: direction β that halves its angle, in radians.
-        solution: of the sector.
-    """
-
-    place: tuple[float, float]
-    middle: float
-    solution: Solution
-
-
-@dataclass(frozen=True)
-class CornerChart(Chart):
-    """Functions of corners, all components of each: features as they are, one after the other for the first component, and so on.
-
-    Their terms are y^j z^q (ln z)^m with z = x + py, in coordinates (x, y) with x along β, cut opposite to it. A solution of the
-    principal part's equation, and to leading order of others, is such functions beside smooth ones (Grisvard 1985, Elliptic
-    problems in nonsmooth domains, ch. 4; Kozlov, Maz'ya & Rossmann 2001).
-
-    Attributes:
-        functions: of corners [count].
-    """
-
-    functions: tuple[CornerFunction, ...]
-    plain = True
-
-    @cached_property
-    def components(self) -> int:
-        """Number of components of the functions."""
-        return len(self.functions[0].solution.shares[0])
-
-    @property
-    def count(self) -> int:
-        """Number of features: functions times components."""
-        return len(self.functions) * self.components
-
-    @cached_property
-    def _terms(self) -> tuple[Tensor, ...]:
-        """Function, corner's coordinates, β, p, j, q and m of every term [terms] each, and its shares [terms, components]."""
-        solutions = [function.solution for function in self.functions]
-        owner = torch.tensor([k for k, solution in enumerate(solutions) for _ in solution.terms])
-        frames = torch.tensor([(*function.place, function.middle) for function in self.functions], dtype=torch.float64)
-        p, j, q, log = torch.tensor([term for solution in solutions for term in solution.terms], dtype=torch.complex128).T
-        shares = torch.tensor([share for solution in solutions for share in solution.shares], dtype=torch.complex128)
-        return owner, *frames[owner].T, p, j.real, q, log.real, shares
-
-    def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
-        """Return the functions and their derivatives, [n, count] each: of y^j W(z), by those of y and of z."""
-        _, a, b, beta, p, j, q, log, _ = self._terms
-        away, cos, sin = (x[:, :1] - a, x[:, 1:] - b), torch.cos(beta), torch.sin(beta)
-        z_by, y_by = (cos - p * sin, sin + p * cos), (-sin, cos)
-        z = away[0] * z_by[0] + away[1] * z_by[1]
-        z = torch.where(z == 0, torch.full_like(z, TINY), z)
-        ln = torch.log(z)
-        power, sums = torch.exp(q * ln), 1.0 - log + log * ln
-        bare = (power * sums, power / z * (q * sums + log), power / z**2 * (q * (q - 1) * sums + log * (2 * q - 1)))
-        factor = None
-        if bool(j.any()):  # y^j and its derivatives by y
-            y = away[0] * y_by[0] + away[1] * y_by[1]
-            factor = (y**j, j * y ** (j - 1).clamp(min=0), j * (j - 1) * y ** (j - 2).clamp(min=0))
-        found: dict[Derivative, Tensor] = {(): bare[0] if factor is None else factor[0] * bare[0]}
-        for i in (0, 1):
-            slope = bare[1] * z_by[i]
-            found[i,] = slope if factor is None else factor[0] * slope + factor[1] * y_by[i] * bare[0]
-        for i, k in pairs:
-            bend = bare[2] * (z_by[i] * z_by[k])
-            if factor is not None:
-                mixed = y_by[i] * z_by[k] + y_by[k] * z_by[i]
-                bend = factor[0] * bend + factor[1] * mixed * bare[1] + factor[2] * (y_by[i] * y_by[k]) * bare[0]
-            found[i, k] = bend
-        return {key: self._summed(values) for key, values in found.items()}
-
-    def _summed(self, values: Tensor) -> Tensor:
-        """Return the components of the functions [n, count], real parts of sums of their terms [n, terms]."""
-        owner, *_, shares = self._terms
-        parts = [values.real * share.real - values.imag * share.imag for share in shares.T]
-        if len(owner) > len(self.functions):
-            parts = [part.new_zeros(len(part), len(self.functions)).index_add_(1, owner, part) for part in parts]
-        return torch.cat(parts, dim=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain import Corner, Mesh, Points, corners_of
 from vpinn.problem import Problem
-from vpinn.trial.charts import CornerFunction
+from vpinn.trial.corner_chart import CornerFunction
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.principal import principal_part
 from vpinn.trial.wedge import WHOLE, Solution, is_elliptic, solutions

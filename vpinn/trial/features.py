@@ -9,7 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vpinn.trial.charts import BoxChart, Chart, CornerChart, CornerFunction, PatchChart, SourceChart
+from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
+from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.enrichment import Enriched
 from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
 

@@ -17,7 +17,7 @@ from vpinn.domain import Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, c
 from vpinn.errors import InputError
 from vpinn.forms import Background, Field, components, evaluate
 from vpinn.problem import Condition, Problem
-from vpinn.trial.charts import CornerChart
+from vpinn.trial.corner_chart import CornerChart
 from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
 from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
