@@ -24,6 +24,7 @@ from vpinn.finite_elements import check as check_finite_elements
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
     COLUMNS,
+    PILOT,
     Interrupt,
     LeastSquares,
     Method,
@@ -192,7 +193,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     objectives: Objectives | None = None
     trial = make_trial(problem, rows=direct)
     if direct:
-        width = problem.settings.solver.features or LeastSquares().widths[0]
+        width = min(PILOT, problem.settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), threads)
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):

@@ -19,6 +19,7 @@ from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.langevin import Langevin, samples_of
 from vpinn.optimization.lbfgs import Lbfgs
+from vpinn.optimization.least_squares import PILOT
 from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
@@ -32,6 +33,7 @@ from vpinn.optimization.training import COLUMNS, Training
 
 __all__ = [
     "COLUMNS",
+    "PILOT",
     "Adam",
     "Broyden",
     "Closure",

@@ -12,7 +12,7 @@ import torch
 
 from vpinn.domain import Mesh, cell_points
 from vpinn.objective import Objective, variation
-from vpinn.optimization.least_squares import PILOT, tests_degree
+from vpinn.optimization.least_squares import PILOT, Step, tests_degree
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
 from vpinn.optimization.stream import Stream
@@ -134,8 +134,13 @@ class Growth:
         self._stages = Stages(objectives, method.stream, method.tolerance)
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
-        """Return the trial spaces in the order of their residual for few features."""
-        return compare_spaces(self.objectives, trials, self.method.stream, min(PILOT, self.method.widths[-1]))
+        """Return the trial spaces in the order of their residual for few features; linear ones end with one that will do."""
+        width = min(PILOT, self.method.widths[-1])
+        return compare_spaces(self.objectives, trials, self.method.stream, width, self._good)
+
+    def _good(self, pilot: Step) -> bool:
+        """Return whether few features will do for a linear problem."""
+        return self._stages.linear and pilot.predicted <= MARGIN * self.method.tolerance * pilot.before
 
     def error(self, stage: Stage) -> float:
         """Return the relative error of a stage as estimated, its relative residual where there is no estimate."""
@@ -149,10 +154,15 @@ class Growth:
         known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
         width, bound = (0, math.inf) if other is None else (other.trial.network.layers[1], other.relative)
         judged, origin = list[tuple[float, Stage]](), (recipe, known)
-        if not width:
+        seen = candidate.whole and candidate.width <= widest(self.objectives, trial, method.widths)
+        if not width and seen and self._good(pilot):
+            width = candidate.width
+        elif not width:
             small = not self._stages.linear or pilot.before <= rounding
             width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
-        while width and (stage := self._stages.make(trial, recipe, width / known[0], width, best, least)) is not None:
+        first = pilot if candidate.whole and width == candidate.width else None
+        while width and (stage := self._stages.make(trial, recipe, width / known[0], width, best, least, first)) is not None:
+            first = None
             gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
             if stage.fit.residual < limit:
                 origin = recipe, known

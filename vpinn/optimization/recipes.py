@@ -89,7 +89,12 @@ class Recipe:
         return theta
 
 
-def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = (), start: Recipe | None = None) -> Recipe:
+def choose_features(
+    score: Callable[[Recipe], float],
+    shares: Iterable[float] = (),
+    start: Recipe | None = None,
+    enough: Callable[[Recipe], bool] = lambda recipe: False,
+) -> Recipe:
     """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between.
 
     Scores rise on both sides of the best scale, and of the best share, so what lies beyond a clear rise is not tried.
@@ -98,6 +103,7 @@ def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = 
         score: what to minimise.
         shares: to try beside none, in rising order.
         start: the best recipe of a trial space much like this one, which the search then begins from; None to look at all.
+        enough: whether a recipe with a score is so good that no other needs to be tried.
     """
     scores: dict[Recipe, float] = {}
 
@@ -105,6 +111,8 @@ def choose_features(score: Callable[[Recipe], float], shares: Iterable[float] = 
         """Return the best recipe so far, after those of one more family until its scores have clearly risen."""
         least = math.inf
         for recipe in recipes:
+            if any(map(enough, scores)):
+                break
             scores[recipe] = score(recipe)
             if scores[recipe] > RISE * least:
                 break

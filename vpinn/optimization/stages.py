@@ -83,8 +83,20 @@ class Stages:
         self._objectives, self._stream, self._tolerance = objectives, stream, tolerance
         self._problem, self._level, self._began = objectives.problem, Level.of(objectives.problem), time.perf_counter()
 
-    def make(self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int) -> Stage | None:
-        """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many."""
+    def make(
+        self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None = None
+    ) -> Stage | None:
+        """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many.
+
+        Args:
+            trial: trial space, whose network gives box and components.
+            recipe: of the features.
+            leap: ratio of the features to those that the recipe was found with.
+            width: features per component.
+            before: the stage before, None for the first.
+            least: least degree of the tests.
+            known: the first step of the recipe with so many features, where it is known.
+        """
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
 
         def recipes() -> Iterator[Recipe]:
@@ -104,7 +116,8 @@ class Stages:
             network = bold.features(trial.network, width, self._problem.domain, tests_degree(objective))
             theta = bold.draw(network, self._problem.domain, torch.Generator().manual_seed(self._stream.seed))
             at = None if before is None or self.linear else (before.fit.network, before.fit.theta)
-            tried.append((self._stream.step(objective, network, theta, at), theta, bold, objective))
+            made = known if known is not None and bold is recipe else self._stream.step(objective, network, theta, at)
+            tried.append((made, theta, bold, objective))
             if self.linear and tried[-1][0].predicted <= self._tolerance * tried[-1][0].before:
                 break
         if not tried:

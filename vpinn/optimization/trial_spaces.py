@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vpinn.optimization.least_squares import Step, pilot
@@ -24,15 +24,23 @@ class Candidate:
         recipe: the best of those tried.
         width: features per component with which they were tried.
         step: what they made of the linearised equations.
+        whole: whether that was told by all points, as a stage without steeper features would.
     """
 
     trial: Trial
     recipe: Recipe
     width: int
     step: Step
+    whole: bool
 
 
-def compare_spaces(objectives: Objectives, trials: Sequence[Trial], stream: Stream, width: int) -> list[Candidate]:
+def compare_spaces(
+    objectives: Objectives,
+    trials: Sequence[Trial],
+    stream: Stream,
+    width: int,
+    enough: Callable[[Step], bool] = lambda step: False,
+) -> list[Candidate]:
     """Return the trial spaces in the order of their residual for few features, without those that are far behind.
 
     The first one's recipe is searched for; the others start from it, and those far behind with it are searched no further. With
@@ -44,11 +52,17 @@ def compare_spaces(objectives: Objectives, trials: Sequence[Trial], stream: Stre
         trials: its trial spaces.
         stream: where points and the seed of the features come from.
         width: features per component, few.
+        enough: whether a step is so good that the search ends.
     """
     problem, found = objectives.problem, list[Candidate]()
     shares = [share for share in SHARES if resolves(problem, width, share)]
     for trial in trials:
+        if found and enough(found[-1].step):
+            break
         steps: dict[Recipe, Step] = {}
+
+        def good(recipe: Recipe, steps: dict[Recipe, Step] = steps) -> bool:
+            return enough(steps[recipe])
 
         def score(recipe: Recipe, trial: Trial = trial, steps: dict[Recipe, Step] = steps) -> float:
             if recipe not in steps:
@@ -62,7 +76,9 @@ def compare_spaces(objectives: Objectives, trials: Sequence[Trial], stream: Stre
             least = min(candidate.step.predicted for candidate in found)
             if not affordable(problem, trial, width) or score(start) > CLOSE * least:
                 continue
-        recipe = choose_features(score, shares, None if trial.corners else start)
-        found.append(Candidate(trial, recipe, width, steps[recipe]))
+        recipe = choose_features(score, shares, None if trial.corners else start, good)
+        objective = objective_for(objectives, trial, width, recipe.share)
+        whole = objective.test_space is not None and not stream.samplers(objective)
+        found.append(Candidate(trial, recipe, width, steps[recipe], whole))
     found.sort(key=lambda candidate: candidate.step.predicted)
     return [candidate for candidate in found if candidate.step.predicted <= CLOSE * found[0].step.predicted]
