@@ -21,7 +21,7 @@ from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.objective import Objective, summable
+from vpinn.objective import Objective, highest_order, summable
 from vpinn.optimization import (
     COLUMNS,
     PILOT,
@@ -198,7 +198,8 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
-        if not problem.enrich and (cornered := make_trial(problem, rows=True, corners=True)).corners:
+        cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
+        if cornered.corners:
             others += (cornered,)
     else:
         trained = partial(trained_objective, trial=trial, name=name, threads=threads)

@@ -30,6 +30,8 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         "least squares does not apply to the energy form",
     ),
     "no cells": (CUBE, ENERGY, "lbfgs", "in 6 dimensions without cells: an energy without cells has no rows"),
+    "fourth order": (SQUARE, {"strong": "div(grad(div(grad(u)))) - 1"}, "least-squares", "linear in 2 dimensions"),
+    "sixth order": (SQUARE, {"strong": "div(grad(div(grad(div(grad(u)))))) - 1"}, "lbfgs", "takes derivatives up to order 4"),
     "many dimensions": (CUBE, STRONG, "lbfgs", "random features fill few dimensions only"),
 }
 

@@ -289,3 +289,19 @@ def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(
     assert solution.errors["u"]["relative_l2"] <= 1e-6
     assert 0.5 <= solution.error_estimate["effectivity"] <= 2.0
     assert not solution.metrics["checks"]
+
+
+def test_a_clamped_plate_is_one_equation_of_fourth_order() -> None:
+    """Δ²u = f with u = ∂u/∂n = 0, whose equation takes features of the box alone."""
+    problem = make_problem(
+        {"shape": "rectangle", "cells": [4, 4]},
+        unknowns={"u": "scalar"},
+        expressions={"exact": "(x*(1 - x)*y*(1 - y))**2*exp(x)", "f": "div(grad(div(grad(exact))))"},
+        strong="div(grad(div(grad(u)))) - f",
+        boundary=[{"on": "all", "value": 0}, {"on": "all", "residual": "dot(grad(u), n)"}],
+        reference={"exact": {"u": "exact"}},
+        solver={"method": "least-squares", "features": 120},
+    )
+    found = solve(problem, threads=1)
+    assert found.errors["u"]["relative_l2"] <= 1e-5
+    assert found.error_estimate["relative_energy"] <= 1e-3

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vpinn.trial import Enriched, Features
+from vpinn.errors import InputError
+from vpinn.trial import ACTIVATIONS, Enriched, Features, Network
 
 BASE = {2: Enriched((2, 5, 2), "sin", (-1.0, 0.0), (1.0, 0.5), 1), 3: Enriched((3, 5, 2), "tanh", (0.0,) * 3, (1.0, 2.0, 1.0), 1)}
 SOURCES = {2: [[1.5, 0.2], [-0.3, 0.9]], 3: [[1.5, 0.2, -0.4], [-0.3, 0.9, 2.0]]}
@@ -36,6 +37,26 @@ def test_derivatives(d: int) -> None:
                 difference = (ahead[c, key] - behind[c, key]) / 2e-5
                 assert torch.allclose(jets[c, tuple(sorted((*key, i)))], difference, rtol=1e-6, atol=1e-7)
     assert torch.equal(jets[-1, ()], theta[-1].expand(6))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_derivatives_of_order_three_and_four(activation: str) -> None:
+    """Those of features of the box against nested reverse mode; other features have none, and say so."""
+    layers, lower, upper = (2, 6, 2), (-1.0, 0.0), (1.0, 0.5)
+    network, features = (kind(layers, activation, lower, upper) for kind in (Network, Features))
+    generator = torch.Generator().manual_seed(2)
+    theta = torch.randn(network.size, generator=generator, dtype=torch.float64)
+    x = 2 * torch.rand(7, 2, generator=generator, dtype=torch.float64) - 1
+    wanted = [(0, 0, 1), (1, 1, 1), (0, 0, 1, 1), (0, 0, 0, 0)]
+    found, reference = features.jets(theta, x, wanted), network.jets(theta, x, wanted)
+    for c in range(2):
+        for key in wanted:
+            values = reference[c, key].detach()
+            assert (found[c, key] - values).abs().max() <= 1e-10 * values.abs().max()
+    poled, drawn = made(2)
+    for network, parameters, key in ((features, theta, (0,) * 5), (poled, drawn, (0, 0, 1))):
+        with pytest.raises(InputError, match="up to order 4"):
+            network.jets(parameters, x, [key])
 
 
 @pytest.mark.parametrize("d", [2, 3])

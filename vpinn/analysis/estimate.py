@@ -18,6 +18,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,8 +32,10 @@ from vpinn.analysis.features import FeatureCorrection, make_feature_correction
 from vpinn.analysis.flux import flux_gap
 from vpinn.analysis.residual import MAX_DEGREE, Residual, make_residual
 from vpinn.analysis.tangent import Corrected, Seen
-from vpinn.domain import CellPoints, Mesh, PointSet, functions_per_cell
+from vpinn.domain import CellPoints, Mesh, Points, PointSet, functions_per_cell
 from vpinn.errors import InputError
+from vpinn.finite_elements import Level
+from vpinn.forms import Field
 from vpinn.objective import weakened
 from vpinn.objective.test_functions import ENOUGH, default_test_degree
 from vpinn.problem import Problem
@@ -69,6 +72,30 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Levelled:
+    """A known function less its mean.
+
+    Attributes:
+        field: the function.
+        points: quadrature points of the mean.
+    """
+
+    field: Field
+    points: PointSet
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean of the function, in its units."""
+        parts = map(self.points.take, self.points.chunks(CHUNK))
+        return sum(float(self.field.jets(part, 0)[()] @ part.w) for part in parts) / self.points.volume
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
+        """Return value and derivatives up to ``order``, [n] each."""
+        jets = self.field.jets(points, order)
+        return {**jets, (): jets[()] - self.mean}
+
+
+@dataclass(frozen=True)
 class Estimator:
     """Estimates the error of parameters.
 
@@ -78,6 +105,7 @@ class Estimator:
         densities: |B(u) − B(u + w)|² and |B(u)|², then w² and u² of every unknown; without a correction only the first two.
         points: quadrature points of these, where the correction has not seen others.
         residual: what the dual norm is taken of; None without a mesh.
+        opened: UFL counts of the parts of w that the problem leaves open up to a constant.
     """
 
     problem: Problem
@@ -85,6 +113,7 @@ class Estimator:
     densities: Evaluator
     points: PointSet
     residual: Residual | None
+    opened: tuple[int, ...] = ()
     _last: list[tuple[Tensor, Estimate | None]] = field(default_factory=list)
 
     def __call__(self, theta: Tensor) -> Estimate | None:
@@ -97,6 +126,7 @@ class Estimator:
         found = None if self.correction is None else self.correction(theta)
         if found is None:
             return None if self.residual is None else self._by_dual_norm(self.residual, theta)
+        found = self._levelled(found)
         sums, cells = _by_cell(dataclasses.replace(self.densities, trial=found.trial), theta, self.points, found.seen)
         (gap, scale), sizes = sums[:2], np.maximum(sums[2:], 0.0).reshape(-1, 2)
         pairs = zip(self.problem.unknowns, sizes, strict=True)
@@ -104,6 +134,13 @@ class Estimator:
         shares = None if cells is None else np.sqrt(cells[0])
         found = dataclasses.replace(found, seen=())
         return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, found)
+
+    def _levelled(self, found: Corrected) -> Corrected:
+        """Return u + w with open components of w of mean zero, as those of u are."""
+        background = found.trial.background
+        known = {count: Levelled(background.known[count], self.points) for count in self.opened}
+        background = dataclasses.replace(background, known={**background.known, **known})
+        return dataclasses.replace(found, trial=dataclasses.replace(found.trial, background=background))
 
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:
         norm, riesz = residual.dual_norm(theta)
@@ -122,7 +159,7 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
         trial: its trial space.
         trained: degree of the test space that training saw, None where it saw none.
     """
-    problem = weakened(problem)
+    stated, problem = problem, weakened(problem)
     mesh, points, residual = problem.domain, independent_points(problem, 0), None
     correction: Correction | FeatureCorrection | None = None
     if isinstance(mesh, Mesh):
@@ -139,9 +176,8 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
     shift = correction.shift
     pairs = [(shift.differences[u.name], trial.unknowns[u.name]) for u in problem.unknowns]
     squares = [ufl.inner(f, f) for pair in pairs for f in pair]
-    return Estimator(
-        problem, correction, flux_gap(problem, trial, trial.unknowns, shift.unknowns, squares), points, residual
-    )
+    gap = flux_gap(problem, trial, trial.unknowns, shift.unknowns, squares)
+    return Estimator(problem, correction, gap, points, residual, tuple(shift.counts[at] for at in Level.of(stated).opened))
 
 
 def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
@@ -22,12 +23,12 @@ from vpinn.analysis.tangent import Corrected, Shift
 from vpinn.domain import Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
-from vpinn.objective import equations
+from vpinn.objective import equations, highest_order
 from vpinn.objective.penalty import penalty_weight, residual_weight
 from vpinn.optimization.least_squares import solve_columns
 from vpinn.optimization.recipes import Recipe
 from vpinn.problem import Problem
-from vpinn.trial import Evaluator, Network, Trial
+from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial
 
 Array = NDArray[np.float64]
 KINDS = ("sin", "tanh")
@@ -59,7 +60,7 @@ class NetworkField:
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return derivatives up to ``order``, [n] each."""
         d = self.network.layers[0]
-        wanted = [(), *((i,) for i in range(d) if order), *((i, j) for i in range(d) for j in range(i, d) if order > 1)]
+        wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
         with torch.no_grad():
             found = self.network.jets(self.theta, self.network.normalise(torch.tensor(points.x)), wanted)
         return {derivative: found[self.component, derivative].numpy() for derivative in wanted}
@@ -168,8 +169,11 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     """Return the correction of a problem by random features.
 
     Raises:
-        InputError: the problem has no equations that hold at points, see ``equations``, or natural conditions beside them.
+        InputError: the problem has no equations that hold at points, see ``equations``, natural conditions beside them, or
+            derivatives that features lack.
     """
+    if highest_order(problem) > HIGHEST_ORDER:
+        raise InputError(f"features have derivatives up to order {HIGHEST_ORDER} only")
     if problem.formulation != "strong":
         _check_held(problem, trial)
     outputs = trial.network.outputs

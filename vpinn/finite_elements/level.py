@@ -19,7 +19,7 @@ from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
-from vpinn.forms import Background, components, evaluate
+from vpinn.forms import Background, Graph, Jet, build, components, evaluate
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -49,7 +49,8 @@ class Level:
         """Return the level of a problem.
 
         Components are open that no condition names and whose constants the derivative of the form does not see, with tests
-        that vanish where values are given. Strong forms, second derivatives and domains without a mesh leave none open.
+        that vanish where values are given; those of a strong form that it takes derivatives of alone. Weak forms of second
+        derivatives and domains without a mesh leave none open.
         """
         asked = set()
         for condition in problem.boundary:
@@ -59,8 +60,10 @@ class Level:
                 asked |= {(unknown.name, component) for component in which}
         every = [(unknown.name, component) for unknown in problem.unknowns for component in range(unknown.components)]
         free = [at for at, one in enumerate(every) if one not in asked]
-        if not free or not isinstance(problem.domain, Mesh) or problem.formulation == "strong":
+        if not free or not isinstance(problem.domain, Mesh):
             return cls(problem, ())
+        if problem.formulation == "strong":
+            return cls(problem, _unnamed(problem, free))
         try:
             parts = integrands(problem)
         except InputError:  # second derivatives
@@ -101,6 +104,16 @@ class Level:
         parts = map(points.take, points.chunks(100_000))
         sums = [evaluate([expression], part, Background(points.mesh))[0] @ part.w for part in parts]
         return float(sum(sums)) / points.volume
+
+
+def _unnamed(problem: Problem, candidates: list[int]) -> tuple[int, ...]:
+    """Return those candidates of which equations and conditions take derivatives alone."""
+    graph, first = Graph(), {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
+    stated = [*problem.equations, *(c.residual for c in problem.boundary if c.residual is not None)]
+    nodes = [build(graph, part) for expression in stated for part in components(expression)]
+    jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function in first]
+    named = {first[jet.function] + jet.component for jet in jets if not jet.derivative}
+    return tuple(at for at in candidates if at not in named)
 
 
 def _unseen(problem: Problem, mesh: Mesh, parts: tuple[Integrand, ...], candidates: list[int]) -> tuple[int, ...]:

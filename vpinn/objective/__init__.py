@@ -14,7 +14,7 @@ from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.signals import signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
-from vpinn.objective.variation import equations, variation, weakened
+from vpinn.objective.variation import equations, highest_order, variation, weakened
 
 __all__ = [
     "Batch",
@@ -32,6 +32,7 @@ __all__ = [
     "count_rows",
     "curvature",
     "equations",
+    "highest_order",
     "integral",
     "is_sum_of_squares",
     "linearise",

@@ -64,6 +64,15 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
     return tuple(found)
 
 
+def highest_order(problem: Problem) -> int:
+    """Return the order of the highest derivative of an unknown in the equations of a strong form; 1 of other forms."""
+    if problem.formulation != "strong":
+        return 1
+    graph = Graph()
+    nodes = [build(graph, part) for equation in problem.equations for part in components(equation)]
+    return max((len(slot.derivative) for slot in graph.slots(nodes) if isinstance(slot, Jet)), default=0)
+
+
 def weakened(problem: Problem) -> Problem:
     """Return equations Σ c ∇·B + a = 0 with numbers c as the weak form ∫ a v − Σ c B·∇v, other problems as they are.
 

@@ -37,6 +37,8 @@ def windows(
 ) -> tuple[tuple[float, ...], ...]:
     """Return ``count`` windows, centre and radius each, in units of the mesh; () where the residual is spread.
 
+    Derivatives beyond the second take features without windows, and get none.
+
     Args:
         objective: weak or strong, with more rows than there are to be windows.
         network: features fitted before.
@@ -46,6 +48,8 @@ def windows(
     """
     from scipy.spatial import KDTree
 
+    if max(len(derivative) for measure in objective.measures for derivative in measure.derivatives) > 2:
+        return ()
     places, squares = _contributions(objective, network, theta)
     d = places.shape[1]
     ball = gamma(d / 2 + 1) / pi ** (d / 2)

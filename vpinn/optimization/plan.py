@@ -25,7 +25,7 @@ from vpinn.optimization.spring import Spring
 from vpinn.problem import Problem, Settings
 from vpinn.problem.numerics import Solver
 from vpinn.sampling import Sampler
-from vpinn.trial import Trial
+from vpinn.trial import HIGHEST_ORDER, Trial
 
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
@@ -128,6 +128,12 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
             'use "adam", a strong form, or batch.estimator = "control-variate" or "plain"'
         )
     if isinstance(method, LeastSquares):
+        order = max((len(derivative) for m in objective.measures for derivative in m.derivatives), default=0)
+        if order > HIGHEST_ORDER:
+            raise InputError(
+                f'solver.method = "least-squares" takes derivatives up to order {HIGHEST_ORDER}, got {order}; split the equation '
+                'into several of lower order, or use "lbfgs"'
+            )
         return Plan(method, Schedule(1.0, 0, len(method.widths)), samplers, tolerance=solver.tolerance)
     if method.drawn and objective.test_space is None and not is_sum_of_squares(objective):
         raise InputError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from vpinn.domain import Mesh, functions_per_cell
 from vpinn.errors import InputError
-from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.trial import MeshField, Trial
 
@@ -153,9 +153,12 @@ def affordable(problem: Problem, trial: Trial, width: int) -> bool:
 
 
 def resolves(problem: Problem, width: int, share: float) -> bool:
-    """Return whether functions with poles behind the boundary are worth their tests: a strong form has enough points anyway."""
+    """Return whether functions with poles behind the boundary are worth their tests: a strong form has enough points anyway.
+
+    Equations beyond the second order take features of the box alone.
+    """
     mesh = problem.domain
-    if not isinstance(mesh, Mesh) or mesh.dimension == 1:
+    if not isinstance(mesh, Mesh) or mesh.dimension == 1 or highest_order(problem) > 2:
         return False
     tests = mesh.n_cells * functions_per_cell(mesh, local_degree(mesh, share * width))
     return problem.formulation == "strong" or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)

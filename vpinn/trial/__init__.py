@@ -11,7 +11,7 @@ from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
-from vpinn.trial.features import Features
+from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.field import MeshField
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.network import Jets, Network, Pullback
@@ -19,6 +19,7 @@ from vpinn.trial.trial import Trial, coefficients_of, make_trial
 
 __all__ = [
     "ACTIVATIONS",
+    "HIGHEST_ORDER",
     "Activation",
     "BoxChart",
     "Chart",

@@ -42,6 +42,10 @@ class Activation(ABC):
     def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ'''(a) from a, z = σ(a) and t = σ'(a)."""
 
+    @abstractmethod
+    def fourth(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the fourth derivative at a from a, z = σ(a) and t = σ'(a)."""
+
     def through(self, s: Tensor, a: Tensor, z: Tensor, t: Tensor, out: Tensor) -> Tensor:
         """Return s σ'(a) in ``out``, which may be ``s``; σ'(a) is left in ``t``, if it is made at all."""
         return torch.mul(s, self.slope(a, z, t), out=out)
@@ -82,6 +86,10 @@ class Tanh(Activation):
         """Return σ'''(a) = 4z²σ' − 2σ'²."""
         return t * (4 * z * z - 2 * t)
 
+    def fourth(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the fourth derivative, 16 z σ'² − 8 z³σ'."""
+        return 8 * z * t * (2 * t - z * z)
+
     def through(self, s: Tensor, a: Tensor, z: Tensor, t: Tensor, out: Tensor) -> Tensor:
         """Return s (1 − z²) in one operation."""
         _tanh_backward(s, z, grad_input=out)
@@ -115,6 +123,10 @@ class Sine(Activation):
         """Return σ'''(a)."""
         return -t
 
+    def fourth(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the fourth derivative, σ again."""
+        return z
+
 
 class Swish(Activation):
     """σ = a S with the logistic function S; σ' = S + a S (1 − S)."""
@@ -141,6 +153,12 @@ class Swish(Activation):
         p, q = s * (1 - s), 1 - 2 * s
         return p * (q * (3 + a * q) - 2 * a * p)
 
+    def fourth(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the fourth derivative."""
+        s = torch.sigmoid(a)
+        p, q = s * (1 - s), 1 - 2 * s
+        return p * (4 * (q * q - 2 * p) + a * q * (q * q - 8 * p))
+
 
 class Softplus(Activation):
     """σ = ln(1 + eᵃ), σ' the logistic function S, σ'' = S (1 − S)."""
@@ -162,6 +180,11 @@ class Softplus(Activation):
     def third(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ'''(a)."""
         return t * (1 - t) * (1 - 2 * t)
+
+    def fourth(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Return the fourth derivative."""
+        p = t * (1 - t)
+        return p * ((1 - 2 * t) ** 2 - 2 * p)
 
 
 ACTIVATIONS: Final[Mapping[str, Activation]] = {

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vpinn.errors import InputError
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.enrichment import Enriched
@@ -16,6 +17,8 @@ from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
 
 BYTES = 4_000_000
 """Memory of the features of points that are evaluated together, little enough for caches."""
+HIGHEST_ORDER = 4
+"""Order of the derivatives that features of the box have."""
 LEAST = 64
 """Points that are evaluated together, at least."""
 
@@ -82,14 +85,23 @@ class Features(Enriched):
         return tuple(parts)
 
     def features(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> dict[Derivative, Tensor]:
-        """Evaluate the features by forward 2-jets, chart by chart; see ``Network.features``."""
-        pairs = [p for p in wanted if len(p) == 2]
+        """Evaluate the features by forward 2-jets, chart by chart; see ``Network.features``.
+
+        Where all of them are of the box, whose map is affine, derivatives of order three and four are evaluated, too.
+
+        Raises:
+            InputError: derivatives that the features lack.
+        """
+        wanted = list(wanted)
+        pairs, higher = [p for p in wanted if len(p) == 2], [p for p in wanted if len(p) > 2]
         weight, bias = self.unpack(theta)[0]
         n, d = x.shape
         keys: list[Derivative] = [(), *((i,) for i in range(d)), *pairs]
-        result = {key: x.new_empty(n, self.layers[1]) for key in keys}
+        result = {key: x.new_empty(n, self.layers[1]) for key in [*keys, *higher]}
         here = self.restore(x)
         for chart, part in self.parts:
+            if higher and (type(chart) is not BoxChart or max(map(len, higher)) > HIGHEST_ORDER):
+                raise InputError(f"only features of the box have derivatives beyond the second, up to order {HIGHEST_ORDER}")
             w, jets = weight[part].T, chart.jets(here, pairs)
             if chart.plain:
                 for key in keys:
@@ -107,6 +119,9 @@ class Features(Enriched):
             for i, j in pairs:
                 bent = c * slopes[i] * slopes[j]
                 result[i, j][:, part] = torch.addcmul(bent, t, jets[i, j] @ w) if (i, j) in jets else bent
+            for key in higher:
+                derivative = self.sigma.third(a, z, t) if len(key) == 3 else self.sigma.fourth(a, z, t)
+                result[key][:, part] = derivative * torch.stack([slopes[i] for i in key]).prod(0)
             if window is not None:
                 _seen_through(window, {key: values[:, part] for key, values in result.items()})
         return result
@@ -125,7 +140,7 @@ class Features(Enriched):
             return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         weight, bias = self.unpack(theta)[-1]
         if not weight.requires_grad and not weight.any():
-            keys: list[Derivative] = [(), *((i,) for i in range(x.shape[1])), *(p for p in wanted if len(p) == 2)]
+            keys: list[Derivative] = [(), *((i,) for i in range(x.shape[1])), *(p for p in wanted if len(p) > 1)]
             flat = {(c, key): x.new_zeros(len(x)) for key in keys for c in range(self.outputs)}
             return flat | {(c, ()): bias[c].expand(len(x)) for c in range(self.outputs)} | self.numbers(theta, x)
         result: Jets = {}
