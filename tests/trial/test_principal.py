@@ -44,15 +44,30 @@ def test_nonlinear_and_tagged() -> None:
     assert np.allclose(found[:, 0, :, 0], [np.eye(2), 3 * np.eye(2)], rtol=1e-15)
 
 
+def test_equations() -> None:
+    """Plane strain with λ = 1 + x, μ = 1, symmetric in both derivatives, and a scalar equation with mixed ones."""
+    points, _ = located_points(MESH, PLACES)
+    found = principal_part(make_problem(MESH, unknowns={"u": "vector"}, expressions=EXPRESSIONS, strong="-div(stress)"), points)
+    unit = np.eye(2)
+    assert found is not None
+    mixed = (np.einsum("ia,kb->iakb", unit, unit) + np.einsum("ib,ak->iakb", unit, unit)) / 2
+    expected = [(2 + x) * mixed + np.einsum("ik,ab->iakb", unit, unit) for x in PLACES[:, 0]]
+    assert np.allclose(found, expected, rtol=1e-15)
+    scalar = make_problem(MESH, unknowns={"u": "scalar"}, strong="3*Dx(u, 0, 0) + Dx(u, 0, 1) + x*Dx(u, 1, 1) + u**2 - 1")
+    found = principal_part(scalar, points)
+    assert found is not None
+    assert np.allclose(found[:, 0, :, 0], [[[-3, -0.5], [-0.5, -x]] for x in PLACES[:, 0]], rtol=1e-15)
+
+
 @pytest.mark.parametrize(
     "form",
     [
-        {"strong": "-div(grad(u))"},
+        {"strong": "-div(grad(u)/x)"},
         {"weak": "div(grad(u))*v*dx"},
         {"weak": "inner(grad(u)/x, grad(v))*dx"},
         {"energy": "ln(inner(grad(u), grad(u)))*dx"},
     ],
-    ids=["equations", "second derivatives", "not finite", "no value at zero"],
+    ids=["not finite equations", "second derivatives", "not finite", "no value at zero"],
 )
 def test_forms_without(form: dict[str, str]) -> None:
     problem = make_problem(MESH, unknowns={"u": "scalar"}, **form)  # type: ignore[arg-type]

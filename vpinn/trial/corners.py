@@ -19,6 +19,8 @@ HIGHEST = 4.0
 """Exponents up to which functions are taken; smooth features see to the others."""
 DIGITS = 12
 """Digits to which corners are compared, so that solutions are found once for all that are alike."""
+JUMP = 1e-9
+"""Relative difference of principal parts on both sides of a corner that is rounding."""
 
 Array = NDArray[np.float64]
 
@@ -27,8 +29,9 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
     """Return the functions of all corners of a plane mesh; () where no corner bounds the gradient's smoothness.
 
     The principal part is that at the corner. Where it is not known, not elliptic, or jumps, it is the Laplacian of every
-    component. For the Laplacian, with conditions of one kind on both sides of a corner of angle ω, the exponents are kπ/ω,
-    and (k − ½)π/ω where a value is imposed on one side alone. Corners at which every exponent is two or more are taken where
+    component; that of coupled equations, which do not tell their flux, counts where all components are held on both sides.
+    For the Laplacian, with conditions of one kind on both sides of a corner of angle ω, the exponents are kπ/ω, and
+    (k − ½)π/ω where a value is imposed on one side alone. Corners at which every exponent is two or more are taken where
     others are worse.
     """
     mesh = problem.domain
@@ -38,7 +41,7 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
     _, parts = np.unique(held, axis=1, return_inverse=True)
     corners = corners_of(mesh, parts.reshape(-1))
     known, found = dict[Any, tuple[Solution, ...]](), list[CornerFunction]()
-    for corner, tensor in zip(corners, _tensors(problem, mesh, corners), strict=True):
+    for corner, tensor in zip(corners, _tensors(problem, mesh, corners, held), strict=True):
         middle, sides = corner.direction + corner.angle / 2, tuple(tuple(map(bool, held[:, facet])) for facet in corner.facets)
         turn = np.array([[np.cos(middle), np.sin(middle)], [-np.sin(middle), np.cos(middle)]])
         turned = np.einsum("ac,icke,be->iakb", turn, tensor / np.abs(tensor).max(), turn)
@@ -49,8 +52,8 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
     return tuple(found) if any(one.solution.exponent.real < 2.0 - WHOLE for one in found) else ()
 
 
-def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner]) -> list[Array]:
-    """Return the principal part at every corner [n, 2, n, 2], or the Laplacian."""
+def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner], held: NDArray[np.bool_]) -> list[Array]:
+    """Return the principal part at every corner [n, 2, n, 2], or the Laplacian; ``held`` by component and facet."""
     n = sum(u.components for u in problem.unknowns)
     laplacian = np.einsum("ik,ab->iakb", np.eye(n), np.eye(2))
     cells = mesh.boundary[[facet for corner in corners for facet in corner.facets], 0]
@@ -60,8 +63,14 @@ def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner]) -> list[Ar
     found = principal_part(problem, points) if len(corners) else None
     if found is None:
         return [laplacian] * len(corners)
-    sides = zip(found[::2], found[1::2], strict=True)
-    return [a if np.allclose(a, b, rtol=1e-9, atol=0.0) and is_elliptic(a) else laplacian for a, b in sides]
+    weak, alone = problem.formulation != "strong", laplacian.any(axis=(1, 3))[:, None, :, None]
+
+    def fits(corner: Corner, one: Array, other: Array) -> bool:
+        same = np.abs(one - other).max() <= JUMP * np.abs(one).max() and is_elliptic(one)
+        return bool(same and (weak or held[:, corner.facets].all() or not one[~np.broadcast_to(alone, one.shape)].any()))
+
+    sides = zip(corners, found[::2], found[1::2], strict=True)
+    return [one if fits(corner, one, other) else laplacian for corner, one, other in sides]
 
 
 def _held(problem: Problem, mesh: Mesh, imposed: Sequence[Imposed]) -> NDArray[np.bool_]:

@@ -10,21 +10,22 @@ from torch import Tensor
 
 from vpinn.domain import Points
 from vpinn.errors import InputError
-from vpinn.forms import Background, Graph, Jet, Node, build, compile_tape, derivatives, integrals, split, tag
+from vpinn.forms import Background, Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
+Place = tuple[int, int, int, int]
+"""i, a, k, b."""
 
 
 def principal_part(problem: Problem, points: Points) -> Array | None:
     """Return A [points, n, d, n, d] of ∫ A[i, a, k, b] ∂_b u_k ∂_a v_i, components of all unknowns in order.
 
-    None for equations, which do not tell their flux, for second derivatives, and where the form has no finite value.
+    Of equations −A[i, a, k, b] ∂_a ∂_b u_k + … = 0 it is symmetric in a and b, which is the flux of a single one alone. None
+    where a form takes second derivatives, where it has no finite value, and where components and equations are not as many.
     """
-    if problem.formulation == "strong":
-        return None
     try:
-        entries = _entries(problem, graph := Graph())
+        entries = (_of_equations if problem.formulation == "strong" else _entries)(problem, graph := Graph())
         tape = compile_tape(graph, list(entries.values()))
         values = tape.moving(tape.fixed(Background(problem.domain).values(tape.fixed_slots, points)))
     except InputError:
@@ -36,17 +37,14 @@ def principal_part(problem: Problem, points: Points) -> Array | None:
     return result if np.isfinite(result).all() else None
 
 
-def _entries(problem: Problem, graph: Graph) -> dict[tuple[int, int, int, int], Node]:
+def _entries(problem: Problem, graph: Graph) -> dict[Place, Node]:
     """Return the entries [i, a, k, b] that are not zero.
 
     Raises:
         InputError: the form takes second derivatives, or has no value at zero unknowns.
     """
-    offsets = itertools.accumulate((u.components for u in problem.unknowns), initial=0)
-    first = dict[int, int]()
-    for unknown, at in zip(problem.unknowns, offsets, strict=False):
-        first |= dict.fromkeys((unknown.function.count(), -1 - (unknown.test.part() or 0)), at)
-    found: dict[tuple[int, int, int, int], list[Node]] = {}
+    first = _offsets(problem)
+    found: dict[Place, list[Node]] = {}
     for part in integrals(problem.integrals):
         node = build(graph, part.integrand)
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet)]
@@ -69,3 +67,34 @@ def _entries(problem: Problem, graph: Graph) -> dict[tuple[int, int, int, int], 
                 place = (i, test.derivative[0], k, jet.derivative[0])
                 found.setdefault(place, []).append(graph.multiply([*mark, value]))
     return {place: graph.add(nodes) for place, nodes in found.items()}
+
+
+def _of_equations(problem: Problem, graph: Graph) -> dict[Place, Node]:
+    """Return the entries [i, a, k, b] of equations that are not zero.
+
+    Raises:
+        InputError: there are more or fewer than components, or one has no value at zero unknowns.
+    """
+    first, found = _offsets(problem), dict[Place, Node]()
+    equations = [build(graph, part) for equation in problem.equations for part in components(equation)]
+    if len(equations) != sum(u.components for u in problem.unknowns):
+        raise InputError("there is not one equation for each component")
+    for i, node in enumerate(equations):
+        jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet)]
+        highest = [jet for jet in jets if len(jet.derivative) == 2]
+        slopes = derivatives(graph, node, [graph.slot(jet) for jet in highest])
+        for jet, value in zip(highest, graph.substitute(slopes, dict.fromkeys(jets, 0.0)), strict=True):
+            (a, b), k = jet.derivative, first[jet.function] + jet.component
+            share = graph.multiply([graph.number(-1.0 if a == b else -0.5), value])
+            found |= {(i, a, k, b): share, (i, b, k, a): share}
+    return found
+
+
+def _offsets(problem: Problem) -> dict[int, int]:
+    """Return the first component of every function and test function; see ``Jet.function``."""
+    first = itertools.accumulate((u.components for u in problem.unknowns), initial=0)
+    return {
+        function: at
+        for unknown, at in zip(problem.unknowns, first, strict=False)
+        for function in (unknown.function.count(), -1 - (unknown.test.part() or 0))
+    }
