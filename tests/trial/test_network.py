@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -256,3 +258,49 @@ def test_pullbacks_may_interleave_and_repeat() -> None:
     del first, second
     _, reused = network.record(theta, x, wanted)
     assert torch.equal(reused(cotangents), alone)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("activation", ["tanh", "swish"])
+def test_blocks_of_points(monkeypatch: pytest.MonkeyPatch, activation: str, outputs: int, threads: int) -> None:
+    """Blocks of unequal size, cut off from the memory of one another, give what one block gives."""
+    network = network_of(2, outputs, activation)
+    theta, points = start(network, 14)
+    x, wanted = network.normalise(points), all_of(2, 1)
+    jets, pullback = network.record(theta, x, wanted)
+    bars = {key: torch.cos(3 * value) for key, value in jets.items()}
+    cases = [bars, {k: b for k, b in bars.items() if k[1]}, {k: b for k, b in bars.items() if not k[1]}]
+    expected = [pullback(case) for case in cases]
+    monkeypatch.setattr("vpinn.trial.sweeps.BLOCK_BYTES", 0)
+    monkeypatch.setattr("vpinn.trial.sweeps.SMALLEST", 4 // threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fresh = network_of(2, outputs, activation)
+        found, pulled = fresh.record(theta, x, wanted)
+        for key, values in jets.items():
+            assert (found[key] - values).abs().max() <= 1e-14 * (1 + values.abs().max())
+        for case, gradient in zip(cases, expected, strict=True):
+            assert (pulled(case) - gradient).abs().max() <= 1e-13 * (1 + gradient.abs().max())
+            assert torch.equal(pulled(case), pulled(case))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_memory_ends_with_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory too large to be kept is free at once, without the collector of cycles."""
+    monkeypatch.setattr("vpinn.trial.layout.LARGEST", 0)
+    network = network_of(2)
+    theta, points = start(network)
+    gc.collect()
+    gc.disable()
+    try:
+        jets, pullback = network.record(theta, network.normalise(points), all_of(2, 1))
+        sweeps = weakref.ref(pullback.args[0].sweeps)  # type: ignore[attr-defined]
+        pullback(jets)
+        assert sweeps() is not None
+        del pullback
+        assert sweeps() is None
+    finally:
+        gc.enable()

@@ -57,8 +57,8 @@ class Sweeps:
         self.stretch = torch.tensor(layout.stretch, dtype=dtype)[:, None]
         first_t = self.w_t[0][:d]
         self.inward, self.inward_bar = torch.empty_like(first_t), torch.empty_like(first_t)
-        self.x = torch.ones(n, d + 1, dtype=dtype)
-        self._x = self.x[:, :d]
+        x = torch.ones(n, d + 1, dtype=dtype)
+        self._x = x[:, :d]
         self.values, self.values_bar = torch.empty(2, m, n, dtype=dtype)
         self.slopes, self.slopes_bar = torch.empty(2, d, m, n if order else 0, dtype=dtype)
         width = sum(columns for _, columns in layout.shapes[1:])
@@ -66,7 +66,7 @@ class Sweeps:
         points = max(SMALLEST, BLOCK_BYTES // (dtype.itemsize * width)) * sums
         size = -(-n // (max(1, round(n / points)) * sums)) * sums
         memory = Block.scratch(layout, size, order, dtype)
-        self._blocks = [Block(self, layout, slice(at, min(at + size, n)), key, memory) for at in range(0, n, size)]
+        self._blocks = [Block(x, layout, slice(at, min(at + size, n)), key, memory) for at in range(0, n, size)]
         self._set: Calls = [
             partial(layout.gathered, numbers, self.flat),
             partial(torch.mul, first_t, self.stretch, out=self.inward),
@@ -83,7 +83,7 @@ class Sweeps:
             values: whether values are wanted.
         """
         if values not in self._evaluations:
-            self._evaluations[values] = self._set + [call for block in self._blocks for call in block.evaluation(values)]
+            self._evaluations[values] = self._set + [call for block in self._blocks for call in block.evaluation(self, values)]
         with torch.inference_mode():  # no bookkeeping for autograd, a sixth of a small operation
             self._theta.copy_(theta)
             self._x.copy_(x)
@@ -115,7 +115,7 @@ class Sweeps:
         shared = self.key[3] > 1
         calls: Calls = [total.zero_ for total in (self.flat_bar, self.inward_bar, *(self.parts if shared else ()))]
         for block in self._blocks:
-            calls += block.pullback(valued, bent)
+            calls += block.pullback(self, valued, bent)
         if shared:
             calls += [partial(torch.sum, part, 0, out=bar) for part, bar in zip(self.parts, self.onward_bar, strict=False)]
         if bent:
@@ -124,22 +124,22 @@ class Sweeps:
 
 
 class Block:
-    """Memory for some of the points of sweeps, and the calls that write to it.
+    """Memory for some of the points of sweeps, and the calls that write to it; it holds no sweeps, which end with their use.
 
     Args:
-        sweeps: with the matrices and their cotangents.
+        x: homogeneous coordinates of all points [n, d + 1].
         layout: of the parameters.
         points: which of them.
         key: as of the sweeps.
         memory: for what only one block needs at a time, of ``Block.scratch`` for as many points or more.
     """
 
-    def __init__(self, sweeps: Sweeps, layout: Layout, points: slice, key: Key, memory: list[Tensor]) -> None:
-        self._sweeps, self._layout, self._points = sweeps, layout, points
+    def __init__(self, x: Tensor, layout: Layout, points: slice, key: Key, memory: list[Tensor]) -> None:
+        self._layout, self._points = layout, points
         _, self._order, dtype, self._sums = key
         self._m, sigma, widths = layout.layers[-1], layout.sigma, [columns for _, columns in layout.shapes[1:]]
         n, rows = points.stop - points.start, (points.stop - points.start) * self._m
-        self._z = [sweeps.x[points], *(torch.empty(n, width, dtype=dtype) for width in widths)]
+        self._z = [x[points], *(torch.empty(n, width, dtype=dtype) for width in widths)]
         self._a = [torch.empty_like(z) for z in self._z[1:]] if sigma.keeps_argument else self._z[1:]
         slopes, bends, passing = memory[: len(widths)], memory[len(widths) : -2], memory[-2:]
         self._slopes = [_rows(part, n, width) for part, width in zip(slopes, widths, strict=True)]
@@ -158,10 +158,10 @@ class Block:
         rows = [n * width for width in widths], [m * n * width for width in widths if order], [m * n * max(widths)] * 2
         return [torch.empty(size, dtype=dtype) for part in rows for size in part]
 
-    def evaluation(self, values: bool) -> Calls:
+    def evaluation(self, sweeps: Sweeps, values: bool) -> Calls:
         """Return the calls that make values, if asked for, and at order 1 gradients."""
         calls: Calls = []
-        sigma, sweeps, z, last = self._layout.sigma, self._sweeps, self._z, len(self._a) - 1
+        sigma, z, last = self._layout.sigma, self._z, len(self._a) - 1
         for k, a in enumerate(self._a):
             calls.append(partial(torch.mm, z[k], sweeps.w_t[k], out=z[k + 1]))
             if sigma.keeps_argument:
@@ -182,19 +182,19 @@ class Block:
         calls.append(partial(torch.mm, sweeps.inward, self._delta[0].T, out=inner))
         return calls if self._m == 1 else [*calls, partial(here.copy_, inner.view(here.shape))]
 
-    def pullback(self, valued: bool, bent: bool) -> Calls:
+    def pullback(self, sweeps: Sweeps, valued: bool, bent: bool) -> Calls:
         """Return the calls that add to the cotangents of the matrices what those of values, gradients or both make of them."""
-        calls = self._upwards() if bent else []
-        values_bar, out, out_bar = self._sweeps.values_bar[:, self._points], self._sweeps.onward[-1], self._sweeps.onward_bar[-1]
+        calls = self._upwards(sweeps) if bent else []
+        values_bar, out, out_bar = sweeps.values_bar[:, self._points], sweeps.onward[-1], sweeps.onward_bar[-1]
         if valued:
             calls.append(partial(out_bar.addmm_, values_bar, self._z[-1]))
             product = torch.mul if self._m == 1 else torch.mm  # an outer product is slow as a matrix product
             calls.append(partial(product, values_bar.T, out, out=self._a_bar[-1]))
-        return calls + self._downwards(valued, bent)
+        return calls + self._downwards(sweeps, valued, bent)
 
-    def _upwards(self) -> Calls:
+    def _upwards(self, sweeps: Sweeps) -> Calls:
         """Return the calls that send the cotangent of the gradients from the inputs to the outputs."""
-        sigma, sweeps, last = self._layout.sigma, self._sweeps, len(self._a) - 1
+        sigma, last = self._layout.sigma, len(self._a) - 1
         here = sweeps.slopes_bar[..., self._points]
         outer = here[:, 0] if self._m == 1 else torch.empty(here.shape, dtype=here.dtype).flatten(1)
         calls: Calls = [] if self._m == 1 else [partial(outer.view(here.shape).copy_, here)]
@@ -210,10 +210,10 @@ class Block:
             calls.append(partial(self._wide(bend).mul_, bent.view(self._m, -1, bend.shape[1])))
         return [*calls, partial(torch.sum, self._wide(r_bar), 1, out=total), partial(sweeps.onward_bar[-1].add_, total)]
 
-    def _downwards(self, valued: bool, bent: bool) -> Calls:
+    def _downwards(self, sweeps: Sweeps, valued: bool, bent: bool) -> Calls:
         """Return the calls that send the cotangents of values and of what the slopes bend from the outputs to the inputs."""
         calls: Calls = []
-        sigma, sweeps, last = self._layout.sigma, self._sweeps, len(self._a) - 1
+        sigma, last = self._layout.sigma, len(self._a) - 1
         for k in range(last, -1, -1):
             arriving, known = self._a_bar[k], (self._a[k], self._z[k + 1], self._slopes[k])
             if k < last:
