@@ -29,7 +29,9 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         "lbfgs",
         "least squares does not apply to the energy form",
     ),
-    "no cells": (CUBE, ENERGY, "lbfgs", "in 6 dimensions without cells: an energy without cells has no rows"),
+    "no cells": (CUBE, ENERGY, "lbfgs", "in 6 dimensions without cells: random features fill few"),
+    "no cells, few dimensions": (CUBE3, ENERGY, "least-squares", "linear in 3 dimensions without cells"),
+    "free": (CUBE3, {**ENERGY, "boundary": [{"on": "left", "value": 0}]}, "lbfgs", "u is free on a part of the boundary"),
     "fourth order": (SQUARE, {"strong": "div(grad(div(grad(u)))) - 1"}, "least-squares", "linear in 2 dimensions"),
     "sixth order": (SQUARE, {"strong": "div(grad(div(grad(div(grad(u)))))) - 1"}, "lbfgs", "takes derivatives up to order 4"),
     "many dimensions": (CUBE, STRONG, "lbfgs", "random features fill few dimensions only"),
@@ -39,7 +41,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_reasons(name: str) -> None:
     domain, sections, method, reason = CASES[name]
-    problem = vpinn.make_problem(domain, unknowns={"u": "scalar"}, boundary=[{"on": "all", "value": 0}], **sections)
+    problem = vpinn.make_problem(domain, unknowns={"u": "scalar"}, **{"boundary": [{"on": "all", "value": 0}], **sections})
     setup = prepare(problem)
     assert setup.plan.method.name == method
     assert reason in setup.reason

@@ -14,7 +14,7 @@ from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.signals import signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
-from vpinn.objective.variation import equations, highest_order, variation, weakened
+from vpinn.objective.variation import equations, highest_order, pointwise, variation, weakened
 
 __all__ = [
     "Batch",
@@ -37,6 +37,7 @@ __all__ = [
     "is_sum_of_squares",
     "linearise",
     "make_objective",
+    "pointwise",
     "quadrature_degree",
     "quadrature_rule",
     "signals",

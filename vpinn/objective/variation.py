@@ -64,6 +64,25 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
     return tuple(found)
 
 
+def pointwise(problem: Problem) -> Problem:
+    """Return an energy or weak form whose unknowns are given on the whole boundary as the equations that hold at every point.
+
+    Raises:
+        InputError: an unknown is free on a part of the boundary, or the form has no such equations; see ``equations``.
+    """
+    if problem.formulation == "strong":
+        return problem
+    for unknown in problem.unknowns:
+        for component in range(unknown.components):
+            held = [c for c in problem.boundary if c.unknown == unknown.name and c.component in (None, component)]
+            tags = tuple(tag for condition in held for tag in condition.on)
+            if not tags or len(problem.domain.facets(tags)) < len(problem.domain.facets("all")):
+                raise InputError(
+                    f"{unknown.name} is free on a part of the boundary; state the equation and the conditions in strong form"
+                )
+    return dataclasses.replace(problem, formulation="strong", form=equations(problem))
+
+
 def highest_order(problem: Problem) -> int:
     """Return the order of the highest derivative of an unknown in the equations of a strong form; 1 of other forms."""
     if problem.formulation != "strong":

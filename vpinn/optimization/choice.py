@@ -29,7 +29,6 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     if not refused and solver.precision != "float64":
         refused = f"its columns are nearly dependent and need float64, precision is {solver.precision}"
     if not refused:
-        energy = problem.formulation == "energy"
-        refused = "an energy without cells has no rows" if energy else "random features fill few dimensions only"
+        refused = "random features fill few dimensions only"
     steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"
     return f"{steps}; least squares does not apply to the {problem.formulation} form in {where}: {refused}"

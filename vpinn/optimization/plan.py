@@ -9,7 +9,7 @@ import torch
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
-from vpinn.objective import Objective, count_rows, is_sum_of_squares, make_objective
+from vpinn.objective import Objective, count_rows, is_sum_of_squares, make_objective, pointwise
 from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
@@ -55,24 +55,28 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
 def candidates(problem: Problem) -> tuple[str, ...]:
     """Return the methods to try in order; the first that fits the problem is taken.
 
-    ``method = "auto"`` is least squares on meshes, and for strong forms in up to five dimensions, in float64, on all points or
+    ``method = "auto"`` is least squares on meshes, and without cells in up to five dimensions, in float64, on all points or
     on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch.
     """
     solver = problem.settings.solver
     if solver.method != "auto":
         return (solver.method,)
     stepwise = "lbfgs" if problem.settings.batch.size == "full" else "adam"
-    direct = isinstance(problem.domain, Mesh) or (problem.formulation == "strong" and problem.domain.dimension <= 5)
+    direct = isinstance(problem.domain, Mesh) or problem.domain.dimension <= 5
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
 
 def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
     """Return what a method solves: an energy by its variation in least squares and with Nitsche's terms, others as they are.
 
+    Without cells there are no test functions, and least squares solves the equations of a form.
+
     Nitsche's energy has a least value in finite elements, where values inside bound the fluxes through the boundary (Nitsche
     1971). Those of a network can be as large as it likes between the boundary and the nearest points, and good steps find
     that out: Gauss–Newton brought one to −1.5e5. The dual norm of its variation is bounded, and zero at the same solution.
     """
+    if name == LeastSquares.name and not isinstance(problem.domain, Mesh):
+        return pointwise(problem)
     tested = name == LeastSquares.name or any(imposed.how == "nitsche" for imposed in trial.imposed)
     return least_squares_problem(problem) if tested else problem
 
