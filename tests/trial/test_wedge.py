@@ -60,6 +60,20 @@ def test_exponents_of_elasticity(case: str, angle: float) -> None:
     assert len(powers) == winding(equation(contour, angle))
 
 
+@pytest.mark.parametrize("nu", [0.49, 0.4999, 0.49999])
+def test_exponents_of_what_hardly_changes_volume(nu: float) -> None:
+    """Rounding splits the double root by up to √ε λ/μ; however the corner is turned, all of it is found, with one exponent."""
+    first = []
+    for turn in (0.0, 0.3, 1.0):
+        axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        tensor = np.einsum("ac,icke,be->iakb", axes, isotropic(nu), axes)
+        found = solutions(tensor / np.abs(tensor).max(), 1.5 * np.pi, (HELD, HELD), 1.0)
+        first.append(min(one.exponent.real for one in found))
+    power, kappa = first[0], 3 - 4 * nu
+    assert np.sin(1.5 * np.pi * power) ** 2 == pytest.approx((power / kappa) ** 2, abs=1e-4)
+    assert first == pytest.approx([power] * 3, abs=1e-4)
+
+
 def test_exponents_of_cracks() -> None:
     """Between free lips λ = k/2, each twice; between a clamped and a free one (k − ½)/2 ± i ln κ/(4π)."""
     free = [one.exponent for one in solutions(isotropic(NU), 2 * np.pi, (FREE, FREE), 2.0)]

@@ -224,15 +224,16 @@ def _roots(tensor: Array) -> tuple[Root, ...]:
     last = np.linalg.inv(tensor[:, 1, :, 1])
     middle, first = last @ (tensor[:, 0, :, 1] + tensor[:, 1, :, 0]), last @ tensor[:, 0, :, 0]
     pencil = np.block([[np.zeros((n, n)), np.eye(n)], [-first, -middle]])
+    close = max(CLOSE, 10 * float(np.finfo(float).eps ** 0.5 * np.linalg.cond(last)))  # rounding splits double roots by less
     groups = list[list[complex]]()
     for p in sorted(map(complex, eigvals(pencil)), key=lambda p: (p.real, p.imag)):
         if p.imag > 0.0:
-            near = next((group for group in groups if abs(group[0] - p) <= CLOSE), None)
+            near = next((group for group in groups if abs(group[0] - p) <= close), None)
             groups.append([p]) if near is None else near.append(p)
     found = []
     for group in groups:
         center = complex(np.mean(group))
-        upper, vectors, count = schur(pencil, output="complex", sort=lambda p, center=center: abs(p - center) <= 2 * CLOSE)
+        upper, vectors, count = schur(pencil, output="complex", sort=lambda p, center=center: abs(p - center) <= 2 * close)
         upper = upper[:count, :count]
         mean = complex(np.trace(upper)) / count
         mean = 1j if abs(mean - 1j) <= 1e-12 else mean
