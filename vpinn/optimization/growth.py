@@ -134,13 +134,14 @@ class Growth:
         self._stages = Stages(objectives, method.stream, method.tolerance)
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
-        """Return the trial spaces in the order of their residual for few features; linear ones end with one that will do."""
+        """Return the trial spaces in the order of their residual for few features."""
         width = min(PILOT, self.method.widths[-1])
         return compare_spaces(self.objectives, trials, self.method.stream, width, self._good)
 
     def _good(self, pilot: Step) -> bool:
-        """Return whether few features will do for a linear problem."""
-        return self._stages.linear and pilot.predicted <= MARGIN * self.method.tolerance * pilot.before
+        """Return whether few features will do for a linear problem; of a number that was asked for the best are sought."""
+        enough = MARGIN * self.method.tolerance * pilot.before
+        return self._stages.linear and self.method.width is None and pilot.predicted <= enough
 
     def error(self, stage: Stage) -> float:
         """Return the relative error of a stage as estimated, its relative residual where there is no estimate."""
@@ -152,7 +153,7 @@ class Growth:
         trial, recipe, method, pilot, least, limit = candidate.trial, candidate.recipe, self.method, candidate.step, 1, math.inf
         rounding = ROUNDING * pilot.steepness * self._lift(trial)
         known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
-        width, bound = (0, math.inf) if other is None else (other.trial.network.layers[1], other.relative)
+        width, bound = (0, math.inf) if other is None else (other.width, other.relative)
         judged, origin = list[tuple[float, Stage]](), (recipe, known)
         seen = candidate.whole and candidate.width <= widest(self.objectives, trial, method.widths)
         if not width and seen and self._good(pilot):
@@ -191,7 +192,7 @@ class Growth:
             elif verdict.adequate or not rises or judged[-1] != min(judged, key=_first):
                 break
             else:
-                (recipe, known), width = origin, best.trial.network.layers[1]
+                (recipe, known), width = origin, best.width
             least, limit = degree + RICHER, math.inf
         assert best is not None
         return min(judged, key=_first)[1] if judged and not self.ended else best

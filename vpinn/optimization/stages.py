@@ -38,6 +38,7 @@ class Stage:
         fit: the best combination of the features.
         relative: residual over that of zero features, dimensionless.
         recipe: of the features.
+        width: features per component, without functions of corners.
         seconds: since growth began.
         converged: whether growth ended here because the solution is good enough.
     """
@@ -47,6 +48,7 @@ class Stage:
     fit: Fit
     relative: float
     recipe: Recipe
+    width: int
     seconds: float
     converged: bool = False
 
@@ -133,6 +135,7 @@ class Stages:
             fit=found,
             relative=found.residual / unsolved if unsolved else 0.0,
             recipe=recipe,
+            width=width,
             seconds=time.perf_counter() - self._began,
         )
 

@@ -52,13 +52,11 @@ def compare_spaces(
         trials: its trial spaces.
         stream: where points and the seed of the features come from.
         width: features per component, few.
-        enough: whether a step is so good that the search ends.
+        enough: whether a step is so good that the search for a recipe ends.
     """
     problem, found = objectives.problem, list[Candidate]()
     shares = [share for share in SHARES if resolves(problem, width, share)]
     for trial in trials:
-        if found and enough(found[-1].step):
-            break
         steps: dict[Recipe, Step] = {}
 
         def good(recipe: Recipe, steps: dict[Recipe, Step] = steps) -> bool:
