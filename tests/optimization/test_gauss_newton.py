@@ -35,7 +35,10 @@ def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: boo
             return Curvature(found, signs, image(theta), image)
         return Curvature(found[:0], signs, image(theta), image, found.T @ found)
 
-    return Closure(evaluate, None, rows)
+    def values(thetas: Tensor) -> Tensor:
+        return torch.tensor([evaluate(theta)[0] for theta in thetas], dtype=torch.float64)
+
+    return Closure(evaluate, None, rows, values)
 
 
 def linear(rows: int, size: int, decades: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -90,13 +90,14 @@ class GaussNewton(Method):
         """Return the parameters that a step from θ leads to, and λ with the decrease that its model predicts."""
         value, gradient = at
         model = _Model(closure.curvature(theta), theta, gradient)
-        for _ in range(TRIES):
+        for tried in range(TRIES):
             found = model.step(damping)
             if found is not None:
                 delta, predicted = found
-                ratio = _decrease(closure, theta, delta, value, gradient, predicted) / predicted
+                ratio = _decrease(closure, theta, delta, value, gradient, predicted, model.squares) / predicted
                 if ratio > 0:
-                    return theta + delta, {"damping": number(_adapted(damping, ratio)), "predicted": number(predicted)}
+                    damping = _adapted(damping, ratio, tried > 0)
+                    return theta + delta, {"damping": number(damping), "predicted": number(predicted)}
             damping *= 5
         return theta, {"damping": number(damping), "predicted": number(0.0)}
 
@@ -124,6 +125,9 @@ class _Model:
         curvature: G at θ.
         theta: parameters [size].
         gradient: ∇J there [size].
+
+    Attributes:
+        squares: whether J is a sum of squares.
     """
 
     def __init__(self, curvature: Curvature, theta: Tensor, gradient: Tensor) -> None:
@@ -133,6 +137,7 @@ class _Model:
         self._kept = len(self._rows) > 0 and positive
         self._dual = self._kept and len(self._rows) < len(theta) and curvature.residual is not None
         diagonal = curvature.diagonal.abs()
+        self.squares = curvature.residual is not None
         self._size = diagonal.clamp(min=FLOOR * (float(diagonal.max()) or 1.0)).sqrt()
         self._gradient = gradient / self._size
         self._triangle: Tensor | None = None
@@ -225,8 +230,15 @@ class _Model:
         return once
 
 
-def _decrease(closure: Closure, theta: Tensor, delta: Tensor, value: float, gradient: Tensor, predicted: float) -> float:
-    """Return J(θ) − J(θ + δ), by the trapezoidal rule for ∇J where the difference would be rounding errors."""
+def _decrease(
+    closure: Closure, theta: Tensor, delta: Tensor, value: float, gradient: Tensor, predicted: float, squares: bool
+) -> float:
+    """Return J(θ) − J(θ + δ), by the trapezoidal rule for ∇J where the difference would be rounding errors.
+
+    Squares vanish at a solution, so that their sum does not depend on how it is summed: it is had without its gradient.
+    """
+    if squares and predicted > BLUR * abs(value):
+        return value - float(closure.compare((theta + delta)[None])[0])
     try:
         moved, ahead = closure(theta + delta)
     except NonFiniteError:
@@ -251,7 +263,9 @@ def _judged(theta: Tensor, state: State, closure: Closure, value: float) -> tupl
     return damping * (1.0 if gained > 0.5 * predicted else DOUBTED), theta, noise
 
 
-def _adapted(damping: float, ratio: float) -> float:
-    """Return the next λ from the ratio of true to predicted decrease."""
+def _adapted(damping: float, ratio: float, refused: bool) -> float:
+    """Return the next λ from the ratio of true to predicted decrease, and whether a smaller one has just been refused."""
     factor = 0.1 if ratio > 0.75 else 0.5 if ratio > 0.25 else 2.0
+    if refused and ratio > 0.25:
+        factor = 0.5 if ratio > 0.75 else 1.0
     return max(SMALLEST, damping * factor)

@@ -135,8 +135,10 @@ class Growth:
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
         """Return the trial spaces in the order of their residual for few features."""
-        width = min(PILOT, self.method.widths[-1])
-        return compare_spaces(self.objectives, trials, self.method.stream, width, self._good)
+        return self._compared(trials, self._good)
+
+    def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[Candidate]:
+        return compare_spaces(self.objectives, trials, self.method.stream, min(PILOT, self.method.widths[-1]), enough)
 
     def _good(self, pilot: Step) -> bool:
         """Return whether few features will do for a linear problem; of a number that was asked for the best are sought."""
@@ -174,28 +176,37 @@ class Growth:
                 break
             if limit <= rounding:
                 return replace(best, converged=True)
+            if candidate.hasty and not self._converged(best):
+                return self.run(self._compared([trial], lambda step: False)[0], other)
             before, known = known if known[0] < width else (0, 1.0), (width, best.relative)
             following = self._next(width, before, known, trial) if gained else 0
             if best.relative > method.tolerance and following:
                 width = following
                 continue
-            verdict, degree = self._judge(best), tests_degree(best.objective)
-            if best.relative <= method.tolerance and (verdict is None or verdict.relative <= method.slack * method.tolerance):
+            if self._converged(best):
                 return replace(best, converged=True)
+            verdict, degree = self._judge(best), tests_degree(best.objective)
             if verdict is None:
                 break
             judged.append((verdict.absolute, best))
-            rises = 0 < degree < HIGHEST_TEST_DEGREE
+            rises = 0 < degree < HIGHEST_TEST_DEGREE and judged[-1] == min(judged, key=_first)
             if best.relative <= method.tolerance:
                 known = width, verdict.relative / method.slack
                 width = self._next(width, before, known, trial) or (width if rises else 0)
-            elif verdict.adequate or not rises or judged[-1] != min(judged, key=_first):
+            elif verdict.adequate or not rises:
                 break
             else:
                 (recipe, known), width = origin, best.width
             least, limit = degree + RICHER, math.inf
         assert best is not None
         return min(judged, key=_first)[1] if judged and not self.ended else best
+
+    def _converged(self, stage: Stage) -> bool:
+        """Return whether residual and error estimate are below the tolerance."""
+        if stage.relative > self.method.tolerance:
+            return False
+        verdict = self._judge(stage)
+        return verdict is None or verdict.relative <= self.method.slack * self.method.tolerance
 
     def _next(self, width: int, before: tuple[int, float], known: tuple[int, float], trial: Trial) -> int:
         """Return how many features come after ``width``, 0 where there are no more.

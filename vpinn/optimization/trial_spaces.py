@@ -25,6 +25,7 @@ class Candidate:
         width: features per component with which they were tried.
         step: what they made of the linearised equations.
         whole: whether that was told by all points, as a stage without steeper features would.
+        hasty: whether the recipe was good enough for no other to be tried.
     """
 
     trial: Trial
@@ -32,6 +33,7 @@ class Candidate:
     width: int
     step: Step
     whole: bool
+    hasty: bool
 
 
 def compare_spaces(
@@ -77,6 +79,6 @@ def compare_spaces(
         recipe = choose_features(score, shares, None if trial.corners else start, good)
         objective = objective_for(objectives, trial, width, recipe.share)
         whole = objective.test_space is not None and not stream.samplers(objective)
-        found.append(Candidate(trial, recipe, width, steps[recipe], whole))
+        found.append(Candidate(trial, recipe, width, steps[recipe], whole, good(recipe)))
     found.sort(key=lambda candidate: candidate.step.predicted)
     return [candidate for candidate in found if candidate.step.predicted <= CLOSE * found[0].step.predicted]
