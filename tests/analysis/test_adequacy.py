@@ -35,6 +35,14 @@ def failing(solution: Solution) -> list[str]:
     return [check.partition(":")[0] for check in solution.metrics["checks"]]
 
 
+def test_a_solution_that_is_none_says_so() -> None:
+    """Twenty features for seven waves a side: tests and points see what is wrong, and so does the estimate."""
+    solution = solved(rectangle(cells=6, cell="quadrilateral"), 7, weak=WEAK, solver={"method": "least-squares", "features": 20})
+    assert solution.errors["u"]["relative_h1"] > 0.5
+    assert solution.error_estimate["effectivity"] == pytest.approx(1.0, abs=0.2)
+    assert "error estimate" in failing(solution)
+
+
 @pytest.mark.parametrize(("degree", "expected"), [(2, ["quadrature"]), (15, [])])
 def test_an_energy_that_dives_between_its_points(degree: int, expected: list[str]) -> None:
     """Four points in each of nine cells: the energy is below the true minimum by a tenth, and the error two thirds."""

@@ -17,6 +17,9 @@ from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 
+UNRESOLVED = 1 / 3
+"""Relative error estimate above which a solution is told to be none, whatever the points and the tests say."""
+
 
 def assess(
     solution: Solution, objective: Objective, estimator: Estimator | None, loss: float, stated: Problem | None = None
@@ -83,6 +86,10 @@ def assess(
             f"tests: the residual is {seen['seen']:.1e} on the {seen['functions']:,} test functions trained with and "
             f"{seen['richer']:.1e} on a richer space; raise test_space.degree, refine the mesh"
             + (' or use test_space.kind = "conforming"' if problem.settings.test_space.kind == "bubbles" else "")
+        )
+    if estimate is not None and not estimate.relative <= UNRESOLVED:
+        checks.append(
+            f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
         )
     if not all(np.isfinite(v) for e in metrics["errors"].values() for v in e.values()):
         checks.append("errors: not finite")

@@ -188,9 +188,13 @@ def _outputs(part: Part, theta: Tensor) -> tuple[Tensor, Tensor]:
 
 def _split_squares(part: Part, theta: Tensor) -> _Share:
     """Return rows of ½ Σ w R², one per root R."""
+    return _squares(part, *_outputs(part, theta))
+
+
+def _squares(part: Part, values: Tensor, slopes: Tensor) -> _Share:
+    """Return rows of ½ Σ w R² for the outputs [outputs, n] of a part, and their derivatives [outputs, K, n]."""
     measure, points = part
     size, first = points.w.abs().sqrt(), len(measure.tests)
-    values, slopes = _outputs(part, theta)
     signs = torch.where(points.w < 0, -1.0, 1.0).to(size).expand(len(values) - first, -1)
     return _Share(part, slopes[first:] * size, signs, values[first:] * size)
 
@@ -221,14 +225,16 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None) -> C
     def columns(part: Part) -> tuple[_Share, Tensor, Tensor | None]:
         """Return the squares with their rows, and the residual beside its derivatives [outputs, tests, 1 + size]."""
         measure, points = part
-        share = _split_squares(part, theta)
+        found = _outputs(part, theta)
+        share = _squares(part, *found)
+        squared = _rows(share, theta) if share.signs.numel() else theta.new_empty(0, theta.numel())
         if measure.contraction is None or points.frame is None:
-            return share, _rows(share, theta), None
-        values, slopes = (found[: len(measure.tests)] for found in _outputs(part, theta))
+            return share, squared, None
+        values, slopes = (part[: len(measure.tests)] for part in found)
         rows = jet_jacobian(measure.network, theta, points.x, measure.keys, slopes)
         wide = list(torch.cat([values[:, :, None], rows], 2))
         w, frame, aligned = points.w, points.frame, points.aligned
-        return share, _rows(share, theta), measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)
+        return share, squared, measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)
 
     shares, squares = list[_Share](), list[Tensor]()
     tested: Tensor | None = None
@@ -243,10 +249,10 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None) -> C
     rows = torch.cat([*squares, whitened[:, 1:]])
 
     def with_squares(residuals: Sequence[Tensor], whitened: Tensor) -> Tensor:
-        return torch.cat([_joined(residuals), whitened])
+        return torch.cat([*(residual.reshape(-1) for residual in residuals), whitened])
 
     def image(moved: Tensor) -> Tensor:
-        squares = [_split_squares(share.part, moved).residual for share in shares]
+        squares = [_split_squares(share.part, moved).residual for share in shares if share.signs.numel()]
         return with_squares(squares, torch.from_numpy(space.whiten(objective.residual(moved, parts)[:, :, None]))[:, 0])
 
     signs = with_squares([share.signs for share in shares], rows.new_ones(space.size))
