@@ -95,14 +95,14 @@ def unpublished(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unpublished")
 def test_an_existing_run_is_kept(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["solve", str(file), "-q"]) == 0
+    assert main(["solve", str(file), "-q", "--set", "solver.steps=40"]) == 0
     assert capsys.readouterr() == ("", "")
     code, message = failed(capsys, "solve", str(file), "-q")
     assert code == 2
     assert "--resume" in message
     assert "--overwrite" in message
-    assert main(["solve", str(file), "-q", "--resume", "--set", "solver.steps=5"]) == 0
-    assert json.loads(Path("results/torsion/metrics.json").read_text())["steps"] == 5
+    assert main(["solve", str(file), "-q", "--resume", "--set", "solver.steps=42"]) == 0
+    assert json.loads(Path("results/torsion/metrics.json").read_text())["steps"] == 42
 
 
 @pytest.mark.usefixtures("unpublished")
