@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,10 @@ LABELS = {
 
 
 def curve(record: dict[str, Any], problem: str, method: str) -> tuple[Array, Array, float, int] | None:
-    """Medians over the repeats: seconds and errors, set-up seconds, and how many runs; None where there are none."""
+    """Medians over the repeats: seconds and errors, set-up seconds, and how many runs; None where there are none.
+
+    Of methods that solve once for every point there are those that are the best until then.
+    """
     runs = [run for key, run in record["runs"].items() if key.rsplit("/", 1)[0] == f"{problem}/{method}"]
     if not runs:
         return None
@@ -56,7 +60,9 @@ def curve(record: dict[str, Any], problem: str, method: str) -> tuple[Array, Arr
     if "fem-" in method or method.startswith("least-squares"):
         count = min(map(len, tables))
         medians = np.median([found[:count] for found in tables], axis=0)
-        return medians[:, 0], medians[:, 1], setup, len(runs)
+        seconds, errors = medians[np.argsort(medians[:, 0], kind="stable")].T
+        best = errors < np.minimum.accumulate(np.r_[np.inf, errors[:-1]])
+        return seconds[best], errors[best], setup, len(runs)
     first, last = max(t[0, 0] for t in tables), min(t[-1, 0] for t in tables)
     times = np.geomspace(first, last, GRID)
     errors = [np.interp(np.log(times), *np.log(found.T)) for found in tables]
@@ -116,11 +122,13 @@ def draw(record: dict[str, Any], path: Path) -> None:
         for axes in panels:
             annotate(axes, axes._ends)
         some = next(iter(record["runs"].values()))
-        count = max(int(key.rsplit("/", 1)[1]) for key in record["runs"]) + 1
+        counts = Counter(key.rsplit("/", 1)[0] for key in record["runs"])
+        few, many = min(counts.values()), max(counts.values())
+        runs = f"{many} runs" if few == many else f"{few} to {many} runs"
         drawn.suptitle("Error against time on four problems", fontweight="bold", fontsize=14)
         drawn.supxlabel(
             f"vpinn: orange and red, its finite elements blue; peers green, violet and grey. {some['processor']}, "
-            f"{some['threads']} thread, medians of {count} run{'s' * (count > 1)}; set-up not counted",
+            f"{some['threads']} thread, medians of {runs}; set-up not counted",
             fontsize=8.5,
             color="#52606d",
         )
