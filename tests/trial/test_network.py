@@ -304,3 +304,10 @@ def test_memory_ends_with_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sweeps() is None
     finally:
         gc.enable()
+
+
+def test_no_points_have_no_values() -> None:
+    network = Network((2, 5, 3, 1), "tanh", (0.0, 0.0), (1.0, 1.0))
+    theta = network.initial(torch.Generator().manual_seed(0))
+    found = network.jets(theta, torch.empty(0, 2, dtype=torch.float64), [(), (0,)])
+    assert {key: len(values) for key, values in found.items() if key[1] in ((), (0,))} == {(0, ()): 0, (0, (0,)): 0}

@@ -47,8 +47,6 @@ class Evaluator:
     def __call__(self, theta: Tensor, points: Points, jets: Jets | None = None) -> Array:
         """Return values [components, n] at n points, in float64; ``jets`` as ``jets`` returned them there, where known."""
         n = len(points.w)
-        if not n:  # sweeps go through points in blocks, of which there are none
-            return np.zeros((len(self.tape.moving.outputs), 0))
         with torch.no_grad():
             fixed = self.tape.fixed(self.trial.background.values(self.tape.fixed_slots, points))
             if jets is None or not jets.keys() >= set(self._keys):

@@ -162,7 +162,7 @@ class Network:
         order = len(wanted[-1]) if wanted else 0
         if order <= 1:
             values, gradients = _FirstJets.apply(theta, x, self, order)  # type: ignore[no-untyped-call]
-            return _first_jets(values, gradients.view(-1, *values.shape) if order else None)
+            return _first_jets(values, gradients.view(x.shape[1], *values.shape) if order else None)
         return _second_jets(self, theta, x, wanted) if order == 2 else _nested_jets(self, theta, x, wanted)
 
     def jets_of(self, thetas: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:

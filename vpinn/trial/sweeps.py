@@ -66,7 +66,7 @@ class Sweeps:
         points = max(SMALLEST, BLOCK_BYTES // (dtype.itemsize * width)) * sums
         size = -(-n // (max(1, round(n / points)) * sums)) * sums
         memory = Block.scratch(layout, size, order, dtype)
-        self._blocks = [Block(x, layout, slice(at, min(at + size, n)), key, memory) for at in range(0, n, size)]
+        self._blocks = [Block(x, layout, slice(at, min(at + size, n)), key, memory) for at in range(0, n, max(1, size))]
         self._set: Calls = [
             partial(layout.gathered, numbers, self.flat),
             partial(torch.mul, first_t, self.stretch, out=self.inward),
