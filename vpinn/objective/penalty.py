@@ -34,7 +34,7 @@ PENALTY: Final = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
 """β of −Δu per formulation, for L = 1."""
 FACTORISED = 100.0
 """Factor of β in a strong form whose rows are factorised, where stiffness costs nothing: an enriched L-shape comes to an estimate
-of 6e-9 instead of 2e-6, a rough solution to a third of the error; by L-BFGS the larger weight doubles it."""
+of 6e-9 instead of 2e-6, a rough solution to a third of the error; by L-BFGS ten times the weight at least doubles it."""
 POINTS = 1_000
 """Boundary points at which coefficients are looked at, about."""
 
