@@ -32,6 +32,7 @@ from vpinn.optimization import (
     Plan,
     Rules,
     Stage,
+    Start,
     Training,
     candidates,
     estimator_found,
@@ -40,11 +41,11 @@ from vpinn.optimization import (
     load_arrays,
     make_plan,
     make_rules,
+    make_start,
     objective_for,
     policy_found,
     reason,
     samples_of,
-    start,
     stated_problem,
     train,
     trained_objective,
@@ -53,7 +54,7 @@ from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb, settle_process
 from vpinn.solution import Solution
-from vpinn.trial import Trial, coefficients_of, make_trial
+from vpinn.trial import Scales, Trial, coefficients_of, make_trial
 
 Report = Callable[[Training, Plan], None]
 Save = Callable[[Training], None]
@@ -80,6 +81,7 @@ class Setup:
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
     reason: str = ""
+    begun: Start | None = None
 
     @property
     def stated(self) -> Problem:
@@ -88,7 +90,10 @@ class Setup:
 
     def start(self) -> Training:
         """Return the state before the first step, drawn with the problem's seed."""
-        return start(self.objective, self.trial.network, self.plan, self.problem.settings.solver.seed)
+        method, seed = self.plan.method, self.problem.settings.solver.seed
+        if self.begun is None or not isinstance(method, Method):
+            return Training.start(self.trial.network.initial(torch.Generator().manual_seed(seed)), method, seed)
+        return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
 def solve(
@@ -180,6 +185,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
+    if meta.get("scales"):
+        trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
@@ -191,6 +198,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
+    begun: Start | None = None
     trial = make_trial(problem, rows=direct)
     if direct:
         width = min(PILOT, problem.settings.solver.features or PILOT)
@@ -202,13 +210,18 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         if cornered.corners:
             others += (cornered,)
     else:
-        trained = partial(trained_objective, trial=trial, name=name, threads=threads)
-        objective = trained(problem)
+
+        def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
+            return trained_objective(problem, space, name, threads, unit, precision)
+
+        begun = make_start(problem, trial, made)
+        trial, objective = begun.trial, begun.objective
+        trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
-    return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name))
+    return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
 
 
 def _begin(setup: Setup, folder: Path | None, resume: bool) -> Training:
@@ -281,11 +294,11 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
-    solution = assess(found, objective, estimator, loss, setup.stated)
+    solution = assess(found, dataclasses.replace(objective, unit=1.0), estimator, loss * objective.unit, setup.stated)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
-    closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}
-    return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
+    closing = {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}
+    return dataclasses.replace(solution, metrics={**solution.metrics, "loss": loss * objective.unit, **closing})
 
 
 def _with_method(problem: Problem, method: str) -> Problem:

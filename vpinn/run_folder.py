@@ -12,7 +12,7 @@ import io
 import json
 import os
 import platform
-from dataclasses import replace
+from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,8 @@ def save(folder: Path, training: Training, trial: Trial, solution: Solution | No
     arrays, meta = training.arrays()
     meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
+    if trial.scales is not None:
+        meta["scales"] = astuple(trial.scales)
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     if solution is not None:

@@ -1,6 +1,7 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`start` (before the first step) ; `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
+`projection` (a last layer solved for) → `dimensionless` (before the first step) ;
+`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
 `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `stages` (the best of several) → `growth` (until it is
 good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
 
@@ -13,6 +14,7 @@ from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason
+from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
@@ -28,7 +30,6 @@ from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.stages import Judgement, Stage
-from vpinn.optimization.start import start
 from vpinn.optimization.training import COLUMNS, Training
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Sgd",
     "Spring",
     "Stage",
+    "Start",
     "Training",
     "candidates",
     "estimator_found",
@@ -62,13 +64,13 @@ __all__ = [
     "load_arrays",
     "make_plan",
     "make_rules",
+    "make_start",
     "objective_for",
     "policy_found",
     "promised_decrease",
     "reason",
     "samples_of",
     "save_arrays",
-    "start",
     "stated_problem",
     "train",
     "trained_objective",

@@ -126,13 +126,14 @@ def estimator_found(
         samplers: one per measure, () for all points.
         training: whose samplers' knowledge is used.
         theta: parameters found.
-        value: J there over all points.
+        value: J there over all points, in the objective's unit.
     """
     if not samplers:
         return None
     found: dict[str, Any] = {"name": objective.estimator, "why": objective.why}
     if objective.test_space is not None and objective.estimator == "plain":
         generator = np.random.default_rng(training.step)
-        draws = [drawn(objective, samplers, 1, generator, training.learned)(theta)[0] - value for _ in range(DRAWS)]
+        excess = [drawn(objective, samplers, 1, generator, training.learned)(theta)[0] - value for _ in range(DRAWS)]
+        draws = objective.unit * np.array(excess)
         found["bias"] = {"loss": float(np.mean(draws)), "standard_error": float(np.std(draws, ddof=1) / math.sqrt(DRAWS))}
     return found

@@ -186,7 +186,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         (
             training.step,
             training.seconds,
-            value,
+            value * objective.unit,
             closure.gradient_norm,
             rate,
             size or objective.size,
