@@ -272,7 +272,7 @@ def test_a_function_with_a_pole_behind_the_boundary_is_found() -> None:
     assert last_layer(network, found.theta)[network.layers[1] - len(network.sources) + 3] == pytest.approx(1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("form", ["weak", "strong"])
+@pytest.mark.parametrize("form", ["weak", pytest.param("strong", marks=pytest.mark.slow)])
 def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(form: str) -> None:
     """Eight periods of a in 2 × 2 cells, halved three times: without, errors are above 1e-2. The estimate sees the parts, too."""
     forms = {"weak": "a*inner(grad(u), grad(v))*dx - f*v*dx", "strong": "-div(a*grad(u)) - f"}
