@@ -21,7 +21,7 @@ from vpinn.output.noise import PANELS, noise_markdown, noise_table, publish_nois
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
-SMALL = Effort(80, 10, 60, 150, 40, 60, (0.5, 1, 2), probes=40, falls=20)
+SMALL = Effort(400, 10, 60, 1200, 40, 60, (0.5, 1, 2), probes=120, falls=100)
 FORMS = {
     "energy": {"energy": "0.5*inner(grad(u), grad(u))*dx - sin(3*x)*u*dx"},
     "weak": {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 2}},
