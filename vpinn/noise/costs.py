@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +19,10 @@ REPEATS = 5
 """Times that a step is timed anew."""
 RESAMPLES = 200
 """Times that draws are drawn again from themselves, to see how well they know where time is least (Efron 1979)."""
+PRECISE = 0.02
+"""Relative error that seconds have at least."""
+LOST = 1.1
+"""Factor of the least time that still counts as the least."""
 FLAT = 0.5
 """Share by which the best batch may be off: around it the time is flat, and half as much again costs a twelfth at most."""
 
@@ -71,9 +73,8 @@ def costs(
     """
     objective, points = people.objective, people.objective.measures[0].points.size
     tried = sorted({*sizes, min(points, 8 * sizes[-1])})
-    seconds = seconds_per_step(objective, people.theta, tried, generator)
-    spent = cost_of(tried, seconds)
-    rows = [_epoch(people, tried, seconds, generator)]
+    spent = cost_of(tried, seconds_per_step(objective, people.theta, tried, generator))
+    rows = [_epoch(people, tried, generator)]
     bend = float(people.gradient @ product(torch.from_numpy(people.gradient)).numpy())
     if not (math.isfinite(scale) and scale > 0.0 and bend > 0.0):
         return rows, None, spent
@@ -87,18 +88,18 @@ def costs(
         rate = people.square / bend * theory.progress(x[-1], scale)
         drawn = people.repeat(drawer(made, generator), falls).gradients
         gains.append(decreases(people, drawn, rate)[:, 0] / (0.5 * people.square**2 / bend))
-    at, each = np.array(wanted, dtype=np.float64), np.array(gains)
-    found, curve = _fastest(at, times, each, predicted, generator)
-    line = rates.steps_to_accuracy(np.array(x), scale) * (spent[0] + spent[1] * at)
-    return [*rows, *found(line)], replace(curve, predicted={"(1 + S/b)(c₀ + c₁b)": line}), spent
+    at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
+    line = rates.steps_to_accuracy(np.array(x), scale) * (step + point * at)
+    found, curve = fastest(at, times, np.array(gains), rates.fastest_batch(scale, step, point), line, generator)
+    return [*rows, *found], curve, spent
 
 
-def _epoch(people: Population, tried: list[int], seconds: Array, generator: np.random.Generator) -> Finding:
+def _epoch(people: Population, tried: list[int], generator: np.random.Generator) -> Finding:
     """Hold the seconds of an epoch, b points at a time, against (c₀/b + c₁)N with c₀ and c₁ from the other sizes."""
     k, points = len(tried) // 2, people.objective.measures[0].points.size
-    step, point = cost_of([*tried[:k], *tried[k + 1 :]], np.delete(seconds, k))
-    again = [seconds_per_step(people.objective, people.theta, [tried[k]], generator, 4)[0] for _ in range(REPEATS)]
-    value, error = mean_and_error(np.array(again) * points / tried[k])
+    times = np.array([seconds_per_step(people.objective, people.theta, tried, generator, 3) for _ in range(REPEATS)])
+    step, point = cost_of([*tried[:k], *tried[k + 1 :]], np.delete(np.median(times, axis=0), k))
+    value, error = mean_and_error(times[:, k] * points / tried[k])
     return Finding(
         12,
         f"seconds of an epoch, b = {tried[k]} at a time: (c₀/b + c₁)N fitted to other sizes",
@@ -110,26 +111,26 @@ def _epoch(people: Population, tried: list[int], seconds: Array, generator: np.r
     )
 
 
-def _fastest(
-    at: Array, times: Array, gains: Array, predicted: float, generator: np.random.Generator
-) -> tuple[Callable[[Array], list[Finding]], Curve]:
+def fastest(
+    at: Array, times: Array, gains: Array, predicted: float, line: Array, generator: np.random.Generator
+) -> tuple[list[Finding], Curve]:
     """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
 
     Args:
-        at: batch sizes [k].
+        at: batch sizes [k], ascending.
         times: seconds of a step [k].
         gains: progress of single steps over the full gradient's [k, n].
         predicted: best batch by theory.
+        line: seconds to the full gradient's progress by theory [k].
         generator: of the draws from the draws.
     """
     n = gains.shape[1]
-    counts = np.concatenate([np.full((1, n), 1.0), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
-    progress = counts @ gains.T / n  # [1 + resamples, k]
-    spread = gains.std(1, ddof=1) / math.sqrt(n)
+    counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
+    progress, spread = counts @ gains.T / n, gains.std(1, ddof=1) / math.sqrt(n)  # [1 + resamples, k]
     spent = times / np.maximum(progress, 0.1 * spread)
-    columns = np.stack([np.ones_like(at), at, 1.0 / at], 1)
-    weight = np.maximum(progress[0], spread) ** 2 / (times * np.maximum(spread, 1e-12 * progress[0].max()))
-    fit = np.linalg.lstsq(columns * weight[:, None], (spent * weight).T, rcond=None)[0].T
+    wrong = spent[0] * np.maximum(spread / np.maximum(progress[0], spread), PRECISE)
+    columns = np.stack([np.ones_like(at), at, 1.0 / at], 1) / wrong[:, None]
+    fit = np.linalg.lstsq(columns, (spent / wrong).T, rcond=None)[0].T
     best = np.sqrt(np.maximum(fit[:, 2], 0.0) / np.maximum(fit[:, 1], 1e-300)).clip(at[0], at[-1])
 
     def seconds(batch: Array | float) -> Array:
@@ -137,38 +138,34 @@ def _fastest(
 
     lost = seconds(min(max(predicted, at[0]), at[-1])) / seconds(best)
     first = spent[:, 0] / spent[:, -1]
-    curve = Curve(at, spent[0], spent[0] * spread / np.maximum(progress[0], spread))
-
-    def findings(line: Array) -> list[Finding]:
-        told = f"b = {at[0]:.0f} to {at[-1]:.0f}"
-        return [
-            Finding(
-                12,
-                f"batch of least time to an accuracy, {told}: √(S c₀/c₁)",
-                predicted,
-                float(best[0]),
-                float(best[1:].std(ddof=1)),
-                "progress does not follow 1 + S/b, or seconds c₀ + c₁b",
-                FLAT,
-            ),
-            Finding(
-                12,
-                "time to an accuracy at √(S c₀/c₁) over the least",
-                1.1,
-                float(lost[0]),
-                float(lost[1:].std(ddof=1)),
-                "the batch that theory says is not the fastest",
-                bound="at most",
-            ),
-            Finding(
-                12,
-                f"time to an accuracy at b = {at[0]:.0f} over that at {at[-1]:.0f}: (1 + S/b)(c₀ + c₁b)",
-                float(line[0] / line[-1]),
-                float(first[0]),
-                float(first[1:].std(ddof=1)),
-                "progress does not follow 1 + S/b, or seconds c₀ + c₁b",
-                0.25,
-            ),
-        ]
-
-    return findings, curve
+    why = "progress does not follow 1 + S/b, or seconds c₀ + c₁b"
+    rows = [
+        Finding(
+            12,
+            f"batch of least time to an accuracy, b = {at[0]:.0f} to {at[-1]:.0f}: √(S c₀/c₁)",
+            predicted,
+            float(best[0]),
+            float(best[1:].std(ddof=1)),
+            why,
+            FLAT,
+        ),
+        Finding(
+            12,
+            "time to an accuracy at √(S c₀/c₁) over the least",
+            LOST,
+            float(lost[0]),
+            float(lost[1:].std(ddof=1)),
+            "the batch that theory says is not the fastest",
+            bound="at most",
+        ),
+        Finding(
+            12,
+            f"time to an accuracy at b = {at[0]:.0f} over that at {at[-1]:.0f}: (1 + S/b)(c₀ + c₁b)",
+            float(line[0] / line[-1]),
+            float(first[0]),
+            float(first[1:].std(ddof=1)),
+            why,
+            0.25,
+        ),
+    ]
+    return rows, Curve(at, spent[0], wrong, {"(1 + S/b)(c₀ + c₁b)": line})
