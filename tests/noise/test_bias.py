@@ -44,9 +44,9 @@ def test_batch_normalisation(generator: np.random.Generator, size: int) -> None:
 def biases_of_a_meta_gradient(generator: np.random.Generator, error: float, step: float, batch: int) -> np.ndarray:
     """Samples whose mean is the bias: of y = βx + ε with one inner step, the same batch in both loops less a fresh one's mean.
 
-    The full gradient of y's model is u, and what the batch's gradient at the start differs from it is taken off: it has mean zero.
+    The full gradient is u; by how much the batch's gradient at the start differs from it is taken off: it has mean zero.
     """
-    x, epsilon = generator.normal(size=(2, 200_000, batch))
+    x, epsilon = generator.normal(size=(2, 100_000, batch))
     h, c = (x**2).mean(axis=-1), 0.4 * (x * epsilon).mean(axis=-1)
     inner = error - step * (h * error - c)
     reused, fresh = (1.0 - step * h) * (h * inner - c), (1.0 - step * h) * inner

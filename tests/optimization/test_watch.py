@@ -74,7 +74,7 @@ def test_the_temperature_is_that_of_the_walk(method: Method, rate: float) -> Non
             told.append(values[WATCHED.index("temperature")])
     if isinstance(method, Sgd):
         shown = CURVATURE * squares * (1 - rate * CURVATURE / (2 * (1 + method.momentum)))
-        assert np.mean(told) == pytest.approx(rate * 0.04 / (2 * (1 - method.momentum)), rel=0.03)
+        assert np.mean(told) == pytest.approx(rate * 0.04 / (2 * (1 - method.momentum)), rel=0.06)
     else:
         shown = CURVATURE * squares
         assert np.mean(told) == pytest.approx(rate * 0.2 / 2, rel=0.1)
@@ -84,7 +84,9 @@ def test_the_temperature_is_that_of_the_walk(method: Method, rate: float) -> Non
 def test_what_is_no_walk_has_no_temperature() -> None:
     watch, theta = Watch(), torch.ones(SIZE, dtype=torch.float64)
     for step in range(3):
-        values = watch.observe(theta, (1.0 + step) * theta, False, 0.1, BATCH, lambda place: (0.0, place), step, partial(Lbfgs().bath, {}))
+        values = watch.observe(
+            theta, (1.0 + step) * theta, False, 0.1, BATCH, lambda place: (0.0, place), step, partial(Lbfgs().bath, {})
+        )
     assert math.isnan(values[WATCHED.index("temperature")])
     assert math.isfinite(values[WATCHED.index("noise_scale")])
 

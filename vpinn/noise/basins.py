@@ -13,7 +13,7 @@ from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import polish
 from vpinn.objective import Objective
 from vpinn.optimization import Adam, Closure
-from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.optimization.spectrum import difference_product
 
 Error = Callable[[Tensor], float]
 """Parameters → error of the solution, where it is known."""
@@ -23,7 +23,7 @@ WALKS = 3
 """Walks at every η/b."""
 QUANTITIES = {"sharpness": "sharpness λ_max", "unseen": "J on unseen points", "solution": "relative L² error of the solution"}
 """Names of the curves → what is measured."""
-LANCZOS = 12
+PRODUCTS = 4
 """Products with the Hessian that the largest eigenvalue is taken from."""
 
 
@@ -32,6 +32,7 @@ def basins(
     unseen: Objective,
     error: Error | None,
     theta: Tensor,
+    top: Tensor,
     rate: float,
     size: int,
     steps: tuple[int, int],
@@ -44,6 +45,7 @@ def basins(
         unseen: the same on a rule that shares no points with it.
         error: of the solution, None where it is not known.
         theta: where every walk starts [size].
+        top: stiffest direction at a minimum nearby [size].
         rate: step size η of Adam.
         size: points of the middle batch.
         steps: of a walk, and of L-BFGS after it.
@@ -54,10 +56,11 @@ def basins(
     """
     points = objective.measures[0].points.size
     sizes = sorted({max(2, min(round(f * size), points)) for f in SPREAD})
-    seen: list[list[tuple[float, ...]]] = []
+    seen: list[list[list[float]]] = []
     for b in sizes:
         ends = [polish(objective, _walk(objective, theta, rate, b, steps[0], generator), steps[1]) for _ in range(WALKS)]
-        seen.append([_look(objective, unseen, error, end, generator) for end in ends])
+        found = [[_sharpness(objective, end, top), unseen.value(end)] for end in ends]
+        seen.append(found if error is None else [[*values, error(end)] for values, end in zip(found, ends, strict=True)])
     values = np.array(seen)[::-1]  # [sizes from large to small, walks, quantities]
     x = rate / np.array(sizes[::-1], dtype=np.float64)
     told = f"{steps[1]} steps of L-BFGS after walks at b = {sizes[0]}"
@@ -91,10 +94,10 @@ def _walk(objective: Objective, theta: Tensor, rate: float, size: int, steps: in
     return theta
 
 
-def _look(
-    objective: Objective, unseen: Objective, error: Error | None, theta: Tensor, generator: np.random.Generator
-) -> tuple[float, ...]:
-    product = difference_product(objective.gradient, theta)
-    top = leading(product, len(theta), 1, generator, steps=min(len(theta), LANCZOS)).values[0]
-    found = (abs(float(top)), unseen.value(theta))
-    return found if error is None else (*found, error(theta))
+def _sharpness(objective: Objective, theta: Tensor, top: Tensor) -> float:
+    """Return the largest curvature at θ by a power iteration from the stiffest direction nearby."""
+    product, image = difference_product(objective.gradient, theta), top
+    for _ in range(PRODUCTS):
+        top = image / image.norm()
+        image = product(top)
+    return float(image @ top)

@@ -38,9 +38,9 @@ def normalised_correction(size: Numbers) -> Numbers:
 def reused_batch(step: float, slope: Numbers) -> Numbers:
     """Return the bias −α ∂(tr Cov g_b) of a meta-gradient that takes inner step and outer gradient from the same batch.
 
-    The meta-gradient of J_B'(θ − αg_B) by θ is (1 − αH_B) g_B'(θ − αg_B) = g_B' − α(H_B g_B' + H_B' g_B) + O(α²). Of two batches its
-    mean is g − 2αHg, of the same batch g − 2αE H_B g_B, and E H_B g_B − Hg = Cov(H_B, g_B) = ½∇ tr Cov(g_B). Half of it comes from
-    the factor 1 − αH_B. For linear regression with x ~ N(0, 1), tr Σ = 2u² + σ² and the bias is −4αu/b.
+    The meta-gradient of J_B'(θ − αg_B) by θ is (1 − αH_B) g_B'(θ − αg_B) = g_B' − α(H_B g_B' + H_B' g_B) + O(α²). Of two batches
+    its mean is g − 2αHg, of the same batch g − 2αE H_B g_B, and E H_B g_B − Hg = Cov(H_B, g_B) = ½∇ tr Cov(g_B). Half of it
+    comes from the factor 1 − αH_B. For linear regression with x ~ N(0, 1), tr Σ = 2u² + σ² and the bias is −4αu/b.
 
     Args:
         step: inner step size α ≥ 0, small against 1/H.

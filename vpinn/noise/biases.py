@@ -29,7 +29,7 @@ def reuse(
 ) -> Finding:
     """Measure the bias of the meta-gradient (1 − αH_B)∇J_B(θ − αg_B) by the batch B's being used twice, along ∇J.
 
-    Held against −α times the derivative of tr Cov(g_b). What has no mean, the noise of g_B and of H_B by themselves, is taken off.
+    Held against −α times the derivative of tr Cov(g_b). The noise of g_B and of H_B by themselves has mean zero and is taken off.
 
     Args:
         people: all points.
@@ -94,7 +94,7 @@ def batch_normalisation(people: Population, size: int, count: int, generator: np
     """Normalise a hidden unit's values over batches of points, as batch normalisation would, and see its bias.
 
     The gradient of (γx̂)⁴/12 by γ at γ = 1 is x̂⁴/3, 1 on average over a population of Gaussian values. The unit is the one of the
-    last hidden layer whose values over the points are nearest to that: their mean fourth power is what the batches are held against.
+    last hidden layer whose values over the points are nearest to that; their own mean is what the batches are held against.
     """
     measure, found = people.objective.measures[0], []
     with torch.no_grad():

@@ -53,7 +53,9 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
         rows += [
             Finding(8, f"steady error over ηs/(bλ(2 − ηλ)), mean of {named}", 1.0, float(each), float(each_error), DRIFT),
             Finding(8, f"exploration radius² of {named}", radii[0][2], *radii[0][:2], DRIFT),
-            Finding(9, f"temperature: mean λe(1 − ηλ/2) of {named}, against ησ²/(2b)", _heat(minimum, eta, b), *_pair(heats[0]), DRIFT),
+            Finding(
+                9, f"temperature: mean λe(1 − ηλ/2) of {named}, against ησ²/(2b)", _heat(minimum, eta, b), *_pair(heats[0]), DRIFT
+            ),
             Finding(
                 11,
                 "excess loss at the steady state: Σ ηs/(2b(2 − ηλ))",
@@ -132,7 +134,7 @@ def langevin(minimum: Minimum, size: int, steps: int, seed: int, generator: np.r
     found = walked_mean(line(inside) - line(grid).min(), remembered(SLOW))
     row = Finding(
         9,
-        f"Langevin walk with noise as large as that of b = {size}: mean of J over its least along the stiffest direction, by Gibbs",
+        f"Langevin walk with noise as large as that of b = {size}: mean of J − J* along the stiffest direction",
         steady.gibbs_energy(values, heat, spacing),
         *_pair(found),
         DRIFT,

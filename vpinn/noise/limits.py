@@ -89,9 +89,9 @@ def batch_limits(
 def hard_points(bends: list[Array], curvature: float, batch: float, seen: Array) -> Finding:
     """Hold the largest curvature of many batches against that of a batch with one hard point among typical ones.
 
-    One batch beyond it refutes it. Of n batches below it the largest lies the further out the more there are; the ten largest tell
-    by how much: under an exponential tail they exceed the eleventh by its scale τ on average, and the largest of n has the standard
-    deviation πτ/√6.
+    One batch beyond it refutes it. Of n batches below it the largest lies the further out the more there are; the ten largest
+    tell by how much: under an exponential tail they exceed the eleventh by its scale τ on average, and the largest of n has the
+    standard deviation πτ/√6.
 
     Args:
         bends: curvature that the weighted points of every measure add [N].
@@ -103,10 +103,11 @@ def hard_points(bends: list[Array], curvature: float, batch: float, seen: Array)
     single = np.abs(len(bends[0]) * bends[0] - (total - curvature))  # influences on a square add up to twice its curvature
     high, low = float(single.max()), float(np.median(single))
     ordered = np.sort(seen)[::-1] / float(rates.heterogeneous(batch, high, low))
+    spread = high / max(low, 1e-300)
     tail = float((ordered[:TAIL] - ordered[min(TAIL, len(ordered) - 1)]).mean())
     return Finding(
         7,
-        f"largest curvature of {len(seen)} batches over (L_H + (b − 1)L_L)/b of one hard point, L_H/L_L = {high / max(low, 1e-300):.0f}",
+        f"largest curvature of {len(seen)} batches over (L_H + (b − 1)L_L)/b of one hard point, L_H/L_L = {spread:.0f}",
         1.0,
         float(ordered[0]),
         0.0 if ordered[0] > 1.0 else math.pi / math.sqrt(6.0) * tail,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vpinn.domain import Mesh
@@ -154,7 +155,8 @@ def measure_noise(
     findings.append(_floor(course[-1], minimum))
     say("where noise leads")
     walked = (effort.pilot // 4, effort.polish // 4)
-    rows, ends = basins(objective, _unseen(problem, trial, objective), error, places[-1], rate, middle, walked, generator)
+    top, unseen = torch.from_numpy(minimum.vectors[:, 0].copy()), _unseen(problem, trial, objective)
+    rows, ends = basins(objective, unseen, error, places[-1], top, rate, middle, walked, generator)
     findings += rows
     curves |= ends
     say("a population search")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vpinn.noise import bias, rates
 from vpinn.noise import variance as theory
@@ -45,9 +47,7 @@ def scale(people: Population, uniform: dict[int, Draws]) -> Finding:
     )
 
 
-def progress(
-    people: Population, product: Product, uniform: dict[int, Draws], falls: int
-) -> tuple[list[Finding], Curve, float]:
+def progress(people: Population, product: Product, uniform: dict[int, Draws], falls: int) -> tuple[list[Finding], Curve, float]:
     """Measure the decrease of J by one best step at every batch size.
 
     Args:
@@ -183,10 +183,14 @@ def _steps_of_adam(people: Population, draws: Draws) -> Array:
     """Return −Δθ·sign(∇J)/size over the learning rate, of every step [n] once the mean square has settled."""
     method, theta, sign = Adam(), people.theta, torch.from_numpy(np.sign(people.gradient))
     state, steps = method.initial(theta), np.empty(len(draws.losses))
-    for k, (loss, row) in enumerate(zip(draws.losses.tolist(), torch.from_numpy(draws.gradients), strict=True)):
-        moved, state, _ = method.step(theta, state, Closure(lambda _, found=(loss, row): found), 1.0, False)
+    for k, row in enumerate(torch.from_numpy(draws.gradients)):
+        moved, state, _ = method.step(theta, state, Closure(partial(_found, float(draws.losses[k]), row)), 1.0, False)
         steps[k] = float((theta - moved) @ sign) / len(theta)
     return steps[int(SETTLING * len(steps)) :]
+
+
+def _found(loss: float, gradient: Tensor, theta: Tensor) -> tuple[float, Tensor]:
+    return loss, gradient
 
 
 def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding], Curve, float]:
@@ -205,7 +209,7 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
     measured = errors.mean(1)
     best = int(measured.argmin())
     gaussian = bias.clipped_gaussian(thresholds, people.square, variance)
-    exponential = bias.clipped_exponential(thresholds, length)[2] * (people.square + variance) / people.square
+    exponential = bias.clipped_exponential(thresholds, length)[2]
     nearest = int(np.abs(thresholds - bias.best_threshold(people.square, variance)).argmin())
     value, error = mean_and_error(errors[nearest])
     least = thresholds[_resampled(errors).argmin(1)]

@@ -14,8 +14,8 @@ from vpinn.noise.variance import Array, Numbers
 def stationary_error(rate: float, batch: float, curvature: Numbers, variance: Numbers, momentum: float = 0.0) -> Numbers:
     """Return eᵢ = ηsᵢ(1 + μ)/(bλᵢ(1 − μ)(2(1 + μ) − ηλᵢ)), the mean squared distance along an eigenvector, in weights squared.
 
-    Heavy-ball steps x ← (1 + μ − ηλ)x − μx' − ηξ are an autoregression of order two, whose variance this is (Box & Jenkins, 3.2);
-    without momentum it is the chapter's ηsᵢ/(bλᵢ(2 − ηλᵢ)).
+    Heavy-ball steps x ← (1 + μ − ηλ)x − μx' − ηξ are an autoregression of order two, whose variance this is (Box & Jenkins 1976,
+    3.2.4); without momentum it is ηsᵢ/(bλᵢ(2 − ηλᵢ)).
 
     Args:
         rate: 0 < η < 2(1 + μ)/λᵢ.
@@ -80,7 +80,7 @@ def gibbs(values: Array, temperature: float, spacing: float) -> Array:
 
 
 def gibbs_energy(values: Array, temperature: float, spacing: float) -> float:
-    """Return ⟨f⟩ = ∫ f exp(−f/T)/Z by the midpoint rule, T/2 per direction of a parabola above its least value; arguments as above."""
+    """Return ⟨f⟩ = ∫ f exp(−f/T)/Z by the midpoint rule, T/2 of a parabola with least value zero; arguments as above."""
     return float(values @ gibbs(values, temperature, spacing)) * spacing
 
 

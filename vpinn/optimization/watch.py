@@ -83,7 +83,14 @@ class Watch:
     told: Values = UNKNOWN
 
     def observe(
-        self, theta: Tensor, gradient: Tensor, clipped: bool, rate: float, size: int, evaluate: Gradient, step: int,
+        self,
+        theta: Tensor,
+        gradient: Tensor,
+        clipped: bool,
+        rate: float,
+        size: int,
+        evaluate: Gradient,
+        step: int,
         bath: Bath = lambda: None,
     ) -> Values:
         """Return the values of ``WATCHED`` after a step on a batch.
