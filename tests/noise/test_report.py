@@ -19,6 +19,7 @@ from vpinn.errors import InputError
 from vpinn.noise import Curve, Effort, Finding, NoiseReport, measure_noise
 from vpinn.noise.draws import Array, cost_of, samplers_for
 from vpinn.noise.population import population
+from vpinn.noise.report import _unseen
 from vpinn.objective import Objective, make_objective
 from vpinn.output.noise import PANELS, noise_markdown, noise_table, publish_noise
 from vpinn.problem import make_problem
@@ -193,6 +194,26 @@ def test_verdicts_on_bounds() -> None:
     assert Finding(7, "q", 1.0, 0.3, 0.1, bound="at most").verdict == "holds"
     assert Finding(7, "q", 1.0, 1.0, bound="at most").verdict == "holds"
     assert Finding(7, "q", 1.0, 1.0, bound="at most").as_row()["bound"] == "at most"
+
+
+@pytest.mark.parametrize("domain", [{"shape": "rectangle", "cells": [4, 4]}, {"shape": "hypercube", "lower": [0, 0, 0], "upper": [1, 1, 1]}])
+def test_unseen_points_are_others(domain: dict[str, Any]) -> None:
+    """Hardly a point of the finer rule, or of the other seed, is one that training sees; the loss is nearly the same."""
+    problem = make_problem(
+        domain,
+        unknowns={"u": "scalar"},
+        energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [6]},
+    )
+    trial = make_trial(problem)
+    objective = make_objective(problem, trial)
+    unseen = _unseen(problem, trial, objective)
+    seen, other = (next(iter(o.measures[0].whole(10**6))).x.numpy() for o in (objective, unseen))
+    nearest = np.abs(seen[:500, None] - other[None]).max(2).min(1)
+    assert (nearest > 1e-9).mean() > 0.9
+    theta = objective.measures[0].network.initial(torch.Generator().manual_seed(1))
+    assert unseen.value(theta) == pytest.approx(objective.value(theta), rel=0.02)
 
 
 def test_costs_of_a_step() -> None:

@@ -42,7 +42,7 @@ def basins(
 
     Args:
         objective: what is minimised.
-        unseen: the same on a rule that shares no points with it.
+        unseen: the same on points that training does not see.
         error: of the solution, None where it is not known.
         theta: where every walk starts [size].
         top: stiffest direction at a minimum nearby [size].

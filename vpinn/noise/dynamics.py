@@ -1,4 +1,4 @@
-"""Items 8, 9 and 11 on a problem: walks of gradient descent and of Langevin's method near a minimum, on its own batches."""
+"""Items 8, 9 and 11 on a problem: walks of gradient descent near a minimum, on its own batches, with and without momentum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from vpinn.noise.draws import Array
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.minimum import Minimum, remembered, walked_mean
 from vpinn.optimization import Sgd
-from vpinn.optimization.langevin import Langevin
 
 SPEED, SLOW = 0.8, 0.3
 """Step size times the largest curvature, of walks in general and of the one that is held against Gibbs' measure."""
@@ -111,19 +110,18 @@ def annealing(minimum: Minimum, size: int, steps: int, generator: np.random.Gene
     return Finding(9, f"annealing by b ∝ log k from {size} to {used[-1]:.0f}: temperature at the end", heat, *_pair(found), DRIFT)
 
 
-def langevin(minimum: Minimum, size: int, steps: int, seed: int, generator: np.random.Generator) -> tuple[Finding, Curve]:
-    """Walk by Langevin's method on batches along the stiffest direction, and hold J there against the Gibbs measure: item 9.
+def langevin(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> tuple[Finding, Curve]:
+    """Walk by gradient descent on batches along the stiffest direction, and hold J there against the Gibbs measure: item 9.
 
-    The batches' noise is a bath of temperature T' = ησ²/(2b); the method adds as much again. Finite steps make 2T' appear as
-    2T'/(1 − ηλ/2) along a parabola, which is taken into account.
+    The noise of the batches is the heat bath of Langevin's equation, of temperature T = ησ²/(2b). Finite steps make it appear as
+    T/(1 − ηλ/2) along a parabola, which is taken into account.
     """
     objective, theta = minimum.people.objective, minimum.people.theta
     direction, lam = torch.from_numpy(minimum.vectors[:, 0].copy()), float(minimum.curvatures[0])
     eta = SLOW / lam
     bath = float(steady.temperature(eta, 1.0, float(minimum.noise(size)[0])))
-    heat = 2.0 * bath / (1.0 - 0.5 * eta * lam)
-    method = Langevin(bath, 2 * steps, seed, preconditioned=False)
-    x = minimum.walk(method, eta, np.full(2 * steps, size), generator, 1)[steps + steps // 8 :, 0]
+    heat = bath / (1.0 - 0.5 * eta * lam)
+    x = minimum.walk(Sgd(0.0), eta, np.full(steps, size), generator, 1)[steps // 8 :, 0]
     reach = REACH * math.sqrt(heat / lam)
     grid = np.linspace(-reach, reach, 513) + float(x.mean())
     coarse = grid[::16]
@@ -134,7 +132,7 @@ def langevin(minimum: Minimum, size: int, steps: int, seed: int, generator: np.r
     found = walked_mean(line(inside) - line(grid).min(), remembered(SLOW))
     row = Finding(
         9,
-        f"Langevin walk with noise as large as that of b = {size}: mean of J − J* along the stiffest direction",
+        f"Langevin: mean of J − J* along the stiffest direction, walked with b = {size}, against Gibbs at ησ²/(2b)",
         steady.gibbs_energy(values, heat, spacing),
         *_pair(found),
         DRIFT,

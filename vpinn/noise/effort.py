@@ -111,7 +111,7 @@ def fitted(
         "draws": 7 * float(sums.sum()) + 16 * float(sums[len(sums) // 2]),  # samplers, and what follows from batches
         "probes": 6 * middle + full,
         "falls": (2 * len(sizes) + 7) * valued,
-        "walk": 6.5 * middle,
+        "walk": 5.5 * middle,
         "looks": look,
         "pilot": middle,
         "trial": 7 * (middle + min(full, largest)),

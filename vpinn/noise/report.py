@@ -149,7 +149,7 @@ def measure_noise(
     rows, settled = dynamics.settle(minimum, max(8, middle // 4), effort.walk, generator)
     findings += rows
     findings.append(dynamics.annealing(minimum, max(8, middle // 8), effort.walk, generator))
-    row, curves["langevin"] = dynamics.langevin(minimum, middle, effort.walk, seed, generator)
+    row, curves["langevin"] = dynamics.langevin(minimum, middle, effort.walk, generator)
     findings.append(row)
     curves |= settled
     findings.append(_floor(course[-1], minimum))

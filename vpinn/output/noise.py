@@ -99,7 +99,7 @@ PANELS = (
     Panel(
         "langevin",
         "langevin",
-        "Langevin paths and the Gibbs measure",
+        "Steps on batches and the Gibbs measure",
         "distance along the stiffest direction",
         "density",
         ("linear", "linear"),
