@@ -73,6 +73,14 @@ def test_exact_statements_hold(report: NoiseReport) -> None:
             assert abs(f.measured - f.predicted) <= max(5 * f.error, 0.02 * f.predicted), f.quantity
 
 
+@pytest.fixture
+def sums(report: NoiseReport, request: pytest.FixtureRequest) -> NoiseReport:
+    """A report on sums over one batch; the variance of products of two is L/b + Q/b², and no theory of progress has that."""
+    if request.node.callspec.params["report"] == "weak":
+        pytest.skip("products of two batches")
+    return report
+
+
 def known(report: NoiseReport) -> dict[str, float]:
     """What the theory says where these problems are none of its model's, by other ways: part of a quantity → prediction."""
     evaluations = int(next(f.quantity.split()[1] for f in report.findings if f.quantity.startswith("CMA-ES")))
@@ -92,10 +100,10 @@ def known(report: NoiseReport) -> dict[str, float]:
     }
 
 
-def test_every_prediction_would_be_refuted_if_it_were_three_times_as_large_or_small(report: NoiseReport) -> None:
+def test_every_prediction_would_be_refuted_if_it_were_three_times_as_large_or_small(sums: NoiseReport) -> None:
     """Nearer to what is measured than a factor of √3, or to what ``known`` tells than 3 %; measurements are that exact."""
-    told, seen = known(report), set()
-    for f in report.findings:
+    told, seen = known(sums), set()
+    for f in sums.findings:
         if not (math.isfinite(f.predicted) and math.isfinite(f.measured)):
             continue
         name = next((name for name in told if name in f.quantity), None)
@@ -117,9 +125,9 @@ OTHER_MODELS = {("adam", "∝ √b"), ("clipping", "exponential magnitudes")}
 """Lines of other cases of the theory, which only begin where the measurements do."""
 
 
-def test_lines_of_theory_are_near_what_is_measured(report: NoiseReport) -> None:
+def test_lines_of_theory_are_near_what_is_measured(sums: NoiseReport) -> None:
     lines = 0
-    for name, curve in report.curves.items():
+    for name, curve in sums.curves.items():
         for label, values in curve.predicted.items():
             if (name, label) in MEASURED_LINES:
                 continue
@@ -196,7 +204,9 @@ def test_verdicts_on_bounds() -> None:
     assert Finding(7, "q", 1.0, 1.0, bound="at most").as_row()["bound"] == "at most"
 
 
-@pytest.mark.parametrize("domain", [{"shape": "rectangle", "cells": [4, 4]}, {"shape": "hypercube", "lower": [0, 0, 0], "upper": [1, 1, 1]}])
+@pytest.mark.parametrize(
+    "domain", [{"shape": "rectangle", "cells": [4, 4]}, {"shape": "hypercube", "lower": [0, 0, 0], "upper": [1, 1, 1]}]
+)
 def test_unseen_points_are_others(domain: dict[str, Any]) -> None:
     """Hardly a point of the finer rule, or of the other seed, is one that training sees; the loss is nearly the same."""
     problem = make_problem(

@@ -250,7 +250,7 @@ def noise_markdown(report: NoiseReport) -> str:
 def _cells(report: NoiseReport) -> Sequence[tuple[str, str, str, str, str]]:
     rows = []
     for f in report.findings:
-        spread = f" ± {f.error:.1g}" if f.error and math.isfinite(f.measured) else ""
+        spread = f" ± {f.error:.1g}" if f.error > 0.0 and math.isfinite(f.measured) else ""
         bound = "≤ " if f.bound and math.isfinite(f.predicted) else ""
         rows.append((str(f.item), f.quantity, bound + _number(f.predicted), _number(f.measured) + spread, f.verdict))
     return rows
