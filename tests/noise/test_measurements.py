@@ -166,6 +166,6 @@ def test_a_batch_used_twice_by_a_weak_form(people: Population) -> None:
     """The bias of two-batch estimates follows from their variance, the quadratic part included, which is a sixth of it here."""
     product = difference_product(people.objective.gradient, people.theta)
     curvature = abs(float(leading(product, len(people.theta), 1, np.random.default_rng(0), 12).values[0]))
-    row = biases.reuse(people, product, curvature, 12, 200, np.random.default_rng(11))
+    row = biases.reuse(people, product, curvature, 12, 60, np.random.default_rng(11))
     assert abs(row.measured - row.predicted) <= 4 * row.error
     assert 4 * row.error < 0.66 * abs(row.predicted)
