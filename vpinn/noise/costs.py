@@ -137,7 +137,8 @@ def fastest(
         return np.asarray(fit[:, 0] + fit[:, 1] * batch + fit[:, 2] / batch)
 
     lost = seconds(min(max(predicted, at[0]), at[-1])) / seconds(best)
-    first = spent[:, 0] / spent[:, -1]
+    speed, wide = progress[0] / times, spread / times
+    ratio = speed[0] / speed[-1]
     why = "progress does not follow 1 + S/b, or seconds c₀ + c₁b"
     rows = [
         Finding(
@@ -160,10 +161,10 @@ def fastest(
         ),
         Finding(
             12,
-            f"time to an accuracy at b = {at[0]:.0f} over that at {at[-1]:.0f}: (1 + S/b)(c₀ + c₁b)",
-            float(line[0] / line[-1]),
-            float(first[0]),
-            float(first[1:].std(ddof=1)),
+            f"progress per second at b = {at[0]:.0f} over that at {at[-1]:.0f}: 1/((1 + S/b)(c₀ + c₁b))",
+            float(line[-1] / line[0]),
+            float(ratio),
+            math.hypot(wide[0], ratio * wide[-1]) / abs(float(speed[-1])),
             why,
             0.25,
         ),

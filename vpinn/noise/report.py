@@ -80,7 +80,7 @@ def measure_noise(
 
     Args:
         problem: the problem; its network, quadrature and seed are used, its method is not.
-        effort: how much is measured at most; ``QUICK`` is meant for a minute: 23 to 54 s on three problem files.
+        effort: how much is measured at most; ``QUICK`` is meant for about a minute.
         say: told what is measured next.
         error: parameters → error of the solution on the problem's own trial space, where it is known.
 
