@@ -109,14 +109,18 @@ def noise(
 ) -> None:
     """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
     problem = _read(file, changes, seed, "cpu")
+    from vpinn.analysis import make_monitor
     from vpinn.noise import FULL, QUICK, measure_noise
     from vpinn.output.noise import noise_table, publish_noise
+    from vpinn.trial import make_trial
 
     def say(stage: str) -> None:
         if not quiet:
             print(f"{stage} …", file=sys.stderr, flush=True)
 
-    found = measure_noise(problem, QUICK if quick else FULL, say)
+    monitor = make_monitor(problem, make_trial(problem), None)
+    error = None if monitor is None else lambda theta: monitor(theta)["error"]
+    found = measure_noise(problem, QUICK if quick else FULL, say, error)
     files = publish_noise(found, output or problem.directory / "noise")
     if not quiet:
         print_table(noise_table(found))

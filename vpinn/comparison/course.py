@@ -93,6 +93,10 @@ class Counted(Method):
         """Return the method's state."""
         return self.method.initial(theta)
 
+    def bath(self, state: State) -> tuple[float, Tensor] | None:
+        """Return the method's bath."""
+        return self.method.bath(state)
+
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:

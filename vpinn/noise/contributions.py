@@ -171,7 +171,7 @@ class Contributions:
                 total.index_add_(0, (place + offset * n).reshape(-1), values.reshape(-1))
         return total.view(self.outputs, self.space.space.size, n)
 
-    def products(self, generator: np.random.Generator) -> Array | None:
+    def products(self, generator: np.random.Generator, operations: float = FLOPS) -> Array | None:
         """Return Q_kl [measures, measures, P + 1]: what two batches add to the variances, None where they add nothing.
 
         The last one is that of the loss, E(½δr_AᵀG⁻¹δr_B)².
@@ -182,12 +182,13 @@ class Contributions:
 
         Args:
             generator: of the signs.
+            operations: floating-point operations that they may take.
         """
         if self.batches == 1 or self.space is None:
             return None
         counts = [len(part.losses) for part in self.parts]
         entries = sum(part.slopes.numel() for part in self.parts)
-        total, chunk = int(np.clip(FLOPS / (4.0 * max(1, entries)), *SIGNS)), max(1, int(CHUNK_BYTES / (32.0 * sum(counts))))
+        total, chunk = int(np.clip(operations / (4.0 * max(1, entries)), *SIGNS)), max(1, int(CHUNK_BYTES / (32.0 * sum(counts))))
         tests = [[self._functions(part, t) for t in range(len(part.offsets))] for part in self.parts]
         pairs = range(len(self.parts))
         squares = np.zeros((len(self.parts), len(self.parts), self.size + 1))

@@ -109,13 +109,13 @@ def fitted(
     sums = steps if found is None else _seconds_per_sum(objective, found, sizes, generator)
     unit = {
         "draws": 7 * float(sums.sum()) + 16 * float(sums[len(sums) // 2]),  # samplers, and what follows from batches
-        "probes": 6 * middle,
-        "falls": 2 * len(sizes) * valued,
-        "walk": 4.5 * middle,
+        "probes": 6 * middle + full,
+        "falls": (2 * len(sizes) + 7) * valued,
+        "walk": 5.5 * middle,
         "looks": look,
         "pilot": middle,
         "trial": 7 * (middle + min(full, largest)),
-        "polish": 1.3 * full,
+        "polish": 4.2 * full,  # the one itself, and nine of a quarter of it
         "evaluations": 1.3 * valued + 0.3 * full,
     }
     counts = effort.counts()

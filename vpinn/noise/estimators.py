@@ -87,6 +87,7 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
             float((scores**2).mean()),
             math.sqrt(2.0 / len(scores)),
             biased,
+            0.5,
         ),
     ]
     item = 4 if name not in ("uniform", "cells") else 2

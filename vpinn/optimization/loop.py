@@ -172,7 +172,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     noise, size = UNKNOWN, plan.points_of(samplers)
     if closure.gradient is not None and size is not None:
         seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate, training.step)
-        noise = training.watch.observe(*seen)
+        noise = training.watch.observe(*seen, partial(plan.method.bath, state))
     elif closure.gradient is not None and watches_all(training.step):
         noise = training.watch.observe_all(theta, closure.gradient, closure.clipped, training.step)
     if closure.gradient is not None and plan.clip == "auto":
