@@ -128,7 +128,9 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
     kind = settings.quadrature.rule
     if kind == "stochastic-gauss" and batch.sampler != "cells":
         raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
-    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
+    if kind == "stochastic-gauss" and batch.per_cell is not None:
+        raise InputError(f'quadrature.rule = "{kind}" has weights that balance in whole cells only; leave out per_cell')
+    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement, batch.per_cell)
     choices = [choice] * len(shares)
     if strata_of not in (None, size):
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]
