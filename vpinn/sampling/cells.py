@@ -11,8 +11,9 @@ from vpinn.sampling.curve import Array, Curve, Index
 from vpinn.sampling.sampler import NOTHING, Adaptive, State
 from vpinn.sampling.stratified import MEMORY
 
-CELL = 1.0
-"""What a drawn cell costs beside its points, in points of a step: ``tests/benchmarks/sampling_variance.py`` measures it."""
+CELL = 0.5
+"""What a drawn cell costs beside its points, in points of a step, whatever the machine, so that runs can be repeated; 0 to 0.7
+were measured (``python tests/benchmarks/sampling_variance.py --cells``)."""
 PILOT = 128
 """Cells of a pilot, with two points each."""
 
