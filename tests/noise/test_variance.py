@@ -108,27 +108,6 @@ def test_neyman_has_the_least_variance() -> None:
     assert np.ptp(equal) <= 1e-12 * equal.max()
 
 
-@pytest.mark.parametrize(("cells", "per_cell"), [(1, 1), (4, 3), (10, 20)])
-def test_points_in_cells(generator: np.random.Generator, cells: int, per_cell: int) -> None:
-    between, within = 2.0, 5.0
-    center = generator.normal(0, np.sqrt(between), size=(40_000, cells))
-    means = (center + generator.normal(0, np.sqrt(within / per_cell), size=(40_000, cells))).mean(axis=1)
-    agrees(v.clusters(between, within, cells, per_cell), means**2)
-
-
-def test_the_best_number_of_points_per_cell() -> None:
-    """At a fixed cost no other number does better."""
-    between, within, cell, point = 1.0, 30.0, 4.0, 0.5
-    best = v.points_per_cell(between, within, cell, point)
-
-    def variance(per_cell: float) -> float:
-        return v.clusters(between, within, 100.0 / (cell + per_cell * point), per_cell)
-
-    assert all(variance(best) < variance(best * factor) for factor in (0.5, 0.9, 1.1, 2.0))
-    assert v.points_per_cell(0.0, within, cell, point) == np.inf
-    assert v.points_per_cell(between, 0.0, cell, point) == 1.0
-
-
 @pytest.mark.parametrize("keep", [0.1, 0.5])
 def test_sparsified_gradients(population: Any, generator: np.random.Generator, keep: float) -> None:
     """Four workers of eight points each keep every entry with probability p."""

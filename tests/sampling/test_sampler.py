@@ -273,7 +273,7 @@ def test_pilots_tell_both_variances_and_the_best_number_of_points() -> None:
         return replace(sampler, fresh=fresh).points_per_cell({"between": np.array([between]), "within": np.array([within])})
 
     assert [best(1.0, share / CELL, fresh=True) for share in (0.5, 16.0, 60.0)] == [1, 4, 8]
-    assert best(1.0, 16.0 / CELL) == 8  # of 25 points only, of which fewer remain
+    assert best(1.0, 16.0 / CELL) == 16  # of 25 points only: the variance within falls faster than 1/A
     assert best(0.0, 1.0) == 16  # the largest divisor of 64 up to 25
     assert best(-1e-9, 1.0) == 16
     assert best(1.0, 0.0) == 1

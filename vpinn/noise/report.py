@@ -121,7 +121,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     findings += rows
     rows, spent = costs.costs(people, sizes, weighted, curves["progress"], generator)
     findings += rows
-    findings += estimators.clusters(people, sizes[-1], effort.draws, variances.get("cells"), generator)
+    findings += estimators.clusters(people, sizes[-1], effort.draws, generator)
     findings += estimators.compression(people, middle, effort.draws // 3, generator)
     say("stability and steady states")
     rows, limit = dynamics.batch_limits(objective, theta, middle, effort.probes, generator)
@@ -145,7 +145,8 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares)
+    cells = estimators.points_per_cell(people)
+    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares, cells)
     if (best.size, best.sampler) != (middle, "uniform"):
         say("trials of learning rates with the batch recommended")
         trials = best_rate(objective, theta, best.size, effort.trial, seed, best.sampler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,9 +54,20 @@ class Cells(Adaptive):
             return self.per_cell
         if "within" not in state:
             return 1
-        q = len(self.curve.local)
-        allowed = [a for a in range(1, min(q, self.size) + 1) if self.size % a == 0]
-        between, within = (max(float(state[name][0]), 0.0) for name in ("between", "within"))
+        allowed = [a for a in range(1, min(len(self.curve.local), self.size) + 1) if self.size % a == 0]
+        return self.best(float(state["between"][0]), float(state["within"][0]), allowed)
+
+    def best(self, between: float, within: float, allowed: Iterable[int]) -> int:
+        """Return the A with the least variance times cost, (σ_b² + σ_w² left(A))(CELL + A).
+
+        Without bounds and for points made anew that is A* = √(σ_w²/σ_b² · CELL) (Cochran 1977, section 10.6).
+
+        Args:
+            between: σ_b²; what is below zero counts as zero.
+            within: σ_w², likewise.
+            allowed: numbers A of points, 1 to q.
+        """
+        between, within = max(between, 0.0), max(within, 0.0)
         return min(allowed, key=lambda a: ((between + within * (1.0 / a if self.fresh else self.left(a))) * (CELL + a), a))
 
     def left(self, per_cell: int) -> float:
