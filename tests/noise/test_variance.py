@@ -47,16 +47,6 @@ def test_all_points_have_no_variance() -> None:
     assert v.without_replacement(3.0, 300, 300) == 0.0
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.1, 0.7, 1.0])
-@pytest.mark.parametrize("batch", [2, 16])
-def test_equally_correlated_points(generator: np.random.Generator, batch: int, correlation: float) -> None:
-    """gᵢ = √ρ z₀ + √(1 − ρ) zᵢ with variance 4."""
-    shared, own = generator.normal(size=(60_000, 1)), generator.normal(size=(60_000, batch))
-    means = 2.0 * (np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own).mean(axis=1)
-    agrees(v.correlated(4.0, batch, correlation), means**2)
-    assert v.correlated(4.0, batch, correlation) == pytest.approx(4.0 / v.effective_size(batch, correlation), rel=1e-14)
-
-
 @pytest.mark.parametrize(("error", "noise"), [(1.0, 0.0), (0.5, 1.0), (0.1, 0.7)])
 def test_the_noise_scale_of_linear_regression(generator: np.random.Generator, error: float, noise: float) -> None:
     x, epsilon = generator.normal(size=(2, 1_000_000))

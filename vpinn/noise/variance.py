@@ -44,22 +44,6 @@ def without_replacement(trace: float, batch: Numbers, points: int) -> Numbers:
     return trace / batch * ((points - batch) / (points - 1))
 
 
-def correlated(trace: float, batch: Numbers, correlation: float) -> Numbers:
-    """Return tr Cov(g_b) = tr Σ (1 + (b − 1)ρ)/b where any two points of a batch have correlation ρ.
-
-    Args:
-        trace: tr Σ ≥ 0.
-        batch: b ≥ 1.
-        correlation: −1/(b − 1) ≤ ρ ≤ 1, dimensionless.
-    """
-    return trace * ((1.0 + (batch - 1.0) * correlation) / batch)
-
-
-def effective_size(batch: Numbers, correlation: float) -> Numbers:
-    """Return b/(1 + (b − 1)ρ), the number of independent points that a correlated batch is worth; arguments as above."""
-    return batch / (1.0 + (batch - 1.0) * correlation)
-
-
 def noise_scale(trace: float, square: float) -> float:
     """Return S = tr Σ/‖g‖², the batch at which noise and signal are as strong; infinite where g = 0, in points.
 
