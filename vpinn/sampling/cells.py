@@ -48,6 +48,11 @@ class Cells(Adaptive):
             a = self.per_cell
             raise InputError(f'sampler "cells" draws {a} points of each cell; give a batch.size that is a multiple of {a}')
 
+    @property
+    def independent(self) -> bool:
+        """Whether draws are independent: single points of cells are, all as likely as they weigh."""
+        return self.per_cell == 1
+
     def points_per_cell(self, state: State = NOTHING) -> int:
         """Return A: the one that was given, or the best divisor of the size for the variances of a state."""
         if self.per_cell is not None:
