@@ -182,9 +182,24 @@ def test_bad_tests_and_tags_are_one_line(
         ("size = 30\nstrata = 'tags'", 'batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"'),
         ("size = 5\nstrata = 'cells'", "batch.size is 5, but 18 strata need 1 points each, 18 in all; raise it, or take fewer"),
         ("size = 30\nsampler = 'uniform'\nallocation = 'neyman'", 'allocation belongs to sampler "stratified", got'),
+        (
+            "size = 60\nsampler = 'cells'\nper_cell = 26",
+            "batch.per_cell is 26, but the rule has 25 points in each cell; give 1 to",
+        ),
+        ("size = 20\nper_cell = 2", 'per_cell belongs to sampler "cells", got sampler "stratified"'),
+        ("size = 3\nsampler = 'cells'\nper_cell = 4", 'batch.size is 3, but sampler "cells" draws 4 points of each cell; give'),
         ("size = 30\nsampler = 'importance'", 'sampling weights of sampler "importance" are not finite; use "stratified"'),
     ],
-    ids=["more than all", "no stratum", "small strata", "allocation without strata", "weights"],
+    ids=[
+        "more than all",
+        "no stratum",
+        "small strata",
+        "allocation without strata",
+        "more than the rule",
+        "points of cells without cells",
+        "small cells",
+        "weights",
+    ],
 )
 def test_bad_batches_are_one_line(batch: str, message: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = TEXT.replace("lbfgs", "adam") + f"[batch]\n{batch}\n"

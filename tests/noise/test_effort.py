@@ -72,5 +72,8 @@ def test_batches_of_least_time_to_an_accuracy() -> None:
     better = batches(4000.0, costs, 100_000, curves, shares)
     assert (better.sampler, [s.value for s in better.settings][1:]) == ("stratified", ['"stratified"', '"neyman"'])
     assert better.size == pytest.approx(math.sqrt(100 * 200), abs=24)
+    cells = {"uniform": curves["uniform"], "cells": curves["stratified"]}
+    clustered = batches(4000.0, costs, 100_000, cells, shares, (4, 25, 1.0, 40.0))
+    assert [(s.key, s.value) for s in clustered.settings][1:] == [("sampler", '"cells"'), ("per_cell", "4")]
     for whole in (batches(1e6, costs, 2_000, curves, shares), batches(math.inf, costs, 2_000, curves, shares)):
         assert (whole.size, [s.value for s in whole.settings]) == (2_000, ['"full"'])

@@ -26,15 +26,6 @@ def population() -> Any:
     return gradients, mean, float(square_error(gradients, mean).mean())
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.1, 0.7, 1.0])
-@pytest.mark.parametrize("batch", [2, 16])
-def test_equally_correlated_points(generator: np.random.Generator, batch: int, correlation: float) -> None:
-    """gᵢ = √ρ z₀ + √(1 − ρ) zᵢ with variance 4."""
-    shared, own = generator.normal(size=(60_000, 1)), generator.normal(size=(60_000, batch))
-    means = 2.0 * (np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own).mean(axis=1)
-    agrees(v.correlated(4.0, batch, correlation), means**2)
-
-
 @pytest.mark.parametrize(("error", "noise"), [(1.0, 0.0), (0.5, 1.0), (0.1, 0.7)])
 def test_the_noise_scale_of_linear_regression(generator: np.random.Generator, error: float, noise: float) -> None:
     x, epsilon = generator.normal(size=(2, 1_000_000))
@@ -63,27 +54,6 @@ def test_the_two_regimes_of_progress() -> None:
     assert v.progress(1e-3, 1.0) == pytest.approx(1e-3, rel=2e-3)  # noise: proportional to b
     assert v.progress(1e3, 1.0) == pytest.approx(1.0, rel=2e-3)  # signal: saturated
     assert v.progress(5.0, 5.0) == 0.5
-
-
-@pytest.mark.parametrize(("cells", "per_cell"), [(1, 1), (4, 3), (10, 20)])
-def test_points_in_cells(generator: np.random.Generator, cells: int, per_cell: int) -> None:
-    between, within = 2.0, 5.0
-    center = generator.normal(0, np.sqrt(between), size=(40_000, cells))
-    means = (center + generator.normal(0, np.sqrt(within / per_cell), size=(40_000, cells))).mean(axis=1)
-    agrees(v.clusters(between, within, cells, per_cell), means**2)
-
-
-def test_the_best_number_of_points_per_cell() -> None:
-    """At a fixed cost no other number does better."""
-    between, within, cell, point = 1.0, 30.0, 4.0, 0.5
-    best = v.points_per_cell(between, within, cell, point)
-
-    def variance(per_cell: float) -> float:
-        return v.clusters(between, within, 100.0 / (cell + per_cell * point), per_cell)
-
-    assert all(variance(best) < variance(best * factor) for factor in (0.5, 0.9, 1.1, 2.0))
-    assert v.points_per_cell(0.0, within, cell, point) == np.inf
-    assert v.points_per_cell(between, 0.0, cell, point) == 1.0
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5])

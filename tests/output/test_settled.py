@@ -38,6 +38,18 @@ def test_what_a_run_settled_is_in_metrics_and_table(tmp_path: Path) -> None:
     assert rows["clipping"].endswith(f"{100 * found['clip']['share']:.0f} % of the steps")
 
 
+def test_points_per_cell_are_told(tmp_path: Path) -> None:
+    """A run that finds how many points of each cell it takes says so, with the variances; one that was told does not."""
+    solution = vpinn.solve(problem(size=24, sampler="cells", per_cell="auto"), tmp_path / "run", threads=1)
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["policy"]["per_cell"]
+    assert 24 % found["points"] == 0
+    assert found["rule"] == 7
+    assert found["between"] > 0
+    rows = dict(solution_rows(solution))
+    assert rows["points per cell"].startswith(f"{found['points']} of 7: variance {found['between']:.1e} between cells, ")
+    assert "per_cell" not in vpinn.solve(problem(size=24, sampler="cells", per_cell=2), threads=1).metrics["policy"]
+
+
 def test_what_a_run_would_settle() -> None:
     for batch, words in (
         ({"size": "auto"}, "measured before the first step, as the noise scale asks, at most 504"),

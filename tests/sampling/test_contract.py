@@ -27,7 +27,7 @@ from vpinn.objective.measure import Measure, Prepared
 from vpinn.optimization.batches import drawn, pilots
 from vpinn.optimization.batching import samplers_of
 from vpinn.problem import Problem, make_problem
-from vpinn.sampling import Antithetic, Cells, Sampler, Sobol, Uniform
+from vpinn.sampling import Antithetic, Cells, Sampler, Sobol, State, Uniform
 from vpinn.trial import make_trial
 
 DRAWS, ANEW, SIZE, EXACT, REALISED = 500, 250, 12, 2, 50
@@ -46,21 +46,31 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "sobol": {"sampler": "sobol"},
     "importance": {"sampler": "importance", "strata_count": 4},
     "cells": {"sampler": "cells"},
+    "one of a cell": {"sampler": "cells", "per_cell": 1},
+    "three of a cell": {"sampler": "cells", "per_cell": 3},
+    "cells, auto": {"sampler": "cells", "per_cell": "auto"},
 }
 FORMS: dict[str, dict[str, Any]] = {
     "energy": {"energy": "0.5*inner(grad(u), grad(u))*dx + 0.25*u**4*dx - sin(3*x)*u*dx - u*ds('right')"},
     "strong": {"strong": "-div(grad(u)) + u**3 - sin(3*x)"},
     "weak": {"weak": "inner(grad(u), grad(v))*dx + u**3*v*dx - sin(3*x)*v*dx - v*ds('right')", "test_space": {"degree": 1}},
 }
-RULES: dict[str, dict[str, Any]] = {"gauss": {"degree": 7}, "stochastic-gauss": {"rule": "stochastic-gauss", "refine": 1}}
+RULES: dict[str, dict[str, Any]] = {
+    "gauss": {"degree": 7},
+    "stochastic-gauss": {"rule": "stochastic-gauss", "refine": 1},
+    "monte-carlo": {"rule": "monte-carlo"},
+}
+RANDOM = {"stochastic-gauss": ("cells",), "monte-carlo": ("cells", "three of a cell", "cells, auto")}
+"""Rules that are random → samplers that are tried with them."""
 ESTIMATORS = ("plain", "two-batch", "u-statistic", "control-variate")
 CASES = [
     pytest.param(form, estimator, sampler, rule, id=f"{form}, {estimator}, {sampler}, {rule}")
     for form, estimator, sampler, rule in itertools.product(FORMS, ESTIMATORS, SAMPLERS, RULES)
     if (form == "weak" or estimator == "plain")
-    and (estimator != "u-statistic" or sampler in ("uniform", "importance"))
+    and (estimator != "u-statistic" or sampler in ("uniform", "importance", "one of a cell"))
     and (form, sampler) != ("energy", "residual, neyman")
-    and (rule == "gauss" or sampler == "cells")
+    and (rule == "gauss" or sampler in RANDOM[rule])
+    and (form, rule) != ("weak", "monte-carlo")
 ]
 
 
@@ -118,14 +128,14 @@ def covariance(rows: np.ndarray[Any, Any], variance: Callable[[np.ndarray[Any, A
     return 0.5 * (np.array(both) - np.add.outer(single, single))
 
 
-def anew(rows: Sequence[np.ndarray[Any, Any]], sampler: Sampler, weak: bool) -> np.ndarray[Any, Any]:
+def anew(rows: Sequence[np.ndarray[Any, Any]], sampler: Sampler, state: State, weak: bool) -> np.ndarray[Any, Any]:
     """Variance, or Cov [m, m], of M drawn cells whose points are made anew, from realisations of all contributions [N, m].
 
     With the sums s_c of cells it is (Σ E s_c s_cᵀ/p_c − I Iᵀ)/M: the mean of the variances of realisations, and Cov(Σ s_c)/M.
     """
-    within = np.mean([(covariance if weak else single)(c, sampler.variance) for c in rows], axis=0)
+    within = np.mean([(covariance if weak else single)(c, partial(sampler.variance, state=state)) for c in rows], axis=0)
     sums = np.atleast_2d(np.cov(np.array([c.sum(axis=0) for c in rows]).T))
-    cells = sampler.size // len(sampler.curve.local) if isinstance(sampler, Cells) else 1
+    cells = sampler.size // sampler.points_per_cell(state) if isinstance(sampler, Cells) else 1
     found: np.ndarray[Any, Any] = within + (sums if weak else sums[0, 0]) / cells
     return found
 
@@ -141,7 +151,7 @@ def expected(estimator: str, rows: Sequence[np.ndarray[Any, Any]], covariances: 
     return 0.0, 0.25 * (2.0 * along + square)
 
 
-def beyond_normal(sampler: Sampler, r: np.ndarray[Any, Any], batches: np.ndarray[Any, Any]) -> float:
+def beyond_normal(sampler: Sampler, state: State, r: np.ndarray[Any, Any], batches: np.ndarray[Any, Any]) -> float:
     """What ½|r̂|² adds to its variance for normal sums: Σᵢ E (r·yᵢ)|yᵢ|² + ¼ Σᵢ (E|yᵢ|⁴ − (tr Σᵢ)² − 2 tr Σᵢ²).
 
     yᵢ are the independent parts of a batch less their means: points, pairs or cells, here from batches [draws, b, m]. Points
@@ -152,7 +162,7 @@ def beyond_normal(sampler: Sampler, r: np.ndarray[Any, Any], batches: np.ndarray
         return math.nan
     if isinstance(sampler, Uniform) and not sampler.replacement:
         return 0.0
-    cell = len(sampler.curve.local) if isinstance(sampler, Cells) else 1
+    cell = sampler.points_per_cell(state) if isinstance(sampler, Cells) else 1
     shape, axis = ((2, size // 2), 1) if isinstance(sampler, Antithetic) else ((size // cell, cell), 2)
     y = batches.reshape(draws, *shape, m).sum(axis=axis)
     y -= y.mean(axis=0)
@@ -186,7 +196,7 @@ def test_estimates_have_the_mean_and_the_variance_of_the_formula(form: str, esti
     if random:
         realised = list(zip(*(contributions(objective, theta, generator) for _ in range(REALISED)), strict=True))
         rows = contributions(made(form, estimator, sampler, "gauss")[1], theta)
-        known = [anew(found, s, weak) for found, s in zip(realised, samplers, strict=True)]
+        known = [anew(found, s, state, weak) for found, s, state in zip(realised, samplers, learned, strict=True)]
     else:
         known = [(covariance if weak else single)(c, partial(s.variance, state=state)) for _, c, s, state in parts]
     full = 0.5 * float(np.square(sum(c.sum(axis=0) for c in rows)).sum()) if weak else sum(float(c.sum()) for c in rows)
@@ -207,7 +217,7 @@ def test_estimates_have_the_mean_and_the_variance_of_the_formula(form: str, esti
         values = np.array([estimate(estimator, weak, found) for found in batches])
         if weak and estimator == "plain":
             r = sum(c.sum(axis=0) for c in rows)
-            variance += beyond_normal(samplers[0], r, np.array([found[0][0] for found in batches]))
+            variance += beyond_normal(samplers[0], learned[0], r, np.array([found[0][0] for found in batches]))
     error = values.std(ddof=1) / np.sqrt(len(values))
     assert abs(values.mean() - full - bias) <= 4 * error
     if weak and estimator == "plain" and sampler == "sobol":  # squares take the law of four points

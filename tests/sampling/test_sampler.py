@@ -28,10 +28,9 @@ from vpinn.sampling import (
     Stratified,
     Uniform,
     cell_order,
-    correlation,
-    effective_size,
     make_sampler,
 )
+from vpinn.sampling.cells import CELL
 
 
 def cell_tagged(mesh: Mesh, **below: float) -> Mesh:
@@ -41,6 +40,7 @@ def cell_tagged(mesh: Mesh, **below: float) -> Mesh:
 
 
 MESH = cell_tagged(rectangle(cells=[7, 5]), wet=0.4)
+GRADED = replace(rectangle(cells=[7, 5], cell="quadrilateral"), nodes=rectangle(cells=[7, 5], cell="quadrilateral").nodes ** 1.5)
 TAGGED = rectangle(cells=4, cell="quadrilateral")
 SETS: dict[str, PointSet] = {
     "cells": CellPoints(MESH, 3),
@@ -60,12 +60,14 @@ CHOICES: dict[str, Choice] = {
     "sobol": Choice("sobol"),
     "importance": Choice("importance"),
     "cells": Choice("cells"),
+    "points of cells": Choice("cells", per_cell=2),
+    "cells, auto": Choice("cells", per_cell="auto"),
 }
-LEARNING = ("neyman", "equal-variance", "quantiles", "neyman quantiles", "importance")
+LEARNING = ("neyman", "equal-variance", "quantiles", "neyman quantiles", "importance", "cells, auto")
 KINDS = [
     pytest.param(points, name, knowing, id=f"{points}-{name}{'-knowing' * knowing}")
     for points, name, knowing in itertools.product(SETS, CHOICES, (False, True))
-    if (points != "no cells" or name not in ("antithetic", "cells"))
+    if (points != "no cells" or name not in ("antithetic", "cells", "points of cells", "cells, auto"))
     and (points != "curved" or name in ("stratified", "importance"))
     and (not knowing or name in LEARNING)
 ]
@@ -217,21 +219,64 @@ def test_what_the_samplers_gain_on_a_smooth_integrand(smooth: Any) -> None:
 
 
 def test_cells_are_correlated_draws(smooth: Any) -> None:
-    """Var = σ²(1 + (q − 1)ρ)/b with ρ from the analysis of variance over all cells: the effective size is near b/q."""
+    """With ρ from σ_b² = σ²(1 + (q − 1)ρ)/q whole cells are worth b/(1 + (q − 1)ρ) points, here near b/q."""
     points, f = smooth
     q, size = points.per_entity, 80
-    sampler = made(points, "cells", size)
+    sampler = make_sampler("cells", points, size)
     assert isinstance(sampler, Cells)
-    taken = points.take(range(points.size))
-    values = (f / taken.w).reshape(-1, q, 1)
-    rho = correlation(values)
+    between, within = sampler.components(f)
+    alone = make_sampler("cells", points, size, Choice("cells", per_cell=1)).variance(f)
+    assert alone == pytest.approx((between + within) / size, rel=1e-12)  # single points, as likely as they weigh
+    rho = (between / (between + within) - 1.0 / q) / (1.0 - 1.0 / q)
     assert 0.98 < rho < 1.0
-    volume = points.volume
-    assert sampler.variance(f) == pytest.approx(volume**2 * values.var() / effective_size(size, q, rho), rel=0.02)
-    assert effective_size(size, q, rho) == pytest.approx(size / q, rel=0.03)
-    independent = np.random.default_rng(0).standard_normal((4000, 4, 2))
-    assert abs(correlation(independent)) < 4 / np.sqrt(4000 * 4)
-    assert np.isnan(correlation(independent[:, :1]))
+    assert sampler.variance(f) == pytest.approx(alone * (1.0 + (q - 1) * rho), rel=1e-12)
+    assert sampler.variance(f) == pytest.approx(alone * q, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("per_cell", "share"),
+    [(1, 1.0), (2, (12**2 + 13**2 - 25) / 600), (4, (3 * 6**2 + 7**2 - 25) / 600), (5, 20 / (5 * 24)), (25, 0.0)],
+)
+def test_points_of_cells_vary_as_two_stage_sampling_does(per_cell: int, share: float) -> None:
+    """σ_b²/M + σ_w²/(M A)·(q − A)/(q − 1) with both variances by enumeration; groups of 12 and 13, of 6, 6, 6 and 7 points."""
+    points = CellPoints(GRADED, 9)
+    f, q, p = integrand(points), points.per_entity, points.entity_volumes / points.volume
+    inside = points.rule_weights
+    y = f.reshape(-1, q)
+    between = sum(p[c] * (y[c].sum() / p[c] - f.sum()) ** 2 for c in range(len(y)))
+    single = y / (p[:, None] * inside)
+    within = float((p[:, None] * inside * (single - y.sum(axis=1, keepdims=True) / p[:, None]) ** 2).sum())
+    sampler = make_sampler("cells", points, 100, Choice("cells", per_cell=per_cell))
+    assert sampler.variance(f) == pytest.approx((between + within * share) * per_cell / 100, rel=1e-12)
+    index, _ = sampler.draw(np.random.default_rng(3))
+    cells = index.reshape(-1, per_cell) // q
+    assert (cells == cells[:, :1]).all()
+    assert all(len(set(row)) == per_cell for row in index.reshape(-1, per_cell))  # no point twice in a cell
+
+
+def test_pilots_tell_both_variances_and_the_best_number_of_points() -> None:
+    """Without bias over 400 pilots (seed 8); A* = √(σ_w²/σ_b² · cost of a cell) of the divisors, for points made anew."""
+    points = CellPoints(GRADED, 9)
+    f = integrand(points)
+    sampler = make_sampler("cells", points, 64, Choice("cells", per_cell="auto"))
+    assert isinstance(sampler, Cells)
+    generator, seen = np.random.default_rng(8), []
+    for _ in range(400):
+        index, scale = sampler.pilot(generator, NOTHING)
+        state = sampler.learn(NOTHING, (f[index] * scale)[:, None])
+        seen.append([float(state["between"][0]), float(state["within"][0])])
+    error = np.std(seen, axis=0, ddof=1) / 20.0
+    assert (np.abs(np.mean(seen, axis=0) - sampler.components(f)) <= 4.0 * error).all()
+    assert sampler.points_per_cell() == 1  # nothing is known yet
+
+    def best(between: float, within: float, fresh: bool = False) -> int:
+        return replace(sampler, fresh=fresh).points_per_cell({"between": np.array([between]), "within": np.array([within])})
+
+    assert [best(1.0, share / CELL, fresh=True) for share in (0.5, 16.0, 60.0)] == [1, 4, 8]
+    assert best(1.0, 16.0 / CELL) == 16  # of 25 points only: the variance within falls faster than 1/A
+    assert best(0.0, 1.0) == 16  # the largest divisor of 64 up to 25
+    assert best(-1e-9, 1.0) == 16
+    assert best(1.0, 0.0) == 1
 
 
 def test_neyman_gains_where_strata_differ() -> None:
@@ -311,7 +356,7 @@ def test_memory_of_a_draw_depends_on_the_batch() -> None:
 
     data = CellPoints(rectangle(cells=16, cell="quadrilateral"), 9, refine=9)
     assert data.size > 1e9
-    for name in ("uniform", "uniform without replacement", "stratified", "neyman", "antithetic", "sobol", "importance"):
+    for name in sorted({*CHOICES} - {"cells", "quantiles", "neyman quantiles"}):  # quantiles look at every cell
         sampler = made(data, name, 1000)
         sampler.draw(np.random.default_rng(0))
         tracemalloc.start()
@@ -364,7 +409,9 @@ def test_sizes_that_cannot_be_drawn_are_refused() -> None:
 @pytest.mark.parametrize(
     ("points", "size", "choice", "message"),
     [
-        ("cells", 5, Choice("cells"), "draws whole cells of 6 points; give at least 6"),
+        ("cells", 5, Choice("cells"), "draws 6 points of each cell; give at least 6"),
+        ("cells", 5, Choice("cells", per_cell=7), "batch.per_cell is 7, but the rule has 6 points in each cell; give 1 to 6"),
+        ("cells", 3, Choice("cells", per_cell=4), "draws 4 points of each cell; give at least 4"),
         ("cells", 7, Choice("stratified", "neyman", count=4), "7, but 4 strata need 2 points each, 8 in all"),
         ("cells", 30, Choice(strata="cells"), "70 strata need 1 points each"),
         ("curved", 10, Choice(strata="tags"), "needs tagged cells, and the mesh has none"),

@@ -18,7 +18,8 @@ TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring", "langevin", "evolution
 """Methods that see mini-batches; the others see all points in every step."""
 ON_ALL_POINTS = {"spring": "gauss-newton"}
 """What a method that needs mini-batches becomes on all points."""
-_SAMPLING = ("batch.sampler", "batch.allocation", "batch.strata", "batch.strata_count", "batch.replacement", "batch.estimator")
+_STRATA = ("batch.allocation", "batch.strata", "batch.strata_count")
+_SAMPLING = ("batch.sampler", *_STRATA, "batch.replacement", "batch.per_cell", "batch.estimator")
 BATCH = (*_SAMPLING, "batch.growth", "batch.threshold", "batch.largest", "batch.finish", "solver.scaling")
 """What matters to mini-batches only."""
 _RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip", "solver.scaling")
@@ -30,6 +31,7 @@ _SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("solver.method", ("least-squares",), ("solver.features",)),
     ("batch.sampler", ("stratified",), ("batch.allocation", "batch.strata")),
     ("batch.sampler", ("stratified", "importance"), ("batch.strata_count",)),
+    ("batch.sampler", ("cells",), ("batch.per_cell",)),
     ("batch.sampler", ("uniform",), ("batch.replacement",)),
 )
 """Key, its values, and keys that mean something for these values only."""

@@ -9,11 +9,11 @@ import numpy as np
 
 from vpinn.errors import InputError
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import RARE, Drawn, Draws, drawer, mean_and_error, samplers_for
+from vpinn.noise.draws import RARE, Draws, drawer, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population
 from vpinn.optimization.batches import pilots
-from vpinn.sampling import ALLOCATIONS, SAMPLERS, Choice, Sampler, State
+from vpinn.sampling import ALLOCATIONS, SAMPLERS, Cells, Choice, Sampler, State, make_sampler
 
 WORKERS = 4
 """Of the data-parallel step."""
@@ -45,12 +45,13 @@ def samplers(
         findings on bias and covariance, the variance over b by sampler, and the uniform draws by size.
     """
     findings, curves, uniform = [], {}, {}
-    middle = sizes[len(sizes) // 2]
+    middle, known = sizes[len(sizes) // 2], points_per_cell(people)
+    best = None if known is None else Choice("cells", per_cell=known[0])
     for name in SAMPLERS:
         x, measured, errors, predicted = [], [], [], []
         for size in sizes:
             with contextlib.suppress(InputError):
-                made = samplers_for(people.objective, name, size)
+                made = samplers_for(people.objective, name, size, best if name == "cells" else None)
                 told = size == middle and name in TOLD
                 count = max(draws, min(MORE * draws, int(MOST_BYTES / (8 * len(people.gradient))))) if told else draws
                 found = people.repeat(drawer(made, generator), count)
@@ -135,45 +136,43 @@ def allocations(
     return rows, found
 
 
-def clusters(
-    people: Population, largest: int, draws: int, cells_drawn: Curve | None, generator: np.random.Generator
-) -> list[Finding]:
-    """Draw M cells and A points in each of them: item 13, and the correlation of points of a cell for item 2."""
-    objective, measure = people.objective, people.objective.measures[0]
-    cells, q = measure.points.entities, measure.points.per_entity
-    if q < 2 or cells < 2:
+def points_per_cell(people: Population) -> tuple[int, int, float, float] | None:
+    """Return the best points A of a drawn cell of the domain, its points q, and σ_b², σ_w² along the directions; see ``Cells``.
+
+    None where the points have no cells with several points.
+    """
+    points = people.objective.measures[0].points
+    if points.per_entity < 2 or points.entities < 2:
+        return None
+    whole = make_sampler("cells", points, points.size)
+    if not isinstance(whole, Cells):
+        return None
+    between, within = (float(v) for v in np.sum([whole.components(column) for column in people.along[0].T], axis=0))
+    q = len(whole.curve.local)
+    return whole.best(between, within, range(1, q + 1)), q, between, within
+
+
+def clusters(people: Population, largest: int, draws: int, generator: np.random.Generator) -> list[Finding]:
+    """Draw M cells and A points in each of them: item 13, and all points of cells with their correlation for item 2."""
+    objective, points = people.objective, people.objective.measures[0].points
+    known = points_per_cell(people)
+    if known is None:
         return [Finding(13, "points in cells", math.nan, math.nan, reason="the points have no cells")]
-    n = cells * q
-    square = n**2 * people.squares[0]
-    along = (n * people.along[0]).reshape(cells, q, -1)
-    mean_square = float((along.mean(1) ** 2).sum(1).mean())
-    g = people.totals[0]
-    seen = people.directions.T @ g
-    between = mean_square - float(seen @ seen)
-    total = float(square.mean()) - float(g @ g)
-    within = total - between
-    rho = (between - total / q) / (total * (1.0 - 1.0 / q)) if total > 0 else 0.0
-    others = samplers_for(objective, "uniform", max(2, min(n, 64)))[1:]
-    rows, linear = [], people.batches == 1
-    for m, a in ((8, min(q, 8)), (32, 2)):
-
-        def draw(m: int = m, a: int = a) -> Drawn:
-            cell = np.repeat(generator.integers(cells, size=m), a)
-            index = cell * q + generator.integers(q, size=m * a)
-            return [(index, np.full(m * a, n / (m * a))), *(sampler.draw(generator) for sampler in others)]
-
-        share = theory.clusters(between, within, float(m), float(a)) / total if total > 0 else 0.0
-        predicted = people.shared(np.array([share, *(1.0 / sampler.size for sampler in others)])) if linear else math.nan
-        value, error = people.repeat(draw, draws).mean_square_error(people.gradient)
+    _, q, between, within = known
+    others = samplers_for(objective, "uniform", max(2, min(points.size, 64)))[1:]
+    total = between + within
+    rho = (between / total - 1.0 / q) / (1.0 - 1.0 / q) if total > 0 else 0.0
+    rows = []
+    for m, a in ((8, min(q, 8)), (32, 2), (max(1, largest // q), q)):
+        if m * a > points.size:
+            continue
+        made = (make_sampler("cells", points, m * a, Choice("cells", per_cell=a)), *others)
+        value, error = people.repeat(drawer(made, generator), draws).mean_square_error(people.gradient)
         quantity = f"{m} cells × {a} points: tr Cov of the gradient"
-        rows.append(Finding(13, quantity, predicted, value, error, "" if linear else QUADRATIC))
-    if cells_drawn is not None and len(cells_drawn.x):
-        domain, *rest = samplers_for(objective, "cells", largest)
-        size, worth = float(cells_drawn.x[-1]), float(theory.correlated(1.0, float(q), rho)) * q / domain.size
-        whole = people.shared(np.array([worth, *(1.0 / sampler.size for sampler in rest)])) if linear else math.nan
-        quantity = f"whole cells, b = {size:.0f}: tr Σ(1 + (q − 1)ρ)/b, q = {q}, ρ = {rho:.2f}"
-        reason = "cells differ in size" if objective.test_space is None else QUADRATIC
-        rows.append(Finding(2, quantity, whole, float(cells_drawn.measured[-1]), float(cells_drawn.error[-1]), reason))
+        if a == q:
+            quantity = f"whole cells, b = {m * q}: σ²(1 + (q − 1)ρ)/b, q = {q}, ρ = {rho:.2f}"
+        reason = QUADRATIC if people.batches == 2 else ""
+        rows.append(Finding(2 if a == q else 13, quantity, people.variance(made), value, error, reason))
     return rows
 
 

@@ -52,7 +52,12 @@ class Batches:
 
 
 def batches(
-    scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve], shares: Mapping[str, float]
+    scale: float,
+    costs: tuple[float, float],
+    points: int,
+    curves: Mapping[str, Curve],
+    shares: Mapping[str, float],
+    cells: tuple[int, int, float, float] | None = None,
 ) -> Batches:
     """Return the sampler and the batch of least time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points, whose sum has no noise.
 
@@ -63,6 +68,7 @@ def batches(
         points: of the domain.
         curves: variance over batch size by sampler, "uniform" among them.
         shares: variance by allocation of strata.
+        cells: points of a drawn cell as sampler "cells" was measured, of how many, and the variances between and within cells.
     """
     step, point = costs
     whole = step + point * points
@@ -90,6 +96,9 @@ def batches(
         ),
         Setting("batch", "sampler", f'"{sampler}"', f"{share:.2g} of the variance of uniform draws at this size"),
     ]
+    if sampler == "cells" and cells is not None:
+        told = f"of {cells[1]}: the variance within cells is {cells[3] / max(cells[2], 1e-300):.2g} of that between them"
+        lines.append(Setting("batch", "per_cell", str(cells[0]), told))
     if sampler == "stratified":
         gain = shares["neyman"] / shares["proportional"]
         rule = "neyman" if gain < WORTHWHILE else "proportional"

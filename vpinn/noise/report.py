@@ -138,7 +138,7 @@ def measure_noise(
     findings += rows
     if seconds is not None:
         curves["seconds"] = seconds
-    findings += estimators.clusters(people, sizes[-1], effort.draws, variances.get("cells"), generator)
+    findings += estimators.clusters(people, sizes[-1], effort.draws, generator)
     findings += estimators.compression(people, middle, effort.draws // 3, generator)
     say("stability and steady states")
     rows, limit = limits.batch_limits(objective, theta, middle, effort.probes, generator)
@@ -168,7 +168,8 @@ def measure_noise(
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares)
+    cells = estimators.points_per_cell(people)
+    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares, cells)
     if (best.size, best.sampler) != (middle, "uniform"):
         say("trials of learning rates with the batch recommended")
         trials = best_rate(objective, theta, best.size, effort.trial, seed, best.sampler)

@@ -1,8 +1,8 @@
-"""How far a batch gradient lies from the full one: covariance, noise scale, strata, clusters, compression.
+"""How far a batch gradient lies from the full one: covariance, noise scale, strata, compression.
 
 Throughout, a single-point gradient gᵢ = N wᵢ ∇ℓᵢ has mean g over the points and covariance Σ; traces and squared norms
 have the unit of a squared gradient. Sources: theory of mini-batch methods as statistics; Cochran, *Sampling Techniques*
-(1977) for finite populations, strata and clusters; McCandlish et al. (2018, arXiv 1812.06162) for the noise scale.
+(1977) for finite populations and strata; McCandlish et al. (2018, arXiv 1812.06162) for the noise scale.
 """
 
 from __future__ import annotations
@@ -21,17 +21,6 @@ def root(value: Numbers) -> Numbers:
     """Return the square root of numbers ≥ 0."""
     taken: Numbers = np.sqrt(value)
     return taken
-
-
-def correlated(trace: float, batch: Numbers, correlation: float) -> Numbers:
-    """Return tr Cov(g_b) = tr Σ (1 + (b − 1)ρ)/b where any two points of a batch have correlation ρ.
-
-    Args:
-        trace: tr Σ ≥ 0.
-        batch: b ≥ 1.
-        correlation: −1/(b − 1) ≤ ρ ≤ 1, dimensionless.
-    """
-    return trace * ((1.0 + (batch - 1.0) * correlation) / batch)
 
 
 def noise_scale(trace: float, square: float) -> float:
@@ -55,30 +44,6 @@ def progress(batch: Numbers, scale: float) -> Numbers:
         scale: S ≥ 0, in points.
     """
     return 1.0 / (1.0 + scale / batch)
-
-
-def clusters(between: float, within: float, cells: Numbers, per_cell: Numbers) -> Numbers:
-    """Return σ_b²/M + σ_w²/(MA): M independent cells with A independent points in each (law of total variance).
-
-    Args:
-        between: variance σ_b² ≥ 0 of the cells' means.
-        within: mean variance σ_w² ≥ 0 inside a cell.
-        cells: M ≥ 1.
-        per_cell: A ≥ 1.
-    """
-    return between / cells + within / (cells * per_cell)
-
-
-def points_per_cell(between: float, within: float, cell_cost: float, point_cost: float) -> float:
-    """Return the A = √(σ_w² c_M/(σ_b² c_A)) of least variance at fixed cost M(c_M + A c_A) (Cochran, 10.6), at least 1.
-
-    Args:
-        between: σ_b² ≥ 0.
-        within: σ_w² ≥ 0.
-        cell_cost: of opening a cell, c_M ≥ 0, in seconds.
-        point_cost: of a point, c_A > 0, in seconds.
-    """
-    return max(1.0, float(np.sqrt(within * cell_cost / (between * point_cost)))) if between > 0.0 else np.inf
 
 
 def compressed(trace: float, batch: Numbers, workers: int, share: Numbers) -> Numbers:

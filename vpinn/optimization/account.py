@@ -9,6 +9,7 @@ import numpy as np
 from vpinn.optimization.clipping import threshold
 from vpinn.optimization.loop import Plan
 from vpinn.optimization.training import COLUMNS, Training
+from vpinn.sampling import Cells
 
 
 def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
 
     "batch": the growth, points of the first and of the last drawn batch, how often they changed, the step from which all points
     were seen to the end (None: not at the end), and S/b of a pilot batch.
+    "per_cell": points of each drawn cell and their number in the rule, and the variances between and within cells by pilots.
     "quadrature": points of the first and the last rule. "warmup": steps, and the largest stable step size
     at the start. "clip": the last threshold, and the share of the steps that were clipped.
 
@@ -40,6 +42,11 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
             "all_from": int(drawn[-1]) + 2 if len(drawn) and drawn[-1] + 1 < len(size) else None if len(drawn) else 1,
             "pilot_noise": settled.get("noise"),
         }
+    domain = plan.samplers[0] if plan.samplers else None
+    if isinstance(domain, Cells) and domain.per_cell is None and training.learned:
+        state = training.learned[0]
+        found["per_cell"] = {"points": domain.points_per_cell(state), "rule": len(domain.curve.local)}
+        found["per_cell"] |= {name: float(state[name][0]) for name in ("between", "within")}
     if training.rule and training.rule["level"]:
         found["quadrature"] = {"first": int(history[0, COLUMNS.index("batch_size")]), "last": points}
     if plan.warmup:

@@ -119,25 +119,28 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
     for measure in objective.batched[1:]:
         share = math.ceil(shares[0] * measure.points.size / domain)
         shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
-    if objective.estimator == "u-statistic" and (batch.sampler not in ("uniform", "importance") or not batch.replacement):
-        raise InputError(
-            'batch.estimator = "u-statistic" needs independent draws: use sampler "uniform" or "importance", or "two-batch"'
-        )
     if size < 2 and objective.estimator != "plain":
         raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
     kind = settings.quadrature.rule
     if kind == "stochastic-gauss" and batch.sampler != "cells":
         raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
-    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
+    if kind == "stochastic-gauss" and batch.per_cell is not None:
+        raise InputError(f'quadrature.rule = "{kind}" has weights that balance in whole cells only; leave out per_cell')
+    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement, batch.per_cell)
     choices = [choice] * len(shares)
     if strata_of not in (None, size):
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]
-    return tuple(
+    made = tuple(
         Uniform(share, share, replacement=False)
         if measure.facet and share == measure.points.size and objective.estimator != "u-statistic"
         else make_sampler(batch.sampler, measure.points, share, chosen)
         for measure, share, chosen in zip(objective.batched, shares, choices, strict=True)
     )
+    if objective.estimator == "u-statistic" and not all(sampler.independent for sampler in made):
+        raise InputError(
+            'batch.estimator = "u-statistic" needs independent draws: use sampler "uniform" or "importance", or "two-batch"'
+        )
+    return made
 
 
 def _strata(sampler: Sampler) -> int | None:

@@ -27,6 +27,9 @@ def settled_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         pilot = "" if batch["pilot_noise"] is None else f"; noise over signal of the least batch {batch['pilot_noise']:.2g}"
         ends = "" if batch["all_from"] is None else f"; all points from step {batch['all_from']:,} on"
         rows.append(("batches", f"{RULES[batch['growth']]}: {drawn}{ends}{pilot}"))
+    if cell := found.get("per_cell"):
+        variances = f"variance {cell['between']:.1e} between cells, {cell['within']:.1e} within"
+        rows.append(("points per cell", f"{cell['points']} of {cell['rule']}: {variances}"))
     if rule := found.get("quadrature"):
         rows.append(("quadrature", f"{rule['first']:,} points → {rule['last']:,}: steps began to use the gaps between them"))
     if warmup := found.get("warmup"):

@@ -99,7 +99,12 @@ class Batch(Section):
         0.0, description="Share of the steps, at the end, that see all points (0 ≤ finish < 1)."
     )
     sampler: Literal["uniform", "stratified", "antithetic", "sobol", "importance", "cells"] = Field(
-        "stratified", description="How a batch is drawn; every one is unbiased. cells takes all points of drawn cells."
+        "stratified", description="How a batch is drawn; every one is unbiased. cells takes points of drawn cells."
+    )
+    per_cell: Count | Literal["auto"] | None = Field(
+        None,
+        description='Points that sampler cells takes in each drawn cell, at random (≥ 1), or "auto": the best for the measured '
+        "variances between and within cells; default all of them.",
     )
     allocation: Literal["proportional", "neyman", "equal-variance"] = Field(
         "proportional", description="How many points each stratum gives; all but proportional learn variances from pilots."
@@ -139,6 +144,8 @@ class Batch(Section):
                 raise ValueError(f'{key} belongs to sampler "stratified", got sampler "{self.sampler}"')
         if "strata_count" in given and (self.sampler not in ("stratified", "importance") or self.strata in ("cells", "tags")):
             raise ValueError('strata_count belongs to strata "blocks", "residual" or "gradient", or to sampler "importance"')
+        if "per_cell" in given and self.sampler != "cells":
+            raise ValueError(f'per_cell belongs to sampler "cells", got sampler "{self.sampler}"')
         if "replacement" in given and self.sampler != "uniform":
             raise ValueError(f'replacement belongs to sampler "uniform", got sampler "{self.sampler}"')
         return self

@@ -1,17 +1,18 @@
 """Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased.
 
-`curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles` and `quasi` choose numbers there;
+`curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles`, `cells` and `quasi` choose numbers there;
 `allocation` says how many each stratum gets; `make` turns names of a problem file into samplers; `policy` says how large batches
 are over a run.
 """
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
+from vpinn.sampling.cells import Cells
 from vpinn.sampling.curve import Curve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
 from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
-from vpinn.sampling.sampler import NOTHING, Adaptive, Cells, Sampler, State, Uniform, correlation, effective_size
+from vpinn.sampling.sampler import NOTHING, Adaptive, Sampler, State, Uniform
 from vpinn.sampling.stratified import Importance, Stratified
 
 __all__ = [
@@ -41,7 +42,5 @@ __all__ = [
     "allocate",
     "best_batch",
     "cell_order",
-    "correlation",
-    "effective_size",
     "make_sampler",
 ]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from vpinn.domain import Mesh, PointSet
 from vpinn.errors import InputError
+from vpinn.sampling.cells import Cells
 from vpinn.sampling.curve import Array, Curve, Index
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
-from vpinn.sampling.sampler import Cells, Sampler, Uniform
+from vpinn.sampling.sampler import Sampler, Uniform
 from vpinn.sampling.stratified import Importance, Stratified, blocks
 
 QUANTILES = 8
@@ -32,6 +33,7 @@ class Choice:
         strata: "blocks" of neighbouring cells, "cells", "tags", or quantiles of the "residual" or "gradient".
         count: number of blocks or quantiles, None for a suitable one.
         replacement: whether a uniform batch may hold a point twice.
+        per_cell: points of each drawn cell, on facets as many or all; "auto" for the best number, None for all of them.
     """
 
     sampler: str = "stratified"
@@ -39,6 +41,7 @@ class Choice:
     strata: str = "blocks"
     count: int | None = None
     replacement: bool = True
+    per_cell: int | Literal["auto"] | None = None
 
 
 def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
@@ -74,9 +77,16 @@ def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
         raise InputError('sampler "cells" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
     curve = Curve.through(points)
     q = len(curve.local)
-    if size < q:
-        raise InputError(f'batch.size is {size}, but sampler "cells" draws whole cells of {q} points; give at least {q}')
-    return Cells(points.size, size - size % q, curve)
+    if choice.per_cell == "auto":
+        return Cells(points.size, size, curve, None, points.random)
+    a = q if choice.per_cell is None else choice.per_cell
+    if getattr(points, "rows", None) is not None:  # the rules of facets have fewer points than those of cells
+        a = min(a, q)
+    if a > q:
+        raise InputError(f'batch.per_cell is {a}, but the rule has {q} points in each cell; give 1 to {q}, or "auto"')
+    if size < a:
+        raise InputError(f'batch.size is {size}, but sampler "cells" draws {a} points of each cell; give at least {a}')
+    return Cells(points.size, size - size % a, curve, a, points.random)
 
 
 SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = {

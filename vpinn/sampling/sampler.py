@@ -7,7 +7,6 @@ whatever the sampler.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.errors import InputError
-from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.curve import Array, Index
 
 State = Mapping[str, NDArray[np.float64]]
 """What an adaptive sampler has learned; empty for the others."""
@@ -122,65 +121,3 @@ class Uniform(Sampler):
         n, b = self.points, self.size
         correction = 1.0 if self.replacement else (n - b) / max(1, n - 1)
         return float(n**2 * contributions.var() / b * correction)
-
-
-@dataclass(frozen=True)
-class Cells(Sampler):
-    """All points of drawn cells, a cell as likely as it is large: Var = σ²(1 + (q − 1)ρ)/b with q points per cell.
-
-    Points of a cell are correlated, ρ; see ``effective_size``. Every cell is drawn independently of the others.
-
-    Attributes:
-        curve: layout of the data set.
-    """
-
-    curve: Curve
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        q = len(self.curve.local)
-        if self.size % q:
-            raise InputError(f'sampler "cells" draws whole cells of {q} points; give a batch.size that is a multiple of {q}')
-
-    def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
-        """Return b indices, cell by cell, with their scales."""
-        q = len(self.curve.local)
-        count = self.size // q
-        block, _, mass = self.curve.block_at(generator.random(count))
-        return (block[:, None] * q + np.arange(q)).ravel(), np.repeat(1.0 / (count * mass), q)
-
-    def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return the variance between cells over the number of cells drawn."""
-        q = len(self.curve.local)
-        sums = contributions.reshape(-1, q).sum(axis=1)
-        mass = np.empty(len(sums))
-        blocks = self.curve.order[:, None] * self.curve.copies + np.arange(self.curve.copies)
-        mass[blocks] = np.diff(self.curve.edges)[:, None] / self.curve.copies
-        return float((sums**2 / mass).sum() - sums.sum() ** 2) / (self.size // q)
-
-
-def effective_size(size: int, cell: int, correlation: float) -> float:
-    """Return the number of independent points that a batch of whole cells is worth, b/(1 + (q − 1)ρ).
-
-    Args:
-        size: points of the batch b.
-        cell: points of a cell q ≥ 1.
-        correlation: ρ of two points of a cell, −1/(q − 1) … 1.
-    """
-    return size / max(1.0 + (cell - 1) * correlation, 1e-12)
-
-
-def correlation(values: Array) -> float:
-    """Return the correlation of two points of a cell, by the analysis of variance.
-
-    Args:
-        values: at the points of cells drawn independently [cells, q, m]; nan is returned for one cell or q = 1.
-    """
-    cells, q = values.shape[:2]
-    if q < 2 or cells < 2:
-        return math.nan
-    means = values.mean(axis=1)
-    between = q * float(((means - means.mean(axis=0)) ** 2).sum()) / (cells - 1)
-    within = float(((values - means[:, None]) ** 2).sum()) / (cells * (q - 1))
-    total = between + (q - 1) * within
-    return (between - within) / total if total > 0.0 else 0.0
