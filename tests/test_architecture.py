@@ -16,6 +16,7 @@ import vpinn
 ROOT = Path(vpinn.__file__).parent
 FLOW = (
     "errors",
+    "interrupt",
     "process",
     "domain",
     "problem",
@@ -30,6 +31,7 @@ FLOW = (
     "analysis",
     "output",
     "run_folder",
+    "direct",
     "run",
     "comparison",
     "cli",

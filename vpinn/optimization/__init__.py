@@ -2,7 +2,7 @@
 
 `start` (before the first step) ; `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
 `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `stages` (the best of several) → `growth` (until it is
-good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
+good) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
 `rules` (on the way), `account` (what became of it).
@@ -16,10 +16,9 @@ from vpinn.optimization.choice import reason
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
-from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.langevin import Langevin, samples_of
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.least_squares import PILOT
+from vpinn.optimization.least_squares import PILOT, tests_degree
 from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
@@ -27,7 +26,7 @@ from vpinn.optimization.resolution import Objectives, objective_for, widest
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
-from vpinn.optimization.stages import Judgement, Stage
+from vpinn.optimization.stages import Judgement, Stage, with_network
 from vpinn.optimization.start import start
 from vpinn.optimization.training import COLUMNS, Training
 
@@ -39,7 +38,6 @@ __all__ = [
     "Closure",
     "Evolution",
     "GaussNewton",
-    "Interrupt",
     "Judgement",
     "Langevin",
     "Lbfgs",
@@ -70,8 +68,10 @@ __all__ = [
     "save_arrays",
     "start",
     "stated_problem",
+    "tests_degree",
     "train",
     "trained_objective",
     "widest",
+    "with_network",
     "write_atomic",
 ]
