@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective
@@ -96,7 +94,7 @@ def grow_noting(
 
 
 def regrown(
-    problem: Problem, objectives: Objectives, trials: Sequence[Trial], meta: Mapping[str, Any], theta: torch.Tensor
+    problem: Problem, objectives: Objectives, trials: Sequence[Trial], meta: Mapping[str, Any], training: Training
 ) -> Grown:
     """Return what growth ended with, from its checkpoint.
 
@@ -105,12 +103,11 @@ def regrown(
         objectives: of the problem that least squares solves.
         trials: its trial spaces.
         meta: description in the checkpoint.
-        theta: parameters of the best stage.
+        training: state in the checkpoint; told why it ended.
     """
     trial = next(trial for trial in trials if (trial.rows, trial.corners) == (meta["rows"], meta["corners"]))
-    network = network_of(trial, meta)
+    training.stopped, network = meta["stopped"], network_of(trial, meta)
     assert isinstance(network, Features)
-    assert len(theta) == network.size
     whole = objectives.of(trial, meta["width"], meta["degree"])
     trial, objective = dataclasses.replace(trial, network=network), with_network(whole, network)
     return Grown(trial, objective, make_estimator(problem, trial, meta["degree"] or None), meta["width"])

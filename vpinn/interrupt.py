@@ -21,14 +21,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 _Out = TypeVar("_Out")
-STUCK: list[threading.Thread] = []
-"""Threads that ``apart`` no longer waits for."""
 
 
-class Stopped(KeyboardInterrupt):
+class Stopped(BaseException):
     """A signal ended work that can be abandoned.
 
     Args:
@@ -143,19 +141,19 @@ def apart(work: Callable[[], _Out]) -> _Out:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        STUCK.append(thread)
-        raise
+    thread.join()
     if errors:
         raise errors[0]
     return results[0]
 
 
-def leave(code: int) -> None:
-    """End the process with an exit code where a thread still computes, since libraries do not survive their own unloading."""
-    if any(thread.is_alive() for thread in STUCK):
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code, after a signal at once.
+
+    Libraries take seconds to unload, and do not survive it while a thread of ``apart`` still computes.
+    """
+    if code in (128 + number for number in Interrupt.SIGNALS):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    sys.exit(code)

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from vpinn import run_folder
-from vpinn.analysis import Estimator, assess, make_estimator, make_monitor
+from vpinn.analysis import Estimator, assess, assessed_objective, make_estimator, make_monitor
 from vpinn.direct import GROWN, Grown, grow_noting, regrown
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
@@ -238,21 +238,19 @@ def _begin(setup: Setup, training: Training, folder: Path, resume: bool) -> tupl
         before, meta = run_folder.resumed(folder, record)
         if not isinstance(setup.plan.method, LeastSquares):
             training = before
-        elif before.stopped in GROWN and "width" in meta:
+        elif meta["stopped"] in GROWN and "width" in meta:
             training, held = before, meta
     run_folder.begin(folder, setup.problem, record, anew=not resume)
     return training, held
 
 
-def _grown(
-    setup: Setup, method: LeastSquares, training: Training, held: dict[str, Any], tell: Save, signals: Interrupt
-) -> Grown:
+def _grown(setup: Setup, method: LeastSquares, training: Training, held: Mapping[str, Any], tell: Save, signals: Interrupt) -> Grown:
     """Grow features, or take those of a checkpoint where they were grown to the end."""
     assert setup.objectives is not None
     trials = (setup.trial, *setup.others)
     if held:
         with signals.abandons():
-            return regrown(setup.problem, setup.objectives, trials, held, training.theta)
+            return regrown(setup.problem, setup.objectives, trials, held, training)
     return grow_noting(setup.problem, setup.objectives, trials, method, training, tell, signals)
 
 
@@ -281,7 +279,8 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     }
     if training.stopped == "signal":
         return Solution(setup.problem, trial, training.best[0].double(), metrics, history)
-    objective = summable(objective, setup.problem, trial) if plan.samplers else objective
+    if plan.samplers:
+        objective = assessed_objective(setup.problem, summable(objective, setup.problem, trial))
     theta, loss = final_parameters(objective, training, rules.judge(training))
     theta = Level.of(setup.problem)(trial, theta)
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)

@@ -48,4 +48,6 @@ def main(folder: Path, arguments: list[str], hold: Callable[[str], None] = lambd
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    from vpinn.interrupt import leave
+
+    leave(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -19,8 +19,9 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpinn.analysis.drawn import DrawnPoints, drawn_cells
 from vpinn.analysis.tangent import Corrected, Shift
-from vpinn.domain import Mesh, Points, PointSet, cell_points, facet_points
+from vpinn.domain import CellPoints, Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations, highest_order
@@ -188,7 +189,10 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     while isinstance(domain, Mesh) and degree < 20 and cell_points(domain, "gauss", degree, 0, 0).size < count:
         degree += 2
     rule = "gauss" if isinstance(domain, Mesh) else "sobol"
-    residuals = [_residuals(problem, trial, inside, cell_points(domain, rule, degree, count, SEED))]
+    points = cell_points(domain, rule, degree, count, SEED)
+    if drawn_cells(problem) is not None and isinstance(points, CellPoints) and points.size > count:
+        points = DrawnPoints(points, -(-count // points.per_entity))
+    residuals = [_residuals(problem, trial, inside, points)]
     stated = replace(problem, formulation="strong", form=equations(problem))
     for imposed in trial.imposed:
         if imposed.how != "exact":

@@ -16,7 +16,7 @@ from vpinn.cli import compare
 from vpinn.cli.display import print_table
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
-from vpinn.interrupt import Interrupt, Stopped, leave
+from vpinn.interrupt import Interrupt, Stopped
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
@@ -237,8 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     except VpinnError as error:
         return _fail(str(error), error.exit_code)
     except Stopped as stopped:
-        leave(_fail(str(stopped), stopped.exit_code))
-        return stopped.exit_code
+        return _fail(str(stopped), stopped.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # whoever read our output has had enough

@@ -80,7 +80,8 @@ class Whitening:
         """Return the whitened rows [free, K] of columns of the skeleton [skeleton, K], interiors eliminated."""
         right = columns[self._free]
         if len(right) <= DENSE_FACTOR:
-            return torch.linalg.solve_triangular(self._cholesky, right, upper=False) if len(right) else right
+            factor = self._cholesky
+            return apart(lambda: torch.linalg.solve_triangular(factor, right, upper=False)) if len(right) else right
         lower, diagonal, order = self._sparse_cholesky
         solved = spsolve_triangular(lower, right.numpy()[order], lower=True, unit_diagonal=True)
         return torch.from_numpy(solved / np.sqrt(diagonal)[:, None])
@@ -95,8 +96,7 @@ class Whitening:
 
     @cached_property
     def _cholesky(self) -> Tensor:
-        factor: Tensor = torch.linalg.cholesky(torch.from_numpy(self._schur.toarray()))
-        return factor
+        return apart(partial(torch.linalg.cholesky, torch.from_numpy(self._schur.toarray())))
 
     @cached_property
     def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:
