@@ -47,6 +47,7 @@ from vpinn.optimization import (
     stated_problem,
     train,
     trained_objective,
+    with_batches,
 )
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
@@ -143,7 +144,7 @@ def solve(
         if not held:
             save(training)
         if isinstance(setup.plan.method, LeastSquares):
-            grown = _grown(setup, setup.plan.method, training, held, tell, signals)
+            grown = _grown(setup, training, held, tell, signals)
             setup = dataclasses.replace(setup, trial=grown.trial, objective=grown.objective)
             estimator, held = grown.estimator, grown.record
             save(training)
@@ -166,7 +167,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     settle_process(threads)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
-    *others, last = candidates(problem)
+    *others, last = candidates(problem := with_batches(problem))
     refused = ""
     for name in others:
         try:
@@ -229,10 +230,7 @@ def _watched(setup: Setup) -> tuple[Estimator | None, Callable[[torch.Tensor], d
 
 
 def _begin(setup: Setup, training: Training, folder: Path, resume: bool) -> tuple[Training, dict[str, Any]]:
-    """Make the folder ready; return the state to go on from, and what the checkpoint holds beside it.
-
-    Stages of least squares are made anew where a signal came between them: the last features depend on all before.
-    """
+    """Make the folder ready; return the state to go on from, and what the checkpoint holds beside it; stages begin anew."""
     record, held = run_folder.describe(setup.problem, setup.plan, setup.objective.threads), dict[str, Any]()
     if resume:
         before, meta = run_folder.resumed(folder, record)
@@ -244,14 +242,15 @@ def _begin(setup: Setup, training: Training, folder: Path, resume: bool) -> tupl
     return training, held
 
 
-def _grown(setup: Setup, method: LeastSquares, training: Training, held: Mapping[str, Any], tell: Save, signals: Interrupt) -> Grown:
+def _grown(setup: Setup, training: Training, held: Mapping[str, Any], tell: Save, signals: Interrupt) -> Grown:
     """Grow features, or take those of a checkpoint where they were grown to the end."""
     assert setup.objectives is not None
+    assert isinstance(setup.plan.method, LeastSquares)
     trials = (setup.trial, *setup.others)
     if held:
         with signals.abandons():
             return regrown(setup.problem, setup.objectives, trials, held, training)
-    return grow_noting(setup.problem, setup.objectives, trials, method, training, tell, signals)
+    return grow_noting(setup.problem, setup.objectives, trials, setup.plan.method, training, tell, signals)
 
 
 def _close(setup: Setup, training: Training, estimator: Estimator | None, began: float, ready: float) -> Solution:

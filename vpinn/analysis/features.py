@@ -42,6 +42,10 @@ COLUMNS = 800
 """Features of all components together, at most."""
 FEWEST = 300
 """Features per component, at least; else as many as the last hidden layer has units."""
+CHUNK = 50_000
+"""Points up to which features are evaluated at once."""
+PART = 10_000
+"""Points evaluated at a time beyond: hundreds of features have hundreds of values there."""
 ROWS = 8
 """Points per feature."""
 LEFT = 0.97
@@ -62,9 +66,10 @@ class NetworkField:
         """Return derivatives up to ``order``, [n] each."""
         d = self.network.layers[0]
         wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
+        places = torch.tensor(points.x).split(PART if len(points) > CHUNK else max(1, len(points)))
         with torch.no_grad():
-            found = self.network.jets(self.theta, self.network.normalise(torch.tensor(points.x)), wanted)
-        return {derivative: found[self.component, derivative].numpy() for derivative in wanted}
+            parts = [self.network.jets(self.theta, self.network.normalise(x), wanted) for x in places]
+        return {derivative: torch.cat([part[self.component, derivative] for part in parts]).numpy() for derivative in wanted}
 
 
 @dataclass(frozen=True)

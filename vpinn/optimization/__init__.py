@@ -12,7 +12,7 @@ from vpinn.optimization.account import policy_found
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
-from vpinn.optimization.choice import reason
+from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
@@ -72,6 +72,7 @@ __all__ = [
     "train",
     "trained_objective",
     "widest",
+    "with_batches",
     "with_network",
     "write_atomic",
 ]
