@@ -16,6 +16,7 @@ import vpinn
 ROOT = Path(vpinn.__file__).parent
 FLOW = (
     "errors",
+    "interrupt",
     "process",
     "domain",
     "problem",
@@ -29,7 +30,9 @@ FLOW = (
     "solution",
     "analysis",
     "output",
+    "preparation",
     "run_folder",
+    "direct",
     "run",
     "comparison",
     "cli",

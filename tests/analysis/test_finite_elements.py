@@ -12,7 +12,7 @@ from tests.objective.cases import bent
 from vpinn.domain import Hypercube, rectangle
 from vpinn.errors import InputError
 from vpinn.problem import Problem, make_problem
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 
 
 def asked(domain: Any, fem: dict[str, int], form: dict[str, str] | None = None, **sections: Any) -> Problem:

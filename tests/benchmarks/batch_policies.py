@@ -20,7 +20,7 @@ from vpinn.comparison.course import make_error
 from vpinn.errors import DivergenceError
 from vpinn.optimization import COLUMNS, final_parameters, train
 from vpinn.problem import read_problem
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 
 _BATCH, _RATE = COLUMNS.index("batch_size"), COLUMNS.index("learning_rate")
 

@@ -11,7 +11,7 @@ import vpinn
 from vpinn.comparison.course import Counted, Course, _until, measured_course
 from vpinn.optimization import COLUMNS
 from vpinn.problem import Problem
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 
 ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
 

@@ -13,7 +13,7 @@ from vpinn.objective import curvature
 from vpinn.optimization import train
 from vpinn.optimization.dimensionless import few_points
 from vpinn.optimization.projection import last_layer, projected
-from vpinn.run import Setup, prepare
+from vpinn.preparation import Setup, prepare
 
 FORMS = {
     "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",

@@ -8,7 +8,7 @@ from pathlib import Path
 import vpinn
 from vpinn.output.settled import planned, settled_rows
 from vpinn.output.tables import problem_rows, solution_rows
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 
 
 def problem(**batch: object) -> vpinn.Problem:

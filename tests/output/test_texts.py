@@ -28,7 +28,7 @@ from vpinn.output import (
 )
 from vpinn.output.formula import lowered_form
 from vpinn.problem import make_problem
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 from vpinn.solution import Solution
 
 Solved = Callable[[str], Solution]

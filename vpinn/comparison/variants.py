@@ -17,7 +17,7 @@ from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source, read_source
 from vpinn.problem.validation import validate
-from vpinn.run import Setup, prepare
+from vpinn.preparation import Setup, prepare
 
 SHARE = "1/16"
 """Points of a mini-batch by default, as a share of all."""

@@ -57,7 +57,8 @@ def candidates(problem: Problem) -> tuple[str, ...]:
     """Return the methods to try in order; the first that fits the problem is taken.
 
     ``method = "auto"`` is least squares on meshes, and without cells in up to five dimensions, in float64, on all points or
-    on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch.
+    on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch, as it does by default in
+    more dimensions, see ``with_batches``.
     """
     solver = problem.settings.solver
     if solver.method != "auto":

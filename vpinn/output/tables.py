@@ -52,10 +52,12 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    if "assessed_cells" in metrics and not solution.error_estimate:
+        rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
     if solution.error_estimate:
-        rows.append(("error estimate", _estimate(solution.error_estimate)))
+        rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
@@ -183,8 +185,11 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
     return [("finite elements" if k == 0 else "", text) for k, text in enumerate([size, *own, *between])]
 
 
-def _estimate(found: Mapping[str, Any]) -> str:
+def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     text = f"{found.get('relative_energy', math.nan):.2e} of the flux"
+    if cells and "interval" in found:
+        low, high = found["interval"]
+        text += f" ({low:.1e} to {high:.1e}, from {cells['drawn']:,} of {cells['of']:,} cells)"
     text += "".join(f", L² of {name} {value:.2e}" for name, value in found.get("relative_l2", {}).items()) + " (relative)"
     effectivity = found.get("effectivity")
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"

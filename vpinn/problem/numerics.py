@@ -218,6 +218,11 @@ class Solver(Section):
     precision: Literal["float64", "float32"] = Field("float64", description="Floating-point type of the solve.")
     time_limit: Positive | None = Field(None, description="Seconds after which the solve stops, with its state saved.")
     checkpoint: Positive = Field(60.0, description="Seconds between saved states.")
+    assessment: Annotated[int, Field(strict=True, ge=1_000, le=2**40)] | Literal["auto", "full"] = Field(
+        "auto",
+        description='Points per integral of the closing assessment (≥ 1,000), in drawn cells if a mesh has more; "full": all; '
+        '"auto": all of a small mesh or where training sees all, else as many as take at most a third of its time.',
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
