@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.objective import Batch, Objective
-from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler
+from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler, shared
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -71,7 +71,8 @@ def drawer(
     samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
 ) -> Drawer:
     """Return a function that draws points of every measure by samplers that learned something, or nothing yet."""
-    parts = list(zip(samplers, learned or [NOTHING] * len(samplers), strict=True))
+    states = learned or [NOTHING] * len(samplers)
+    parts = list(zip(shared(samplers, states), states, strict=True))
     return lambda: [sampler.draw(generator, state) for sampler, state in parts]
 
 

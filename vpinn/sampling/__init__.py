@@ -1,13 +1,14 @@
 """Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased.
 
 `curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles` and `quasi` choose numbers there;
-`allocation` says how many each stratum gets; `make` turns names of a problem file into samplers; `policy` says how large batches
-are over a run.
+`allocation` says how many each stratum gets, `measures` how many domain and boundary; `make` turns names of a problem file
+into samplers; `policy` says how large batches are over a run.
 """
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.curve import Curve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, make_sampler
+from vpinn.sampling.measures import movable, noted, shared
 from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
@@ -44,4 +45,7 @@ __all__ = [
     "correlation",
     "effective_size",
     "make_sampler",
+    "movable",
+    "noted",
+    "shared",
 ]

@@ -18,6 +18,8 @@ from vpinn.sampling.stratified import Importance, Stratified, blocks
 
 QUANTILES = 8
 """Strata by residual or gradient, where their number is not given."""
+TOLD = 2
+"""Points of every tag at least, however rare it is: the variance in it is then told by every batch."""
 PER_BLOCK = 4
 """Points of an adaptive batch per block, where the number of blocks is not given."""
 
@@ -48,7 +50,8 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
         names, group = tag_groups(points)
         curve = Curve.through(points, group)
         members = np.bincount(group) * points.per_entity
-        return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members)
+        fewest = np.minimum(TOLD, members)
+        return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members, fewest)
     curve = Curve.through(points)
     if choice.strata == "cells":
         names, members = tuple(f"cell {k}" for k in curve.order), np.full(points.entities, points.per_entity)
