@@ -182,9 +182,23 @@ def test_bad_tests_and_tags_are_one_line(
         ("size = 30\nstrata = 'tags'", 'batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"'),
         ("size = 5\nstrata = 'cells'", "batch.size is 5, but 18 strata need 1 points each, 18 in all; raise it, or take fewer"),
         ("size = 30\nsampler = 'uniform'\nallocation = 'neyman'", 'allocation belongs to sampler "stratified", got'),
+        ("size = 'full'\nallocation = 'neyman'", 'allocation says how mini-batches are drawn, but size is "full"; give a number'),
+        ("sampler = 'uniform'", 'sampler says how mini-batches are drawn, but size is "full"; give a number, or leave it out'),
+        ("strata = 'residual'", 'strata says how mini-batches are drawn, but size is "full"; give a number, or leave it out'),
+        ("size = 30\nstrata = 'residual'", 'batch.strata = "residual" needs a weak or a strong form; use "gradient" with an'),
         ("size = 30\nsampler = 'importance'", 'sampling weights of sampler "importance" are not finite; use "stratified"'),
     ],
-    ids=["more than all", "no stratum", "small strata", "allocation without strata", "weights"],
+    ids=[
+        "more than all",
+        "no stratum",
+        "small strata",
+        "allocation without strata",
+        "allocation of all points",
+        "sampler of all points",
+        "strata of all points",
+        "residuals of an energy",
+        "weights",
+    ],
 )
 def test_bad_batches_are_one_line(batch: str, message: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = TEXT.replace("lbfgs", "adam") + f"[batch]\n{batch}\n"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from vpinn.errors import InputError
-from vpinn.objective import Objective
+from vpinn.objective import Objective, has_residual
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.batches import Batching
 from vpinn.optimization.growth import LeastSquares
@@ -128,6 +128,8 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
     kind = settings.quadrature.rule
     if kind == "stochastic-gauss" and batch.sampler != "cells":
         raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
+    if batch.sampler == "stratified" and batch.strata == "residual" and not has_residual(objective.batched):
+        raise InputError('batch.strata = "residual" needs a weak or a strong form; use "gradient" with an energy')
     choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
     choices = [choice] * len(shares)
     if strata_of not in (None, size):
