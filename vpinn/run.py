@@ -46,6 +46,7 @@ from vpinn.optimization import (
     samples_of,
     start,
     stated_problem,
+    strata_found,
     train,
     trained_objective,
 )
@@ -279,6 +280,8 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     theta, loss = final_parameters(objective, training, rules.judge(training))
     theta = Level.of(setup.problem)(trial, theta)
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
+    if strata := strata_found(setup.objective, plan, training, theta):
+        metrics["strata"] = strata
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
     solution = assess(found, objective, estimator, loss, setup.stated)

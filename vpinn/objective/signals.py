@@ -46,7 +46,7 @@ def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDA
 
 
 def has_residual(measures: Sequence[Measure]) -> bool:
-    """Return whether points have residuals, as those of weak and strong forms have: coefficients of tests, or roots of squares."""
+    """Return whether points have residuals, as those of weak and strong forms do: coefficients of tests, or roots."""
     return all(len(measure.tape.moving.outputs) > 1 for measure in measures)
 
 

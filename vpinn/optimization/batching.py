@@ -28,6 +28,7 @@ from vpinn.sampling import (
     Sampler,
     Stratified,
     Uniform,
+    least_points,
     make_sampler,
 )
 
@@ -101,7 +102,8 @@ def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
 def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
     """Return one sampler per measure for batches of ``size`` points of the domain.
 
-    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all: each of them once.
+    The boundary gets its share of each batch, but at least 16 points, a whole facet's, and two of every tag that is a stratum, or
+    all: each of them once. Neyman's rule splits the points of all measures anew once it knows their noise.
 
     Args:
         settings: of the problem.
@@ -115,10 +117,12 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         InputError: the sampler cannot draw that many, or does not fit rule or estimator.
     """
     batch, domain = settings.batch, objective.batched[0].points.size
+    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
     shares = [-(-size // count)]
     for measure in objective.batched[1:]:
         share = math.ceil(shares[0] * measure.points.size / domain)
-        shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
+        least = max(16, len(measure.points.rule_weights), least_points(measure.points, choice))
+        shares.append(min(measure.points.size, max(least, share)))
     if objective.estimator == "u-statistic" and (batch.sampler not in ("uniform", "importance") or not batch.replacement):
         raise InputError(
             'batch.estimator = "u-statistic" needs independent draws: use sampler "uniform" or "importance", or "two-batch"'
@@ -130,7 +134,6 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
     if batch.sampler == "stratified" and batch.strata == "residual" and not has_residual(objective.batched):
         raise InputError('batch.strata = "residual" needs a weak or a strong form; use "gradient" with an energy')
-    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement)
     choices = [choice] * len(shares)
     if strata_of not in (None, size):
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]

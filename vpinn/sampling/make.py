@@ -113,6 +113,11 @@ def make_sampler(name: str, points: PointSet, size: int, choice: Choice | None =
     return SAMPLERS[name](points, size, choice or Choice())
 
 
+def least_points(points: PointSet, choice: Choice) -> int:
+    """Return the fewest points of a batch that strata by tag need; 0 for other strata and samplers."""
+    return TOLD * len(tag_groups(points)[0]) if (choice.sampler, choice.strata) == ("stratified", "tags") else 0
+
+
 def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:
     """Return the names of tags and the tag of every cell or facet [entities]; the first one where several hold.
 
