@@ -13,7 +13,7 @@ from vpinn.noise.draws import RARE, Drawn, Draws, drawer, mean_and_error, sample
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population
 from vpinn.optimization.batches import pilots
-from vpinn.sampling import ALLOCATIONS, SAMPLERS, Choice, Sampler, State
+from vpinn.sampling import ALLOCATIONS, SAMPLERS, Choice, Sampler, State, shared
 
 WORKERS = 4
 """Of the data-parallel step."""
@@ -94,14 +94,8 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
     return [*bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
 
 
-def allocations(
-    people: Population, size: int, draws: int, generator: np.random.Generator
-) -> tuple[list[Finding], dict[str, float]]:
-    """Draw from a few blocks of cells by every allocation, after pilots have learned the deviations.
-
-    Returns:
-        findings, and the variance measured by rule.
-    """
+def allocations(people: Population, size: int, draws: int, generator: np.random.Generator) -> list[Finding]:
+    """Draw from a few blocks of cells by every allocation, after pilots have learned the deviations."""
     objective, found, rows = people.objective, {}, []
     for rule in ALLOCATIONS:
         made = samplers_for(objective, "stratified", size, Choice(allocation=rule, count=min(BLOCKS, size // 2)))
@@ -114,7 +108,7 @@ def allocations(
             Finding(
                 4,
                 f"{BLOCKS} blocks, {rule}, b = {size}: tr Cov of the gradient",
-                people.variance(made, learned),
+                people.variance(shared(made, learned), learned),
                 value,
                 error,
                 QUADRATIC if people.batches == 2 else "",
@@ -131,7 +125,7 @@ def allocations(
             QUADRATIC if people.batches == 2 else "",
         )
     )
-    return rows, found
+    return rows
 
 
 def clusters(

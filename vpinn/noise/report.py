@@ -15,6 +15,7 @@ from torch import Tensor
 from vpinn.errors import InputError
 from vpinn.noise import costs, dynamics, estimators, recommend, search, signals
 from vpinn.noise import variance as theory
+from vpinn.noise.advice import compared, simplest
 from vpinn.noise.effort import FULL, Effort, fitted
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import best_rate, descend, polish, start
@@ -22,6 +23,7 @@ from vpinn.noise.population import Population, kept, population
 from vpinn.noise.recommend import Setting
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.optimization.split import batches_of
 from vpinn.problem import Problem
 from vpinn.trial import make_trial
 
@@ -109,7 +111,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     findings.append(signals.scale(people, uniform))
     rows, curves["progress"], weighted = signals.progress(people, product, uniform, effort.falls)
     findings += rows
-    rows, shares = estimators.allocations(people, middle, effort.draws, generator)
+    rows = estimators.allocations(people, middle, effort.draws, generator)
     findings += rows
     findings += signals.squares(people, middle, effort.draws, generator)
     findings.append(signals.batch_normalisation())
@@ -145,12 +147,16 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares)
-    if (best.size, best.sampler) != (middle, "uniform"):
-        say("trials of learning rates with the batch recommended")
-        trials = best_rate(objective, theta, best.size, effort.trial, seed, best.sampler)
+    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances)
+    whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
+    say("samplers as training will draw them")
+    drawings = [] if whole else compared(problem.settings, objective, places[-1], step, effort.draws, seed)
+    samplers = () if whole else simplest(drawings).samplers
+    say("trials of learning rates with the batch recommended")
+    trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
     settings = [
-        *best.settings,
+        Setting("batch", "size", '"full"' if whole else str(step), best.reason),
+        *(recommend.drawing(drawings) if drawings else []),
         Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
         recommend.learning_rate(trials, limit),
         recommend.warmup(pilot.norms, problem.settings.solver.steps or effort.pilot),
@@ -166,6 +172,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
         "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
         "seconds_per_step": spent[0],
         "seconds_per_point": spent[1],
+        "drawings": [{**c.keys, "variance": c.variance, "error": c.error} for c in drawings],
         "seconds": time.process_time() - began,
     }
     findings.sort(key=lambda f: f.item)
