@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -77,12 +77,14 @@ def compared(settings: Settings, objective: Objective, theta: Tensor, size: int,
 
     Args:
         settings: of the problem file.
-        objective: over the measures that batches are drawn from.
+        objective: what is minimised.
         theta: parameters where they are compared [size].
         size: points of the domain per step, ``batch.size`` of the file.
         draws: steps per candidate, ≥ 2·``GROUPS``.
         seed: of all draws.
     """
+    if objective.controlled:
+        objective = replace(objective, measures=objective.batched, controlled=(), estimator="two-batch")
     found, own = [], settings.batch
     choices = list(CHOICES)
     if own.sampler == "stratified" and own.strata != "blocks":
