@@ -41,7 +41,6 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="setting of all runs")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--draws", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     common = ["solver.method=adam", f"solver.steps={given.steps}", "solver.learning_rate=0.01", "solver.schedule=cosine"]
@@ -50,7 +49,7 @@ def main() -> None:
         problem = read_problem(path, common)
         setup = prepare(problem)
         theta = train(setup.objective, setup.start(), setup.plan).theta.double()
-        found = compared(problem.settings, setup.objective, theta, given.size, given.draws, 7)
+        found = compared(problem.settings, setup.objective, theta, given.size, 7)
         advised = simplest(found)
         print(f"{path.stem}, b = {given.size}, {given.steps} steps of Adam: advised is {advised.name}")
         for candidate in found:

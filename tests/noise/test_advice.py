@@ -1,4 +1,4 @@
-"""What a report recommends of batches: how many points, and how they are drawn, compared as training draws them. Seeds are fixed."""
+"""What a report recommends of batches: how many points, and how they are drawn, compared as training draws them. Fixed seeds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_size_of_least_time_to_an_accuracy() -> None:
 
 
 def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
-    """All of 500 points cost 600 in units of c₁; batches of 128 cost 495 with S = 150, and 584 with S = 200: a tenth less, or not."""
+    """All of 500 points cost 600 c₁; batches of 128 cost 495 with S = 150, and 584, less by less than a tenth, with S = 200."""
     sizes = np.array([64.0, 128.0])
     curves = {"uniform": Curve(sizes, 1.0 / sizes)}
     assert min((1 + 150 / b) * (100 + b) for b in sizes) == pytest.approx(495.2, abs=0.1)
@@ -119,7 +119,7 @@ def test_the_simplest_that_none_is_better_than_beyond_its_error() -> None:
 def test_candidates_are_those_of_training_with_their_variance() -> None:
     """Samplers as the problem file would make them; variances within four standard errors of what all points say."""
     problem, objective, theta = made("sin(3*x)")
-    found = compared(problem.settings, objective, theta, SIZE, 400, 1)
+    found = compared(problem.settings, objective, theta, SIZE, 1, 400)
     assert [c.keys for c in found] == list(CHOICES)
     people = population(objective, theta, np.random.default_rng(0), np.eye(len(theta)))
     for c in found:
@@ -130,10 +130,10 @@ def test_candidates_are_those_of_training_with_their_variance() -> None:
             assert len(c.samplers[0].edges) == len(expected[0].edges)  # type: ignore[attr-defined]
         if c.name in ("uniform", "stratified", "antithetic"):
             assert abs(c.variance - people.variance(c.samplers)) <= 4 * c.error
-    again = compared(problem.settings, objective, theta, SIZE, 400, 1)
+    again = compared(problem.settings, objective, theta, SIZE, 1, 400)
     assert [(c.variance, c.error) for c in again] == [(c.variance, c.error) for c in found]
     own, objective, theta = made("sin(3*x)", batch={"size": SIZE, "strata": "gradient", "allocation": "neyman"})
-    more = compared(own.settings, objective, theta, SIZE, 40, 1)
+    more = compared(own.settings, objective, theta, SIZE, 1, 40)
     assert more[-1].name == "stratified gradient neyman"
 
 
@@ -141,7 +141,7 @@ def test_candidates_are_those_of_training_with_their_variance() -> None:
 def test_allocations_that_learn_are_advised_where_they_pay(source: str, learns: bool) -> None:
     """A source in one corner is worth its pilots; for a constant one equal blocks do as well or better."""
     problem, objective, theta = made(source)
-    found = {c.name: c for c in compared(problem.settings, objective, theta, SIZE, 400, 1)}
+    found = {c.name: c for c in compared(problem.settings, objective, theta, SIZE, 1, 400)}
     strata = [c for c in found.values() if c.keys["sampler"] == "stratified"]
     assert (simplest(strata).name != "stratified") == learns
     best = simplest(list(found.values()))
@@ -151,7 +151,7 @@ def test_allocations_that_learn_are_advised_where_they_pay(source: str, learns: 
 def test_batches_of_products_count_the_points_of_both() -> None:
     weak = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 2}, "energy": None}
     problem, objective, theta = made("", **{**weak, "batch": {"size": SIZE, "estimator": "two-batch"}})
-    found = compared(problem.settings, objective, theta, SIZE, 40, 1)
+    found = compared(problem.settings, objective, theta, SIZE, 1, 40)
     assert found[0].samplers[0].size == SIZE // 2
 
 

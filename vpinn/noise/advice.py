@@ -40,6 +40,8 @@ INDEPENDENT = ("uniform", "importance")
 """Samplers that the U-statistic can do with."""
 PILOTS, GROUPS = 8, 4
 """Pilots before draws, and how often they are learned from anew: the averages over pilots forget nine tenths in six."""
+DRAWS, DRAWN = (64, 600), 2_000_000
+"""Fewest and most steps per candidate, and points drawn for all of them up to which they are more than the fewest."""
 BEYOND = 2.0
 """Standard errors of a difference up to which two variances count as equal."""
 MOST_BYTES = 300e6
@@ -72,7 +74,9 @@ class Candidate:
         return abs(self.variance - other.variance) <= BEYOND * math.hypot(self.error, other.error)
 
 
-def compared(settings: Settings, objective: Objective, theta: Tensor, size: int, draws: int, seed: int) -> list[Candidate]:
+def compared(
+    settings: Settings, objective: Objective, theta: Tensor, size: int, seed: int, draws: int | None = None
+) -> list[Candidate]:
     """Return the candidates that can draw batches of a size, the simplest first; the file's own strata are among them.
 
     Args:
@@ -80,8 +84,9 @@ def compared(settings: Settings, objective: Objective, theta: Tensor, size: int,
         objective: what is minimised.
         theta: parameters where they are compared [size].
         size: points of the domain per step, ``batch.size`` of the file.
-        draws: steps per candidate, ≥ 2·``GROUPS``.
         seed: of all draws.
+        draws: steps per candidate, ≥ 2·``GROUPS``; by default as many as take ``DRAWN`` points of all candidates, whatever the
+            machine.
     """
     if objective.controlled:
         objective = replace(objective, measures=objective.batched, controlled=(), estimator="two-batch")
@@ -93,6 +98,7 @@ def compared(settings: Settings, objective: Objective, theta: Tensor, size: int,
         choices = [keys for keys in choices if keys["sampler"] in INDEPENDENT]
     kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), objective.gradient(theta)[1].double().numpy()
     count = batches_of(objective)
+    draws = draws or int(np.clip(DRAWN // (len(choices) * size), *DRAWS))
     for number, keys in enumerate(choices):
         batch, generator = Batch.model_validate({"size": size, **keys}), np.random.default_rng((seed, number))
         with contextlib.suppress(InputError):

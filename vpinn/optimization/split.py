@@ -124,8 +124,8 @@ def redrawn(
         for j, (k, piece) in enumerate(pieces):
             changed, measure = [list(side) for side in made], objective.batched[k]
             for side in sides:
-                (index, scale), (other, rescaled) = (np.array(a) for a in drawn[side][k]), anew[side][k]
-                index[piece], scale[piece] = other[piece], rescaled[piece]
+                index, scale = drawn[side][k][0].copy(), drawn[side][k][1].copy()
+                index[piece], scale[piece] = anew[side][k][0][piece], anew[side][k][1][piece]
                 changed[side][k] = (measure, measure.batch(index, scale, generator))
             found[pair, j] = 0.5 * float(torch.sum((gradient(changed) - before) ** 2))
     return found

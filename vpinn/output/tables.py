@@ -176,7 +176,7 @@ def _points(metrics: Mapping[str, Any]) -> str:
 def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
     """Rows of the strata by tag: share W, deviation σ of the gradient, points, and what they are of the variance ΣW²σ²/n."""
     noise = [(s["share"] * s["deviation"]) ** 2 / s["points"] for s in found]
-    rows = []
+    rows: Rows = []
     for k in sorted(range(len(found)), key=lambda k: -noise[k])[:MOST_TAGS]:
         s, part = found[k], 100.0 * noise[k] / sum(noise) if sum(noise) else 0.0
         told = f"{s['tag']}: {100 * s['share']:.3g} % of the {s['measure']}, {s['points']:,} points, deviation of the gradient"
