@@ -188,6 +188,10 @@ def test_bad_tests_and_tags_are_one_line(
         ),
         ("size = 20\nper_cell = 2", 'per_cell belongs to sampler "cells", got sampler "stratified"'),
         ("size = 3\nsampler = 'cells'\nper_cell = 4", 'batch.size is 3, but sampler "cells" draws 4 points of each cell; give'),
+        ("size = 'full'\nallocation = 'neyman'", 'allocation says how mini-batches are drawn, but size is "full"; give a number'),
+        ("sampler = 'uniform'", 'sampler says how mini-batches are drawn, but size is "full"; give a number, or leave it out'),
+        ("strata = 'residual'", 'strata says how mini-batches are drawn, but size is "full"; give a number, or leave it out'),
+        ("size = 30\nstrata = 'residual'", 'batch.strata = "residual" needs a weak or a strong form; use "gradient" with an'),
         ("size = 30\nsampler = 'importance'", 'sampling weights of sampler "importance" are not finite; use "stratified"'),
     ],
     ids=[
@@ -198,6 +202,10 @@ def test_bad_tests_and_tags_are_one_line(
         "more than the rule",
         "points of cells without cells",
         "small cells",
+        "allocation of all points",
+        "sampler of all points",
+        "strata of all points",
+        "residuals of an energy",
         "weights",
     ],
 )

@@ -30,6 +30,7 @@ from vpinn.optimization import (
     load_arrays,
     policy_found,
     samples_of,
+    strata_found,
     train,
 )
 from vpinn.preparation import Setup, prepare
@@ -194,6 +195,8 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     theta, loss = final_parameters(objective, training, rules.judge(training))
     theta = Level.of(setup.problem)(trial, theta)
     metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
+    if strata := strata_found(setup.objective, plan, training, theta):
+        metrics["strata"] = strata
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
     solution = assess(found, dataclasses.replace(objective, unit=1.0), estimator, loss * objective.unit, setup.stated)

@@ -18,6 +18,7 @@ from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
 from vpinn.noise import biases, costs, dynamics, estimators, limits, recommend, search, signals
 from vpinn.noise import variance as theory
+from vpinn.noise.advice import compared, simplest
 from vpinn.noise.basins import Error, basins
 from vpinn.noise.effort import FULL, Effort, fitted
 from vpinn.noise.finding import Curve, Finding
@@ -27,6 +28,7 @@ from vpinn.noise.population import Population, kept, population
 from vpinn.noise.recommend import Setting
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.optimization.split import batches_of
 from vpinn.problem import Problem
 from vpinn.trial import Trial, make_trial
 
@@ -122,7 +124,7 @@ def measure_noise(
     findings.append(signals.scale(people, uniform))
     rows, curves["progress"], weighted = signals.progress(people, product, uniform, effort.falls)
     findings += rows
-    rows, shares = estimators.allocations(people, middle, effort.draws, generator)
+    rows = estimators.allocations(people, middle, effort.draws, generator)
     findings += rows
     findings += biases.squares(people, middle, effort.draws, generator)
     findings += biases.batch_normalisation(people, min(middle, NORMALISED), effort.draws * MANY, generator)
@@ -168,13 +170,18 @@ def measure_noise(
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    cells = estimators.points_per_cell(people)
-    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares, cells)
-    if (best.size, best.sampler) != (middle, "uniform"):
-        say("trials of learning rates with the batch recommended")
-        trials = best_rate(objective, theta, best.size, effort.trial, seed, best.sampler)
+    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances)
+    whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
+    say("samplers as training will draw them")
+    known = estimators.points_per_cell(people)
+    per_cell = None if known is None else known[0]
+    drawings = [] if whole else compared(problem.settings, objective, places[-1], step, seed, per_cell=per_cell)
+    samplers = () if whole else simplest(drawings).samplers
+    say("trials of learning rates with the batch recommended")
+    trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
     settings = [
-        *best.settings,
+        Setting("batch", "size", '"full"' if whole else str(step), best.reason),
+        *(recommend.drawing(drawings) if drawings else []),
         Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
         recommend.learning_rate(trials, limit),
         recommend.warmup(pilot.norms, problem.settings.solver.steps or effort.pilot),
@@ -190,6 +197,7 @@ def measure_noise(
         "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
         "seconds_per_step": spent[0],
         "seconds_per_point": spent[1],
+        "drawings": [{**c.keys, "variance": c.variance, "error": c.error} for c in drawings],
         "seconds": time.process_time() - began,
     }
     findings.sort(key=lambda f: f.item)

@@ -9,7 +9,7 @@ What a run settles itself: `batching` (samplers of any size), `pilot` (before th
 `rules` (on the way), `account` (what became of it).
 """
 
-from vpinn.optimization.account import policy_found
+from vpinn.optimization.account import policy_found, strata_found
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
@@ -70,6 +70,7 @@ __all__ = [
     "samples_of",
     "save_arrays",
     "stated_problem",
+    "strata_found",
     "tests_degree",
     "train",
     "trained_objective",

@@ -13,8 +13,9 @@ from torch import Tensor
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
 from vpinn.optimization.schedule import SCALINGS
+from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
-from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State
+from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
 
 PILOT_EVERY = 50
 """Steps between pilots of adaptive samplers."""
@@ -77,7 +78,7 @@ def pilots(
             seen = [signals(measure, theta, batch, sampler.signal) for batch in batches]
             state = sampler.learn(state, np.concatenate(seen))
         found.append(state)
-    return tuple(found)
+    return with_noise(objective, samplers, generator, theta, found)
 
 
 def drawn(
@@ -99,7 +100,7 @@ def drawn(
         clip: see ``Closure``.
     """
     states = learned or [NOTHING] * len(samplers)
-    parts = list(zip(objective.batched, samplers, states, strict=True))
+    parts = list(zip(objective.batched, shared(samplers, states), states, strict=True))
 
     def batch() -> Batch:
         return [(measure, measure.batch(*sampler.draw(generator, state), generator)) for measure, sampler, state in parts]

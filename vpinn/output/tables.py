@@ -22,6 +22,8 @@ from vpinn.trial import Imposed, Trial
 
 Rows = list[tuple[str, str]]
 
+MOST_TAGS = 20
+"""Strata that the table shows, those of most variance."""
 FAILED = "CHECK FAILED: "
 """How the text of a failing check begins."""
 _STOPPED = {
@@ -44,6 +46,7 @@ def solution_rows(solution: Solution) -> Rows:
         *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
+        *_strata(metrics.get("strata", [])),
         ("parameters", f"{solution.trial.network.size:,}"),
         ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
     ]
@@ -170,6 +173,17 @@ def _points(metrics: Mapping[str, Any]) -> str:
     text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
     tests, directions = metrics.get("test_functions"), (metrics.get("tests") or {}).get("directions")
     return text + (f"; {tests:,} test functions" if tests else "") + (f" for {directions:,} weights" if directions else "")
+
+
+def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
+    """Rows of the strata by tag: share W, deviation σ of the gradient, points, and what they are of the variance ΣW²σ²/n."""
+    noise = [(s["share"] * s["deviation"]) ** 2 / s["points"] for s in found]
+    rows: Rows = []
+    for k in sorted(range(len(found)), key=lambda k: -noise[k])[:MOST_TAGS]:
+        s, part = found[k], 100.0 * noise[k] / sum(noise) if sum(noise) else 0.0
+        told = f"{s['tag']}: {100 * s['share']:.3g} % of the {s['measure']}, {s['points']:,} points, deviation of the gradient"
+        rows.append(("" if rows else "strata by tag", f"{told} {s['deviation']:.2e}, {part:.0f} % of the variance"))
+    return rows + ([("", f"and {len(found) - MOST_TAGS:,} more in metrics.json")] if len(found) > MOST_TAGS else [])
 
 
 def _error(found: Mapping[str, float]) -> str:

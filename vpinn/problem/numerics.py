@@ -73,6 +73,10 @@ class Quadrature(Section):
         return self
 
 
+_DRAWN = ("sampler", "allocation", "strata", "strata_count", "replacement")
+"""Keys of ``[batch]`` that say which points a mini-batch sees."""
+
+
 class Batch(Section):
     """Mini-batches of quadrature points."""
 
@@ -148,6 +152,8 @@ class Batch(Section):
             raise ValueError(f'per_cell belongs to sampler "cells", got sampler "{self.sampler}"')
         if "replacement" in given and self.sampler != "uniform":
             raise ValueError(f'replacement belongs to sampler "uniform", got sampler "{self.sampler}"')
+        if self.size == "full" and (drawn := [key for key in _DRAWN if key in given]):
+            raise ValueError(f'{drawn[0]} says how mini-batches are drawn, but size is "full"; give a number, or leave it out')
         return self
 
 
