@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable
@@ -244,7 +245,7 @@ def _grow(
     estimators = StageEstimators(setup.problem)
     best = grow(setup.objectives, (setup.trial, *setup.others), method, note, estimators.judge)
     training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
-    training.anchor = (best.fit.theta, {})
+    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
     training.stopped = "signal" if signals.signal is not None else "tolerance" if best.converged else "grown"
     ended = dataclasses.replace(setup, trial=best.trial, objective=best.objective)
     return ended, estimators.of(best) if training.stopped != "signal" else None

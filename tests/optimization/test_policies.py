@@ -28,7 +28,9 @@ POLICIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "noise scale": ({"size": 60, "growth": "noise-scale", "sampler": "importance"}, {"scaling": "square-root"}),
     "norm test": ({"size": 20, "growth": "norm-test", "threshold": 0.2}, {"method": "sgd", "scaling": "linear"}),
     "geometric": ({"size": 20, "growth": "geometric", "strata": "gradient", "allocation": "neyman"}, {}),
-    "logarithmic": ({"size": 20, "growth": "logarithmic", "largest": 60}, {"scaling": "square-root"}),
+    "logarithmic": ({"size": 20, "growth": "logarithmic", "largest": 60}, {}),
+    "a barrier": ({"size": 20, "growth": "logarithmic", "barrier": 1e-7}, {"method": "sgd"}),
+    "quadratic": ({"size": 20, "growth": "geometric"}, {"method": "sgd", "scaling": "quadratic", "learning_rate": 0.1}),
     "finish": ({"size": 20, "finish": 0.3}, {}),
     "warm-up and clip": ({"size": 60}, {"warmup": "auto", "clip": "auto", "learning_rate": 0.1}),
 }

@@ -28,7 +28,7 @@ from vpinn.optimization import (
     make_plan,
     train,
 )
-from vpinn.optimization.loop import ANCHOR, SHRINK, TRIES
+from vpinn.optimization.divergence import ANCHOR, SHRINK, TRIES
 from vpinn.optimization.plan import METHODS
 from vpinn.problem import make_problem
 from vpinn.sampling import make_sampler
@@ -162,8 +162,11 @@ def test_the_best_state_is_kept() -> None:
     theta, value = final_parameters(objective, training)
     assert value == losses.min() == objective.value(theta)
     assert objective.value(training.theta) > 2 * value
-    # and where the last state is the better one, that
-    training.best = (torch.full((6,), 1e3, dtype=torch.float64), 0.0)
+    # where the last state is the better one, that; where the start is, which no step may make worse, the start
+    far = torch.full((6,), 1e3, dtype=torch.float64)
+    training.best = (far, 0.0)
+    assert torch.equal(final_parameters(objective, training)[0], torch.zeros(6, dtype=torch.float64))
+    training.origin = (far, 0.0, 0.0)
     assert torch.equal(final_parameters(objective, training)[0], training.theta)
 
 

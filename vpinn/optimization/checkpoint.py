@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vpinn.errors import StorageError
 
-VERSION = 2
+VERSION = 3
 META = "meta"
 HASH = "sha256"
 DAMAGED = (
