@@ -49,6 +49,7 @@ from vpinn.optimization import (
     stated_problem,
     train,
     trained_objective,
+    walk_found,
 )
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
@@ -283,6 +284,9 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
     solution = assess(found, objective, estimator, loss, setup.stated)
+    if (walk := walk_found(training.state)) is not None:
+        checks = [*solution.metrics["checks"], *(f"walk: {check}" for check in walk.pop("checks"))]
+        solution = dataclasses.replace(solution, metrics={**solution.metrics, "walk": walk, "checks": checks})
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}

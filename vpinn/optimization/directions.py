@@ -2,8 +2,8 @@
 
 A network has thousands of weights, and J sees few directions among them: along the others exp(−J/T) has no end, and no walk
 mixes. Taken are the eigenvectors vₖ of the Hessian at the trained weights with the largest λₖ > 0 (the likelihood-informed
-subspace of Cui et al. 2014, arXiv 1403.4680): as many as J follows its quadratic model in, off by T at most, root mean square
-over draws from N(0, T/λ). Directions in which J bends otherwise before it has risen by T are not told apart from those it does
+subspace of Cui et al. 2014, arXiv 1403.4680): as many as J follows its quadratic model in at twice the width of the law, off by
+2T at most, root mean square over draws from N(0, 4T/λ): half of that width would not tell where J turns down again. Directions in which J bends otherwise before it has risen by T are not told apart from those it does
 not see: weights move in them along curved valleys, and are held.
 """
 
@@ -22,8 +22,12 @@ MODES = 64
 """Directions that are looked for in networks of more than ``EXACT`` weights; of smaller ones all."""
 CONVERGED = 0.1
 """Residual of an eigenvector, relative to its eigenvalue, up to which it is taken."""
-DRAWS = 8
+DRAWS = 16
 """Draws that the quadratic model is compared at."""
+WIDE = 2.0
+"""Width of those draws, in units of the law's."""
+OFF = 2.0
+"""Distance of J from its quadratic model, in units of T, up to which directions are taken."""
 PILOT = 32
 """Batches that the noise along the directions is measured with."""
 
@@ -77,21 +81,22 @@ def seen(
     """
     value, gradient = evaluate(theta)
     draws = torch.randn(DRAWS, len(values), generator=generator, dtype=torch.float64)
-    width = (temperature / values).sqrt()
+    heat = WIDE**2 * temperature
+    width = (heat / values).sqrt()
 
     def excess(count: int) -> float:
         """Root mean square of J less its model, in units of T."""
         total = 0.0
         for draw in draws:
             moved = (vectors[:, :count] @ (width[:count] * draw[:count])).to(theta.dtype)
-            model = value + float(gradient @ moved) + 0.5 * temperature * float(draw[:count].square().sum())
+            model = value + float(gradient @ moved) + 0.5 * heat * float(draw[:count].square().sum())
             total += ((evaluate(theta + moved)[0] - model) / temperature) ** 2
         return math.sqrt(total / DRAWS)
 
     count = 1
     while count < len(values):
         more = min(len(values), count + max(1, count // 8))
-        if not excess(more) <= 1.0:
+        if not excess(more) <= OFF:
             break
         count = more
     return count

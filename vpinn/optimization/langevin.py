@@ -96,11 +96,12 @@ class Langevin(Method):
     def _prepared(self, theta: Tensor, state: State, closure: Closure, rate: float, generator: torch.Generator) -> State:
         """Return what the walk needs: center, W, T, η, the heat that is added, and empty sums."""
         fresh, alike = closure.fresh, self.preconditioned
+        pilots = range(1 if fresh is None else PILOT)
         evaluate = closure.evaluate if fresh is None else mean_of([fresh() for _ in range(CURVED)])
         values, vectors = upward(evaluate, theta, self.seed)
-        variance = torch.zeros_like(values)
-        if fresh is not None:
-            variance = (torch.stack([fresh()(theta)[1].double() for _ in range(PILOT)]) @ vectors).var(0)
+        slopes = torch.stack([evaluate(theta)[1].double() if fresh is None else fresh()(theta)[1].double() for _ in pilots]) @ vectors
+        variance = slopes.var(0) if fresh is not None else torch.zeros_like(values)
+        promised = (slopes.mean(0).square() - variance / len(slopes)).clamp(min=0.0) / (2.0 * values)
         if isinstance(self.temperature, str):
             rate, alike = min(rate, DRAWN / float(values[0])), False
             heat = 0.5 * rate * float(variance.mean())
@@ -118,6 +119,7 @@ class Langevin(Method):
         elif fresh is not None:
             step = min(DRAWN, 2.0 * OWN * heat / own) if own > 0.0 else DRAWN
         numbers = {"temperature": heat, "rate": step, "added": max(0.0, heat - 0.5 * step * own)}
+        numbers["left"] = float(promised[count:].sum())
         basis = (vectors / scales.sqrt()).to(theta.dtype)
         place = torch.zeros(count, dtype=torch.float64)
         walk = {name: number(value) for name, value in numbers.items()} | empty_walk(count)

@@ -4,7 +4,8 @@ For the law exp(−J/T) integration by parts gives E (θ − c)·∇J = E z·s =
 J is quadratic it says that the mean of J is rT/2 above the least). Without Metropolis' rule the walk z ← z − ηs + noise of
 variance 2ηT' has E z·s = r T' + ½η E|s|² instead, since E|z|² is stationary: the temperature that it has, with that of its
 mini-batches and of its step. Both hold for stationary walks only; one that drifts, or has not filled its directions, shows other
-values. The mean over the walk has its standard error from blocks (batch means), and so have the means of every zₖ, which tell how
+values. What the held directions promise, Σ (vₖ·∇J)²/(2λₖ) at the start over those that are known, must be less than the walk's own
+rT/2: more says that training stopped too early for this temperature. The mean over the walk has its standard error from blocks (batch means), and so have the means of every zₖ, which tell how
 many independent samples the walk is worth.
 """
 
@@ -65,7 +66,7 @@ def walk_found(state: State) -> dict[str, Any] | None:
     """Return what the walk of a state showed, None where there is none.
 
     "temperature" T in units of J, "measured" over T with its "standard_error", "directions" r, "step" η (2 is the limit of
-    stability), share "accepted", "independent" samples along the direction with the fewest, mean "loss", and "checks": what
+    stability), decrease that is "left" in the held directions over rT/2, share "accepted", "independent" samples along the direction with the fewest, mean "loss", and "checks": what
     fails, one text each.
     """
     if "sums" not in state:
@@ -73,6 +74,7 @@ def walk_found(state: State) -> dict[str, Any] | None:
     sums, heat = state["sums"], float(state["temperature"])
     steps, directions = sums[:, 0], state["means"].shape[1]
     found: dict[str, Any] = {"temperature": heat, "directions": directions, "step": float(state["rate"])}
+    found["left"] = float(state["left"]) / (0.5 * directions * heat)
     if not bool((steps > 0).all()):
         return {**found, "checks": ["the walk was not finished; give it more time, or fewer steps"]}
     total = float(steps.sum())
@@ -94,6 +96,11 @@ def walk_found(state: State) -> dict[str, Any] | None:
         found["checks"].append(
             f"the mean loss of the walk is that of {mean:.3g} ± {error:.1g} times its temperature {heat:.2e}; give it more steps, "
             "or larger batches"
+        )
+    if not found["left"] <= 1.0:
+        found["checks"].append(
+            f"training stopped {found['left']:.3g} times as far above the least loss as the walk at temperature {heat:.2e} is; give it "
+            "more steps, or a higher temperature"
         )
     return found
 

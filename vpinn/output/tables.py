@@ -51,6 +51,8 @@ def solution_rows(solution: Solution) -> Rows:
         rows += [(f"{name} enriched" if k == 0 else "", f"{c:.8g} · {text}") for k, (text, c) in enumerate(found.items())]
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
+    if "measured" in (walk := metrics.get("walk", {})):
+        rows.append(("walk", _walk(walk)))
     rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
@@ -168,6 +170,12 @@ def _points(metrics: Mapping[str, Any]) -> str:
     text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
     tests, directions = metrics.get("test_functions"), (metrics.get("tests") or {}).get("directions")
     return text + (f"; {tests:,} test functions" if tests else "") + (f" for {directions:,} weights" if directions else "")
+
+
+def _walk(walk: Mapping[str, Any]) -> str:
+    measured = f"T = {walk['temperature']:.2e}, measured {walk['measured']:.2f} ± {walk['standard_error']:.2f} times that"
+    where = f"in {walk['directions']} direction{'s' * (walk['directions'] != 1)}, {100 * walk['accepted']:.0f} % accepted"
+    return f"{where}; {measured}; {walk['independent']:.0f} independent samples"
 
 
 def _error(found: Mapping[str, float]) -> str:
