@@ -40,7 +40,7 @@ def quadratic(hessian: Tensor, middle: Tensor) -> Evaluate:
 
 @pytest.mark.parametrize("preconditioned", [True, False])
 def test_the_stationary_law_is_that_of_gibbs(preconditioned: bool) -> None:
-    """20 weights with curvatures from 1 to 20 at T = 0.3: variances T/λ, 5 % on average (12 % of slow plain steps); E z·s = rT."""
+    """20 weights, curvatures 1 to 20, T = 0.3: variances T/λ, 5 % on average (12 % of slow plain steps); E z·s = rT."""
     curvature = torch.linspace(1.0, 20.0, 20, dtype=torch.float64)
     middle = torch.ones(20, dtype=torch.float64)
     method = Langevin(0.3, 12_000, 3, preconditioned)
@@ -267,7 +267,9 @@ def test_a_resumed_walk_is_the_same(drawn: bool) -> None:
             return lambda t: (float(0.5 * curvature @ t**2), curvature * t + 0.1 * kick)
 
         for _ in range(count):
-            closure = Closure(fresh(), fresh=fresh) if drawn else Closure(lambda t: (float(0.5 * curvature @ t**2), curvature * t))
+            closure = (
+                Closure(fresh(), fresh=fresh) if drawn else Closure(lambda t: (float(0.5 * curvature @ t**2), curvature * t))
+            )
             training.theta, training.state, _ = method.step(training.theta, training.state, closure, 0.01, not drawn)
 
     for half in (15, 25, 35):

@@ -100,7 +100,7 @@ def test_history_has_the_sizes_and_step_sizes_as_used() -> None:
 
 @pytest.mark.parametrize("scaling", ["linear", "square-root", "quadratic"])
 def test_batches_that_grow_raise_the_step_size_to_half_the_limit_at_most(scaling: str) -> None:
-    """From 0.25 of what is stable the linear rule would reach three times it: the step size ends at half, and nothing diverges."""
+    """From 0.25 of what is stable the linear rule would reach three times it: it ends at half, and nothing diverges."""
     objective, theta, plan = made({"size": 40, "growth": "geometric"}, {"method": "sgd", "scaling": scaling})
     training = Training.start(theta, plan.method, 3)
     stable = train(objective, training, replace(plan, schedule=replace(plan.schedule, steps=1))).settled["limit"]
@@ -262,7 +262,7 @@ def test_automatic_clipping_cuts_few() -> None:
         ({"size": 60, "growth": "geometric", "largest": 10**6}, {}, r"batch\.largest is 1000000, but there are 504"),
         ({"size": 20, "growth": "logarithmic"}, {"scaling": "linear"}, 'raises the temperature again that growth "logarithmic"'),
         ({"size": 20, "growth": "geometric", "barrier": 1.0}, {"method": "sgd"}, 'barrier belongs to growth "logarithmic"'),
-        ({"size": 20, "growth": "logarithmic", "barrier": 1.0}, {}, r'batch\.barrier is for plain descent'),
+        ({"size": 20, "growth": "logarithmic", "barrier": 1.0}, {}, r"batch\.barrier needs the temperature of plain descent"),
         ({"size": 20, "growth": "logarithmic", "barrier": 0.0}, {"method": "sgd"}, r"barrier"),
         ({"size": 504, "growth": "geometric"}, {}, "steps see all points from the first one on"),
         ({"size": "full"}, {"clip": "auto"}, r'solver\.clip = "auto" weighs the noise of mini-batch gradients'),

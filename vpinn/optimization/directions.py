@@ -3,8 +3,9 @@
 A network has thousands of weights, and J sees few directions among them: along the others exp(−J/T) has no end, and no walk
 mixes. Taken are the eigenvectors vₖ of the Hessian at the trained weights with the largest λₖ > 0 (the likelihood-informed
 subspace of Cui et al. 2014, arXiv 1403.4680): as many as J follows its quadratic model in at twice the width of the law, off by
-2T at most, root mean square over draws from N(0, 4T/λ): half of that width would not tell where J turns down again. Directions in which J bends otherwise before it has risen by T are not told apart from those it does
-not see: weights move in them along curved valleys, and are held.
+2T at most, root mean square over draws from N(0, 4T/λ). Half of that width would not tell where J turns down again, and where a
+walk would leave for other minima. Directions in which J bends otherwise before it has risen by T are not told apart from those
+that it does not see: weights move in them along curved valleys, and are held.
 """
 
 from __future__ import annotations

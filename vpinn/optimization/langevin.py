@@ -96,10 +96,10 @@ class Langevin(Method):
     def _prepared(self, theta: Tensor, state: State, closure: Closure, rate: float, generator: torch.Generator) -> State:
         """Return what the walk needs: center, W, T, η, the heat that is added, and empty sums."""
         fresh, alike = closure.fresh, self.preconditioned
-        pilots = range(1 if fresh is None else PILOT)
         evaluate = closure.evaluate if fresh is None else mean_of([fresh() for _ in range(CURVED)])
         values, vectors = upward(evaluate, theta, self.seed)
-        slopes = torch.stack([evaluate(theta)[1].double() if fresh is None else fresh()(theta)[1].double() for _ in pilots]) @ vectors
+        pilots = [evaluate] if fresh is None else [fresh() for _ in range(PILOT)]
+        slopes = torch.stack([pilot(theta)[1].double() for pilot in pilots]) @ vectors
         variance = slopes.var(0) if fresh is not None else torch.zeros_like(values)
         promised = (slopes.mean(0).square() - variance / len(slopes)).clamp(min=0.0) / (2.0 * values)
         if isinstance(self.temperature, str):

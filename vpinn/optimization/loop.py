@@ -23,7 +23,7 @@ from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, 
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError
-from vpinn.optimization.pilot import Gradient, bent_limit, measured_trace, measured_noise, stable_rate, warmup_steps
+from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
@@ -240,9 +240,7 @@ def _drawn_how(objective: Objective, training: Training, plan: Plan, method: Met
     return samplers, rate
 
 
-def _limit(
-    objective: Objective, training: Training, plan: Plan, method: Method, samplers: tuple[Sampler, ...]
-) -> float:
+def _limit(objective: Objective, training: Training, plan: Plan, method: Method, samplers: tuple[Sampler, ...]) -> float:
     """Return the largest stable step size of batches of some samplers, () for all points, where training stands."""
 
     def draw(samplers: Sequence[Sampler]) -> Gradient:

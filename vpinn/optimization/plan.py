@@ -146,7 +146,9 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     if method.drawn and not samplers:
         raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
     if isinstance(method, Langevin) and method.temperature == "noise" and (not samplers or settings.batch.finish):
-        raise InputError('solver.temperature = "noise" is that of mini-batches to the end; set batch.size and leave out batch.finish')
+        raise InputError(
+            'solver.temperature = "noise" is that of mini-batches to the end; set batch.size and leave out batch.finish'
+        )
     _check_size(name, method, objective, bool(samplers))
     steps = solver.steps or method.steps
     _check_settled(name, method, solver, samplers)

@@ -73,7 +73,8 @@ class Training:
     def start(cls, theta: Tensor, method: Method | LeastSquares, seed: int) -> Training:
         """Return the state before the first step."""
         state = method.initial(theta) if isinstance(method, Method) else {}
-        return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state), origin=(theta, math.nan, math.nan))
+        begun = (theta, math.nan, math.nan)
+        return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state), origin=begun)
 
     def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""

@@ -1,12 +1,14 @@
 """What a Langevin walk showed: its temperature, how far it forgot its start, and whether its samples can be believed.
 
-For the law exp(−J/T) integration by parts gives E (θ − c)·∇J = E z·s = rT in r directions, whatever J and c (equipartition; where
-J is quadratic it says that the mean of J is rT/2 above the least). Without Metropolis' rule the walk z ← z − ηs + noise of
-variance 2ηT' has E z·s = r T' + ½η E|s|² instead, since E|z|² is stationary: the temperature that it has, with that of its
-mini-batches and of its step. Both hold for stationary walks only; one that drifts, or has not filled its directions, shows other
-values. What the held directions promise, Σ (vₖ·∇J)²/(2λₖ) at the start over those that are known, must be less than the walk's own
-rT/2: more says that training stopped too early for this temperature. The mean over the walk has its standard error from blocks (batch means), and so have the means of every zₖ, which tell how
-many independent samples the walk is worth.
+For the law exp(−J/T) integration by parts gives E (θ − c)·∇J = E z·s = rT in r directions, whatever J and c (equipartition: where
+J is quadratic it says that the mean of J is rT/2 above the least). Without Metropolis' rule z ← z − ηs + noise of variance 2ηT'
+has E z·s = rT' + ½ηE|s|² instead, since E|z|² is stationary: the temperature that it has, with that of its mini-batches and of
+its step. Both hold for stationary walks only; one that drifts, or has not filled its directions, shows other values. The mean
+over the walk has its standard error from blocks (batch means), and so have the means of every zₖ, which tell how many
+independent samples the walk is worth.
+
+What the held directions promise, Σ (vₖ·∇J)²/(2λₖ) at the walk's start over those that are known, must be less than the walk's
+own rT/2: more says that training stopped too early for this temperature.
 """
 
 from __future__ import annotations
@@ -66,8 +68,8 @@ def walk_found(state: State) -> dict[str, Any] | None:
     """Return what the walk of a state showed, None where there is none.
 
     "temperature" T in units of J, "measured" over T with its "standard_error", "directions" r, "step" η (2 is the limit of
-    stability), decrease that is "left" in the held directions over rT/2, share "accepted", "independent" samples along the direction with the fewest, mean "loss", and "checks": what
-    fails, one text each.
+    stability), decrease that is "left" in the held directions over rT/2, share "accepted", "independent" samples along the
+    direction with the fewest, mean "loss", and "checks": what fails, one text each.
     """
     if "sums" not in state:
         return None
@@ -89,18 +91,18 @@ def walk_found(state: State) -> dict[str, Any] | None:
     found |= {"independent": independent, "loss": float(sums[:, 2].sum()) / total, "checks": []}
     if not independent >= INDEPENDENT or not error <= BLURRED:
         found["checks"].append(
-            f"the walk has not mixed: it is worth {independent:.0f} independent samples, and {INDEPENDENT} are needed; give it more "
-            "steps, or larger batches"
+            f"the walk has not mixed: it is worth {independent:.0f} independent samples, and {INDEPENDENT} are needed; "
+            "give it more steps, or larger batches"
         )
     elif not abs(mean - 1.0) <= ASTRAY + 3.0 * error:
         found["checks"].append(
-            f"the mean loss of the walk is that of {mean:.3g} ± {error:.1g} times its temperature {heat:.2e}; give it more steps, "
-            "or larger batches"
+            f"the mean loss of the walk is that of {mean:.3g} ± {error:.1g} times its temperature {heat:.2e}; "
+            "give it more steps, or larger batches"
         )
     if not found["left"] <= 1.0:
         found["checks"].append(
-            f"training stopped {found['left']:.3g} times as far above the least loss as the walk at temperature {heat:.2e} is; give it "
-            "more steps, or a higher temperature"
+            f"training stopped {found['left']:.3g} times as far above the least loss as the walk at temperature {heat:.2e} "
+            "is; give it more steps, or a higher temperature"
         )
     return found
 

@@ -94,8 +94,8 @@ class Batch(Section):
     )
     barrier: Positive | None = Field(
         None,
-        description="Depth of the barriers that annealing (growth logarithmic, of sgd) goes on crossing, in units of the loss (> 0): "
-        "its temperature is depth/ln(k) in step k once that is below that of size. Default: the temperature of size at the start.",
+        description="Depth of the barriers that annealing (growth logarithmic, of sgd) goes on crossing, in units of the loss "
+        "(> 0): its temperature is depth/ln(k) in step k once that is below the temperature of size, the default.",
     )
     largest: Count | None = Field(
         None, description="Most points of a batch that grows; default all of gauss-newton, 16,384 of others."
@@ -206,7 +206,7 @@ class Solver(Section):
     )
     temperature: Positive | Literal["noise"] | None = Field(
         None,
-        description='Temperature T of langevin, whose law is exp(−loss/T), in units of the loss (> 0): 1 where the loss is the '
+        description="Temperature T of langevin, whose law is exp(−loss/T), in units of the loss (> 0): 1 where the loss is the "
         'negative logarithm of a posterior. "noise": that of the mini-batches alone, T = learning_rate·σ²/(2·size), and nothing '
         "is added. Default: 1e-6 of what training lowered the loss by.",
     )

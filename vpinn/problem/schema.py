@@ -168,7 +168,7 @@ class Settings(Section):
         if self.solver.scaling not in (None, "none") and self.batch.growth == "logarithmic":
             raise ValueError('scaling raises the temperature again that growth "logarithmic" lowers; leave one of them out')
         if self.batch.barrier is not None and self.solver.method != "sgd":
-            raise ValueError(f'batch.barrier is for plain descent, whose temperature is known: method "sgd", got "{self.solver.method}"')
+            raise ValueError(f'batch.barrier needs the temperature of plain descent, method "sgd", got "{self.solver.method}"')
         return self
 
 
