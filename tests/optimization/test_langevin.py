@@ -43,7 +43,7 @@ def test_the_stationary_law_is_that_of_gibbs(preconditioned: bool) -> None:
     """20 weights, curvatures 1 to 20, T = 0.3: variances T/λ, 5 % on average (12 % of slow plain steps); E z·s = rT."""
     curvature = torch.linspace(1.0, 20.0, 20, dtype=torch.float64)
     middle = torch.ones(20, dtype=torch.float64)
-    method = Langevin(0.3, 12_000, 3, preconditioned)
+    method = Langevin(0.3, 6_000, 3, preconditioned)
     state = walked(method, quadratic(torch.diag(curvature), middle), torch.full((20,), 0.5, dtype=torch.float64))
     found = walk_found(state)
     assert found is not None
@@ -51,8 +51,8 @@ def test_the_stationary_law_is_that_of_gibbs(preconditioned: bool) -> None:
     assert (found["directions"], found["temperature"]) == (20, 0.3)
     assert found["measured"] == pytest.approx(1.0, abs=3.0 * found["standard_error"])
     assert found["standard_error"] < 0.1
-    assert found["accepted"] == pytest.approx(0.574, abs=0.05)
-    variance = state["squares"] / 3000 - (state["means"].sum(0) / 3000) ** 2
+    assert found["accepted"] == pytest.approx(0.574, abs=0.1)
+    variance = state["squares"] / 1500 - (state["means"].sum(0) / 1500) ** 2
     share = variance / (0.3 if preconditioned else 0.3 * 20.0 / curvature.flip(0))
     assert float(share.mean()) == pytest.approx(1.0, abs=0.05 if preconditioned else 0.12)
     samples = samples_of(state)
@@ -63,7 +63,7 @@ def test_the_stationary_law_is_that_of_gibbs(preconditioned: bool) -> None:
 
 def test_metropolis_makes_the_law_exact_where_it_is_not_normal() -> None:
     """J = Σ ½θ² + ⅛θ⁴ in eight weights at T = 0.2: ⟨θ²⟩ of exp(−J/T) by quadrature within 8 %, and E θ·∇J = 8T."""
-    method, heat = Langevin(0.2, 16_000, 5), 0.2
+    method, heat = Langevin(0.2, 6_000, 5), 0.2
     start = torch.full((8,), 0.1, dtype=torch.float64)
     state = walked(method, lambda t: (float((0.5 * t**2 + 0.125 * t**4).sum()), t + 0.5 * t**3), start)
     found = walk_found(state)
@@ -74,7 +74,7 @@ def test_metropolis_makes_the_law_exact_where_it_is_not_normal() -> None:
     known = float((grid**2 * weight).sum() / weight.sum())
     samples = samples_of(state)
     assert samples is not None
-    assert float((state["squares"] / 4000).mean()) == pytest.approx(known, rel=0.08)
+    assert float((state["squares"] / 1500).mean()) == pytest.approx(known, rel=0.08)
     assert known < 0.9 * heat  # a normal law would have T
 
 
@@ -87,13 +87,13 @@ def test_batches_bring_heat_of_their_own_that_is_not_added_twice() -> None:
         kick = 0.5 * torch.randn(12, generator=generator, dtype=torch.float64)
         return lambda t: (float(0.5 * curvature @ t**2 + kick @ t), curvature * t + kick)
 
-    state = walked(Langevin(0.1, 24_000, 3), fresh(), torch.ones(12, dtype=torch.float64), 0.01, fresh)
+    state = walked(Langevin(0.1, 10_000, 3), fresh(), torch.ones(12, dtype=torch.float64), 0.01, fresh)
     found = walk_found(state)
     assert found is not None
     assert found["checks"] == []
     assert found["measured"] == pytest.approx(1.0, abs=0.1)
     assert float(state["added"]) >= 0.8 * 0.1 - 1e-12
-    variance = (state["squares"] / 6000).mean()
+    variance = (state["squares"] / 2500).mean()
     assert float(variance) == pytest.approx(0.1, rel=0.1)
 
 
@@ -106,7 +106,7 @@ def test_the_noise_of_batches_as_the_heat_bath() -> None:
         kick = 0.6 * torch.randn(10, generator=generator, dtype=torch.float64)
         return lambda t: (float(0.5 * curvature @ t**2 + kick @ t), curvature * t + kick)
 
-    state = walked(Langevin("noise", 40_000, 3), fresh(), torch.ones(10, dtype=torch.float64), 0.05, fresh)
+    state = walked(Langevin("noise", 16_000, 3), fresh(), torch.ones(10, dtype=torch.float64), 0.05, fresh)
     found = walk_found(state)
     assert found is not None
     assert found["temperature"] == pytest.approx(0.05 * 0.36 / 2.0, rel=0.15)  # the variance from 32 batches of 10 weights
