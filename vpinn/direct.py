@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,7 @@ def grow_noting(
         best, training.stopped = min(stages, key=lambda stage: stage.relative), "signal"
         training.step = len(training.history)
     training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
-    training.anchor = (best.fit.theta, {})
+    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
     estimator = estimators.of(best) if training.stopped in GROWN else None
     return Grown(best.trial, best.objective, estimator, best.width)
 

@@ -32,6 +32,7 @@ from vpinn.optimization import (
     samples_of,
     strata_found,
     train,
+    walk_found,
 )
 from vpinn.preparation import Setup, prepare
 from vpinn.problem import Problem
@@ -200,6 +201,9 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
     solution = assess(found, dataclasses.replace(objective, unit=1.0), estimator, loss * objective.unit, setup.stated)
+    if (walk := walk_found(training.state, setup.objective.unit)) is not None:
+        checks = [*solution.metrics["checks"], *(f"walk: {check}" for check in walk.pop("checks"))]
+        solution = dataclasses.replace(solution, metrics={**solution.metrics, "walk": walk, "checks": checks})
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": objective.threads}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from vpinn.errors import InputError
 from vpinn.noise.gradients import point_gradients
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import COLUMNS, Adam, Langevin, Plan, Sgd, Training, make_plan, policy_found, train
+from vpinn.optimization.batches import STABLE, Batching
+from vpinn.optimization.schedule import SCALINGS
 from vpinn.optimization.watch import Watch
 from vpinn.problem import make_problem
 from vpinn.sampling import NormTest, best_batch
@@ -28,7 +31,9 @@ POLICIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "noise scale": ({"size": 60, "growth": "noise-scale", "sampler": "importance"}, {"scaling": "square-root"}),
     "norm test": ({"size": 20, "growth": "norm-test", "threshold": 0.2}, {"method": "sgd", "scaling": "linear"}),
     "geometric": ({"size": 20, "growth": "geometric", "strata": "gradient", "allocation": "neyman"}, {}),
-    "logarithmic": ({"size": 20, "growth": "logarithmic", "largest": 60}, {"scaling": "square-root"}),
+    "logarithmic": ({"size": 20, "growth": "logarithmic", "largest": 60}, {}),
+    "a barrier": ({"size": 20, "growth": "logarithmic", "barrier": 1e-7}, {"method": "sgd"}),
+    "quadratic": ({"size": 20, "growth": "geometric"}, {"method": "sgd", "scaling": "quadratic", "learning_rate": 0.1}),
     "finish": ({"size": 20, "finish": 0.3}, {}),
     "warm-up and clip": ({"size": 60}, {"warmup": "auto", "clip": "auto", "learning_rate": 0.1}),
 }
@@ -91,6 +96,71 @@ def test_history_has_the_sizes_and_step_sizes_as_used() -> None:
         assert (np.diff(found["batch_size"]) >= 0).all()
         assert (found["batch_size"][0], found["batch_size"][-1]) == (40, objective.size)
         assert found["learning_rate"] == pytest.approx(1e-3 * (found["batch_size"] / 40) ** power, rel=1e-12)
+
+
+@pytest.mark.parametrize("scaling", ["linear", "square-root", "quadratic"])
+def test_batches_that_grow_raise_the_step_size_to_half_the_limit_at_most(scaling: str) -> None:
+    """From 0.25 of what is stable the linear rule would reach three times it: it ends at half, and nothing diverges."""
+    objective, theta, plan = made({"size": 40, "growth": "geometric"}, {"method": "sgd", "scaling": scaling})
+    training = Training.start(theta, plan.method, 3)
+    stable = train(objective, training, replace(plan, schedule=replace(plan.schedule, steps=1))).settled["limit"]
+    rate = 0.25 * stable
+    plan = replace(plan, schedule=replace(plan.schedule, learning_rate=rate))
+    training = train(objective, Training.start(theta, plan.method, 3), plan)
+    found = columns(training)
+    assert training.rollbacks == 0
+    assert found["loss"][-1] < 0.01 * found["loss"][0]
+    assert found["learning_rate"][0] == rate
+    assert 1.3 * rate < found["learning_rate"][-1] <= STABLE * max(training.settled["limit"], stable)
+    assert training.settled["seen_at"] >= 0.5 * objective.size
+    assert 0.5 * stable < training.settled["limit"] < 3.0 * stable
+
+
+def test_a_step_size_that_was_asked_for_stays_and_is_not_raised() -> None:
+    """Above half the limit from the beginning: growth leaves it where it is. A bent that was seen on the way counts, too."""
+    batching = Batching(NormTest(1000, 10, 1000, 1.0), 10, lambda size: (), scaling=SCALINGS["linear"])
+    settled = {"first": 10.0, "batch": 1000.0, "limit": 1.0}
+    assert batching.rate(0.7, settled, math.inf) == 0.7
+    assert batching.rate(0.001, settled, math.inf) == pytest.approx(0.1)
+    assert batching.rate(0.01, settled, math.inf) == STABLE
+    assert batching.rate(0.01, settled, 0.2) == pytest.approx(0.1)
+    assert batching.rate(0.01, {**settled, "batch": 5.0}, math.inf) == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 3.0, 50.0])
+def test_the_quadratic_rule_is_the_best_on_a_quadratic(ratio: float) -> None:
+    """It makes e(η) + κ/η smallest, e(η) = ησ²/(bλ(2 − ηλ)), with κ such that η₀ is best at b₀; √b where noise limits."""
+    curvature, noise, first, rate = 3.0, 2.0, 10.0, 0.2
+    kappa = 2.0 * noise * rate**2 / (first * curvature * (2.0 - rate * curvature) ** 2)
+    etas = np.linspace(1e-4, 2.0 / curvature - 1e-4, 400_001)
+    cost = etas * noise / (first * ratio * curvature * (2.0 - etas * curvature)) + kappa / etas
+    best = etas[cost.argmin()]
+    assert rate * SCALINGS["quadratic"](ratio, rate * curvature / 2.0) == pytest.approx(best, rel=1e-3)
+    assert SCALINGS["quadratic"](ratio, 1e-9) == pytest.approx(math.sqrt(ratio), rel=1e-6)
+    assert rate * SCALINGS["quadratic"](1e12, rate * curvature / 2.0) == pytest.approx(2.0 / curvature, rel=1e-4)
+
+
+def test_annealing_cools_like_one_over_the_logarithm() -> None:
+    """Its step size stays, whatever the method; with a barrier c the temperature is c/ln(k + e) once that is below the first."""
+    for method in ("adam", "sgd"):
+        objective, theta, plan = made({"size": 20, "growth": "logarithmic"}, {"method": method})
+        found = columns(train(objective, Training.start(theta, plan.method, 3), plan))
+        assert (found["learning_rate"] == 1e-3).all()
+        steps = np.arange(140)
+        assert found["batch_size"] == pytest.approx(20 * np.log(steps + math.e), rel=0.1, abs=1)
+    objective, theta, plan = made({"size": 20, "growth": "logarithmic"}, {"method": "sgd"})
+    training = train(objective, Training.start(theta, plan.method, 3), plan)
+    hot = training.settled["heat"] * training.settled["trace"] / 20
+    measured = 0.5 * 1e-3 / (1 - 0.9) / len(theta)  # η/(2P(1 − μ))
+    assert training.settled["heat"] == pytest.approx(measured)
+    for depth in (0.5 * hot, 4.0 * hot):
+        objective, theta, plan = made({"size": 20, "growth": "logarithmic", "barrier": depth}, {"method": "sgd"})
+        training = train(objective, Training.start(theta, plan.method, 3), plan)
+        trace = training.watch.trace / training.watch.pairs
+        last = columns(training)["batch_size"][-1]
+        assert training.settled["heat"] * trace / last == pytest.approx(
+            min(depth / math.log(139 + math.e), training.settled["heat"] * trace / 20), rel=0.12
+        )
 
 
 def test_the_last_steps_see_all_points() -> None:
@@ -190,6 +260,10 @@ def test_automatic_clipping_cuts_few() -> None:
     [
         ({"size": 10**6}, {}, r"batch\.size is 1000000, but there are 504 quadrature points"),
         ({"size": 60, "growth": "geometric", "largest": 10**6}, {}, r"batch\.largest is 1000000, but there are 504"),
+        ({"size": 20, "growth": "logarithmic"}, {"scaling": "linear"}, 'raises the temperature again that growth "logarithmic"'),
+        ({"size": 20, "growth": "geometric", "barrier": 1.0}, {"method": "sgd"}, 'barrier belongs to growth "logarithmic"'),
+        ({"size": 20, "growth": "logarithmic", "barrier": 1.0}, {}, r"batch\.barrier needs the temperature of plain descent"),
+        ({"size": 20, "growth": "logarithmic", "barrier": 0.0}, {"method": "sgd"}, r"barrier"),
         ({"size": 504, "growth": "geometric"}, {}, "steps see all points from the first one on"),
         ({"size": "full"}, {"clip": "auto"}, r'solver\.clip = "auto" weighs the noise of mini-batch gradients'),
         ({"size": 20}, {"method": "spring", "warmup": "auto"}, r'solver\.warmup = "auto" is for steps along gradients'),

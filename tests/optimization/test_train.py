@@ -28,7 +28,7 @@ from vpinn.optimization import (
     make_plan,
     train,
 )
-from vpinn.optimization.loop import ANCHOR, SHRINK, TRIES
+from vpinn.optimization.divergence import ANCHOR, SHRINK, TRIES, began_at, diverged
 from vpinn.optimization.plan import METHODS
 from vpinn.problem import make_problem
 from vpinn.sampling import make_sampler
@@ -139,6 +139,52 @@ def test_a_step_size_that_is_too_large_is_made_smaller_until_it_works() -> None:
     assert Bowl().value(training.theta) < 1e-3
 
 
+@pytest.mark.parametrize("shift", [0.0, -1e4, 51.0])
+def test_a_loss_that_is_finite_and_far_too_high_is_a_divergence(shift: float) -> None:
+    """Whatever the sign of the loss, and where it begins near zero: descent beyond 2/λ is caught long before it overflows."""
+    bowl = Bowl(lambda call, theta, value, gradient: (value - 0.5 * float(bowl.weights.sum()) + shift, gradient))
+    start = torch.full((6,), 0.5, dtype=torch.float64)
+    training = run(bowl, Plan(Sgd(0.0), Schedule(0.05, steps=300)), start)
+    losses = np.array(training.history)[:, COLUMNS.index("loss")]
+    assert training.rollbacks == 1
+    assert losses.max() < 1e4 * max(100.0, abs(shift))
+    assert Bowl().value(training.theta) < Bowl().value(start)
+
+
+def test_an_outlier_among_batches_is_none() -> None:
+    """One batch, or two, a million times above the rest are a bad draw; three in a row, or one sum over all points, are not."""
+    for drawn, count, rolled in ((True, 1, False), (True, 2, False), (True, 3, True), (False, 1, True)):
+        training = Training.start(torch.ones(4, dtype=torch.float64), Sgd(), 0)
+        began_at(training, 2.0, torch.ones(4, dtype=torch.float64))
+        assert training.origin[2] == 2.0
+        assert not diverged(training, 1.5, drawn)
+        assert [diverged(training, 2e6, drawn) for _ in range(count)][-1] == rolled
+        assert not diverged(training, 1.5, drawn)
+
+
+def test_the_size_of_a_loss_that_begins_at_zero() -> None:
+    """Energies and products of two batches do: its change where weights change by their own size says what is far."""
+    training = Training.start(3.0 * torch.ones(4, dtype=torch.float64), Sgd(), 0)
+    began_at(training, 1e-12, 2.0 * torch.ones(4, dtype=torch.float64))
+    assert training.origin[2] == pytest.approx(4.0 * 6.0 / 2.0)
+    assert not diverged(training, 11_000.0, False)
+    assert diverged(training, 13_000.0, False)
+    training.best = (training.theta, -1000.0)  # what it fell by since counts, too
+    assert not diverged(training, 900_000.0, False)
+    assert diverged(training, 1_100_000.0, False)
+
+
+def test_a_rollback_never_returns_to_where_the_loss_is_high() -> None:
+    """At step 100 of 200 the loss is five hundred times its size: the anchor stays the start."""
+
+    def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
+        return (5e2 * 55.0 if call == ANCHOR + 1 else math.nan if call == ANCHOR + 20 else value), gradient
+
+    training = run(Bowl(change), Plan(Sgd(0.0), Schedule(1e-3, steps=ANCHOR + 20)))
+    assert training.rollbacks == 1
+    assert np.array(training.history)[ANCHOR + 19, COLUMNS.index("loss")] == Bowl().value(torch.zeros(6, dtype=torch.float64))
+
+
 def test_lbfgs_goes_around_what_is_not_finite() -> None:
     def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
         return (math.nan, gradient) if float(theta.max()) > 1.05 else (value, gradient)
@@ -162,8 +208,11 @@ def test_the_best_state_is_kept() -> None:
     theta, value = final_parameters(objective, training)
     assert value == losses.min() == objective.value(theta)
     assert objective.value(training.theta) > 2 * value
-    # and where the last state is the better one, that
-    training.best = (torch.full((6,), 1e3, dtype=torch.float64), 0.0)
+    # where the last state is the better one, that; where the start is, which no step may make worse, the start
+    far = torch.full((6,), 1e3, dtype=torch.float64)
+    training.best = (far, 0.0)
+    assert torch.equal(final_parameters(objective, training)[0], torch.zeros(6, dtype=torch.float64))
+    training.origin = (far, 0.0, 0.0)
     assert torch.equal(final_parameters(objective, training)[0], training.theta)
 
 

@@ -6,7 +6,7 @@
 good) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
-`rules` (on the way), `account` (what became of it).
+`divergence`, `rules` (on the way), `account` (what became of it). A Langevin walk: `directions` (where), `walk` (what it showed).
 """
 
 from vpinn.optimization.account import policy_found, strata_found
@@ -15,13 +15,14 @@ from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.dimensionless import Start, make_start
+from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
-from vpinn.optimization.langevin import Langevin, samples_of
+from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.least_squares import PILOT, tests_degree
-from vpinn.optimization.loop import Plan, final_parameters, train
+from vpinn.optimization.loop import Plan, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
 from vpinn.optimization.resolution import Objectives, objective_for, widest
@@ -30,6 +31,7 @@ from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.stages import Judgement, Stage, with_network
 from vpinn.optimization.training import COLUMNS, Training
+from vpinn.optimization.walk import samples_of, walk_found
 
 __all__ = [
     "COLUMNS",
@@ -74,6 +76,7 @@ __all__ = [
     "tests_degree",
     "train",
     "trained_objective",
+    "walk_found",
     "widest",
     "with_batches",
     "with_network",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
-from vpinn.optimization.schedule import SCALINGS
+from vpinn.optimization.schedule import SCALINGS, Scaling
 from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
@@ -23,6 +23,8 @@ DRAWS = 32
 """Batches that a bias is measured with."""
 CHUNK = 65_536
 """Points of a pilot evaluated at a time."""
+STABLE = 0.5
+"""Share of the largest stable step size that a growing batch may raise the step size to."""
 _RATIO = COLUMNS.index("signal_to_noise")
 
 
@@ -35,14 +37,37 @@ class Batching:
         first: points of the first batch; None to measure the noise first, and to take as many as its scale.
         samplers: size → one sampler per measure.
         finish: share of the steps, at the end, that see all points, 0 to 1.
-        scaling: factor of the step size where the batch is so many times the first one.
+        scaling: how the step size follows the batch.
+        barrier: depth in units of J > 0 that annealing goes on crossing; None: what the first batch crosses.
+        stretch: T = stretch·ητ/(2b) of a step, with τ = tr Σ/P of single points: 1/(1 − μ) with momentum.
     """
 
     policy: Policy
     first: int | None
     samplers: Callable[[int], tuple[Sampler, ...]]
     finish: float = 0.0
-    scaling: Callable[[float], float] = SCALINGS["none"]
+    scaling: Scaling = SCALINGS["none"]
+    barrier: float | None = None
+    stretch: float = 1.0
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the step size follows the batch."""
+        return self.scaling is not SCALINGS["none"]
+
+    def rate(self, rate: float, settled: Mapping[str, float], limit: float) -> float:
+        """Return the step size of the batch that follows: the rule's, up to ``STABLE`` of what is stable; never raised above it.
+
+        A step size that is above it without the rule stays as it is: it was asked for.
+
+        Args:
+            rate: step size at the first batch.
+            settled: points of the "first" and this "batch", and the "limit" of stability measured last.
+            limit: of stability now, infinite where it is not known.
+        """
+        limit = min(limit, settled["limit"])
+        wanted = rate * self.scaling(settled["batch"] / settled["first"], min(1.0, rate / limit))
+        return min(wanted, max(rate, STABLE * limit))
 
     def size(self, training: Training, steps: int) -> int | None:
         """Return the points of a run's next batch by what it settled and saw; None for all points."""
@@ -51,7 +76,11 @@ class Batching:
             return None
         ratio = training.history[-1][_RATIO] if training.history else math.nan
         noise = float(training.state["noise"]) if "noise" in training.state else 1.0 / ratio if ratio else math.inf
-        size = self.policy.next(int(settled["first"]), int(settled["batch"]), step, steps, noise)
+        first, watch = int(settled["first"]), training.watch
+        if self.barrier is not None:
+            trace = watch.trace / watch.pairs if watch.pairs else settled["trace"]
+            noise = settled["heat"] * trace / self.barrier  # points at which T is the barrier
+        size = self.policy.next(first, int(settled["batch"]), step, steps, noise)
         settled["batch"] = size
         return None if size >= self.policy.points else size
 
@@ -112,6 +141,7 @@ def drawn(
         clip,
         lambda theta: curvature(objective, theta, first),
         lambda thetas: candidate_values(objective, thetas, first, second),
+        lambda: drawn(objective, samplers, batches, generator, learned).evaluate,
     )
 
 

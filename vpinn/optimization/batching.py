@@ -11,7 +11,7 @@ from vpinn.objective import Objective, has_residual
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.batches import Batching
 from vpinn.optimization.growth import LeastSquares
-from vpinn.optimization.method import Method
+from vpinn.optimization.method import Method, Sgd
 from vpinn.optimization.schedule import SCALINGS
 from vpinn.problem import Settings
 from vpinn.sampling import (
@@ -79,8 +79,12 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Lea
     policy: Policy = NormTest(points, least, largest, batch.threshold or threshold, every)
     if growth != policy.name:
         policy = next(kind for kind in POLICIES if kind.name == growth)(points, least, largest)
-    scaling = SCALINGS[settings.solver.scaling or method.scaling]
-    return Batching(policy, start, made, batch.finish, scaling), made(start or least)
+    if growth == Logarithmic.name:
+        policy = Logarithmic(points, least, largest, batch.barrier is not None)
+    scaling = SCALINGS[settings.solver.scaling or ("none" if growth == Logarithmic.name else method.scaling)]
+    stretch = 1.0 / (1.0 - method.momentum) if isinstance(method, Sgd) else 1.0
+    barrier = None if batch.barrier is None else batch.barrier / objective.unit
+    return Batching(policy, start, made, batch.finish, scaling, barrier, stretch), made(start or least)
 
 
 def independent(objective: Objective, method: Method | LeastSquares) -> int:

@@ -16,26 +16,22 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vpinn.errors import DivergenceError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
+from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.method import Closure, Method, NonFiniteError
-from vpinn.optimization.pilot import Gradient, measured_noise, stable_rate, warmup_steps
+from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.optimization.watch import UNKNOWN, watches_all
-from vpinn.sampling import Sampler, best_batch
+from vpinn.sampling import Logarithmic, Sampler, best_batch
 
-ANCHOR = 100
-"""Steps between states that a rollback can return to."""
-TRIES = 3
-"""Rollbacks before giving up."""
-SHRINK = 0.1
-"""Factor of the step size at a rollback."""
+GROWN = 2.0
+"""Growth of the batch after which the largest stable step size is measured anew."""
 CONVERGED = 2
 """Steps in a row that change nothing, after which none will."""
 MEMORY = 0.02
@@ -163,7 +159,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     assert isinstance(plan.method, Method)
     if not training.settled:
         training.settled = _settled(objective, training, plan, plan.method)
-    samplers, rate = _drawn_how(training, plan)
+    samplers, rate = _drawn_how(objective, training, plan, plan.method)
     closure = _draw(objective, training, plan, samplers)
     theta, drawn_before = training.theta, math.isfinite(training.average)
     try:
@@ -171,13 +167,17 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         new, state, value = plan.method.step(theta, training.state, closure, rate, same)
         if not math.isfinite(float(new.sum())):
             raise NonFiniteError("parameters")
+        began_at(training, value, closure.gradient)
+        if diverged(training, value, bool(samplers)):
+            raise NonFiniteError("loss", value)
     except NonFiniteError as error:
-        _roll_back(objective, training, plan.method, str(error))
+        roll_back(objective, training, plan.method, error)
         return
     _remember(training, bool(samplers), theta, value)
-    if training.step % ANCHOR == 0:
+    if training.step % ANCHOR == 0 and harmless(training, value):
         training.anchor = (theta, training.state)
-    training.idle = training.idle + 1 if torch.equal(new, theta) else 0
+    stays = torch.equal(new, theta) and "generator" not in state  # a step drawn at random may stay where the next one moves
+    training.idle = training.idle + 1 if stays else 0
     training.theta, training.state = new, state
     noise, size = UNKNOWN, plan.points_of(samplers)
     if closure.gradient is not None and size is not None:
@@ -214,6 +214,9 @@ def _settled(objective: Objective, training: Training, plan: Plan, method: Metho
             size = policy.bounded(best_batch(policy.least * found["noise"]))
         found |= {"first": size, "batch": size}
         samplers = () if size >= policy.points else batching.samplers(size)
+        if isinstance(policy, Logarithmic) and samplers:
+            found["trace"] = (plan.points_of(samplers) or 0) * measured_trace(lambda: draw(samplers), theta)
+            found["heat"] = 0.5 * batching.stretch * plan.schedule.learning_rate / len(theta)  # T = heat · tr Σ/b
     if plan.warmup:
         rate, most = plan.schedule.learning_rate, plan.schedule.steps // 4
         found["stable"] = stable_rate(method, lambda: draw(samplers), draw(plan.probe), theta, generator)
@@ -221,17 +224,33 @@ def _settled(objective: Objective, training: Training, plan: Plan, method: Metho
     return found
 
 
-def _drawn_how(training: Training, plan: Plan) -> tuple[tuple[Sampler, ...], float]:
+def _drawn_how(objective: Objective, training: Training, plan: Plan, method: Method) -> tuple[tuple[Sampler, ...], float]:
     """Return the samplers of this step, () for all points, and its step size."""
-    schedule, samplers, batching = plan.schedule, plan.samplers, plan.batching
+    schedule, samplers, batching, settled = plan.schedule, plan.samplers, plan.batching, training.settled
     if plan.warmup:
-        schedule = replace(schedule, warmup=int(training.settled["warmup"]))
+        schedule = replace(schedule, warmup=int(settled["warmup"]))
     rate = schedule(training.step) * training.shrink
     if batching is not None:
         size = batching.size(training, plan.schedule.steps)
         samplers = () if size is None else batching.samplers(size)
-        rate *= batching.scaling(training.settled["batch"] / training.settled["first"])
+        if batching.scaled:
+            if settled["batch"] >= GROWN * settled.get("seen_at", 0.0):
+                settled["limit"], settled["seen_at"] = _limit(objective, training, plan, method, samplers), settled["batch"]
+            rate = batching.rate(rate, settled, bent_limit(method, training.watch.curvature))
     return samplers, rate
+
+
+def _limit(objective: Objective, training: Training, plan: Plan, method: Method, samplers: tuple[Sampler, ...]) -> float:
+    """Return the largest stable step size of batches of some samplers, () for all points, where training stands."""
+
+    def draw(samplers: Sequence[Sampler]) -> Gradient:
+        if not samplers:
+            return objective.gradient
+        return drawn(objective, samplers, plan.batches, training.generator, training.learned).evaluate
+
+    probe = plan.probe if (plan.points_of(samplers) or math.inf) < (plan.points_of(plan.probe) or math.inf) else samplers
+    known = method.squares(training.state)
+    return stable_rate(method, lambda: draw(samplers), draw(probe), training.theta, training.generator, known)
 
 
 def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[Sampler, ...]) -> Closure:
@@ -254,41 +273,3 @@ def _remember(training: Training, drawn: bool, theta: Tensor, value: float) -> N
         training.average, training.best = math.nan, (theta, math.inf)
     if value < training.best[1]:
         training.best = (theta, value)
-
-
-def _roll_back(objective: Objective, training: Training, method: Method, what: str) -> None:
-    """Return to the anchor with smaller steps, or give up."""
-    training.rollbacks += 1
-    if training.rollbacks > TRIES:
-        where = objective.non_finite(training.theta) if what != "parameters" else ""
-        raise DivergenceError(
-            f"training diverged at step {training.step + 1}: the {what} is not finite{where}, after {TRIES} rollbacks with "
-            f"smaller steps; {method.remedy}"
-        )
-    training.theta, training.state = training.anchor
-    training.shrink *= SHRINK
-
-
-def final_parameters(objective: Objective, training: Training, judge: Objective | None = None) -> tuple[Tensor, float]:
-    """Return the best of the last parameters, those of the lowest loss and those of the last look at a finer rule, and J.
-
-    Args:
-        objective: what was minimised, over all points.
-        training: the state at the end.
-        judge: the same on the finer rule, which then says what is best.
-
-    Raises:
-        DivergenceError: none of them has a J.
-    """
-    tried = [training.theta]
-    for theta in (training.best[0], *([training.rule["theta"]] if training.rule else [])):
-        if not any(torch.equal(theta, other) for other in tried):
-            tried.append(theta)
-    scored = [(value, k) for k, theta in enumerate(tried) if math.isfinite(value := (judge or objective).value(theta))]
-    if not scored:
-        raise DivergenceError(
-            f"after step {training.step} the loss over all points is not finite{objective.non_finite(training.theta)}; "
-            "start anew with smaller steps, or from another solver.seed"
-        )
-    value, k = min(scored)
-    return tried[k], value if judge is None else objective.value(tried[k])

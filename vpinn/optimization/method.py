@@ -36,7 +36,15 @@ def _no_candidates(thetas: Tensor) -> Tensor:
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss, its gradient or the parameters are not finite; the message says which."""
+    """The loss, its gradient or the parameters are not finite, or the loss has a value far too high; the message says which.
+
+    Attributes:
+        value: of the loss, None where it, the gradient or the parameters are not finite.
+    """
+
+    def __init__(self, what: str, value: float | None = None) -> None:
+        super().__init__(what)
+        self.value = value
 
 
 @dataclass
@@ -48,6 +56,7 @@ class Closure:
         clip: longest gradient norm > 0; longer ones are scaled down to it. None: never.
         curvature: θ → rows of J's second derivative, for methods that use it.
         candidates: parameters [k, size] → J of each [k], for methods that use no gradient.
+        fresh: draws another batch and returns its J and ∇J; None where steps see all points.
         evaluations: calls so far.
         gradient_norm: of the first call, before clipping.
         clipped: whether the first call was clipped.
@@ -58,6 +67,7 @@ class Closure:
     clip: float | None = None
     curvature: Callable[[Tensor], Curvature] = _no_curvature
     candidates: Callable[[Tensor], Tensor] = _no_candidates
+    fresh: Callable[[], Callable[[Tensor], tuple[float, Tensor]]] | None = None
     evaluations: int = 0
     gradient_norm: float = math.nan
     clipped: bool = False
@@ -138,6 +148,10 @@ class Method(ABC):
         Args:
             state: of a step that was taken.
         """
+        return None
+
+    def squares(self, state: State) -> Tensor | None:
+        """Return the mean squares of the gradient's entries [size] that a state has gathered, None where it keeps none."""
         return None
 
     @abstractmethod
@@ -222,6 +236,10 @@ class Adam(Method):
         """Return 1, since the mean gradient's weights sum up to one, and 1/(√v̂ + ε)."""
         squares = state["square"] / (1.0 - self.beta2 ** int(state["count"]))
         return 1.0, 1.0 / (squares.sqrt() + self.epsilon)
+
+    def squares(self, state: State) -> Tensor | None:
+        """Return v without the bias of its start, once there is one."""
+        return state["square"] / (1 - self.beta2 ** int(state["count"])) if int(state["count"]) else None
 
     def initial(self, theta: Tensor) -> State:
         """Return zero moments."""

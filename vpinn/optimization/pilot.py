@@ -38,7 +38,12 @@ def measured_noise(draw: Callable[[], Gradient], theta: Tensor) -> float:
 
 
 def stable_rate(
-    method: Method, draw: Callable[[], Gradient], sharp: Gradient, theta: Tensor, generator: np.random.Generator
+    method: Method,
+    draw: Callable[[], Gradient],
+    sharp: Gradient,
+    theta: Tensor,
+    generator: np.random.Generator,
+    squares: Tensor | None = None,
 ) -> float:
     """Return the largest stable step size at parameters θ [size]: cλ/(λ² + v), infinite where nothing curves upwards.
 
@@ -51,8 +56,10 @@ def stable_rate(
         sharp: J and ∇J over all points, or over enough for the curvature.
         theta: parameters.
         generator: of the first vector of Lanczos' method.
+        squares: mean squares of the gradient's entries [size]; None: those of a few batches at θ.
     """
-    squares = torch.stack([draw()(theta)[1] for _ in range(SPREAD)]).square().mean(0)
+    if squares is None:
+        squares = torch.stack([draw()(theta)[1] for _ in range(SPREAD)]).square().mean(0)
     limit, scales = method.stability(squares)
     root, nudge = scales.sqrt(), torch.finfo(theta.dtype).eps ** (1 / 3)
     product = difference_product(sharp, theta, nudge)
@@ -69,6 +76,27 @@ def stable_rate(
     u = root * torch.from_numpy(found.vectors[:, top].copy()).to(theta.dtype)
     bends = [float(u @ difference_product(draw(), theta, nudge)(u)) for _ in range(SPREAD)]
     return limit * curvature / (curvature**2 + float(np.var(bends, ddof=1)))
+
+
+def bent_limit(method: Method, curvature: float) -> float:
+    """Return the largest stable step size where the largest curvature is known; infinite where it, or the scales, are not.
+
+    Args:
+        method: what takes the steps; one with scales of its own is limited by another curvature.
+        curvature: largest eigenvalue of the Hessian, seen on the way; not positive: none was.
+    """
+    limit, scales = method.stability(torch.full((1,), 4.0, dtype=torch.float64))
+    return limit / curvature if curvature > 0.0 and float(scales) == 1.0 else math.inf
+
+
+def measured_trace(draw: Callable[[], Gradient], theta: Tensor) -> float:
+    """Return tr Σ/b of batches at parameters θ [P], from ``DRAWS`` of them.
+
+    Args:
+        draw: makes J and ∇J of a new batch.
+        theta: parameters [P].
+    """
+    return float(torch.stack([draw()(theta)[1] for _ in range(DRAWS)]).double().var(0).sum())
 
 
 def warmup_steps(rate: float, stable: float, most: int) -> int:

@@ -125,6 +125,8 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         InputError: the settings do not fit the method or the objective.
     """
     solver, method = settings.solver, METHODS[name](settings)
+    if isinstance(method, Langevin) and isinstance(method.temperature, float):
+        method = replace(method, temperature=method.temperature / objective.unit)
     batching, samplers = make_batching(settings, objective, method)
     if method.full and samplers:
         raise InputError(
@@ -151,6 +153,10 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         )
     if method.drawn and not samplers:
         raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
+    if isinstance(method, Langevin) and method.temperature == "noise" and (not samplers or settings.batch.finish):
+        raise InputError(
+            'solver.temperature = "noise" is that of mini-batches to the end; set batch.size and leave out batch.finish'
+        )
     _check_size(name, method, objective, bool(samplers))
     steps = solver.steps or method.steps
     _check_settled(name, method, solver, samplers)
@@ -168,7 +174,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         solver.time_limit,
         checkpoint_every=solver.checkpoint,
         warmup=found,
-        probe=_probe(settings, objective, method) if found and samplers else (),
+        probe=_probe(settings, objective, method) if samplers and (found or (batching is not None and batching.scaled)) else (),
         batching=batching,
     )
 

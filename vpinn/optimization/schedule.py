@@ -14,12 +14,33 @@ COURSES: Final[Mapping[str, Callable[[float, float], float]]] = {
 }
 """Names → factor of the step size for progress 0 … 1 after the warm-up, ending at ``decay`` where it falls."""
 
-SCALINGS: Final[Mapping[str, Callable[[float], float]]] = {
-    "none": lambda ratio: 1.0,
-    "square-root": math.sqrt,
-    "linear": lambda ratio: ratio,
+Scaling = Callable[[float, float], float]
+"""(b/b₀, η₀ over the largest stable step size, 0 to 1) → η/η₀."""
+
+
+def quadratic(ratio: float, share: float) -> float:
+    """Return η/η₀ = √r/(1 + (√r − 1) η₀/η_max), the best on a quadratic model, with r = b/b₀ and η_max = 2/λ.
+
+    Descent on ½λx² with gradients of variance σ²/b settles at the mean-squared error e(η) = ησ²/(bλ(2 − ηλ)), and forgets where
+    it began within 1/(ηλ) steps. The least error under a bound on those steps makes e(η) + κ/η smallest, with a price κ of slow
+    progress that is no matter of the batch: 2σ²η² = κbλ(2 − ηλ)², or η/(2 − ηλ) ∝ √b. With κ such that η₀ is best at b₀ this is
+    the rule: the square root where noise is what limits (ηλ ≪ 2), and never beyond η_max.
+
+    Args:
+        ratio: r > 0.
+        share: η₀/η_max, 0 to 1.
+    """
+    root = math.sqrt(ratio)
+    return root / (1.0 + (root - 1.0) * share)
+
+
+SCALINGS: Final[Mapping[str, Scaling]] = {
+    "none": lambda ratio, share: 1.0,
+    "square-root": lambda ratio, share: math.sqrt(ratio),
+    "linear": lambda ratio, share: ratio,
+    "quadratic": quadratic,
 }
-"""Names → factor of the step size where the batch is ``ratio`` times the first one.
+"""Names → factor of the step size where the batch is ``ratio`` times the first one, before it is bounded by what is stable.
 
 The root keeps the size η√(tr Σ/b) of a step's random part, and is Adam's rule (Malladi et al. 2022, arXiv 2205.10287); the
 linear rule keeps the temperature ∝ η/b of plain descent.

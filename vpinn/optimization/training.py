@@ -39,6 +39,8 @@ class Training:
         average: moving average of the loss.
         best: parameters with the lowest loss (its moving average with mini-batches), and that loss.
         anchor: parameters, state and step that a rollback returns to.
+        origin: parameters at the start, and J with its size there, nan before the first step.
+        astray: steps in a row whose loss was far too high.
         shrink: factor of the step size from rollbacks.
         rollbacks: how many there were.
         idle: steps in a row that left the parameters as they were.
@@ -59,6 +61,8 @@ class Training:
     average: float = math.nan
     best: tuple[Tensor, float] = field(default=(torch.empty(0), math.inf))
     anchor: tuple[Tensor, State] = field(default=(torch.empty(0), {}))
+    origin: tuple[Tensor, float, float] = field(default=(torch.empty(0), math.nan, math.nan))
+    astray: int = 0
     shrink: float = 1.0
     rollbacks: int = 0
     idle: int = 0
@@ -69,7 +73,8 @@ class Training:
     def start(cls, theta: Tensor, method: Method | LeastSquares, seed: int) -> Training:
         """Return the state before the first step."""
         state = method.initial(theta) if isinstance(method, Method) else {}
-        return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state))
+        begun = (theta, math.nan, math.nan)
+        return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state), origin=begun)
 
     def remembered(self) -> Callable[[], None]:
         """Return a function that puts the state back as it is now, to the last bit, whatever a step has changed by then."""
@@ -85,7 +90,7 @@ class Training:
 
     def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""
-        arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0]}
+        arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0], "origin": self.origin[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
         arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
         arrays |= {f"clipping.{k}": v for k, v in self.clipping.items()}
@@ -93,7 +98,8 @@ class Training:
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
-        numbers |= {"shrink": self.shrink, "rollbacks": self.rollbacks, "idle": self.idle}
+        numbers |= {"shrink": self.shrink, "rollbacks": self.rollbacks, "idle": self.idle, "astray": self.astray}
+        numbers |= {"first": self.origin[1], "size": self.origin[2]}
         generator = self.generator.bit_generator.state
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
         meta["settled"] = self.settled
@@ -128,6 +134,8 @@ class Training:
             average=numbers["average"],
             best=(tensors["best"], numbers["best_loss"]),
             anchor=(tensors["anchor"], states["anchor."]),
+            origin=(tensors["origin"], numbers["first"], numbers["size"]),
+            astray=numbers["astray"],
             shrink=numbers["shrink"],
             rollbacks=numbers["rollbacks"],
             idle=numbers["idle"],

@@ -54,6 +54,8 @@ def solution_rows(solution: Solution) -> Rows:
         rows += [(f"{name} enriched" if k == 0 else "", f"{c:.8g} · {text}") for k, (text, c) in enumerate(found.items())]
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
+    if "measured" in (walk := metrics.get("walk", {})):
+        rows.append(("walk", _walk(walk)))
     rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
@@ -184,6 +186,12 @@ def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
         told = f"{s['tag']}: {100 * s['share']:.3g} % of the {s['measure']}, {s['points']:,} points, deviation of the gradient"
         rows.append(("" if rows else "strata by tag", f"{told} {s['deviation']:.2e}, {part:.0f} % of the variance"))
     return rows + ([("", f"and {len(found) - MOST_TAGS:,} more in metrics.json")] if len(found) > MOST_TAGS else [])
+
+
+def _walk(walk: Mapping[str, Any]) -> str:
+    measured = f"T = {walk['temperature']:.2e}, measured {walk['measured']:.2f} ± {walk['standard_error']:.2f} times that"
+    where = f"in {walk['directions']} direction{'s' * (walk['directions'] != 1)}, {100 * walk['accepted']:.0f} % accepted"
+    return f"{where}; {measured}; {walk['independent']:.0f} independent samples"
 
 
 def _error(found: Mapping[str, float]) -> str:

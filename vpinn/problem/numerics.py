@@ -89,12 +89,17 @@ class Batch(Section):
         None,
         description="How the size goes on from the first batch: noise-scale follows what it measures up and down (the default "
         "of an auto size); norm-test grows where the noise exceeds threshold; geometric reaches largest in the last step; "
-        "logarithmic, b ln(k + e) in step k, is simulated annealing. Default none for a number.",
+        "logarithmic, b ln(k + e) in step k at a step size that stays, is simulated annealing. Default none for a number.",
     )
     threshold: Positive | None = Field(
         None,
         description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0); default 3, of "
         "gauss-newton, which measures both in its own norm, 1.",
+    )
+    barrier: Positive | None = Field(
+        None,
+        description="Depth of the barriers that annealing (growth logarithmic, of sgd) goes on crossing, in units of the loss "
+        "(> 0): its temperature is depth/ln(k) in step k once that is below the temperature of size, the default.",
     )
     largest: Count | None = Field(
         None, description="Most points of a batch that grows; default all of gauss-newton, 16,384 of others."
@@ -139,6 +144,8 @@ class Batch(Section):
             raise ValueError('growth and finish are for mini-batches; give a size, a number or "auto"')
         if "threshold" in given and self.growth != "norm-test":
             raise ValueError(f'threshold belongs to growth "norm-test", got growth "{self.growth or "none"}"')
+        if self.barrier is not None and self.growth != "logarithmic":
+            raise ValueError(f'barrier belongs to growth "logarithmic", got growth "{self.growth or "none"}"')
         if self.largest is not None and self.growth in (None, "none") and self.size != "auto":
             raise ValueError("largest bounds a batch that grows; choose a growth")
         if self.largest is not None and isinstance(self.size, int) and self.largest < self.size:
@@ -193,10 +200,11 @@ class Solver(Section):
         0,
         description='Steps over which the step size rises linearly from zero (≥ 0), or "auto": from the curvature at the start.',
     )
-    scaling: Literal["none", "square-root", "linear"] | None = Field(
+    scaling: Literal["none", "square-root", "linear", "quadratic"] | None = Field(
         None,
-        description="How the step size follows a batch that grows, from learning_rate at the first one; default "
-        "square-root of adam, linear of sgd, none of others.",
+        description="How the step size follows a batch that grows, from learning_rate at the first one up to half of what is "
+        "measured to be stable; quadratic: the best on a quadratic model. Default square-root of adam, linear of sgd, none of "
+        "others and of growth logarithmic, which cools by it.",
     )
     schedule: Literal["constant", "cosine", "exponential"] | None = Field(
         None, description="Course of the step size after the warm-up; default cosine of spring, constant of others."
@@ -209,8 +217,15 @@ class Solver(Section):
         description='Longest gradient norm; longer gradients are scaled down. "auto": from the gradients of the last steps. '
         "Default: no clipping.",
     )
-    temperature: Positive = Field(1e-6, description="Temperature of langevin in units of the loss (> 0).")
-    precondition: Annotated[bool, Field(strict=True)] = Field(True, description="Whether langevin takes Adam's scales.")
+    temperature: Positive | Literal["noise"] | None = Field(
+        None,
+        description="Temperature T of langevin, whose law is exp(−loss/T), in units of the loss (> 0): 1 where the loss is the "
+        'negative logarithm of a posterior. "noise": that of the mini-batches alone, T = learning_rate·σ²/(2·size), and nothing '
+        "is added. Default: 1e-6 of what a first fit lowers the loss by.",
+    )
+    precondition: Annotated[bool, Field(strict=True)] = Field(
+        True, description="Whether langevin makes the directions that it walks in alike, by the curvature along each."
+    )
     population: Annotated[int, Field(strict=True, ge=4, le=100_000)] | None = Field(
         None, description="Candidates per step of evolution (4 to 100,000); default 4 + 3 ln(weights)."
     )
@@ -238,6 +253,8 @@ class Solver(Section):
         for key, method in _OWNED.items():
             if key in given and self.method != method:
                 raise ValueError(f'{key} belongs to method "{method}", got method "{self.method}"')
+        if self.temperature == "noise" and "precondition" in given and self.precondition:
+            raise ValueError('temperature "noise" is that of plain steps; leave out precondition, or give a number')
         for key in ("learning_rate", "warmup", "schedule", "decay", "clip", "scaling"):
             if key in given and self.method == "evolution":
                 raise ValueError(f'method "evolution" takes no {key}: it has no gradient, and finds its steps; try spread')

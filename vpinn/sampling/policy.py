@@ -97,13 +97,23 @@ class Geometric(Policy):
 
 @dataclass(frozen=True)
 class Logarithmic(Policy):
-    """b_k = b₀ ln(k + e): simulated annealing, whose temperature ησ²/(2b_k) falls like 1/ln k (Hajek 1988)."""
+    """b_k = b₀ ln(k + e): simulated annealing, whose temperature ησ²/(2b_k) falls like 1/ln k (Hajek 1988).
 
+    Annealing goes on crossing barriers up to the depth c where T_k ≥ c/ln k. With the batch B at which T = c the size is b_k =
+    B ln(k + e), and T_k = c/ln(k + e); from the first batch on as soon as that is more. Without a depth B is the first batch, and
+    c its temperature.
+
+    Attributes:
+        deep: whether B is given, in the place of the noise.
+    """
+
+    deep: bool = False
     name = "logarithmic"
 
     def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
-        """Return b₀ ln(k + e)."""
-        return first * math.log(step + math.e)
+        """Return b₀ ln(k + e), or max(b₀, B ln(k + e)), with B in the place of the noise."""
+        growth = math.log(step + math.e)
+        return max(first, noise * growth) if self.deep else first * growth
 
 
 @dataclass(frozen=True)
