@@ -163,7 +163,7 @@ def save(
     write_atomic(folder / HISTORY, _history(training).encode())
 
 
-def network_of(trial: Trial, meta: dict[str, Any]) -> Enriched:
+def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:
     """Return the network of a checkpoint on the box of a trial space."""
     if "sources" in meta:
         return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"], meta.get("patches", ()))

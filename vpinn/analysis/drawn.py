@@ -49,12 +49,13 @@ def drawn_cells(problem: Problem) -> int | None:
     if not isinstance(mesh, Mesh) or asked == "full" or (asked == "auto" and size == "full"):
         return None
     per_cell = len(gauss(mesh.cell, max(DEGREE, settings.quadrature.degree or 0)).weights)
-    most = asked
-    if not isinstance(asked, int):
+    if isinstance(asked, int):
+        points = most = asked
+    else:
         trained = (settings.solver.steps or 0) * (size if isinstance(size, int) else 0)
         points = max(POINTS, trained // SHARE)
-        asked, most = points, WHOLE * points
-    cells = max(2, asked // per_cell)
+        most = WHOLE * points
+    cells = max(2, points // per_cell)
     return None if mesh.n_cells * per_cell <= most or cells >= mesh.n_cells else cells
 
 
@@ -87,7 +88,8 @@ class DrawnPoints(PointSet):
     @cached_property
     def entity_volumes(self) -> Floats:
         """Measure that each draw stands for [entities]."""
-        return self.base.entity_volumes[self.cells] * self.scale
+        volumes: Floats = self.base.entity_volumes[self.cells] * self.scale
+        return volumes
 
     @property
     def rule_weights(self) -> Floats:

@@ -88,7 +88,7 @@ class TrueError:
                 "h1_seminorm": float(np.sqrt(e1)),
                 "exact_h1_seminorm": float(np.sqrt(u1)),
             }
-        shares = [] if draws is None else draws[self._first :].reshape(-1, 4, draws.shape[1])
+        shares = np.empty((0, 4, 0)) if draws is None else draws[self._first :].reshape(-1, 4, draws.shape[1])
         for found, (e0, u0, e1, u1) in zip(result.values(), shares, strict=False):
             found["interval"] = {"relative_l2": ratio_interval(e0, u0), "relative_h1": ratio_interval(e0 + e1, u0 + u1)}
         return result, float(np.sqrt(sums[0])) if self._first else None

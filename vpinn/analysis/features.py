@@ -66,10 +66,11 @@ class NetworkField:
         """Return derivatives up to ``order``, [n] each."""
         d = self.network.layers[0]
         wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
-        places = torch.tensor(points.x).split(PART if len(points) > CHUNK else max(1, len(points)))
+        places, part = torch.tensor(points.x), PART if len(points) > CHUNK else max(1, len(points))
+        some = [places[start : start + part] for start in range(0, max(1, len(points)), part)]
         with torch.no_grad():
-            parts = [self.network.jets(self.theta, self.network.normalise(x), wanted) for x in places]
-        return {derivative: torch.cat([part[self.component, derivative] for part in parts]).numpy() for derivative in wanted}
+            parts = [self.network.jets(self.theta, self.network.normalise(x), wanted) for x in some]
+        return {derivative: torch.cat([found[self.component, derivative] for found in parts]).numpy() for derivative in wanted}
 
 
 @dataclass(frozen=True)

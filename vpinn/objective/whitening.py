@@ -96,7 +96,9 @@ class Whitening:
 
     @cached_property
     def _cholesky(self) -> Tensor:
-        return apart(partial(torch.linalg.cholesky, torch.from_numpy(self._schur.toarray())))
+        matrix = torch.from_numpy(self._schur.toarray())
+        factor: Tensor = apart(lambda: torch.linalg.cholesky(matrix))
+        return factor
 
     @cached_property
     def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:

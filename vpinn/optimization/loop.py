@@ -192,10 +192,10 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
         watched = monitor(new)
     training.seconds = time.perf_counter() - began
-    seen = watched.get("error", math.nan), watched.get("estimate", math.nan)
+    known = watched.get("error", math.nan), watched.get("estimate", math.nan)
     loss = value * objective.unit
     taken = training.step, training.seconds, loss, closure.gradient_norm, rate, size or objective.size, closure.clipped
-    training.history.append((*taken, *seen, *noise))
+    training.history.append((*taken, *known, *noise))
 
 
 def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> dict[str, float]:
