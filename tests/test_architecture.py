@@ -16,6 +16,7 @@ import vpinn
 ROOT = Path(vpinn.__file__).parent
 FLOW = (
     "errors",
+    "interrupt",
     "process",
     "domain",
     "problem",
@@ -29,7 +30,9 @@ FLOW = (
     "solution",
     "analysis",
     "output",
+    "preparation",
     "run_folder",
+    "direct",
     "run",
     "comparison",
     "cli",
@@ -108,7 +111,7 @@ def test_no_heavy_module_before_it_is_needed(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not there yet")
     code = f"import sys, {module}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert result.stdout.strip() == "[]"
 
 

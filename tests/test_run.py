@@ -16,7 +16,8 @@ import torch
 
 import vpinn
 from vpinn.domain import rectangle
-from vpinn.optimization import COLUMNS, Interrupt, load_arrays
+from vpinn.interrupt import Interrupt
+from vpinn.optimization import COLUMNS, load_arrays
 
 SOLVER = ("method", "steps", "checkpoint", "time_limit", "precision")
 FILES = {"problem.toml", "run.json", "checkpoint.npz", "history.csv", "metrics.json"}

@@ -12,7 +12,8 @@ import io
 import json
 import os
 import platform
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,20 @@ def fingerprints(problem: Problem) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)}
 
 
-def begin(folder: Path, problem: Problem, record: dict[str, Any]) -> None:
-    """Write what a run folder holds from the start: the problem with its files, and how it is run."""
+def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) -> None:
+    """Write what a run folder holds from the start: the problem with its files, and how it is run.
+
+    Args:
+        folder: the run folder.
+        problem: what is solved.
+        record: how, see ``describe``.
+        anew: whether the state of an earlier run goes.
+
+    Raises:
+        StorageError: the file system refused.
+    """
+    if anew:
+        _discard(folder)
     if problem.source.text is not None:
         write_atomic(folder / PROBLEM, problem.source.text.encode())
         for name, path in _files(problem):
@@ -84,7 +97,7 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any]) -> None:
     (folder / METRICS).unlink(missing_ok=True)
 
 
-def discard(folder: Path) -> None:
+def _discard(folder: Path) -> None:
     """Remove the state of an earlier run.
 
     Raises:
@@ -96,8 +109,8 @@ def discard(folder: Path) -> None:
         raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
 
 
-def resumed(folder: Path, record: dict[str, Any]) -> Training:
-    """Return the training state of a folder whose run has the same settings.
+def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, Any]]:
+    """Return the training state of a folder whose run has the same settings, and the description beside it.
 
     Raises:
         InputError: a setting, a file or the number of threads changed; the message names it.
@@ -114,14 +127,31 @@ def resumed(folder: Path, record: dict[str, Any]) -> Training:
             f"{folder}: the run used {before['threads']} threads, now there are {record['threads']}; "
             f"resume with --threads {before['threads']}, since results depend on them"
         )
-    return Training.from_arrays(*load_arrays(folder / CHECKPOINT))
+    arrays, meta = load_arrays(folder / CHECKPOINT)
+    return Training.from_arrays(arrays, meta), meta
 
 
-def save(folder: Path, training: Training, trial: Trial, solution: Solution | None = None) -> None:
-    """Write checkpoint and history, and at the end the solution with its metrics."""
+def save(
+    folder: Path, training: Training, trial: Trial, solution: Solution | None = None, held: Mapping[str, Any] | None = None
+) -> None:
+    """Write checkpoint and history, and at the end the solution with its metrics.
+
+    Args:
+        folder: the run folder.
+        training: state of the run.
+        trial: its trial space.
+        solution: after the assessment.
+        held: what the checkpoint holds besides, JSON-compatible.
+
+    Raises:
+        StorageError: the file system refused.
+    """
     arrays, meta = training.arrays()
+    meta |= held or {}
     meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
+    if trial.scales is not None:
+        meta["scales"] = astuple(trial.scales)
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     if solution is not None:

@@ -213,13 +213,12 @@ def test_the_estimate_without_a_mesh(form: str, impose: str) -> None:
     )
     estimator = make_estimator(problem, trial)
     assert estimator is not None
-    for seed in range(2):
-        theta = random(trial, seed, 0.1)
-        found = estimator(theta)
-        true = flux_gap(problem, trial, trial.unknowns, problem.exact).integrate(theta, independent_points(problem, 0))
-        assert found.absolute == pytest.approx(np.sqrt(true[0]), rel=0.05)
-        assert found.cells is None
-        assert found.corrected.left < 0.1
+    theta = random(trial, 0, 0.1)
+    found = estimator(theta)
+    true = flux_gap(problem, trial, trial.unknowns, problem.exact).integrate(theta, independent_points(problem, 0))
+    assert found.absolute == pytest.approx(np.sqrt(true[0]), rel=0.05)
+    assert found.cells is None
+    assert found.corrected.left < 0.1
 
 
 def test_what_has_no_estimate() -> None:

@@ -19,8 +19,8 @@ import numpy as np
 from vpinn.comparison.course import make_error
 from vpinn.errors import DivergenceError
 from vpinn.optimization import COLUMNS, final_parameters, train
+from vpinn.preparation import prepare
 from vpinn.problem import read_problem
-from vpinn.run import prepare
 
 _BATCH, _RATE = COLUMNS.index("batch_size"), COLUMNS.index("learning_rate")
 

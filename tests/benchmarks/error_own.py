@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import vpinn
 from vpinn.domain import located_points
 from vpinn.optimization import Training
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 from vpinn.solution import Solution
 
 CELLS = {"poisson": 5, "nonlinear": 5, "plate": 4, "l-shape": 6}

@@ -4,6 +4,7 @@ Usage::
 
     python tests/benchmarks/memory.py [--forms energy weak] [--steps 50]
     python tests/benchmarks/memory.py --forms strong --method least-squares [--batch full --refine 3 5 7]
+    python tests/benchmarks/memory.py --file tests/benchmarks/million_cells.toml
 
 Every row is a process of its own: `vpinn.solve` by Adam or by 100 features of least squares, closing checks included. The
 points are those of a Gauss rule of degree 9 (25 points) in cells halved 3 to 13 times without being stored; weak forms use
@@ -15,8 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 
 REFINE = (3, 5, 8, 10, 13)
 """Halvings: 1.0e5, 1.6e6, 1.0e8, 1.7e9 and 1.1e11 points."""
@@ -53,6 +56,16 @@ def measure(form: str, refine: int, steps: int, method: str, batch: str) -> dict
     }
 
 
+def whole(file: str) -> None:
+    """Print processor time and peak memory of ``vpinn solve``, from its start to the report, and its closing table."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "vpinn.cli", "solve", file, "--threads", "1", "-o", folder]
+        done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(done.stdout)
+    print(f"{used.ru_utime + used.ru_stime:.1f} s of processor time, peak memory {used.ru_maxrss * 1024e-6:.0f} MB")
+
+
 def main() -> None:
     """Print one row per form and number of points."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -61,10 +74,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--method", default="adam", choices=["adam", "least-squares"])
     parser.add_argument("--batch", default="1000", help="points per step, or full")
+    parser.add_argument("--file", help="a problem file instead: the whole of vpinn solve, with its files and figures")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         print(json.dumps(measure(options.forms[0], options.refine[0], options.steps, options.method, options.batch)))
+        return
+    if options.file is not None:
+        whole(options.file)
         return
     print(f"{'form':>8} {'points':>15} {'peak MB':>8} {'ms/step':>8} {'error':>8}")
     for form in options.forms:

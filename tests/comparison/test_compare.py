@@ -171,6 +171,6 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     assert process.stderr is not None
     assert process.stderr.readline().startswith("run 1/6")
     os.killpg(process.pid, signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    _, rest = process.communicate(timeout=600)
     assert process.returncode == 130
     assert rest == "stopped by a signal; 0 of 6 runs are kept in there, go on with --resume\n"

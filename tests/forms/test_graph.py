@@ -161,14 +161,14 @@ def test_operations_are_those_of_python(operation: str) -> None:
 
 def test_shared_parts_cost_their_number_and_not_their_paths(graph: Graph) -> None:
     """A chain of 60 sums, each the one before added to itself, has 2⁶⁰ paths."""
-    began = time.perf_counter()
+    began = time.process_time()
     node = graph.add([graph.slot(X), graph.slot(U)])
     for _ in range(60):
         node = graph.add([node, node])
     assert len(graph.nodes) < 1_000
     assert max(len(n) for n in graph.nodes if n[0] == SUM) <= WIDEST + 3
     assert run(graph, node) == pytest.approx(math.ldexp(INPUTS[X] + INPUTS[U], 60), rel=1e-12)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 BOTH = ("divide", "power", "min", "max", "atan2")

@@ -216,9 +216,9 @@ def test_shared_parts_cost_their_number_and_not_their_paths() -> None:
     expression = parse_expression("sin(x) + y", scope)
     for _ in range(24):
         expression = expression * 0.5 + expression * 0.5
-    began = time.perf_counter()
+    began = time.process_time()
     (found,) = evaluate([expression, ufl.grad(expression)], points_of(2), Background(DOMAINS[2]))[:1]
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     x, y = points_of(2).x.T
     assert np.abs(found - np.sin(x) - y).max() <= 1e-13
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from objective.cases import CASES, make
 
-from vpinn.noise import variance
 from vpinn.noise.contributions import Contributions
 from vpinn.noise.draws import batch_of, drawer, samplers_for
 from vpinn.noise.population import Population, kept, population
@@ -69,9 +68,10 @@ def test_the_variance_of_two_batches_over_all_pairs_of_points(monkeypatch: pytes
     gradients = people.kept.estimates(i, j)[1]
     assert gradients.mean(0) == pytest.approx(people.gradient)
     exact = float(square_error(gradients, people.gradient).mean())
-    quadratic = float(people.quadratic[0, 0])
+    quadratic = float(people.quadratic[0, 0].sum())
     linear = people.traces[0] / 2
-    assert variance.two_batches(linear, quadratic, 1.0) - linear == pytest.approx(exact - linear, rel=0.15)
+    assert people.shared(np.ones(1)) == pytest.approx(linear + quadratic)
+    assert quadratic == pytest.approx(exact - linear, rel=0.15)
     assert exact > 1.1 * linear
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
 import torch
 
-from vpinn.noise import FULL, QUICK, Curve, Effort
+from vpinn.noise import FULL, QUICK, Effort
 from vpinn.noise.effort import FEWEST, SHARES, fitted
 from vpinn.noise.pilot import descend
-from vpinn.noise.recommend import batches
 from vpinn.objective import Objective, make_objective
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
@@ -59,21 +57,3 @@ def test_a_batch_of_all_points_is_the_whole_sum(objective: Objective) -> None:
     assert first.norms[0] == pytest.approx(float(objective.gradient(theta)[1].norm()), rel=1e-14)
     assert first.loss == second.loss
     assert descend(objective, theta, points // 2, 1e-3, 5, 1).norms != descend(objective, theta, points // 2, 1e-3, 5, 2).norms
-
-
-def test_batches_of_least_time_to_an_accuracy() -> None:
-    """(1 + S/b)(c₀ + c₁b) with c₀/c₁ = 100: b = √(100 S) for uniform draws, less time with a sampler of less variance, or all."""
-    sizes = np.geomspace(16.0, 4096.0, 9)
-    curves = {"uniform": Curve(sizes, 1.0 / sizes), "stratified": Curve(sizes, 0.05 / sizes)}
-    shares, costs = {"proportional": 1.0, "neyman": 0.5}, (1e-3, 1e-5)
-    drawn = batches(400.0, costs, 100_000, {"uniform": curves["uniform"]}, shares)
-    assert drawn.size == pytest.approx(200, abs=24)
-    assert [s.key for s in drawn.settings] == ["size", "sampler"]
-    better = batches(4000.0, costs, 100_000, curves, shares)
-    assert (better.sampler, [s.value for s in better.settings][1:]) == ("stratified", ['"stratified"', '"neyman"'])
-    assert better.size == pytest.approx(math.sqrt(100 * 200), abs=24)
-    cells = {"uniform": curves["uniform"], "cells": curves["stratified"]}
-    clustered = batches(4000.0, costs, 100_000, cells, shares, (4, 25, 1.0, 40.0))
-    assert [(s.key, s.value) for s in clustered.settings][1:] == [("sampler", '"cells"'), ("per_cell", "4")]
-    for whole in (batches(1e6, costs, 2_000, curves, shares), batches(math.inf, costs, 2_000, curves, shares)):
-        assert (whole.size, [s.value for s in whole.settings]) == (2_000, ['"full"'])

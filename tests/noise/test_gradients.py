@@ -8,7 +8,6 @@ import torch
 from objective.cases import CASES, make
 
 from vpinn.errors import InputError
-from vpinn.noise.curvature import hessian_product, trace
 from vpinn.noise.gradients import point_gradients
 from vpinn.optimization.spectrum import difference_product, leading, matrix
 
@@ -60,43 +59,37 @@ def test_of_a_weak_form_they_are_the_derivative_by_a_points_weight(name: str) ->
 
 @pytest.mark.parametrize("name", ORDER_TWO)
 def test_hessian_products_by_taylor(name: str) -> None:
-    """‖∇J(θ + hv) − ∇J(θ − hv) − 2hHv‖ falls like h³."""
+    """J(θ + hv) + J(θ − hv) − 2J(θ) − h²vᵀHv falls like h⁴, and the product is symmetric."""
     _, objective, theta = make(name)
-    v = torch.randn(len(theta), generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    v /= v.norm()
-    hv = hessian_product(objective, theta)(v)
-    steps = [2e-2, 1e-2]
-    gaps = [
-        float((objective.gradient(theta + h * v)[1] - objective.gradient(theta - h * v)[1] - 2 * h * hv).norm()) for h in steps
-    ]
-    scale = float(hv.norm())
-    assert (difference_product(objective.gradient, theta)(v) - hv).norm() <= 1e-7 * scale
-    assert gaps[1] <= 2e-3 * scale
-    assert np.log2(gaps[0] / gaps[1]) >= 2.8 or gaps[1] <= 1e-11 * scale
+    generator = torch.Generator().manual_seed(8)
+    v, w = (torch.randn(len(theta), generator=generator, dtype=torch.float64) for _ in range(2))
+    v, product = v / v.norm(), difference_product(objective.gradient, theta)
+    hv, hw = product(v), product(w)
+    assert float(w @ hv) == pytest.approx(float(v @ hw), rel=1e-6, abs=1e-8 * float(hv.norm()))
+    values, bent = [objective.value(theta + s * v) for s in (-8e-2, -4e-2, 0.0, 4e-2, 8e-2)], float(v @ hv)
+    wide, narrow = (values[4] + values[0] - 2 * values[2]) / 6.4e-3, (values[3] + values[1] - 2 * values[2]) / 1.6e-3
+    assert (4 * narrow - wide) / 3 == pytest.approx(bent, rel=2e-3, abs=1e-3 * float(hv.norm()))
 
 
 @pytest.mark.parametrize("name", ["energy: poisson", "weak: poisson"])
 def test_spectra(name: str) -> None:
     _, objective, theta = make(name)
-    product, size = hessian_product(objective, theta), len(theta)
+    product, size = difference_product(objective.gradient, theta), len(theta)
     values = np.linalg.eigvalsh(matrix(product, size))
     values = values[np.argsort(-np.abs(values))]
     exact = leading(product, size, 5, np.random.default_rng(0))
     assert exact.values == pytest.approx(values[:5], rel=1e-10)
     lanczos = leading(product, size, 3, np.random.default_rng(0), steps=min(size, 30))
-    assert (np.abs(lanczos.values - values[:3]) <= lanczos.residuals + 1e-10 * abs(values[0])).all()
-    assert lanczos.values[0] == pytest.approx(values[0], rel=1e-8)
+    assert (np.abs(lanczos.values - values[:3]) <= lanczos.residuals + 1e-7 * abs(values[0])).all()
+    assert lanczos.values[0] == pytest.approx(values[0], rel=1e-7)
     u = torch.from_numpy(lanczos.vectors[:, 0].copy())
     assert (product(u) - lanczos.values[0] * u).norm() <= 1e-6 * abs(values[0])
-    mean, error = trace(product, size, 200, np.random.default_rng(1))
-    assert abs(mean - values.sum()) <= 4 * error
-    assert 4 * error < 0.5 * abs(values).sum()
 
 
 def test_what_cannot_be_had_is_refused() -> None:
     _, objective, theta = make("energy: poisson")
     with pytest.raises(InputError, match="a spectrum of 1000 eigenvalues was asked for, but the network has 59 weights"):
-        leading(hessian_product(objective, theta), len(theta), 1000, np.random.default_rng(0))
+        leading(difference_product(objective.gradient, theta), len(theta), 1000, np.random.default_rng(0))
     _, objective, theta = make("strong: third order")
     with pytest.raises(InputError, match="up to order 2, and this form has order 3"):
         next(point_gradients(objective, theta))

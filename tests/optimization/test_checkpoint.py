@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from vpinn.errors import StorageError
-from vpinn.optimization import COLUMNS, Adam, Interrupt, Lbfgs, Method, Training, load_arrays, save_arrays, write_atomic
+from vpinn.interrupt import Interrupt
+from vpinn.optimization import COLUMNS, Adam, Lbfgs, Method, Training, load_arrays, save_arrays, write_atomic
 from vpinn.optimization.checkpoint import HASH, VERSION
 
 Arrays = dict[str, np.ndarray[Any, Any]]

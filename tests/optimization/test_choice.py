@@ -8,7 +8,7 @@ import pytest
 
 import vpinn
 from vpinn.domain import Hypercube
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 
 SQUARE = {"shape": "rectangle", "cells": 3}
 CUBE, CUBE3 = (Hypercube((0.0,) * d, (1.0,) * d) for d in (6, 3))
@@ -29,12 +29,13 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         "lbfgs",
         "least squares does not apply to the energy form",
     ),
-    "no cells": (CUBE, ENERGY, "lbfgs", "in 6 dimensions without cells: random features fill few"),
+    "no cells": (CUBE, ENERGY, "adam", "in 6 dimensions without cells: random features fill few"),
+    "no cells, all points": (CUBE, {**ENERGY, "batch": {"size": "full"}}, "lbfgs", "steps on all points; least squares does not"),
     "no cells, few dimensions": (CUBE3, ENERGY, "least-squares", "linear in 3 dimensions without cells"),
     "free": (CUBE3, {**ENERGY, "boundary": [{"on": "left", "value": 0}]}, "lbfgs", "u is free on a part of the boundary"),
     "fourth order": (SQUARE, {"strong": "div(grad(div(grad(u)))) - 1"}, "least-squares", "linear in 2 dimensions"),
     "sixth order": (SQUARE, {"strong": "div(grad(div(grad(div(grad(u)))))) - 1"}, "lbfgs", "takes derivatives up to order 4"),
-    "many dimensions": (CUBE, STRONG, "lbfgs", "random features fill few dimensions only"),
+    "many dimensions": (CUBE, STRONG, "adam", 'go farther than steps on all points do (batch.size = "full")'),
 }
 
 

@@ -17,7 +17,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
 from vpinn.output import estimate_memory
-from vpinn.run import Setup, prepare
+from vpinn.preparation import Setup, prepare
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:

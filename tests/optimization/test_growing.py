@@ -15,11 +15,11 @@ SIZES = COLUMNS.index("batch_size")
 
 @pytest.mark.parametrize("ratio", [0.1, 1.0])
 def test_the_next_batch_tells_the_noise(ratio: float) -> None:
-    """Batches see ½|θ − e|² for ½|θ|², e ~ N(0, σ²)⁶⁰: n/s = 60 σ²/|θ|², which the median of 200 pairs gives within 12 %."""
+    """Batches see ½|θ − e|² for ½|θ|², e ~ N(0, σ²)⁶⁰: n/s = 60 σ²/|θ|², which the median of 60 pairs gives within 12 %."""
     generator, size = torch.Generator().manual_seed(6), 60
     theta = torch.ones(size, dtype=torch.float64)
     method, told = GaussNewton(damping=1e-12), []
-    for _ in range(200):
+    for _ in range(60):
         first, second = ratio**0.5 * torch.randn(2, size, generator=generator, dtype=torch.float64)
         moved, state, _ = method.step(theta, method.initial(theta), closure_of(lambda t, e=first: t - e), 1.0, False)
         _, after, _ = method.step(moved, state, closure_of(lambda t, e=second: t - e), 1.0, False)

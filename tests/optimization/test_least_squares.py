@@ -16,8 +16,9 @@ from vpinn.objective.linearisation import linearise
 from vpinn.optimization import PILOT, Judgement, LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
 from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
 from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
+from vpinn.preparation import prepare
 from vpinn.problem import Problem, make_problem
-from vpinn.run import prepare, solve
+from vpinn.run import solve
 from vpinn.trial import Features, make_trial
 
 LINEAR = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 4}}
@@ -272,7 +273,7 @@ def test_a_function_with_a_pole_behind_the_boundary_is_found() -> None:
     assert last_layer(network, found.theta)[network.layers[1] - len(network.sources) + 3] == pytest.approx(1.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("form", ["weak", "strong"])
+@pytest.mark.parametrize("form", ["weak", pytest.param("strong", marks=pytest.mark.slow)])
 def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(form: str) -> None:
     """Eight periods of a in 2 × 2 cells, halved three times: without, errors are above 1e-2. The estimate sees the parts, too."""
     forms = {"weak": "a*inner(grad(u), grad(v))*dx - f*v*dx", "strong": "-div(a*grad(u)) - f"}

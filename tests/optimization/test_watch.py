@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vpinn.objective import make_objective
-from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training, train
+from vpinn.optimization import COLUMNS, Adam, Closure, Lbfgs, Method, Plan, Schedule, Sgd, Training, train
 from vpinn.optimization.watch import CURVATURE_EVERY, WATCHED, Watch
 from vpinn.problem import make_problem
 from vpinn.sampling import make_sampler
@@ -34,7 +35,7 @@ def watched(noise: float, steps: int) -> list[dict[str, float]]:
             return 0.0, start + CURVATURE * (place - theta) + kick
 
         gradient = evaluate(theta)[1]
-        values = watch.observe(theta, gradient, step % 4 == 0, 0.5, BATCH, evaluate, step)
+        values = watch.observe(theta, gradient, step % 4 == 0, 0.5, BATCH, evaluate, step, lambda: (1.0, torch.ones_like(theta)))
         rows.append(dict(zip(WATCHED, values, strict=True)))
     return rows
 
@@ -46,6 +47,48 @@ def test_known_noise() -> None:
     assert np.mean([r["signal_to_noise"] for r in rows]) == pytest.approx(4 / 16, rel=0.05)
     assert np.mean([r["temperature"] for r in rows]) == pytest.approx(0.5 * 16 / (2 * SIZE), rel=0.05)
     assert np.mean([r["clip_fraction"] for r in rows]) == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("method", "rate"), [(Sgd(0.0), 0.008), (Sgd(0.9), 0.002), (Adam(), 0.004)], ids=["no momentum", "momentum 0.9", "adam"]
+)
+def test_the_temperature_is_that_of_the_walk(method: Method, rate: float) -> None:
+    """Of 400 weights on a quadratic at the steady state, λe/(1 + small) is what is told: to 6 %, and 1/(1 − μ) is not forgotten.
+
+    Of finite steps λe(1 − ηλ/(2(1 + μ))) is the temperature of gradient descent. Adam's have scales 1/√v̂, hence λe = η√s/2.
+    """
+    generator, noise = torch.Generator().manual_seed(6), 0.2 * BATCH**0.5
+    watch, theta = Watch(), torch.zeros(SIZE, dtype=torch.float64)
+    state, squares, told, steps = method.initial(theta), torch.zeros(SIZE, dtype=torch.float64), [], 4000
+    for step in range(steps):
+        kick = noise / BATCH**0.5 * torch.randn(SIZE, generator=generator, dtype=torch.float64)
+
+        def evaluate(place: Tensor, kick: Tensor = kick) -> tuple[float, Tensor]:
+            return 0.0, CURVATURE * place + kick
+
+        gradient, place = evaluate(theta)[1], theta
+        theta, state, _ = method.step(theta, state, Closure(evaluate), rate, False)
+        values = watch.observe(place, gradient, False, rate, BATCH, evaluate, step, partial(method.bath, state))
+        if step >= steps // 4:
+            squares += theta**2 / (steps - steps // 4)
+            told.append(values[WATCHED.index("temperature")])
+    if isinstance(method, Sgd):
+        shown = CURVATURE * squares * (1 - rate * CURVATURE / (2 * (1 + method.momentum)))
+        assert np.mean(told) == pytest.approx(rate * 0.04 / (2 * (1 - method.momentum)), rel=0.06)
+    else:
+        shown = CURVATURE * squares
+        assert np.mean(told) == pytest.approx(rate * 0.2 / 2, rel=0.1)
+    assert float(shown.mean()) == pytest.approx(np.mean(told), rel=0.06)
+
+
+def test_what_is_no_walk_has_no_temperature() -> None:
+    watch, theta = Watch(), torch.ones(SIZE, dtype=torch.float64)
+    for step in range(3):
+        values = watch.observe(
+            theta, (1.0 + step) * theta, False, 0.1, BATCH, lambda place: (0.0, place), step, partial(Lbfgs().bath, {})
+        )
+    assert math.isnan(values[WATCHED.index("temperature")])
+    assert math.isfinite(values[WATCHED.index("noise_scale")])
 
 
 def test_the_largest_curvature() -> None:
@@ -99,10 +142,10 @@ def made(size: int | None) -> tuple[Training, float, float]:
     began = time.process_time()
     train(objective, training, Plan(Adam(), Schedule(1e-6, 0, 120), samplers))
     whole = time.process_time() - began
-    gradient = training.theta
+    gradient, bath = training.theta, partial(Adam().bath, training.state)
     began = time.process_time()
     for step in range(1, 50):
-        training.watch.observe(theta, gradient, False, 1e-3, size or 1, lambda place: (0.0, place), step)
+        training.watch.observe(theta, gradient, False, 1e-3, size or 1, lambda place: (0.0, place), step, bath)
     return training, whole / 120, (time.process_time() - began) / 49
 
 

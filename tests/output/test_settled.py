@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
+
 import vpinn
+from vpinn.domain import Mesh, rectangle
 from vpinn.output.settled import planned, settled_rows
 from vpinn.output.tables import problem_rows, solution_rows
-from vpinn.run import prepare
+from vpinn.preparation import prepare
 
 
-def problem(**batch: object) -> vpinn.Problem:
+def problem(domain: Mesh | None = None, **batch: object) -> vpinn.Problem:
     return vpinn.make_problem(
-        {"shape": "rectangle", "cells": 6},
+        {"shape": "rectangle", "cells": 6} if domain is None else domain,
         unknowns={"u": "scalar"},
         energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
         boundary=[{"on": "all", "value": 0}],
@@ -61,3 +65,26 @@ def test_what_a_run_would_settle() -> None:
         assert rows["batch"].startswith(words)
     assert planned(prepare(problem(size=20)).plan) == ""
     assert settled_rows({}) == []
+
+
+def test_strata_by_tag_are_in_metrics_and_table(tmp_path: Path) -> None:
+    """Shares of the area, points of a step (two of the rare tag), and parts of the variance Σ W²σ²/n that add up to all of it."""
+    tags = {"rare": np.arange(1), "rest": np.arange(1, 80)}
+    mesh = dataclasses.replace(rectangle(cells=[40, 2], cell="quadrilateral"), cell_tags=tags)
+    tagged = problem(mesh, size=20, strata="tags")
+    solution = vpinn.solve(tagged, tmp_path / "run", threads=1)
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["strata"]
+    assert [(row["tag"], row["points"], round(80 * row["share"])) for row in found] == [("rare", 2, 1), ("rest", 18, 79)]
+    assert all(row["deviation"] > 0.0 for row in found)
+    rest, rare = (text for label, text in solution_rows(solution)[4:] if "deviation of the gradient" in text)
+    assert rest.startswith(f"rest: 98.8 % of the domain, 18 points, deviation of the gradient {found[1]['deviation']:.2e}, ")
+    assert rare.startswith("rare: 1.25 % of the domain, 2 points, ")
+    parts = [int(text.split()[-5]) for text in (rest, rare)]
+    noise = [(row["share"] * row["deviation"]) ** 2 / row["points"] for row in found]
+    assert parts == [round(100 * noise[1] / sum(noise)), round(100 * noise[0] / sum(noise))]
+    many = dataclasses.replace(solution, metrics={**solution.metrics, "strata": found * 12})
+    texts = [text for _, text in solution_rows(many)]
+    assert texts[[k for k, t in enumerate(texts) if "deviation of" in t][-1] + 1] == "and 4 more in metrics.json"
+    again = vpinn.solve(tagged, tmp_path / "again", threads=1)
+    assert again.metrics["strata"] == solution.metrics["strata"]
+    assert "strata" not in vpinn.solve(problem(size=20), threads=1).metrics

@@ -27,8 +27,8 @@ from vpinn.output import (
     solution_rows,
 )
 from vpinn.output.formula import lowered_form
+from vpinn.preparation import prepare
 from vpinn.problem import make_problem
-from vpinn.run import prepare
 from vpinn.solution import Solution
 
 Solved = Callable[[str], Solution]

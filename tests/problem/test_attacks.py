@@ -77,10 +77,10 @@ def test_the_hook_sees_a_side_effect() -> None:
 @pytest.mark.parametrize("number", range(len(ATTACKS)))
 def test_attack(number: int, scope: Scope) -> None:
     outcome("x", scope)
-    start = time.perf_counter()
+    start = time.process_time()
     with audited() as events:
         result = outcome(ATTACKS[number], scope)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert not events
     if ATTACKS[number] in CALLS + NODES:
         assert result == "refused" or ATTACKS[number] in ("x\\",)
@@ -127,9 +127,9 @@ def test_mutants(count: int, scope: Scope) -> None:
     accepted = 0
     for _ in range(count):
         text = mutant(generator)
-        start = time.perf_counter()
+        start = time.process_time()
         with audited() as events:
             accepted += outcome(text, scope) == "accepted"
         assert not events, text
-        assert time.perf_counter() - start < 2, text
+        assert time.process_time() - start < 2, text
     assert 0.02 * count < accepted < 0.9 * count

@@ -23,10 +23,10 @@ def test_corpus_is_large_and_its_base_is_sound(write: Callable[[str], Path]) -> 
 def test_malformed(number: int, write: Callable[[str], Path]) -> None:
     text, part = MALFORMED[number]
     path = write(text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError) as caught:
         read_problem(path)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     message = str(caught.value)
     assert part in caught.value.message
     assert "\n" not in message

@@ -70,7 +70,7 @@ def test_mutants(count: int) -> None:
     generator, mesh, accepted = random.Random(1), rectangle(cells=2), 0
     for _ in range(count):
         text = mutant(generator, template("plate"))
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             data = parse(text, "plate.toml")
             source = Source(Path("plate.toml"), text, data, key_lines(text))
@@ -79,5 +79,5 @@ def test_mutants(count: int) -> None:
         except InputError as error:
             if not str(error).isprintable() or not error.where.startswith("plate.toml"):
                 raise AssertionError(f"not one line with its place: {error!r}") from error
-        assert time.perf_counter() - start < 2, text
+        assert time.process_time() - start < 2, text
     assert 0.05 * count < accepted < 0.9 * count

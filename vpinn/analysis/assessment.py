@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import adequacy
+from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
-from vpinn.domain import CellPoints
+from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import VpinnError
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
@@ -36,7 +37,7 @@ def assess(
     problem = solution.problem
     metrics: dict[str, Any] = dict(solution.metrics)
     checks: list[str] = []
-    rules = [m.points for m in objective.measures if isinstance(m.points, CellPoints)]
+    rules = [m.points for m in objective.measures if isinstance(m.points, CellPoints | DrawnPoints)]
     points = independent_points(
         problem, 2 + max((rule.degree for rule in rules), default=10), max((rule.refine for rule in rules), default=0)
     )
@@ -59,6 +60,7 @@ def assess(
     if estimate is not None:
         metrics["error_estimate"] = {
             "relative_energy": estimate.relative,
+            **({} if estimate.interval is None else {"interval": list(estimate.interval)}),
             "relative_l2": dict(estimate.l2),
             "absolute": estimate.absolute,
             "unexplained": 0.0 if estimate.corrected is None else estimate.corrected.left,
@@ -91,8 +93,10 @@ def assess(
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
         )
-    if not all(np.isfinite(v) for e in metrics["errors"].values() for v in e.values()):
+    if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
+    if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
+        metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     metrics["checks"] = checks
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
 
@@ -106,4 +110,5 @@ def _energy(solution: Solution) -> float:
     """Return the energy of the problem file, without penalty terms, on a finer rule."""
     plain = dataclasses.replace(solution.trial, imposed=())
     degree = min(30, quadrature_degree(solution.problem, None) + 4)
-    return make_objective(solution.problem, plain, degree=degree).value(solution.theta)
+    found = make_objective(solution.problem, plain, degree=degree)
+    return assessed_objective(solution.problem, found).value(solution.theta)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpinn.analysis.drawn import DrawnPoints, assessed_points, draws_of, ratio_interval
 from vpinn.analysis.flux import flux_gap
 from vpinn.domain import Mesh, PointSet, cell_points
 from vpinn.errors import InputError
@@ -29,9 +31,12 @@ SEED = 987_654_321
 
 
 def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointSet:
-    """Return points that training did not see: a finer Gauss rule, or other random points on a hypercube."""
+    """Return points that training did not see: a finer Gauss rule, or other random points on a hypercube.
+
+    Of a mesh with very many cells they are those of drawn ones, see ``drawn``.
+    """
     if isinstance(problem.domain, Mesh):
-        return cell_points(problem.domain, "gauss", min(30, degree), 0, 0, refine)
+        return assessed_points(problem, cell_points(problem.domain, "gauss", min(30, degree), 0, 0, refine))
     return cell_points(problem.domain, "sobol", 0, SAMPLES, SEED)
 
 
@@ -63,17 +68,19 @@ class TrueError:
         else:
             self._evaluator = Evaluator.of(problem, trial, densities)
 
-    def __call__(self, theta: Tensor) -> dict[str, dict[str, float]]:
+    def __call__(self, theta: Tensor) -> dict[str, dict[str, Any]]:
         """Return unknown → relative_l2, relative_h1 (full norm), and the h1_seminorm of the error and of the truth.
 
         Where the exact solution is zero the errors are absolute.
         """
         return self.with_flux(theta)[0]
 
-    def with_flux(self, theta: Tensor) -> tuple[dict[str, dict[str, float]], float | None]:
-        """Return the errors, and ‖B(u) − B(u_exact)‖ where it is wanted."""
-        sums = np.maximum(self._evaluator.integrate(self._level(self._trial, theta), self.points), 0.0)
-        result = {}
+    def with_flux(self, theta: Tensor) -> tuple[dict[str, dict[str, Any]], float | None]:
+        """Return the errors, of drawn cells with 95 % intervals, and ‖B(u) − B(u_exact)‖ where it is wanted."""
+        theta = self._level(self._trial, theta)
+        draws = draws_of(self._evaluator, theta, self.points) if isinstance(self.points, DrawnPoints) else None
+        sums = np.maximum(self._evaluator.integrate(theta, self.points) if draws is None else draws.sum(axis=1), 0.0)
+        result: dict[str, dict[str, Any]] = {}
         for name, (e0, u0, e1, u1) in zip(self.names, sums[self._first :].reshape(-1, 4), strict=True):
             result[name] = {
                 "relative_l2": float(np.sqrt(e0 / (u0 or 1.0))),
@@ -81,6 +88,9 @@ class TrueError:
                 "h1_seminorm": float(np.sqrt(e1)),
                 "exact_h1_seminorm": float(np.sqrt(u1)),
             }
+        shares = [] if draws is None else draws[self._first :].reshape(-1, 4, draws.shape[1])
+        for found, (e0, u0, e1, u1) in zip(result.values(), shares, strict=False):
+            found["interval"] = {"relative_l2": ratio_interval(e0, u0), "relative_h1": ratio_interval(e0 + e1, u0 + u1)}
         return result, float(np.sqrt(sums[0])) if self._first else None
 
 

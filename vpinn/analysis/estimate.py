@@ -7,6 +7,7 @@ coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖, 
 |---|---|
 | a form of first derivatives on a mesh, or equations that have one | finite elements, see ``correction`` |
 | equations at points: a strong form, an energy without a mesh | random features, see ``features`` |
+| cells of a mesh that are too many, so that some are drawn | random features where there are equations at points |
 | neither, or a singular tangent, on a mesh | none: the dual norm of the residual, and ‖u − g‖²/h for conditions not met: up to |
 |  | the constants of the form a bound from both sides (Rojas et al. 2024, arXiv 2308.16910) |
 """
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.analysis.correction import Correction, make_correction
+from vpinn.analysis.drawn import DrawnPoints, drawn_cells, draws_of, ratio_interval
 from vpinn.analysis.errors import independent_points
 from vpinn.analysis.features import FeatureCorrection, make_feature_correction
 from vpinn.analysis.flux import flux_gap
@@ -46,6 +48,8 @@ ENRICHMENT = 2
 """Degrees of the estimate's space above the test space trained with."""
 HIGHEST = 13
 """Degree up to which the rule of degree 30 integrates products of its functions with smooth coefficients."""
+DRAWN_DEGREE = 6
+"""Degree of the rule in drawn cells: of a mesh with so many, each is small."""
 CHUNK = 50_000
 """Points evaluated at a time."""
 LARGEST = {1: 200_000, 2: 60_000, 3: 12_000}
@@ -62,6 +66,7 @@ class Estimate:
         cells: share of every cell, whose squares add up to that of ``absolute`` [n_cells]; None without a mesh.
         l2: unknown → ‖w‖/‖u‖, dimensionless; empty without a correction.
         corrected: u + w; None without a correction.
+        interval: 95 % of ``relative``, where cells were drawn.
     """
 
     absolute: float
@@ -69,6 +74,7 @@ class Estimate:
     cells: Array | None
     l2: Mapping[str, float]
     corrected: Corrected | None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,9 +137,11 @@ class Estimator:
         (gap, scale), sizes = sums[:2], np.maximum(sums[2:], 0.0).reshape(-1, 2)
         pairs = zip(self.problem.unknowns, sizes, strict=True)
         l2 = {unknown.name: math.sqrt(w / (u or 1.0)) for unknown, (w, u) in pairs}
-        shares = None if cells is None else np.sqrt(cells[0])
+        drawn = isinstance(self.points, DrawnPoints)
+        shares = None if cells is None or drawn else np.sqrt(cells[0])
+        interval = ratio_interval(cells[0], cells[1]) if cells is not None and drawn else None
         found = dataclasses.replace(found, seen=())
-        return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, found)
+        return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, found, interval)
 
     def _levelled(self, found: Corrected) -> Corrected:
         """Return u + w with open components of w of mean zero, as those of u are."""
@@ -162,7 +170,9 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
     stated, problem = problem, weakened(problem)
     mesh, points, residual = problem.domain, independent_points(problem, 0), None
     correction: Correction | FeatureCorrection | None = None
-    if isinstance(mesh, Mesh):
+    if isinstance(mesh, Mesh) and drawn_cells(problem) is not None:
+        points = independent_points(problem, DRAWN_DEGREE)
+    elif isinstance(mesh, Mesh):
         degree = _degree(mesh, trained or problem.settings.test_space.degree or default_test_degree(mesh), trial)
         points, residual = CellPoints(mesh, min(MAX_DEGREE, 2 * degree + 2)), make_residual(problem, trial, degree)
         with contextlib.suppress(InputError):  # second derivatives
@@ -197,7 +207,10 @@ def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:
 
 
 def _by_cell(densities: Evaluator, theta: Tensor, points: PointSet, seen: Sequence[Seen] = ()) -> tuple[Array, Array | None]:
-    """Return the integrals of densities [k], and on a mesh by cell [k, n_cells]; over the points seen where there are any."""
+    """Return the integrals of densities [k], and on a mesh by cell, or by draw, [k, n]; over points seen where there are any."""
+    if isinstance(points, DrawnPoints):
+        draws = draws_of(densities, theta, points)
+        return draws.sum(axis=1), draws
     if not isinstance(points, CellPoints):
         return densities.integrate(theta, points), None
     cells = np.zeros((len(densities.tape.moving.outputs), points.mesh.n_cells))

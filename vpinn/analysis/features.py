@@ -19,8 +19,9 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpinn.analysis.drawn import DrawnPoints, drawn_cells
 from vpinn.analysis.tangent import Corrected, Shift
-from vpinn.domain import Mesh, Points, PointSet, cell_points, facet_points
+from vpinn.domain import CellPoints, Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations, highest_order
@@ -41,6 +42,10 @@ COLUMNS = 800
 """Features of all components together, at most."""
 FEWEST = 300
 """Features per component, at least; else as many as the last hidden layer has units."""
+CHUNK = 50_000
+"""Points up to which features are evaluated at once."""
+PART = 10_000
+"""Points evaluated at a time beyond: hundreds of features have hundreds of values there."""
 ROWS = 8
 """Points per feature."""
 LEFT = 0.97
@@ -61,9 +66,10 @@ class NetworkField:
         """Return derivatives up to ``order``, [n] each."""
         d = self.network.layers[0]
         wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
+        places = torch.tensor(points.x).split(PART if len(points) > CHUNK else max(1, len(points)))
         with torch.no_grad():
-            found = self.network.jets(self.theta, self.network.normalise(torch.tensor(points.x)), wanted)
-        return {derivative: found[self.component, derivative].numpy() for derivative in wanted}
+            parts = [self.network.jets(self.theta, self.network.normalise(x), wanted) for x in places]
+        return {derivative: torch.cat([part[self.component, derivative] for part in parts]).numpy() for derivative in wanted}
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,10 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     while isinstance(domain, Mesh) and degree < 20 and cell_points(domain, "gauss", degree, 0, 0).size < count:
         degree += 2
     rule = "gauss" if isinstance(domain, Mesh) else "sobol"
-    residuals = [_residuals(problem, trial, inside, cell_points(domain, rule, degree, count, SEED))]
+    points = cell_points(domain, rule, degree, count, SEED)
+    if drawn_cells(problem) is not None and isinstance(points, CellPoints) and points.size > count:
+        points = DrawnPoints(points, -(-count // points.per_entity))
+    residuals = [_residuals(problem, trial, inside, points)]
     stated = replace(problem, formulation="strong", form=equations(problem))
     for imposed in trial.imposed:
         if imposed.how != "exact":

@@ -16,6 +16,7 @@ from vpinn.cli import compare
 from vpinn.cli.display import print_table
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
+from vpinn.interrupt import Interrupt, Stopped
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
@@ -67,7 +68,6 @@ def solve(
         raise InputError("--resume goes on with a run and --overwrite replaces it; give one of them")
     problem = _read(file, changes, seed, device)
     directory = output or problem.directory
-    from vpinn.optimization import Interrupt
     from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
     from vpinn.run import solve as run
 
@@ -78,10 +78,12 @@ def solve(
         solution = run(
             problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
         )
+    unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
     if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
-        _fail(f"stopped by a signal at step {solution.metrics['steps']}; the state is saved, go on with --resume", 0)
-        raise typer.Exit(128 + interrupt.signal)
-    files = publish(solution, directory)
+        steps = solution.metrics["steps"]
+        raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+    with interrupt, interrupt.abandons(unpublished):
+        files = publish(solution, directory)
     if not quiet:
         print_table(as_table(solution_rows(solution), files))
     for text in failed_checks(solution):
@@ -109,14 +111,18 @@ def noise(
 ) -> None:
     """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
     problem = _read(file, changes, seed, "cpu")
+    from vpinn.analysis import make_monitor
     from vpinn.noise import FULL, QUICK, measure_noise
     from vpinn.output.noise import noise_table, publish_noise
+    from vpinn.trial import make_trial
 
     def say(stage: str) -> None:
         if not quiet:
             print(f"{stage} …", file=sys.stderr, flush=True)
 
-    found = measure_noise(problem, QUICK if quick else FULL, say)
+    monitor = make_monitor(problem, make_trial(problem), None)
+    error = None if monitor is None else lambda theta: monitor(theta)["error"]
+    found = measure_noise(problem, QUICK if quick else FULL, say, error)
     files = publish_noise(found, output or problem.directory / "noise")
     if not quiet:
         print_table(noise_table(found))
@@ -228,11 +234,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
+        with Interrupt() as interrupt, interrupt.abandons():  # commands that change a state catch signals themselves
+            code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except VpinnError as error:
         return _fail(str(error), error.exit_code)
+    except Stopped as stopped:
+        return _fail(str(stopped), stopped.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # whoever read our output has had enough
@@ -275,7 +284,7 @@ def _show_problem(problem: Problem) -> None:
     from vpinn.analysis import make_estimator
     from vpinn.optimization import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
-    from vpinn.run import prepare
+    from vpinn.preparation import prepare
 
     setup = prepare(problem)
     estimator = make_estimator(problem, setup.trial)

@@ -1,8 +1,15 @@
-"""``python -m vpinn.cli``."""
+"""The program: ``vpinn``, ``python -m vpinn.cli``."""
 
-import sys
+from typing import NoReturn
 
 from vpinn.cli import main
+from vpinn.interrupt import leave
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    leave(main())
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +71,7 @@ def compare(
     read_problem(file, chosen)  # what is wrong with the file is told at once, before torch loads
     from vpinn.comparison import Moment, as_tables, notes
     from vpinn.comparison import compare as run
-    from vpinn.optimization import Interrupt
+    from vpinn.interrupt import Interrupt, Stopped
     from vpinn.output import RunsProgress
 
     with Interrupt() as interrupt, RunsProgress(Console(stderr=True), quiet) as progress:
@@ -87,8 +86,8 @@ def compare(
         )  # fmt: skip
     if interrupt.signal is not None:
         total = len(comparison.variants) * len(comparison.seeds)
-        print(f"stopped by a signal; {len(courses)} of {total} runs are kept in {folder}, go on with --resume", file=sys.stderr)
-        raise typer.Exit(128 + interrupt.signal)
+        done = f"{len(courses)} of {total} runs are kept in {folder}, go on with --resume"
+        raise Stopped(interrupt.signal, f"stopped by a signal; {done}")
     if not quiet:
         for table in as_tables(comparison, courses):
             print_table(table)

@@ -18,7 +18,7 @@ from vpinn.comparison.settings import combinations
 from vpinn.comparison.table import as_tables, notes
 from vpinn.comparison.variants import make_variants
 from vpinn.errors import InputError
-from vpinn.optimization import Interrupt
+from vpinn.interrupt import Interrupt
 from vpinn.process import available_cores
 
 SEEDS = 3
@@ -60,6 +60,7 @@ def compare(
         the comparison, the courses of its runs by number of variant and seed, and the folder.
 
     Raises:
+        Stopped: a signal came before the first run or while figures were drawn.
         InputError: a variant cannot be solved as stated, there is no error to compare by, fewer than one seed, no positive
             seconds, or the folder holds another comparison.
     """
@@ -68,7 +69,9 @@ def compare(
     if seconds is not None and not 0.0 < seconds < float("inf"):
         raise InputError(f"seconds of a run are > 0, got {seconds:g}", "--seconds")
     asked = combinations(vary, single)
-    variants = make_variants(path, changes, asked, threads := threads or available_cores())
+    interrupt = interrupt or Interrupt()
+    with interrupt.abandons():
+        variants = make_variants(path, changes, asked, threads := threads or available_cores())
     problem = variants[0].problem(variants[0].first_seed)
     target = folder or problem.directory.with_name(f"{problem.directory.name}-compare")
     record.check_vacant(target, resume, overwrite)
@@ -84,10 +87,10 @@ def compare(
         record.write(target, comparison, courses)
 
     record.write(target, comparison, courses)
-    interrupt = interrupt or Interrupt()
     run_all(variants, comparison.seeds, seconds, threads, courses, keep, report, interrupt)
     if interrupt.signal is None:
-        draw(comparison, courses, target / "figures")
+        with interrupt.abandons():
+            draw(comparison, courses, target / "figures")
     return comparison, courses, target
 
 

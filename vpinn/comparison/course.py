@@ -14,13 +14,15 @@ from torch import Tensor
 
 from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points, make_estimator, reference_errors
 from vpinn.errors import DivergenceError, InputError
+from vpinn.interrupt import Interrupt
 from vpinn.objective import Curvature
-from vpinn.optimization import COLUMNS, Closure, Interrupt, Langevin, LeastSquares, Method, Plan, Training, train
+from vpinn.optimization import COLUMNS, Closure, Langevin, LeastSquares, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
+from vpinn.preparation import Setup, prepare
 from vpinn.problem import Problem
 from vpinn.process import peak_memory_mb
-from vpinn.run import Setup, prepare, solve
+from vpinn.run import solve
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
 
@@ -92,6 +94,10 @@ class Counted(Method):
     def initial(self, theta: Tensor) -> State:
         """Return the method's state."""
         return self.method.initial(theta)
+
+    def bath(self, state: State) -> tuple[float, Tensor] | None:
+        """Return the method's bath."""
+        return self.method.bath(state)
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool

@@ -16,7 +16,7 @@ from multiprocessing.context import BaseContext
 from vpinn.comparison.course import Course, measured_course
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, VpinnError
-from vpinn.optimization import Interrupt
+from vpinn.interrupt import Interrupt
 
 POLL = 0.1
 """Seconds between looks at a run."""

@@ -1,9 +1,9 @@
-"""Reads one mesh file with meshio and writes plain arrays. Run as a process of its own, under a memory limit.
+"""Reads one mesh file with meshio and writes plain arrays. Run as a process of its own, under limits of memory and time.
 
 meshio may end the process, exhaust memory or loop on damaged files; nothing of that reaches the parent, which only reads
 the arrays (npz, no pickle) or one line of text.
 
-Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES
+Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS
     writes FOLDER/mesh.npz, or FOLDER/error.txt. In mesh.npz: points [n, d]; blocks, the JSON list of cell types;
     cells_<i> [m_i, n_i]; groups, the JSON list of [block, name]; group_<j>, rows of that block.
 """
@@ -24,12 +24,13 @@ _NUMBERED = ("gmsh:physical", "medit:ref", "cell_tags")  # integer cell data tha
 _NAMED_FORMATS = {".mesh": "medit", ".meshb": "medit"}
 
 
-def limit_memory(limit: int) -> None:
-    """Cap the address space of this process [bytes], where the system can."""
+def limit(memory: int, seconds: int) -> None:
+    """Cap the address space [bytes] and the processor time of this process, where the system can."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -130,7 +131,7 @@ def groups(mesh: Any) -> list[tuple[int, str, Any]]:
 def main(arguments: list[str]) -> None:
     """Read, convert, write."""
     path, folder = Path(arguments[0]), Path(arguments[1])
-    limit_memory(int(arguments[2]))
+    limit(int(arguments[2]), int(arguments[3]))
     try:
         import numpy as np
 

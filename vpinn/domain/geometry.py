@@ -43,13 +43,32 @@ def frames(nodes: Floats, values: Floats, gradients: Floats) -> Frames:
     Returns:
         frames of shape [m, q], with q of length one in all but x where the gradients have it so.
     """
-    m, n, d = nodes.shape
-    q = gradients.shape[-3]
-    flat = gradients.reshape(*gradients.shape[:-3], q * d, n)
-    jacobian = np.swapaxes((flat @ nodes).reshape(m, q, d, d), 2, 3)
+    d = nodes.shape[2]
+    jacobian = np.stack([weighted_sum(gradients[..., j, :], nodes[:, None]) for j in range(d)], axis=-1)
     cofactor = cofactors(jacobian)
-    determinant = np.einsum("...j,...j->...", jacobian[..., 0, :], cofactor[..., 0, :])
-    return Frames(values @ nodes, jacobian, cofactor, determinant)
+    determinant = weighted_sum(jacobian[..., 0, :], cofactor[..., 0, :, None])[..., 0]
+    return Frames(weighted_sum(values, nodes[:, None]), jacobian, cofactor, determinant)
+
+
+def weighted_sum(weights: Floats, vectors: Floats) -> Floats:
+    """Return Σ_k weights_k · vectors_k, term by term, so that no bit of it depends on how many sums are made at once.
+
+    A matrix product rounds otherwise for one row than for many; a point on the edge of a conditional would be on either side.
+
+    Args:
+        weights: [..., n].
+        vectors: [..., n, d]; leading shapes are broadcast.
+
+    Returns:
+        sums [..., d].
+    """
+    *_, n, d = vectors.shape
+    factors = np.ascontiguousarray(np.moveaxis(weights, -1, 0))  # [n, ...]
+    terms = np.ascontiguousarray(np.moveaxis(vectors, (-1, -2), (0, 1)))  # [d, n, ...]
+    total = np.zeros((*np.broadcast_shapes(weights.shape[:-1], vectors.shape[:-2]), d))
+    for i in range(d):  # one component at a time: loops over points are longer than those over components
+        total[..., i] = sum((factors[k] * terms[i, k] for k in range(1, n)), factors[0] * terms[i, 0]) if n else 0.0
+    return total
 
 
 def cofactors(matrices: Floats) -> Floats:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from vpinn.domain.reference import FACET_CELL, Floats, Integers, lagrange, match
 from vpinn.errors import InputError
 
 MAX_BYTES = 1_000_000_000
+STUCK = 600.0
+"""Seconds after which a reader is ended that uses no processor time."""
 _CHILD = Path(__file__).with_name("_meshio_child.py")
 
 # meshio type → our cell type and order; vertices as VTK numbers them, in basix's numbers; vertices around each further node
@@ -72,7 +76,7 @@ def read_mesh(path: str | os.PathLike[str], timeout: float = 60.0, memory: int =
 
     Args:
         path: a regular file of at most 1 GB.
-        timeout: seconds that reading may take.
+        timeout: seconds of processor time that reading may take; other programs on the machine do not count.
         memory: bytes that the reading process may ask for; small files get less.
 
     Raises:
@@ -98,25 +102,33 @@ def _load(path: Path, timeout: float, memory: int) -> RawMesh:
     memory = min(memory, 1_500_000_000 + 60 * status.st_size)  # address space: libraries alone take several hundred MB
     with tempfile.TemporaryDirectory(prefix="vpinn-mesh-") as name:
         folder = Path(name)
-        command = [sys.executable, "-I", "-W", "ignore", str(_CHILD), str(path.absolute()), name, str(int(memory))]
-        threads = {variable: "1" for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        quiet = subprocess.DEVNULL
+        limits = [str(int(memory)), str(max(1, math.ceil(timeout)))]
         try:
-            done = subprocess.run(
-                command, stdin=quiet, stdout=quiet, stderr=quiet, timeout=timeout, env={**os.environ, **threads}, check=False
-            )
+            code = _run([str(path.absolute()), name, *limits])
         except subprocess.TimeoutExpired:
-            raise InputError(f"reading the mesh took more than {timeout:g} s: it is damaged or too large") from None
+            raise InputError(f"reading the mesh did not end within {STUCK:g} s: can the disk be read?") from None
+        if code == -signal.SIGXCPU:
+            raise InputError(f"reading the mesh took more than {timeout:g} s: it is damaged or too large")
         report = folder / "error.txt"
         if report.exists():
             reason = report.read_text(encoding="utf-8", errors="replace")[:300]
             raise InputError(f"the mesh file cannot be read ({reason.strip() or 'no reason given'}): is it complete?")
-        if done.returncode != 0 or not (folder / "mesh.npz").exists():
-            raise InputError(f"the mesh file cannot be read (the reader ended with code {done.returncode}): is it damaged?")
+        if code != 0 or not (folder / "mesh.npz").exists():
+            raise InputError(f"the mesh file cannot be read (the reader ended with code {code}): is it damaged?")
         with np.load(folder / "mesh.npz", allow_pickle=False) as arrays:
             blocks = [(kind, arrays[f"cells_{i}"]) for i, kind in enumerate(json.loads(str(arrays["blocks"])))]
             groups = [(block, name, arrays[f"group_{j}"]) for j, (block, name) in enumerate(json.loads(str(arrays["groups"])))]
             return RawMesh(arrays["points"], blocks, groups)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run the child process with its arguments and return its exit code, less than zero where a signal ended it."""
+    command = [sys.executable, "-I", "-W", "ignore", str(_CHILD), *arguments]
+    threads = {variable: "1" for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    quiet, environment = subprocess.DEVNULL, {**os.environ, **threads}
+    return subprocess.run(
+        command, stdin=quiet, stdout=quiet, stderr=quiet, timeout=STUCK, env=environment, check=False
+    ).returncode
 
 
 def _convert(raw: RawMesh) -> Mesh:

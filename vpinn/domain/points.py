@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from vpinn.domain.geometry import frames
+from vpinn.domain.geometry import frames, weighted_sum
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
-from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
+from vpinn.domain.reference import Floats, Integers, geometry_table
 from vpinn.domain.sequences import Keys, draw_keys
 from vpinn.domain.virtual import EntityRule, Sampled, base_rule, in_all_parts, virtual_rule
 from vpinn.errors import InputError
@@ -203,8 +203,8 @@ class _MeshPoints(PointSet):
         if self.rows is None:
             measure = geometry.determinant
         else:
-            outward = np.einsum("mpij,mj->mpi", geometry.cofactor, mesh.reference.facet_normals[facet])
-            measure = np.sqrt(np.einsum("mpi,mpi->mp", outward, outward))
+            outward = weighted_sum(mesh.reference.facet_normals[facet][:, None], np.swapaxes(geometry.cofactor, 2, 3))
+            measure = np.sqrt(weighted_sum(outward, outward[..., None])[..., 0])
             normal = np.broadcast_to(outward / measure[..., None], (m, p, d)).reshape(-1, d)
         return Points(
             x=geometry.x.reshape(-1, d),
@@ -275,15 +275,14 @@ def affordable_refine(mesh: Mesh, degree: int, refine: int) -> int:
 def _tabulated(mesh: Mesh, points: Floats, weights: Floats, on_facets: bool) -> EntityRule:
     """The same rule in every entity: geometry tables once per local facet, or once for the cell."""
     placed = mesh.reference.facet_points(points) if on_facets else points[None]  # [k, q, d]
-    values, gradients = tabulate(lagrange(mesh.cell, mesh.order), placed)
-    if mesh.affine:
-        gradients = gradients[:, :1]
+    values, gradients = geometry_table(mesh.cell, mesh.order, placed)
+    affine = mesh.affine
 
     def rule(entity: Integers, facet: Integers, local: Integers | None, keys: Keys | None) -> Sampled:
         if local is None:
             which = facet if on_facets else 0
-            return placed[which], weights, values[which], gradients[which]
-        steep = gradients[0] if mesh.affine else gradients[facet, local][:, None]
+            return placed[which], weights, values[which], gradients[0, :1] if affine else gradients[which]
+        steep = gradients[0, :1] if affine else gradients[facet, local][:, None]
         return placed[facet, local][:, None], weights[local][:, None], values[facet, local][:, None], steep
 
     return rule

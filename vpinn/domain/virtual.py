@@ -13,9 +13,10 @@ from math import factorial
 
 import numpy as np
 
+from vpinn.domain.geometry import weighted_sum
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import Rule
-from vpinn.domain.reference import SIMPLICES, Floats, Integers, lagrange, reference_cell, tabulate
+from vpinn.domain.reference import SIMPLICES, Floats, Integers, geometry_table, reference_cell
 from vpinn.domain.refine import child_vertices
 from vpinn.domain.sequences import Keys, Sobol, Uniform, to_simplex
 from vpinn.errors import InputError
@@ -100,7 +101,8 @@ def virtual_rule(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -
     cell = mesh.reference
     name = cell.facet_cell if on_facets else cell.name
     copies = 2 ** ((cell.dimension - on_facets) * refine)
-    element = lagrange(mesh.cell, mesh.order)
+    columns, affine = np.swapaxes(cell.facet_axes, 1, 2), mesh.affine
+    _, slopes = geometry_table(mesh.cell, mesh.order, cell.vertices[:1])  # the same all over an affine cell
 
     def rule(entity: Integers, facet: Integers, local: Integers | None, keys: Keys | None) -> Sampled:
         number = np.arange(q * copies)[None] if local is None else local[:, None]
@@ -109,9 +111,9 @@ def virtual_rule(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -
         unit, weights = base(np.repeat(entity, shape[1]) * copies + part, inside, keys)
         points = in_part(name, refine, part, unit).reshape(*shape, unit.shape[1])
         if on_facets:
-            points = cell.facet_origin[facet][:, None] + np.einsum("mij,mpj->mpi", cell.facet_axes[facet], points)
-        values, gradients = tabulate(element, points)
-        return points, weights.reshape(shape) / copies, values, gradients[:, :1] if mesh.affine else gradients
+            points = cell.facet_origin[facet][:, None] + weighted_sum(points, columns[facet][:, None])
+        values, gradients = geometry_table(mesh.cell, mesh.order, points)
+        return points, weights.reshape(shape) / copies, values, slopes if affine else gradients
 
     return rule
 
@@ -131,7 +133,7 @@ def in_part(cell: str, levels: int, part: Integers, points: Floats) -> Floats:
     origin, axes = _children(cell)
     for level in range(levels):
         child = (part >> d * level) & (2**d - 1)
-        points = origin[child] + np.einsum("nij,nj->ni", axes[child], points)
+        points = origin[child] + weighted_sum(points, axes[child])
     return points
 
 
@@ -143,10 +145,10 @@ def in_all_parts(cell: str, levels: int, points: Floats) -> Floats:
 
 @lru_cache
 def _children(cell: str) -> tuple[Floats, Floats]:
-    """First vertex [2^d, d] and axes [2^d, d, d] of the children of a reference cell."""
+    """First vertex [2^d, d] and axes [2^d, d, d], one a row, of the children of a reference cell."""
     vertices = child_vertices(cell)[0]
     d = vertices.shape[2]
     corners = reference_cell(cell).vertices
     units = [int(np.flatnonzero((corners == unit).all(axis=1))[0]) for unit in np.eye(d)]
     first = vertices[:, 0]
-    return first, np.swapaxes(vertices[:, units] - first[:, None], 1, 2)
+    return first, vertices[:, units] - first[:, None]

@@ -80,7 +80,7 @@ class Level:
         result = theta.clone()
         bias = trial.network.unpack(result)[-1][1]
         for at, integral in zip(self.opened, integrals, strict=True):
-            bias[at] -= integral / points.volume
+            bias[at] -= integral / points.volume / (1.0 if trial.scales is None else trial.scales.sizes[at])
         return result
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from vpinn.errors import DivergenceError, InputError
+from vpinn.interrupt import apart
 
 Array = NDArray[np.float64]
 STEPS = 50
@@ -99,7 +101,7 @@ def factorise(matrix: Any) -> Callable[[Array], Array]:
     )
     for way in ways:
         try:
-            factors = splu(matrix, **way)
+            factors = apart(partial(splu, matrix, **way))
         except RuntimeError:
             continue
         found = factors.solve(scale * probe)

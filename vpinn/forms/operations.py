@@ -36,7 +36,7 @@ def _where(condition: Tensor, a: Value, b: Value, like: Tensor | None = None) ->
     return torch.where(chosen, a, b)
 
 
-TORCH: Final[Mapping[str, Callable[..., Tensor]]] = {
+TORCH: Final[dict[str, Callable[..., Tensor]]] = {
     "divide": lambda a, b: a / b,
     "power": lambda a, b: a**b,
     "abs": torch.abs,
@@ -67,6 +67,25 @@ TORCH: Final[Mapping[str, Callable[..., Tensor]]] = {
     "not": torch.logical_not,
     "where": _where,
 }
+
+
+def _one_by_one(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return an operation whose bits do not depend on how many values are computed at once.
+
+    Torch computes values in fours or eights, and what is left over by another algorithm; those that are not next to each other
+    in memory it computes singly.
+    """
+
+    def apply(*values: Value) -> Tensor:
+        return operation(*(v.repeat_interleave(2)[::2] if isinstance(v, Tensor) and v.dim() else v for v in values))
+
+    return apply
+
+
+FIXED: Final[Mapping[str, Callable[..., Tensor]]] = TORCH | {
+    name: _one_by_one(TORCH[name]) for name in ("power", "sinh", "cosh", "atan2")
+}
+"""The same for values that the points fix: conditions compare them, and must decide alike in every batch."""
 
 
 def folded(operation: str, values: list[float]) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Graph, Node, Slot
-from vpinn.forms.operations import CONDITIONS, TORCH, Value
+from vpinn.forms.operations import CONDITIONS, FIXED, TORCH, Value
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,24 @@ def compile_tapes(graph: Graph, groups: Sequence[Sequence[Node]]) -> list[Tape]:
     edge = sorted(frontier)
     fixed_nodes = graph.reachable(edge)
     fixed_inputs = [i for i in fixed_nodes if graph.nodes[i][0] == SLOT]
-    fixed = _program(graph, fixed_inputs, fixed_nodes, edge)
+    fixed = _program(graph, fixed_inputs, fixed_nodes, edge, FIXED)
     tapes = []
     for group in groups:
         moving = [i for i in graph.reachable(group) if not graph.static[i]]
         inputs = [i for i in moving if graph.nodes[i][0] == SLOT]
-        program = _program(graph, [*edge, *inputs], moving, group)
+        program = _program(graph, [*edge, *inputs], moving, group, TORCH)
         slots = (tuple(graph.nodes[i][1] for i in part) for part in (fixed_inputs, inputs))
         tapes.append(Tape(fixed, program, *slots))
     return tapes
 
 
-def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], outputs: Sequence[Node]) -> Program:
+def _program(
+    graph: Graph,
+    inputs: Sequence[Node],
+    nodes: Sequence[Node],
+    outputs: Sequence[Node],
+    functions: Mapping[str, Callable[..., Value]],
+) -> Program:
     registers = {node: i for i, node in enumerate(inputs)}
     instructions: list[tuple[Callable[..., Value], tuple[int, ...]]] = []
     constants: list[float] = []
@@ -110,7 +116,7 @@ def _program(graph: Graph, inputs: Sequence[Node], nodes: Sequence[Node], output
         else:
             if operation == "where" and all(map(graph.is_number, operands[1:])):
                 operands.append(_compared(graph, operands[0]))
-            registers[node] = emit(TORCH[operation], *(register(i) for i in operands))
+            registers[node] = emit(functions[operation], *(register(i) for i in operands))
     results = tuple(register(i) for i in outputs)
     return Program(tuple(inputs), tuple(instructions), tuple(constants), results)
 

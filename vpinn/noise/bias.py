@@ -35,18 +35,18 @@ def normalised_correction(size: Numbers) -> Numbers:
     return (size + 1.0) / (size - 1.0)
 
 
-def reused_batch(error: float, step: float, batch: Numbers) -> Numbers:
-    """Return the bias of a meta-gradient that takes its inner step and its outer gradient from the same batch.
+def reused_batch(step: float, slope: Numbers) -> Numbers:
+    """Return the bias −α ∂(tr Cov g_b) of a meta-gradient that takes inner step and outer gradient from the same batch.
 
-    For linear regression with x ~ N(0, 1), inner step u' = u − αĝ(u) and outer loss on the same b points it is
-    −(4αu/b)(1 − α(1 + 2/b)), from E ĥ² = 1 + 2/b and E ĥ³ = (1 + 2/b)(1 + 4/b) of ĥ = mean x²; fresh points have none.
+    The meta-gradient of J_B'(θ − αg_B) by θ is (1 − αH_B) g_B'(θ − αg_B) = g_B' − α(H_B g_B' + H_B' g_B) + O(α²). Of two batches
+    its mean is g − 2αHg, of the same batch g − 2αE H_B g_B, and E H_B g_B − Hg = Cov(H_B, g_B) = ½∇ tr Cov(g_B). Half of it
+    comes from the factor 1 − αH_B. For linear regression with x ~ N(0, 1), tr Σ = 2u² + σ² and the bias is −4αu/b.
 
     Args:
-        error: u = w − β before the inner step.
-        step: inner step size α ≥ 0, dimensionless.
-        batch: b ≥ 1.
+        step: inner step size α ≥ 0, small against 1/H.
+        slope: derivative of tr Cov(g_b), tr Σ/b for independent points, along the direction the bias is wanted in.
     """
-    return -4.0 * step * error / batch * (1.0 - step * (1.0 + 2.0 / batch))
+    return -step * slope
 
 
 def clipped_exponential(threshold: Numbers, mean: float) -> tuple[Numbers, Numbers, Numbers]:

@@ -70,20 +70,23 @@ class Contributions:
     size: int
 
     @classmethod
-    def at(cls, objective: Objective, theta: Tensor, onto: Array | None = None) -> Contributions | None:
+    def at(
+        cls, objective: Objective, theta: Tensor, onto: Array | None = None, most: float = MOST_BYTES
+    ) -> Contributions | None:
         """Look at every point; None where there is not memory enough.
 
         Args:
             objective: what is integrated.
             theta: parameters [size].
             onto: directions [size, P] along which gradients are kept; the weights themselves by default.
+            most: memory that they may take, in bytes.
         """
         if objective.test_space is not None and objective.estimator == "u-statistic":
             return None
         basis = None if onto is None else torch.from_numpy(onto)
         weights = len(theta) if onto is None else onto.shape[1]
         need = sum(m.points.size * max(1, len(m.tests)) for m in objective.measures) * (weights + 50) * 8
-        if need > MOST_BYTES:
+        if need > most:
             return None
         found: list[list[tuple[Tensor, ...]]] = [[] for _ in objective.measures]
         for k, _, measure, points in chunks(objective):
@@ -171,7 +174,7 @@ class Contributions:
                 total.index_add_(0, (place + offset * n).reshape(-1), values.reshape(-1))
         return total.view(self.outputs, self.space.space.size, n)
 
-    def products(self, generator: np.random.Generator) -> Array | None:
+    def products(self, generator: np.random.Generator, operations: float = FLOPS) -> Array | None:
         """Return Q_kl [measures, measures, P + 1]: what two batches add to the variances, None where they add nothing.
 
         The last one is that of the loss, E(½δr_AᵀG⁻¹δr_B)².
@@ -182,12 +185,13 @@ class Contributions:
 
         Args:
             generator: of the signs.
+            operations: floating-point operations that they may take.
         """
         if self.batches == 1 or self.space is None:
             return None
         counts = [len(part.losses) for part in self.parts]
         entries = sum(part.slopes.numel() for part in self.parts)
-        total, chunk = int(np.clip(FLOPS / (4.0 * max(1, entries)), *SIGNS)), max(1, int(CHUNK_BYTES / (32.0 * sum(counts))))
+        total, chunk = int(np.clip(operations / (4.0 * max(1, entries)), *SIGNS)), max(1, int(CHUNK_BYTES / (32.0 * sum(counts))))
         tests = [[self._functions(part, t) for t in range(len(part.offsets))] for part in self.parts]
         pairs = range(len(self.parts))
         squares = np.zeros((len(self.parts), len(self.parts), self.size + 1))

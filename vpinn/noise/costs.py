@@ -5,11 +5,26 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 from vpinn.noise import rates
-from vpinn.noise.draws import Draws, cost_of, samplers_for, seconds_per_step
+from vpinn.noise import variance as theory
+from vpinn.noise.draws import Array, Draws, cost_of, drawer, mean_and_error, samplers_for, seconds_per_step
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population, point_losses
+from vpinn.noise.signals import decreases
+from vpinn.optimization.spectrum import Product
+
+REPEATS = 5
+"""Times that a step is timed anew."""
+RESAMPLES = 200
+"""Times that draws are drawn again from themselves, to see how well they know where time is least (Efron 1979)."""
+PRECISE = 0.02
+"""Relative error that seconds have at least."""
+LOST = 1.1
+"""Factor of the least time that still counts as the least."""
+FLAT = 0.5
+"""Share by which the best batch may be off: around it the time is flat, and half as much again costs a twelfth at most."""
 
 
 def fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve | None]:
@@ -38,42 +53,120 @@ def fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Fin
 
 
 def costs(
-    people: Population, sizes: list[int], weighted: float, measured: Curve, generator: np.random.Generator
-) -> tuple[list[Finding], tuple[float, float]]:
-    """Time steps and find the batch of most progress per second: item 12.
+    people: Population, product: Product, sizes: list[int], scale: float, falls: int, generator: np.random.Generator
+) -> tuple[list[Finding], Curve | None, tuple[float, float]]:
+    """Time steps, and find the batch of least time to an accuracy: item 12.
+
+    Theory has the seconds of a step c₀ + c₁b and the steps to an accuracy ∝ 1 + S/b, hence √(S c₀/c₁) as the best batch. Held
+    against it is A + Bb + C/b fitted to seconds and progress as they are measured, with its least value at √(C/B).
+
+    Args:
+        people: all points.
+        product: with the Hessian there.
+        sizes: of batches, ascending.
+        scale: noise scale S weighted by curvature, nan where it is not known.
+        falls: steps per batch size whose decrease of J is measured.
+        generator: of the draws.
 
     Returns:
-        findings, and c₀, c₁ of a step's time c₀ + c₁b in seconds.
+        findings; seconds to the full gradient's progress over b; and c₀, c₁ in seconds.
     """
-    tried = sorted({*sizes, min(people.objective.measures[0].points.size, 8 * sizes[-1])})
-    seconds = seconds_per_step(people.objective, people.theta, tried, generator)
-    step, point = cost_of(tried, seconds)
+    objective, points = people.objective, people.objective.measures[0].points.size
+    tried = sorted({*sizes, min(points, 8 * sizes[-1])})
+    spent = cost_of(tried, seconds_per_step(objective, people.theta, tried, generator))
+    rows = [_epoch(people, tried, generator)]
+    bend = float(people.gradient @ product(torch.from_numpy(people.gradient)).numpy())
+    if not (math.isfinite(scale) and scale > 0.0 and bend > 0.0):
+        return rows, None, spent
+    predicted = rates.fastest_batch(scale, *spent)
+    centre = math.sqrt(max(4.0, predicted / 8.0) * min(points / 2.0, predicted * 8.0)) if points >= 8 else predicted
+    wanted = np.unique(np.round(np.clip(centre * 2.0 ** np.arange(-3, 4), 2, points)).astype(int)).tolist()
+    times, gains, x = seconds_per_step(objective, people.theta, wanted, generator), [], []
+    for size in wanted:
+        made = samplers_for(objective, "uniform", size)
+        x.append(people.trace / people.variance(made))
+        rate = people.square / bend * theory.progress(x[-1], scale)
+        drawn = people.repeat(drawer(made, generator), falls).gradients
+        gains.append(decreases(people, drawn, rate)[:, 0] / (0.5 * people.square**2 / bend))
+    at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
+    line = rates.steps_to_accuracy(np.array(x), scale) * (step + point * at)
+    found, curve = fastest(at, times, np.array(gains), rates.fastest_batch(scale, step, point), line, generator)
+    return [*rows, *found], curve, spent
+
+
+def _epoch(people: Population, tried: list[int], generator: np.random.Generator) -> Finding:
+    """Hold the seconds of an epoch, b points at a time, against (c₀/b + c₁)N with c₀ and c₁ from the other sizes."""
+    k, points = len(tried) // 2, people.objective.measures[0].points.size
+    times = np.array([seconds_per_step(people.objective, people.theta, tried, generator, 3) for _ in range(REPEATS)])
+    step, point = cost_of([*tried[:k], *tried[k + 1 :]], np.delete(np.median(times, axis=0), k))
+    value, error = mean_and_error(times[:, k] * points / tried[k])
+    return Finding(
+        12,
+        f"seconds of an epoch, b = {tried[k]} at a time: (c₀/b + c₁)N fitted to other sizes",
+        (step / tried[k] + point) * points,
+        value,
+        error,
+        "caches and calls make the time of a step no straight line over b",
+        0.25,
+    )
+
+
+def fastest(
+    at: Array, times: Array, gains: Array, predicted: float, line: Array, generator: np.random.Generator
+) -> tuple[list[Finding], Curve]:
+    """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
+
+    Args:
+        at: batch sizes [k], ascending.
+        times: seconds of a step [k].
+        gains: progress of single steps over the full gradient's [k, n].
+        predicted: best batch by theory.
+        line: seconds to the full gradient's progress by theory [k].
+        generator: of the draws from the draws.
+    """
+    n = gains.shape[1]
+    counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
+    progress, spread = counts @ gains.T / n, gains.std(1, ddof=1) / math.sqrt(n)  # [1 + resamples, k]
+    spent = times / np.maximum(progress, 0.1 * spread)
+    wrong = spent[0] * np.maximum(spread / np.maximum(progress[0], spread), PRECISE)
+    columns = np.stack([np.ones_like(at), at, 1.0 / at], 1) / wrong[:, None]
+    fit = np.linalg.lstsq(columns, (spent / wrong).T, rcond=None)[0].T
+    best = np.sqrt(np.maximum(fit[:, 2], 0.0) / np.maximum(fit[:, 1], 1e-300)).clip(at[0], at[-1])
+
+    def seconds(batch: Array | float) -> Array:
+        return np.asarray(fit[:, 0] + fit[:, 1] * batch + fit[:, 2] / batch)
+
+    lost = seconds(min(max(predicted, at[0]), at[-1])) / seconds(best)
+    speed, wide = progress[0] / times, spread / times
+    ratio = speed[0] / speed[-1]
+    why = "progress does not follow 1 + S/b, or seconds c₀ + c₁b"
     rows = [
         Finding(
             12,
-            f"seconds of an epoch at b = {tried[0]} over that at b = {tried[-1]}: (c₀/b + c₁) fitted",
-            (step / tried[0] + point) / (step / tried[-1] + point),
-            float(seconds[0] / tried[0] / (seconds[-1] / tried[-1])),
-            0.0,
-            "caches and calls make the time of a step no straight line over b",
-            0.25,
-        )
-    ]
-    if not len(measured.x) or not math.isfinite(weighted):
-        return rows, (step, point)
-    speed = measured.measured / (step + point * measured.x)
-    best = float(measured.x[speed.argmax()])
-    predicted = rates.fastest_batch(weighted, step, point)
-    nearest = float(measured.x[np.abs(np.log(measured.x / min(max(predicted, measured.x[0]), measured.x[-1]))).argmin()])
-    rows.append(
+            f"batch of least time to an accuracy, b = {at[0]:.0f} to {at[-1]:.0f}: √(S c₀/c₁)",
+            predicted,
+            float(best[0]),
+            float(best[1:].std(ddof=1)),
+            why,
+            FLAT,
+        ),
         Finding(
             12,
-            f"batch of most progress per second, among {', '.join(f'{v:.0f}' for v in measured.x)}; √(S c₀/c₁) = {predicted:.0f}",
-            nearest,
-            best,
-            0.0,
-            "flat optimum",
-            1.01,
-        )
-    )
-    return rows, (step, point)
+            "time to an accuracy at √(S c₀/c₁) over the least",
+            LOST,
+            float(lost[0]),
+            float(lost[1:].std(ddof=1)),
+            "the batch that theory says is not the fastest",
+            bound="at most",
+        ),
+        Finding(
+            12,
+            f"progress per second at b = {at[0]:.0f} over that at {at[-1]:.0f}: 1/((1 + S/b)(c₀ + c₁b))",
+            float(line[-1] / line[0]),
+            float(ratio),
+            math.hypot(wide[0], ratio * wide[-1]) / abs(float(speed[-1])),
+            why,
+            0.25,
+        ),
+    ]
+    return rows, Curve(at, spent[0], wrong, {"(1 + S/b)(c₀ + c₁b)": line})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.objective import Batch, Objective
-from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler
+from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler, shared
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -71,7 +71,8 @@ def drawer(
     samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
 ) -> Drawer:
     """Return a function that draws points of every measure by samplers that learned something, or nothing yet."""
-    parts = list(zip(samplers, learned or [NOTHING] * len(samplers), strict=True))
+    states = learned or [NOTHING] * len(samplers)
+    parts = list(zip(shared(samplers, states), states, strict=True))
     return lambda: [sampler.draw(generator, state) for sampler, state in parts]
 
 
@@ -100,17 +101,18 @@ def repeat(objective: Objective, draw: Drawer, theta: Tensor, count: int) -> Dra
 def seconds_per_step(
     objective: Objective, theta: Tensor, sizes: Sequence[int], generator: np.random.Generator, tries: int = 12
 ) -> Array:
-    """Return the processor time of an estimate for batches of every size [n], the least of several tries."""
-    found = []
-    for size in sizes:
-        draw = drawer(samplers_for(objective, "uniform", size), generator)
-        times = []
-        for _ in range(tries):
+    """Return the processor time of an estimate for batches of every size [n], the median of several tries.
+
+    All sizes take turns, so that what else a machine does falls on all of them alike; the first turn warms caches up.
+    """
+    draws = [drawer(samplers_for(objective, "uniform", size), generator) for size in sizes]
+    times = np.empty((tries + 1, len(sizes)))
+    for turn in times:
+        for k, draw in enumerate(draws):
             began = time.process_time()
             estimate(objective, draw)(theta)
-            times.append(time.process_time() - began)
-        found.append(min(times))
-    return np.array(found)
+            turn[k] = time.process_time() - began
+    return np.asarray(np.median(times[1:], axis=0))
 
 
 def cost_of(sizes: Sequence[int], seconds: Array) -> tuple[float, float]:

@@ -1,91 +1,26 @@
-"""Items 7, 8 and 9 on a problem: stability, steady states near a minimum, temperature, Langevin paths, annealing."""
+"""Items 8, 9 and 11 on a problem: walks of gradient descent near a minimum, on its own batches, with and without momentum."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
-from scipy.optimize import brentq
-from torch import Tensor
 
-from vpinn.errors import InputError
 from vpinn.noise import rates, steady
-from vpinn.noise.contributions import Contributions
-from vpinn.noise.draws import Array, drawer, estimate, samplers_for
+from vpinn.noise.draws import Array
 from vpinn.noise.finding import Curve, Finding
-from vpinn.noise.gradients import point_gradients
-from vpinn.noise.population import Population, population
-from vpinn.objective import Objective
-from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.noise.minimum import Minimum, remembered, walked_mean
+from vpinn.optimization import Sgd
 
-STIFF = 0.1
-"""Directions are looked at whose curvature is at least this share of the largest: slower ones would not settle in time."""
-MOST = 6
-"""Directions looked at."""
-SPEED = 0.8
-"""Step size times the largest curvature."""
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """A place near a minimum, and the stiff directions there.
-
-    Attributes:
-        people: all points' gradients along the directions.
-        curvatures: λᵢ > 0 [k], falling.
-        quadratic: what two batches add to the variances along the directions [measures, measures, k]; None if nothing.
-    """
-
-    people: Population
-    curvatures: Array
-    quadratic: Array | None = None
-
-    @classmethod
-    def at(cls, objective: Objective, theta: Tensor, generator: np.random.Generator) -> Minimum:
-        """Look around θ [size].
-
-        Raises:
-            InputError: no direction has positive curvature.
-        """
-        count, product = min(MOST, len(theta)), difference_product(objective.gradient, theta)
-        found = leading(product, len(theta), count, generator, min(len(theta), 3 * count + 4))
-        keep = (found.values >= STIFF * np.abs(found.values).max()) & (found.residuals <= 1e-2 * found.values)
-        if not keep.any():
-            raise InputError("no direction of positive curvature was found where training ended; train longer (solver.steps)")
-        people = population(objective, theta, generator, found.vectors[:, keep])
-        contributions = None if people.batches == 1 else Contributions.at(objective, theta, people.directions)
-        added = None if contributions is None else contributions.products(generator)
-        return cls(people, found.values[keep], None if added is None else added[..., :-1])
-
-    @property
-    def vectors(self) -> Array:
-        """Eigenvectors [size, k]."""
-        return self.people.directions
-
-    def noise(self, size: int) -> Array:
-        """Return the variances [k] along the eigenvectors of gradients by ``size`` points of the domain."""
-        shares = np.array([1.0 / s.size for s in samplers_for(self.people.objective, "uniform", size)])
-        linear = float(shares @ self.people.traces) / self.people.batches / self.people.trace * self.people.spread
-        return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
-
-    def walk(self, rate: float, sizes: Array, generator: np.random.Generator) -> Array:
-        """Return places [steps, k] of gradient descent in the stiff subspace, a batch of the given size at each step."""
-        objective, theta = self.people.objective, self.people.theta
-        basis = torch.from_numpy(self.vectors)
-        place = torch.zeros(basis.shape[1], dtype=torch.float64)
-        draws, path = {}, np.empty((len(sizes), len(place)))
-        for k, size in enumerate(sizes.tolist()):
-            if size not in draws:
-                draws[size] = drawer(samplers_for(objective, "uniform", int(size)), generator)
-            gradient = estimate(objective, draws[size])(theta + basis @ place)[1]
-            place = place - rate * (basis.T @ gradient)
-            path[k] = place.numpy()
-            if not np.isfinite(path[k]).all():
-                raise InputError("steps near the minimum diverged, so that its steady state cannot be measured; train longer")
-        return path
+SPEED, SLOW = 0.8, 0.3
+"""Step size times the largest curvature, of walks in general and of the one that is held against Gibbs' measure."""
+MOMENTUM = 0.9
+"""Of the walk with momentum: the default of ``sgd``."""
+DRIFT = "the noise changes over the places visited"
+REACH = 5.0
+"""Standard deviations to which J is looked at along a line."""
 
 
 def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> tuple[list[Finding], dict[str, Curve]]:
@@ -95,206 +30,130 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
         findings; errors per direction and the radius over η/b.
     """
     lam = minimum.curvatures
-    rate = SPEED / float(lam[0])
+    rate, large = SPEED / float(lam[0]), 4 * size
     rows: list[Finding] = []
-    ratios, radii, wrong, predicted = [], [], [], []
     curves: dict[str, Curve] = {}
-    for factor, multiple in ((1.0, 1), (1.0, 4), (0.5, 4)):
-        noise = minimum.noise(size * multiple)
-        path = minimum.walk(factor * rate, np.full(steps, size * multiple), generator)[steps // 8 :]
-        errors, spread = _variances(path, factor * rate * lam)
-        theory = steady.stationary_error(factor * rate, 1.0, lam, noise)
-        ratios.append(factor * rate / (size * multiple))
-        radii.append(float(errors.sum()))
-        wrong.append(float(np.linalg.norm(spread)))
-        predicted.append(float(theory.sum()))
-        if multiple == 4 and factor == 1.0:
-            drift = "the noise changes over the places visited"
-            off = errors / theory
-            rows += [
-                Finding(
-                    8,
-                    f"steady error along {len(lam)} stiff eigenvectors over ηs/(bλ(2 − ηλ)), mean; b = {size * multiple}",
-                    1.0,
-                    float(off.mean()),
-                    float(np.linalg.norm(spread / theory)) / len(lam),
-                    drift,
-                ),
-                Finding(8, f"exploration radius², {len(lam)} stiff directions", predicted[-1], radii[-1], wrong[-1], drift),
-                Finding(
-                    9,
-                    "temperature: mean of λe(2 − ηλ)/2, against ησ²/(2b)",
-                    float(steady.temperature(factor * rate, 1.0, float(noise.mean()))),
-                    float((lam * errors * (2 - factor * rate * lam) / 2).mean()),
-                    float(np.linalg.norm(lam * spread)) / len(lam),
-                    drift,
-                ),
-                Finding(
-                    11,
-                    "excess loss at the steady state: Σ ηs/(2b(2 − ηλ))",
-                    float(0.5 * lam @ theory),
-                    0.5 * float(lam @ errors),
-                    0.5 * float(np.linalg.norm(lam * spread)),
-                    drift,
-                ),
-            ]
-            curves["steady"] = Curve(lam, errors, spread, {"ηs/(bλ(2 − ηλ))": theory})
-    order = np.argsort(ratios)
-    curves["exploration"] = Curve(
-        np.array(ratios)[order], np.array(radii)[order], np.array(wrong)[order], {"Σ ηs/(bλ(2 − ηλ))": np.array(predicted)[order]}
-    )
-    rows.append(
-        Finding(
-            8,
-            "exploration radius² at b over that at 4b",
-            predicted[0] / predicted[1],
-            radii[0] / radii[1],
-            radii[0] / radii[1] * math.hypot(wrong[0] / radii[0], wrong[1] / radii[1]),
-            "the noise changes over the places visited",
-        )
-    )
+    ratios, radii, heats = [], [], []
+    for eta, b in ((rate, large), (rate, size), (rates.linear(rate, 0.5), large)):
+        noise = minimum.noise(b)
+        path = minimum.walk(Sgd(0.0), eta, np.full(steps, b), generator)[steps // 8 :]
+        squares, memory = (path - path.mean(0)) ** 2, remembered(eta * float(lam[-1]))
+        errors, spread = walked_mean(squares, memory)
+        radius, radius_error = walked_mean(squares.sum(1), memory)
+        heats.append(walked_mean(steady.equipartition(eta, lam, squares).mean(1), memory))
+        ratios.append(eta / b)
+        radii.append((float(radius), float(radius_error), steady.exploration(eta, 1.0, lam, noise)))
+        if len(radii) > 1:
+            continue
+        theory = steady.stationary_error(eta, 1.0, lam, noise)
+        each, each_error = walked_mean((squares / theory).mean(1), memory)
+        loss, loss_error = walked_mean(0.5 * squares @ lam, memory)
+        named = f"{len(lam)} stiff directions, b = {b}"
+        rows += [
+            Finding(8, f"steady error over ηs/(bλ(2 − ηλ)), mean of {named}", 1.0, float(each), float(each_error), DRIFT),
+            Finding(8, f"exploration radius² of {named}", radii[0][2], *radii[0][:2], DRIFT),
+            Finding(
+                9, f"temperature: mean λe(1 − ηλ/2) of {named}, against ησ²/(2b)", _heat(minimum, eta, b), *_pair(heats[0]), DRIFT
+            ),
+            Finding(
+                11,
+                "excess loss at the steady state: Σ ηs/(2b(2 − ηλ))",
+                steady.excess_loss(eta, 1.0, lam, noise),
+                float(loss),
+                float(loss_error),
+                DRIFT,
+            ),
+        ]
+        curves["steady"] = Curve(lam, errors, spread, {"ηs/(bλ(2 − ηλ))": theory})
+    at, measured, wrong = np.array(ratios), *np.array([r[:2] for r in radii]).T
+    order, line = np.argsort(at), np.array([r[2] for r in radii])
+    curves["exploration"] = Curve(at[order], measured[order], wrong[order], {"Σ ηs/(bλ(2 − ηλ))": line[order]})
+    fall, fall_error = _ratio(radii[1][:2], radii[0][:2])
+    half, half_error = _ratio(_pair(heats[2]), _pair(heats[0]))
+    rows += [
+        Finding(8, "exploration radius² at b over that at 4b", radii[1][2] / radii[0][2], fall, fall_error, DRIFT),
+        Finding(9, "temperature at η/2 over that at η, same batch", rates.linear(1.0, 0.5), half, half_error, DRIFT),
+        _momentum(minimum, large, steps, generator),
+    ]
     return rows, curves
 
 
-def annealing(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> Finding:
-    """Let the batch grow like log k, and hold the last fifth's temperature against the last batch's."""
+def _momentum(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> Finding:
+    """Hold the temperature of heavy-ball steps against ησ²/(2b(1 − μ))."""
     lam = minimum.curvatures
-    rate = SPEED / float(lam[0])
-    grown = size * np.log(np.arange(steps) + 2.0) / math.log(2.0)
-    sizes = np.minimum(np.round(grown / 16) * 16 + 16, minimum.people.objective.measures[0].points.size)
-    path = minimum.walk(rate, sizes, generator)
-    last = slice(4 * steps // 5, None)
-    errors, spread = _variances(path[last], rate * lam)
-    heat = steady.temperature(rate, 1.0, float(minimum.noise(int(sizes[last].mean())).mean()))
-    measured = lam * errors * (2 - rate * lam) / 2
+    eta = SPEED * (1.0 - MOMENTUM) / float(lam[0])
+    path = minimum.walk(Sgd(MOMENTUM), eta, np.full(steps, size), generator)[steps // 8 :]
+    memory = max(remembered(1.0 - MOMENTUM), remembered(eta / (1.0 - MOMENTUM) * float(lam[-1])))
+    found = walked_mean(steady.equipartition(eta, lam, (path - path.mean(0)) ** 2, MOMENTUM).mean(1), memory)
     return Finding(
         9,
-        f"annealing by b ∝ log k from {size}: temperature at the end",
-        float(heat),
-        float(measured.mean()),
-        float(np.linalg.norm(lam * spread)) / len(lam),
-        "the noise changes over the places visited",
+        f"temperature with momentum {MOMENTUM:g}, b = {size}, against ησ²/(2b(1 − μ))",
+        _heat(minimum, eta, size, MOMENTUM),
+        *_pair(found),
+        DRIFT,
     )
 
 
-def _variances(path: Array, relaxation: Array) -> tuple[Array, Array]:
-    """Return variances [k] of a path's places and their standard errors: n(1 − q²)/(1 + q²) independent ones, q = 1 − ηλ."""
-    variance = path.var(0)
-    memory = (1 - relaxation) ** 2
-    count = np.maximum(2.0, len(path) * (1 - memory) / (1 + memory))
-    return variance, variance * np.sqrt(2.0 / count)
+def annealing(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> Finding:
+    """Let the batch grow like log k at a fixed step size, and hold the last quarter's temperature against its batches'."""
+    lam, points = minimum.curvatures, minimum.people.objective.measures[0].points.size
+    rate = SPEED / float(lam[0])
+    barrier = _heat(minimum, rate, size) * math.log(2.0)  # the first batch is then ``size``
+    wanted = steady.annealing_batch(np.arange(steps, dtype=np.float64), rate, size * float(minimum.noise(size).mean()), barrier)
+    sizes = np.clip(np.round(wanted), 2, points)
+    path = minimum.walk(Sgd(0.0), rate, sizes, generator)
+    last = slice(3 * steps // 4, None)
+    off = (path[last] - path[steps // 4 :].mean(0)) ** 2
+    used, counts = np.unique(sizes[last], return_counts=True)
+    heat = float(np.average([_heat(minimum, rate, int(b)) for b in used], weights=counts))
+    found = walked_mean(steady.equipartition(rate, lam, off).mean(1), remembered(rate * float(lam[-1])))
+    return Finding(9, f"annealing by b ∝ log k from {size} to {used[-1]:.0f}: temperature at the end", heat, *_pair(found), DRIFT)
 
 
-def stability(minimum: Minimum, steps: int = 6) -> Finding:
-    """Find the step size above which full gradient steps near the minimum fly apart: item 7."""
-    objective, theta, top = minimum.people.objective, minimum.people.theta, torch.from_numpy(minimum.vectors[:, 0].copy())
-    limit = rates.stability(float(minimum.curvatures[0]))
-    kick = 1e-4 * float(theta.norm())
-    rest = objective.gradient(theta)[1]
+def langevin(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> tuple[Finding, Curve]:
+    """Walk by gradient descent on batches along the stiffest direction, and hold J there against the Gibbs measure: item 9.
 
-    def growth(rate: float) -> float:
-        place = theta + kick * top
-        for _ in range(steps):
-            place = place - rate * (objective.gradient(place)[1] - rest)
-        return math.log(max(abs(float((place - theta) @ top)), 1e-300) / kick)
-
-    low, high = 0.7 * limit, 1.4 * limit
-    while growth(high) <= 0.0 and high < 10.0 * limit:
-        high *= 1.5
-    found = brentq(growth, low, high, xtol=0.01 * limit) if growth(low) < 0.0 < growth(high) else math.nan
-    return Finding(
-        7,
-        "largest stable step size of gradient descent: 2/λ_max",
-        limit,
-        found,
-        limit * 0.01,
-        "other directions are stiffer at some distance",
-    )
-
-
-def batch_limits(
-    objective: Objective, theta: Tensor, size: int, draws: int, generator: np.random.Generator
-) -> tuple[list[Finding], float]:
-    """Compare limits of the step size that depend on the batch, along the stiffest direction at θ: item 7.
-
-    Returns:
-        findings, and the largest stable step size for batches of ``size`` points at θ.
+    The noise of the batches is the heat bath of Langevin's equation, of temperature T = ησ²/(2b). Finite steps make it appear as
+    T/(1 − ηλ/2) along a parabola, which is taken into account.
     """
-    spectrum = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 16))
-    lam, top = abs(float(spectrum.values[0])), torch.from_numpy(spectrum.vectors[:, 0].copy())
-    step = 1e-5 * float(theta.norm())
-    bends = [np.zeros(m.points.size) for m in objective.measures]
-    for sign in (1, -1):
-        for k, start, part in point_gradients(objective, theta + sign * step * top):
-            bends[k][start : start + len(part)] += sign / (2 * step) * (part @ top).numpy()
-    made = samplers_for(objective, "uniform", size)
-    two = 2 if objective.test_space is not None and objective.estimator == "two-batch" else 1
-    spread = sum(s.variance(v) for s, v in zip(made, bends, strict=True)) / two
-    draw, seen = drawer(made, generator), np.empty(draws)
-    for k in range(draws):
-        closure = estimate(objective, draw)
-        seen[k] = float((closure(theta + step * top)[1] - closure(theta - step * top)[1]) @ top) / (2 * step)
-    limit = rates.warmup_limit(1.0, lam, spread)
-    first, second = seen.mean(), (seen**2).mean()
-    wrong = 2 * abs(first) / second * float((seen**2).std(ddof=1)) / math.sqrt(draws) / second
-    total = sum(float(b.sum()) for b in bends)
-    single = np.abs(len(bends[0]) * bends[0] - (total - lam))  # influences on a square add up to twice its curvature
-    high, low = float(single.max()), float(np.median(single))
-    bound = float(rates.heterogeneous(float(made[0].size), high, low))
-    return [
-        Finding(
-            7,
-            f"warm-up limit at the start, b = {size}: 2λ/(λ² + v/b)",
-            float(limit),
-            float(2 * abs(first) / second),
-            wrong,
-            "the product of two batches spreads more",
-        ),
-        Finding(
-            7,
-            f"2b/(L_H + (b − 1)L_L) over the least 2/ĥ of batches, L_H/L_L = {high / max(low, 1e-300):.0f}; at most",
-            1.0,
-            bound / (2.0 / float(np.abs(seen).max())),
-            0.0,
-            "a bound: below one it holds, and says how pessimistic it is"
-            if bound * np.abs(seen).max() <= 2
-            else "several hard points came together",
-            1.0,
-        ),
-    ], float(limit)
-
-
-def langevin(minimum: Minimum, generator: np.random.Generator) -> tuple[Finding, Curve]:
-    """Run Langevin paths on J along the stiffest direction, and hold their histogram against the Gibbs measure: item 9."""
     objective, theta = minimum.people.objective, minimum.people.theta
     direction, lam = torch.from_numpy(minimum.vectors[:, 0].copy()), float(minimum.curvatures[0])
-    low, g = objective.gradient(theta)
-    theta = theta - float(g @ direction) / lam * direction  # to where J is least along the line
-    reach = 4.0 * math.sqrt(2 * max(abs(low), 1e-6) * 1e-3 / lam)
-    heat = lam * (reach / 4) ** 2
-    grid = np.linspace(-1.6 * reach, 1.6 * reach, 129)
-    values = CubicSpline(grid[::4], [objective.value(theta + x * direction) - low for x in grid[::4]])(grid)
-    slope = np.gradient(values, grid, edge_order=2)
-    rate, paths = 0.02 / lam, 4000
-    kick = rate * math.sqrt(steady.langevin_noise(heat, rate))
-    x = generator.standard_normal(paths) * reach / 4
-    for _ in range(600):
-        x = x - rate * np.interp(x, grid, slope) + kick * generator.standard_normal(paths)
-    edges = np.linspace(-reach, reach, 25)
-    counts = np.histogram(x, edges)[0]
-    density = steady.gibbs(values, heat, float(grid[1] - grid[0]))
-    center, width = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
-    expected = np.interp(center, grid, density)
-    found = counts / (paths * width)
-    unlike = 0.5 * float(np.abs(found - expected).sum() * width)
-    noise = 0.5 * float(np.sqrt(2 / math.pi * expected * width / paths).sum())
+    eta = SLOW / lam
+    bath = float(steady.temperature(eta, 1.0, float(minimum.noise(size)[0])))
+    heat = bath / (1.0 - 0.5 * eta * lam)
+    x = minimum.walk(Sgd(0.0), eta, np.full(steps, size), generator, 1)[steps // 8 :, 0]
+    reach = REACH * math.sqrt(heat / lam)
+    grid = np.linspace(-reach, reach, 513) + float(x.mean())
+    coarse = grid[::16]
+    line = CubicSpline(coarse, [objective.value(theta + s * direction) for s in coarse])
+    values = line(grid) - line(grid).min()
+    spacing = float(grid[1] - grid[0])
+    inside = x[(x > grid[0]) & (x < grid[-1])]
+    found = walked_mean(line(inside) - line(grid).min(), remembered(SLOW))
     row = Finding(
         9,
-        "Langevin paths along the stiffest direction: total variation from Gibbs, against that of counting",
-        noise,
-        unlike,
-        0.5 * noise,
-        "the step size's own error",
-        0.25,
+        f"Langevin: mean of J − J* along the stiffest direction, walked with b = {size}, against Gibbs at ησ²/(2b)",
+        steady.gibbs_energy(values, heat, spacing),
+        *_pair(found),
+        DRIFT,
     )
-    return row, Curve(center, found, np.sqrt(np.maximum(counts, 1)) / (paths * width), {"Gibbs": expected})
+    edges = np.linspace(grid[0], grid[-1], 25)
+    counts = np.histogram(x, edges)[0]
+    center, width = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
+    density = np.interp(center, grid, steady.gibbs(values, heat, spacing))
+    return row, Curve(center, counts / (len(x) * width), np.sqrt(np.maximum(counts, 1)) / (len(x) * width), {"Gibbs": density})
+
+
+def _heat(minimum: Minimum, rate: float, size: int, momentum: float = 0.0) -> float:
+    """Return ησ²/(2b(1 − μ)) of batches of ``size`` points, σ²/b the mean over the stiff directions."""
+    return float(steady.temperature(rate, 1.0, float(minimum.noise(size).mean()), momentum))
+
+
+def _pair(found: tuple[Array, Array]) -> tuple[float, float]:
+    return float(found[0]), float(found[1])
+
+
+def _ratio(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """Return the quotient of two independent measurements and its standard error."""
+    value = one[0] / other[0]
+    return value, value * math.hypot(one[1] / one[0], other[1] / other[0])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -37,8 +40,8 @@ FEWEST = {
     "evaluations": 70,
 }
 """Below these a measurement says nothing."""
-SUMS = 8
-"""Estimates timed together."""
+SUMS, TRIES = 8, 3
+"""Estimates timed together, and how often."""
 
 
 @dataclass(frozen=True)
@@ -99,23 +102,18 @@ def fitted(
         return effort
     steps = seconds_per_step(objective, theta, sizes, generator, 4)
     found = Contributions.at(objective, theta)
-    began = time.process_time()
-    value = objective.value(theta)
-    valued = time.process_time() - began
-    objective.gradient(theta)
-    full = time.process_time() - began - valued
-    assert math.isfinite(value)
+    valued, full = median_seconds(lambda: objective.value(theta)), median_seconds(lambda: objective.gradient(theta))
     middle, largest = float(steps[len(steps) // 2]), float(steps[-1])
     sums = steps if found is None else _seconds_per_sum(objective, found, sizes, generator)
     unit = {
         "draws": 7 * float(sums.sum()) + 16 * float(sums[len(sums) // 2]),  # samplers, and what follows from batches
-        "probes": 6 * middle,
-        "falls": 2 * len(sizes) * valued,
-        "walk": 4.5 * middle,
+        "probes": 6 * middle + full,
+        "falls": (2 * len(sizes) + 7) * valued,
+        "walk": 5.5 * middle,
         "looks": look,
         "pilot": middle,
         "trial": 7 * (middle + min(full, largest)),
-        "polish": 1.3 * full,
+        "polish": 4.2 * full,  # the one itself, and nine of a quarter of it
         "evaluations": 1.3 * valued + 0.3 * full,
     }
     counts = effort.counts()
@@ -130,7 +128,15 @@ def _seconds_per_sum(objective: Objective, found: Contributions, sizes: list[int
     seconds = np.empty(len(sizes))
     for k, size in enumerate(sizes):
         draw = drawer(samplers_for(objective, "uniform", size), generator)
-        began = time.process_time()
-        found.repeat(draw, SUMS)
-        seconds[k] = (time.process_time() - began) / SUMS
+        seconds[k] = median_seconds(partial(found.repeat, draw, SUMS)) / SUMS
     return seconds
+
+
+def median_seconds(work: Callable[[], object]) -> float:
+    """Return the median processor time of ``TRIES`` calls; that of all threads of the process."""
+    times = []
+    for _ in range(TRIES):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return statistics.median(times)

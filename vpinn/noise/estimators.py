@@ -13,7 +13,7 @@ from vpinn.noise.draws import RARE, Draws, drawer, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population
 from vpinn.optimization.batches import pilots
-from vpinn.sampling import ALLOCATIONS, SAMPLERS, Cells, Choice, Sampler, State, make_sampler
+from vpinn.sampling import ALLOCATIONS, SAMPLERS, Cells, Choice, Sampler, State, make_sampler, shared
 
 WORKERS = 4
 """Of the data-parallel step."""
@@ -88,6 +88,7 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
             float((scores**2).mean()),
             math.sqrt(2.0 / len(scores)),
             biased,
+            0.5,
         ),
     ]
     item = 4 if name not in ("uniform", "cells") else 2
@@ -95,14 +96,8 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
     return [*bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
 
 
-def allocations(
-    people: Population, size: int, draws: int, generator: np.random.Generator
-) -> tuple[list[Finding], dict[str, float]]:
-    """Draw from a few blocks of cells by every allocation, after pilots have learned the deviations.
-
-    Returns:
-        findings, and the variance measured by rule.
-    """
+def allocations(people: Population, size: int, draws: int, generator: np.random.Generator) -> list[Finding]:
+    """Draw from a few blocks of cells by every allocation, after pilots have learned the deviations."""
     objective, found, rows = people.objective, {}, []
     for rule in ALLOCATIONS:
         made = samplers_for(objective, "stratified", size, Choice(allocation=rule, count=min(BLOCKS, size // 2)))
@@ -115,7 +110,7 @@ def allocations(
             Finding(
                 4,
                 f"{BLOCKS} blocks, {rule}, b = {size}: tr Cov of the gradient",
-                people.variance(made, learned),
+                people.variance(shared(made, learned), learned),
                 value,
                 error,
                 QUADRATIC if people.batches == 2 else "",
@@ -132,7 +127,7 @@ def allocations(
             QUADRATIC if people.batches == 2 else "",
         )
     )
-    return rows, found
+    return rows
 
 
 def points_per_cell(people: Population) -> tuple[int, int, float, float] | None:

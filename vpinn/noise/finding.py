@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 CONFIDENCE = 3.0
-"""Standard errors that count as agreement."""
-UNDECIDED = 0.25
-"""Standard error, relative to a prediction, above which agreement within it says little."""
+"""Standard errors within which a difference may be chance."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,10 @@ class Finding:
         quantity: what, with its unit or "dimensionless" left out.
         predicted: by the closed form; nan where the theory says nothing here.
         measured: on the problem; nan where it was not.
-        error: standard error of the measurement.
+        error: standard error of the measurement, ≥ 0; nan where it is not known.
         reason: why they differ, or why nothing was measured.
-        tolerance: relative difference that counts as agreement beyond the standard error.
+        tolerance: relative difference > 0 that counts as agreement; of an equation alone.
+        bound: "at most" where the theory bounds the measured quantity by the predicted one, "" where it says that they are equal.
     """
 
     item: int
@@ -37,26 +36,44 @@ class Finding:
     error: float = 0.0
     reason: str = ""
     tolerance: float = 0.1
+    bound: Literal["", "at most"] = ""
 
     @property
     def verdict(self) -> str:
-        """Whether prediction and measurement agree."""
-        if not math.isfinite(self.measured):
-            return f"not measured: {self.reason}"
-        if not math.isfinite(self.predicted):
-            return f"measured only: {self.reason}"
-        gap, size = abs(self.measured - self.predicted), abs(self.predicted)
-        if size and gap <= self.tolerance * size:
-            return "holds"
-        if gap <= CONFIDENCE * self.error:
-            return "holds within its error" if not self.error > UNDECIDED * size else "undecided: its error is too large"
+        """Whether prediction and measurement agree: "holds", "fails …" or "undecided …", or why there is nothing to compare.
+
+        An equation holds where the gap and the standard error are both within the tolerance; it fails where the gap is beyond
+        it and more than ``CONFIDENCE`` standard errors. A bound holds where the measurement is below it by so many standard
+        errors, and fails where it is above by more. Anything else is undecided: a larger effort would tell.
+        """
         why = f": {self.reason}" if self.reason else ""
-        return f"within 25 %{why}" if size and gap <= 0.25 * size else f"fails{why}"
+        if not math.isfinite(self.measured):
+            return f"not measured{why}"
+        if not math.isfinite(self.predicted):
+            return f"measured only{why}"
+        over, chance = self.measured - self.predicted, CONFIDENCE * self.error
+        if self.bound:
+            if over > chance:
+                return f"fails{self._by()}{why}"
+            return "holds" if over <= -chance else "undecided: within its error of the bound"
+        allowed = self.tolerance * abs(self.predicted)
+        if abs(over) <= allowed:
+            return "holds" if self.error <= allowed else "undecided: its error is beyond the tolerance"
+        return f"fails{self._by()}{why}" if abs(over) > chance else "undecided: its error is as large as the gap"
+
+    def _by(self) -> str:
+        """Return how far apart the two are: a factor from two on, a percentage below."""
+        ratio = self.measured / self.predicted if self.predicted else math.nan
+        if not ratio > 0.0:
+            return ""
+        factor = max(ratio, 1.0 / ratio)
+        return f" by a factor of {factor:.2g}" if factor >= 2.0 else f" by {100.0 * abs(ratio - 1.0):.0f} %"
 
     def as_row(self) -> dict[str, Any]:
         """Return the finding as JSON-compatible values."""
         numbers = {name: _number(getattr(self, name)) for name in ("predicted", "measured", "error")}
-        return {"item": self.item, "quantity": self.quantity, **numbers, "verdict": self.verdict}
+        kind = {"bound": self.bound} if self.bound else {}
+        return {"item": self.item, "quantity": self.quantity, **numbers, **kind, "verdict": self.verdict}
 
 
 @dataclass(frozen=True)

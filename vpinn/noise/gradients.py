@@ -2,7 +2,7 @@
 
 A fully connected network takes value and derivatives ("streams") of every point through the same weights, so that the
 gradient of one point is Σ over streams of cotangent ⊗ input, layer by layer; the cotangents of all points come from one
-reverse sweep. Plain operations throughout: the streams can be differentiated again, for Hessian products.
+reverse sweep.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def streams(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[tuple[i
 
 
 def integrands(measure: Measure, points: Prepared, found: Streams) -> tuple[Value, Sequence[Value]]:
-    """Return density and coefficients of the test functions, as ``Measure.integrands`` does, differentiable twice."""
+    """Return density and coefficients of the test functions, as ``Measure.integrands`` does."""
     density, *rest = measure.tape.moving([*points.fixed, *(found.jets[key] for key in measure.keys)])
     return density, rest[: len(measure.tests)]
 

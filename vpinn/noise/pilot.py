@@ -13,6 +13,8 @@ from torch import Tensor
 from vpinn.noise.draws import drawer, estimate, samplers_for
 from vpinn.objective import Objective
 from vpinn.optimization import Adam, Closure, Lbfgs, NonFiniteError, Plan, Schedule, Training, train
+from vpinn.optimization.batches import PILOT_EVERY, pilots
+from vpinn.sampling import Sampler, State
 
 RATES = tuple(1e-3 * 2**k for k in range(7))
 """Learning rates that are tried, 1e-3 to 6.4e-2."""
@@ -44,28 +46,31 @@ def descend(
     seed: int,
     at: Sequence[int] = (),
     warmup: int = 0,
-    sampler: str = "uniform",
+    samplers: Sequence[Sampler] = (),
 ) -> Trial:
     """Train by Adam with batches of a sampler, or all points where a batch is as large, and a cosine course.
 
     Args:
         objective: what is minimised.
         theta: where to start [size].
-        size: points of the domain per batch.
+        size: points of the domain per batch of uniform draws.
         rate: learning rate.
         steps: how many.
         seed: of the batches.
         at: steps after which parameters are kept.
         warmup: steps over which the rate rises.
-        sampler: name; one that learns knows nothing here.
+        samplers: instead of uniform draws, one per measure; they learn from pilots as in training.
     """
     whole = size >= objective.measures[0].points.size
-    draw = drawer(samplers_for(objective, "uniform" if whole else sampler, size), np.random.default_rng(seed))
+    made, generator = samplers or samplers_for(objective, "uniform", size), np.random.default_rng(seed)
+    learned: tuple[State, ...] = ()
     method, schedule = Adam(), Schedule(rate, warmup, steps, "cosine")
     state, places, norms = method.initial(theta), [], []
     try:
         for step in range(steps):
-            closure = Closure(objective.gradient if whole else estimate(objective, draw))
+            if not whole and step % PILOT_EVERY == 0:
+                learned = pilots(objective, made, generator, theta, learned)
+            closure = Closure(objective.gradient if whole else estimate(objective, drawer(made, generator, learned)))
             theta, state, _ = method.step(theta, state, closure, schedule(step), False)
             norms.append(closure.gradient_norm)
             if step + 1 in at:
@@ -77,12 +82,12 @@ def descend(
 
 
 def best_rate(
-    objective: Objective, theta: Tensor, size: int, steps: int, seed: int, sampler: str = "uniform"
+    objective: Objective, theta: Tensor, size: int, steps: int, seed: int, samplers: Sequence[Sampler] = ()
 ) -> list[Trial]:
     """Return a short trial at every one of ``RATES``, stopping once the loss gets worse twice in a row."""
     trials: list[Trial] = []
     for rate in RATES:
-        trials.append(descend(objective, theta, size, rate, steps, seed, warmup=steps // 10, sampler=sampler))
+        trials.append(descend(objective, theta, size, rate, steps, seed, warmup=steps // 10, samplers=samplers))
         if len(trials) > 2 and trials[-1].loss > trials[-2].loss > trials[-3].loss:
             break
     return trials

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.errors import InputError
-from vpinn.noise.contributions import Contributions
+from vpinn.noise.contributions import FLOPS, Contributions
 from vpinn.noise.draws import Drawer, Draws, repeat
 from vpinn.noise.gradients import chunks, integrands, point_gradients, streams
 from vpinn.objective import Objective
@@ -37,10 +37,11 @@ class Population:
         directions: orthonormal columns [size, k].
         along: per measure, weighted gradients sᵢ along the directions [N, k].
         squares: per measure, ‖sᵢ‖² [N].
+        moments: per measure, Σ sᵢ² weight by weight [size].
         totals: per measure, Σ sᵢ [size].
         kept: what points contribute; None where that is not needed, or too much.
-        quadratic: what two batches add [measures, measures], see ``Contributions.products``; None where they add nothing, or it
-            is not known.
+        quadratic: what two batches add [measures, measures, size], see ``Contributions.products``; None where they add nothing,
+            or it is not known.
         loss_quadratic: the same of the loss.
     """
 
@@ -50,6 +51,7 @@ class Population:
     directions: Array
     along: tuple[Array, ...]
     squares: tuple[Array, ...]
+    moments: tuple[Array, ...]
     totals: tuple[Array, ...]
     kept: Contributions | None = None
     quadratic: Array | None = None
@@ -105,7 +107,14 @@ class Population:
     def shared(self, shares: Array) -> float:
         """Return tr Cov of the gradient where that of each measure's points is tr Σ times a share [measures], 1/b for uniform."""
         linear = float(shares @ self.traces) / self.batches
-        return linear if self.quadratic is None else linear + float(shares @ self.quadratic @ shares)
+        return linear if self.quadratic is None else linear + float(shares @ self.quadratic.sum(2) @ shares)
+
+    def variances(self, samplers: Sequence[Sampler]) -> Array:
+        """Return the variances [size] of the entries of gradients by uniform draws, whose sum ``variance`` is."""
+        shares = np.array([1.0 / sampler.size for sampler in samplers])
+        parts = zip(shares, self.squares, self.moments, self.totals, strict=True)
+        linear = np.asarray(sum(share * (len(q) * m - t**2) for share, q, m, t in parts)) / self.batches
+        return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
 
     def repeat(self, draw: Drawer, count: int) -> Draws:
         """Return ``count`` ≥ 2 independent estimates here: sums of what is kept, or through the network."""
@@ -132,7 +141,7 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
     size = objective.measures[0].network.size
     counts = [m.points.size for m in objective.measures]
     totals = [np.zeros(size) for _ in counts]
-    squares = [np.zeros(n) for n in counts]
+    squares, moments = [np.zeros(n) for n in counts], [np.zeros(size) for _ in counts]
     chosen = [np.sort(generator.choice(n, min(n, PILOT), replace=False)) for n in counts]
     pilot: list[Array] = []
     known = np.empty((size, 0)) if isinstance(directions, int) else directions
@@ -141,7 +150,9 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         s = part.numpy()
         along[k][start : start + len(s)] = s @ known
         totals[k] += s.sum(0)
-        squares[k][start : start + len(s)] = (s**2).sum(1)
+        square = s**2
+        squares[k][start : start + len(s)] = square.sum(1)
+        moments[k] += square.sum(0)
         inside = chosen[k][(chosen[k] >= start) & (chosen[k] < start + len(s))] - start
         pilot.append(counts[k] * s[inside])
     gradient = np.asarray(sum(totals)) if objective.test_space is None else objective.gradient(theta)[1].numpy()
@@ -151,16 +162,16 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         along = [np.zeros((n, known.shape[1])) for n in counts]
         for k, start, part in point_gradients(objective, theta):
             along[k][start : start + len(part)] = part.numpy() @ known
-    return Population(objective, theta, gradient, known, tuple(along), tuple(squares), tuple(totals))
+    return Population(objective, theta, gradient, known, tuple(along), tuple(squares), tuple(moments), tuple(totals))
 
 
-def kept(people: Population, generator: np.random.Generator) -> Population:
-    """Return the population with what its points contribute, and what two batches add."""
+def kept(people: Population, generator: np.random.Generator, operations: float = FLOPS) -> Population:
+    """Return the population with what its points contribute, and what two batches add, told by so many operations."""
     found = Contributions.at(people.objective, people.theta)
-    added = None if found is None else found.products(generator)
+    added = None if found is None else found.products(generator, operations)
     if added is None:
         return replace(people, kept=found)
-    return replace(people, kept=found, quadratic=added[..., :-1].sum(2), loss_quadratic=added[..., -1])
+    return replace(people, kept=found, quadratic=added[..., :-1], loss_quadratic=added[..., -1])
 
 
 def _leading(rows: Array, count: int) -> Array:

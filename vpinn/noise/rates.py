@@ -23,30 +23,15 @@ def linear(rate: float, batch: Numbers, reference: float = 1.0) -> Numbers:
     return rate * (batch / reference)
 
 
-def quadratic(batch: Numbers, curvature: float, variance: float, price: float) -> Numbers:
-    """Return the step size that minimises steady-state error plus the price of slow progress on ½hx².
-
-    min over η of ησ²/(bh(2 − ηh)) + κ/η, the Lagrangian of the least error under a bound on 1/η, is at
-    η = 2/(h + σ√(2/(bhκ))): ∝ √b while noise dominates, the limit 2/h once it does not.
+def adam_drift(mean: Array, variance: Array) -> Array:
+    """Return μ/√(μ² + σ²/b), Adam's mean step in units of the learning rate, of every weight: ∝ √b while noise dominates.
 
     Args:
-        batch: b ≥ 1.
-        curvature: h > 0.
-        variance: σ² > 0 of a single-point gradient.
-        price: κ > 0 of a unit of 1/η, in the unit of x² times that of η.
+        mean: gradients μ [size].
+        variance: σ²/b ≥ 0 of the batch gradients [size]; a weight without gradient and noise does not move.
     """
-    return 2.0 / (curvature + root(2.0 * variance / (batch * curvature * price)))
-
-
-def adam_drift(batch: Numbers, mean: float, variance: float) -> Numbers:
-    """Return μ/√(μ² + σ²/b), Adam's mean step in units of the learning rate: ∝ √b while noise dominates.
-
-    Args:
-        batch: b ≥ 1.
-        mean: gradient μ of one weight.
-        variance: σ² ≥ 0 of its single-point gradient, not zero if μ is.
-    """
-    return mean / root(mean**2 + variance / batch)
+    length = np.sqrt(mean**2 + variance)
+    return np.divide(mean, length, out=np.zeros_like(mean), where=length > 0.0)
 
 
 def stability(curvature: float, momentum: float = 0.0) -> float:
@@ -71,14 +56,16 @@ def warmup_limit(batch: Numbers, curvature: float, spread: float) -> Numbers:
 
 
 def heterogeneous(batch: Numbers, high: float, low: float) -> Numbers:
-    """Return 2b/(L_H + (b − 1)L_L): stable for every batch with at most one point of Lipschitz constant L_H.
+    """Return (L_H + (b − 1)L_L)/b, the largest curvature of batches with at most one point of Lipschitz constant L_H.
+
+    ``stability`` of it, 2b/(L_H + (b − 1)L_L), is a stable step size for every one of them.
 
     Args:
         batch: b ≥ 1.
         high: L_H of the outlier, ≥ L_L.
         low: L_L > 0 of the others.
     """
-    return 2.0 * batch / (high + (batch - 1.0) * low)
+    return (high + (batch - 1.0) * low) / batch
 
 
 def steps_to_accuracy(batch: Numbers, scale: float, least: float = 1.0) -> Numbers:
@@ -101,11 +88,6 @@ def fastest_batch(scale: float, step_cost: float, point_cost: float) -> float:
         point_cost: c₁ > 0 of a point, in seconds.
     """
     return max(1.0, float(np.sqrt(scale * step_cost / point_cost)))
-
-
-def regression_contraction(batch: Numbers) -> Numbers:
-    """Return E u'²/u² = 2/(b + 2) of a step of noise-free linear regression (S = 2) at its best step size b/(b + 2)."""
-    return 2.0 / (batch + 2.0)
 
 
 def evolution_progress(parents: int, offspring: int, strength: float, draws: Array) -> float:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vpinn.noise.advice import Candidate, simplest
 from vpinn.noise.finding import Array, Curve
 from vpinn.noise.pilot import Trial
 
 FEWEST = 32
 """Points of a recommended batch at least: below, a step's time no longer falls."""
-TRIED = 33
-"""Sizes between the smallest and the largest batch measured."""
-WORTHWHILE = 0.7
-"""Share of the proportional variance below which another allocation is worth its pilots."""
+EQUAL = 0.1
+"""Share up to which times count as equal: processors' own vary as much from run to run."""
 
 
 @dataclass(frozen=True)
@@ -37,74 +36,76 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Batches:
-    """How batches are best drawn.
+class Size:
+    """How many points a step sees.
 
     Attributes:
-        size: points of the domain; all of them where nothing is drawn.
-        sampler: name.
-        settings: lines of the problem file.
+        points: of the domain per batch; all of them where nothing is drawn.
+        reason: why.
     """
 
-    size: int
-    sampler: str
-    settings: tuple[Setting, ...]
+    points: int
+    reason: str
 
 
-def batches(
-    scale: float,
-    costs: tuple[float, float],
-    points: int,
-    curves: Mapping[str, Curve],
-    shares: Mapping[str, float],
-    cells: tuple[int, int, float, float] | None = None,
-) -> Batches:
-    """Return the sampler and the batch of least time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points, whose sum has no noise.
+def size(scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve]) -> Size:
+    """Return the batch of least time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points, whose sum has no noise.
+
+    Batches are powers of two, the least time is that of the best sampler, and times within a tenth count as equal: what is
+    recommended does not depend on the speed of a machine, and on its load at the edges only. All points are the simpler choice.
 
     Args:
         scale: noise scale of uniform draws where training ends, the largest of the run as a rule: what is left of the noise
             there is the error.
-        costs: c₀ and c₁ of a step's time.
+        costs: c₀ and c₁ of a step's processor time.
         points: of the domain.
         curves: variance over batch size by sampler, "uniform" among them.
-        shares: variance by allocation of strata.
-        cells: points of a drawn cell as sampler "cells" was measured, of how many, and the variances between and within cells.
     """
     step, point = costs
-    whole = step + point * points
-    best, told = (whole, points, "uniform", 1.0), f"a step takes {1e3 * whole:.2g} ms, and nothing is drawn"
-    for name, curve in curves.items():
+    whole, times = step + point * points, dict[int, float]()
+    for curve in curves.values():
         first, last = max(FEWEST, float(curve.x[0])), min(float(curve.x[-1]), points / 2)
         if first > last or not math.isfinite(scale):
             continue
-        sizes = np.geomspace(first, last, TRIED)
-        ratio = np.exp(_level(curve, sizes) - _level(curves["uniform"], sizes))
-        seconds = (1.0 + scale * ratio / sizes) * (step + point * sizes)
-        k = int(seconds.argmin())
-        best = min(best, (float(seconds[k]), int(16 * max(1, round(sizes[k] / 16))), name, float(ratio[k])))
-    least, size, sampler, share = best
-    if size == points:
-        told += f": the noise scale is {scale:.0f} points at the end" if math.isfinite(scale) else ""
-        return Batches(points, "uniform", (Setting("batch", "size", '"full"', told),))
-    lines = [
-        Setting(
-            "batch",
-            "size",
-            str(size),
-            f"(1 + S/b)(c₀ + c₁b) is least: S = {scale * share:.0f} points at the end, c₀ = {1e3 * step:.2g} ms, "
-            f"c₁ = {1e6 * point:.2g} µs; {least / whole:.2g} of the time with all points",
-        ),
-        Setting("batch", "sampler", f'"{sampler}"', f"{share:.2g} of the variance of uniform draws at this size"),
-    ]
-    if sampler == "cells" and cells is not None:
-        told = f"of {cells[1]}: the variance within cells is {cells[3] / max(cells[2], 1e-300):.2g} of that between them"
-        lines.append(Setting("batch", "per_cell", str(cells[0]), told))
-    if sampler == "stratified":
-        gain = shares["neyman"] / shares["proportional"]
-        rule = "neyman" if gain < WORTHWHILE else "proportional"
-        told = f"on a few blocks Neyman's variance is {gain:.2f} of the proportional one"
-        lines.append(Setting("batch", "allocation", f'"{rule}"', told))
-    return Batches(size, sampler, tuple(lines))
+        for power in range(math.ceil(math.log2(first) - 1e-9), math.floor(math.log2(last) + 1e-9) + 1):
+            at = np.array([2.0**power])
+            ratio = float(np.exp(_level(curve, at) - _level(curves["uniform"], at))[0])
+            spent = (1.0 + scale * ratio / at[0]) * (step + point * at[0])
+            times[2**power] = min(spent, times.get(2**power, math.inf))
+    noise = f": the noise scale is {scale:.0f} points at the end" if math.isfinite(scale) else ""
+    least = min(times.values(), default=math.inf)
+    if whole <= (1.0 + EQUAL) * least:
+        also = "" if whole < least else f"; batches take {least / whole:.2g} of the time to an accuracy, equal within a tenth"
+        return Size(points, f"a step takes {1e3 * whole:.2g} ms, and nothing is drawn{noise}{also}")
+    best = min(times, key=lambda b: times[b])
+    equal = [b for b in sorted(times) if times[b] <= (1.0 + EQUAL) * least]
+    also = f"; {equal[0]} to {equal[-1]} are equal within a tenth" if len(equal) > 1 else ""
+    told = f"S = {scale:.0f} points at the end of uniform draws, c₀/c₁ = {step / point:.0f} points"
+    return Size(best, f"(1 + S/b)(c₀ + c₁b) is least: {told}; {least / whole:.2g} of the time with all points{also}")
+
+
+def drawing(found: Sequence[Candidate]) -> list[Setting]:
+    """Return the lines that say how batches are drawn: the simplest way that none is better than beyond its error."""
+    chosen = simplest(found)
+    others = [c for c in found if c is not chosen]
+    equal = [c.name for c in others if c.equals(chosen)]
+    same = f"; equal within their errors: {', '.join(equal)}, of which this is the simplest" if equal else ""
+    uniform = next((c.variance for c in found if c.name == "uniform"), math.nan)
+    share = f", {chosen.variance / uniform:.2g} of that of uniform draws" if chosen.name != "uniform" and uniform > 0.0 else ""
+    lines = [Setting("batch", "sampler", f'"{chosen.keys["sampler"]}"', f"variance {_told(chosen)} as drawn{share}{same}")]
+    if chosen.keys["sampler"] == "stratified":
+        strata, rule = chosen.keys.get("strata", "blocks"), chosen.keys.get("allocation", "proportional")
+        alike = [c for c in others if c.keys["sampler"] == "stratified" and c.keys.get("strata", "blocks") == strata]
+        rest = ", ".join(f"{c.keys.get('allocation', 'proportional')} {_told(c)}" for c in alike)
+        lines.append(Setting("batch", "allocation", f'"{rule}"', f"variance {_told(chosen)}{' beside ' * bool(rest)}{rest}"))
+        lines += [Setting("batch", "strata", f'"{strata}"', "as in the file")] if strata != "blocks" else []
+    if "per_cell" in chosen.keys:
+        lines.append(Setting("batch", "per_cell", str(chosen.keys["per_cell"]), "of least variance at the cost of a step"))
+    return lines
+
+
+def _told(candidate: Candidate) -> str:
+    return f"{candidate.variance:.3g} ± {candidate.error:.1g}"
 
 
 def _level(curve: Curve, sizes: Array) -> Array:

@@ -10,22 +10,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from vpinn.domain import Mesh
+from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
-from vpinn.noise import costs, dynamics, estimators, recommend, search, signals
+from vpinn.noise import biases, costs, dynamics, estimators, limits, recommend, search, signals
 from vpinn.noise import variance as theory
+from vpinn.noise.advice import compared, simplest
+from vpinn.noise.basins import Error, basins
 from vpinn.noise.effort import FULL, Effort, fitted
 from vpinn.noise.finding import Curve, Finding
+from vpinn.noise.minimum import Minimum
 from vpinn.noise.pilot import best_rate, descend, polish, start
 from vpinn.noise.population import Population, kept, population
 from vpinn.noise.recommend import Setting
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.optimization.split import batches_of
 from vpinn.problem import Problem
-from vpinn.trial import make_trial
+from vpinn.trial import Trial, make_trial
 
 Say = Callable[[str], None]
+FINER = 3
+"""Degrees by which the rule of the unseen points is finer."""
+NORMALISED, MANY = 16, 20
+"""Points at most that a hidden unit is normalised over, and batches of them per batch of the other measurements."""
 LOOKS = (1, 2, 4, 12, 8, 16)
 """Sixteenths of the pilot run after which all points are looked at, the most telling ones last."""
 
@@ -64,13 +75,16 @@ class NoiseReport:
         }
 
 
-def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda stage: None) -> NoiseReport:
+def measure_noise(
+    problem: Problem, effort: Effort = FULL, say: Say = lambda stage: None, error: Error | None = None
+) -> NoiseReport:
     """Measure the noise of mini-batches on a problem and hold the theory against it.
 
     Args:
         problem: the problem; its network, quadrature and seed are used, its method is not.
-        effort: how much is measured at most; ``QUICK`` is meant for a minute: 23 to 54 s on three problem files.
+        effort: how much is measured at most; ``QUICK`` is meant for about a minute.
         say: told what is measured next.
+        error: parameters → error of the solution on the problem's own trial space, where it is known.
 
     Raises:
         InputError: the gradient is zero or not finite, there are too many points, or a form has derivatives of order three.
@@ -78,7 +92,8 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     began = time.process_time()
     seed = problem.settings.solver.seed
     generator = np.random.default_rng(seed)
-    objective = _as_sampled(make_objective(problem, make_trial(problem)))
+    trial = make_trial(problem)
+    objective = _as_sampled(make_objective(problem, trial))
     theta = start(objective, seed)
     if not math.isfinite(objective.value(theta)):
         where = objective.non_finite(theta)
@@ -109,33 +124,43 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     findings.append(signals.scale(people, uniform))
     rows, curves["progress"], weighted = signals.progress(people, product, uniform, effort.falls)
     findings += rows
-    rows, shares = estimators.allocations(people, middle, effort.draws, generator)
+    rows = estimators.allocations(people, middle, effort.draws, generator)
     findings += rows
-    findings += signals.squares(people, middle, effort.draws, generator)
-    findings.append(signals.batch_normalisation())
-    findings.append(signals.reuse(people, middle, 0.3 / _stiffest(objective, place, generator), effort.probes, generator))
-    findings.append(signals.adam(people, uniform))
+    findings += biases.squares(people, middle, effort.draws, generator)
+    findings += biases.batch_normalisation(people, min(middle, NORMALISED), effort.draws * MANY, generator)
+    stiffest = _stiffest(objective, place, generator)
+    findings.append(biases.reuse(people, product, stiffest, middle, effort.probes, generator))
+    rows, curves["adam"] = signals.adam(people, uniform)
+    findings += rows
     rows, curves["clipping"], threshold = signals.clipping(people, uniform[middle], middle)
     findings += rows
     rows, fluctuation = costs.fluctuation(people, uniform)
     findings += rows
-    rows, spent = costs.costs(people, sizes, weighted, curves["progress"], generator)
+    rows, seconds, spent = costs.costs(people, product, sizes, weighted, effort.falls, generator)
     findings += rows
+    if seconds is not None:
+        curves["seconds"] = seconds
     findings += estimators.clusters(people, sizes[-1], effort.draws, generator)
     findings += estimators.compression(people, middle, effort.draws // 3, generator)
     say("stability and steady states")
-    rows, limit = dynamics.batch_limits(objective, theta, middle, effort.probes, generator)
+    rows, limit = limits.batch_limits(objective, theta, middle, effort.probes, generator)
     findings += rows
     bottom = polish(objective, places[-1], effort.polish)
-    minimum = dynamics.Minimum.at(objective, bottom, generator)
-    findings.append(dynamics.stability(minimum))
+    minimum = Minimum.at(objective, bottom, generator)
+    findings.append(limits.stability(minimum))
     rows, settled = dynamics.settle(minimum, max(8, middle // 4), effort.walk, generator)
     findings += rows
     findings.append(dynamics.annealing(minimum, max(8, middle // 8), effort.walk, generator))
-    row, curves["langevin"] = dynamics.langevin(minimum, generator)
+    row, curves["langevin"] = dynamics.langevin(minimum, middle, effort.walk, generator)
     findings.append(row)
     curves |= settled
     findings.append(_floor(course[-1], minimum))
+    say("where noise leads")
+    walked = (effort.pilot // 4, effort.polish // 4)
+    top, unseen = torch.from_numpy(minimum.vectors[:, 0].copy()), _unseen(problem, trial, objective)
+    rows, ends = basins(objective, unseen, error, places[-1], top, rate, middle, walked, generator)
+    findings += rows
+    curves |= ends
     say("a population search")
     rows, found = search.compare(objective, theta, rate, effort.evaluations, seed, objective.value(bottom))
     findings += rows
@@ -145,13 +170,18 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    cells = estimators.points_per_cell(people)
-    best = recommend.batches(float(scales[-1]), spent, objective.measures[0].points.size, variances, shares, cells)
-    if (best.size, best.sampler) != (middle, "uniform"):
-        say("trials of learning rates with the batch recommended")
-        trials = best_rate(objective, theta, best.size, effort.trial, seed, best.sampler)
+    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances)
+    whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
+    say("samplers as training will draw them")
+    known = estimators.points_per_cell(people)
+    per_cell = None if known is None else known[0]
+    drawings = [] if whole else compared(problem.settings, objective, places[-1], step, seed, per_cell=per_cell)
+    samplers = () if whole else simplest(drawings).samplers
+    say("trials of learning rates with the batch recommended")
+    trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
     settings = [
-        *best.settings,
+        Setting("batch", "size", '"full"' if whole else str(step), best.reason),
+        *(recommend.drawing(drawings) if drawings else []),
         Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
         recommend.learning_rate(trials, limit),
         recommend.warmup(pilot.norms, problem.settings.solver.steps or effort.pilot),
@@ -167,6 +197,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
         "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
         "seconds_per_step": spent[0],
         "seconds_per_point": spent[1],
+        "drawings": [{**c.keys, "variance": c.variance, "error": c.error} for c in drawings],
         "seconds": time.process_time() - began,
     }
     findings.sort(key=lambda f: f.item)
@@ -177,6 +208,15 @@ def _as_sampled(objective: Objective) -> Objective:
     """Return the objective over the measures that batches are drawn from, a weak form's loss by two batches but for "plain"."""
     estimator = "plain" if objective.test_space is None or objective.estimator == "plain" else "two-batch"
     return dataclasses.replace(objective, measures=objective.batched, controlled=(), estimator=estimator)
+
+
+def _unseen(problem: Problem, trial: Trial, objective: Objective) -> Objective:
+    """Return the objective on points that training does not see: a finer Gauss rule, or those of another seed without cells."""
+    solver = problem.settings.solver
+    settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
+    mesh = isinstance(problem.domain, Mesh)
+    degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER) if mesh else None
+    return _as_sampled(make_objective(dataclasses.replace(problem, settings=settings), trial, degree=degree))
 
 
 def _middle(problem: Problem, objective: Objective) -> int:
@@ -190,7 +230,7 @@ def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generato
     return abs(float(found.values[0]))
 
 
-def _floor(last: Population, minimum: dynamics.Minimum) -> Finding:
+def _floor(last: Population, minimum: Minimum) -> Finding:
     """Return what becomes of tr Σ at the solution: nothing where the integrand vanishes at every point of it, else a floor."""
     ratio = minimum.people.trace / last.trace
     reason = "the noise dies out at the solution" if ratio < 0.1 else "a floor of noise stays at the solution"

@@ -57,6 +57,8 @@ def compare(
     c = rates.evolution_progress(parents, offspring, 1.0, generator.standard_normal((20_000, offspring))) + 0.5 / parents
     per_evaluation = 0.5 * parents * c**2 / (offspring * len(theta))
     falls = [math.log((found[0] - least) / max(course[-1] - least, low)) for course in (found, line)]
+    generations = -np.diff(np.log(left))
+    spread = float(generations.std(ddof=1)) * math.sqrt(len(generations)) if len(generations) > 1 else math.nan
     reason = "the loss is no sphere: it falls along few of its directions first"
     return [
         Finding(
@@ -64,7 +66,7 @@ def compare(
             f"CMA-ES, {spent[-1]} evaluations: log of the factor by which J − J* fell, against that on a sphere",
             2 * per_evaluation * spent[-1],
             falls[0],
-            0.0,
+            spread,
             reason,
         ),
         Finding(
@@ -72,7 +74,7 @@ def compare(
             "the same over that of Adam at equal evaluations",
             math.nan,
             falls[0] / falls[1] if falls[1] > 0 else math.nan,
-            0.0,
+            spread / falls[1] if falls[1] > 0 else math.nan,
             "no closed form: Adam's rate depends on the whole spectrum",
         ),
     ], curve

@@ -1,24 +1,30 @@
-"""Items 3, 5, 6 and 10 on a problem: noise scale and progress, biases, step sizes, clipping."""
+"""Items 3, 6 and 10 on a problem: noise scale and progress, the steps of Adam, clipping."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vpinn.noise import bias, rates
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import RARE, Draws, drawer, estimate, mean_and_error, samplers_for
+from vpinn.noise.draws import RARE, Array, Draws, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
-from vpinn.noise.population import Population, population
+from vpinn.noise.minimum import walked_mean
+from vpinn.noise.population import Population
+from vpinn.optimization import Adam, Closure
 from vpinn.optimization.spectrum import Product
 
 LEFT_OUT = 0.03
 """Share of tr(HΣ) at most that directions not looked at may add, at the largest curvature seen."""
-SINGLE = 2_000
-"""Points whose squares tell the bias of a squared residual."""
+SETTLING = 0.25
+"""Share of Adam's steps in which its mean square settles."""
+RESAMPLES = 200
+"""Times that draws are drawn again from themselves, to see how well they know where an error is least (Efron 1979)."""
 
 
 def scale(people: Population, uniform: dict[int, Draws]) -> Finding:
@@ -41,9 +47,7 @@ def scale(people: Population, uniform: dict[int, Draws]) -> Finding:
     )
 
 
-def progress(
-    people: Population, product: Product, uniform: dict[int, Draws], falls: int
-) -> tuple[list[Finding], Curve, float]:
+def progress(people: Population, product: Product, uniform: dict[int, Draws], falls: int) -> tuple[list[Finding], Curve, float]:
     """Measure the decrease of J by one best step at every batch size.
 
     Args:
@@ -63,24 +67,17 @@ def progress(
         return [Finding(3, "progress of one step", math.nan, math.nan, reason=reason)], Curve(np.empty(0), np.empty(0)), math.nan
     weighted = max(_shaken(people, product), 0.0) / bend
     isotropic = theory.noise_scale(people.trace, people.square)
-    start, full = people.objective.value(people.theta), 0.5 * people.square**2 / bend
+    full = 0.5 * people.square**2 / bend
     x, measured, errors, best = [], [], [], []
     for size, draws in sorted(uniform.items()):
         effective = people.trace / people.variance(samplers_for(people.objective, "uniform", size))
         rate = people.square / bend * theory.progress(effective, weighted)
-        decrease = np.array(
-            [
-                [start - people.objective.value(people.theta - f * rate * torch.from_numpy(row)) for f in (1.0, 2.0)]
-                for row in draws.gradients[:falls]
-            ]
-        )
+        decrease = decreases(people, draws.gradients[:falls], rate, (1.0, 2.0))
         value, error = mean_and_error(decrease[:, 0])
-        one, two = decrease.mean(0)
-        vertex = (4 * one - two) / (4 * one - 2 * two)  # of the parabola through 0, one and two steps
         x.append(effective)
         measured.append(value / full)
         errors.append(error / full)
-        best.append(vertex)
+        best.append(_vertex(*decrease.T))
     sizes = np.array(x)
     lines = {
         "1/(1 + S/b), S = tr(HΣ)/gᵀHg": theory.progress(sizes, weighted),
@@ -106,9 +103,27 @@ def progress(
             errors[k],
             "the Hessian is no multiple of the identity",
         ),
-        Finding(6, f"best step at b = {x[k]:.0f}, over η₁/(1 + S/b)", 1.0, float(best[k]), 0.0, curved),
+        Finding(6, f"best step at b = {x[k]:.0f}, over η₁/(1 + S/b)", 1.0, *best[k], curved),
     ]
     return rows, curve, weighted
+
+
+def decreases(people: Population, gradients: Array, rate: float, factors: Sequence[float] = (1.0,)) -> Array:
+    """Return by how much steps along some gradients [n, size], of one rate times some factors, decrease J: [n, factors]."""
+    start = people.objective.value(people.theta)
+    rows = torch.from_numpy(gradients)
+    return np.array([[start - people.objective.value(people.theta - f * rate * row) for f in factors] for row in rows])
+
+
+def _vertex(one: Array, two: Array) -> tuple[float, float]:
+    """Return the best step in units of the first, of the parabola through the mean decreases of none, one and two, and its error.
+
+    The error is that of the mean of every draw's influence on it.
+    """
+    a, b = float(one.mean()), float(two.mean())
+    width = 4.0 * a - 2.0 * b
+    influence = (4.0 * a * two - 4.0 * b * one) / width**2
+    return (4.0 * a - b) / width, mean_and_error(influence)[1]
 
 
 def _shaken(people: Population, product: Product) -> float:
@@ -122,24 +137,60 @@ def _shaken(people: Population, product: Product) -> float:
     return total
 
 
-def adam(people: Population, uniform: dict[int, Draws]) -> Finding:
-    """Hold the mean of g/√v over the weights against Σ|μ|/√(μ² + σ²/b), from the variances at the smallest batch."""
-    small, large = min(uniform), max(uniform)
-    mean = np.abs(people.gradient)
-    ratio = people.variance(samplers_for(people.objective, "uniform", large)) / people.variance(
-        samplers_for(people.objective, "uniform", small)
+def adam(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve]:
+    """Let Adam take steps with the gradients of batches, and hold its mean step against μ/√(μ² + σ²/b) of every weight.
+
+    The steps are looked at where the gradients were drawn: they do not add up.
+
+    Returns:
+        findings, and the mean of Adam's steps along −sign ∇J over the learning rate, by batch size.
+    """
+    x, measured, errors, predicted = [], [], [], []
+    for size, draws in sorted(uniform.items()):
+        made = samplers_for(people.objective, "uniform", size)
+        predicted.append(float(np.abs(rates.adam_drift(people.gradient, people.variances(made))).mean()))
+        value, error = walked_mean(_steps_of_adam(people, draws), 1.0 / (1.0 - Adam().beta1))
+        x.append(float(sum(sampler.size for sampler in made)))
+        measured.append(float(value))
+        errors.append(float(error))
+    sizes = np.array(x)
+    root = rates.square_root(measured[0], sizes, sizes[0])
+    curve = Curve(
+        sizes,
+        np.array(measured),
+        np.array(errors),
+        {"mean of ∣μ∣/√(μ² + σ²/b)": np.array(predicted), "∝ √b": np.asarray(root)},
     )
-    variance = uniform[small].gradients.var(0, ddof=1) * ratio
-    predicted = float(rates.adam_drift(1.0, 1.0, 0.0) * (mean / np.sqrt(mean**2 + variance)).mean())
-    second = (uniform[large].gradients ** 2).mean(0)
-    count = len(uniform[large].losses)
-    return Finding(
-        6,
-        f"Adam's mean step over η at b = {large}, from variances at b = {small}",
-        predicted,
-        float((mean / np.sqrt(second)).mean()),
-        predicted / math.sqrt(count),
+    rows = [
+        Finding(6, f"Adam's mean step over η at b = {size:.0f}: mean of |μ|/√(μ² + σ²/b)", p, value, error, RARE)
+        for size, p, value, error in zip(x, predicted, measured, errors, strict=True)
+    ]
+    growth = measured[-1] / measured[0]
+    rows.append(
+        Finding(
+            6,
+            f"Adam's step at b = {x[-1]:.0f} over that at {x[0]:.0f}: √(b/b₀) where noise dominates",
+            float(rates.square_root(1.0, x[-1], x[0])),
+            growth,
+            growth * math.hypot(errors[0] / measured[0], errors[-1] / measured[-1]),
+            f"the signal is {predicted[-1]:.0%} of the root mean square of the larger batch's gradients",
+        )
     )
+    return rows, curve
+
+
+def _steps_of_adam(people: Population, draws: Draws) -> Array:
+    """Return −Δθ·sign(∇J)/size over the learning rate, of every step [n] once the mean square has settled."""
+    method, theta, sign = Adam(), people.theta, torch.from_numpy(np.sign(people.gradient))
+    state, steps = method.initial(theta), np.empty(len(draws.losses))
+    for k, row in enumerate(torch.from_numpy(draws.gradients)):
+        moved, state, _ = method.step(theta, state, Closure(partial(_found, float(draws.losses[k]), row)), 1.0, False)
+        steps[k] = float((theta - moved) @ sign) / len(theta)
+    return steps[int(SETTLING * len(steps)) :]
+
+
+def _found(loss: float, gradient: Tensor, theta: Tensor) -> tuple[float, Tensor]:
+    return loss, gradient
 
 
 def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding], Curve, float]:
@@ -158,9 +209,12 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
     measured = errors.mean(1)
     best = int(measured.argmin())
     gaussian = bias.clipped_gaussian(thresholds, people.square, variance)
-    exponential = bias.clipped_exponential(thresholds, length)[2] * (people.square + variance) / people.square
+    exponential = bias.clipped_exponential(thresholds, length)[2]
     nearest = int(np.abs(thresholds - bias.best_threshold(people.square, variance)).argmin())
     value, error = mean_and_error(errors[nearest])
+    least = thresholds[_resampled(errors).argmin(1)]
+    apart = thresholds[best] * math.log(thresholds[1] / thresholds[0])
+    wrong = math.hypot(float(least.std(ddof=1)), apart / math.sqrt(12.0)) / length
     spread = "the norms of these batches vary, and the theory takes them as equal"
     rows = [
         Finding(
@@ -171,8 +225,8 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
             "best threshold over ‖g‖: many dimensions",
             bias.best_threshold(people.square, variance) / length,
             thresholds[best] / length,
-            0.0,
-            "the minimum is flat",
+            wrong,
+            spread,
             0.2,
         ),
         Finding(
@@ -180,7 +234,7 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
             "best threshold over ‖g‖: exponential magnitudes",
             1.0,
             thresholds[best] / length,
-            0.0,
+            wrong,
             "norms of batch gradients are not exponential, and g has a direction",
             0.2,
         ),
@@ -189,60 +243,8 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
     return rows, Curve(thresholds, measured, errors.std(1, ddof=1) / math.sqrt(len(norms)), lines), float(thresholds[best])
 
 
-def reuse(people: Population, size: int, rate: float, count: int, generator: np.random.Generator) -> Finding:
-    """Measure the bias of ∇J_B(θ − αg_B) by the batch B's being used twice: −(α/2b)∇tr Σ along the gradient, item 5."""
-    objective, g = people.objective, people.gradient
-    direction = torch.from_numpy(g / math.sqrt(people.square))
-    step = 1e-4 * float(people.theta.norm())
-    traces = [
-        population(objective, people.theta + sign * step * direction, generator, 0).trace for sign in (1, -1)
-    ]
-    weight = people.variance(samplers_for(objective, "uniform", size)) / people.trace  # 1/b
-    predicted = -0.5 * rate * weight * (traces[0] - traces[1]) / (2 * step)
-    draw = drawer(samplers_for(objective, "uniform", size), generator)
-    samples = np.empty(count)
-    for k in range(count):
-        closure, fresh = estimate(objective, draw), estimate(objective, draw)
-        before = closure(people.theta)[1]
-        place = people.theta - rate * before
-        moved = closure(place)[1] - before
-        samples[k] = float((moved - fresh(place)[1] + fresh(people.theta)[1]) @ direction)
-    return Finding(
-        5,
-        f"a batch of {size} used for both loops: bias along the gradient",
-        predicted,
-        *mean_and_error(samples),
-        "the step is too long for the first order of α" if people.batches == 1 else "the theory is that of sums over one batch",
-    )
-
-
-def squares(people: Population, size: int, count: int, generator: np.random.Generator) -> list[Finding]:
-    """Measure the bias of ½‖r̂‖² by one batch against ½ Σ tr Σ_r/b over the measures of a weak form: item 5."""
-    if people.objective.test_space is None or people.kept is None:
-        linear = "an energy or strong form squares nothing that is sampled"
-        reason = linear if people.objective.test_space is None else "there are too many points to keep what they contribute"
-        return [Finding(5, "bias of a squared residual", math.nan, math.nan, reason=reason)]
-    made, one = samplers_for(people.objective, "uniform", size), replace(people.kept, batches=1)
-    predicted, wrong = 0.0, 0.0
-    for part, sampler in zip(one.parts, made, strict=True):
-        alone, n = replace(one, parts=(part,)), sampler.points
-        chosen = generator.choice(n, min(n, SINGLE), replace=False)
-        points = [[(index, np.array([float(n)]))] for index in chosen[:, None]]
-        squared = alone.estimates(points)[0] - n * part.losses[chosen].numpy()  # ½‖Nrᵢ‖²
-        whole = alone.estimates([[(np.arange(n), np.ones(n))]])[0][0] - float(part.losses.sum())
-        value, error = mean_and_error(squared)
-        predicted += float(bias.squared_residual(2.0 * (value - whole), float(sampler.size)))
-        wrong = math.hypot(wrong, error / sampler.size * math.sqrt(1.0 - len(chosen) / n))
-    value, error = mean_and_error(one.repeat(drawer(made, generator), count).losses - people.objective.value(people.theta))
-    return [Finding(5, f"bias of ½‖r̂‖², b = {size}: ½ tr Σ_r/b", predicted, value, math.hypot(error, wrong))]
-
-
-def batch_normalisation() -> Finding:
-    """Return the finding that the networks here have no operation over a batch."""
-    return Finding(
-        5,
-        "bias of batch normalisation",
-        math.nan,
-        math.nan,
-        reason="these networks normalise over no batch; see the suite for the closed form",
-    )
+def _resampled(samples: Array) -> Array:
+    """Return means [times, k] of draws [k, n] drawn again from themselves."""
+    n = samples.shape[1]
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)
+    return np.asarray(counts @ samples.T / n)

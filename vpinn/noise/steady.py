@@ -8,50 +8,63 @@ from __future__ import annotations
 
 import numpy as np
 
-from vpinn.noise.variance import Array, Numbers, root
+from vpinn.noise.variance import Array, Numbers
 
 
-def stationary_error(rate: float, batch: float, curvature: Numbers, variance: Numbers) -> Numbers:
-    """Return eᵢ = ηsᵢ/(bλᵢ(2 − ηλᵢ)), the mean squared distance along an eigenvector, in units of the weights squared.
+def stationary_error(rate: float, batch: float, curvature: Numbers, variance: Numbers, momentum: float = 0.0) -> Numbers:
+    """Return eᵢ = ηsᵢ(1 + μ)/(bλᵢ(1 − μ)(2(1 + μ) − ηλᵢ)), the mean squared distance along an eigenvector, in weights squared.
+
+    Heavy-ball steps x ← (1 + μ − ηλ)x − μx' − ηξ are an autoregression of order two, whose variance this is (Box & Jenkins 1976,
+    3.2.4); without momentum it is ηsᵢ/(bλᵢ(2 − ηλᵢ)).
 
     Args:
-        rate: 0 < η < 2/λᵢ.
+        rate: 0 < η < 2(1 + μ)/λᵢ.
         batch: b ≥ 1.
         curvature: λᵢ > 0.
         variance: sᵢ ≥ 0.
+        momentum: 0 ≤ μ < 1; p ← μp + g.
     """
-    return rate * variance / (batch * curvature * (2.0 - rate * curvature))
+    damping = (1.0 - momentum) * (2.0 * (1.0 + momentum) - rate * curvature)
+    return rate * variance * (1.0 + momentum) / (batch * curvature * damping)
 
 
-def exploration(rate: float, batch: Numbers, curvature: Array, variance: Array) -> Numbers:
+def exploration(rate: float, batch: float, curvature: Array, variance: Array) -> float:
     """Return E‖θ − θ*‖² = Σ eᵢ, ∝ η/b for small η: ``stationary_error`` summed over eigenvectors [k]; arguments as there."""
-    return float(np.sum(rate * variance / (curvature * (2.0 - rate * curvature)))) / batch
+    return float(np.sum(stationary_error(rate, batch, curvature, variance)))
 
 
-def excess_loss(rate: float, batch: Numbers, curvature: Array, variance: Array) -> Numbers:
+def excess_loss(rate: float, batch: float, curvature: Array, variance: Array) -> float:
     """Return E f − f* = ½ Σ λᵢeᵢ = Σ ηsᵢ/(2b(2 − ηλᵢ)) at the steady state; arguments as ``exploration``."""
-    return float(np.sum(0.5 * rate * variance / (2.0 - rate * curvature))) / batch
+    return 0.5 * float(curvature @ stationary_error(rate, batch, curvature, variance))
 
 
-def temperature(rate: float, batch: Numbers, variance: float) -> Numbers:
-    """Return T = ησ²/(2b), at which Langevin dynamics have the noise of mini-batch steps.
+def temperature(rate: float, batch: Numbers, variance: float, momentum: float = 0.0) -> Numbers:
+    """Return T = ησ²/(2b(1 − μ)), at which Langevin dynamics have the noise of mini-batch steps.
+
+    Momentum adds up 1/(1 − μ) gradients, so that slow motion is that of steps η/(1 − μ); it is the limit λe of
+    ``stationary_error`` for small η.
 
     Args:
         rate: η > 0.
         batch: b ≥ 1.
         variance: σ² ≥ 0 of a single-point gradient in one direction; the mean over directions, tr Σ/P, for isotropic noise.
+        momentum: 0 ≤ μ < 1; p ← μp + g.
     """
-    return rate * variance / (2.0 * batch)
+    return rate * variance / (2.0 * batch * (1.0 - momentum))
 
 
-def langevin_noise(temperature: float, rate: float) -> float:
-    """Return Var ξ = 2T/η per direction, the gradient noise that makes steps of size η a Langevin path at temperature T.
+def equipartition(rate: float, curvature: Numbers, error: Numbers, momentum: float = 0.0) -> Numbers:
+    """Return the temperature λe(1 − ηλ/(2(1 + μ))) that the mean squared distance e along an eigenvector shows.
+
+    ``temperature`` of the noise along it, whatever η: what finite steps add to λe = T is taken out.
 
     Args:
-        temperature: T = 1/β ≥ 0.
-        rate: η > 0.
+        rate: 0 < η < 2(1 + μ)/λ.
+        curvature: λ > 0.
+        error: e ≥ 0.
+        momentum: 0 ≤ μ < 1.
     """
-    return 2.0 * temperature / rate
+    return curvature * error * (1.0 - rate * curvature / (2.0 * (1.0 + momentum)))
 
 
 def gibbs(values: Array, temperature: float, spacing: float) -> Array:
@@ -66,16 +79,9 @@ def gibbs(values: Array, temperature: float, spacing: float) -> Array:
     return np.asarray(weight / (weight.sum() * spacing))
 
 
-def basin_odds(depth: float, flat: float, sharp: float, temperature: float) -> float:
-    """Return P(flat)/P(sharp) = √(h_sharp/h_flat) exp(−ΔF/T) of two minima, each taken as a parabola (Laplace's method).
-
-    Args:
-        depth: ΔF = f(flat) − f(sharp).
-        flat: curvature of the flat one, > 0.
-        sharp: curvature of the sharp one, > 0.
-        temperature: T > 0, in units of f, well below the barrier.
-    """
-    return float(np.sqrt(sharp / flat) * np.exp(-depth / temperature))
+def gibbs_energy(values: Array, temperature: float, spacing: float) -> float:
+    """Return ⟨f⟩ = ∫ f exp(−f/T)/Z by the midpoint rule, T/2 of a parabola with least value zero; arguments as above."""
+    return float(values @ gibbs(values, temperature, spacing)) * spacing
 
 
 def annealing_batch(step: Numbers, rate: float, variance: float, barrier: float) -> Numbers:
@@ -91,13 +97,3 @@ def annealing_batch(step: Numbers, rate: float, variance: float, barrier: float)
     """
     logarithm: Numbers = np.log(step + 2.0)
     return rate * variance / (2.0 * barrier) * logarithm
-
-
-def loss_fluctuation(variance: float, batch: Numbers) -> Numbers:
-    """Return σ_ℓ/√b, the standard deviation of the loss of a batch.
-
-    Args:
-        variance: σ_ℓ² ≥ 0 of single-point losses N wᵢ ℓᵢ.
-        batch: independent points b ≥ 1.
-    """
-    return root(variance / batch)

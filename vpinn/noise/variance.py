@@ -23,27 +23,6 @@ def root(value: Numbers) -> Numbers:
     return taken
 
 
-def batch_variance(trace: float, batch: Numbers) -> Numbers:
-    """Return tr Cov(g_b) = tr Σ/b of b independent points.
-
-    Args:
-        trace: tr Σ ≥ 0.
-        batch: points b ≥ 1.
-    """
-    return trace / batch
-
-
-def without_replacement(trace: float, batch: Numbers, points: int) -> Numbers:
-    """Return tr Cov(g_b) = tr Σ/b · (N − b)/(N − 1) of b different points, Σ taken over all N with divisor N (Cochran, 2.6).
-
-    Args:
-        trace: tr Σ ≥ 0.
-        batch: 1 ≤ b ≤ N.
-        points: N ≥ 2.
-    """
-    return trace / batch * ((points - batch) / (points - 1))
-
-
 def noise_scale(trace: float, square: float) -> float:
     """Return S = tr Σ/‖g‖², the batch at which noise and signal are as strong; infinite where g = 0, in points.
 
@@ -65,57 +44,6 @@ def progress(batch: Numbers, scale: float) -> Numbers:
         scale: S ≥ 0, in points.
     """
     return 1.0 / (1.0 + scale / batch)
-
-
-def regression_scale(error: Numbers, noise: float) -> Numbers:
-    """Return S = 2 + σ²/u² of linear regression y = βx + ε with x ~ N(0, 1): a single gradient's variance is 2u² + σ².
-
-    Args:
-        error: u = w − β ≠ 0.
-        noise: standard deviation σ ≥ 0 of ε, in the unit of u.
-    """
-    return 2.0 + noise**2 / error**2
-
-
-def stratified(share: Array, deviation: Array, drawn: Array) -> float:
-    """Return Σ W_k² σ_k²/n_k, the variance of independent draws from strata (Cochran, 5.6).
-
-    Args:
-        share: W_k > 0 with sum 1 [K].
-        deviation: σ_k ≥ 0 within the strata, the root of a trace for vectors [K].
-        drawn: n_k > 0 [K].
-    """
-    return float(np.sum((share * deviation) ** 2 / drawn))
-
-
-def allocate(batch: float, share: Array, deviation: Array, rule: str) -> Array:
-    """Return how many of b points each stratum gets [K], not rounded.
-
-    "proportional" n_k ∝ W_k; "neyman" n_k ∝ W_kσ_k, which has the least variance, (Σ W_kσ_k)²/b; "equal-variance"
-    n_k ∝ σ_k², which gives the mean of every stratum the same variance.
-
-    Args:
-        batch: b > 0.
-        share: W_k > 0 with sum 1 [K].
-        deviation: σ_k ≥ 0, not all zero [K].
-        rule: one of the three.
-    """
-    weight = {"proportional": share, "neyman": share * deviation, "equal-variance": deviation**2}[rule]
-    return np.asarray(batch * weight / weight.sum())
-
-
-def two_batches(linear: float, quadratic: float, batch: Numbers) -> Numbers:
-    """Return tr Cov of ½(J_Aᵀr_B + J_Bᵀr_A) = L/b + Q/b² for two independent batches of b points each.
-
-    Of φ(i, j) = ½(JᵢᵀR_j + J_jᵀRᵢ) with mean g, aᵢ = E_j φ(i, j) − g and c(i, j) = φ(i, j) − aᵢ − a_j − g are uncorrelated
-    (Hoeffding 1948): L = 2 tr Cov(a), half the trace of the influences 2aᵢ, and Q = tr Cov(c).
-
-    Args:
-        linear: L ≥ 0.
-        quadratic: Q ≥ 0.
-        batch: points b ≥ 1 of each batch.
-    """
-    return linear / batch + quadratic / batch**2
 
 
 def compressed(trace: float, batch: Numbers, workers: int, share: Numbers) -> Numbers:

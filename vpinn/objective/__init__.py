@@ -11,7 +11,7 @@ from vpinn.objective.curvature import Curvature, count_rows, curvature, is_sum_o
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective, Part
-from vpinn.objective.signals import signals
+from vpinn.objective.signals import has_residual, signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
 from vpinn.objective.variation import equations, highest_order, pointwise, variation, weakened
@@ -32,6 +32,7 @@ __all__ = [
     "count_rows",
     "curvature",
     "equations",
+    "has_residual",
     "highest_order",
     "integral",
     "is_sum_of_squares",

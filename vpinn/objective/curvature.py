@@ -13,8 +13,9 @@ last: Müller & Zeinhofer 2023, energy natural gradient descent (arXiv 2302.1316
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -25,9 +26,12 @@ from torch import Tensor
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Batch, Objective, Part
-from vpinn.trial.jacobian import jet_jacobian
+from vpinn.trial import Network
+from vpinn.trial.jacobian import Keys, jet_jacobian
 
 Over: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+Jacobian: TypeAlias = Callable[[Network, Tensor, Tensor, Keys, Tensor], Tensor]
+"""``jet_jacobian``, or ``last_layer_jacobian``."""
 BLOCKS = 4
 """Blocks of columns of G."""
 LARGE = 200
@@ -97,19 +101,39 @@ class _Share:
     residual: Tensor
 
 
-def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None) -> Curvature:
+def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, jacobian: Jacobian = jet_jacobian) -> Curvature:
     """Return G over all points, or an unbiased estimate over drawn ones, whose weights say how many each stands for.
 
     Args:
         objective: of any formulation.
         theta: parameters [size], float64.
         parts: drawn points; None for all. Of a squared dual norm the rows are those of the batch's own square.
+        jacobian: by which parameters rows are derivatives: all of them, or those of the last layer.
 
     Raises:
         InputError: a derivative of third or higher order in the form.
     """
     if objective.test_space is not None:
-        return _of_dual_norm(objective, theta, parts)
+        return _in_unit(_of_dual_norm(objective, theta, parts, jacobian), objective.unit)
+    return _in_unit(_of_density(objective, theta, parts, jacobian), objective.unit)
+
+
+def _in_unit(found: Curvature, unit: float) -> Curvature:
+    """Return the curvature of J/unit."""
+    if unit == 1.0:
+        return found
+    root, image = math.sqrt(unit), found.image
+    return replace(
+        found,
+        rows=found.rows / root,
+        residual=None if found.residual is None else found.residual / root,
+        image=lambda theta: image(theta) / root,
+        rest=None if found.rest is None else found.rest / unit,
+    )
+
+
+def _of_density(objective: Objective, theta: Tensor, parts: Batch | None, jacobian: Jacobian) -> Curvature:
+    """Return rows of ∫ℓ, or of ½ Σ w R²."""
     energy = not is_sum_of_squares(objective)
     split = _split_energy if energy else _split_squares
     shares = list(objective.over_parts(lambda part: split(part, theta), parts))
@@ -119,17 +143,23 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None) -
     def image(moved: Tensor) -> Tensor:
         return _joined([_energy_image(share, moved) if energy else split(share.part, moved).residual for share in shares])
 
-    size, over = theta.numel(), objective.over_parts
+    over, size = objective.over_parts, _width(objective, theta, jacobian)
     if signs.numel() * size * 8 <= ROWS_BYTES:
         rows, at = theta.new_empty(signs.numel(), size), 0
-        for block in over(lambda share: _rows(share, theta), shares):
+        for block in over(lambda share: _rows(share, theta, jacobian), shares):
             rows[at : at + len(block)] = block
             at += len(block)
         return Curvature(rows, signs, residual, image, over=over)
     total = theta.new_zeros(size, size)
-    for gram in over(lambda share: _gram(_rows(share, theta), _joined([share.signs])), shares):
+    for gram in over(lambda share: _gram(_rows(share, theta, jacobian), _joined([share.signs])), shares):
         total += gram
     return Curvature(theta.new_zeros(0, size), signs, residual, image, total, over)
+
+
+def _width(objective: Objective, theta: Tensor, jacobian: Jacobian) -> int:
+    """Return the number of parameters that rows are derivatives by."""
+    network = objective.measures[0].network
+    return jacobian(network, theta, theta.new_zeros(1, network.layers[0]), [], theta.new_zeros(1, 0, 1)).shape[2]
 
 
 def count_rows(objective: Objective) -> int:
@@ -154,9 +184,9 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.reshape(-1) for part in parts])
 
 
-def _rows(share: _Share, theta: Tensor) -> Tensor:
+def _rows(share: _Share, theta: Tensor, jacobian: Jacobian) -> Tensor:
     measure, points = share.part
-    return jet_jacobian(measure.network, theta, points.x, measure.keys, share.factors).view(-1, theta.numel())
+    return jacobian(measure.network, theta, points.x, measure.keys, share.factors).flatten(0, 1)
 
 
 def _leaves(measure: Measure, points: Prepared, theta: Tensor) -> list[Tensor]:
@@ -217,9 +247,9 @@ def _energy_image(share: _Share, theta: Tensor) -> Tensor:
     return torch.einsum("rkn,kn->rn", share.factors, torch.stack(_leaves(measure, points, theta)).detach())
 
 
-def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None) -> Curvature:
+def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jacobian: Jacobian) -> Curvature:
     """Return rows of ½‖r‖² in the dual norm, after those of what is penalised."""
-    space = objective.test_space
+    space, size = objective.test_space, _width(objective, theta, jacobian)
     assert space is not None
 
     def columns(part: Part) -> tuple[_Share, Tensor, Tensor | None]:
@@ -227,11 +257,11 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None) -> C
         measure, points = part
         found = _outputs(part, theta)
         share = _squares(part, *found)
-        squared = _rows(share, theta) if share.signs.numel() else theta.new_empty(0, theta.numel())
+        squared = _rows(share, theta, jacobian) if share.signs.numel() else theta.new_empty(0, size)
         if measure.contraction is None or points.frame is None:
             return share, squared, None
         values, slopes = (part[: len(measure.tests)] for part in found)
-        rows = jet_jacobian(measure.network, theta, points.x, measure.keys, slopes)
+        rows = jacobian(measure.network, theta, points.x, measure.keys, slopes)
         wide = list(torch.cat([values[:, :, None], rows], 2))
         w, frame, aligned = points.w, points.frame, points.aligned
         return share, squared, measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)

@@ -6,6 +6,8 @@ over the domain as the whole gradient does (Katharopoulos & Fleuret 2018, arXiv 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,6 +43,11 @@ def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDA
         return np.zeros((len(points.w), 1))
     result: NDArray[np.float64] = (points.w[:, None] * torch.stack(columns, 1)).double().numpy()
     return result
+
+
+def has_residual(measures: Sequence[Measure]) -> bool:
+    """Return whether points have residuals, as those of weak and strong forms do: coefficients of tests, or roots."""
+    return all(len(measure.tape.moving.outputs) > 1 for measure in measures)
 
 
 def _values(measure: Measure, theta: Tensor, points: Prepared) -> tuple[Tensor, list[Tensor], list[Tensor]]:

@@ -14,6 +14,7 @@ The weights β are those of ``penalty``.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,8 @@ def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
     """Return the objective, or one like it with few enough points to sum over all of them again and again."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
-    return make_objective(problem, trial, objective.measures[0].dtype, threads=objective.threads, summed=True)
+    made = make_objective(problem, trial, objective.measures[0].dtype, threads=objective.threads, summed=True)
+    return dataclasses.replace(made, unit=objective.unit)
 
 
 def _integrands(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vpinn.domain import FacetPoints, LagrangeSpace
 from vpinn.errors import InputError
+from vpinn.interrupt import apart
 from vpinn.objective.whitening import Whitening
 
 DENSE = 1_500
@@ -99,7 +100,8 @@ class DualNorm:
 
     @cached_property
     def _factor(self) -> Any:
-        return splu(self._block, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        matrix, symmetric = self._block, {"SymmetricMode": True}
+        return apart(partial(splu, matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric))
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""

@@ -9,7 +9,7 @@ not wait for the others.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from scipy.sparse.linalg import splu, spsolve_triangular
 from torch import Tensor
 
 from vpinn.domain import LagrangeSpace, assemble_cells
+from vpinn.interrupt import apart
 
 DENSE_FACTOR = 8_000
 """Up to this many functions outside cell interiors, their factor is dense."""
@@ -79,7 +80,8 @@ class Whitening:
         """Return the whitened rows [free, K] of columns of the skeleton [skeleton, K], interiors eliminated."""
         right = columns[self._free]
         if len(right) <= DENSE_FACTOR:
-            return torch.linalg.solve_triangular(self._cholesky, right, upper=False) if len(right) else right
+            factor = self._cholesky
+            return apart(lambda: torch.linalg.solve_triangular(factor, right, upper=False)) if len(right) else right
         lower, diagonal, order = self._sparse_cholesky
         solved = spsolve_triangular(lower, right.numpy()[order], lower=True, unit_diagonal=True)
         return torch.from_numpy(solved / np.sqrt(diagonal)[:, None])
@@ -94,12 +96,12 @@ class Whitening:
 
     @cached_property
     def _cholesky(self) -> Tensor:
-        factor: Tensor = torch.linalg.cholesky(torch.from_numpy(self._schur.toarray()))
-        return factor
+        return apart(partial(torch.linalg.cholesky, torch.from_numpy(self._schur.toarray())))
 
     @cached_property
     def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:
         """Unit lower factor, diagonal and order of PSPᵀ = LDLᵀ, by an LU factorisation that keeps the symmetry."""
-        factor = splu(self._schur, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        matrix, symmetric = self._schur, {"SymmetricMode": True}
+        factor = apart(partial(splu, matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric))
         assert np.array_equal(factor.perm_r, factor.perm_c)
         return factor.L.tocsr(), factor.U.diagonal(), np.argsort(factor.perm_c)

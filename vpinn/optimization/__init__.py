@@ -1,25 +1,26 @@
 """Optimisation: an objective and a plan → trained parameters.
 
-`start` (before the first step) ; `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
+`projection` (a last layer solved for) → `dimensionless` (before the first step) ;
+`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
 `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `stages` (the best of several) → `growth` (until it is
-good) ; `plan` (which of these), `choice` (why) ; `checkpoint`, `interrupt` (nothing is lost).
+good) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
 `rules` (on the way), `account` (what became of it).
 """
 
-from vpinn.optimization.account import policy_found
+from vpinn.optimization.account import policy_found, strata_found
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
-from vpinn.optimization.choice import reason
+from vpinn.optimization.choice import reason, with_batches
+from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
-from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.langevin import Langevin, samples_of
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.least_squares import PILOT
+from vpinn.optimization.least_squares import PILOT, tests_degree
 from vpinn.optimization.loop import Plan, final_parameters, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
@@ -27,8 +28,7 @@ from vpinn.optimization.resolution import Objectives, objective_for, widest
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
-from vpinn.optimization.stages import Judgement, Stage
-from vpinn.optimization.start import start
+from vpinn.optimization.stages import Judgement, Stage, with_network
 from vpinn.optimization.training import COLUMNS, Training
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "Closure",
     "Evolution",
     "GaussNewton",
-    "Interrupt",
     "Judgement",
     "Langevin",
     "Lbfgs",
@@ -53,6 +52,7 @@ __all__ = [
     "Sgd",
     "Spring",
     "Stage",
+    "Start",
     "Training",
     "candidates",
     "estimator_found",
@@ -62,16 +62,20 @@ __all__ = [
     "load_arrays",
     "make_plan",
     "make_rules",
+    "make_start",
     "objective_for",
     "policy_found",
     "promised_decrease",
     "reason",
     "samples_of",
     "save_arrays",
-    "start",
     "stated_problem",
+    "strata_found",
+    "tests_degree",
     "train",
     "trained_objective",
     "widest",
+    "with_batches",
+    "with_network",
     "write_atomic",
 ]

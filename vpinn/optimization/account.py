@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from vpinn.objective import Objective
 from vpinn.optimization.clipping import threshold
 from vpinn.optimization.loop import Plan
+from vpinn.optimization.method import Method
+from vpinn.optimization.split import noise_by_tag
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import Cells
 
@@ -55,3 +59,20 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
         share = float(history[:, COLUMNS.index("clipped")].mean())
         found["clip"] = {"threshold": threshold(training.clipping), "share": share}
     return found
+
+
+def strata_found(objective: Objective, plan: Plan, training: Training, theta: Tensor) -> list[dict[str, Any]]:
+    """Return the strata by tag of the last drawn batches with the noise of the gradient in each; [] where there are none.
+
+    Args:
+        objective: what was minimised.
+        plan: of the run.
+        training: of the run.
+        theta: parameters found [size].
+    """
+    samplers = plan.samplers
+    if not samplers or not isinstance(plan.method, Method):
+        return []
+    if plan.batching is not None and "batch" in training.settled:
+        samplers = plan.batching.samplers(int(training.settled["batch"]))
+    return noise_by_tag(objective, samplers, np.random.default_rng(training.step), theta, training.learned)

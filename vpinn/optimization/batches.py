@@ -13,8 +13,9 @@ from torch import Tensor
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
 from vpinn.optimization.schedule import SCALINGS
+from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
-from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State
+from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
 
 PILOT_EVERY = 50
 """Steps between pilots of adaptive samplers."""
@@ -77,7 +78,7 @@ def pilots(
             seen = [signals(measure, theta, batch, sampler.signal) for batch in batches]
             state = sampler.learn(state, np.concatenate(seen))
         found.append(state)
-    return tuple(found)
+    return with_noise(objective, samplers, generator, theta, found)
 
 
 def drawn(
@@ -99,7 +100,7 @@ def drawn(
         clip: see ``Closure``.
     """
     states = learned or [NOTHING] * len(samplers)
-    parts = list(zip(objective.batched, samplers, states, strict=True))
+    parts = list(zip(objective.batched, shared(samplers, states), states, strict=True))
 
     def batch() -> Batch:
         return [(measure, measure.batch(*sampler.draw(generator, state), generator)) for measure, sampler, state in parts]
@@ -126,13 +127,14 @@ def estimator_found(
         samplers: one per measure, () for all points.
         training: whose samplers' knowledge is used.
         theta: parameters found.
-        value: J there over all points.
+        value: J there over all points, in the objective's unit.
     """
     if not samplers:
         return None
     found: dict[str, Any] = {"name": objective.estimator, "why": objective.why}
     if objective.test_space is not None and objective.estimator == "plain":
         generator = np.random.default_rng(training.step)
-        draws = [drawn(objective, samplers, 1, generator, training.learned)(theta)[0] - value for _ in range(DRAWS)]
+        excess = [drawn(objective, samplers, 1, generator, training.learned)(theta)[0] - value for _ in range(DRAWS)]
+        draws = objective.unit * np.array(excess)
         found["bias"] = {"loss": float(np.mean(draws)), "standard_error": float(np.std(draws, ddof=1) / math.sqrt(DRAWS))}
     return found

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from vpinn.errors import InputError
-from vpinn.objective import Objective
+from vpinn.objective import Objective, has_residual
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.batches import Batching
 from vpinn.optimization.growth import LeastSquares
@@ -28,6 +28,7 @@ from vpinn.sampling import (
     Sampler,
     Stratified,
     Uniform,
+    least_points,
     make_sampler,
 )
 
@@ -101,7 +102,8 @@ def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
 def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
     """Return one sampler per measure for batches of ``size`` points of the domain.
 
-    The boundary gets its share of each batch, but at least 16 points, and a whole facet's, or all: each of them once.
+    The boundary gets its share of each batch, but at least 16 points, a whole facet's, and two of every tag that is a stratum, or
+    all: each of them once. Neyman's rule splits the points of all measures anew once it knows their noise.
 
     Args:
         settings: of the problem.
@@ -115,10 +117,12 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         InputError: the sampler cannot draw that many, or does not fit rule or estimator.
     """
     batch, domain = settings.batch, objective.batched[0].points.size
+    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement, batch.per_cell)
     shares = [-(-size // count)]
     for measure in objective.batched[1:]:
         share = math.ceil(shares[0] * measure.points.size / domain)
-        shares.append(min(measure.points.size, max(16, len(measure.points.rule_weights), share)))
+        least = max(16, len(measure.points.rule_weights), least_points(measure.points, choice))
+        shares.append(min(measure.points.size, max(least, share)))
     if size < 2 and objective.estimator != "plain":
         raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
     kind = settings.quadrature.rule
@@ -126,7 +130,8 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
     if kind == "stochastic-gauss" and batch.per_cell is not None:
         raise InputError(f'quadrature.rule = "{kind}" has weights that balance in whole cells only; leave out per_cell')
-    choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement, batch.per_cell)
+    if batch.sampler == "stratified" and batch.strata == "residual" and not has_residual(objective.batched):
+        raise InputError('batch.strata = "residual" needs a weak or a strong form; use "gradient" with an energy')
     choices = [choice] * len(shares)
     if strata_of not in (None, size):
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.errors import StorageError
+from vpinn.interrupt import undisturbed
 
 VERSION = 2
 META = "meta"
@@ -46,9 +47,16 @@ DAMAGED = (
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that at any moment either the old content or the new one is there.
 
+    A signal waits for the end, so that no temporary file stays behind.
+
     Raises:
         StorageError: the file system refused; the old file is intact.
     """
+    with undisturbed():
+        _replace(path, data)
+
+
+def _replace(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, Final
+
 from vpinn.domain import Mesh
 from vpinn.objective.variation import is_linear
 from vpinn.optimization.growth import LeastSquares
 from vpinn.problem import Problem
+
+MANY_DIMENSIONS = 5
+"""Dimensions above which points without cells are drawn unless all are asked for."""
+BATCH = 512
+"""Points per step there."""
+STEPS: Final[dict[str, Any]] = {"learning_rate": 1e-2, "schedule": "cosine", "warmup": 20}
+"""Steps there, where the problem file says nothing else."""
+
+
+def with_batches(problem: Problem) -> Problem:
+    """Return the problem with mini-batches where neither method nor batches are asked for and dimensions are many.
+
+    Points that fill many dimensions are many, and a step on all of them takes seconds: a hundred steps of Adam on some of them
+    come further. Their size goes down along a cosine, since noise would stay otherwise.
+    """
+    settings, domain = problem.settings, problem.domain
+    asked = settings.solver.method != "auto" or "size" in settings.batch.model_fields_set
+    if asked or isinstance(domain, Mesh) or domain.dimension <= MANY_DIMENSIONS:
+        return problem
+    chosen = {name: value for name, value in STEPS.items() if name not in settings.solver.model_fields_set}
+    sections = {"batch": settings.batch.model_copy(update={"size": BATCH}), "solver": settings.solver.model_copy(update=chosen)}
+    return replace(problem, settings=settings.model_copy(update=sections))
 
 
 def reason(problem: Problem, name: str, refused: str = "") -> str:
@@ -31,4 +56,6 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     if not refused:
         refused = "random features fill few dimensions only"
     steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"
+    if batches and not isinstance(domain, Mesh) and domain.dimension > MANY_DIMENSIONS:
+        steps += ', and in many dimensions go farther than steps on all points do (batch.size = "full")'
     return f"{steps}; least squares does not apply to the {problem.formulation} form in {where}: {refused}"

@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
+from vpinn.interrupt import apart
 from vpinn.objective import Curvature, Objective, curvature
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State, number
 
@@ -208,7 +209,7 @@ class _Model:
     def _by_cholesky(self, damping: float) -> Callable[[Tensor], Tensor] | None:
         damped = self._square.clone()
         damped.diagonal().add_(damping)
-        factor, failed = torch.linalg.cholesky_ex(damped)
+        factor, failed = apart(partial(torch.linalg.cholesky_ex, damped))
         return None if int(failed) else lambda b: torch.cholesky_solve(b[:, None], factor)[:, 0]
 
     def _by_triangle(self, damping: float) -> Callable[[Tensor], Tensor]:
@@ -218,9 +219,9 @@ class _Model:
         """
         if self._triangle is None:
             tall = self._rows / self._size
-            self._triangle = torch.linalg.qr(tall.T if self._dual else tall, mode="r")[1]
+            self._triangle = apart(partial(torch.linalg.qr, tall.T if self._dual else tall, mode="r"))[1]
         shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype)
-        triangle = torch.linalg.qr(torch.cat([self._triangle, shift]), mode="r")[1]
+        triangle = apart(partial(torch.linalg.qr, torch.cat([self._triangle, shift]), mode="r"))[1]
 
         def once(b: Tensor) -> Tensor:
             inner = torch.linalg.solve_triangular(triangle.T, b[:, None], upper=False)

@@ -13,12 +13,12 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import lstsq
 from torch import Tensor
 
 from vpinn.domain import Domain
 from vpinn.objective import Objective, Part
 from vpinn.objective.linearisation import everything, linearise, residual_norm
+from vpinn.optimization.rank_revealing import rank_revealing_solution
 from vpinn.optimization.recipes import Recipe
 from vpinn.trial import Enriched, Features
 
@@ -160,8 +160,7 @@ def solve_columns(columns: Array, right: Array) -> Array:
     """Return the least-squares solution [k] by a rank-revealing factorisation of the scaled columns [rows, k]."""
     size = np.linalg.norm(columns, axis=0)
     size[size == 0] = 1.0
-    scaled: Array = lstsq(columns / size, right, cond=RCOND, lapack_driver="gelsy", check_finite=False)[0]
-    found: Array = scaled / size
+    found: Array = rank_revealing_solution(columns / size, right, RCOND) / size
     return found
 
 

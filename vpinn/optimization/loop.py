@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from vpinn.errors import DivergenceError
+from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.growth import LeastSquares
-from vpinn.optimization.interrupt import Interrupt
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, measured_noise, stable_rate, warmup_steps
 from vpinn.optimization.rules import Rules
@@ -107,7 +107,7 @@ def train(
         monitor: error and error estimate of parameters, where known.
         report: called after every step.
         save: called every ``plan.checkpoint_every`` seconds and at the end.
-        interrupt: signals received.
+        interrupt: signals received; a step that one arrives in is undone.
 
     Returns:
         the state after the last step; ``stopped`` says why it was the last.
@@ -117,13 +117,23 @@ def train(
     """
     began = time.perf_counter() - training.seconds
     saved = time.perf_counter()
+    interrupt = interrupt or Interrupt()
     training.stopped = _reason(training, plan, interrupt)  # a run that is resumed may have been at its end
     assert isinstance(plan.method, Method)
     rules = plan.rules or Rules(objective)
-    rules.follow(training, plan.method)
+    put_back = training.remembered()
     while not training.stopped:
-        _one_step(rules.at(training), training, plan, monitor, began)
-        rules.follow(training, plan.method)
+        try:
+            with interrupt.abandons():
+                if not training.step:
+                    rules.follow(training, plan.method)
+                _one_step(rules.at(training), training, plan, monitor, began)
+                rules.follow(training, plan.method)
+        except Stopped:
+            put_back()
+            training.stopped = "signal"
+            break
+        put_back = training.remembered()
         report(training)
         if time.perf_counter() - saved > plan.checkpoint_every:
             save(training)
@@ -133,10 +143,10 @@ def train(
     return training
 
 
-def _reason(training: Training, plan: Plan, interrupt: Interrupt | None) -> str:
+def _reason(training: Training, plan: Plan, interrupt: Interrupt) -> str:
     """Return why training ends here, "" where it goes on."""
     estimate = training.history[-1][COLUMNS.index("estimate")] if training.history else math.nan
-    if interrupt is not None and interrupt.signal is not None:
+    if interrupt.signal is not None:
         return "signal"
     if plan.tolerance is not None and estimate < plan.tolerance:
         return "tolerance"
@@ -172,7 +182,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     noise, size = UNKNOWN, plan.points_of(samplers)
     if closure.gradient is not None and size is not None:
         seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate, training.step)
-        noise = training.watch.observe(*seen)
+        noise = training.watch.observe(*seen, partial(plan.method.bath, state))
     elif closure.gradient is not None and watches_all(training.step):
         noise = training.watch.observe_all(theta, closure.gradient, closure.clipped, training.step)
     if closure.gradient is not None and plan.clip == "auto":
@@ -182,20 +192,10 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
         watched = monitor(new)
     training.seconds = time.perf_counter() - began
-    training.history.append(
-        (
-            training.step,
-            training.seconds,
-            value,
-            closure.gradient_norm,
-            rate,
-            size or objective.size,
-            closure.clipped,
-            watched.get("error", math.nan),
-            watched.get("estimate", math.nan),
-            *noise,
-        )
-    )
+    seen = watched.get("error", math.nan), watched.get("estimate", math.nan)
+    loss = value * objective.unit
+    taken = training.step, training.seconds, loss, closure.gradient_norm, rate, size or objective.size, closure.clipped
+    training.history.append((*taken, *seen, *noise))
 
 
 def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> dict[str, float]:

@@ -130,6 +130,16 @@ class Method(ABC):
         """
         return 2.0, torch.ones_like(squares)
 
+    def bath(self, state: State) -> tuple[float, Tensor] | None:
+        """Return c and scales P [size] with which steps are, over many of them, θ ← θ − cηPg; None where they are not.
+
+        The noise of batch gradients is then a heat bath of temperature cη tr(PΣ)/(2b·size), the mean over the weights.
+
+        Args:
+            state: of a step that was taken.
+        """
+        return None
+
     @abstractmethod
     def initial(self, theta: Tensor) -> State:
         """Return the state before the first step from parameters [size]."""
@@ -171,6 +181,10 @@ class Sgd(Method):
         """Return 2(1 + μ) and ones."""
         return 2.0 * (1.0 + self.momentum), torch.ones_like(squares)
 
+    def bath(self, state: State) -> tuple[float, Tensor]:
+        """Return 1/(1 − μ), the sum of the weights that steps give a gradient, and ones."""
+        return 1.0 / (1.0 - self.momentum), torch.ones_like(state["velocity"])
+
     def initial(self, theta: Tensor) -> State:
         """Return zero momentum."""
         return {"velocity": torch.zeros_like(theta)}
@@ -203,6 +217,11 @@ class Adam(Method):
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + β₁)/(1 − β₁) and 1/√v: Adam with settled averages (Cohen et al. 2022, arXiv 2207.14484)."""
         return 2.0 * (1.0 + self.beta1) / (1.0 - self.beta1), 1.0 / (squares.sqrt() + self.epsilon)
+
+    def bath(self, state: State) -> tuple[float, Tensor]:
+        """Return 1, since the mean gradient's weights sum up to one, and 1/(√v̂ + ε)."""
+        squares = state["square"] / (1.0 - self.beta2 ** int(state["count"]))
+        return 1.0, 1.0 / (squares.sqrt() + self.epsilon)
 
     def initial(self, theta: Tensor) -> State:
         """Return zero moments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -56,7 +57,8 @@ def candidates(problem: Problem) -> tuple[str, ...]:
     """Return the methods to try in order; the first that fits the problem is taken.
 
     ``method = "auto"`` is least squares on meshes, and without cells in up to five dimensions, in float64, on all points or
-    on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch.
+    on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch, as it does by default in
+    more dimensions, see ``with_batches``.
     """
     solver = problem.settings.solver
     if solver.method != "auto":
@@ -81,7 +83,9 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
     return least_squares_problem(problem) if tested else problem
 
 
-def trained_objective(problem: Problem, trial: Trial, name: str, threads: int) -> Objective:
+def trained_objective(
+    problem: Problem, trial: Trial, name: str, threads: int, unit: float = 1.0, precision: torch.dtype | None = None
+) -> Objective:
     """Return what training minimises.
 
     Args:
@@ -89,13 +93,15 @@ def trained_objective(problem: Problem, trial: Trial, name: str, threads: int) -
         trial: its trial space.
         name: of the method, one of ``METHODS``.
         threads: threads that share the work, ≥ 1.
+        unit: what the objective is a multiple of, > 0, in the units of the file's functional.
+        precision: of its numbers; None for that of the file.
 
     Raises:
         InputError: the problem cannot be stated so, or a method of second order has fewer test functions than functions in
             the last layer, a combination of which always makes the residual vanish, whatever the solution. First-order steps
             stay near where they start, and may still do well with few.
     """
-    precision = getattr(torch, problem.settings.solver.precision)
+    precision = precision or getattr(torch, problem.settings.solver.precision)
     objective = make_objective(stated_problem(problem, trial, name), trial, precision, threads=threads)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
     if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
@@ -104,7 +110,7 @@ def trained_objective(problem: Problem, trial: Trial, name: str, threads: int) -
             "the mesh or take a narrower last layer",
             problem.source.place("test_space"),
         )
-    return objective
+    return replace(objective, unit=unit)
 
 
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,18 @@ class Training:
         """Return the state before the first step."""
         state = method.initial(theta) if isinstance(method, Method) else {}
         return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state))
+
+    def remembered(self) -> Callable[[], None]:
+        """Return a function that puts the state back as it is now, to the last bit, whatever a step has changed by then."""
+        values, drawn, steps = dict(vars(self)), self.generator.bit_generator.state, len(self.history)
+        watch = replace(self.watch, kept=list(self.watch.kept))
+
+        def put_back() -> None:
+            vars(self).update({**values, "watch": watch})
+            self.generator.bit_generator.state = drawn
+            del self.history[steps:]
+
+        return put_back
 
     def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
         """Return everything as arrays and JSON-compatible values, for a checkpoint."""

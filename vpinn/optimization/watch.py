@@ -20,9 +20,13 @@ import torch
 from torch import Tensor
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
-"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, η tr Σ/(2bP), largest curvature; between two
+"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, temperature, largest curvature; between two
 looks those of the last one. Where every step sees all points, two in fifty are looked at, and the curvature is that along the
-step between them."""
+step between them.
+
+The temperature is that of the bath which the noise of the batches is to the method, cη tr(PΣ)/(2b·size): ησ²/(2b(1 − μ)) of
+gradient descent with momentum μ, and with the scales P = 1/√v̂ of Adam, of which it is the mean over the weights: with PΣ no
+multiple of the identity they have no common temperature. It is not told of methods whose steps are of another kind."""
 MEMORY = 0.02
 """Weight of the newest step in the averages."""
 LOOK_EVERY = 25
@@ -32,9 +36,11 @@ CURVATURE_EVERY = 50
 NUDGE = 1e-5
 """Length of the difference that a curvature is taken from, relative to the parameters'."""
 
-_NUMBERS = ("trace", "square", "pairs", "clipped", "weight", "curvature")
+_NUMBERS = ("trace", "heat", "square", "pairs", "clipped", "weight", "curvature")
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
+Bath = Callable[[], tuple[float, Tensor] | None]
+"""Tells the gain c and the scales P of ``Method.bath``, where the method has them."""
 State = dict[str, Tensor]
 Values = tuple[float, ...]
 """One for each of ``WATCHED``."""
@@ -52,6 +58,7 @@ class Watch:
 
     Attributes:
         trace: average of tr Σ.
+        heat: average of c tr(PΣ), nan once steps were of another kind.
         square: of ‖g‖².
         pairs: 1 − βᵏ of k pairs, by which averages that began at zero are too small.
         clipped: share of clipped steps, times weight.
@@ -64,6 +71,7 @@ class Watch:
     """
 
     trace: float = 0.0
+    heat: float = 0.0
     square: float = 0.0
     pairs: float = 0.0
     clipped: float = 0.0
@@ -75,7 +83,15 @@ class Watch:
     told: Values = UNKNOWN
 
     def observe(
-        self, theta: Tensor, gradient: Tensor, clipped: bool, rate: float, size: int, evaluate: Gradient, step: int
+        self,
+        theta: Tensor,
+        gradient: Tensor,
+        clipped: bool,
+        rate: float,
+        size: int,
+        evaluate: Gradient,
+        step: int,
+        bath: Bath = lambda: None,
     ) -> Values:
         """Return the values of ``WATCHED`` after a step on a batch.
 
@@ -87,13 +103,14 @@ class Watch:
             size: points of the batch.
             evaluate: J and ∇J of the same batch.
             step: number of the step.
+            bath: tells what the method makes of noise.
         """
         self._count(clipped)
         self.kept.append((gradient, 1.0 / size))
         if step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
             self._stretch(theta, gradient, evaluate)
         if step % LOOK_EVERY == LOOK_EVERY - 1 or step < LOOK_EVERY:
-            self._compare()
+            self._compare(bath())
             self.told = self._values(rate, size, len(theta))
         return self.told
 
@@ -112,16 +129,20 @@ class Watch:
         self.clipped += MEMORY * (clipped - self.clipped)
         self.weight += MEMORY * (1.0 - self.weight)
 
-    def _compare(self) -> None:
+    def _compare(self, bath: tuple[float, Tensor] | None) -> None:
         """Take the pairs of neighbouring gradients kept into the averages, and keep the newest for the next pair."""
         rows, shares = torch.stack([row for row, _ in self.kept]), [share for _, share in self.kept]
-        change, product = (rows[1:] - rows[:-1]).square_().sum(1).tolist(), (rows[1:] * rows[:-1]).sum(1).tolist()
-        trace, square, pairs = self.trace, self.square, self.pairs
-        for k, (apart, along) in enumerate(zip(change, product, strict=True)):
-            trace += MEMORY * (apart / (shares[k] + shares[k + 1]) - trace)
+        change, product = (rows[1:] - rows[:-1]).square_(), (rows[1:] * rows[:-1]).sum(1).tolist()
+        gain, scales = (math.nan, torch.ones_like(rows[0])) if bath is None else bath
+        seen = zip(change.sum(1).tolist(), (change @ scales).tolist(), product, strict=True)
+        trace, heat, square, pairs = self.trace, self.heat, self.square, self.pairs
+        for k, (apart, scaled, along) in enumerate(seen):
+            share = shares[k] + shares[k + 1]
+            trace += MEMORY * (apart / share - trace)
+            heat += MEMORY * (gain * scaled / share - heat)
             square += MEMORY * (along - square)
             pairs += MEMORY * (1.0 - pairs)
-        self.trace, self.square, self.pairs = trace, square, pairs
+        self.trace, self.heat, self.square, self.pairs = trace, heat, square, pairs
         self.kept = self.kept[-1:]
 
     def _values(self, rate: float, size: int, parameters: int) -> Values:
@@ -131,7 +152,7 @@ class Watch:
         trace, square = self.trace / self.pairs, max(self.square / self.pairs, 0.0)
         scale = trace / square if square > 0.0 else math.inf
         ratio = square / trace * size if trace > 0.0 else math.nan
-        return (scale, ratio, share, rate * trace / (2.0 * size * parameters), curvature)
+        return (scale, ratio, share, rate * self.heat / self.pairs / (2.0 * size * parameters), curvature)
 
     def _stretch(self, theta: Tensor, gradient: Tensor, evaluate: Gradient) -> None:
         """Take one step of a power iteration from the first gradient: the curvature along the direction most stretched so far."""

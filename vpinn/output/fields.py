@@ -19,6 +19,8 @@ from vpinn.solution import Solution
 
 Array = NDArray[np.float64]
 
+CHUNK = 200_000
+"""Points that are evaluated at a time."""
 SAMPLES = 10_000
 """Points that csv and npz hold where the domain has no cells."""
 
@@ -80,6 +82,10 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
         u → [n] or [n, m], grad_u → [n, d] or [n, m, d], u_exact and u_error shaped as u; of Langevin samples u_mean and
         u_std.
     """
+    if len(points) > CHUNK:
+        rows = np.split(np.arange(len(points)), range(CHUNK, len(points), CHUNK))
+        parts = [values_at(solution, select(points, some)) for some in rows]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     values, gradients, exact = solution.at(points), solution.at(points, 1), solution.exact(points)
     found = dict(values)
     for name in values:

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vpinn.domain import Domain, Hypercube
+from vpinn.domain import Domain, Hypercube, Mesh
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import write_atomic
 from vpinn.output.canvas import make_canvas
@@ -18,6 +18,7 @@ from vpinn.output.curves import Line, Sections
 from vpinn.output.formats import component_names
 from vpinn.output.planes import Plane, Slices
 from vpinn.output.quadrature import quadrature_figure
+from vpinn.output.raster import MANY, Raster
 from vpinn.output.scene import Array, Scene
 from vpinn.output.style import colours, figure, magnitudes, styled
 from vpinn.solution import Solution
@@ -113,6 +114,8 @@ def make_scene(domain: Domain) -> Scene:
         return Sections(domain)
     if domain.dimension == 3:
         return Slices(domain)
+    if domain.dimension == 2 and isinstance(domain, Mesh) and domain.n_cells > MANY:
+        return Raster(domain)
     canvas = make_canvas(domain)
     return Line(canvas) if domain.dimension == 1 else Plane(canvas)
 

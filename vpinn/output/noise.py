@@ -99,12 +99,37 @@ PANELS = (
     Panel(
         "langevin",
         "langevin",
-        "Langevin paths and the Gibbs measure",
+        "Steps on batches and the Gibbs measure",
         "distance along the stiffest direction",
         "density",
         ("linear", "linear"),
     ),
     Panel("fluctuation", "fluctuation", "Fluctuation of the loss of a batch", "points per batch b", "standard deviation of J"),
+    Panel("adam", "adam", "Steps of Adam", "points per batch b", "mean step over the learning rate"),
+    Panel("seconds", "seconds", "Time to an accuracy", "points per batch b", "seconds to the full gradient's progress"),
+    Panel(
+        "sharpness",
+        "sharpness",
+        "Sharpness of where training ends",
+        "step size over batch of the walk before, η/b",
+        "largest curvature",
+        ("log", "linear"),
+    ),
+    Panel(
+        "unseen_loss",
+        "unseen",
+        "Loss on points that training did not see",
+        "step size over batch of the walk before, η/b",
+        "J on unseen points",
+        ("log", "linear"),
+    ),
+    Panel(
+        "solution_error",
+        "solution",
+        "Error of the solution where training ends",
+        "step size over batch of the walk before, η/b",
+        "relative L² error",
+    ),
     Panel(
         "search",
         "search",
@@ -225,8 +250,9 @@ def noise_markdown(report: NoiseReport) -> str:
 def _cells(report: NoiseReport) -> Sequence[tuple[str, str, str, str, str]]:
     rows = []
     for f in report.findings:
-        spread = f" ± {f.error:.1g}" if f.error and math.isfinite(f.measured) else ""
-        rows.append((str(f.item), f.quantity, _number(f.predicted), _number(f.measured) + spread, f.verdict))
+        spread = f" ± {f.error:.1g}" if f.error > 0.0 and math.isfinite(f.measured) else ""
+        bound = "≤ " if f.bound and math.isfinite(f.predicted) else ""
+        rows.append((str(f.item), f.quantity, bound + _number(f.predicted), _number(f.measured) + spread, f.verdict))
     return rows
 
 

@@ -46,7 +46,7 @@ class Plane(Scene):
     @property
     def size(self) -> tuple[float, float]:
         """As wide as the domain asks for."""
-        return _panel(np.ptp(self.canvas.mesh.nodes, axis=0))
+        return panel_size(np.ptp(self.canvas.mesh.nodes, axis=0))
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> Any:
         """Draw colours and level lines."""
@@ -109,7 +109,7 @@ class Slices(Scene):
     def size(self) -> tuple[float, float]:
         """As the largest plane asks for, smaller since there are three."""
         lower, upper = self.domain.bounds
-        width, height = _panel(np.sort(upper - lower)[::-1][:2])
+        width, height = panel_size(np.sort(upper - lower)[::-1][:2])
         return 0.75 * width, 0.75 * height
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> Any:
@@ -158,8 +158,8 @@ def label_plane(axes: Axes, names: Sequence[str]) -> None:
     axes.margins(0.03)
 
 
-def _panel(extent: Array) -> tuple[float, float]:
-    """Width and height [inches] of a panel for a domain of this extent [2], neither too flat nor too tall."""
+def panel_size(extent: Array) -> tuple[float, float]:
+    """Return width and height [inches] of a panel for a domain of this extent [2], neither too flat nor too tall."""
     ratio = float(np.clip(extent[1] / extent[0], 0.2, 1.8))
     width = 4.2 if ratio < 1.0 else 4.2 / ratio**0.5
     return width + 0.9, width * ratio + 0.7

@@ -16,7 +16,7 @@ from vpinn.domain import Domain, Hypercube, Mesh, Points, PointSet
 from vpinn.domain.reference import Integers, lagrange
 from vpinn.objective import Measure
 from vpinn.output.formats import coordinate_names
-from vpinn.output.planes import label_plane
+from vpinn.output.planes import label_plane, outline
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
 
 Array = NDArray[np.float64]
@@ -26,6 +26,8 @@ MOST, LEAST = 60, 6
 """Cells of a plane mesh that are shown near, at most and at least."""
 SCATTERED = 4_000
 """Points shown of a set without cells."""
+DRAWABLE = 50_000
+"""Cells of which the edges are drawn: more are a grey area."""
 EDGE = 9
 """Points along a curved edge."""
 DOT = 7.0
@@ -83,7 +85,11 @@ def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
     else:
         over, axes = shown.subplots(1, 2)
         corner, side = _window(mesh, few)
-        _edges(over, mesh, np.arange(mesh.n_cells), 0.3)
+        if mesh.n_cells <= DRAWABLE:
+            _edges(over, mesh, np.arange(mesh.n_cells), 0.3)
+        else:
+            over.add_collection(LineCollection(list(outline(mesh)), colors=INK, linewidths=0.6))
+            over.autoscale_view()
         over.add_patch(Rectangle(tuple(corner), side, side, fill=False, edgecolor=TRUTH, linewidth=1.6, zorder=4))
         label_plane(over, ("x", "y"))
         window = corner, side

@@ -22,6 +22,8 @@ from vpinn.trial import Imposed, Trial
 
 Rows = list[tuple[str, str]]
 
+MOST_TAGS = 20
+"""Strata that the table shows, those of most variance."""
 FAILED = "CHECK FAILED: "
 """How the text of a failing check begins."""
 _STOPPED = {
@@ -44,6 +46,7 @@ def solution_rows(solution: Solution) -> Rows:
         *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
+        *_strata(metrics.get("strata", [])),
         ("parameters", f"{solution.trial.network.size:,}"),
         ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
     ]
@@ -52,10 +55,12 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    if "assessed_cells" in metrics and not solution.error_estimate:
+        rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
     if solution.error_estimate:
-        rows.append(("error estimate", _estimate(solution.error_estimate)))
+        rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
@@ -170,6 +175,17 @@ def _points(metrics: Mapping[str, Any]) -> str:
     return text + (f"; {tests:,} test functions" if tests else "") + (f" for {directions:,} weights" if directions else "")
 
 
+def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
+    """Rows of the strata by tag: share W, deviation σ of the gradient, points, and what they are of the variance ΣW²σ²/n."""
+    noise = [(s["share"] * s["deviation"]) ** 2 / s["points"] for s in found]
+    rows: Rows = []
+    for k in sorted(range(len(found)), key=lambda k: -noise[k])[:MOST_TAGS]:
+        s, part = found[k], 100.0 * noise[k] / sum(noise) if sum(noise) else 0.0
+        told = f"{s['tag']}: {100 * s['share']:.3g} % of the {s['measure']}, {s['points']:,} points, deviation of the gradient"
+        rows.append(("" if rows else "strata by tag", f"{told} {s['deviation']:.2e}, {part:.0f} % of the variance"))
+    return rows + ([("", f"and {len(found) - MOST_TAGS:,} more in metrics.json")] if len(found) > MOST_TAGS else [])
+
+
 def _error(found: Mapping[str, float]) -> str:
     parts = [f"{name} {found[key]:.2e}" for key, name in (("relative_l2", "L²"), ("relative_h1", "H¹")) if key in found]
     return f"{', '.join(parts)} (relative)"
@@ -183,8 +199,11 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
     return [("finite elements" if k == 0 else "", text) for k, text in enumerate([size, *own, *between])]
 
 
-def _estimate(found: Mapping[str, Any]) -> str:
+def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     text = f"{found.get('relative_energy', math.nan):.2e} of the flux"
+    if cells and "interval" in found:
+        low, high = found["interval"]
+        text += f" ({low:.1e} to {high:.1e}, from {cells['drawn']:,} of {cells['of']:,} cells)"
     text += "".join(f", L² of {name} {value:.2e}" for name, value in found.get("relative_l2", {}).items()) + " (relative)"
     effectivity = found.get("effectivity")
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"

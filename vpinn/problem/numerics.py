@@ -73,6 +73,10 @@ class Quadrature(Section):
         return self
 
 
+_DRAWN = ("sampler", "allocation", "strata", "strata_count", "replacement")
+"""Keys of ``[batch]`` that say which points a mini-batch sees."""
+
+
 class Batch(Section):
     """Mini-batches of quadrature points."""
 
@@ -148,6 +152,8 @@ class Batch(Section):
             raise ValueError(f'per_cell belongs to sampler "cells", got sampler "{self.sampler}"')
         if "replacement" in given and self.sampler != "uniform":
             raise ValueError(f'replacement belongs to sampler "uniform", got sampler "{self.sampler}"')
+        if self.size == "full" and (drawn := [key for key in _DRAWN if key in given]):
+            raise ValueError(f'{drawn[0]} says how mini-batches are drawn, but size is "full"; give a number, or leave it out')
         return self
 
 
@@ -218,6 +224,11 @@ class Solver(Section):
     precision: Literal["float64", "float32"] = Field("float64", description="Floating-point type of the solve.")
     time_limit: Positive | None = Field(None, description="Seconds after which the solve stops, with its state saved.")
     checkpoint: Positive = Field(60.0, description="Seconds between saved states.")
+    assessment: Annotated[int, Field(strict=True, ge=1_000, le=2**40)] | Literal["auto", "full"] = Field(
+        "auto",
+        description='Points per integral of the closing assessment (≥ 1,000), in drawn cells if a mesh has more; "full": all; '
+        '"auto": all of a small mesh or where training sees all, else as many as take at most a third of its time.',
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

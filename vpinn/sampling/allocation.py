@@ -1,4 +1,4 @@
-"""How many points of a batch each stratum gives."""
+"""How many points of a batch each stratum gives, and each measure: the measures of an objective are strata of the whole."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ Neyman (1934) minimises Σ W_k²σ_k²/n_k; equal variance gives every stratum's
 """
 
 
-def allocate(name: str, size: int, weight: Array, deviation: Array | None, least: int) -> Index:
+def allocate(name: str, size: int, weight: Array, deviation: Array | None, least: int | Index) -> Index:
     """Return points per stratum [K], summing to ``size``.
 
     Args:
         name: one of ``ALLOCATIONS``.
-        size: points of the batch, ≥ least·K.
+        size: points of the batch, at least the sum of ``least``.
         weight: shares W_k of the strata [K], > 0, summing to one.
         deviation: standard deviations σ_k [K] ≥ 0; None where they are not known yet: proportional.
-        least: fewest points of a stratum.
+        least: fewest points of a stratum, one number or [K].
 
     Raises:
         InputError: there are fewer points than the strata need.
     """
-    strata = len(weight)
-    if size < least * strata:
+    strata, fewest = len(weight), np.broadcast_to(least, len(weight))
+    if size < fewest.sum():
         raise InputError(
-            f"batch.size is {size}, but {strata} strata need {least} points each, {least * strata} in all; "
+            f"batch.size is {size}, but {strata} strata need {fewest.max()} points each, {fewest.sum()} in all; "
             "raise it, or take fewer strata"
         )
     wanted = weight
@@ -48,15 +48,35 @@ def allocate(name: str, size: int, weight: Array, deviation: Array | None, least
         found = ALLOCATIONS[name](weight, deviation)
         if np.isfinite(found).all() and found.sum() > 0.0:
             wanted = (1.0 - FLOOR) * found / found.sum() + FLOOR * weight
-    return apportion(wanted, size, least)
+    return apportion(wanted, size, fewest)
 
 
-def apportion(wanted: Array, size: int, least: int) -> Index:
-    """Return whole numbers [K] ≥ least that sum to size and are nearest to shares ``wanted`` (largest remainders)."""
+def split(noise: Array, size: Index, least: Index, most: Index) -> Index:
+    """Return the points of every measure [M] by Neyman's rule for measures as strata: n_m ∝ W_mσ_m, summing to that of ``size``.
+
+    Args:
+        noise: W_mσ_m ≥ 0 up to a factor [M], the root of n_mV_m with the variance V_m that the n_m points of a measure give.
+        size: points in proportion to the data sets [M], which get the share ``FLOOR`` of all.
+        least: fewest points of a measure [M] ≤ size.
+        most: most points of a measure [M] ≥ size.
+    """
+    if not (np.isfinite(noise).all() and noise.sum() > 0.0):
+        return size
+    wanted = (1.0 - FLOOR) * noise / noise.sum() + FLOOR * size / size.sum()
+    count, full = apportion(wanted, int(size.sum()), least), np.zeros(len(size), dtype=bool)
+    while (count > most).any():  # what a measure cannot take goes to the others
+        full |= count > most
+        count = np.where(full, most, count)
+        count[~full] = apportion(wanted[~full], int(size.sum() - most[full].sum()), least[~full])
+    return count
+
+
+def apportion(wanted: Array, size: int, least: Index) -> Index:
+    """Return whole numbers [K] ≥ least [K] that sum to size and are nearest to shares ``wanted`` [K] (largest remainders)."""
     share = wanted / wanted.sum() * size
     short = share < least
     while True:  # strata below the least get it, and the others share what is left; each pass settles at least one more
-        rest = size - least * int(short.sum())
+        rest = size - int(least[short].sum())
         free = np.where(short, 0.0, wanted)
         share = np.where(short, least, free / max(free.sum(), 1e-300) * rest)
         more = ~short & (share < least)

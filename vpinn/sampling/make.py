@@ -19,6 +19,8 @@ from vpinn.sampling.stratified import Importance, Stratified, blocks
 
 QUANTILES = 8
 """Strata by residual or gradient, where their number is not given."""
+TOLD = 2
+"""Points of every tag at least, however rare it is: the variance in it is then told by every batch."""
 PER_BLOCK = 4
 """Points of an adaptive batch per block, where the number of blocks is not given."""
 
@@ -51,7 +53,8 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
         names, group = tag_groups(points)
         curve = Curve.through(points, group)
         members = np.bincount(group) * points.per_entity
-        return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members)
+        fewest = np.minimum(TOLD, members)
+        return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members, fewest)
     curve = Curve.through(points)
     if choice.strata == "cells":
         names, members = tuple(f"cell {k}" for k in curve.order), np.full(points.entities, points.per_entity)
@@ -118,6 +121,11 @@ def make_sampler(name: str, points: PointSet, size: int, choice: Choice | None =
         raise InputError(f"there is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}")
     Uniform(points.size, size)  # checks the size before more points are asked about
     return SAMPLERS[name](points, size, choice or Choice())
+
+
+def least_points(points: PointSet, choice: Choice) -> int:
+    """Return the fewest points of a batch that strata by tag need; 0 for other strata and samplers."""
+    return TOLD * len(tag_groups(points)[0]) if (choice.sampler, choice.strata) == ("stratified", "tags") else 0
 
 
 def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:

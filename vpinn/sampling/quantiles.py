@@ -58,6 +58,11 @@ class Quantiles(Adaptive):
         return self.stratified(state).variance(contributions, state)
 
     @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Fewest and most points that Neyman's rule may give."""
+        return self.stratified().bounds
+
+    @property
     def pilot_size(self) -> int:
         """Points of a pilot: two in every entity."""
         return 2 * len(self.measure)

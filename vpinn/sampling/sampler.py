@@ -78,6 +78,11 @@ class Adaptive(Sampler):
         return "gradient"
 
     @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Fewest and most points, where what was learned may change how many the measure gives; None where it may not."""
+        return None
+
+    @property
     @abstractmethod
     def pilot_size(self) -> int:
         """Points of a pilot; 0 where nothing is to be learned."""

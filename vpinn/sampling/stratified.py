@@ -31,6 +31,7 @@ class Stratified(Adaptive):
         allocation: one of ``ALLOCATIONS``.
         names: of the strata, for messages; () where they have none.
         members: points of each stratum [K]; None where points may be cut by the edges.
+        fewest: least points of each stratum [K]; None: one, or two where the variance in it is learned.
     """
 
     curve: Curve
@@ -38,6 +39,7 @@ class Stratified(Adaptive):
     allocation: str = "proportional"
     names: tuple[str, ...] = ()
     members: Index | None = None
+    fewest: Index | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,9 +52,18 @@ class Stratified(Adaptive):
             )
 
     @property
-    def least(self) -> int:
-        """Fewest points of a stratum: two where the variance in it is to be told."""
-        return 1 if self.allocation == "proportional" else 2
+    def least(self) -> int | Index:
+        """Fewest points of a stratum, or of each [K]: two where the variance in it is to be told."""
+        return self.fewest if self.fewest is not None else 1 if self.allocation == "proportional" else 2
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Fewest and most points that Neyman's rule may give: every stratum has as many in proportion to its weight."""
+        if self.allocation != "neyman":
+            return None
+        weight = np.diff(self.edges)
+        most = self.points if self.members is None else int((self.members / weight).min() * (1.0 + 1e-9))
+        return int(np.broadcast_to(self.least, len(weight)).sum()), max(self.size, min(most, self.points))
 
     def counts(self, state: State = NOTHING) -> Index:
         """Return points per stratum n_k [K]."""
@@ -90,7 +101,7 @@ class Stratified(Adaptive):
     def learn(self, state: State, signals: Array) -> State:
         """Return the state with new averages of σ_k², the variances [K] summed over the signals [p, m]."""
         grouped = signals.reshape(len(self.edges) - 1, PER_STRATUM, -1)
-        return _averaged(state, "variance", grouped.var(axis=1, ddof=1).sum(axis=1))
+        return averaged(state, "variance", grouped.var(axis=1, ddof=1).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,7 @@ class Importance(Adaptive):
         """Return the state with new averages of ĝ_k², the mean squares [K] summed over the signals [p, m]."""
         grouped = signals.reshape(len(self.edges) - 1, PER_STRATUM, -1)
         with np.errstate(over="ignore"):  # refused where the weights are asked for
-            return _averaged(state, "square", (grouped**2).mean(axis=1).sum(axis=1))
+            return averaged(state, "square", (grouped**2).mean(axis=1).sum(axis=1))
 
 
 def blocks(count: int) -> Array:
@@ -179,5 +190,6 @@ def _moments(curve: Curve, edges: Array, contributions: Array) -> tuple[Array, A
     return mean, np.bincount(part, length * value**2, minlength=strata) / weight
 
 
-def _averaged(state: State, name: str, new: Array) -> State:
+def averaged(state: State, name: str, new: Array) -> State:
+    """Return the state with a new value averaged into what it knows by a name, or as the first one."""
     return {**state, name: state[name] + MEMORY * (new - state[name]) if name in state else new}

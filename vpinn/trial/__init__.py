@@ -15,6 +15,7 @@ from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.field import MeshField
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.network import Jets, Network, Pullback
+from vpinn.trial.scales import Scales
 from vpinn.trial.trial import Trial, coefficients_of, make_trial
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Network",
     "PatchChart",
     "Pullback",
+    "Scales",
     "SourceChart",
     "Trial",
     "check_enrichment",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from vpinn.domain import LagrangeSpace, Points
+from vpinn.interrupt import apart
 
 Array = NDArray[np.float64]
 CHUNK = 1_000_000
@@ -65,5 +66,6 @@ def _solve(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array, load
     values = np.zeros(space.size)
     values[fixed] = boundary[fixed]
     right = load[free] - stiffness[free][:, fixed] @ values[fixed]
-    values[free] = splu(stiffness[free][:, free]).solve(right)
+    block = stiffness[free][:, free]
+    values[free] = apart(lambda: splu(block)).solve(right)
     return values

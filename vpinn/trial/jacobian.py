@@ -101,6 +101,26 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     return result
 
 
+def last_layer_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes: Tensor) -> Tensor:
+    """Return what ``jet_jacobian`` does for the last layer alone, in which jets of any order are linear.
+
+    Returns:
+        [r, n, size of the last layer and of the numbers that follow the weights], in the order of θ.
+    """
+    found = network.features(theta, x, [derivative for _, derivative in keys])
+    r, n, m, h = len(slopes), len(x), network.outputs, network.layers[-2]
+    numbers = m * (h + 1)
+    result = x.new_zeros(r, n, numbers + network.size - sum(part.numel() for pair in network.unpack(theta) for part in pair))
+    for k, (component, derivative) in enumerate(keys):
+        if component < 0:
+            result[:, :, numbers - 1 - component] += slopes[:, k]
+            continue
+        result[:, :, component * h :][:, :, :h].addcmul_(slopes[:, k, :, None], found[derivative])
+        if not derivative:
+            result[:, :, m * h + component] += slopes[:, k]
+    return result
+
+
 def _blocks(network: Network, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return weights [r, n, out, in] and biases [r, n, out] of every layer as views of rows [r, n, size]."""
     pairs, at = [], 0

@@ -89,11 +89,14 @@ class Network:
         Args:
             theta: parameters [size].
             x: normalised coordinates [n, d].
-            wanted: derivatives of order 0 to 2; only the second ones asked for are carried.
+            wanted: derivatives; only the second ones asked for are carried, those of higher order by nested reverse mode.
 
         Returns:
             derivative → values [n, h] with respect to the original coordinates: all of order 0 and 1, and those asked for.
         """
+        wanted = list(wanted)
+        if max(map(len, wanted), default=0) > 2:
+            return self._nested_features(theta, x, [(), *((i,) for i in range(x.shape[1])), *wanted])
         sigma, stretch, n, d = self.sigma, self.stretch(x), len(x), self.layers[0]
         pairs = [p for p in wanted if len(p) == 2]
         z = x
@@ -111,6 +114,15 @@ class Network:
                 second = curved if bends is None else t * bends + curved
         result: dict[Derivative, Tensor] = {(): z, **{(i,): first[i] for i in range(d)}}
         return result if second is None else result | {pair: second[k] for k, pair in enumerate(pairs)}
+
+    def _nested_features(self, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> dict[Derivative, Tensor]:
+        """Return derivatives of any order of the last hidden layer, as those of a network that has it as its components."""
+        *layers, h, _ = self.layers
+        wide = Network((*layers, h, h), self.activation, self.lower, self.upper)
+        hidden = wide.size - h * (h + 1)
+        identity = torch.cat([theta[:hidden], torch.eye(h, dtype=theta.dtype).reshape(-1), theta.new_zeros(h)])
+        jets = wide.jets(identity, x, wanted)
+        return {derivative: torch.stack([jets[c, derivative] for c in range(h)], 1) for derivative in wanted}
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return coordinates [n, d] mapped to [−1, 1]^d, dimensionless."""

@@ -24,6 +24,7 @@ from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
 from vpinn.trial.features import Features
 from vpinn.trial.field import MeshField, harmonic, torsion
 from vpinn.trial.imposed import Imposed
+from vpinn.trial.scales import Scales
 
 ROWS = "weighted rows, which keep the unknowns smooth"
 """Why least squares imposes a condition by penalty."""
@@ -54,6 +55,8 @@ class Trial:
         unknowns: name → expression of ``function`` that satisfies the conditions imposed exactly.
         background: domain and known functions (mesh distances and lifts).
         imposed: every condition, component by component.
+        coefficients: the UFL constant that stands for those of the enrich functions [max(1, network.extra)].
+        scales: what the network's outputs and coefficients are multiples of.
     """
 
     network: Enriched
@@ -61,6 +64,8 @@ class Trial:
     unknowns: Mapping[str, Expr]
     background: Background
     imposed: tuple[Imposed, ...] = field(default=())
+    coefficients: ufl.Constant | None = None
+    scales: Scales | None = None
 
     @property
     def rows(self) -> bool:
@@ -71,6 +76,15 @@ class Trial:
     def corners(self) -> bool:
         """Whether it holds functions of the domain's corners."""
         return isinstance(self.network, Features) and len(self.network.corners) > 0
+
+    def scaled(self, scales: Scales) -> Trial:
+        """Return the same functions with a network whose outputs, and coefficients of enrich functions, are dimensionless."""
+        outputs = zip(scales.shifts, scales.sizes, components(self.function), strict=True)
+        known: dict[Expr, Expr] = {self.function: ufl.as_vector([m + s * n for m, s, n in outputs])}
+        if scales.extras and self.coefficients is not None:
+            known[self.coefficients] = ufl.as_vector([s * c for s, c in zip(scales.extras, self.coefficients, strict=True)])
+        unknowns = {name: ufl.replace(expression, known) for name, expression in self.unknowns.items()}
+        return replace(self, unknowns=unknowns, scales=scales)
 
 
 def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> Trial:
@@ -116,7 +130,7 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
         chart = CornerChart(functions)
         layers = (layers[0], chart.count, layers[-1])
         network = Features(layers, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
-    return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed))
+    return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed), coefficients)
 
 
 def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
@@ -129,7 +143,8 @@ def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, 
     names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
     texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()
     if texts:
-        found = network.coefficients(theta).view(len(names), len(texts)).tolist()
+        sizes = theta.new_tensor(trial.scales.extras) if trial.scales is not None else 1.0
+        found = (network.coefficients(theta) * sizes).view(len(names), len(texts)).tolist()
         result["enrich"] = {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
     if isinstance(network, Features) and network.corners:
         found = network.unpack(theta)[-1][0][0, network.shared :].tolist()

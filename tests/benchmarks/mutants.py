@@ -1,0 +1,113 @@
+"""Faults put into the package one at a time, and how many of them the tests find.
+
+Each mutant is the package with one change: a sign or operator turned, a comparison made strict or not, a number doubled or
+moved by one, min and max or two arguments swapped. It is killed where a test of its own package's folder fails. To compare two
+states of the tests, run the same mutants with the tests of each:
+
+    python tests/benchmarks/mutants.py --count 60
+    python tests/benchmarks/mutants.py --count 60 --tests ../other/tests
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+def mutate(node: ast.AST) -> str:
+    """Change a node in place and say how; an empty string where there is nothing to change."""
+    if isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in OPERATORS:
+        node.op = OPERATORS[type(node.op)]()  # type: ignore[assignment]
+        return f"now {type(node.op).__name__}"
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in OPERATORS:
+        node.ops[0] = OPERATORS[type(node.ops[0])]()  # type: ignore[call-overload]
+        return f"now {type(node.ops[0]).__name__}"
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        node.value = node.value + 1 if isinstance(node.value, int) else 2.0 * node.value or 1.0
+        return f"now {node.value}"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node.op = ast.UAdd()
+        return "sign dropped"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
+        node.func.id = "max" if node.func.id == "min" else "min"
+        return f"now {node.func.id}"
+    if isinstance(node, ast.Call) and len(node.args) >= 2 and not any(isinstance(a, ast.Starred) for a in node.args):
+        node.args[0], node.args[1] = node.args[1], node.args[0]
+        return "arguments swapped"
+    return ""
+
+
+def mutants(packages: list[str], count: int, seed: int) -> list[tuple[Path, str, str]]:
+    """Return (file below the root, its changed text, what was changed), equally many of each package in turn."""
+    generator, found = random.Random(seed), []
+    for number in range(count):
+        path = generator.choice(sorted((ROOT / "vpinn" / packages[number % len(packages)]).glob("*.py")))
+        tree = ast.parse(path.read_text())
+        sites = [i for i, node in enumerate(ast.walk(tree)) if mutate(copy.deepcopy(node))]
+        if not sites:
+            continue
+        node = list(ast.walk(tree))[generator.choice(sites)]
+        place = f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:60]}"  # type: ignore[attr-defined]
+        change = mutate(node)
+        found.append((path.relative_to(ROOT), ast.unparse(tree), f"{place} {change}"))
+    return found
+
+
+def killed(file: Path, text: str, tests: Path, seconds: float) -> bool:
+    """Whether the tests of the file's package fail, or do not end, with the changed text."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = Path(name)
+        for part in ("vpinn", "problems"):
+            shutil.copytree(ROOT / part, folder / part)
+        shutil.copytree(tests, folder / "tests")
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / file).write_text(text)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", f"tests/{file.parts[1]}"]
+        try:
+            environment = {**os.environ, "PYTHONPATH": name}
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired:
+            return True
+    return done.returncode != 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folders = sorted(path.name for path in (ROOT / "vpinn").iterdir() if (ROOT / "tests" / path.name).is_dir())
+    parser.add_argument("packages", nargs="*", default=folders)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tests", type=Path, default=ROOT / "tests")
+    parser.add_argument("--seconds", type=float, default=1800.0, help="of one mutant's tests, after which they count as failed")
+    options = parser.parse_args()
+    found = []
+    for file, text, change in mutants(options.packages, options.count, options.seed):
+        found.append(killed(file, text, options.tests, options.seconds))
+        print("killed  " if found[-1] else "survived", change, flush=True)
+    print(f"{sum(found)} of {len(found)} killed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What a report recommends of batches: how many points, and how they are drawn, compared as training draws them. Fixed seeds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vpinn.noise import Curve
+from vpinn.noise.advice import CHOICES, Candidate, compared, simplest
+from vpinn.noise.draws import seconds_per_step
+from vpinn.noise.pilot import descend
+from vpinn.noise.population import population
+from vpinn.noise.recommend import drawing, size
+from vpinn.objective import Objective, make_objective
+from vpinn.optimization.batching import samplers_of
+from vpinn.problem import Problem, make_problem
+from vpinn.sampling import Stratified, Uniform
+from vpinn.trial import make_trial
+
+SIZE = 48
+CORNER = "500*exp(-200*((x-0.1)**2 + (y-0.1)**2))"
+
+
+def made(source: str, **changed: Any) -> tuple[Problem, Objective, torch.Tensor]:
+    form = {"energy": f"0.5*inner(grad(u), grad(u))*dx - {source}*u*dx"}
+    problem = make_problem(
+        {"shape": "rectangle", "cells": [16, 16], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [8]},
+        quadrature={"degree": 5},
+        **{**form, **changed},
+    )
+    objective = make_objective(problem, make_trial(problem))
+    return problem, objective, objective.measures[0].network.initial(torch.Generator().manual_seed(0))
+
+
+def candidate(keys: dict[str, str], variance: float, error: float) -> Candidate:
+    return Candidate(keys, (Uniform(100, 10),), variance, error)
+
+
+def test_size_of_least_time_to_an_accuracy() -> None:
+    """(1 + S/b)(c₀ + c₁b) with c₀/c₁ = 100 is least at b = √(100 S), of powers of two, or with all points."""
+    sizes = np.geomspace(16.0, 4096.0, 9)
+    curves = {"uniform": Curve(sizes, 1.0 / sizes), "stratified": Curve(sizes, 0.05 / sizes)}
+    costs = (1e-3, 1e-5)
+    drawn = size(655.0, costs, 100_000, {"uniform": curves["uniform"]})
+    assert drawn.points == 256
+    assert "S = 655 points at the end of uniform draws, c₀/c₁ = 100 points" in drawn.reason
+    assert size(655.0 / 0.05, costs, 100_000, curves).points == 256
+    flat = size(300.0, costs, 100_000, {"uniform": curves["uniform"]})
+    assert flat.points == 128
+    assert flat.reason.endswith("; 128 to 256 are equal within a tenth")
+    for whole in (size(1e6, costs, 2_000, curves), size(math.inf, costs, 2_000, curves)):
+        assert whole.points == 2_000
+        assert whole.reason.startswith("a step takes 21 ms, and nothing is drawn")
+
+
+def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
+    """All of 500 points cost 600 c₁; batches of 128 cost 495 with S = 150, and 584, less by less than a tenth, with S = 200."""
+    sizes = np.array([64.0, 128.0])
+    curves = {"uniform": Curve(sizes, 1.0 / sizes)}
+    assert min((1 + 150 / b) * (100 + b) for b in sizes) == pytest.approx(495.2, abs=0.1)
+    assert size(150.0, (100.0, 1.0), 500, curves).points == 128
+    equal = size(200.0, (100.0, 1.0), 500, curves)
+    assert equal.points == 500
+    assert equal.reason.endswith("; batches take 0.97 of the time to an accuracy, equal within a tenth")
+
+
+def test_the_speed_of_the_machine_and_a_fifth_of_load_change_no_size() -> None:
+    sizes = np.geomspace(16.0, 4096.0, 9)
+    curves = {"uniform": Curve(sizes, 1.0 / sizes)}
+    for speed, step, point in itertools.product((0.1, 1.0, 7.0), (1.0, 1.2), (1.0, 1.2)):
+        assert size(655.0, (1e-3 * speed * step, 1e-5 * speed * point), 100_000, curves).points == 256
+
+
+def test_times_are_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which a call in four takes a hundred times as long tells the same times as one without interruptions."""
+    _, objective, theta = made("1.0")
+    found = []
+    for late in (0.0, 100.0):
+        ticks = (k // 2 * (1.0 + (late if k // 2 % 4 == 1 and k % 2 else 0.0)) + k % 2 for k in itertools.count())
+        monkeypatch.setattr("vpinn.noise.draws.time.process_time", lambda ticks=ticks: float(next(ticks)))
+        found.append(seconds_per_step(objective, theta, [8, 16, 32], np.random.default_rng(0)))
+    assert list(found[0]) == [1.0] * 3
+    assert list(found[1]) == [1.0] * 3
+
+
+def test_the_simplest_that_none_is_better_than_beyond_its_error() -> None:
+    uniform = candidate({"sampler": "uniform"}, 90.0, 2.0)
+    plain = candidate({"sampler": "stratified"}, 33.5, 0.8)
+    worse = candidate({"sampler": "stratified", "allocation": "neyman"}, 55.5, 1.5)
+    better = candidate({"sampler": "stratified", "allocation": "neyman"}, 32.0, 0.8)
+    best = candidate({"sampler": "stratified", "allocation": "neyman"}, 25.0, 0.8)
+    for other, chosen, words in (
+        (worse, "proportional", "variance 33.5 ± 0.8 beside neyman 55.5 ± 2"),
+        (better, "proportional", "variance 33.5 ± 0.8 beside neyman 32 ± 0.8"),
+        (best, "neyman", "variance 25 ± 0.8 beside proportional 33.5 ± 0.8"),
+    ):
+        sampler, allocation = drawing([uniform, plain, other])
+        assert (sampler.value, allocation.value, allocation.reason) == ('"stratified"', f'"{chosen}"', words)
+        same = "; equal within their errors: stratified neyman, of which this is the simplest"
+        assert sampler.reason.endswith(same) == (other is better)
+    tags = {"sampler": "stratified", "strata": "tags", "allocation": "neyman"}
+    found = drawing([uniform, plain, candidate(tags, 3.0, 0.1)])
+    assert [(s.key, s.value) for s in found] == [
+        ("sampler", '"stratified"'),
+        ("allocation", '"neyman"'),
+        ("strata", '"tags"'),
+    ]
+    assert [s.key for s in drawing([uniform])] == ["sampler"]
+
+
+def test_candidates_are_those_of_training_with_their_variance() -> None:
+    """Samplers as the problem file would make them; variances within four standard errors of what all points say."""
+    problem, objective, theta = made("sin(3*x)")
+    found = compared(problem.settings, objective, theta, SIZE, 1, 400)
+    assert [c.keys for c in found] == list(CHOICES)
+    people = population(objective, theta, np.random.default_rng(0), np.eye(len(theta)))
+    for c in found:
+        asked = problem.settings.batch.model_copy(update={"size": SIZE, **c.keys})
+        expected = samplers_of(problem.settings.model_copy(update={"batch": asked}), objective, SIZE, 1)
+        assert [(type(s), s.size) for s in c.samplers] == [(type(s), s.size) for s in expected]
+        if isinstance(c.samplers[0], Stratified):
+            assert len(c.samplers[0].edges) == len(expected[0].edges)  # type: ignore[attr-defined]
+        if c.name in ("uniform", "stratified", "antithetic"):
+            assert abs(c.variance - people.variance(c.samplers)) <= 4 * c.error
+    again = compared(problem.settings, objective, theta, SIZE, 1, 400)
+    assert [(c.variance, c.error) for c in again] == [(c.variance, c.error) for c in found]
+    own, objective, theta = made("sin(3*x)", batch={"size": SIZE, "strata": "gradient", "allocation": "neyman"})
+    more = compared(own.settings, objective, theta, SIZE, 1, 40)
+    assert more[-1].name == "stratified gradient neyman"
+
+
+@pytest.mark.parametrize(("source", "learns"), [("1.0", False), (CORNER, True)], ids=["smooth", "corner"])
+def test_allocations_that_learn_are_advised_where_they_pay(source: str, learns: bool) -> None:
+    """A source in one corner is worth its pilots; for a constant one equal blocks do as well or better."""
+    problem, objective, theta = made(source)
+    found = {c.name: c for c in compared(problem.settings, objective, theta, SIZE, 1, 400)}
+    strata = [c for c in found.values() if c.keys["sampler"] == "stratified"]
+    assert (simplest(strata).name != "stratified") == learns
+    best = simplest(list(found.values()))
+    assert all(best.variance <= c.variance or best.equals(c) for c in found.values())
+
+
+def test_batches_of_products_count_the_points_of_both() -> None:
+    weak = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 2}, "energy": None}
+    problem, objective, theta = made("", **{**weak, "batch": {"size": SIZE, "estimator": "two-batch"}})
+    found = compared(problem.settings, objective, theta, SIZE, 1, 40)
+    assert found[0].samplers[0].size == SIZE // 2
+
+
+def test_trials_draw_by_the_samplers_given() -> None:
+    """With samplers of all points, each once, a trial is the one on all points."""
+    _, objective, theta = made("1.0")
+    points = objective.measures[0].points.size
+    once = (Uniform(points, points, replacement=False),)
+    whole, drawn = descend(objective, theta, points, 1e-3, 4, 0), descend(objective, theta, 9, 1e-3, 4, 0, samplers=once)
+    assert drawn.loss == pytest.approx(whole.loss, rel=1e-10)
+    assert descend(objective, theta, 9, 1e-3, 4, 0).loss != pytest.approx(whole.loss, rel=1e-6)

@@ -1,0 +1,171 @@
+"""How the report measures: errors of walks, limits, times, and what only weak forms have. Seeds are fixed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from objective.cases import make
+
+from vpinn.noise import biases, costs
+from vpinn.noise.draws import drawer, samplers_for
+from vpinn.noise.limits import hard_points
+from vpinn.noise.minimum import Minimum, remembered, walked_mean
+from vpinn.noise.pilot import polish
+from vpinn.noise.population import Population, kept, population
+from vpinn.noise.signals import _vertex
+from vpinn.optimization import Sgd
+from vpinn.optimization.spectrum import difference_product, leading
+
+from .confidence import agrees
+
+
+@pytest.fixture(scope="module")
+def people() -> Population:
+    """All points of a weak form, in all directions."""
+    _, objective, theta = make("weak: convection and reaction")
+    generator = np.random.default_rng(0)
+    return kept(population(dataclasses.replace(objective, estimator="two-batch"), theta, generator, len(theta)), generator)
+
+
+@pytest.mark.parametrize(("relaxation", "steps"), [(0.8, 400), (0.1, 400), (0.1, 100)])
+def test_errors_of_a_walks_means(relaxation: float, steps: int) -> None:
+    """Of 600 autoregressive walks the mean square is off by three errors in one of forty at most, and by one in a tenth or more.
+
+    Squares are skew, and the shortest of these walks is worth ten independent ones.
+    """
+    generator, walks = np.random.default_rng(11), 600
+    x, path = generator.standard_normal(walks) / math.sqrt(relaxation * (2 - relaxation)), np.empty((steps, walks))
+    for k in range(steps):
+        x = (1 - relaxation) * x + generator.standard_normal(walks)
+        path[k] = x
+    mean, error = walked_mean(path**2, remembered(relaxation))
+    off = np.abs(mean - 1 / (relaxation * (2 - relaxation))) / error
+    assert (off > 3).mean() <= 0.025
+    assert 0.1 <= (off > 1).mean() <= 0.45
+    assert remembered(1.0) == 1.0
+
+
+def test_a_walk_in_all_directions_is_that_of_the_method() -> None:
+    """With as many directions as weights, steps are those of the method on the same batches."""
+    _, objective, theta = make("energy: poisson")
+    looked = population(objective, theta, np.random.default_rng(0), np.eye(len(theta)))
+    minimum, rates = Minimum(looked, np.ones(len(theta))), 1e-3
+    path = minimum.walk(Sgd(0.9), rates, np.full(3, 8), np.random.default_rng(4), len(theta))
+    generator, samplers = np.random.default_rng(4), samplers_for(objective, "uniform", 8)
+    place, velocity = theta, torch.zeros_like(theta)
+    for k in range(3):
+        batch = [(m, m.batch(*s.draw(generator))) for m, s in zip(objective.measures, samplers, strict=True)]
+        velocity = 0.9 * velocity + objective.sampled(place, batch)[1]
+        place = place - rates * velocity
+        assert path[k] == pytest.approx((place - theta).numpy(), abs=1e-14)
+
+
+def test_the_noise_at_a_minimum_is_that_of_its_batches() -> None:
+    _, objective, theta = make("energy: poisson")
+    theta = polish(objective, theta, 60)
+    minimum = Minimum.at(objective, theta, np.random.default_rng(1))
+    everything = kept(minimum.people, np.random.default_rng(2)).kept
+    assert everything is not None
+    made = samplers_for(objective, "uniform", 10)
+    generator = np.random.default_rng(3)
+    drawn = everything.repeat(lambda: [sampler.draw(generator) for sampler in made], 6000).gradients
+    along = (drawn - minimum.people.gradient) @ minimum.vectors
+    for k, predicted in enumerate(minimum.noise(10)):
+        agrees(float(predicted), along[:, k] ** 2, 0.15)
+    assert (np.diff(minimum.curvatures) <= 0).all()
+
+
+def test_hard_points_in_batches() -> None:
+    """One hard point among equal ones bounds every batch with at most one of it, and batches with more go beyond."""
+    generator, n, batch = np.random.default_rng(5), 1000, 10
+    single = np.ones(n)
+    single[0] = 100.0
+    index = np.argsort(generator.random((4000, n)), axis=1)[:, :batch]
+    seen = single[index].mean(1)
+    exact = hard_points([single / n], float(single.mean()), batch, seen)
+    assert exact.predicted == 1.0
+    assert exact.measured == pytest.approx(1.0)  # some batch has the hard point, none has it twice
+    assert not exact.verdict.startswith("fails")
+    twice = hard_points([single / n], float(single.mean()), batch, np.append(seen, (2 * 100.0 + 8) / batch))
+    assert twice.error == 0.0
+    assert twice.verdict.startswith("fails by 91 %")
+    easy = hard_points([single / n], float(single.mean()), batch, 1.0 + 0.01 * generator.random(1000))
+    assert easy.verdict == "holds"
+
+
+@pytest.mark.parametrize("scale", [20.0, 300.0])
+def test_the_batch_of_least_time(scale: float) -> None:
+    """Progress 1/(1 + S/b) with a spread of 20 % and seconds c₀ + c₁b: √(S c₀/c₁) within its error, other batches are refuted."""
+    generator, step, point = np.random.default_rng(6), 1e-3, 1e-5
+    best = math.sqrt(scale * step / point)
+    at = np.round(best * 2.0 ** np.arange(-3, 4))
+    times, progress = step + point * at, 1 / (1 + scale / at)
+    gains = progress[:, None] * (1 + 0.2 * generator.standard_normal((len(at), 400)))
+    line = (1 + scale / at) * times
+
+    def found(predicted: float) -> list[str]:
+        rows, curve = costs.fastest(at, times, gains, predicted, line, generator)
+        assert curve.measured == pytest.approx(line, rel=0.05)
+        assert rows[0].measured == pytest.approx(best, abs=4 * rows[0].error)
+        assert rows[0].error < 0.2 * best
+        assert rows[2].measured == pytest.approx(line[-1] / line[0], rel=0.05)
+        return [row.verdict.split()[0] for row in rows]
+
+    assert found(best) == ["holds", "holds", "holds"]
+    assert found(7 * best)[:2] == ["fails", "fails"]
+
+
+def test_the_vertex_of_a_parabola() -> None:
+    """Decreases a(2t − t²/v) over v at t = 1 and 2, with noise: v within four errors, which are those of repetitions."""
+    generator, best = np.random.default_rng(7), 1.3
+    values = []
+    for _ in range(300):
+        noise = 0.3 * generator.standard_normal((50, 2))
+        one, two = (2 * t - t**2 / best + noise[:, k] for k, t in enumerate((1.0, 2.0)))
+        values.append(_vertex(one, two))
+    found, errors = np.array(values).T
+    agrees(best, found, 0.1)
+    assert found.std() == pytest.approx(errors.mean(), rel=0.15)
+
+
+def test_squares_of_weak_forms(people: Population) -> None:
+    """The bias of ½‖r̂‖² over 4,000 batches, and three times as much or a third of it would be refuted."""
+    (row,) = biases.squares(people, 12, 4000, np.random.default_rng(8))
+    assert row.verdict == "holds"
+    for factor in (3.0, 1 / 3.0):
+        assert dataclasses.replace(row, predicted=factor * row.predicted).verdict.startswith("fails")
+
+
+def test_the_loss_of_two_batches(people: Population) -> None:
+    """Its standard deviation √(L/b + Q/b²) at three sizes."""
+    generator, uniform = np.random.default_rng(9), {}
+    for size in (8, 16, 32):
+        uniform[size] = people.repeat(drawer(samplers_for(people.objective, "uniform", size), generator), 2000)
+    (row,), curve = costs.fluctuation(people, uniform)
+    assert row.verdict == "holds"
+    assert curve is not None
+    assert next(iter(curve.predicted.values())) == pytest.approx(curve.measured, rel=0.15)
+    for factor in (3.0, 1 / 3.0):
+        assert dataclasses.replace(row, predicted=factor * row.predicted).verdict.startswith("fails")
+
+
+def test_variances_of_all_weights_add_up(people: Population) -> None:
+    made = samplers_for(people.objective, "uniform", 12)
+    assert people.variances(made).sum() == pytest.approx(people.variance(made))
+    generator = np.random.default_rng(10)
+    drawn = people.repeat(lambda: [sampler.draw(generator) for sampler in made], 5000).gradients
+    seen = ((drawn - people.gradient) ** 2).mean(0)
+    assert people.variances(made) == pytest.approx(seen, rel=0.35, abs=0.02 * float(seen.max()))
+
+
+def test_a_batch_used_twice_by_a_weak_form(people: Population) -> None:
+    """The bias of two-batch estimates follows from their variance, the quadratic part included, which is a sixth of it here."""
+    product = difference_product(people.objective.gradient, people.theta)
+    curvature = abs(float(leading(product, len(people.theta), 1, np.random.default_rng(0), 12).values[0]))
+    row = biases.reuse(people, product, curvature, 12, 60, np.random.default_rng(11))
+    assert abs(row.measured - row.predicted) <= 4 * row.error
+    assert 4 * row.error < 0.66 * abs(row.predicted)

@@ -1,0 +1,254 @@
+"""A signal in any phase of a run: the process ends with 130 or 143, files are whole, and --resume does the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.linalg import lstsq
+
+from vpinn.cli import main
+from vpinn.interrupt import Interrupt, Stopped, apart, undisturbed
+from vpinn.optimization import load_arrays, write_atomic
+from vpinn.optimization.rank_revealing import rank_revealing_solution
+
+from .phases import PHASES, announce
+
+FILE = """
+[domain]
+shape = "rectangle"
+cells = 3
+[unknowns]
+u = "scalar"
+[form]
+energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
+[[boundary]]
+on = "all"
+value = 0
+[solver]
+method = "{method}"
+{more}
+[reference]
+exact = {{ u = "x*y" }}
+fem = {{ degree = 2 }}
+[output]
+formats = ["csv"]
+"""
+METHODS = {"least-squares": "features = 60", "adam": "steps = 6", "gauss-newton": "steps = 4"}
+BEFORE = ("reading", "fields")
+"""Phases before there is a folder."""
+AFTER = ("assessment", "reference elements", "files", "figures")
+"""Phases after there is nothing left to train."""
+
+
+def solve(folder: Path, method: str, *words: str) -> int:
+    text = FILE.format(method=method, more=METHODS[method])
+    (folder / "problem.toml").write_text(text)
+    quiet = ["-q", "--threads", "1", "--set", "network.layers=[6]", "-o", str(folder / "run")]
+    return main(["solve", str(folder / "problem.toml"), *quiet, *words])
+
+
+def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics but for times, and arrays but for the seconds of the history."""
+    metrics = json.loads((folder / "run" / "metrics.json").read_text())
+    arrays, _ = load_arrays(folder / "run" / "checkpoint.npz")
+    metrics["fem"].pop("seconds")
+    for name in ("seconds", "peak_memory_mb"):
+        metrics.pop(name)
+    return metrics, {name: array.tobytes() for name, array in arrays.items() if name != "history"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Outcomes of runs that nobody disturbs."""
+    found = {}
+    for method in METHODS:
+        folder = tmp_path_factory.mktemp(method)
+        assert solve(folder, method) == 0
+        found[method] = outcome(folder)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "phase", "number"),
+    [
+        *(("least-squares", phase, signal.SIGTERM) for phase in PHASES if phase != "steps"),
+        *(("adam", phase, signal.SIGINT) for phase in ("fields", "steps", "assessment", "figures")),
+        *(("gauss-newton", phase, signal.SIGTERM) for phase in ("steps", "assessment")),
+    ],
+)
+def test_a_signal_ends_every_phase(
+    method: str,
+    phase: str,
+    number: signal.Signals,
+    whole: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    went_on = list[str]()
+
+    def hold(reached: str) -> None:
+        signal.raise_signal(number)
+        if reached != "steps":  # the loop of steps looks before each
+            went_on.append(reached)
+
+    monkeypatch.setattr(*_target(phase), _original(phase))  # so that it is put back
+    announce(tmp_path, phase, *PHASES[phase], hold)
+    assert solve(tmp_path, method) == 128 + number
+    assert went_on == []
+    said, run = capsys.readouterr().err, tmp_path / "run"
+    assert said.startswith("stopped by a signal")
+    assert [path for path in tmp_path.rglob(".*") if path.is_file()] == []
+    assert run.exists() == (phase not in BEFORE)
+    assert (run / "metrics.json").exists() == (phase in ("files", "figures"))
+    monkeypatch.undo()
+    if phase in BEFORE:
+        return
+    trained = load_arrays(run / "checkpoint.npz")[1]["stopped"]
+    assert (trained not in ("", "signal")) == (phase in AFTER)
+    assert "--resume" in said or phase not in ("steps", "assessment", "reference elements")
+    growing = list[str]()
+    monkeypatch.setattr("vpinn.direct.grow", _told(growing))
+    assert solve(tmp_path, method, "--resume") == 0
+    assert bool(growing) == (method == "least-squares" and phase not in AFTER)
+    assert outcome(tmp_path) == whole[method]
+
+
+def _target(phase: str) -> tuple[Any, str]:
+    import importlib
+
+    module, name = PHASES[phase]
+    *outer, last = name.split(".")
+    owner: Any = importlib.import_module(module)
+    for part in outer:
+        owner = getattr(owner, part)
+    return owner, last
+
+
+def _original(phase: str) -> Any:
+    owner, name = _target(phase)
+    return getattr(owner, name)
+
+
+def _told(calls: list[str]) -> Any:
+    from vpinn.optimization import grow
+
+    def growing(*args: Any) -> Any:
+        calls.append("grow")
+        return grow(*args)
+
+    return growing
+
+
+def test_a_step_that_a_signal_arrives_in_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, Any]
+) -> None:
+    """After the parameters have been moved and the history written, before the step is over."""
+    from vpinn.optimization.rules import Rules
+
+    def follow(self: Rules, training: Any, method: Any) -> None:
+        if training.step == 3:
+            training.generator.random()
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Rules, "follow", follow)
+        assert solve(tmp_path, "adam") == 143
+    arrays, meta = load_arrays(tmp_path / "run" / "checkpoint.npz")
+    assert meta["numbers"]["step"] == len(arrays["history"]) == 2
+    assert solve(tmp_path, "adam", "--resume") == 0
+    assert outcome(tmp_path) == whole["adam"]
+
+
+def test_a_file_is_written_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, old = os.replace, tmp_path / "file"
+
+    def interrupted(source: str, target: Path) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with Interrupt() as interrupt, pytest.raises(Stopped, match="left"), interrupt.abandons("left"):
+        write_atomic(old, b"new")
+    assert list(tmp_path.iterdir()) == [old]
+    assert old.read_bytes() == b"new"
+
+
+def test_what_a_library_swallows_ends_the_work_later() -> None:
+    reached = list[int]()
+
+    def swallow() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException:
+            reached.append(1)
+        reached.append(2)
+
+    with Interrupt() as interrupt:
+        with pytest.raises(Stopped) as caught, interrupt.abandons():
+            swallow()
+        assert caught.value.exit_code == 130
+        with pytest.raises(Stopped), interrupt.abandons():
+            reached.append(3)
+        with undisturbed():
+            reached.append(4)
+    assert reached == [1, 2, 4]
+
+
+def test_long_calls_are_not_waited_for() -> None:
+    """The call here would last for minutes; a signal from outside, as a thread sends it, ends the wait."""
+    over = threading.Event()
+    sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM))
+
+    def wait() -> None:
+        sender.start()
+        apart(lambda: over.wait(120.0))
+
+    with Interrupt() as interrupt, pytest.raises(Stopped), interrupt.abandons():
+        wait()
+    over.set()
+    assert apart(lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        apart(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (400, 90)])
+def test_least_squares_by_address_are_those_of_scipy(shape: tuple[int, int]) -> None:
+    generator = np.random.default_rng(sum(shape))
+    basis = np.linalg.qr(generator.normal(size=(shape[1], shape[1])))[0]
+    matrix = generator.normal(size=shape) * np.exp(-np.arange(shape[1])) @ basis
+    right = generator.normal(size=shape[0])
+    kept = matrix.copy(), right.copy()
+    found = rank_revealing_solution(matrix, right, 1e-14)
+    expected = lstsq(matrix, right, cond=1e-14, lapack_driver="gelsy")[0]
+    assert found.tobytes() == expected.tobytes()
+    assert np.array_equal(matrix, kept[0])
+    assert np.array_equal(right, kept[1])
+
+
+@pytest.mark.slow
+def test_a_process_ends_with_the_code_of_its_signal(tmp_path: Path) -> None:
+    """While an assessment goes on, from outside."""
+    (tmp_path / "problem.toml").write_text(
+        FILE.format(method="adam", more="steps = 2").replace("cells = 3", "cells = 60")
+    )
+    words = ["solve", str(tmp_path / "problem.toml"), "-q", "-o", str(tmp_path / "run")]
+    phases = Path(__file__).with_name("phases.py")
+    process = subprocess.Popen([sys.executable, str(phases), str(tmp_path), *words], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "assessment").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.terminate()
+    _, errors = process.communicate()
+    assert process.returncode == 143
+    assert errors == "stopped by a signal in the assessment; the state is saved, go on with --resume\n"

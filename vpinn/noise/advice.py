@@ -1,0 +1,147 @@
+"""Samplers as training will draw them, compared at the size that is recommended, with what adaptive ones learn from pilots.
+
+They are made by the factory of training from the lines that a problem file would have: size, sampler, allocation, strata. What
+counts is E‖ĝ − ∇J‖² of a step at equal points: a sampler that draws points for pilots has so many fewer for its steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from vpinn.errors import InputError
+from vpinn.noise.contributions import Contributions
+from vpinn.noise.draws import drawer, mean_and_error, repeat
+from vpinn.objective import Objective
+from vpinn.optimization.batches import PILOT_EVERY, pilots
+from vpinn.optimization.batching import samplers_of
+from vpinn.optimization.split import PAIRS, batches_of
+from vpinn.problem import Settings
+from vpinn.problem.numerics import Batch
+from vpinn.sampling import Adaptive, Sampler, State, movable
+
+Keys: TypeAlias = Mapping[str, str | int]
+"""Lines of ``[batch]``."""
+CHOICES: tuple[Keys, ...] = (
+    {"sampler": "uniform"},
+    {"sampler": "stratified"},
+    {"sampler": "antithetic"},
+    {"sampler": "sobol"},
+    {"sampler": "cells"},
+    {"sampler": "stratified", "allocation": "neyman"},
+    {"sampler": "stratified", "allocation": "equal-variance"},
+    {"sampler": "importance"},
+)
+"""What is compared, the simplest first: what learns from pilots comes last."""
+PILOTS, GROUPS = 8, 4
+"""Pilots before draws, and how often they are learned from anew: the averages over pilots forget nine tenths in six."""
+DRAWS, DRAWN = (64, 600), 2_000_000
+"""Fewest and most steps per candidate, and points drawn for all of them up to which they are more than the fewest."""
+BEYOND = 2.0
+"""Standard errors of a difference up to which two variances count as equal."""
+MOST_BYTES = 300e6
+"""Memory for what points contribute; beyond it, batches go through the network."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way of drawing batches.
+
+    Attributes:
+        keys: of ``[batch]`` with their values.
+        samplers: one per measure.
+        variance: E‖ĝ − ∇J‖² of a step, times the points of a step with its share of the pilots over those without.
+        error: its standard error.
+    """
+
+    keys: Keys
+    samplers: tuple[Sampler, ...]
+    variance: float
+    error: float
+
+    @property
+    def name(self) -> str:
+        """What is said of it: the values of its keys."""
+        return " ".join(map(str, self.keys.values()))
+
+    def equals(self, other: Candidate) -> bool:
+        """Return whether the two variances differ by no more than ``BEYOND`` standard errors of their difference."""
+        return abs(self.variance - other.variance) <= BEYOND * math.hypot(self.error, other.error)
+
+
+def compared(
+    settings: Settings,
+    objective: Objective,
+    theta: Tensor,
+    size: int,
+    seed: int,
+    draws: int | None = None,
+    per_cell: int | None = None,
+) -> list[Candidate]:
+    """Return the candidates that can draw batches of a size, the simplest first; the file's own strata are among them.
+
+    Args:
+        settings: of the problem file.
+        objective: what is minimised.
+        theta: parameters where they are compared [size].
+        size: points of the domain per step, ``batch.size`` of the file.
+        seed: of all draws.
+        draws: steps per candidate, ≥ 2·``GROUPS``; by default as many as take ``DRAWN`` points of all candidates, whatever the
+            machine.
+        per_cell: points of a drawn cell that are worth a candidate of their own, ≥ 1; None for none.
+    """
+    if objective.controlled:
+        objective = replace(objective, measures=objective.batched, controlled=(), estimator="two-batch")
+    found, own = [], settings.batch
+    choices = list(CHOICES)
+    if per_cell is not None:
+        choices.insert(CHOICES.index({"sampler": "cells"}), {"sampler": "cells", "per_cell": per_cell})
+    if own.sampler == "stratified" and own.strata != "blocks":
+        choices.append({"sampler": "stratified", "strata": own.strata, "allocation": own.allocation})
+    kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), objective.gradient(theta)[1].double().numpy()
+    count = batches_of(objective)
+    draws = draws or int(np.clip(DRAWN // (len(choices) * size), *DRAWS))
+    for number, keys in enumerate(choices):
+        batch, generator = Batch.model_validate({"size": size, **keys}), np.random.default_rng((seed, number))
+        with contextlib.suppress(InputError):
+            made = samplers_of(settings.model_copy(update={"batch": batch}), objective, size, count)
+            squares = np.empty((GROUPS, draws // GROUPS))
+            for group in range(GROUPS):
+                draw = drawer(made, generator, _learned(objective, made, theta, generator))
+                seen = repeat(objective, draw, theta, draws // GROUPS) if kept is None else kept.repeat(draw, draws // GROUPS)
+                squares[group] = ((seen.gradients - gradient) ** 2).sum(1)
+            value, error = mean_and_error(squares.ravel())
+            between = float(squares.mean(1).std(ddof=1)) / math.sqrt(GROUPS)
+            paid = 1.0 + _pilot_points(made, count) / (count * sum(sampler.size for sampler in made))
+            found.append(Candidate(keys, made, paid * value, paid * max(error, between)))
+    return found
+
+
+def simplest(found: Sequence[Candidate]) -> Candidate:
+    """Return the first candidate that no other one is better than beyond its error."""
+    best = min(found, key=lambda c: c.variance)
+    return next(c for c in found if c.equals(best))
+
+
+def _learned(
+    objective: Objective, made: Sequence[Sampler], theta: Tensor, generator: np.random.Generator
+) -> tuple[State, ...]:
+    """Return what the samplers know after pilots as training has them."""
+    states: tuple[State, ...] = ()
+    for _ in range(PILOTS if any(isinstance(sampler, Adaptive) and sampler.pilot_size for sampler in made) else 0):
+        states = pilots(objective, made, generator, theta, states)
+    return states
+
+
+def _pilot_points(made: Sequence[Sampler], count: int) -> float:
+    """Return the points per step that pilots and the split between measures take."""
+    learned = sum(sampler.pilot_size for sampler in made if isinstance(sampler, Adaptive))
+    moved = len(movable(made))
+    again = PAIRS * (1 + moved) * count * sum(sampler.size for sampler in made) if moved else 0
+    return (learned + again) / PILOT_EVERY

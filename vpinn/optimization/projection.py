@@ -1,0 +1,88 @@
+"""The last layer solved for, the layers before it held: variable projection (Golub & Pereyra 1973).
+
+The last layer and the coefficients of enrich functions enter the unknowns linearly. One step with their own curvature G,
+c ← c − (G + λ diag G)⁻¹∇J, therefore minimises the objective of a linear problem over them, up to the damping λ; a nonlinear
+one takes several such Newton steps. Damping is relative to the diagonal, so that a step does not depend on units; it keeps
+coefficients of nearly dependent functions small.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vpinn.objective import Batch, Objective, candidate_values, curvature
+from vpinn.trial import Enriched
+from vpinn.trial.jacobian import last_layer_jacobian
+
+DAMPING = 1e-3
+"""λ, relative to the diagonal of the curvature."""
+NEWTON = 8
+"""Most Newton steps."""
+HALVINGS = 6
+"""Times that a Newton step is halved until it lowers the objective."""
+LINEAR = 1e-2
+"""Difference between decrease and prediction, relative to the latter, below which the problem counts as linear."""
+ENOUGH = 1e-3
+"""Decrease, relative to that of all steps so far, below which there is no further one."""
+
+
+def last_layer(network: Enriched) -> slice:
+    """Return where the last layer and the coefficients of the enrich functions stand in the parameters."""
+    return slice(network.size - network.outputs * (network.layers[-2] + 1) - network.extra, network.size)
+
+
+def projected(
+    objective: Objective, network: Enriched, theta: Tensor, parts: Batch, damping: float = DAMPING
+) -> tuple[Tensor, float, float]:
+    """Return the parameters with the last layer solved for, and the objective before and after.
+
+    Args:
+        objective: of any formulation, with derivatives of order two at most.
+        network: that of its trial space.
+        theta: parameters [size], float64.
+        parts: points of every measure, whose weights say how many each stands for.
+        damping: λ > 0, dimensionless.
+
+    Returns:
+        parameters [size]; J over the points before; J after. Where nothing lowers it, the parameters are those given.
+
+    Raises:
+        InputError: the form takes derivatives of order three or more.
+    """
+    last = last_layer(network)
+    first, gradient = objective.sampled(theta, parts)
+    value, reached = first, first
+    for step in range(NEWTON):
+        if step:
+            gradient = objective.sampled(theta, parts)[1]
+        change, predicted = _newton_step(objective, theta, gradient[last], parts, damping)
+        for halving in range(HALVINGS):
+            moved = theta.clone()
+            moved[last] -= change / 2**halving
+            reached = float(candidate_values(objective, moved[None], parts)[0])
+            if reached < value:  # false where it is not finite
+                break
+        else:
+            break
+        gain, theta, value = value - reached, moved, reached
+        if abs(gain - predicted) <= LINEAR * predicted or gain <= ENOUGH * (first - value):
+            break
+    return theta, first, value
+
+
+def _newton_step(
+    objective: Objective, theta: Tensor, gradient: Tensor, parts: Batch, damping: float
+) -> tuple[Tensor, float]:
+    """Return (|G| + λ diag G)⁻¹∇J of the last layer, and the decrease of J that G predicts of that step.
+
+    Negative directions of G, which a minimum lacks, count as positive.
+    """
+    found = curvature(objective, theta, parts, last_layer_jacobian)
+    size = found.diagonal.abs().sqrt()
+    size = torch.where(size > 0, size, 1.0)
+    values, vectors = torch.linalg.eigh(found.gram / size / size[:, None])
+    along = vectors.T @ (gradient / size)
+    moved = along / (values.abs() + damping)
+    change: Tensor = vectors @ moved / size
+    return change, float(along @ moved - 0.5 * moved @ (values * moved))

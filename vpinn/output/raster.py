@@ -1,0 +1,78 @@
+"""Fields over a plane domain with very many cells: as pixels, whose cost depends on the picture and not on the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from numpy.typing import NDArray
+
+from vpinn.domain import Mesh, Points, located_points
+from vpinn.output.canvas import select
+from vpinn.output.planes import label_plane, outline, panel_size
+from vpinn.output.scene import Array, Colours, Scene
+from vpinn.output.style import INK, levels
+
+PIXELS = 70_000
+"""Pixels of the bounding box: more than a panel has at the resolution that figures are saved with."""
+MANY = 150_000
+"""Cells of a plane mesh from which pixels are drawn instead of cells."""
+
+
+class Raster(Scene):
+    """A field over a plane domain, evaluated at pixels.
+
+    Args:
+        mesh: the domain.
+    """
+
+    panels = 1
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+
+    @cached_property
+    def _grid(self) -> tuple[Array, Array]:
+        lower, upper = self.mesh.bounds
+        width, height = upper - lower
+        across = max(2, round(float(np.sqrt(PIXELS * width / height))))
+        s = lower[0] + (np.arange(across) + 0.5) * (width / across)
+        down = max(2, PIXELS // across)
+        return s, lower[1] + (np.arange(down) + 0.5) * (height / down)
+
+    @cached_property
+    def _located(self) -> tuple[Points, NDArray[np.bool_]]:
+        s, t = self._grid
+        x = np.stack([np.tile(s, len(t)), np.repeat(t, len(s))], axis=1)
+        points, inside = located_points(self.mesh, x)
+        return select(points, inside), inside
+
+    @cached_property
+    def points(self) -> Points:  # type: ignore[override]
+        """The middles of the pixels that lie inside the domain."""
+        return self._located[0]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """As wide as the domain asks for."""
+        return panel_size(np.ptp(self.mesh.nodes, axis=0))
+
+    def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> Any:
+        """Draw colours, level lines and the outline of the domain."""
+        s, t = self._grid
+        pixels = np.full(len(s) * len(t), np.nan)
+        pixels[self._located[1]] = values
+        picture, (lower, upper) = pixels.reshape(len(t), len(s)), self.mesh.bounds
+        extent = (float(lower[0]), float(upper[0]), float(lower[1]), float(upper[1]))
+        placed: dict[str, Any] = {"origin": "lower", "extent": extent, "interpolation": "nearest"}
+        painted = axes[0].imshow(picture, cmap=colours[0], norm=colours[1], **placed)
+        if np.isfinite(picture).any() and np.nanmin(picture) < np.nanmax(picture):
+            lines = axes[0].contour(s, t, picture, levels=levels(colours[1]), colors=INK, linewidths=0.4, alpha=0.45)
+            lines.set(linestyle="solid")
+        axes[0].add_collection(LineCollection(list(outline(self.mesh)), colors=INK, linewidths=0.9))
+        label_plane(axes[0], ("x", "y"))
+        return painted

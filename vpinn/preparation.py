@@ -1,0 +1,121 @@
+"""A problem made ready: trial space, objective and plan, without units where it is trained; what ``vpinn check`` shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from vpinn.domain import Mesh
+from vpinn.errors import InputError
+from vpinn.finite_elements import check as check_finite_elements
+from vpinn.objective import Objective, highest_order
+from vpinn.optimization import (
+    PILOT,
+    LeastSquares,
+    Method,
+    Objectives,
+    Plan,
+    Start,
+    Training,
+    candidates,
+    make_plan,
+    make_rules,
+    make_start,
+    objective_for,
+    reason,
+    stated_problem,
+    trained_objective,
+    with_batches,
+)
+from vpinn.problem import Problem
+from vpinn.process import settle_process
+from vpinn.trial import Trial, make_trial
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A problem made ready to train.
+
+    Attributes:
+        problem: the problem.
+        trial: its trial space.
+        objective: what is minimised.
+        plan: how.
+        others: further trial spaces that least squares may take instead.
+        objectives: of least squares, made so far.
+        reason: why this method.
+        begun: where training starts; None of least squares.
+    """
+
+    problem: Problem
+    trial: Trial
+    objective: Objective
+    plan: Plan
+    others: tuple[Trial, ...] = ()
+    objectives: Objectives | None = None
+    reason: str = ""
+    begun: Start | None = None
+
+    @property
+    def stated(self) -> Problem:
+        """The problem in the formulation that is solved."""
+        return stated_problem(self.problem, self.trial, self.plan.method.name)
+
+    def start(self) -> Training:
+        """Return the state before the first step, drawn with the problem's seed."""
+        method, seed = self.plan.method, self.problem.settings.solver.seed
+        if self.begun is None or not isinstance(method, Method):
+            return Training.start(self.trial.network.initial(torch.Generator().manual_seed(seed)), method, seed)
+        return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
+
+
+def prepare(problem: Problem, threads: int = 1) -> Setup:
+    """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
+
+    Raises:
+        InputError: the problem cannot be solved as stated.
+    """
+    settle_process(threads)
+    if (fem := problem.settings.reference.fem) is not None:
+        check_finite_elements(problem, fem.degree, fem.refine)
+    *others, last = candidates(problem := with_batches(problem))
+    refused = ""
+    for name in others:
+        try:
+            return _prepare(problem, name, threads)
+        except InputError as error:
+            refused = refused or error.message
+    return dataclasses.replace(_prepare(problem, last, threads), reason=reason(problem, last, refused))
+
+
+def _prepare(problem: Problem, name: str, threads: int) -> Setup:
+    direct = name == LeastSquares.name
+    others: tuple[Trial, ...] = ()
+    objectives: Objectives | None = None
+    begun: Start | None = None
+    trial = make_trial(problem, rows=direct)
+    if direct:
+        width = min(PILOT, problem.settings.solver.features or PILOT)
+        objectives = Objectives(stated_problem(problem, trial, name), threads)
+        objective = objective_for(objectives, trial, width)
+        if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
+            others = (make_trial(problem),)
+        cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
+        if cornered.corners:
+            others += (cornered,)
+    else:
+
+        def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
+            return trained_objective(problem, space, name, threads, unit, precision)
+
+        begun = make_start(problem, trial, made)
+        trial, objective = begun.trial, begun.objective
+        trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
+    with problem.source.located("batch"):
+        plan = make_plan(name, problem.settings, objective)
+    if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
+        plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
+    return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
