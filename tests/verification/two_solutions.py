@@ -2,7 +2,7 @@
 
 Usage::
 
-    python tests/benchmarks/two_solutions.py [--seeds 8] [--only NAME] [--one SEED]
+    python -m tests.verification.two_solutions [--seeds 8] [--only NAME] [--one SEED]
 
 −u″ = λ exp(u) of problems/bratu.toml as a strong form, u = 4x(1 − x) · network, one layer of 8. Starts are the network's initial
 weights of seeds 0, 1, …, their last layer scaled so that u(½) is 1, 3 or 5; every method has the same ones. With --one all runs
