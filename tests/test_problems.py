@@ -75,7 +75,8 @@ def reduced(problem: Problem) -> Iterator[str]:
         yield "quadrature.refine=0"
     if settings.batch.size != "full":
         yield "batch.size=50"
-    if settings.domain is not None and settings.domain.shape in ("l-shape", "rectangle", "disk"):
+    shape = "" if settings.domain is None else settings.domain.shape
+    if shape in ("l-shape", "rectangle", "disk") and settings.batch.size == "full":
         yield "domain.cells=2"
 
 

@@ -4,6 +4,7 @@ import math
 import operator
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Jet, Node, compile_tape, derivatives
 from vpinn.forms.adjoint import PARTIALS
 from vpinn.forms.graph import SUM, WIDEST
-from vpinn.forms.operations import TORCH, folded
+from vpinn.forms.operations import CONDITIONS, FIXED, TORCH, folded
 
 X, Y = Geometry("x", 0), Geometry("x", 1)
 U, UX = Jet(7), Jet(7, 0, (0,))
@@ -205,3 +206,21 @@ def test_the_derivative_of_what_does_not_depend_is_zero(graph: Graph) -> None:
     assert derivatives(graph, u, [u]) == [graph.number(1)]
     sign = derivatives(graph, graph.call("abs", u), [u])[0]
     assert run(graph, sign) == 1.0
+
+
+@pytest.mark.parametrize("operation", sorted(name for name in FIXED if name not in {*CONDITIONS, "where"}))
+def test_what_the_points_fix_has_the_same_bits_in_every_batch(operation: str) -> None:
+    """Values one by one, in threes, sevens and elevens, and by two threads: as all 70,001 at once."""
+    generator = torch.Generator().manual_seed(5)
+    a, b = 0.1 + 0.8 * torch.rand(2, 70_001, generator=generator, dtype=torch.float64)
+    operands: list[tuple[Any, ...]] = [(a, b), (a, 2.5), (1.7, a)] if operation in BOTH else [(a,)]
+    for values in operands:
+        whole = FIXED[operation](*values)
+        for step in (1, 3, 7, 11):
+            parts = [[v[i : i + step].clone() if isinstance(v, torch.Tensor) else v for v in values] for i in range(0, 770, step)]
+            assert torch.equal(torch.cat([FIXED[operation](*part) for part in parts]), whole[: step * len(parts)])
+        torch.set_num_threads(2)
+        try:
+            assert torch.equal(FIXED[operation](*values), whole)
+        finally:
+            torch.set_num_threads(1)

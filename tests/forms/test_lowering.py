@@ -12,7 +12,7 @@ import ufl
 from vpinn.domain import CellPoints, FacetPoints, rectangle
 from vpinn.errors import InputError
 from vpinn.forms import Background, Geometry, Graph, Jet, Tape, build, compile_tape, evaluate, integrals, lower, split, tag
-from vpinn.forms.operations import TORCH
+from vpinn.forms.operations import FIXED, TORCH
 from vpinn.problem import make_scope, make_symbols, parse_expression
 from vpinn.problem.symbols import Symbols
 
@@ -109,7 +109,8 @@ def test_what_the_points_fix_is_computed_once(monkeypatch: pytest.MonkeyPatch) -
             calls[name] += 1
             return original(a)
 
-        monkeypatch.setitem(TORCH, name, call)  # type: ignore[arg-type]
+        for table in (TORCH, FIXED):
+            monkeypatch.setitem(table, name, call)  # type: ignore[arg-type]
 
     for name in calls:
         counted(name)

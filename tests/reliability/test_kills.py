@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.processor import processor_seconds
 from vpinn.optimization import COLUMNS, load_arrays
+from vpinn.process import processor_seconds
 
 from .worker import STEPS, work
 

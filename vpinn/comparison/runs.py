@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import signal
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from vpinn.comparison.course import Course, measured_course
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, VpinnError
 from vpinn.interrupt import Interrupt
+from vpinn.process import processor_seconds
 
 POLL = 0.1
 """Seconds between looks at a run."""
 GRACE = 60.0
-"""Seconds beyond its budget that a run may be silent: a single step on too many points would never end."""
+"""Processor seconds beyond its budget that a run may be silent: a single step on too many points would never end."""
 
 Place = tuple[int, int]
 """Number of a variant, and a seed."""
@@ -148,14 +148,15 @@ def _one(
     process = context.Process(target=_child, args=(sender, variant, seed, seconds, threads), daemon=True)  # type: ignore[attr-defined]
     process.start()
     sender.close()
-    heard = math.inf
+    assert process.pid is not None
+    heard = math.nan  # processor time of the run when it last told of a step
     try:
         while interrupt.signal is None:
             if not receiver.poll(POLL):
-                if seconds is not None and time.monotonic() - heard > seconds + GRACE:
+                if seconds is not None and processor_seconds(process.pid) - heard > (seconds + GRACE) * threads:
                     return Course.of([], "no step within the seconds", *[math.nan] * 5)
                 continue
-            heard = time.monotonic()
+            heard = processor_seconds(process.pid)
             try:
                 found = receiver.recv()
             except EOFError:
