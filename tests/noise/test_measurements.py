@@ -119,6 +119,16 @@ def test_the_batch_of_least_time(scale: float) -> None:
     assert found(7 * best)[:2] == ["fails", "fails"]
 
 
+def test_a_least_time_that_drowns_in_noise_is_not_told() -> None:
+    """Twelve decreases that are off by five times their mean do not tell which batch is the fastest, nor refute any."""
+    generator, at = np.random.default_rng(6), np.round(100.0 * 2.0 ** np.arange(-3, 4))
+    gains = (1 / (1 + 100.0 / at))[:, None] * (1 + 5.0 * generator.standard_normal((len(at), 12)))
+    times = 1e-3 + 1e-5 * at
+    rows, _ = costs.fastest(at, times, gains, 100.0, (1 + 100.0 / at) * times, generator)
+    assert [row.verdict.split(":")[0] for row in rows[:2]] == ["not measured", "not measured"]
+    assert rows[2].verdict.startswith("undecided")
+
+
 def test_the_vertex_of_a_parabola() -> None:
     """Decreases a(2t − t²/v) over v at t = 1 and 2, with noise: v within four errors, which are those of repetitions."""
     generator, best = np.random.default_rng(7), 1.3

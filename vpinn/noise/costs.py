@@ -19,6 +19,8 @@ REPEATS = 5
 """Times that a step is timed anew."""
 RESAMPLES = 200
 """Times that draws are drawn again from themselves, to see how well they know where time is least (Efron 1979)."""
+TOLD = 0.95
+"""Share of the draws from the draws that have to show a least time inside of the sizes tried."""
 PRECISE = 0.02
 """Relative error that seconds have at least."""
 LOST = 1.1
@@ -139,24 +141,26 @@ def fastest(
     lost = seconds(min(max(predicted, at[0]), at[-1])) / seconds(best)
     speed, wide = progress[0] / times, spread / times
     ratio = speed[0] / speed[-1]
+    told = bool(((best > at[0]) & (best < at[-1])).mean() >= TOLD)
     why = "progress does not follow 1 + S/b, or seconds c₀ + c₁b"
+    unknown = "within its errors, time is not least inside of these sizes"
     rows = [
         Finding(
             12,
             f"batch of least time to an accuracy, b = {at[0]:.0f} to {at[-1]:.0f}: √(S c₀/c₁)",
             predicted,
-            float(best[0]),
+            float(best[0]) if told else math.nan,
             float(best[1:].std(ddof=1)),
-            why,
+            why if told else unknown,
             FLAT,
         ),
         Finding(
             12,
             "time to an accuracy at √(S c₀/c₁) over the least",
             LOST,
-            float(lost[0]),
+            float(lost[0]) if told else math.nan,
             float(lost[1:].std(ddof=1)),
-            "the batch that theory says is not the fastest",
+            "the batch that theory says is not the fastest" if told else unknown,
             bound="at most",
         ),
         Finding(
@@ -164,7 +168,7 @@ def fastest(
             f"progress per second at b = {at[0]:.0f} over that at {at[-1]:.0f}: 1/((1 + S/b)(c₀ + c₁b))",
             float(line[-1] / line[0]),
             float(ratio),
-            math.hypot(wide[0], ratio * wide[-1]) / abs(float(speed[-1])),
+            math.hypot(wide[0], max(abs(ratio), line[-1] / line[0]) * wide[-1]) / abs(float(speed[-1])),
             why,
             0.25,
         ),
