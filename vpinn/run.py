@@ -200,7 +200,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
         metrics["strata"] = strata
     metrics |= coefficients_of(setup.problem, trial, theta)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
-    solution = assess(found, dataclasses.replace(objective, unit=1.0), estimator, loss * objective.unit, setup.stated)
+    solution = assess(found, objective, estimator, loss * objective.unit, setup.stated)
     if (walk := walk_found(training.state, setup.objective.unit)) is not None:
         checks = [*solution.metrics["checks"], *(f"walk: {check}" for check in walk.pop("checks"))]
         solution = dataclasses.replace(solution, metrics={**solution.metrics, "walk": walk, "checks": checks})

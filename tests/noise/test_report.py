@@ -54,7 +54,7 @@ def report(request: pytest.FixtureRequest) -> Iterator[NoiseReport]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vpinn.noise.costs.seconds_per_step", clock)
-        yield measure_noise(problem_of(request.param), SMALL, error=lambda theta: float(theta.norm()))
+        yield measure_noise(problem_of(request.param), SMALL, error=lambda trial: lambda theta: float(theta.norm()))
 
 
 def test_every_item_is_there(report: NoiseReport) -> None:

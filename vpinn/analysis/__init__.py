@@ -5,7 +5,7 @@ from vpinn.analysis.correction import Correction
 from vpinn.analysis.drawn import assessed_objective
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
-from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor
+from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "make_estimator",
     "make_monitor",
     "reference_errors",
+    "true_error",
 ]

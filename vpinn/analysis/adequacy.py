@@ -68,9 +68,9 @@ def quadrature(
     Args:
         stated: the problem in the formulation that was solved.
         solution: its solution.
-        objective: what training minimised.
+        objective: what training minimised, in its own unit.
         estimate: of the error, None without one.
-        loss: objective over all points.
+        loss: objective over all points, in units of the problem file.
 
     Returns:
         seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change; and
@@ -101,7 +101,7 @@ def quadrature(
     found = {"seen": seen, "finer": finer, "change": change, "limit": limit}
     stepped = solution.metrics.get("method") == GaussNewton.name and solution.metrics.get("batch_size") == "full"
     if stepped and limit == EXCESS and (step := promised_decrease(objective, theta, DAMPING)) is not None:
-        found["promised"] = step
+        found["promised"] = step * objective.unit
     return found
 
 
@@ -121,7 +121,7 @@ def tests(
     if space is None or estimator is None or estimator.residual is None or estimate is None:
         return {}
     residual = objective.residual(theta.to(space.dtype))
-    seen = float(np.linalg.norm(space.whiten(residual[:, :, None])))
+    seen = float(np.linalg.norm(space.whiten(residual[:, :, None]))) * math.sqrt(objective.unit)
     richer, _ = estimator.residual.dual_norm(theta, estimate.corrected.residual if estimate.corrected else None)
     passes = richer <= RICHER * seen or estimate.relative <= SMALL
     if not passes:

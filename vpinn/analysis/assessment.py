@@ -29,9 +29,9 @@ def assess(
 
     Args:
         solution: parameters to assess.
-        objective: what training minimised.
+        objective: what training minimised, in its own unit.
         estimator: of the error, None where there is none.
-        loss: objective over all points.
+        loss: objective over all points, in units of the problem file.
         stated: the problem whose objective that is, where it is another formulation than the solution's.
     """
     problem = solution.problem

@@ -34,3 +34,9 @@ def make_monitor(problem: Problem, trial: Trial, estimator: Estimator | None) ->
         return values
 
     return monitor
+
+
+def true_error(problem: Problem, trial: Trial) -> Callable[[Tensor], float] | None:
+    """Return parameters → relative L² error, the largest of all unknowns; None where no exact solution is known."""
+    monitor = make_monitor(problem, trial, None)
+    return None if monitor is None else lambda theta: monitor(theta)["error"]

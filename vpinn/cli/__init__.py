@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,18 +112,15 @@ def noise(
 ) -> None:
     """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
     problem = _read(file, changes, seed, "cpu")
-    from vpinn.analysis import make_monitor
+    from vpinn.analysis import true_error
     from vpinn.noise import FULL, QUICK, measure_noise
     from vpinn.output.noise import noise_table, publish_noise
-    from vpinn.trial import make_trial
 
     def say(stage: str) -> None:
         if not quiet:
             print(f"{stage} …", file=sys.stderr, flush=True)
 
-    monitor = make_monitor(problem, make_trial(problem), None)
-    error = None if monitor is None else lambda theta: monitor(theta)["error"]
-    found = measure_noise(problem, QUICK if quick else FULL, say, error)
+    found = measure_noise(problem, QUICK if quick else FULL, say, partial(true_error, problem))
     files = publish_noise(found, output or problem.directory / "noise")
     if not quiet:
         print_table(noise_table(found))

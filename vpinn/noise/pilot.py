@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vpinn.noise.draws import drawer, estimate, samplers_for
@@ -98,8 +97,3 @@ def polish(objective: Objective, theta: Tensor, steps: int) -> Tensor:
     method = Lbfgs()
     training = train(objective, Training.start(theta, method, 0), Plan(method, Schedule(1.0, 0, steps), time_limit=60.0))
     return training.best[0]
-
-
-def start(objective: Objective, seed: int) -> Tensor:
-    """Return the network's initial parameters [size] in float64."""
-    return objective.measures[0].network.initial(torch.Generator().manual_seed(seed))

@@ -23,16 +23,18 @@ from vpinn.noise.basins import Error, basins
 from vpinn.noise.effort import FULL, Effort, fitted
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.minimum import Minimum
-from vpinn.noise.pilot import best_rate, descend, polish, start
+from vpinn.noise.pilot import best_rate, descend, polish
 from vpinn.noise.population import Population, kept, population
 from vpinn.noise.recommend import Setting
 from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.optimization import make_start
 from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.optimization.split import batches_of
 from vpinn.problem import Problem
 from vpinn.trial import Trial, make_trial
 
 Say = Callable[[str], None]
+Truth = Callable[[Trial], Error | None]
 FINER = 3
 """Degrees by which the rule of the unseen points is finer."""
 NORMALISED, MANY = 16, 20
@@ -76,7 +78,7 @@ class NoiseReport:
 
 
 def measure_noise(
-    problem: Problem, effort: Effort = FULL, say: Say = lambda stage: None, error: Error | None = None
+    problem: Problem, effort: Effort = FULL, say: Say = lambda stage: None, error: Truth = lambda trial: None
 ) -> NoiseReport:
     """Measure the noise of mini-batches on a problem and hold the theory against it.
 
@@ -84,7 +86,7 @@ def measure_noise(
         problem: the problem; its network, quadrature and seed are used, its method is not.
         effort: how much is measured at most; ``QUICK`` is meant for about a minute.
         say: told what is measured next.
-        error: parameters → error of the solution on the problem's own trial space, where it is known.
+        error: trial space → error of the solution of parameters, None where it is not known.
 
     Raises:
         InputError: the gradient is zero or not finite, there are too many points, or a form has derivatives of order three.
@@ -92,9 +94,11 @@ def measure_noise(
     began = time.process_time()
     seed = problem.settings.solver.seed
     generator = np.random.default_rng(seed)
-    trial = make_trial(problem)
-    objective = _as_sampled(make_objective(problem, trial))
-    theta = start(objective, seed)
+    def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
+        return make_objective(problem, space, precision, unit=unit)
+
+    begun = make_start(problem, make_trial(problem), made)
+    trial, objective, theta = begun.trial, _as_sampled(begun.objective), begun.plain
     if not math.isfinite(objective.value(theta)):
         where = objective.non_finite(theta)
         raise InputError(f"the loss is not finite at the initial weights{where}; check the form, or try another solver.seed")
@@ -158,7 +162,7 @@ def measure_noise(
     say("where noise leads")
     walked = (effort.pilot // 4, effort.polish // 4)
     top, unseen = torch.from_numpy(minimum.vectors[:, 0].copy()), _unseen(problem, trial, objective)
-    rows, ends = basins(objective, unseen, error, places[-1], top, rate, middle, walked, generator)
+    rows, ends = basins(objective, unseen, error(trial), places[-1], top, rate, middle, walked, generator)
     findings += rows
     curves |= ends
     say("a population search")
@@ -216,7 +220,7 @@ def _unseen(problem: Problem, trial: Trial, objective: Objective) -> Objective:
     settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
     mesh = isinstance(problem.domain, Mesh)
     degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER) if mesh else None
-    return _as_sampled(make_objective(dataclasses.replace(problem, settings=settings), trial, degree=degree))
+    return _as_sampled(make_objective(dataclasses.replace(problem, settings=settings), trial, degree=degree, unit=objective.unit))
 
 
 def _middle(problem: Problem, objective: Objective) -> int:

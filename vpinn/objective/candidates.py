@@ -37,8 +37,8 @@ def candidate_values(objective: Objective, thetas: Tensor, first: Batch | None =
     values = torch.stack([value for value, _ in found]).mean(0)
     one, other = found[0][1], found[-1][1]
     if objective.test_space is None or one is None or other is None:
-        return values / objective.unit
-    return (values + 0.5 * (one * objective.test_space.riesz(other)).sum((0, 1)).double()) / objective.unit
+        return values
+    return values + 0.5 * (one * objective.test_space.riesz(other)).sum((0, 1)).double()
 
 
 def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[Tensor, Tensor | None]:

@@ -13,9 +13,8 @@ last: Müller & Zeinhofer 2023, energy natural gradient descent (arXiv 2302.1316
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -114,26 +113,7 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, j
         InputError: a derivative of third or higher order in the form.
     """
     if objective.test_space is not None:
-        return _in_unit(_of_dual_norm(objective, theta, parts, jacobian), objective.unit)
-    return _in_unit(_of_density(objective, theta, parts, jacobian), objective.unit)
-
-
-def _in_unit(found: Curvature, unit: float) -> Curvature:
-    """Return the curvature of J/unit."""
-    if unit == 1.0:
-        return found
-    root, image = math.sqrt(unit), found.image
-    return replace(
-        found,
-        rows=found.rows / root,
-        residual=None if found.residual is None else found.residual / root,
-        image=lambda theta: image(theta) / root,
-        rest=None if found.rest is None else found.rest / unit,
-    )
-
-
-def _of_density(objective: Objective, theta: Tensor, parts: Batch | None, jacobian: Jacobian) -> Curvature:
-    """Return rows of ∫ℓ, or of ½ Σ w R²."""
+        return _of_dual_norm(objective, theta, parts, jacobian)
     energy = not is_sum_of_squares(objective)
     split = _split_energy if energy else _split_squares
     shares = list(objective.over_parts(lambda part: split(part, theta), parts))

@@ -50,7 +50,7 @@ class Objective:
         threads: threads that share the work on a part, ≥ 1.
         why: the reason for the estimator.
         controlled: the same integrals with a control variate; () without one.
-        unit: what J and ∇J are multiples of, > 0, in the units of the problem file's functional; residuals are in its own.
+        unit: what J is a multiple of, > 0, in the units of the problem file's functional; residuals are multiples of its root.
     """
 
     measures: tuple[Measure, ...]
@@ -77,8 +77,8 @@ class Objective:
         with torch.no_grad():
             density, residual = self._sum(map(partial(self._evaluate, theta), self.parts()))
             if self.test_space is None or residual is None:
-                return density / self.unit
-            return (density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())) / self.unit
+                return density
+            return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
 
     def residual(self, theta: Tensor, batch: Batch | None = None) -> Tensor:
         """Return the residual [outputs, space.size] over all points, or its estimate from drawn ones, without a graph."""
@@ -90,7 +90,7 @@ class Objective:
     def gradient(self, theta: Tensor) -> Gradient:
         """Return J and ∇J [size] over all points."""
         swept = partial(self.parts, SWEPT)
-        return self._in_unit(self._densities(theta, swept()) if self.test_space is None else self._squares(theta, [swept]))
+        return self._densities(theta, swept()) if self.test_space is None else self._squares(theta, [swept])
 
     def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
         """Return estimates of J and ∇J from drawn batches.
@@ -100,11 +100,10 @@ class Objective:
         half the trace of G⁻¹Cov(r), which the U-statistic takes away.
         """
         if self.test_space is None:
-            return self._in_unit(self._densities(theta, first))
+            return self._densities(theta, first)
         if self.estimator == "u-statistic" and second is None:
-            return self._in_unit(pair_products(self.test_space, first, theta, self.outputs))
-        groups = [lambda: first] if second is None else [lambda: first, lambda: second]
-        return self._in_unit(self._squares(theta, groups, drawn=True))
+            return pair_products(self.test_space, first, theta, self.outputs)
+        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], drawn=True)
 
     def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
         """Apply ``work`` to given parts, or to parts of all points, one after the other."""
@@ -118,10 +117,6 @@ class Objective:
                 if not all(bool(torch.isfinite(integral(points.w, v))) for v in (values, *coefficients)):
                     return f" in the {'boundary' if measure.facet else 'domain'} integral"
         return ""
-
-    def _in_unit(self, found: Gradient) -> Gradient:
-        value, gradient = found
-        return value / self.unit, gradient / self.unit
 
     def _densities(self, theta: Tensor, parts: Iterable[Part]) -> Gradient:
         """Return value and gradient of the densities, part by part."""

@@ -14,7 +14,6 @@ The weights β are those of ``penalty``.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +78,7 @@ def make_objective(
     summed: bool = False,
     facet_degree: int | None = None,
     refine: int | None = None,
+    unit: float = 1.0,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -93,6 +93,7 @@ def make_objective(
         facet_degree: quadrature degree on the boundary; default that of the domain.
         refine: times every cell is halved before the rule is applied; default that of the problem file with its own degree,
             as many of them as sums over all points afford with another or where ``summed``.
+        unit: what the objective is a multiple of, > 0, in the units of the file's functional.
 
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
@@ -107,22 +108,23 @@ def make_objective(
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {False: degree, True: facet_degree or degree}
-        return tuple(_measure(problem, trial, side, space, dtype, degrees[side.facet], refine, summed) for side in found)
+        return tuple(_measure(problem, trial, side, space, dtype, degrees[side.facet], refine, summed, unit) for side in found)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)
     parts = () if problem.formulation == "strong" else integrals(problem.integrals)
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
-    return Objective(varied if whole else measures(parts), space, outputs, estimator, threads, why, varied if drawn else ())
+    found = varied if whole else measures(parts)
+    return Objective(found, space, outputs, estimator, threads, why, varied if drawn else (), unit)
 
 
 def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
     """Return the objective, or one like it with few enough points to sum over all of them again and again."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
-    made = make_objective(problem, trial, objective.measures[0].dtype, threads=objective.threads, summed=True)
-    return dataclasses.replace(made, unit=objective.unit)
+    precision, threads = objective.measures[0].dtype, objective.threads
+    return make_objective(problem, trial, precision, threads=threads, summed=True, unit=objective.unit)
 
 
 def _integrands(
@@ -245,19 +247,22 @@ def _measure(
     degree: int,
     refine: int,
     summed: bool,
+    unit: float,
 ) -> Measure:
     graph, settings = side.graph, problem.settings
+    whole, root = graph.number(1.0 / unit), graph.number(1.0 / math.sqrt(unit))
     offsets = np.concatenate([[0], np.cumsum([int(np.prod(u.shape)) for u in problem.unknowns])])
     parts = {-1 - (u.test.part() or 0): int(offsets[i]) for i, u in enumerate(problem.unknowns)}
-    coefficients = split(graph, graph.add(side.residual)) if side.residual else {}
+    coefficients = split(graph, graph.multiply([root, graph.add(side.residual)])) if side.residual else {}
     if any(len(jet.derivative) > 1 for jet in coefficients):
         raise InputError(
             "the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts"
         )
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
-    squares = [graph.multiply([graph.number(0.5), root, root]) for root in side.roots]
-    density = graph.add([*side.density, *squares])
-    outputs = [density, *coefficients.values(), *side.roots]
+    roots = [graph.multiply([root, node]) for node in side.roots]
+    squares = [graph.multiply([graph.number(0.5), node, node]) for node in roots]
+    density = graph.add([*(graph.multiply([whole, node]) for node in side.density), *squares])
+    outputs = [density, *coefficients.values(), *roots]
     jets = [i for i in graph.reachable(outputs) if graph.nodes[i][0] == SLOT and not graph.static[i]]
     duals = [graph.multiply([graph.slot(Jet(DUAL, k)), node]) for k, node in enumerate(coefficients.values())]
     slopes = derivatives(graph, graph.add([density, *duals]), jets)

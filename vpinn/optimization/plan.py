@@ -102,7 +102,7 @@ def trained_objective(
             stay near where they start, and may still do well with few.
     """
     precision = precision or getattr(torch, problem.settings.solver.precision)
-    objective = make_objective(stated_problem(problem, trial, name), trial, precision, threads=threads)
+    objective = make_objective(stated_problem(problem, trial, name), trial, precision, threads=threads, unit=unit)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
     if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
         raise InputError(
@@ -110,7 +110,7 @@ def trained_objective(
             "the mesh or take a narrower last layer",
             problem.source.place("test_space"),
         )
-    return replace(objective, unit=unit)
+    return objective
 
 
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
