@@ -150,7 +150,7 @@ def measure_noise(problem: Problem, effort: Effort = FULL, say: Say = lambda sta
     best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances)
     whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
     say("samplers as training will draw them")
-    drawings = [] if whole else compared(problem.settings, objective, places[-1], step, seed)
+    drawings = [] if whole else compared(problem.settings, objective, (places[1], places[-1]), step, seed)
     samplers = () if whole else simplest(drawings).samplers
     say("trials of learning rates with the batch recommended")
     trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
