@@ -3,13 +3,14 @@
     python tests/benchmarks/advice.py problems/poisson.toml problems/disk.toml --size 128 --steps 600 --seeds 3
 
 Adam trains by the advised sampler and by stratified draws under the other allocations; the variance is that of a step's gradient
-after a pilot run of as many steps, that of a sampler with pilots multiplied by the points that these take.
+after a quarter and at the end of a pilot run of as many steps, multiplied, where samplers learn, by the points that pilots take.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,16 @@ def main() -> None:
     for path in given.files:
         problem = read_problem(path, common)
         setup = prepare(problem)
-        theta = train(setup.objective, setup.start(), setup.plan).theta.double()
-        found = compared(problem.settings, setup.objective, theta, given.size, 7)
+        training, places = setup.start(), []
+        for steps in (given.steps // 4, given.steps):
+            part = replace(setup.plan, schedule=replace(setup.plan.schedule, steps=steps))
+            places.append(train(setup.objective, training, part).theta.double())
+        found = compared(problem.settings, setup.objective, places, given.size, 7)
         advised = simplest(found)
         print(f"{path.stem}, b = {given.size}, {given.steps} steps of Adam: advised is {advised.name}")
         for candidate in found:
-            told = f"  {candidate.name:<26} variance {candidate.variance:.3e} ± {candidate.error:.1e}"
+            noise = " → ".join(f"{v:.2e} ± {e:.0e}" for v, e in zip(candidate.variance, candidate.error, strict=True))
+            told = f"  {candidate.name:<26} variance {noise}"
             if candidate is advised or candidate.keys["sampler"] == "stratified":
                 runs = np.array([trained(path, [*common, *lines(candidate)], seed) for seed in range(given.seeds)])
                 errors, losses = runs.T

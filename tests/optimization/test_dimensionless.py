@@ -11,8 +11,7 @@ import torch
 import vpinn
 from vpinn.objective import curvature
 from vpinn.optimization import train
-from vpinn.optimization.dimensionless import few_points
-from vpinn.optimization.projection import last_layer, projected
+from vpinn.optimization.projection import few_points, last_layer, projected
 from vpinn.preparation import Setup, prepare
 
 FORMS = {
@@ -85,7 +84,7 @@ def test_a_nonlinear_problem_takes_newton_steps() -> None:
     assert setup.begun is not None
     flat = setup.begun.solved.clone()
     flat[last] = 0.0
-    theta, before, after = projected(objective, setup.trial.network, flat, few_points(objective, 0), 1e-8)
+    theta, before, after = projected(objective, setup.trial.network, flat, few_points(objective, np.random.default_rng(0)), 1e-8)
     assert after < before
     gradient = objective.gradient(theta)[1][last].abs().max()
     assert gradient <= 1e-3 * objective.gradient(flat)[1][last].abs().max()

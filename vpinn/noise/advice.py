@@ -1,7 +1,8 @@
 """Samplers as training will draw them, compared at the size that is recommended, with what adaptive ones learn from pilots.
 
 They are made by the factory of training from the lines that a problem file would have: size, sampler, allocation, strata. What
-counts is E‖ĝ − ∇J‖² of a step at equal points: a sampler that draws points for pilots has so many fewer for its steps.
+counts is E‖ĝ − ∇J‖² of a step at equal points: a sampler that draws points for pilots has so many fewer for its steps. It has to
+be less at all places of a run that are looked at: what is learned pays late in a run more often than early.
 """
 
 from __future__ import annotations
@@ -56,29 +57,30 @@ class Candidate:
     Attributes:
         keys: of ``[batch]`` with their values.
         samplers: one per measure.
-        variance: E‖ĝ − ∇J‖² of a step, times the points of a step with its share of the pilots over those without.
-        error: its standard error.
+        variance: E‖ĝ − ∇J‖² of a step at every place, times the points of a step with its share of the pilots over those without.
+        error: its standard error at every place.
     """
 
     keys: Keys
     samplers: tuple[Sampler, ...]
-    variance: float
-    error: float
+    variance: tuple[float, ...]
+    error: tuple[float, ...]
 
     @property
     def name(self) -> str:
         """What is said of it: the values of its keys."""
         return " ".join(map(str, self.keys.values()))
 
-    def equals(self, other: Candidate) -> bool:
-        """Return whether the two variances differ by no more than ``BEYOND`` standard errors of their difference."""
-        return abs(self.variance - other.variance) <= BEYOND * math.hypot(self.error, other.error)
+    def better(self, other: Candidate) -> bool:
+        """Return whether the variance is less at every place, by more than ``BEYOND`` standard errors of the difference."""
+        pairs = zip(self.variance, self.error, other.variance, other.error, strict=True)
+        return all(theirs - own > BEYOND * math.hypot(error, errors) for own, error, theirs, errors in pairs)
 
 
 def compared(
     settings: Settings,
     objective: Objective,
-    theta: Tensor,
+    places: Sequence[Tensor],
     size: int,
     seed: int,
     draws: int | None = None,
@@ -89,44 +91,49 @@ def compared(
     Args:
         settings: of the problem file.
         objective: what is minimised.
-        theta: parameters where they are compared [size].
+        places: parameters where they are compared [size] each.
         size: points of the domain per step, ``batch.size`` of the file.
         seed: of all draws.
-        draws: steps per candidate, ≥ 2·``GROUPS``; by default as many as take ``DRAWN`` points of all candidates, whatever the
+        draws: steps per candidate and place, ≥ 2·``GROUPS``; by default as many as take ``DRAWN`` points in all, whatever the
             machine.
         per_cell: points of a drawn cell that are worth a candidate of their own, ≥ 1; None for none.
     """
     if objective.controlled:
         objective = replace(objective, measures=objective.batched, controlled=(), estimator="two-batch")
-    found, own = [], settings.batch
+    own = settings.batch
     choices = list(CHOICES)
     if per_cell is not None:
         choices.insert(CHOICES.index({"sampler": "cells"}), {"sampler": "cells", "per_cell": per_cell})
     if own.sampler == "stratified" and own.strata != "blocks":
         choices.append({"sampler": "stratified", "strata": own.strata, "allocation": own.allocation})
-    kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), objective.gradient(theta)[1].double().numpy()
-    count = batches_of(objective)
-    draws = draws or int(np.clip(DRAWN // (len(choices) * size), *DRAWS))
+    count, made = batches_of(objective), {}
     for number, keys in enumerate(choices):
-        batch, generator = Batch.model_validate({"size": size, **keys}), np.random.default_rng((seed, number))
+        batch = Batch.model_validate({"size": size, **keys})
         with contextlib.suppress(InputError):
-            made = samplers_of(settings.model_copy(update={"batch": batch}), objective, size, count)
-            squares = np.empty((GROUPS, draws // GROUPS))
-            for group in range(GROUPS):
-                draw = drawer(made, generator, _learned(objective, made, theta, generator))
-                seen = repeat(objective, draw, theta, draws // GROUPS) if kept is None else kept.repeat(draw, draws // GROUPS)
-                squares[group] = ((seen.gradients - gradient) ** 2).sum(1)
+            made[number] = samplers_of(settings.model_copy(update={"batch": batch}), objective, size, count)
+    draws = draws or int(np.clip(DRAWN // (len(made) * len(places) * size), *DRAWS))
+    measured: dict[int, list[tuple[float, float]]] = {number: [] for number in made}
+    for place, theta in enumerate(places):
+        kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), objective.gradient(theta)[1].double().numpy()
+        for number, samplers in made.items():
+            generator, squares = np.random.default_rng((seed, place, number)), np.empty((GROUPS, draws // GROUPS))
+            for group in squares:
+                draw = drawer(samplers, generator, _learned(objective, samplers, theta, generator))
+                seen = repeat(objective, draw, theta, len(group)) if kept is None else kept.repeat(draw, len(group))
+                group[:] = ((seen.gradients - gradient) ** 2).sum(1)
             value, error = mean_and_error(squares.ravel())
             between = float(squares.mean(1).std(ddof=1)) / math.sqrt(GROUPS)
-            paid = 1.0 + _pilot_points(made, count) / (count * sum(sampler.size for sampler in made))
-            found.append(Candidate(keys, made, paid * value, paid * max(error, between)))
-    return found
+            paid = 1.0 + _pilot_points(samplers, count) / (count * sum(sampler.size for sampler in samplers))
+            measured[number].append((paid * value, paid * max(error, between)))
+    return [
+        Candidate(choices[number], samplers, *(tuple(column) for column in zip(*measured[number], strict=True)))
+        for number, samplers in made.items()
+    ]
 
 
 def simplest(found: Sequence[Candidate]) -> Candidate:
-    """Return the first candidate that no other one is better than beyond its error."""
-    best = min(found, key=lambda c: c.variance)
-    return next(c for c in found if c.equals(best))
+    """Return the first candidate that no other one is better than."""
+    return next(c for c in found if not any(other.better(c) for other in found))
 
 
 def _learned(

@@ -71,7 +71,7 @@ class Contributions:
 
     @classmethod
     def at(
-        cls, objective: Objective, theta: Tensor, onto: Array | None = None, most: float = MOST_BYTES
+        cls, objective: Objective, theta: Tensor, onto: Array | None = None, most: float | None = None
     ) -> Contributions | None:
         """Look at every point; None where there is not memory enough.
 
@@ -79,14 +79,14 @@ class Contributions:
             objective: what is integrated.
             theta: parameters [size].
             onto: directions [size, P] along which gradients are kept; the weights themselves by default.
-            most: memory that they may take, in bytes.
+            most: memory that they may take, in bytes; ``MOST_BYTES`` by default.
         """
         if objective.test_space is not None and objective.estimator == "u-statistic":
             return None
         basis = None if onto is None else torch.from_numpy(onto)
         weights = len(theta) if onto is None else onto.shape[1]
         need = sum(m.points.size * max(1, len(m.tests)) for m in objective.measures) * (weights + 50) * 8
-        if need > most:
+        if need > (MOST_BYTES if most is None else most):
             return None
         found: list[list[tuple[Tensor, ...]]] = [[] for _ in objective.measures]
         for k, _, measure, points in chunks(objective):

@@ -85,13 +85,13 @@ def size(scale: float, costs: tuple[float, float], points: int, curves: Mapping[
 
 
 def drawing(found: Sequence[Candidate]) -> list[Setting]:
-    """Return the lines that say how batches are drawn: the simplest way that none is better than beyond its error."""
+    """Return the lines that say how batches are drawn: the simplest way that none is better than beyond errors."""
     chosen = simplest(found)
     others = [c for c in found if c is not chosen]
-    equal = [c.name for c in others if c.equals(chosen)]
-    same = f"; equal within their errors: {', '.join(equal)}, of which this is the simplest" if equal else ""
-    uniform = next((c.variance for c in found if c.name == "uniform"), math.nan)
-    share = f", {chosen.variance / uniform:.2g} of that of uniform draws" if chosen.name != "uniform" and uniform > 0.0 else ""
+    equal = [c.name for c in found[found.index(chosen) + 1 :] if not chosen.better(c)]
+    same = f"; equal within errors, or by turns better and worse: {', '.join(equal)}; the simplest is taken" if equal else ""
+    uniform = next((c.variance[-1] for c in found if c.name == "uniform"), math.nan)
+    share = f", {chosen.variance[-1] / uniform:.2g} of that of uniform draws" if chosen.name != "uniform" and uniform else ""
     lines = [Setting("batch", "sampler", f'"{chosen.keys["sampler"]}"', f"variance {_told(chosen)} as drawn{share}{same}")]
     if chosen.keys["sampler"] == "stratified":
         strata, rule = chosen.keys.get("strata", "blocks"), chosen.keys.get("allocation", "proportional")
@@ -105,7 +105,8 @@ def drawing(found: Sequence[Candidate]) -> list[Setting]:
 
 
 def _told(candidate: Candidate) -> str:
-    return f"{candidate.variance:.3g} ± {candidate.error:.1g}"
+    """Return the variances at the places, in the order of the run."""
+    return " → ".join(f"{v:.3g} ± {e:.1g}" for v, e in zip(candidate.variance, candidate.error, strict=True))
 
 
 def _level(curve: Curve, sizes: Array) -> Array:

@@ -179,7 +179,8 @@ def measure_noise(
     say("samplers as training will draw them")
     known = estimators.points_per_cell(people)
     per_cell = None if known is None else known[0]
-    drawings = [] if whole else compared(problem.settings, objective, places[-1], step, seed, per_cell=per_cell)
+    seen = places[1], places[-1]
+    drawings = [] if whole else compared(problem.settings, objective, seen, step, seed, per_cell=per_cell)
     samplers = () if whole else simplest(drawings).samplers
     say("trials of learning rates with the batch recommended")
     trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)

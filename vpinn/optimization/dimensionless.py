@@ -18,15 +18,14 @@ from torch import Tensor
 from vpinn.forms import evaluate
 from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
-from vpinn.optimization.projection import last_layer, projected
+from vpinn.optimization.projection import few_points, last_layer, projected
 from vpinn.problem import Problem
-from vpinn.sampling import NOTHING, make_sampler
 from vpinn.trial import Enriched, Scales, Trial
 
 FEATURES = (0.5, 1.0, 2.0, 4.0)
 """Scales R of the first layer's weights N(0, R²) that are tried, in units of one over half the domain's width."""
-POINTS = 50_000
-"""Points of the domain that the last layer is solved on, about; all of them where there are not many more."""
+SHOWN = 8_192
+"""Points at most at which mean and deviation of the outputs are taken."""
 ROUNDING = 1e-14
 """Fall of an energy, relative to the energy, that is rounding."""
 
@@ -73,7 +72,7 @@ def make_start(
     """
     seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, torch.float64, 1.0)
     plain = network.initial(torch.Generator().manual_seed(seed))
-    parts = few_points(objective, seed)
+    parts = few_points(objective, np.random.default_rng(seed))
     best, _, least = min((projected(objective, network, theta, parts) for theta in _draws(network, plain, seed)), key=_last)
     scales = _scales(problem, trial, objective, best)
     flat = _flat(network, best, scales.shifts)
@@ -84,18 +83,6 @@ def make_start(
     if precision == torch.float64:  # the factors of the test space's norm are made already
         found = replace(found, test_space=objective.test_space)
     return Start(scaled, found, plain, _in_scales(network, best, scales))
-
-
-def few_points(objective: Objective, seed: int) -> Batch:
-    """Return points that a last layer is solved on, drawn by strata; all points, where they are few."""
-    if objective.size <= 2 * POINTS:
-        return list(objective.parts())
-    generator, share, batch = np.random.default_rng(seed), POINTS / objective.batched[0].points.size, []
-    for measure in objective.batched:
-        size = min(measure.points.size, max(POINTS // 20, math.ceil(share * measure.points.size)))
-        sampler = make_sampler("cells" if measure.points.random else "stratified", measure.points, size)
-        batch.append((measure, measure.batch(*sampler.draw(generator, NOTHING), generator)))
-    return batch
 
 
 def _value(objective: Objective, theta: Tensor, parts: Batch) -> float:
@@ -133,7 +120,7 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
     Outputs behind a distance, which is zero where their unknown is given, are not shifted.
     """
     network, measure = trial.network, objective.measures[0]
-    index = np.unique(np.linspace(0, measure.points.size - 1, min(POINTS, measure.points.size)).astype(np.int64))
+    index = np.unique(np.linspace(0, measure.points.size - 1, min(SHOWN, measure.points.size)).astype(np.int64))
     points = measure.points.take(index)
     x = network.normalise(torch.tensor(points.x))
     jets = network.jets(theta, x, [()])

@@ -24,6 +24,7 @@ from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, 
 from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
+from vpinn.optimization.projection import solved_anew
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.training import COLUMNS, Training
@@ -54,6 +55,7 @@ class Plan:
         warmup: whether the length of the warm-up is found from the stable step size at the start.
         probe: samplers of a batch that shows the curvature at the start, () for all points.
         batching: how batches change; None: they do not.
+        project: steps between solves for the last layer while the others train; 0: none.
         rules: finer quadrature for steps that would use the gaps of the first; None: there is none.
         tolerance: stop when the monitor's estimate is below; None: never.
         time_limit: seconds after which the run stops, None: never.
@@ -74,6 +76,7 @@ class Plan:
     probe: tuple[Sampler, ...] = ()
     batching: Batching | None = None
     rules: Rules | None = None
+    project: int = 0
 
     @cached_property
     def batch_size(self) -> int | None:
@@ -124,6 +127,8 @@ def train(
                 if not training.step:
                     rules.follow(training, plan.method)
                 _one_step(rules.at(training), training, plan, monitor, began)
+                if plan.project and (training.step % plan.project == 0 or training.step == plan.schedule.steps):
+                    training.theta = solved_anew(rules.at(training), training.theta, training.generator)
                 rules.follow(training, plan.method)
         except Stopped:
             put_back()

@@ -115,6 +115,7 @@ class Method(ABC):
         steps: default length of a run.
         scaling: default rule by which the step size follows the batch, one of ``SCALINGS``.
         remedy: what to do where it diverges.
+        project: default number of steps between solves for the last layer; 0: none.
     """
 
     name: ClassVar[str]
@@ -130,6 +131,7 @@ class Method(ABC):
     course: ClassVar[str] = "constant"
     steps: ClassVar[int] = 2000
     scaling: ClassVar[str] = "none"
+    project: ClassVar[int] = 0
     remedy: ClassVar[str] = "lower solver.learning_rate, raise solver.warmup or set solver.clip"
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
@@ -190,6 +192,7 @@ class Sgd(Method):
     momentum: float = 0.9
     name = "sgd"
     scaling = "linear"
+    project = 250
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + μ) and ones."""
@@ -226,7 +229,10 @@ class Adam(Method):
     beta2: float = 0.999
     epsilon: float = 1e-8
     name = "adam"
+    learning_rate = 5e-3
+    course = "cosine"
     scaling = "square-root"
+    project = 250
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + β₁)/(1 − β₁) and 1/√v: Adam with settled averages (Cohen et al. 2022, arXiv 2207.14484)."""

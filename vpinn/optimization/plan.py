@@ -176,6 +176,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         warmup=found,
         probe=_probe(settings, objective, method) if samplers and (found or (batching is not None and batching.scaled)) else (),
         batching=batching,
+        project=method.project if solver.project is None else solver.project,
     )
 
 

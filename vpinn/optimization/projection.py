@@ -8,13 +8,20 @@ coefficients of nearly dependent functions small.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective, candidate_values, curvature
+from vpinn.sampling import NOTHING, make_sampler
 from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
 
+POINTS = 50_000
+"""Points of the domain that the last layer is solved on, about; all of them where there are not many more."""
 DAMPING = 1e-3
 """λ, relative to the diagonal of the curvature."""
 NEWTON = 8
@@ -30,6 +37,42 @@ ENOUGH = 1e-3
 def last_layer(network: Enriched) -> slice:
     """Return where the last layer and the coefficients of the enrich functions stand in the parameters."""
     return slice(network.size - network.outputs * (network.layers[-2] + 1) - network.extra, network.size)
+
+
+def few_points(objective: Objective, generator: np.random.Generator) -> Batch:
+    """Return points that a last layer is solved on, drawn by strata; all points, where they are few.
+
+    Args:
+        objective: whose points they are.
+        generator: of the draws.
+    """
+    if objective.size <= 2 * POINTS:
+        return list(objective.parts())
+    share, batch = POINTS / objective.batched[0].points.size, []
+    for measure in objective.batched:
+        size = min(measure.points.size, max(POINTS // 20, math.ceil(share * measure.points.size)))
+        sampler = make_sampler("cells" if measure.points.random else "stratified", measure.points, size)
+        batch.append((measure, measure.batch(*sampler.draw(generator, NOTHING), generator)))
+    return batch
+
+
+def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Generator) -> Tensor:
+    """Return the parameters with the last layer solved for where that lowers J at points which the solve has not seen.
+
+    A weak form with too many points to sum over is left as it is: the square of its residual over drawn points holds their noise.
+
+    Args:
+        objective: what is trained.
+        theta: parameters [size].
+        generator: of the draws.
+    """
+    few = objective.size <= 2 * POINTS
+    if theta.dtype != torch.float64 or not (few or objective.test_space is None):
+        return theta
+    moved, before, after = projected(objective, objective.measures[0].network, theta, few_points(objective, generator))
+    if not few:
+        before, after = candidate_values(objective, torch.stack([theta, moved]), few_points(objective, generator)).tolist()
+    return moved if after < before else theta
 
 
 def projected(
@@ -50,7 +93,7 @@ def projected(
     Raises:
         InputError: the form takes derivatives of order three or more.
     """
-    last = last_layer(network)
+    last, objective = last_layer(network), replace(objective, estimator="plain")
     first, gradient = objective.sampled(theta, parts)
     value, reached = first, first
     for step in range(NEWTON):

@@ -116,7 +116,10 @@ class Batch(Section):
         "variances between and within cells; default all of them.",
     )
     allocation: Literal["proportional", "neyman", "equal-variance"] = Field(
-        "proportional", description="How many points each stratum gives; all but proportional learn variances from pilots."
+        "proportional",
+        description="How many points each stratum gives; all but proportional learn variances from pilots, and neyman splits a "
+        "step's points between domain and boundary, too.",
+
     )
     strata: Literal["blocks", "cells", "tags", "residual", "gradient"] = Field(
         "blocks",
@@ -194,7 +197,7 @@ class Solver(Section):
     )
     learning_rate: Annotated[Positive, Field(le=100)] | None = Field(
         None,
-        description="Step size after the warm-up (0 to 100); default 0.1 of spring, 1e-3 of adam and sgd. Others find their own.",
+        description="Step size after the warm-up (0 to 100); default 0.1 of spring, 5e-3 of adam, 1e-3 of sgd.",
     )
     warmup: Natural | Literal["auto"] = Field(
         0,
@@ -207,7 +210,7 @@ class Solver(Section):
         "others and of growth logarithmic, which cools by it.",
     )
     schedule: Literal["constant", "cosine", "exponential"] | None = Field(
-        None, description="Course of the step size after the warm-up; default cosine of spring, constant of others."
+        None, description="Course of the step size after the warm-up; default cosine of adam and spring, constant of others."
     )
     decay: Annotated[Positive, Field(le=1)] = Field(
         0.01, description="Final step size of a schedule as a fraction of learning_rate (0 to 1)."
@@ -216,6 +219,11 @@ class Solver(Section):
         None,
         description='Longest gradient norm; longer gradients are scaled down. "auto": from the gradients of the last steps. '
         "Default: no clipping.",
+    )
+    project: Natural | None = Field(
+        None,
+        description="Steps between solves for the last layer while gradients train the others (≥ 0; 0: none); default 250 of "
+        "adam and sgd, none of others.",
     )
     temperature: Positive | Literal["noise"] | None = Field(
         None,
