@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from vpinn import solve
-from vpinn.domain import rectangle
 from vpinn.errors import InputError
 from vpinn.optimization import Closure, Langevin, Training, load_arrays, samples_of, walk_found
 from vpinn.optimization.method import Method, State
@@ -163,7 +162,6 @@ def test_directions_that_the_loss_does_not_see_are_held() -> None:
 NOISY: dict[str, tuple[Any, str, float, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]] = {
     "a rod": ({"shape": "interval", "cells": 16}, "(-div(grad(u)) - f)/0.3", 0.3, lambda k: (k**2).sum(0)),
     "a fin": ({"shape": "interval", "cells": 16}, "(-div(grad(u)) + 25*u - f)/0.3", 0.3, lambda k: (k**2).sum(0) + 25.0),
-    "a plate": (rectangle(cells=2), "(-div(grad(u)) - f)/0.3", 0.3, lambda k: (k**2).sum(0)),
 }
 """Domain, residual over the noise, noise, and L sin·sin = symbol · sin·sin."""
 

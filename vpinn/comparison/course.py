@@ -91,6 +91,14 @@ class Counted(Method):
     method: Method
     calls: list[int] = field(default_factory=list)
 
+    def stability(self, squares: Tensor) -> tuple[float, Tensor]:
+        """Return the method's."""
+        return self.method.stability(squares)
+
+    def squares(self, state: State) -> Tensor | None:
+        """Return the method's."""
+        return self.method.squares(state)
+
     def initial(self, theta: Tensor) -> State:
         """Return the method's state."""
         return self.method.initial(theta)
