@@ -10,9 +10,11 @@ RUNS = 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "weights"), [("evolution", 3), ("adam, b = 2 ln(k + e)", 0)], ids=["population", "annealing"])
+@pytest.mark.parametrize(
+    ("name", "weights"), [("evolution, spread 0.1", 0), ("adam, b = 2 ln(k + e)", 0)], ids=["population", "annealing"]
+)
 def test_both_solutions_are_found_from_one_start(name: str, weights: int) -> None:
-    """The noise of candidates or of batches decides: 7 runs to the lower solution, one to the upper."""
+    """The noise of candidates or of batches decides; most runs go to the lower solution."""
     ends = [peak(METHODS[name], 3.0, weights, seed) for seed in range(RUNS)]
     for which, value in PEAKS.items():
         assert any(abs(end - value) < 0.1 for end in ends), which

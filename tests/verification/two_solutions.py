@@ -37,7 +37,7 @@ NOISY = ["batch.size=2", "batch.sampler='uniform'", "batch.growth='logarithmic'"
 METHODS: dict[str, list[str]] = {
     "lbfgs, all points": ["solver.method='lbfgs'", "solver.steps=200"],
     "evolution": ["solver.method='evolution'", "solver.steps=200"],
-    "evolution, spread 1": ["solver.method='evolution'", "solver.steps=200", "solver.spread=1.0"],
+    "evolution, spread 0.1": ["solver.method='evolution'", "solver.steps=200", "solver.spread=0.1"],
     "sgd, all points": SGD,
     "sgd, b = 2 ln(k + e)": [*SGD, *NOISY],
     "adam, b = 2 ln(k + e)": ["solver.method='adam'", "solver.learning_rate=0.02", "solver.steps=800", *NOISY],
