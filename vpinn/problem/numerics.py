@@ -106,10 +106,9 @@ class Batch(Section):
         "stratified", description="How a batch is drawn; every one is unbiased. cells takes all points of drawn cells."
     )
     allocation: Literal["proportional", "neyman", "equal-variance"] = Field(
-        "proportional", 
+        "proportional",
         description="How many points each stratum gives; all but proportional learn variances from pilots, and neyman splits a "
         "step's points between domain and boundary, too.",
-    
     )
     strata: Literal["blocks", "cells", "tags", "residual", "gradient"] = Field(
         "blocks",
