@@ -119,7 +119,6 @@ class Batch(Section):
         "proportional",
         description="How many points each stratum gives; all but proportional learn variances from pilots, and neyman splits a "
         "step's points between domain and boundary, too.",
-
     )
     strata: Literal["blocks", "cells", "tags", "residual", "gradient"] = Field(
         "blocks",
