@@ -36,6 +36,7 @@ FLOW = (
     "run",
     "comparison",
     "cli",
+    "__main__",
 )
 AHEAD = {("solution", "output", "export")}
 """The one convenience that reaches ahead: (importing stage, imported stage, function it stands in)."""

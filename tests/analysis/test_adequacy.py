@@ -52,7 +52,7 @@ def test_an_energy_that_dives_between_its_points(degree: int, expected: list[str
         energy=ENERGY,
         network={"layers": [20, 20]},
         quadrature={"degree": degree},
-        solver={"method": "lbfgs", "steps": 40},
+        solver={"method": "lbfgs", "steps": 80},
     )
     assert failing(solution) == expected
     found = solution.metrics["quadrature"]

@@ -91,7 +91,8 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(name: str) -> None:
 def test_history_has_the_sizes_and_step_sizes_as_used() -> None:
     """η₀ √(b/b₀) for the root, η₀ b/b₀ for the linear rule, in every row; sizes grow to all points."""
     for scaling, power in (("square-root", 0.5), ("linear", 1.0), ("none", 0.0)):
-        objective, theta, plan = made({"size": 40, "growth": "geometric"}, {"scaling": scaling})
+        constant = {"scaling": scaling, "schedule": "constant", "learning_rate": 1e-3}
+        objective, theta, plan = made({"size": 40, "growth": "geometric"}, constant)
         found = columns(train(objective, Training.start(theta, plan.method, 3), plan))
         assert (np.diff(found["batch_size"]) >= 0).all()
         assert (found["batch_size"][0], found["batch_size"][-1]) == (40, objective.size)

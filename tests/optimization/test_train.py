@@ -13,11 +13,11 @@ from torch import Tensor
 
 from vpinn.domain import rectangle
 from vpinn.errors import DivergenceError, InputError
+from vpinn.interrupt import Interrupt
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import (
     COLUMNS,
     Adam,
-    Interrupt,
     Lbfgs,
     Method,
     Plan,
@@ -43,6 +43,7 @@ class Bowl:
     size = 12
     measures = ()
     estimator = "plain"
+    unit = 1.0
 
     def __init__(self, change: Change = lambda call, theta, value, gradient: (value, gradient)) -> None:
         self.change, self.calls = change, 0

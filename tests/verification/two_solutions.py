@@ -22,8 +22,7 @@ import torch
 
 import vpinn
 from vpinn.errors import DivergenceError
-from vpinn.optimization import Training, train
-from vpinn.optimization.loop import final_parameters
+from vpinn.optimization import Training, final_parameters, train
 from vpinn.preparation import prepare
 from vpinn.process import settle_process
 from vpinn.solution import Solution

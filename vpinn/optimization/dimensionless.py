@@ -8,8 +8,9 @@ warm-up and damping mean the same for temperatures in kelvin, displacements in m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,13 +20,20 @@ from vpinn.forms import evaluate
 from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
 from vpinn.optimization.projection import few_points, last_layer, projected
+from vpinn.optimization.stages import with_network
 from vpinn.problem import Problem
-from vpinn.trial import Enriched, Scales, Trial
+from vpinn.trial import Enriched, Evaluator, Scales, Trial
 
-FEATURES = (0.5, 1.0, 2.0, 4.0)
+SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Scales R of the first layer's weights N(0, R²) that are tried, in units of one over half the domain's width."""
+WIDTH = (20, 120)
+"""Fewest and most features that the size of the unknowns is found with."""
+PER_FEATURE = 8
+"""Points per feature, at least, where that leaves more than the fewest: an energy dives between fewer."""
 SHOWN = 8_192
-"""Points at most at which mean and deviation of the outputs are taken."""
+"""Points at most at which the size of the outputs is taken."""
+FREE = 1e-9
+"""Relative range of a distance below which it is none."""
 ROUNDING = 1e-14
 """Fall of an energy, relative to the energy, that is rounding."""
 
@@ -37,32 +45,40 @@ class Start:
     Attributes:
         trial: with scales.
         objective: in its own unit.
-        plain: parameters as networks are always drawn [size].
-        solved: hidden weights as random features, the last layer solved for [size].
+        seed: of the first weights.
     """
 
     trial: Trial
     objective: Objective
-    plain: Tensor
-    solved: Tensor
+    seed: int
+
+    @property
+    def plain(self) -> Tensor:
+        """Parameters as networks are always drawn [size]."""
+        return self.trial.network.initial(torch.Generator().manual_seed(self.seed))
+
+    @cached_property
+    def solved(self) -> Tensor:
+        """Parameters with the last layer solved for, the best of plain ones and of random features in the first layer [size]."""
+        objective, network = self.objective, self.trial.network
+        parts = few_points(objective, np.random.default_rng(self.seed))
+        return _best(objective, network, [_flat(network, self.plain), *_draws(network, self.plain, self.seed)], parts)[0]
 
     def start(self, method: Method, drawn: bool) -> Tensor:
         """Return where a method starts [size], in the precision of training.
 
-        Steps along gradients start from a solved last layer, and so do steps with curvature over all points of a sum of
-        squares. Steps with curvature of other objectives start from plain weights, from which they were measured to be faster.
+        Steps with curvature over all points of a sum of squares start from the solved last layer, others from plain weights, from
+        which they were measured to come as far or farther in as many steps (``tests/benchmarks/starts.py``).
 
         Args:
             method: what takes the steps.
             drawn: whether they see mini-batches.
         """
-        plain = method.blind or (method.curved and (drawn or not is_sum_of_squares(self.objective)))
-        return (self.plain if plain else self.solved).to(self.objective.measures[0].dtype)
+        solved = method.curved and not drawn and is_sum_of_squares(self.objective)
+        return (self.solved if solved else self.plain).to(self.objective.measures[0].dtype)
 
 
-def make_start(
-    problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, float], Objective]
-) -> Start:
+def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, float], Objective]) -> Start:
     """Return a problem's trial space and objective without units.
 
     Args:
@@ -71,26 +87,31 @@ def make_start(
         made: trial space, precision and unit → objective.
     """
     seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, torch.float64, 1.0)
-    plain = network.initial(torch.Generator().manual_seed(seed))
-    parts = few_points(objective, np.random.default_rng(seed))
-    best, _, least = min((projected(objective, network, theta, parts) for theta in _draws(network, plain, seed)), key=_last)
-    scales = _scales(problem, trial, objective, best)
-    flat = _flat(network, best, scales.shifts)
-    most = _value(objective, flat, parts)
-    unit = most - least if _is_energy(objective) else most
+    width = int(np.clip(objective.size // (PER_FEATURE * network.outputs), *WIDTH))
+    wide = replace(network, layers=(network.layers[0], width, network.outputs))
+    seen = with_network(objective, wide)
+    parts = few_points(seen, np.random.default_rng(seed))
+    drawn = wide.initial(torch.Generator().manual_seed(seed))
+    best, least = _best(seen, wide, list(_draws(wide, drawn, seed)), parts)
+    scales = _scales(problem, trial, seen, best)
+    most = _value(seen, _flat(wide, best, scales.shifts), parts)
+    unit = most - least if _is_energy(seen) else most
     scaled, precision = trial.scaled(scales), getattr(torch, problem.settings.solver.precision)
     found = made(scaled, precision, max(unit, ROUNDING * abs(most)) or 1.0)
     if precision == torch.float64:  # the factors of the test space's norm are made already
         found = replace(found, test_space=objective.test_space)
-    return Start(scaled, found, plain, _in_scales(network, best, scales))
+    return Start(scaled, found, seed)
+
+
+def _best(objective: Objective, network: Enriched, starts: Sequence[Tensor], parts: Batch) -> tuple[Tensor, float]:
+    """Return the parameters [size] with the lowest objective once the last layer is solved for, and that objective."""
+    found = [projected(objective, network, theta, parts) for theta in starts]
+    theta, _, value = min(found, key=lambda f: f[2] if math.isfinite(f[2]) else math.inf)
+    return theta, value
 
 
 def _value(objective: Objective, theta: Tensor, parts: Batch) -> float:
     return objective.sampled(theta, parts)[0]
-
-
-def _last(found: tuple[Tensor, float, float]) -> float:
-    return found[2] if math.isfinite(found[2]) else math.inf
 
 
 def _is_energy(objective: Objective) -> bool:
@@ -98,15 +119,13 @@ def _is_energy(objective: Objective) -> bool:
 
 
 def _draws(network: Enriched, plain: Tensor, seed: int) -> Iterator[Tensor]:
-    """Yield parameters [size] with a last layer of zeros: the plain ones, and those with a first layer of each scale."""
-    last, (h, d) = last_layer(network), (network.layers[1], network.layers[0])
-    theta = plain.clone()
-    theta[last] = 0.0
-    yield theta
+    """Yield parameters [size] with a first layer of random features of each scale, and a last layer of zeros."""
+    h, d = network.layers[1], network.layers[0]
+    theta = _flat(network, plain)
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(h, d, generator=generator, dtype=torch.float64)
     center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
-    for scale in FEATURES:
+    for scale in SCALES:
         theta = theta.clone()
         (weight, bias), *_ = network.unpack(theta)
         weight.copy_(scale * direction)
@@ -115,22 +134,25 @@ def _draws(network: Enriched, plain: Tensor, seed: int) -> Iterator[Tensor]:
 
 
 def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor) -> Scales:
-    """Return mean and deviation of every output of the network, the largest deviation of an unknown's components for all.
+    """Return what fields, of a network with parameters θ, are multiples of: ‖u − lift‖/‖distance‖ of every component, in L².
 
-    Outputs behind a distance, which is zero where their unknown is given, are not shifted.
+    The largest of an unknown's components holds for all. A component that no distance multiplies is shifted by its mean where
+    that is more than its largest deviation from it, as a temperature in kelvin is.
     """
-    network, measure = trial.network, objective.measures[0]
+    measure = objective.measures[0]
+    assert isinstance(measure.network, Enriched)
     index = np.unique(np.linspace(0, measure.points.size - 1, min(SHOWN, measure.points.size)).astype(np.int64))
-    points = measure.points.take(index)
-    x = network.normalise(torch.tensor(points.x))
-    jets = network.jets(theta, x, [()])
+    points, flat = measure.points.take(index), _flat(measure.network, theta)
     w = np.abs(points.w) / np.abs(points.w).sum()
-    outputs = np.stack([jets[c, ()].numpy() for c in range(network.outputs)])
-    exact = {(i.condition.unknown, i.component) for i in trial.imposed if i.how == "exact"}
-    names = [(u.name, c) for u in problem.unknowns for c in range(u.components)]
-    shifts = [0.0 if name in exact else float(mean) for name, mean in zip(names, outputs @ w, strict=True)]
-    spread = np.sqrt(((outputs - np.array(shifts)[:, None]) ** 2) @ w)
-    sizes: list[float] = []
+    fields = Evaluator.of(problem, replace(trial, network=measure.network), [u.function for u in problem.unknowns])
+    lift, found = fields(flat, points), fields(theta, points)
+    distance = fields(_flat(measure.network, theta, [1.0] * len(lift)), points) - lift
+    moved = found - lift
+    means, free = moved @ w, np.ptp(distance, axis=1) <= FREE * np.abs(distance).max(1)
+    offset = free & (np.abs(means) > np.abs(moved - means[:, None]).max(1))
+    shifts = np.where(offset, means, 0.0)
+    rest, norms, sizes = moved - shifts[:, None], np.sqrt(distance**2 @ w), list[float]()
+    spread = np.sqrt(rest**2 @ w) / np.where(norms > 0, norms, 1.0)
     for unknown in problem.unknowns:
         at = len(sizes)
         sizes += [float(spread[at : at + unknown.components].max()) or 1.0] * unknown.components
@@ -138,23 +160,13 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
     if problem.enrich:
         functions = np.sqrt(evaluate(problem.enrich, points, trial.background) ** 2 @ w)
         extras = tuple(size / (float(f) or 1.0) for size in sizes for f in functions)
-    return Scales(tuple(shifts), tuple(sizes), extras)
+    return Scales(tuple(shifts.tolist()), tuple(sizes), extras)
 
 
-def _flat(network: Enriched, theta: Tensor, shifts: tuple[float, ...]) -> Tensor:
-    """Return parameters [size] whose outputs are numbers."""
+def _flat(network: Enriched, theta: Tensor, outputs: Sequence[float] = ()) -> Tensor:
+    """Return parameters [size] whose outputs are numbers, zero by default."""
     flat = theta.clone()
     flat[last_layer(network)] = 0.0
-    network.unpack(flat)[-1][1].copy_(flat.new_tensor(shifts))
+    if outputs:
+        network.unpack(flat)[-1][1].copy_(flat.new_tensor(outputs))
     return flat
-
-
-def _in_scales(network: Enriched, theta: Tensor, scales: Scales) -> Tensor:
-    """Return parameters [size] that give the same functions in a scaled trial space."""
-    moved, size = theta.clone(), theta.new_tensor(scales.sizes)
-    weight, bias = network.unpack(moved)[-1]
-    weight /= size[:, None]
-    bias.sub_(bias.new_tensor(scales.shifts)).div_(size)
-    if scales.extras:
-        network.coefficients(moved).div_(moved.new_tensor(scales.extras))
-    return moved

@@ -127,8 +127,6 @@ def train(
                 if not training.step:
                     rules.follow(training, plan.method)
                 _one_step(rules.at(training), training, plan, monitor, began)
-                if plan.project and (training.step % plan.project == 0 or training.step == plan.schedule.steps):
-                    training.theta = solved_anew(rules.at(training), training.theta, training.generator)
                 rules.follow(training, plan.method)
         except Stopped:
             put_back()
@@ -179,6 +177,8 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         roll_back(objective, training, plan.method, error)
         return
     _remember(training, bool(samplers), theta, value)
+    if plan.project and ((training.step + 1) % plan.project == 0 or training.step + 1 == plan.schedule.steps):
+        new = solved_anew(objective, new, training.generator)
     if training.step % ANCHOR == 0 and harmless(training, value):
         training.anchor = (theta, training.state)
     stays = torch.equal(new, theta) and "generator" not in state  # a step drawn at random may stay where the next one moves

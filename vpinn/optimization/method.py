@@ -192,7 +192,7 @@ class Sgd(Method):
     momentum: float = 0.9
     name = "sgd"
     scaling = "linear"
-    project = 250
+    project = 100
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + μ) and ones."""
@@ -231,8 +231,9 @@ class Adam(Method):
     name = "adam"
     learning_rate = 5e-3
     course = "cosine"
+    steps = 4000
     scaling = "square-root"
-    project = 250
+    project = 100
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
         """Return 2(1 + β₁)/(1 − β₁) and 1/√v: Adam with settled averages (Cohen et al. 2022, arXiv 2207.14484)."""

@@ -25,7 +25,7 @@ from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.problem import Problem, Settings
 from vpinn.problem.numerics import Solver
-from vpinn.sampling import Sampler
+from vpinn.sampling import Logarithmic, Sampler
 from vpinn.trial import HIGHEST_ORDER, Trial
 
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
@@ -163,7 +163,8 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     moving = method.learning_rate is not None  # others find the length of their steps themselves
     rate = (solver.learning_rate or method.learning_rate or 1.0) if moving else 1.0
     found = solver.warmup == "auto" and moving
-    course, warmup = (solver.schedule or method.course, solver.warmup) if moving else ("constant", 0)
+    usual = "constant" if settings.batch.growth == Logarithmic.name else method.course  # annealing cools by its batches
+    course, warmup = (solver.schedule or usual, solver.warmup) if moving else ("constant", 0)
     return Plan(
         method,
         Schedule(rate, 0 if warmup == "auto" else warmup, steps, course, solver.decay),

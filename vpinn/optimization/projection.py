@@ -23,7 +23,9 @@ from vpinn.trial.jacobian import last_layer_jacobian
 POINTS = 50_000
 """Points of the domain that the last layer is solved on, about; all of them where there are not many more."""
 DAMPING = 1e-3
-"""λ, relative to the diagonal of the curvature."""
+"""λ of a single solve, relative to the diagonal of the curvature."""
+GENTLE = 0.1
+"""λ of solves again and again while the other layers train: with less, coefficients grow to what these layers offer by chance."""
 NEWTON = 8
 """Most Newton steps."""
 HALVINGS = 6
@@ -69,7 +71,9 @@ def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Genera
     few = objective.size <= 2 * POINTS
     if theta.dtype != torch.float64 or not (few or objective.test_space is None):
         return theta
-    moved, before, after = projected(objective, objective.measures[0].network, theta, few_points(objective, generator))
+    network = objective.measures[0].network
+    assert isinstance(network, Enriched)
+    moved, before, after = projected(objective, network, theta, few_points(objective, generator), GENTLE)
     if not few:
         before, after = candidate_values(objective, torch.stack([theta, moved]), few_points(objective, generator)).tolist()
     return moved if after < before else theta

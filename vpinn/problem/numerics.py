@@ -73,7 +73,7 @@ class Quadrature(Section):
         return self
 
 
-_DRAWN = ("sampler", "allocation", "strata", "strata_count", "replacement")
+_DRAWN = ("sampler", "allocation", "strata", "strata_count", "per_cell", "replacement")
 """Keys of ``[batch]`` that say which points a mini-batch sees."""
 
 
@@ -189,7 +189,7 @@ class Solver(Section):
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
     )
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
-        None, description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 8000 of langevin, 2000 of others."
+        None, description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 8000 of langevin, 4000 of adam, 2000 of others."
     )
     tolerance: Positive | None = Field(
         None, description="Stop when the relative error estimate is below this (> 0); for least-squares, its relative residual."
@@ -221,7 +221,7 @@ class Solver(Section):
     )
     project: Natural | None = Field(
         None,
-        description="Steps between solves for the last layer while gradients train the others (≥ 0; 0: none); default 250 of "
+        description="Steps between solves for the last layer while gradients train the others (≥ 0; 0: none); default 100 of "
         "adam and sgd, none of others.",
     )
     temperature: Positive | Literal["noise"] | None = Field(

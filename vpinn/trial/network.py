@@ -122,7 +122,7 @@ class Network:
         hidden = wide.size - h * (h + 1)
         identity = torch.cat([theta[:hidden], torch.eye(h, dtype=theta.dtype).reshape(-1), theta.new_zeros(h)])
         jets = wide.jets(identity, x, wanted)
-        return {derivative: torch.stack([jets[c, derivative] for c in range(h)], 1) for derivative in wanted}
+        return {derivative: torch.stack([jets[c, derivative].detach() for c in range(h)], 1) for derivative in wanted}
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return coordinates [n, d] mapped to [−1, 1]^d, dimensionless."""
