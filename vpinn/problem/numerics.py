@@ -189,7 +189,8 @@ class Solver(Section):
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
     )
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
-        None, description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 8000 of langevin, 4000 of adam, 2000 of others."
+        None,
+        description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 4000 of adam, 8000 of langevin, else 2000.",
     )
     tolerance: Positive | None = Field(
         None, description="Stop when the relative error estimate is below this (> 0); for least-squares, its relative residual."
