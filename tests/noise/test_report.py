@@ -25,7 +25,7 @@ from vpinn.output.noise import PANELS, noise_markdown, noise_table, publish_nois
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
-SMALL = Effort(400, 10, 60, 400, 40, 60, (0.5, 1, 2), probes=100, falls=60)
+SMALL = Effort(400, 10, 60, 400, 40, 60, (0.5, 1, 2), probes=100, falls=1000)
 STEP, POINT = 1e-3, 2e-5
 """Seconds of a step and of a point that the clock of these tests tells."""
 FORMS = {

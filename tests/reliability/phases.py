@@ -10,7 +10,7 @@ from typing import Any
 
 PHASES = {
     "reading": ("vpinn.problem", "read_problem"),
-    "fields": ("vpinn.run", "make_trial"),
+    "fields": ("vpinn.preparation", "make_trial"),
     "first stage": ("vpinn.optimization.stages", "Stages.make"),
     "fit": ("vpinn.optimization.least_squares", "solve_columns"),
     "steps": ("vpinn.run", "train"),
