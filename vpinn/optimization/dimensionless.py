@@ -30,6 +30,8 @@ WIDTH = (20, 120)
 """Fewest and most features that the size of the unknowns is found with."""
 PER_FEATURE = 8
 """Points per feature, at least, where that leaves more than the fewest: an energy dives between fewer."""
+COLUMNS = 20_000_000
+"""Numbers that the columns of a weak form's residual may hold."""
 SHOWN = 8_192
 """Points at most at which the size of the outputs is taken."""
 FREE = 1e-9
@@ -87,7 +89,10 @@ def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtyp
         made: trial space, precision and unit → objective.
     """
     seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, torch.float64, 1.0)
-    width = int(np.clip(objective.size // (PER_FEATURE * network.outputs), *WIDTH))
+    few, many = WIDTH
+    if objective.test_space is not None:
+        many = max(few, min(many, COLUMNS // (network.outputs**2 * objective.test_space.space.size)))
+    width = int(np.clip(objective.size // (PER_FEATURE * network.outputs), few, many))
     wide = replace(network, layers=(network.layers[0], width, network.outputs))
     seen = with_network(objective, wide)
     parts = few_points(seen, np.random.default_rng(seed))

@@ -20,8 +20,10 @@ from vpinn.sampling import NOTHING, make_sampler
 from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
 
-POINTS = 50_000
-"""Points of the domain that the last layer is solved on, about; all of them where there are not many more."""
+ALL = 100_000
+"""Points up to which the last layer is solved on all of them."""
+POINTS = 20_000
+"""Points of the domain that it is solved on, about, where there are more."""
 DAMPING = 1e-3
 """λ of a single solve, relative to the diagonal of the curvature."""
 GENTLE = 0.1
@@ -48,11 +50,11 @@ def few_points(objective: Objective, generator: np.random.Generator) -> Batch:
         objective: whose points they are.
         generator: of the draws.
     """
-    if objective.size <= 2 * POINTS:
+    if objective.size <= ALL:
         return list(objective.parts())
     share, batch = POINTS / objective.batched[0].points.size, []
     for measure in objective.batched:
-        size = min(measure.points.size, max(POINTS // 20, math.ceil(share * measure.points.size)))
+        size = min(measure.points.size, max(POINTS // 10, math.ceil(share * measure.points.size)))
         sampler = make_sampler("cells" if measure.points.random else "stratified", measure.points, size)
         batch.append((measure, measure.batch(*sampler.draw(generator, NOTHING), generator)))
     return batch
@@ -68,7 +70,7 @@ def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Genera
         theta: parameters [size].
         generator: of the draws.
     """
-    few = objective.size <= 2 * POINTS
+    few = objective.size <= ALL
     if theta.dtype != torch.float64 or not (few or objective.test_space is None):
         return theta
     network = objective.measures[0].network
