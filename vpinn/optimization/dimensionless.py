@@ -70,7 +70,7 @@ class Start:
         """Return where a method starts [size], in the precision of training.
 
         Steps with curvature over all points of a sum of squares start from the solved last layer, others from plain weights, from
-        which they were measured to come as far or farther in as many steps (``tests/benchmarks/starts.py``).
+        which most come farther in as many steps (``tests/benchmarks/starts.py``).
 
         Args:
             method: what takes the steps.
