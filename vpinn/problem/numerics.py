@@ -183,7 +183,8 @@ class Solver(Section):
         "auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin", "evolution"
     ] = Field(
         "auto",
-        description="auto picks one and the report says which: least-squares where it can, else lbfgs, on batches adam.",
+        description="auto picks one and the report says which: least-squares where it can, else lbfgs; adam on batches and "
+        "above five dimensions.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
