@@ -152,18 +152,19 @@ def answer(form: str, method: str, sampler: str, length: float, value: float, co
     if form == "strong":
         boundary = [{"on": "all", "value": "g", "impose": "penalty"}]
     settings = {"method": method, **METHODS[method]}
-    batch = {"size": "full"} if sampler == "full" else {"size": 64, "sampler": sampler}
+    batch = {"size": "full"} if sampler == "full" else {"size": 20, "sampler": sampler}
     problem = vpinn.make_problem(
-        {"shape": "rectangle", "lower": [0, 0], "upper": [length, length], "cells": [3, 3]},
+        {"shape": "rectangle", "lower": [0, 0], "upper": [length, length], "cells": [2, 2]},
         unknowns={"u": "scalar"},
         constants=constants,
         expressions=expressions,
         boundary=boundary,
-        network={"layers": [6, 6]},
+        network={"layers": [5, 5]},
         quadrature={"degree": 4},
         solver=settings,
         batch=batch,
         **{form: forms[form]},
+        **({"test_space": {"degree": 4}} if form == "weak" else {}),
     )
     setup = prepare(problem)
     training = setup.start()
@@ -188,6 +189,15 @@ def gap(form: str, method: str, sampler: str, units: tuple[float, float, float])
     return float(np.abs(answer(form, method, sampler, *units) - reference).max() / np.abs(reference).max())
 
 
+@pytest.fixture
+def short_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk on drawn points is prepared by few batches and draws; they are what it costs, and what they find has units."""
+    monkeypatch.setattr("vpinn.optimization.directions.DRAWS", 4)
+    for name, count in (("CURVED", 2), ("PILOT", 8)):
+        monkeypatch.setattr(f"vpinn.optimization.langevin.{name}", count)
+
+
+@pytest.mark.usefixtures("short_pilots")
 @pytest.mark.parametrize("form", FORMS)
 def test_units_change_nothing(form: str) -> None:
     """Millimetres, kilopascals and billions at once: the same relative answer, but for rounding that steps amplify."""

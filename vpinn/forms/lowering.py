@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import ufl
@@ -26,6 +27,8 @@ from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
 
+KEPT = 256
+"""Lowered expressions that are kept: of a run most are lowered again, for the start, training and the assessment."""
 OPERATIONS = {
     uc.Division: "divide",
     uc.Power: "power",
@@ -103,8 +106,9 @@ def integrals(form: ufl.Form) -> list[Integral]:
     return parts
 
 
+@lru_cache(maxsize=KEPT)
 def lower(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-    """Return a scalar expression with algebra, derivatives and indices expanded."""
+    """Return a scalar expression with algebra, derivatives and indices expanded; runs lower theirs several times."""
     with _deep():
         return Expander().visit(apply_derivatives(apply_algebra_lowering(expression)))
 

@@ -196,6 +196,18 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
 """Names of a problem file → activations."""
 
 
+def derivatives(sigma: Activation, a: Tensor, order: int) -> list[Tensor]:
+    """Return σ(a) and its derivatives up to an order, those beyond the fourth by reverse mode, without a graph."""
+    with torch.enable_grad():
+        a = a.detach().requires_grad_(order > 4)
+        z = sigma.value(a)
+        t = sigma.slope(a, z)
+        found = [z, t, *(of(a, z, t) for of in (sigma.curvature, sigma.third, sigma.fourth))]
+        while len(found) <= order:
+            found += torch.autograd.grad(found[-1].sum(), a, create_graph=True)
+    return [value.detach() for value in found[: order + 1]]
+
+
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 """s, z → s (1 − z²)."""
 

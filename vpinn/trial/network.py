@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vpinn.trial.activation import ACTIVATIONS, Activation
+from vpinn.trial.activation import ACTIVATIONS, Activation, derivatives
 from vpinn.trial.layout import Layout
 from vpinn.trial.sweeps import Recording, record
 
@@ -116,8 +116,13 @@ class Network:
         return result if second is None else result | {pair: second[k] for k, pair in enumerate(pairs)}
 
     def _nested_features(self, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> dict[Derivative, Tensor]:
-        """Return derivatives of any order of the last hidden layer, as those of a network that has it as its components."""
+        """Return derivatives of any order of the last hidden layer: of a single one σ⁽ᵏ⁾(a) Πwᵢ, of more by nested reverse mode."""
         *layers, h, _ = self.layers
+        if len(layers) == 1:
+            weight, bias = self.unpack(theta)[0]
+            slopes = (weight * self.stretch(x)).T
+            orders = derivatives(self.sigma, torch.addmm(bias, x, weight.T), max(map(len, wanted)))
+            return {key: math.prod((slopes[i] for i in key), start=orders[len(key)]) for key in wanted}
         wide = Network((*layers, h, h), self.activation, self.lower, self.upper)
         hidden = wide.size - h * (h + 1)
         identity = torch.cat([theta[:hidden], torch.eye(h, dtype=theta.dtype).reshape(-1), theta.new_zeros(h)])
