@@ -91,12 +91,12 @@ def test_chunks_cover_the_set_in_order(q: int):
 
 
 def test_memory_depends_on_the_batch_and_not_on_the_number_of_points():
-    points = CellPoints(box(cells=64, cell="hexahedron"), 30)
-    assert points.size == 64**3 * 16**3 > 1e9
+    points = CellPoints(box(cells=32, cell="hexahedron"), 30)
+    assert points.size == 32**3 * 16**3 > 1e8
     large = CellPoints(points.mesh, 30, "sobol")
     facets = FacetPoints(points.mesh, points.mesh.facets("all"), 30)
     random = MonteCarloPoints(Hypercube.between([0.0] * 10, [1.0] * 10), 10**12)
-    assert points.mesh.h.shape == (64**3,)
+    assert points.mesh.h.shape == (32**3,)
     index = np.random.default_rng(0).integers(0, points.size, 1000)
     for data in (points, large, facets, random):
         selection = index % data.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
 from vpinn.output import estimate_memory
 from vpinn.preparation import Setup, prepare
+
+
+pytestmark = pytest.mark.xdist_group("trained on drawn points")
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
@@ -294,6 +298,7 @@ def test_batches_that_grow_end_on_all_points() -> None:
     assert training.history[-1][COLUMNS.index("loss")] < fixed.history[-1][COLUMNS.index("loss")]
 
 
+@cache
 def trained(form: str, steps: int, cells: int = 10, **batch: Any) -> tuple[Setup, Training, Callable[[], float]]:
     problem = vpinn.make_problem(
         {"shape": "rectangle", "cells": [cells, cells], "cell": "quadrilateral"},
@@ -309,6 +314,6 @@ def trained(form: str, steps: int, cells: int = 10, **batch: Any) -> tuple[Setup
         **{form: FORMS[form]},
     )
     setup = prepare(problem)
-    training = train(setup.objective, setup.start(), setup.plan)
+    training = train(setup.objective, setup.start(), setup.plan)  # which tests share, and leave as it is
     truth = TrueError(problem, setup.trial, independent_points(problem, 6))
     return setup, training, lambda: truth(training.theta)["u"]["relative_l2"]

@@ -243,14 +243,15 @@ def test_growth_ends_when_told() -> None:
 
 
 def test_where_it_does_not_apply() -> None:
-    cube = make_problem(Hypercube((0.0,) * 3, (1.0,) * 3), unknowns={"u": "scalar"}, energy="(inner(grad(u), grad(u)) - u)*dx")
+    few: dict[str, Any] = {"quadrature": {"points": 512}, "network": {"layers": [8]}}
+    cube = make_problem(Hypercube((0.0,) * 3, (1.0,) * 3), unknowns={"u": "scalar"}, energy="(inner(grad(u), grad(u)) - u)*dx", **few)
     assert candidates(cube) == ("least-squares", "lbfgs")
     assert prepare(cube).plan.method.name == "lbfgs"  # u is free on the boundary
     with pytest.raises(InputError, match="needs a mesh; state the problem in strong form"):
         growth(cube, LeastSquares())
-    few, _, _ = made(rectangle(cells=1), 5, strong="-div(grad(u)) - 1", quadrature={"degree": 2})
+    coarse, _, _ = made(rectangle(cells=1), 5, strong="-div(grad(u)) - 1", quadrature={"degree": 2})
     with pytest.raises(InputError, match="quadrature points cannot fix"):
-        growth(few, LeastSquares(width=100))
+        growth(coarse, LeastSquares(width=100))
 
 
 def test_in_how_many_dimensions_it_is_the_default() -> None:

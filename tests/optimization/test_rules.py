@@ -121,7 +121,7 @@ def test_what_the_file_asks_for_stays(sections: dict[str, Any]) -> None:
 def test_points_of_a_hypercube_double() -> None:
     """Without cells a finer rule has twice the points, which start with those that there were."""
     problem = vpinn.make_problem(
-        {"shape": "hypercube", "lower": [0, 0, 0], "upper": [1, 1, 1]},
+        {"shape": "hypercube", "lower": [0], "upper": [1]},
         unknowns={"u": "scalar"},
         strong="-div(grad(u)) - 1",
         boundary=[{"on": "all", "value": 0}],

@@ -127,9 +127,9 @@ def test_without_noise_or_knowledge() -> None:
     assert still["noise_scale"] == pytest.approx(0.0, abs=1e-9)
 
 
-def made(size: int | None) -> tuple[Training, float, float]:
+def made(size: int | None, cells: int = 16) -> tuple[Training, float, float]:
     problem = make_problem(
-        {"shape": "rectangle", "cells": [16, 16], "cell": "quadrilateral"},
+        {"shape": "rectangle", "cells": [cells, cells], "cell": "quadrilateral"},
         unknowns={"u": "scalar"},
         energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
         boundary=[{"on": "all", "value": 0}],
@@ -157,14 +157,14 @@ def test_history_has_it() -> None:
     assert (columns["curvature"][50:] > 0).all()
     assert (columns["clip_fraction"] == 0).all()
     assert watching < 0.2 * step  # no timed test of the 5 %: a bound that a busy machine keeps
-    full, _, _ = made(None)
+    full, _, _ = made(None, cells=3)
     columns = dict(zip(COLUMNS, np.array(full.history).T, strict=True))
     assert np.isnan(columns["noise_scale"]).all()
     assert np.isfinite(columns["curvature"][1::CURVATURE_EVERY]).all()
 
 
 def test_a_checkpoint_holds_it() -> None:
-    training, _, _ = made(64)
+    training, _, _ = made(64, cells=3)
     again = Training.from_arrays(*training.arrays())
     before, after = training.watch.state(), again.watch.state()
     assert before.keys() == after.keys() >= {"numbers", "told", "top", "kept", "shares"}

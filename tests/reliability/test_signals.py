@@ -26,7 +26,7 @@ from .phases import PHASES, announce
 FILE = """
 [domain]
 shape = "rectangle"
-cells = 3
+cells = 2
 [unknowns]
 u = "scalar"
 [form]
@@ -50,11 +50,15 @@ AFTER = ("assessment", "reference elements", "files", "figures")
 """Phases after there is nothing left to train."""
 
 
-def solve(folder: Path, method: str, *words: str) -> int:
+def solve(folder: Path, method: str, *words: str, figures: bool = False) -> int:
+    """Run the command; figures, which take most of its time, are drawn where they are what is looked at."""
     text = FILE.format(method=method, more=METHODS[method])
     (folder / "problem.toml").write_text(text)
     quiet = ["-q", "--threads", "1", "--set", "network.layers=[6]", "-o", str(folder / "run")]
-    return main(["solve", str(folder / "problem.toml"), *quiet, *words])
+    with pytest.MonkeyPatch.context() as patch:
+        if not figures:
+            patch.setattr("vpinn.output.folder.draw", lambda *_: [])
+        return main(["solve", str(folder / "problem.toml"), *quiet, *words])
 
 
 def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,7 +108,7 @@ def test_a_signal_ends_every_phase(
 
     monkeypatch.setattr(*_target(phase), _original(phase))  # so that it is put back
     announce(tmp_path, phase, *PHASES[phase], hold)
-    assert solve(tmp_path, method) == 128 + number
+    assert solve(tmp_path, method, figures=phase == "figures") == 128 + number
     assert went_on == []
     said, run = capsys.readouterr().err, tmp_path / "run"
     assert said.startswith("stopped by a signal")
@@ -119,7 +123,7 @@ def test_a_signal_ends_every_phase(
     assert "--resume" in said or phase not in ("steps", "assessment", "reference elements")
     growing = list[str]()
     monkeypatch.setattr("vpinn.direct.grow", _told(growing))
-    assert solve(tmp_path, method, "--resume") == 0
+    assert solve(tmp_path, method, "--resume", figures=phase == "figures") == 0
     assert bool(growing) == (method == "least-squares" and phase not in AFTER)
     assert outcome(tmp_path) == whole[method]
 
@@ -240,7 +244,7 @@ def test_least_squares_by_address_are_those_of_scipy(shape: tuple[int, int]) -> 
 def test_a_process_ends_with_the_code_of_its_signal(tmp_path: Path) -> None:
     """While an assessment goes on, from outside."""
     (tmp_path / "problem.toml").write_text(
-        FILE.format(method="adam", more="steps = 2").replace("cells = 3", "cells = 60")
+        FILE.format(method="adam", more="steps = 2").replace("cells = 2", "cells = 60")
     )
     words = ["solve", str(tmp_path / "problem.toml"), "-q", "-o", str(tmp_path / "run")]
     phases = Path(__file__).with_name("phases.py")

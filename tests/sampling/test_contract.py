@@ -123,9 +123,11 @@ def single(rows: np.ndarray[Any, Any], variance: Callable[[np.ndarray[Any, Any]]
 def covariance(rows: np.ndarray[Any, Any], variance: Callable[[np.ndarray[Any, Any]], float]) -> np.ndarray[Any, Any]:
     """Cov [m, m] of Σ rows [N, m], from the variance of sums of scalar contributions by polarisation."""
     m = rows.shape[1]
-    single = [variance(rows[:, i]) for i in range(m)]
-    both = [[variance(rows[:, i] + rows[:, j]) for j in range(m)] for i in range(m)]
-    return 0.5 * (np.array(both) - np.add.outer(single, single))
+    found = np.diag([variance(rows[:, i]) for i in range(m)])
+    for i in range(m):
+        for j in range(i):
+            found[i, j] = found[j, i] = 0.5 * (variance(rows[:, i] + rows[:, j]) - found[i, i] - found[j, j])
+    return found
 
 
 def anew(rows: Sequence[np.ndarray[Any, Any]], sampler: Sampler, state: State, weak: bool) -> np.ndarray[Any, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def solved(name: str, method: str) -> Problem:
 def cases() -> Iterator[tuple[str, str]]:
     """Yield problem and method of every case."""
     for path in sorted(FOLDER.glob("*.toml")):
-        if vpinn.read_problem(path).exact:
+        if tomllib.loads(path.read_text()).get("reference", {}).get("exact"):
             yield from ((path.stem, method) for method in METHODS if (path.stem, method) not in ROWLESS)
 
 

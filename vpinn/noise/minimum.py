@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
 from vpinn.errors import InputError
@@ -120,7 +120,7 @@ def walked_mean(values: Array, memory: float) -> tuple[Array, Array]:
     off = parts - parts.mean(0)
     square = (off**2).mean(0)
     lag = np.clip((off[1:] * off[:-1]).mean(0) / np.where(square > 0.0, square, 1.0), 0.0, 0.9)
-    student = float(t.ppf(norm.cdf(CONFIDENCE), count - 1)) / CONFIDENCE
+    student = float(stdtrit(count - 1, ndtr(CONFIDENCE))) / CONFIDENCE
     return values.mean(0), student * np.sqrt(square / (count - 1) * (1.0 + lag) / (1.0 - lag))
 
 
