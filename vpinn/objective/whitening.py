@@ -23,6 +23,8 @@ from vpinn.interrupt import apart
 
 DENSE_FACTOR = 8_000
 """Up to this many functions outside cell interiors, their factor is dense."""
+SHORT = 100_000_000
+"""Products in a triangular solve up to which no signal waits for its end: a thread of its own costs more than most of them."""
 
 
 class Whitening:
@@ -80,8 +82,10 @@ class Whitening:
         """Return the whitened rows [free, K] of columns of the skeleton [skeleton, K], interiors eliminated."""
         right = columns[self._free]
         if len(right) <= DENSE_FACTOR:
-            factor = self._cholesky
-            return apart(lambda: torch.linalg.solve_triangular(factor, right, upper=False)) if len(right) else right
+            if not len(right):
+                return right
+            solve = partial(torch.linalg.solve_triangular, self._cholesky, right, upper=False)
+            return solve() if len(right) * right.numel() <= SHORT else apart(solve)
         lower, diagonal, order = self._sparse_cholesky
         solved = spsolve_triangular(lower, right.numpy()[order], lower=True, unit_diagonal=True)
         return torch.from_numpy(solved / np.sqrt(diagonal)[:, None])
