@@ -1,11 +1,12 @@
 """Faults put into the package one at a time, and how many of them the tests find.
 
 Each mutant is the package with one change: a sign or operator turned, a comparison made strict or not, a number doubled or
-moved by one, min and max or two arguments swapped. It is killed where a test of its own package's folder fails. To compare two
-states of the tests, run the same mutants with the tests of each:
+moved by one, min and max or two arguments swapped. It is killed where a test fails: of its package's folder, or of those named.
+With the tests of another state beside, what survives here is tried by those, too, and what they kill was lost in between:
 
     python tests/benchmarks/mutants.py --count 60
-    python tests/benchmarks/mutants.py --count 60 --tests ../other/tests
+    python tests/benchmarks/mutants.py sampling optimization/choice.py --count 8 --beside ../other/tests
+    python tests/benchmarks/mutants.py finite_elements --select finite_elements/test_orders.py
 """
 
 from __future__ import annotations
@@ -13,14 +14,19 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import importlib
 import os
 import random
+import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
+LIBRARIES = ("torch", "scipy.stats", "scipy.sparse.linalg", "ufl", "basix", "skfem", "pydantic", "matplotlib.figure")
+"""What takes most of the time before the first test."""
 ROOT = Path(__file__).parents[2]
 OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,
@@ -59,11 +65,17 @@ def mutate(node: ast.AST) -> str:
     return ""
 
 
+def files(place: str) -> list[Path]:
+    """Return the modules of a package, or the one that is named."""
+    path = ROOT / "vpinn" / place
+    return [path] if path.suffix == ".py" else sorted(path.glob("*.py"))
+
+
 def mutants(packages: list[str], count: int, seed: int) -> list[tuple[Path, str, str]]:
-    """Return (file below the root, its changed text, what was changed), equally many of each package in turn."""
+    """Return (file below the root, its changed text, what was changed), equally many of each package or module in turn."""
     generator, found = random.Random(seed), []
     for number in range(count):
-        path = generator.choice(sorted((ROOT / "vpinn" / packages[number % len(packages)]).glob("*.py")))
+        path = generator.choice(files(packages[number % len(packages)]))
         tree = ast.parse(path.read_text())
         sites = [i for i, node in enumerate(ast.walk(tree)) if mutate(copy.deepcopy(node))]
         if not sites:
@@ -75,8 +87,16 @@ def mutants(packages: list[str], count: int, seed: int) -> list[tuple[Path, str,
     return found
 
 
-def killed(file: Path, text: str, tests: Path, seconds: float) -> bool:
-    """Whether the tests of the file's package fail, or do not end, with the changed text."""
+def killed(file: Path, text: str, tests: Path, select: list[str], seconds: float) -> bool:
+    """Whether tests fail, or do not end, with the changed text; they run in a fork that has the libraries loaded.
+
+    Args:
+        file: below the root.
+        text: of the file.
+        tests: folder of the tests.
+        select: files and folders there; those of the file's package if empty.
+        seconds: of processor time, after which tests count as failed.
+    """
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
         for part in ("vpinn", "problems"):
@@ -84,29 +104,40 @@ def killed(file: Path, text: str, tests: Path, seconds: float) -> bool:
         shutil.copytree(tests, folder / "tests")
         shutil.copy(ROOT / "pyproject.toml", folder)
         (folder / file).write_text(text)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", f"tests/{file.parts[1]}"]
-        try:
-            environment = {**os.environ, "PYTHONPATH": name}
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=seconds, check=False)
-        except subprocess.TimeoutExpired:
-            return True
-    return done.returncode != 0
+        chosen = [f"tests/{one}" for one in select or [file.parts[1]]]
+        child = os.fork()
+        if not child:
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+            os.chdir(folder)
+            os.environ["PYTHONPATH"] = name
+            sys.path.insert(0, name)
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+                os.dup2(nowhere.fileno(), 2)
+                os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *chosen]))
+        return os.waitpid(child, 0)[1] != 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folders = sorted(path.name for path in (ROOT / "vpinn").iterdir() if (ROOT / "tests" / path.name).is_dir())
-    parser.add_argument("packages", nargs="*", default=folders)
+    parser.add_argument("packages", nargs="*", default=folders, help="packages, or modules as optimization/choice.py")
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tests", type=Path, default=ROOT / "tests")
-    parser.add_argument("--seconds", type=float, default=1800.0, help="of one mutant's tests, after which they count as failed")
+    parser.add_argument("--select", nargs="*", default=[], help="files and folders of the tests")
+    parser.add_argument("--beside", type=Path, help="tests of another state, tried on what survives")
+    parser.add_argument("--seconds", type=int, default=1800, help="of one mutant's tests, after which they count as failed")
     options = parser.parse_args()
-    found = []
+    found, lost = [], 0
+    for library in LIBRARIES:
+        importlib.import_module(library)
     for file, text, change in mutants(options.packages, options.count, options.seed):
-        found.append(killed(file, text, options.tests, options.seconds))
-        print("killed  " if found[-1] else "survived", change, flush=True)
-    print(f"{sum(found)} of {len(found)} killed")
+        found.append(killed(file, text, options.tests, options.select, options.seconds))
+        there = options.beside and not found[-1] and killed(file, text, options.beside, options.select, options.seconds)
+        lost += bool(there)
+        print("killed  " if found[-1] else "LOST    " if there else "survived", change, flush=True)
+    print(f"{sum(found)} of {len(found)} killed" + (f", {lost} lost" if options.beside else ""))
 
 
 if __name__ == "__main__":

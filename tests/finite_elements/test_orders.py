@@ -32,8 +32,15 @@ BOUNDS = (3e-2, 6e-4, 2e-5, 6e-7)
 """Relative L² error on the finer mesh, by degree."""
 
 
-@pytest.mark.parametrize("degree", [1, 2, 3, 4])
-@pytest.mark.parametrize("kind", MESHES)
+@pytest.mark.parametrize(
+    ("kind", "degree"),
+    [
+        pytest.param(kind, degree, marks=pytest.mark.slow if degree > most else ())
+        for kind in MESHES
+        for most in (3 if "hedra" in kind else 4,)
+        for degree in (1, 2, 3, 4)
+    ],
+)
 def test_orders(kind: str, degree: int) -> None:
     """Degree p: p + 1 in L² and p in H¹, to ±0.1; diffusion that varies, convection, reaction, values on the boundary."""
     errors = []

@@ -99,10 +99,14 @@ def test_random_points_are_made_anew_and_resumed_runs_are_the_same(rule: str, sa
     assert torch.equal(fixed.x, same.x)
 
 
+QUICK = {("energy", "neyman"), ("energy", "equal-variance"), ("strong", "quantiles"), ("strong", "importance")}
+QUICK |= {("weak", "importance")}
+
+
 @pytest.mark.parametrize(
     ("form", "name"),
     [
-        pytest.param(form, name, marks=pytest.mark.slow if form == "weak" and name in ("neyman", "equal-variance") else ())
+        pytest.param(form, name, marks=() if (form, name) in QUICK else pytest.mark.slow)
         for form in FORMS
         for name in ADAPTIVE
     ],

@@ -159,7 +159,7 @@ def answer(form: str, method: str, sampler: str, length: float, value: float, co
         constants=constants,
         expressions=expressions,
         boundary=boundary,
-        network={"layers": [5, 5]},
+        network={"layers": [4, 4]},
         quadrature={"degree": 4},
         solver=settings,
         batch=batch,

@@ -20,7 +20,6 @@ from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training
 from vpinn.output import estimate_memory
 from vpinn.preparation import Setup, prepare
 
-
 pytestmark = pytest.mark.xdist_group("trained on drawn points")
 
 

@@ -244,7 +244,8 @@ def test_growth_ends_when_told() -> None:
 
 def test_where_it_does_not_apply() -> None:
     few: dict[str, Any] = {"quadrature": {"points": 512}, "network": {"layers": [8]}}
-    cube = make_problem(Hypercube((0.0,) * 3, (1.0,) * 3), unknowns={"u": "scalar"}, energy="(inner(grad(u), grad(u)) - u)*dx", **few)
+    energy = "(inner(grad(u), grad(u)) - u)*dx"
+    cube = make_problem(Hypercube((0.0,) * 3, (1.0,) * 3), unknowns={"u": "scalar"}, energy=energy, **few)
     assert candidates(cube) == ("least-squares", "lbfgs")
     assert prepare(cube).plan.method.name == "lbfgs"  # u is free on the boundary
     with pytest.raises(InputError, match="needs a mesh; state the problem in strong form"):

@@ -15,9 +15,8 @@ TRUTH = {"expressions": {"truth": "x*(1 - x)"}, "reference": {"exact": {"u": "tr
 STATEMENTS: dict[str, dict[str, Any]] = {
     "line": {"domain": {"shape": "interval", "cells": 4}, **TRUTH},
     "square": {"domain": {"shape": "rectangle", "cells": 3, "cell": "quadrilateral"}, **TRUTH, "title": "A $quare & <b>"},
-    "disk": {"domain": {"shape": "disk", "cells": 3}},
+    "disk": {"domain": {"shape": "disk", "cells": 3}, "batch": {"size": 10}, "solver": {"method": "adam", "steps": 30}},
     "box": {"domain": {"shape": "box", "cells": 2}, "quadrature": {"degree": 2}},
-    "batch": {"domain": {"shape": "rectangle", "cells": 2}, "batch": {"size": 10}, "solver": {"method": "adam", "steps": 30}},
     "beam": {
         "domain": {"shape": "rectangle", "upper": [3, 1], "cells": [6, 2]},
         "unknowns": {"w": {"shape": "vector", "test": "z"}},

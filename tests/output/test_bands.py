@@ -15,7 +15,7 @@ def ribbon(number: int, x: np.ndarray, scale: float = 1.0) -> Ribbon:
     return Ribbon(number, f"variant {number}", x, 0.5 * middle, middle, 2.0 * middle)
 
 
-@pytest.mark.parametrize("count", [1, 3, 14])
+@pytest.mark.parametrize("count", [1, 14])
 def test_every_variant_has_its_curve(count: int) -> None:
     x = np.geomspace(0.01, 20.0, 50)
     ribbons = [ribbon(k, x, 1.0 + k) for k in range(count)]

@@ -34,7 +34,7 @@ def pixels(path: Path) -> tuple[int, int, int]:
     return width, height, np.count_nonzero(np.bincount(np.frombuffer(zlib.decompress(data), np.uint8)))
 
 
-@pytest.mark.parametrize("name", ["line", "square", "disk", "box", "batch", "beam", "cube", "unmeshed"])
+@pytest.mark.parametrize("name", ["line", "square", "disk", "box", "beam", "cube", "unmeshed"])
 def test_every_kind_of_problem_is_drawn(name: str, solved: Solved, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     drawn = draw(solved(name), tmp_path)

@@ -57,8 +57,15 @@ def moments(samples: list[tuple[float, Tensor]]) -> tuple[np.ndarray[Any, Any], 
     return table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(len(table))
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS))
-@pytest.mark.parametrize("form", FORMS)
+QUICK = {("energy", "stratified"), ("energy", "cells"), ("strong", "uniform"), ("strong", "importance"), ("strong", "sobol")}
+QUICK |= {("weak", "uniform"), ("weak", "antithetic")}
+"""Pairs of the fast suite: the contract of samplers holds every pair to the mean, and gradients to the estimate's derivative."""
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow) for pair in itertools.product(FORMS, SAMPLERS)],
+)
 def test_means_of_real_draws(form: str, name: str) -> None:
     """No component of the mean of 150 or 250 draws (seed 17) is farther than four standard errors from the full sum."""
     objective, theta = made(form, rectangle(cells=4), quadrature={"degree": 5})

@@ -47,8 +47,17 @@ def test_gains_of_a_net(dimension: int) -> None:
         assert found[(total > 0) & (total <= 4)].max() == 0.0
 
 
-@pytest.mark.parametrize("size", [12, 16, 50])
-@pytest.mark.parametrize("name", ["squares", "triangles", "cubes"])
+QUICK = {("squares", 12), ("squares", 16), ("triangles", 50), ("cubes", 12), ("cubes", 16)}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(name, size, marks=() if (name, size) in QUICK else pytest.mark.slow)
+        for name in ("squares", "triangles", "cubes")
+        for size in (12, 16, 50)
+    ],
+)
 def test_means_vary_as_told(name: str, size: int) -> None:
     """Over 2,000 draws (seed 4) within 13 %, four standard deviations of the variance of so many near-normal numbers."""
     mesh = {"squares": rectangle(cells=[7, 5], cell="quadrilateral"), "triangles": rectangle(cells=4), "cubes": box(cells=2)}

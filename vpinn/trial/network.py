@@ -116,7 +116,7 @@ class Network:
         return result if second is None else result | {pair: second[k] for k, pair in enumerate(pairs)}
 
     def _nested_features(self, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> dict[Derivative, Tensor]:
-        """Return derivatives of any order of the last hidden layer: of a single one σ⁽ᵏ⁾(a) Πwᵢ, of more by nested reverse mode."""
+        """Return derivatives of any order of the last hidden layer: σ⁽ᵏ⁾(a) Πwᵢ of a single one, else by nested reverse mode."""
         *layers, h, _ = self.layers
         if len(layers) == 1:
             weight, bias = self.unpack(theta)[0]
