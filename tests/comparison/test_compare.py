@@ -57,7 +57,7 @@ def test_what_a_comparison_leaves(compared: Path) -> None:
     assert (found["seconds"], found["seeds"], found["error"]) == (0.15, [0, 1], "relative L² error")
     assert [variant["label"] for variant in found["variants"]] == ["full", "16 points"]
     for run in found["runs"]:
-        assert run["seconds"][-2] <= 0.15 < run["seconds"][-1]
+        assert max(run["seconds"][:-1], default=0.0) <= 0.15 < run["seconds"][-1]  # one step, where the machine stands still
         assert run["stopped"] == "time limit"
         points = 256 if run["variant"] == 0 else 16
         assert run["evaluations"] == [points * updates for updates in run["updates"]]

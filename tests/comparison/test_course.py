@@ -53,7 +53,7 @@ def test_a_budget_of_seconds_is_spent_on_training() -> None:
     course = measured_course(problem, 1, 0.2, lambda *values: told.append(values))
     consistent(course)
     assert course.stopped == "time limit"
-    assert course.seconds[-2] <= 0.2 < course.seconds[-1]
+    assert max(course.seconds[:-1], default=0.0) <= 0.2 < course.seconds[-1]
     assert course.evaluations == tuple(8.0 * updates for updates in course.updates)
     assert course.fluctuation > 0.0
     assert [updates for _, updates, _ in told[:3]] == [0, 0, 1]

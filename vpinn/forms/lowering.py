@@ -28,7 +28,7 @@ from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
 
 KEPT = 256
-"""Lowered expressions that are kept: of a run most are lowered again, for the start, training and the assessment."""
+"""Forms and expressions whose lowered ones are kept: a run needs most again, for its start, training and the assessment."""
 OPERATIONS = {
     uc.Division: "divide",
     uc.Power: "power",
@@ -91,8 +91,9 @@ class Integral:
     integrand: ufl.core.expr.Expr
 
 
-def integrals(form: ufl.Form) -> list[Integral]:
-    """Return the integrals of a form, derivatives of forms carried out."""
+@lru_cache(maxsize=KEPT)
+def integrals(form: ufl.Form) -> tuple[Integral, ...]:
+    """Return the integrals of a form, derivatives of forms carried out: the same expressions whenever the same form is given."""
     kinds = {"cell": False, "exterior_facet": True}
     parts = []
     with _deep():
@@ -103,7 +104,7 @@ def integrals(form: ufl.Form) -> list[Integral]:
         tags = part.subdomain_id()
         tags = () if tags == "everywhere" else tags if isinstance(tags, tuple) else (tags,)
         parts.append(Integral(kinds[part.integral_type()], tags, part.integrand()))
-    return parts
+    return tuple(parts)
 
 
 @lru_cache(maxsize=KEPT)
