@@ -266,3 +266,20 @@ def test_geometry_slots_are_static() -> None:
     assert graph.static[graph.slot(Jet(2))]
     assert not graph.static[graph.slot(Jet(1))]
     assert graph.static[graph.slot(Jet(-1))]
+
+
+def test_what_is_asked_for_again_is_kept_by_what_it_says() -> None:
+    """An equal form has the same integrals, which equal expressions need to be equal; another function or number has others."""
+    v, dx = S.test_function(), ufl.dx(domain=S.mesh)
+
+    def form(function: ufl.Coefficient, factor: float) -> ufl.Form:
+        return ufl.derivative(factor * ufl.inner(ufl.grad(function), ufl.grad(function)) * dx, function, v)
+
+    other = S.coefficient()
+    found = [integrals(form(function, factor)) for function, factor in ((U, 2.0), (U, 2.0), (other, 2.0), (U, 3.0))]
+    assert found[1] is found[0]
+    graphs = [Graph(frozenset({U.count()})) for _ in found]
+    nodes = [build(graph, part[0].integrand) for graph, part in zip(graphs, found, strict=True)]
+    assert [slot for slot in graphs[0].slots([nodes[0]]) if isinstance(slot, Jet) and slot.function == other.count()] == []
+    assert [slot for slot in graphs[2].slots([nodes[2]]) if isinstance(slot, Jet) and slot.function == other.count()] != []
+    assert found[3][0].integrand != found[0][0].integrand

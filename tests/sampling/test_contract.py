@@ -104,7 +104,7 @@ def at_points(objective: Objective, measure: Measure, theta: torch.Tensor, point
     assert points.frame is not None
     columns = [torch.diag(torch.as_tensor(c, dtype=points.w.dtype).expand(len(points.w))) for c in coefficients]
     residual = measure.contraction.assemble(measure.tests, columns, points.w, points.frame, False, 1)
-    return np.stack([objective.test_space.whiten(r[:, :, None])[:, 0] for r in residual.detach().movedim(2, 0)])
+    return objective.test_space.whiten(residual.detach()).T
 
 
 def contributions(

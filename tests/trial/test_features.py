@@ -59,6 +59,23 @@ def test_derivatives_of_order_three_and_four(activation: str) -> None:
             network.jets(parameters, x, [key])
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_single_layer_has_derivatives_of_any_order(activation: str) -> None:
+    """σ⁽ᵏ⁾ by formulas up to the fourth and beyond, combined by the last layer, against nested reverse mode."""
+    network = Network((2, 6, 3), activation, (-1.0, 0.0), (1.0, 0.5))
+    generator = torch.Generator().manual_seed(2)
+    theta = torch.randn(network.size, generator=generator, dtype=torch.float64)
+    x = 2 * torch.rand(7, 2, generator=generator, dtype=torch.float64) - 1
+    wanted = [(0, 1, 1), (0, 0, 1, 1), (0, 0, 0, 1, 1), (0, 0, 1, 1, 1, 1)]
+    found, reference = network.features(theta, x, wanted), network.jets(theta, x, wanted)
+    weight = network.unpack(theta)[-1][0]
+    for key in wanted:
+        assert not found[key].requires_grad
+        for c in range(3):
+            values = reference[c, key].detach()
+            assert (found[key] @ weight[c] - values).abs().max() <= 1e-10 * values.abs().max()
+
+
 @pytest.mark.parametrize("d", [2, 3])
 def test_functions_with_poles_are_harmonic(d: int) -> None:
     network, theta = made(d)

@@ -9,6 +9,7 @@ not wait for the others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any
 
@@ -84,7 +85,7 @@ class Whitening:
         if len(right) <= DENSE_FACTOR:
             if not len(right):
                 return right
-            solve = partial(torch.linalg.solve_triangular, self._cholesky, right, upper=False)
+            solve: Callable[[], Tensor] = partial(torch.linalg.solve_triangular, self._cholesky, right, upper=False)
             return solve() if len(right) * right.numel() <= SHORT else apart(solve)
         lower, diagonal, order = self._sparse_cholesky
         solved = spsolve_triangular(lower, right.numpy()[order], lower=True, unit_diagonal=True)
