@@ -110,9 +110,8 @@ def test_points_of_a_hypercube_are_named() -> None:
     assert "raise quadrature.points" in solution.metrics["checks"][0]
 
 
-@pytest.mark.parametrize(
-    ("kind", "cells", "quadrature"), [("bubbles", 2, 30), pytest.param("conforming", 6, 17, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "cells", "quadrature"), [("bubbles", 2, 30), ("conforming", 6, 17)])
 def test_bubbles_of_few_elements_deceive(kind: str, cells: int, quadrature: int) -> None:
     """Four elements with 36 bubbles each, as in a peer's example: a thousandth of the loss is left, and an error of size one."""
     solution = solved(

@@ -196,8 +196,13 @@ def test_the_estimate_sees_what_training_did_not() -> None:
     assert degrees == [8, 3, 6, 2]
 
 
-@pytest.mark.parametrize("form", ["energy", "strong"])
-@pytest.mark.parametrize("impose", ["exact", "penalty"])
+@pytest.mark.parametrize(
+    ("form", "impose"),
+    [
+        *(("energy", "exact"), ("strong", "penalty")),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("energy", "penalty"), ("strong", "exact"))),
+    ],
+)
 def test_the_estimate_without_a_mesh(form: str, impose: str) -> None:
     """−∇·(1 + x₀)∇u + u³ = f in four dimensions, in the flux (1 + x₀)∇e of an energy and in ∇e of a strong form."""
     statement = {

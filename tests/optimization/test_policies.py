@@ -64,7 +64,11 @@ def columns(training: Training) -> dict[str, np.ndarray[Any, Any]]:
     return dict(zip(COLUMNS, np.array(training.history).T, strict=True))
 
 
-@pytest.mark.parametrize("name", POLICIES)
+SLOW = ("auto at the start", "auto, neyman", "logarithmic", "quadratic")
+"""Policies whose state is that of another: of "auto", "a barrier" and "geometric"."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in POLICIES])
 def test_a_resumed_run_is_the_same_to_the_last_bit(name: str) -> None:
     """Stopped after 57 steps and gone on from what a checkpoint holds: parameters and history after 100 steps are equal."""
     batch, solver = POLICIES[name]

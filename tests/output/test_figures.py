@@ -34,7 +34,10 @@ def pixels(path: Path) -> tuple[int, int, int]:
     return width, height, np.count_nonzero(np.bincount(np.frombuffer(zlib.decompress(data), np.uint8)))
 
 
-@pytest.mark.parametrize("name", ["line", "square", "disk", "box", "beam", "cube", "unmeshed"])
+KINDS = {"line": "", "square": "slow", "disk": "", "box": "", "beam": "slow", "cube": "", "unmeshed": "slow"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if KINDS[name] else ()) for name in KINDS])
 def test_every_kind_of_problem_is_drawn(name: str, solved: Solved, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     drawn = draw(solved(name), tmp_path)

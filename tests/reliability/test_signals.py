@@ -86,7 +86,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ("method", "phase", "number"),
     [
         *(("least-squares", phase, signal.SIGTERM) for phase in PHASES if phase != "steps"),
-        *(("adam", phase, signal.SIGINT) for phase in ("fields", "steps", "assessment", "figures")),
+        *(("adam", phase, signal.SIGINT) for phase in ("fields", "steps", "assessment")),
+        pytest.param("adam", "figures", signal.SIGINT, marks=pytest.mark.slow),
         *(("gauss-newton", phase, signal.SIGTERM) for phase in ("steps", "assessment")),
     ],
 )

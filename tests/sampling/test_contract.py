@@ -62,9 +62,15 @@ RULES: dict[str, dict[str, Any]] = {
 }
 RANDOM = {"stochastic-gauss": ("cells",), "monte-carlo": ("cells", "three of a cell", "cells, auto")}
 """Rules that are random → samplers that are tried with them."""
+TWO = ("uniform", "blocks", "neyman", "importance", "three of a cell")
+"""Samplers of two batches in the fast suite; the control variate is a product of two batches, too, and tried with all."""
 ESTIMATORS = ("plain", "two-batch", "u-statistic", "control-variate")
 CASES = [
-    pytest.param(form, estimator, sampler, rule, id=f"{form}, {estimator}, {sampler}, {rule}")
+    pytest.param(
+        *(form, estimator, sampler, rule),
+        id=f"{form}, {estimator}, {sampler}, {rule}",
+        marks=pytest.mark.slow if estimator == "two-batch" and sampler not in TWO else (),
+    )
     for form, estimator, sampler, rule in itertools.product(FORMS, ESTIMATORS, SAMPLERS, RULES)
     if (form == "weak" or estimator == "plain")
     and (estimator != "u-statistic" or sampler in ("uniform", "importance", "one of a cell"))

@@ -84,8 +84,11 @@ CASES: dict[str, tuple[dict[str, Any], int, float]] = {
 }
 
 
+SLOW = ("four dimensions", "nitsche on a disk", "nonlinear, convection")
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "four dimensions" else name for name in CASES]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES]
 )
 def test_by_quasi_newton_steps(name: str) -> None:
     sections, steps, bound = CASES[name]
