@@ -229,7 +229,7 @@ def _check_held(problem: Problem, trial: Trial) -> None:
 def _residuals(problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet) -> Residuals:
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     graph = Graph(frozenset({trial.function.count()}))
-    nodes = [build(graph, ufl.replace(part, known)) for part in parts]
+    nodes = [build(graph, part, known) for part in parts]
     jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == trial.function.count()]
     inputs = [graph.slot(jet) for jet in jets]
     slopes = {

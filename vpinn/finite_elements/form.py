@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
-import ufl
 from ufl.core.expr import Expr
 
 from vpinn.errors import InputError
@@ -82,7 +81,7 @@ def coefficients(
     for part in integrals(variation(problem)) if parts is None else parts:
         if part.facet == side.facet:
             names = tuple(problem.tags[i] for i in part.tags)
-            for jet, node in split(side.graph, build(side.graph, ufl.replace(part.integrand, replaced))).items():
+            for jet, node in split(side.graph, build(side.graph, part.integrand, replaced)).items():
                 place = Jet(-1, first[jet.function] + jet.component, jet.derivative)
                 found.setdefault(place, []).append(side.masked(node, names))
     return {jet: side.graph.add(nodes) for jet, nodes in found.items()}

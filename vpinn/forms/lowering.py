@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import ufl
@@ -129,13 +129,23 @@ def _deep() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-def build(graph: Graph, expression: ufl.core.expr.Expr) -> Node:
+@lru_cache(maxsize=KEPT)
+def _replaced(expression: ufl.core.expr.Expr, known: tuple[tuple[Any, ufl.core.expr.Expr], ...]) -> ufl.core.expr.Expr:
+    return ufl.replace(expression, dict(known))
+
+
+def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.core.expr.Expr] | None = None) -> Node:
     """Add a scalar UFL expression to the graph.
+
+    Args:
+        graph: that it is added to.
+        expression: scalar.
+        known: function → expression that stands for it.
 
     Raises:
         InputError: the expression holds an operation that cannot be evaluated at a point.
     """
-    root = lower(expression)
+    root = lower(_replaced(expression, tuple(known.items())) if known else expression)
     done: dict[ufl.core.expr.Expr, Node] = {}
     for node in unique_post_traversal(root):
         image = _image(graph, node, done)
@@ -158,7 +168,7 @@ def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr
         return None
     if isinstance(node, uc.Conj | uc.Real):
         return done[operands[0]]
-    operation = next((name for kind, name in OPERATIONS.items() if isinstance(node, kind)), None)
+    operation = _operation(type(node))
     if isinstance(node, uc.Sum):
         return graph.add(done[i] for i in operands)
     if isinstance(node, uc.Product):
@@ -166,6 +176,11 @@ def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr
     if operation is None:
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     return graph.call(operation, *(done[i] for i in operands))
+
+
+@cache
+def _operation(kind: type) -> str | None:
+    return next((name for one, name in OPERATIONS.items() if issubclass(kind, one)), None)
 
 
 def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) -> Node:

@@ -132,11 +132,11 @@ class _Sizes:
         problem = self._problem
         if problem.formulation == "strong":
             parts = [part for equation in equations or problem.equations for part in components(equation)]
-            return [(0, build(graph, ufl.replace(part, known))) for part in parts]
+            return [(0, build(graph, part, known)) for part in parts]
         found = []
         for integral in integrals(variation(problem)):
             if not integral.facet:
                 marks = [graph.slot(tag(problem.tags[i], False)) for i in integral.tags]
-                for jet, node in split(graph, build(graph, ufl.replace(integral.integrand, known))).items():
+                for jet, node in split(graph, build(graph, integral.integrand, known)).items():
                     found.append((len(jet.derivative), graph.multiply([*marks, node])))
         return found

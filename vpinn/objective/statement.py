@@ -136,11 +136,11 @@ def _integrands(
     replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     if problem.formulation == "strong":
         equations = [part for equation in problem.equations for part in components(equation)]
-        nodes = [build(cell.graph, ufl.replace(equation, replace)) for equation in equations]
+        nodes = [build(cell.graph, equation, replace) for equation in equations]
         cell.roots += [cell.masked(node, ()) for node in nodes]
     for part in parts:
         side = facet if part.facet else cell
-        node = build(side.graph, ufl.replace(part.integrand, replace))
+        node = build(side.graph, part.integrand, replace)
         kept = side.density if problem.formulation == "energy" else side.residual
         if part.facet and not part.tags and rows is not None:
             side.rows = rows
@@ -154,7 +154,7 @@ def _integrands(
         if condition.residual is not None:
             weight = residual_weight(problem, trial, condition)
             for equation in components(condition.residual):
-                node = build(facet.graph, ufl.replace(equation, replace))
+                node = build(facet.graph, equation, replace)
                 root = facet.graph.multiply([facet.graph.number(math.sqrt(weight)), node])
                 facet.roots.append(facet.masked(root, condition.on))
     return cell, facet
@@ -230,7 +230,7 @@ def _flux(
     for part in integrals(form):
         if part.facet:
             continue
-        node = build(graph, ufl.replace(part.integrand, replace))
+        node = build(graph, part.integrand, replace)
         for jet, coefficient in split(graph, node).items():
             if jet.function == part_of_test and jet.component == component and len(jet.derivative) == 1:
                 mark = [graph.slot(tag(problem.tags[i], False)) for i in part.tags]
