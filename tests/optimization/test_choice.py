@@ -11,7 +11,7 @@ from vpinn.domain import Hypercube
 from vpinn.preparation import prepare
 
 SQUARE = {"shape": "rectangle", "cells": 3}
-CUBE, CUBE3 = (Hypercube((0.0,) * d, (1.0,) * d) for d in (6, 3))
+CUBE, CUBE5, CUBE3 = (Hypercube((0.0,) * d, (1.0,) * d) for d in (6, 5, 3))
 ENERGY, STRONG = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*dx"}, {"strong": "-div(grad(u)) - 1"}
 CUBIC, KINKED = {"strong": "-div(grad(u)) + u**3 - 1"}, {"weak": "(1 + abs(u))*inner(grad(u), grad(v))*dx - v*dx"}
 CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
@@ -35,6 +35,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "free": (CUBE3, {**ENERGY, "boundary": [{"on": "left", "value": 0}]}, "lbfgs", "u is free on a part of the boundary"),
     "fourth order": (SQUARE, {"strong": "div(grad(div(grad(u)))) - 1"}, "least-squares", "linear in 2 dimensions"),
     "sixth order": (SQUARE, {"strong": "div(grad(div(grad(div(grad(u)))))) - 1"}, "lbfgs", "takes derivatives up to order 4"),
+    "five dimensions": (CUBE5, STRONG, "least-squares", "linear in 5 dimensions without cells"),
     "many dimensions": (CUBE, STRONG, "adam", 'go farther than steps on all points do (batch.size = "full")'),
 }
 
