@@ -12,6 +12,7 @@ from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
+from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import VpinnError
 from vpinn.objective import Objective, make_objective, quadrature_degree
@@ -93,6 +94,8 @@ def assess(
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
         )
+    if (free := free_functions(problem, solution.trial, solution.theta)) is not None:
+        checks.append(f"uniqueness: {free}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
