@@ -131,7 +131,8 @@ def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
             look = _Look.of(problem, objectives, trial, theta, width)
             least.append(float(look.ratios[levels]))
             free = look.ratios <= (OPEN if least[-1] * FELL <= least[0] else EXACT)
-        if least and least[-1] <= CERTAIN and free[levels] or len(least) > LOOKS and not _falls(least, problem.domain.dimension):
+        certain = bool(least) and least[-1] <= CERTAIN and bool(free[levels])
+        if certain or (len(least) > LOOKS and not _falls(least, problem.domain.dimension)):
             break
     return look.free(np.flatnonzero(free)) if look is not None and free.any() else None
 
@@ -198,7 +199,7 @@ class _Look:
             problem, replace(trial, network=network), trial, drawn, theta, rows, ratios[::-1], layers, float(sizes[0] / sizes[1])
         )
 
-    def free(self, which: Array) -> Free | None:
+    def free(self, which: NDArray[np.int64]) -> Free | None:
         """Return what some of the functions are; None where they are constants whose level is set."""
         points = _some_points(self.problem)
         values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])

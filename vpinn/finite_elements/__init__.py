@@ -1,7 +1,8 @@
 """Finite elements as another trial space for the same forms: a reference solution, and the yardstick, of every problem.
 
 `form` (weak form → coefficients of the test functions) → `assembly` (→ residual and sparse derivative) with `essential`
-(values on the boundary), `level` and `balance` (constants left open, and data that must cancel then) → `newton` → `solution`; `solve` is the whole of it.
+(values on the boundary), `level` (constants left open) and `balance` (data that must cancel then) → `newton` → `solution`;
+`solve` is the whole of it.
 """
 
 from vpinn.finite_elements.assembly import Assembler, assemble

@@ -47,19 +47,12 @@ def check_balance(problem: Problem) -> None:
     for (sum_, _, _), (total, size, seen), component in zip(coarse, fine, level.opened, strict=True):
         if seen or abs(total) <= max(GAP * size, MARGIN * abs(total - sum_)):
             continue
-        unknown, k = names[component]
-        if unknown.components == mesh.dimension and unknown.shape:
-            axis = "xyz"[k]
-            raise InputError(
-                f"no supports hold {unknown.name}: the body is free to move along {axis}, and its loads along {axis} do not balance "
-                f"by {abs(total):.3g}; give a [[boundary]] value, or loads that cancel",
-                problem.where("form", problem.formulation),
-            )
-        raise InputError(
-            f"no solution: {unknown.name} is open up to a constant, and source and flux do not balance by {abs(total):.3g}; give a "
-            "[[boundary]] value, or a source and a flux that cancel",
-            problem.where("form", problem.formulation),
-        )
+        (unknown, k), gap = names[component], f"do not balance by {abs(total):.3g}"
+        what = f"no solution: {unknown.name} is open up to a constant, and source and flux {gap}"
+        if unknown.shape and unknown.components == mesh.dimension:
+            along = f"along {'xyz'[k]}"
+            what = f"no supports hold {unknown.name}: the body is free to move {along}, and its loads {along} {gap}"
+        raise InputError(f"{what}; give a [[boundary]] value, or data that cancel", problem.where("form", problem.formulation))
 
 
 def _sums(

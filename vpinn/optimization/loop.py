@@ -35,6 +35,8 @@ GROWN = 2.0
 """Growth of the batch after which the largest stable step size is measured anew."""
 CONVERGED = 2
 """Steps in a row that change nothing, after which none will."""
+SHORTEST = 1e-3
+"""Seconds of the shortest limit of time."""
 MEMORY = 0.02
 """Weight of the newest loss in the moving average that picks the best state of a mini-batch run."""
 
@@ -106,7 +108,7 @@ def train(
         monitor: error and error estimate of parameters, where known.
         report: called after every step.
         save: called every ``plan.checkpoint_every`` seconds and at the end.
-        interrupt: signals received; a step that one arrives in is undone.
+        interrupt: signals received; a step that one arrives in, or the time limit, is undone.
 
     Returns:
         the state after the last step; ``stopped`` says why it was the last.
@@ -121,23 +123,24 @@ def train(
     assert isinstance(plan.method, Method)
     rules = plan.rules or Rules(objective)
     put_back = training.remembered()
-    while not training.stopped:
-        try:
-            with interrupt.abandons():
-                if not training.step:
+    with interrupt.limited(None if plan.time_limit is None else max(plan.time_limit - training.seconds, SHORTEST)):
+        while not training.stopped:
+            try:
+                with interrupt.abandons():
+                    if not training.step:
+                        rules.follow(training, plan.method)
+                    _one_step(rules.at(training), training, plan, monitor, began)
                     rules.follow(training, plan.method)
-                _one_step(rules.at(training), training, plan, monitor, began)
-                rules.follow(training, plan.method)
-        except Stopped:
-            put_back()
-            training.stopped = "signal"
-            break
-        put_back = training.remembered()
-        report(training)
-        if time.perf_counter() - saved > plan.checkpoint_every:
-            save(training)
-            saved = time.perf_counter()
-        training.stopped = _reason(training, plan, interrupt)
+            except Stopped:
+                put_back()
+                training.stopped = "time limit" if interrupt.signal is None else "signal"
+                break
+            put_back = training.remembered()
+            report(training)
+            if time.perf_counter() - saved > plan.checkpoint_every:
+                save(training)
+                saved = time.perf_counter()
+            training.stopped = _reason(training, plan, interrupt)
     save(training)
     return training
 
@@ -153,7 +156,7 @@ def _reason(training: Training, plan: Plan, interrupt: Interrupt) -> str:
         return "converged"
     if training.step >= plan.schedule.steps:
         return "steps"
-    if plan.time_limit is not None and training.seconds > plan.time_limit:
+    if interrupt.late or (plan.time_limit is not None and training.seconds > plan.time_limit):
         return "time limit"
     return ""
 
@@ -197,7 +200,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
         watched = monitor(new)
     training.seconds = time.perf_counter() - began
-    known = watched.get("error", math.nan), watched.get("estimate", math.nan)
+    known = watched.get("error", math.nan), watched.get("estimate", math.nan), math.nan
     loss = value * objective.unit
     taken = training.step, training.seconds, loss, closure.gradient_norm, rate, size or objective.size, closure.clipped
     training.history.append((*taken, *known, *noise))

@@ -16,7 +16,7 @@ from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
-from vpinn.optimization.growth import SLACK, TOLERANCE, LeastSquares, least_squares_problem
+from vpinn.optimization.growth import LeastSquares, least_squares_problem
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
@@ -31,10 +31,10 @@ from vpinn.trial import HIGHEST_ORDER, Trial
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
         settings.solver.features,
-        settings.solver.tolerance or TOLERANCE,
+        settings.solver.tolerance,
         settings.solver.seed,
         lambda objective: fixed_samplers(settings, objective),
-        SLACK if settings.solver.tolerance is None else 1.0,
+        settings.solver.time_limit,
     ),
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),

@@ -124,7 +124,8 @@ def _features(problem: Problem, trial: Trial, method: LeastSquares) -> str:
     first, *_, last = (*method.widths, method.widths[-1])
     most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
-    until = "" if first == most else f" until the relative residual is below {method.tolerance:g}"
+    until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
+    until += ", and on where that takes a second or two" if until and method.aim < method.tolerance else ""
     unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
     return f"{grows} random features per component{until}{unused}"
 
