@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from vpinn.domain import Mesh, Points, cell_points
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
-from vpinn.objective import highest_order, make_objective
+from vpinn.forms import Graph, Jet, build, integrals
+from vpinn.objective import make_objective, variation
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import Objectives, objective_for, stated_problem, tests_degree
 from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
@@ -38,10 +39,14 @@ OPEN = 1e-6
 """σ below which a function is free; Mindlin's plate, well posed, has 3e-5, and a mode at resonance 1e-11."""
 FELL = 1e3
 """Factor by which σ has then fallen with the number of features; units that differ make it small, but do not let it fall."""
+HARDLY = 1e-3
+"""σ below which functions count as nearly free, where another is free: more features would show them to be."""
 CERTAIN = 1e-8
 """σ of a free function below which no more features are tried."""
-EXACT = 1e-11
+EXACT = 1e-9
 """σ that is rounding."""
+STRAIGHT = 1e-5
+"""Slope of features that are straight, in units of one over half the domain's width."""
 LOOKS = 2
 """Numbers of features that are looked at in any case, without the next."""
 SETTLED = 2.0
@@ -71,12 +76,14 @@ class Free:
         values: an orthonormal basis of them at some points [count, components, n].
         points: coordinates of these [n, d].
         driven: whether the data do not balance them, so that there is no solution at all.
+        near: how many functions are free, or nearly so with the features that were tried.
     """
 
     problem: Problem
     values: Array
     points: Array
     driven: bool
+    near: int
 
     def __str__(self) -> str:
         """What is open, and what that means, in one line."""
@@ -100,8 +107,8 @@ class Free:
         names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
         component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)
         place = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyzstuvw", self.points[at], strict=False))
-        if len(functions) > FEW:
-            what = f"at least {len(functions)} functions can be added to {names[component]}"
+        if (count := self.near - len(self.values) + len(functions)) > FEW:
+            what = f"at least {count} functions can be added to {names[component]}"
             return f"{what}, one of them largest near {place}; a boundary or initial condition is missing"
         what = f"any multiple of a mode can be added to {names[component]}, largest near {place}"
         return f"{what}; a condition is missing, or a coefficient is an eigenvalue"
@@ -130,20 +137,24 @@ def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
         with contextlib.suppress(InputError):  # too few points for so many features
             look = _Look.of(problem, objectives, trial, theta, width)
             least.append(float(look.ratios[levels]))
-            free = look.ratios <= (OPEN if least[-1] * FELL <= least[0] else EXACT)
+            free = look.ratios <= (OPEN if least[-1] * FELL <= least[0] or min(least) <= EXACT else EXACT)
         certain = bool(least) and least[-1] <= CERTAIN and bool(free[levels])
-        if certain or (len(least) > LOOKS and not _falls(least, problem.domain.dimension)):
+        if len(least) > LOOKS and (certain or not _falls(least, problem.domain.dimension)):
             break
     return look.free(np.flatnonzero(free)) if look is not None and free.any() else None
 
 
 def _falls(least: list[float], dimension: int) -> bool:
-    """Return whether σ of the widths so far falls so fast that it may be ``OPEN`` at the last: exponentially in width^(1/d)."""
-    if len(least) == LOOKS + 1 or least[-1] * SETTLED > least[-2]:
-        return least[-1] * SETTLED <= least[-2]
-    before, here, last = (WIDTHS[at] ** (1 / dimension) for at in (len(least) - 2, len(least) - 1, -1))
-    rate = np.log(least[-2] / least[-1]) / (here - before)
-    return bool(least[-1] * np.exp(-rate * (last - here)) <= NEAR)
+    """Return whether σ of the widths so far falls so fast that it may be ``OPEN`` at the last.
+
+    That is faster than before at first, since a smooth function is not seen until features resolve it, and then exponentially
+    in width^(1/d).
+    """
+    earlier, before, last = least[-3:]
+    if len(least) == LOOKS + 1 or last * SETTLED > before:
+        return last * SETTLED <= before and last * earlier < before**2
+    here, now, most = (WIDTHS[at] ** (1 / dimension) for at in (len(least) - 2, len(least) - 1, -1))
+    return bool(last * np.exp(-np.log(before / last) * (most - now) / (now - here)) <= NEAR)
 
 
 @dataclass(frozen=True)
@@ -182,6 +193,7 @@ class _Look:
         objective = objective_for(objectives, trial, width)
         network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
         drawn = RECIPE.draw(network, problem.domain, torch.Generator().manual_seed(problem.settings.solver.seed))
+        drawn = _straight(network, drawn)
         enough = PILOT_ROWS * network.linear
         stride = 1 if objective.test_space is not None else max(1, objective.size // enough)
         at = trial.network, theta
@@ -211,7 +223,8 @@ class _Look:
             rank = _without(rank, constant)
         if not len(rank) and not self._unmet:
             return None
-        return Free(self.problem, rank if len(rank) else _basis(values), points.x, self._unmet or self._large)
+        found = rank if len(rank) else _basis(values)
+        return Free(self.problem, found, points.x, self._unmet or self._large, int((self.ratios < HARDLY).sum()))
 
     @property
     def _network(self) -> Features:
@@ -240,14 +253,30 @@ def _derivatives(stated: Problem, trial: Trial, network: Features, theta: torch.
     """Return columns of the features' values and derivatives, up to the order of the equations, in lengths of the domain."""
     domain, parts = stated.domain, []
     length = _volume(network) ** (1 / domain.dimension)
-    for unknown in stated.unknowns:
+    for unknown, highest in zip(stated.unknowns, _orders(stated), strict=True):
         derivative = unknown.function
-        for order in range(highest_order(stated) + 1):
+        for order in range(highest + 1):
             parts.append(length**order * derivative)
             derivative = ufl.grad(derivative)
     functions = replace(stated, formulation="strong", form=tuple(parts), boundary=())
     objective = make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
     return linearise(objective, network, theta, everything(objective, network, max(1, objective.size // enough))).columns
+
+
+def _orders(stated: Problem) -> list[int]:
+    """Return the order of the highest derivative of every unknown in F(u; v)."""
+    graph, forms = Graph(), integrals(variation(stated))
+    jets = [slot for slot in graph.slots([build(graph, part.integrand) for part in forms]) if isinstance(slot, Jet)]
+    counts = [unknown.function.count() for unknown in stated.unknowns]
+    return [max((len(jet.derivative) for jet in jets if jet.function == count), default=0) for count in counts]
+
+
+def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
+    """Return parameters [size] whose first features are the coordinates, as rigid motions and gradients have them."""
+    moved, d = theta.clone(), network.layers[0]
+    weight, bias = network.unpack(moved)[0]
+    weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64), 0.0
+    return moved
 
 
 def _volume(network: Features) -> float:
