@@ -10,7 +10,6 @@ solution of the equation alone where a condition is missing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 import ufl
 from numpy.typing import NDArray
 
+from vpinn.analysis.motions import CLOSE, motions, orthonormal, outside, without
 from vpinn.domain import Mesh, Points, cell_points
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
@@ -55,8 +55,6 @@ NEAR = 1e-4
 """σ expected of most features above which it is not waited for."""
 DEPENDENT = 1e-11
 """Singular values of rows and functions, relative to the largest, below which features depend on each other."""
-CLOSE = 2e-2
-"""Share of a motion outside of the free functions up to which it is one of them."""
 DRIVEN = 1e4
 """Size of a solution, relative to that which its data ask for, above which they drive a free function."""
 UNMET = 0.1
@@ -88,11 +86,11 @@ class Free:
     def __str__(self) -> str:
         """What is open, and what that means, in one line."""
         rest, words = self.values, list[str]()
-        for name, motions in _motions(self.problem, self.points).items():
-            free = [motion for motion, values in motions if _share(values, self.values) <= CLOSE]
-            for motion, values in motions:
+        for name, known in motions(self.problem, self.points).items():
+            free = [motion for motion, values in known if outside(values, self.values) <= CLOSE]
+            for motion, values in known:
                 if motion in free:
-                    rest = _without(rest, values)
+                    rest = without(rest, values)
             if free and self.problem.unknown(name).shape:
                 words.append(f"no supports hold {name}: the body is free to {' and to '.join(free)}")
             elif free:
@@ -215,15 +213,15 @@ class _Look:
         """Return what some of the functions are; None where they are constants whose level is set."""
         points = _some_points(self.problem)
         values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])
-        rank = _basis(values)
+        rank = orthonormal(values)
         opened = Level.of(self.problem).opened
         for component in opened:
             constant = np.zeros(values.shape[1:])
             constant[component] = 1.0
-            rank = _without(rank, constant)
+            rank = without(rank, constant)
         if not len(rank) and not self._unmet:
             return None
-        found = rank if len(rank) else _basis(values)
+        found = rank if len(rank) else orthonormal(values)
         return Free(self.problem, found, points.x, self._unmet or self._large, int((self.ratios < HARDLY).sum()))
 
     @property
@@ -287,49 +285,3 @@ def _volume(network: Features) -> float:
 def _some_points(problem: Problem) -> Points:
     points = cell_points(problem.domain, "gauss" if isinstance(problem.domain, Mesh) else "sobol", 2, POINTS, 0)
     return points.take(range(0, points.size, max(1, points.size // POINTS)))
-
-
-def _motions(problem: Problem, x: Array) -> dict[str, list[tuple[str, Array]]]:
-    """Return unknown → names and values [components, n] of its constants, as translations, and of its turns."""
-    total, d = sum(unknown.components for unknown in problem.unknowns), x.shape[1]
-    found, first = dict[str, list[tuple[str, Array]]](), 0
-    for unknown in problem.unknowns:
-        motions = []
-        for k in range(unknown.components):
-            motions.append((f"move along {'xyzstuvw'[k % 8]}", np.zeros((total, len(x)))))
-            motions[-1][1][first + k] = 1.0
-        middle = x - x.mean(axis=0)
-        for i, j in _pairs(d if unknown.shape and unknown.components == d else 0):
-            motions.append((f"turn about {'xyz'[3 - i - j]}" if d == 3 else "turn", np.zeros((total, len(x)))))
-            motions[-1][1][first + i], motions[-1][1][first + j] = -middle[:, j], middle[:, i]
-        found[unknown.name] = motions
-        first += unknown.components
-    return found
-
-
-def _pairs(d: int) -> Iterator[tuple[int, int]]:
-    return ((i, j) for i in range(d) for j in range(i + 1, d))
-
-
-def _basis(values: Array) -> Array:
-    """Return an orthonormal basis [rank, components, n] of functions [count, components, n]."""
-    rows = values.reshape(len(values), -1)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    _, singular, right = np.linalg.svd(rows / np.where(norms > 0.0, norms, 1.0), full_matrices=False)
-    return np.asarray(right[singular > CLOSE].reshape(-1, *values.shape[1:]))
-
-
-def _without(basis: Array, motion: Array) -> Array:
-    """Return a basis of what is left of functions beside a motion."""
-    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
-    if not len(rows) or _share(motion, basis) > CLOSE:
-        return basis
-    rest = rows - np.outer(rows @ unit, unit)
-    _, singular, right = np.linalg.svd(rest, full_matrices=False)
-    return np.asarray(right[singular > CLOSE].reshape(-1, *basis.shape[1:]))
-
-
-def _share(motion: Array, basis: Array) -> float:
-    """Return the part of a motion outside of functions with an orthonormal basis, 0 to 1."""
-    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
-    return float(np.linalg.norm(unit - (rows @ unit) @ rows))

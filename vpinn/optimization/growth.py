@@ -5,34 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
-from vpinn.objective import Objective, variation
+from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
 from vpinn.optimization.least_squares import PILOT, Step, tests_degree
 from vpinn.optimization.recipes import Recipe
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, ROWS, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
-from vpinn.optimization.stream import Stream
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
-from vpinn.problem import Problem
-from vpinn.sampling import Sampler
 from vpinn.trial import Evaluator, Trial
 
-WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
-"""Features per component that a stage may have."""
 LEAP = 4.0
 """Largest ratio of the features of two stages."""
 MARGIN = 0.3
 """Share of the tolerance that the next stage aims at."""
-TOLERANCE = 1e-6
-"""Residual relative to that of zero features, and error estimate, below which a solution is good enough by default."""
-AIM = 1e-9
-"""What is aimed at by default where a further stage is cheap."""
 CHEAP = 2.0
 """Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
 FACTORISED, EVALUATED = 1e-9, 1e-7
@@ -40,8 +31,6 @@ FACTORISED, EVALUATED = 1e-9, 1e-7
 runs can be repeated to the last bit."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
-SLACK = 10.0
-"""Factor by which the error estimate may exceed what is aimed at."""
 RICHER = 2
 """Degrees by which tests rise where richer ones contradict what they say."""
 GAIN = 1.5
@@ -49,63 +38,6 @@ GAIN = 1.5
 PATIENCE = 400
 ROUNDING = 1e-13
 """Residual that is rounding, in units of that of the lift's size in one feature."""
-
-
-@dataclass(frozen=True)
-class LeastSquares:
-    """The method of a plan that solves without steps.
-
-    Attributes:
-        width: features per component, None to grow until the tolerance holds.
-        asked: tolerance of relative residual and error estimate that was asked for, None for the default.
-        seed: of the features.
-        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
-        time_limit: seconds after which the best stage so far is returned, None: never.
-    """
-
-    width: int | None = None
-    asked: float | None = None
-    seed: int = 0
-    samplers: Callable[[Objective], Sequence[Sampler]] = lambda objective: ()
-    time_limit: float | None = None
-    name = "least-squares"
-    full = False
-    curved = True
-    judged = False
-    blind = False
-    double = True
-
-    @property
-    def tolerance(self) -> float:
-        """Relative residual, and error estimate, below which a stage is good enough."""
-        return self.asked or TOLERANCE
-
-    @property
-    def aim(self) -> float:
-        """Relative residual that stages are sized for; beyond the tolerance only cheap ones are made."""
-        return self.asked or AIM
-
-    @property
-    def slack(self) -> float:
-        """Factor by which the error estimate may exceed ``aim``: one that was asked for holds as it is."""
-        return 1.0 if self.asked else SLACK
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Features that stages may have."""
-        return WIDTHS if self.width is None else (self.width,)
-
-    @property
-    def stream(self) -> Stream:
-        """Where points come from."""
-        return Stream(self.samplers, self.seed)
-
-
-def least_squares_problem(problem: Problem) -> Problem:
-    """Return the problem that least squares solves: an energy by its first variation, others as they are."""
-    if problem.formulation != "energy":
-        return problem
-    return dataclasses.replace(problem, formulation="weak", form=variation(problem))
 
 
 def grow(

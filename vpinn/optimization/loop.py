@@ -20,8 +20,8 @@ from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
+from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
-from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.projection import solved_anew

@@ -56,7 +56,8 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     if "measured" in (walk := metrics.get("walk", {})):
         rows.append(("walk", _walk(walk)))
-    rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    if metrics.get("errors_against") != "elements":  # that difference stands with the elements
+        rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
     if "fem" in metrics:
@@ -204,7 +205,7 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
     """Rows of the finite element solution of the same form: what it is, its own error, the network's distance from it."""
     size = f"degree {fem['degree']}, refined {fem['refine']}×, {fem['dofs']:,} unknowns, {fem['seconds']:.2f} s"
     own = [f"error of {name} {_error(found)}" for name, found in fem["errors"].items()]
-    between = [f"distance of {name} {_error(found)}" for name, found in fem["difference"].items()]
+    between = [f"difference of {name} from them {_error(found)}" for name, found in fem["difference"].items()]
     return [("finite elements" if k == 0 else "", text) for k, text in enumerate([size, *own, *between])]
 
 
