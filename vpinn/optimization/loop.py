@@ -35,8 +35,8 @@ GROWN = 2.0
 """Growth of the batch after which the largest stable step size is measured anew."""
 CONVERGED = 2
 """Steps in a row that change nothing, after which none will."""
-SHORTEST = 1e-3
-"""Seconds of the shortest limit of time."""
+GRACE = 0.5
+"""Seconds by which a step may exceed the time limit before it is left."""
 MEMORY = 0.02
 """Weight of the newest loss in the moving average that picks the best state of a mini-batch run."""
 
@@ -123,26 +123,32 @@ def train(
     assert isinstance(plan.method, Method)
     rules = plan.rules or Rules(objective)
     put_back = training.remembered()
-    with interrupt.limited(None if plan.time_limit is None else max(plan.time_limit - training.seconds, SHORTEST)):
-        while not training.stopped:
-            try:
-                with interrupt.abandons():
-                    if not training.step:
-                        rules.follow(training, plan.method)
-                    _one_step(rules.at(training), training, plan, monitor, began)
+    while not training.stopped:
+        try:
+            with interrupt.limited(_left(training, plan)), interrupt.abandons():
+                if not training.step:
                     rules.follow(training, plan.method)
-            except Stopped:
-                put_back()
-                training.stopped = "time limit" if interrupt.signal is None else "signal"
-                break
-            put_back = training.remembered()
-            report(training)
-            if time.perf_counter() - saved > plan.checkpoint_every:
-                save(training)
-                saved = time.perf_counter()
-            training.stopped = _reason(training, plan, interrupt)
+                _one_step(rules.at(training), training, plan, monitor, began)
+                rules.follow(training, plan.method)
+        except Stopped:
+            put_back()
+            training.stopped = "time limit" if interrupt.signal is None else "signal"
+            break
+        put_back = training.remembered()
+        report(training)
+        if time.perf_counter() - saved > plan.checkpoint_every:
+            save(training)
+            saved = time.perf_counter()
+        training.stopped = _reason(training, plan, interrupt)
     save(training)
     return training
+
+
+def _left(training: Training, plan: Plan) -> float | None:
+    """Return the seconds after which a step is left, None where there is no limit; the first step is taken in any case."""
+    if plan.time_limit is None or not training.step:
+        return None
+    return max(plan.time_limit - training.seconds, 0.0) + GRACE
 
 
 def _reason(training: Training, plan: Plan, interrupt: Interrupt) -> str:
@@ -156,7 +162,7 @@ def _reason(training: Training, plan: Plan, interrupt: Interrupt) -> str:
         return "converged"
     if training.step >= plan.schedule.steps:
         return "steps"
-    if interrupt.late or (plan.time_limit is not None and training.seconds > plan.time_limit):
+    if plan.time_limit is not None and training.seconds > plan.time_limit:
         return "time limit"
     return ""
 
