@@ -9,15 +9,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor
+from vpinn.errors import InputError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective
-from vpinn.optimization import COLUMNS, LeastSquares, Objectives, Stage, Training, grow, tests_degree, with_network
+from vpinn.optimization import (
+    COLUMNS,
+    Journal,
+    Judgement,
+    LeastSquares,
+    Objectives,
+    Stage,
+    Training,
+    grow,
+    tests_degree,
+    with_network,
+)
 from vpinn.problem import Problem
 from vpinn.run_folder import network_of
 from vpinn.trial import Features, Trial
 
-GROWN = ("tolerance", "grown")
+GROWN = ("tolerance", "grown", "time limit")
 """Why growth ended where nothing but the assessment is left to do."""
+_ESTIMATE = COLUMNS.index("estimate")
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,9 @@ def grow_noting(
     method: LeastSquares,
     training: Training,
     tell: Callable[[Training], None],
+    save: Callable[[Training, Trial, Journal], None],
     signals: Interrupt,
+    journal: Journal,
 ) -> Grown:
     """Solve stage by stage, and note the stages in the training state.
 
@@ -60,38 +75,78 @@ def grow_noting(
         method: how far to grow.
         training: the state before the first stage; changed in place.
         tell: called after every stage.
-        signals: received; they end a stage that is being made.
+        save: called after every stage that is not in the journal yet.
+        signals: received; they, or the time limit, end a stage that is being made.
+        journal: of the run that this one goes on from, or an empty one.
 
     Raises:
         Stopped: a signal came before there was a stage.
+        InputError: the time limit did.
     """
     stages, estimators = list[Stage](), StageEstimators(problem)
 
     def note(stage: Stage) -> bool:
-        training.step = len(stages) + 1
-        training.seconds, training.theta = stage.seconds, stage.fit.theta
-        loss, points = 0.5 * stage.fit.residual**2, stage.fit.points or stage.objective.size
-        watch = make_monitor(problem, stage.trial, None)
-        error = watch(stage.fit.theta)["error"] if watch is not None else float("nan")
-        row = (training.step, stage.seconds, loss, float("nan"), stage.recipe.scale, points, 0.0, error, stage.relative)
         stages.append(stage)
-        training.history.append((*row, *(float("nan") for _ in COLUMNS[len(row) :])))
+        training.history.append(_row(problem, stage, len(stages)))
+        best = _settle(training, stages)
+        training.seconds = stage.seconds
         tell(training)
-        return signals.signal is None
+        if not journal.reads:
+            save(training, best.trial, journal)
+        return signals.signal is None and not signals.late
 
-    try:
-        with signals.abandons():
-            best = grow(objectives, trials, method, note, estimators.judge)
-            training.stopped = "tolerance" if best.converged else "grown"
-    except Stopped:
-        if not stages:
-            raise
-        best, training.stopped = min(stages, key=lambda stage: stage.relative), "signal"
-        training.step = len(training.history)
-    training.theta, training.best = best.fit.theta, (best.fit.theta, 0.5 * best.fit.residual**2)
-    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
+    def judge(stage: Stage) -> Judgement | None:
+        verdict = estimators.judge(stage)
+        at = next((k for k, other in enumerate(stages) if other.fit is stage.fit), None)
+        if at is not None and verdict is not None:
+            row = training.history[at]
+            training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
+        return verdict
+
+    with signals.limited(method.time_limit):
+        try:
+            with signals.abandons():
+                best = grow(objectives, trials, method, note, judge, journal)
+                training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
+        except Stopped:
+            if not stages and signals.signal is not None:
+                raise
+            if not stages:
+                raise InputError(
+                    f"least squares has no first stage after solver.time_limit = {method.time_limit:g} s; give more time, or "
+                    "fewer features (solver.features)",
+                    problem.where("solver", "time_limit"),
+                ) from None
+            best, training.stopped = _settle(training, stages), "signal" if signals.signal is not None else "time limit"
+    _settle(training, [best])
+    training.step = len(stages)
     estimator = estimators.of(best) if training.stopped in GROWN else None
     return Grown(best.trial, best.objective, estimator, best.width)
+
+
+def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
+    """Return the row of the history of a stage."""
+    watch = make_monitor(problem, stage.trial, None)
+    known = {
+        "step": step,
+        "seconds": stage.seconds,
+        "loss": 0.5 * stage.fit.residual**2,
+        "learning_rate": stage.recipe.scale,
+        "batch_size": stage.fit.points or stage.objective.size,
+        "clipped": 0.0,
+        "residual": stage.relative,
+        **({} if watch is None else {"error": watch(stage.fit.theta)["error"]}),
+    }
+    return tuple(known.get(name, math.nan) for name in COLUMNS)
+
+
+def _settle(training: Training, stages: Sequence[Stage]) -> Stage:
+    """Make the best of some stages the state of a run, and return it."""
+    best = min(stages, key=lambda stage: stage.relative)
+    training.step, training.theta = len(stages), best.fit.theta
+    training.best = best.fit.theta, 0.5 * best.fit.residual**2
+    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
+    return best
 
 
 def regrown(

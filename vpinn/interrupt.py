@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: work that can be abandoned ends at once, a state that is being changed is changed to its end.
+"""SIGINT, SIGTERM and limits of time: what can be abandoned ends at once, a state that is being changed is changed to its end.
 
 A run is in one of three kinds of sections:
 
@@ -51,14 +51,17 @@ class Interrupt:
 
     Attributes:
         signal: number of the signal received, None so far.
+        late: whether the time of ``limited`` is over.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    LATE = getattr(signal, "SIGALRM", 0)
     _undisturbed = 0
     _waiting: Interrupt | None = None
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.late = False
         self._before: dict[int, object] = {}
         self._message: str | None = None  # of work that is abandoned
 
@@ -92,18 +95,54 @@ class Interrupt:
         finally:
             self._message = outer
 
+    @contextlib.contextmanager
+    def limited(self, seconds: float | None) -> Iterator[None]:
+        """Enclose work with a limit of time: once it is over, ``late`` holds, and what ``abandons`` encloses ends by ``Stopped``.
+
+        Where the system has no timers, or outside the main thread, only ``late`` tells, between two pieces of work.
+
+        Args:
+            seconds: > 0; None for no limit.
+        """
+        if seconds is None:
+            yield
+            return
+        timed = self.LATE and threading.current_thread() is threading.main_thread() and bool(self._before)
+        timer = threading.Timer(seconds, self._ring)
+        before = signal.signal(self.LATE, self._receive) if timed else None
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+        else:
+            timer.daemon = True
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if timed:
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
+                signal.signal(self.LATE, before)
+            self.late = False
+
+    def _ring(self) -> None:
+        self.late = True
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = number
+        if number == self.LATE:
+            self.late = True
+        else:
+            self.signal = number
         if Interrupt._undisturbed:
             Interrupt._waiting = self
         else:
             self._stop()
 
     def _stop(self) -> None:
-        if self.signal is not None and self._message is not None:
-            raise Stopped(self.signal, self._message)
+        number = self.LATE if self.late and self.signal is None else self.signal
+        if number is not None and self._message is not None:
+            raise Stopped(number, self._message)
 
 
 @contextlib.contextmanager

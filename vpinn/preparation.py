@@ -11,6 +11,7 @@ import torch
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
+from vpinn.finite_elements import check_balance
 from vpinn.objective import Objective, highest_order
 from vpinn.optimization import (
     PILOT,
@@ -79,6 +80,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
         InputError: the problem cannot be solved as stated.
     """
     settle_process(threads)
+    check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
     *others, last = candidates(problem := with_batches(problem))

@@ -21,6 +21,7 @@ from vpinn.interrupt import Interrupt
 from vpinn.objective import summable
 from vpinn.optimization import (
     COLUMNS,
+    Journal,
     LeastSquares,
     Plan,
     Rules,
@@ -39,7 +40,7 @@ from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
-from vpinn.trial import Scales, coefficients_of, make_trial
+from vpinn.trial import Scales, Trial, coefficients_of, make_trial
 
 Report = Callable[[Training, Plan], None]
 Save = Callable[[Training], None]
@@ -84,21 +85,25 @@ def solve(
     with contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         with signals.abandons():
             setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
-            training, held = setup.start(), dict[str, Any]()
+            training, held, journal = setup.start(), dict[str, Any](), Journal()
             estimator, watch = _watched(setup)
         if folder is not None:
-            training, held = _begin(setup, training, folder, resume)
+            training, held, journal = _begin(setup, training, folder, resume)
         ready = time.perf_counter() - began
 
         def save(state: Training, solution: Solution | None = None) -> None:
             if folder is not None:
-                run_folder.save(folder, state, setup.trial, solution, held)
+                run_folder.save(folder, state, setup.trial, solution, held, journal)
+
+        def save_stage(state: Training, trial: Trial, journal: Journal) -> None:
+            if folder is not None:
+                run_folder.save(folder, state, trial, None, {}, journal)
 
         tell = (lambda state: report(state, setup.plan)) if report is not None else (lambda state: None)
-        if not held:
+        if not held and not journal.notes:
             save(training)
         if isinstance(setup.plan.method, LeastSquares):
-            grown = _grown(setup, training, held, tell, signals)
+            grown = _grown(setup, training, held, journal, tell, save_stage, signals)
             setup = dataclasses.replace(setup, trial=grown.trial, objective=grown.objective)
             estimator, held = grown.estimator, grown.record
             save(training)
@@ -142,20 +147,32 @@ def _watched(setup: Setup) -> tuple[Estimator | None, Callable[[torch.Tensor], d
     return estimator, make_monitor(setup.problem, setup.trial, estimator if setup.plan.tolerance is not None else None)
 
 
-def _begin(setup: Setup, training: Training, folder: Path, resume: bool) -> tuple[Training, dict[str, Any]]:
-    """Make the folder ready; return the state to go on from, and what the checkpoint holds beside it; stages begin anew."""
-    record, held = run_folder.describe(setup.problem, setup.plan, setup.objective.threads), dict[str, Any]()
+def _begin(setup: Setup, training: Training, folder: Path, resume: bool) -> tuple[Training, dict[str, Any], Journal]:
+    """Make the folder ready; return the state to go on from, what a checkpoint of growth that ended says, and its journal."""
+    record = run_folder.describe(setup.problem, setup.plan, setup.objective.threads)
+    method, held = setup.plan.method, dict[str, Any]()
+    journal = Journal(asked=method.asked) if isinstance(method, LeastSquares) else Journal()
     if resume:
-        before, meta = run_folder.resumed(folder, record)
-        if not isinstance(setup.plan.method, LeastSquares):
+        before, meta, noted = run_folder.resumed(folder, record)
+        if not isinstance(method, LeastSquares):
             training = before
-        elif meta["stopped"] in GROWN and "width" in meta:
-            training, held = before, meta
+        elif noted.asked == method.asked:
+            journal = noted
+            if meta["stopped"] in GROWN and meta["stopped"] != "time limit" and "width" in meta:
+                training, held = before, meta
     run_folder.begin(folder, setup.problem, record, anew=not resume)
-    return training, held
+    return training, held, journal
 
 
-def _grown(setup: Setup, training: Training, held: Mapping[str, Any], tell: Save, signals: Interrupt) -> Grown:
+def _grown(
+    setup: Setup,
+    training: Training,
+    held: Mapping[str, Any],
+    journal: Journal,
+    tell: Save,
+    save: Callable[[Training, Trial, Journal], None],
+    signals: Interrupt,
+) -> Grown:
     """Grow features, or take those of a checkpoint where they were grown to the end."""
     assert setup.objectives is not None
     assert isinstance(setup.plan.method, LeastSquares)
@@ -163,7 +180,7 @@ def _grown(setup: Setup, training: Training, held: Mapping[str, Any], tell: Save
     if held:
         with signals.abandons():
             return regrown(setup.problem, setup.objectives, trials, held, training)
-    return grow_noting(setup.problem, setup.objectives, trials, setup.plan.method, training, tell, signals)
+    return grow_noting(setup.problem, setup.objectives, trials, setup.plan.method, training, tell, save, signals, journal)
 
 
 def _close(setup: Setup, training: Training, estimator: Estimator | None, began: float, ready: float) -> Solution:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, save_arrays, write_atomic
+from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays, write_atomic
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
@@ -109,8 +109,8 @@ def _discard(folder: Path) -> None:
         raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
 
 
-def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, Any]]:
-    """Return the training state of a folder whose run has the same settings, and the description beside it.
+def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, Any], Journal]:
+    """Return the training state of a folder whose run has the same settings, the description beside it, and its journal.
 
     Raises:
         InputError: a setting, a file or the number of threads changed; the message names it.
@@ -128,11 +128,16 @@ def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, A
             f"resume with --threads {before['threads']}, since results depend on them"
         )
     arrays, meta = load_arrays(folder / CHECKPOINT)
-    return Training.from_arrays(arrays, meta), meta
+    return Training.from_arrays(arrays, meta), meta, Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
 
 
 def save(
-    folder: Path, training: Training, trial: Trial, solution: Solution | None = None, held: Mapping[str, Any] | None = None
+    folder: Path,
+    training: Training,
+    trial: Trial,
+    solution: Solution | None = None,
+    held: Mapping[str, Any] | None = None,
+    journal: Journal | None = None,
 ) -> None:
     """Write checkpoint and history, and at the end the solution with its metrics.
 
@@ -142,12 +147,17 @@ def save(
         trial: its trial space.
         solution: after the assessment.
         held: what the checkpoint holds besides, JSON-compatible.
+        journal: of growth.
 
     Raises:
         StorageError: the file system refused.
     """
     arrays, meta = training.arrays()
     meta |= held or {}
+    if journal is not None and journal.notes:
+        noted, meta["journal"] = journal.arrays()
+        arrays |= noted
+        meta["asked"] = journal.asked
     meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if trial.scales is not None:

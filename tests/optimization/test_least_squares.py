@@ -150,7 +150,7 @@ def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[St
 
 def test_growth_ends_at_the_tolerance() -> None:
     problem, _, _ = made(interval(cells=10), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
-    best, seen = growth(problem, LeastSquares(tolerance=1e-4))
+    best, seen = growth(problem, LeastSquares(asked=1e-4))
     assert best.relative <= 1e-4
     assert all(stage.relative > 1e-4 for stage in seen[:-1])
     assert best.trial.network.layers[1] == best.objective.measures[0].network.layers[1]
@@ -176,7 +176,7 @@ def judged_growth(method: LeastSquares, *verdicts: Judgement) -> tuple[Stage, li
 
 def test_growth_is_not_deceived_by_its_tests() -> None:
     """An estimate above the tolerance sends it on: from the first recipe that would do to the best one, then to richer tests."""
-    method, wrong = LeastSquares(tolerance=1e-4, slack=1.0), Judgement(1e-2, 1e-2, True)
+    method, wrong = LeastSquares(asked=1e-4), Judgement(1e-2, 1e-2, True)
     best, asked = judged_growth(method, wrong, wrong, Judgement(1e-6, 1e-6, True))
     assert asked[0].recipe == Recipe(KINDS[0], SCALES[0])
     first, second = (stage.objective.test_space for stage in asked[1:])
@@ -189,7 +189,7 @@ def test_growth_is_not_deceived_by_its_tests() -> None:
 
 def test_features_that_escape_the_tests_get_richer_ones() -> None:
     """As many features as before, until richer tests help no more; the best stage is that with the smallest estimate."""
-    method = LeastSquares(width=20, tolerance=1e-30)
+    method = LeastSquares(width=20, asked=1e-30)
     best, asked = judged_growth(method, *(Judgement(error, error, False) for error in (1.0, 0.1, 0.2)))
     degrees = [stage.objective.test_space.space.degree for stage in asked if stage.objective.test_space]
     assert degrees == [degrees[0], degrees[0] + 2, degrees[0] + 4]
@@ -214,7 +214,7 @@ def test_few_features_that_will_do_are_the_solution() -> None:
     """One recipe is tried, once; where the tolerance is sharper the search goes on."""
     form = "inner(grad(u), grad(v))*dx - sin(pi*x)*sin(pi*y)*v*dx"
     problem, _, _ = made(rectangle(cells=4, cell="quadrilateral"), 5, weak=form)
-    loose, sharp = (growth(problem, LeastSquares(tolerance=tolerance)) for tolerance in (1e-4, 1e-9))
+    loose, sharp = (growth(problem, LeastSquares(asked=tolerance)) for tolerance in (1e-4, 1e-9))
     assert loose[0].converged
     assert loose[0].trial.network.layers[1] == PILOT
     assert loose[0].relative <= 1e-4
@@ -233,7 +233,7 @@ def test_growth_ends_where_the_lift_is_exact(sections: dict[str, Any]) -> None:
 
 def test_growth_ends_when_told() -> None:
     problem, _, _ = made(interval(cells=80), 5, strong="-div(grad(u)) - sin(60*x**2)")
-    _, seen = growth(problem, LeastSquares(tolerance=1e-14), enough=2)
+    _, seen = growth(problem, LeastSquares(asked=1e-14), enough=2)
     assert len(seen) == 2
     assert seen[0].trial.network.layers[1] < seen[1].trial.network.layers[1]
     assert seen[1].relative < seen[0].relative

@@ -41,7 +41,7 @@ def show(console: Console, steps: int, quiet: bool = False) -> None:
         for step in range(1, steps + 1):
             training.step = step
             error = 0.125 if step == 3 else math.nan
-            training.history.append((step, 0.1 * step, 1.0 / step, 1.0, 1e-3, 64, 0, error, math.nan))
+            training.history.append((step, 0.1 * step, 1.0 / step, 1.0, 1e-3, 64, 0, error, math.nan, math.nan))
             progress(training, plan)
 
 

@@ -52,8 +52,9 @@ PROMISED = 2.0
 """Largest decrease that a step promises, relative to the excess of the energy, all that there is to gain."""
 DAMPING = 1e-6
 """λ of that step."""
-SMALL = 1e-6
-"""Relative error estimate below which it does not matter by how much training saw less."""
+SMALL = 1e-5
+"""Relative error estimate, taken on finer points and tests of its own, below which it does not matter what training saw: five
+digits are more than is read off a solution."""
 ROUNDING = 1e-12
 """What is below this share of its natural size is rounding, whose change means nothing."""
 FINER = 4

@@ -12,14 +12,19 @@ from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
+from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import VpinnError
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 
-UNRESOLVED = 1 / 3
+UNRESOLVED = 0.1
 """Relative error estimate above which a solution is told to be none, whatever the points and the tests say."""
+EFFECTIVITY = (0.2, 5.0)
+"""Ratios of the error estimate to the error, where that is known, within which the estimate can be believed."""
+PENALISED = 1e-3
+"""Relative error up to which the stated solution may be one without the form's penalties, which no estimate sees."""
 
 
 def assess(
@@ -52,7 +57,8 @@ def assess(
     if (asked := problem.settings.reference.fem) is not None:
         try:
             metrics["fem"] = compare_with_finite_elements(solution, asked)
-            metrics["errors"] = metrics["errors"] or metrics["fem"]["difference"]
+            if not metrics["errors"]:
+                metrics |= {"errors": metrics["fem"]["difference"], "errors_against": "elements"}
         except VpinnError as error:
             checks.append(f"reference.fem: {error}")
     estimate = None if estimator is None else estimator(solution.theta)
@@ -93,6 +99,13 @@ def assess(
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
         )
+    if true and estimate is not None and not _rounding(true, estimate) and not _believed(true, estimate):
+        checks.append(
+            f"error estimate: it is {estimate.absolute / true:.2g} times the error, {estimate.relative:.1e} of the flux; do not "
+            "trust it on problems like this, refine the mesh"
+        )
+    if (free := free_functions(problem, solution.trial, solution.theta)) is not None:
+        checks.append(f"uniqueness: {free}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
@@ -104,6 +117,15 @@ def assess(
 def _rounding(true: float, estimate: Estimate) -> bool:
     """Return whether a true error is rounding of the flux ‖B(u)‖ = absolute/relative, of which nothing is left to estimate."""
     return true * estimate.relative <= adequacy.ROUNDING * estimate.absolute
+
+
+def _believed(true: float, estimate: Estimate) -> bool:
+    """Return whether an estimate is near the true error of the flux, or both are so small that it does not matter."""
+    least, most = EFFECTIVITY
+    relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
+    if relative <= PENALISED and estimate.relative <= adequacy.SMALL:
+        return True
+    return least * true <= estimate.absolute <= most * true
 
 
 def _energy(solution: Solution) -> float:

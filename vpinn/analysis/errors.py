@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.analysis.drawn import DrawnPoints, assessed_points, draws_of, ratio_interval
-from vpinn.analysis.flux import flux_gap
+from vpinn.analysis.flux import flux_gap, measured
 from vpinn.domain import Mesh, PointSet, cell_points
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
-from vpinn.objective import weakened
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
 from vpinn.solution import Solution
@@ -64,7 +63,7 @@ class TrueError:
         if flux:
             known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
             stated = [ufl.replace(density, known) for density in densities]
-            self._evaluator = flux_gap(weakened(problem), trial, trial.unknowns, exact, stated)
+            self._evaluator = flux_gap(measured(problem), trial, trial.unknowns, exact, stated)
         else:
             self._evaluator = Evaluator.of(problem, trial, densities)
 

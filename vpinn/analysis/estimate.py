@@ -31,14 +31,14 @@ from vpinn.analysis.correction import Correction, make_correction
 from vpinn.analysis.drawn import DrawnPoints, drawn_cells, draws_of, ratio_interval
 from vpinn.analysis.errors import independent_points
 from vpinn.analysis.features import FeatureCorrection, make_feature_correction
-from vpinn.analysis.flux import flux_gap
+from vpinn.analysis.flux import flux_gap, measured
 from vpinn.analysis.residual import MAX_DEGREE, Residual, make_residual
 from vpinn.analysis.tangent import Corrected, Seen
 from vpinn.domain import CellPoints, Mesh, Points, PointSet, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
 from vpinn.forms import Field
-from vpinn.objective import weakened
+from vpinn.objective import bends
 from vpinn.objective.test_functions import ENOUGH, default_test_degree
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
@@ -162,12 +162,16 @@ class Estimator:
 def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -> Estimator | None:
     """Return the estimator of a problem; None where there is neither a mesh nor an equation that holds at points.
 
+    Plates with free edges have none, either.
+
     Args:
         problem: the problem.
         trial: its trial space.
         trained: degree of the test space that training saw, None where it saw none.
     """
-    stated, problem = problem, weakened(problem)
+    stated, problem = problem, measured(problem)
+    if bends(problem):
+        return None
     mesh, points, residual = problem.domain, independent_points(problem, 0), None
     correction: Correction | FeatureCorrection | None = None
     if isinstance(mesh, Mesh) and drawn_cells(problem) is not None:

@@ -5,17 +5,30 @@ For −∇·κ∇u it is κ∇u, for elasticity the stress. Where a form has no 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import ufl
 
 from vpinn.analysis.tangent import Unknowns
+from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Node, build, compile_tape, components
+from vpinn.objective import bent, weakened
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
 from vpinn.trial import Evaluator, Trial
+
+
+def measured(problem: Problem) -> Problem:
+    """Return the problem in the form whose flux errors are measured in.
+
+    That is a weak form where equations have one, and equations where a form takes second derivatives.
+    """
+    with contextlib.suppress(InputError):  # free edges of plates
+        problem = bent(problem)
+    return weakened(problem)
 
 
 def flux_gap(

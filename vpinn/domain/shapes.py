@@ -28,7 +28,7 @@ _CUTS = {
 }
 
 
-def interval(lower: float | Sequence[float] = 0.0, upper: float | Sequence[float] = 1.0, cells: int | Sequence[int] = 16) -> Mesh:
+def interval(lower: float | Sequence[float] = 0.0, upper: float | Sequence[float] = 1.0, cells: int | Sequence[int] = 64) -> Mesh:
     """Equal cells on [lower, upper]; tags left, right.
 
     Raises:

@@ -1,10 +1,12 @@
 """Finite elements as another trial space for the same forms: a reference solution, and the yardstick, of every problem.
 
 `form` (weak form → coefficients of the test functions) → `assembly` (→ residual and sparse derivative) with `essential`
-(values on the boundary) and `level` (constants left open) → `newton` → `solution`; `solve` is the whole of it.
+(values on the boundary), `level` (constants left open) and `balance` (data that must cancel then) → `newton` → `solution`;
+`solve` is the whole of it.
 """
 
 from vpinn.finite_elements.assembly import Assembler, assemble
+from vpinn.finite_elements.balance import check_balance
 from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import factorise
@@ -17,6 +19,7 @@ __all__ = [
     "Level",
     "assemble",
     "check",
+    "check_balance",
     "coefficients",
     "factorise",
     "key_of",

@@ -5,6 +5,7 @@ and their dual norm) → `objective` (value and gradient in chunks) → `candida
 (second derivatives as rows).
 """
 
+from vpinn.objective.bending import bends, bent
 from vpinn.objective.candidates import candidate_values
 from vpinn.objective.contraction import Contraction, Frame
 from vpinn.objective.curvature import Curvature, count_rows, curvature, is_sum_of_squares
@@ -28,6 +29,8 @@ __all__ = [
     "Prepared",
     "Rows",
     "TestSpace",
+    "bends",
+    "bent",
     "candidate_values",
     "count_rows",
     "curvature",

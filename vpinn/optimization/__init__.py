@@ -3,7 +3,7 @@
 `projection` (a last layer solved for) → `dimensionless` (before the first step) ;
 `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
 `schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `stages` (the best of several) → `growth` (until it is
-good) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
+good; `journal` keeps what it found out) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
 `divergence`, `rules` (on the way), `account` (what became of it). A Langevin walk: `directions` (where), `walk` (what it showed).
@@ -15,10 +15,12 @@ from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
 from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.dimensionless import Start, make_start
+from vpinn.optimization.direct import LeastSquares, least_squares_problem
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.growth import LeastSquares, grow, least_squares_problem
+from vpinn.optimization.growth import grow
+from vpinn.optimization.journal import Journal
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.least_squares import PILOT, tests_degree
@@ -41,6 +43,7 @@ __all__ = [
     "Closure",
     "Evolution",
     "GaussNewton",
+    "Journal",
     "Judgement",
     "Langevin",
     "Lbfgs",

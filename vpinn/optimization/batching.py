@@ -10,7 +10,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Objective, has_residual
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.batches import Batching
-from vpinn.optimization.growth import LeastSquares
+from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.method import Method, Sgd
 from vpinn.optimization.schedule import SCALINGS
 from vpinn.problem import Settings

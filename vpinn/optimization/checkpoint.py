@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from vpinn.errors import StorageError
 from vpinn.interrupt import undisturbed
 
-VERSION = 3
+VERSION = 4
 META = "meta"
 HASH = "sha256"
 DAMAGED = (

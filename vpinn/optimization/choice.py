@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from vpinn.domain import Mesh
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.growth import LeastSquares
+from vpinn.optimization.direct import LeastSquares
 from vpinn.problem import Problem
 
 MANY_DIMENSIONS = 5

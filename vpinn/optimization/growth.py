@@ -5,32 +5,32 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
-from vpinn.objective import Objective, variation
+from vpinn.optimization.direct import LeastSquares
+from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
 from vpinn.optimization.least_squares import PILOT, Step, tests_degree
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
+from vpinn.optimization.recipes import Recipe
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, ROWS, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
-from vpinn.optimization.stream import Stream
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
-from vpinn.problem import Problem
-from vpinn.sampling import Sampler
 from vpinn.trial import Evaluator, Trial
 
-WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
-"""Features per component that a stage may have."""
 LEAP = 4.0
 """Largest ratio of the features of two stages."""
 MARGIN = 0.3
 """Share of the tolerance that the next stage aims at."""
-TOLERANCE = 1e-9
-"""Residual relative to that of zero features at which growth stops by default."""
-SLACK = 10.0
-"""Factor by which the error estimate may exceed the default tolerance; one that was asked for holds as it is."""
+CHEAP = 2.0
+"""Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
+FACTORISED, EVALUATED = 1e-9, 1e-7
+"""Seconds of a step per row and two columns, and per point and column, on one core. They are counted, not measured, so that
+runs can be repeated to the last bit."""
+STAGNANT = 0.5
+"""Ratio of the error estimates of two stages above which no further one is worth its seconds."""
 RICHER = 2
 """Degrees by which tests rise where richer ones contradict what they say."""
 GAIN = 1.5
@@ -40,54 +40,13 @@ ROUNDING = 1e-13
 """Residual that is rounding, in units of that of the lift's size in one feature."""
 
 
-@dataclass(frozen=True)
-class LeastSquares:
-    """The method of a plan that solves without steps.
-
-    Attributes:
-        width: features per component, None to grow until the tolerance holds.
-        tolerance: of the relative residual.
-        seed: of the features.
-        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
-        slack: factor by which the error estimate may exceed the tolerance, ≥ 1.
-    """
-
-    width: int | None = None
-    tolerance: float = TOLERANCE
-    seed: int = 0
-    samplers: Callable[[Objective], Sequence[Sampler]] = lambda objective: ()
-    slack: float = SLACK
-    name = "least-squares"
-    full = False
-    curved = True
-    judged = False
-    blind = False
-    double = True
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Features that stages may have."""
-        return WIDTHS if self.width is None else (self.width,)
-
-    @property
-    def stream(self) -> Stream:
-        """Where points come from."""
-        return Stream(self.samplers, self.seed)
-
-
-def least_squares_problem(problem: Problem) -> Problem:
-    """Return the problem that least squares solves: an energy by its first variation, others as they are."""
-    if problem.formulation != "energy":
-        return problem
-    return dataclasses.replace(problem, formulation="weak", form=variation(problem))
-
-
 def grow(
     objectives: Objectives,
     trials: Sequence[Trial],
     method: LeastSquares,
     report: Callable[[Stage], bool] = lambda stage: True,
     judge: Callable[[Stage], Judgement | None] = lambda stage: None,
+    journal: Journal | None = None,
 ) -> Stage:
     """Return the best stage.
 
@@ -102,11 +61,12 @@ def grow(
         method: how far to grow.
         report: told every stage; False ends the growth.
         judge: what a richer space says of a stage; None where there is no estimate.
+        journal: what is found out, or was by a run that this one goes on from.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    growth, found = Growth(objectives, method, report, judge), list[Stage]()
+    growth, found = Growth(objectives, method, report, judge, journal or Journal()), list[Stage]()
     for candidate in growth.candidates(trials):
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
@@ -128,21 +88,49 @@ class Growth:
         method: LeastSquares,
         report: Callable[[Stage], bool],
         judge: Callable[[Stage], Judgement | None],
+        journal: Journal,
     ) -> None:
         self.objectives, self.method, self.ended = objectives, method, False
-        self._report, self._judge, self._problem = report, judge, objectives.problem
-        self._stages = Stages(objectives, method.stream, method.tolerance)
+        self._report, self._asked, self._problem, self._journal = report, judge, objectives.problem, journal
+        self._last: float | None = None  # estimate of the stage judged last on the way
+        self._stages = Stages(objectives, method.stream, method.aim)
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
         """Return the trial spaces in the order of their residual for few features."""
         return self._compared(trials, self._good)
 
     def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[Candidate]:
-        return compare_spaces(self.objectives, trials, self.method.stream, min(PILOT, self.method.widths[-1]), enough)
+        def find() -> Note:
+            width = min(PILOT, self.method.widths[-1])
+            found.extend(compare_spaces(self.objectives, trials, self.method.stream, width, enough))
+            return note_of_candidates(found, trials)
+
+        found: list[Candidate] = []
+        note = self._journal.noted(find)
+        return found or candidates_of(note, trials, self._problem.domain)
+
+    def _make(
+        self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None
+    ) -> Stage | None:
+        def find() -> Note:
+            found.append(self._stages.make(trial, recipe, leap, width, before, least, known))
+            return note_of_stage(found[0])
+
+        found: list[Stage | None] = []
+        note = self._journal.noted(find)
+        return found[0] if found else stage_of(note, self.objectives, trial)
+
+    def _judge(self, stage: Stage) -> Judgement | None:
+        def find() -> Note:
+            verdict = self._asked(stage)
+            return {"verdict": None if verdict is None else list(dataclasses.astuple(verdict))}
+
+        found = self._journal.noted(find)["verdict"]
+        return None if found is None else Judgement(*found)
 
     def _good(self, pilot: Step) -> bool:
         """Return whether few features will do for a linear problem; of a number that was asked for the best are sought."""
-        enough = MARGIN * self.method.tolerance * pilot.before
+        enough = MARGIN * self.method.aim * pilot.before
         return self._stages.linear and self.method.width is None and pilot.predicted <= enough
 
     def error(self, stage: Stage) -> float:
@@ -164,7 +152,7 @@ class Growth:
             small = not self._stages.linear or pilot.before <= rounding
             width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
         first = pilot if candidate.whole and width == candidate.width else None
-        while width and (stage := self._stages.make(trial, recipe, width / known[0], width, best, least, first)) is not None:
+        while width and (stage := self._make(trial, recipe, width / known[0], width, best, least, first)) is not None:
             first = None
             gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
             if stage.fit.residual < limit:
@@ -180,7 +168,10 @@ class Growth:
                 return self.run(self._compared([trial], lambda step: False)[0], other)
             before, known = known if known[0] < width else (0, 1.0), (width, best.relative)
             following = self._next(width, before, known, trial) if gained else 0
-            if best.relative > method.tolerance and following:
+            dear = following and _seconds(stage, following) > CHEAP
+            if dear and self._will_do(best):
+                return replace(best, converged=True)
+            if best.relative > method.aim and following and not (dear and self._stagnates(best)):
                 width = following
                 continue
             if self._converged(best):
@@ -190,7 +181,7 @@ class Growth:
                 break
             judged.append((verdict.absolute, best))
             rises = 0 < degree < HIGHEST_TEST_DEGREE and judged[-1] == min(judged, key=_first)
-            if best.relative <= method.tolerance:
+            if best.relative <= method.aim:
                 known = width, verdict.relative / method.slack
                 width = self._next(width, before, known, trial) or (width if rises else 0)
             elif verdict.adequate or not rises:
@@ -202,11 +193,24 @@ class Growth:
         return min(judged, key=_first)[1] if judged and not self.ended else best
 
     def _converged(self, stage: Stage) -> bool:
+        """Return whether residual and error estimate are as small as they are aimed to be."""
+        if stage.relative > self.method.aim:
+            return False
+        verdict = self._judge(stage)
+        return verdict is None or verdict.relative <= self.method.slack * self.method.aim
+
+    def _will_do(self, stage: Stage) -> bool:
         """Return whether residual and error estimate are below the tolerance."""
         if stage.relative > self.method.tolerance:
             return False
         verdict = self._judge(stage)
-        return verdict is None or verdict.relative <= self.method.slack * self.method.tolerance
+        return verdict is None or verdict.relative <= self.method.tolerance
+
+    def _stagnates(self, stage: Stage) -> bool:
+        """Return whether the error estimate hardly fell since a stage was last judged here, or rose."""
+        verdict, last = self._judge(stage), self._last
+        self._last = None if verdict is None else verdict.absolute
+        return verdict is not None and last is not None and verdict.absolute > STAGNANT * last
 
     def _next(self, width: int, before: tuple[int, float], known: tuple[int, float], trial: Trial) -> int:
         """Return how many features come after ``width``, 0 where there are no more.
@@ -214,7 +218,7 @@ class Growth:
         The error is taken to fall exponentially in the number of features per dimension, as it does for smooth solutions
         (Dong & Li 2021); two numbers of features with their relative errors tell how fast.
         """
-        d, tolerance, widths = self._problem.domain.dimension, self.method.tolerance, self.method.widths
+        d, tolerance, widths = self._problem.domain.dimension, self.method.aim, self.method.widths
         (few, larger), (many, smaller) = before, known
         rate = math.log(larger / smaller) / (many ** (1 / d) - few ** (1 / d)) if 0.0 < smaller < larger and few < many else 0.0
         steps = math.log(smaller / (MARGIN * tolerance)) / rate if rate > 0.0 else math.inf
@@ -231,6 +235,16 @@ class Growth:
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
         nothing = torch.zeros(trial.network.size, dtype=torch.float64)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
+
+
+def _seconds(stage: Stage, width: int) -> float:
+    """Return what a stage with ``width`` features per component is expected to take, with as many Newton steps as this one."""
+    objective, outputs = stage.objective, stage.trial.network.outputs
+    tested, columns = objective.test_space, width * outputs
+    here = objective.size if tested is None else tested.size
+    rows = max(here, int(ROWS * columns)) if tested is not None else here
+    points = objective.size * rows / here
+    return max(1, stage.fit.steps) * columns * (FACTORISED * rows * columns + EVALUATED * points)
 
 
 def _first(pair: tuple[float, Stage]) -> float:

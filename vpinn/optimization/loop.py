@@ -20,8 +20,8 @@ from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
+from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
-from vpinn.optimization.growth import LeastSquares
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.projection import solved_anew
@@ -35,6 +35,8 @@ GROWN = 2.0
 """Growth of the batch after which the largest stable step size is measured anew."""
 CONVERGED = 2
 """Steps in a row that change nothing, after which none will."""
+GRACE = 0.5
+"""Seconds by which a step may exceed the time limit before it is left."""
 MEMORY = 0.02
 """Weight of the newest loss in the moving average that picks the best state of a mini-batch run."""
 
@@ -106,7 +108,7 @@ def train(
         monitor: error and error estimate of parameters, where known.
         report: called after every step.
         save: called every ``plan.checkpoint_every`` seconds and at the end.
-        interrupt: signals received; a step that one arrives in is undone.
+        interrupt: signals received; a step that one arrives in, or the time limit, is undone.
 
     Returns:
         the state after the last step; ``stopped`` says why it was the last.
@@ -123,14 +125,14 @@ def train(
     put_back = training.remembered()
     while not training.stopped:
         try:
-            with interrupt.abandons():
+            with interrupt.limited(_left(training, plan)), interrupt.abandons():
                 if not training.step:
                     rules.follow(training, plan.method)
                 _one_step(rules.at(training), training, plan, monitor, began)
                 rules.follow(training, plan.method)
         except Stopped:
             put_back()
-            training.stopped = "signal"
+            training.stopped = "time limit" if interrupt.signal is None else "signal"
             break
         put_back = training.remembered()
         report(training)
@@ -140,6 +142,13 @@ def train(
         training.stopped = _reason(training, plan, interrupt)
     save(training)
     return training
+
+
+def _left(training: Training, plan: Plan) -> float | None:
+    """Return the seconds after which a step is left, None where there is no limit; the first step is taken in any case."""
+    if plan.time_limit is None or not training.step:
+        return None
+    return max(plan.time_limit - training.seconds, 0.0) + GRACE
 
 
 def _reason(training: Training, plan: Plan, interrupt: Interrupt) -> str:
@@ -197,7 +206,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
         watched = monitor(new)
     training.seconds = time.perf_counter() - began
-    known = watched.get("error", math.nan), watched.get("estimate", math.nan)
+    known = watched.get("error", math.nan), watched.get("estimate", math.nan), math.nan
     loss = value * objective.unit
     taken = training.step, training.seconds, loss, closure.gradient_norm, rate, size or objective.size, closure.clipped
     training.history.append((*taken, *known, *noise))

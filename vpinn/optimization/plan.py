@@ -10,13 +10,13 @@ import torch
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
-from vpinn.objective import Objective, count_rows, is_sum_of_squares, make_objective, pointwise
+from vpinn.objective import Objective, bends, bent, count_rows, is_sum_of_squares, make_objective, pointwise
 from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
+from vpinn.optimization.direct import LeastSquares, least_squares_problem
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
-from vpinn.optimization.growth import SLACK, TOLERANCE, LeastSquares, least_squares_problem
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan
@@ -31,10 +31,10 @@ from vpinn.trial import HIGHEST_ORDER, Trial
 METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
     "least-squares": lambda settings: LeastSquares(
         settings.solver.features,
-        settings.solver.tolerance or TOLERANCE,
+        settings.solver.tolerance,
         settings.solver.seed,
         lambda objective: fixed_samplers(settings, objective),
-        SLACK if settings.solver.tolerance is None else 1.0,
+        settings.solver.time_limit,
     ),
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
@@ -71,12 +71,15 @@ def candidates(problem: Problem) -> tuple[str, ...]:
 def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
     """Return what a method solves: an energy by its variation in least squares and with Nitsche's terms, others as they are.
 
-    Without cells there are no test functions, and least squares solves the equations of a form.
+    Without cells there are no test functions, and least squares solves the equations of a form. So it does where the form takes
+    second derivatives, which test functions on cells lack.
 
     Nitsche's energy has a least value in finite elements, where values inside bound the fluxes through the boundary (Nitsche
     1971). Those of a network can be as large as it likes between the boundary and the nearest points, and good steps find
     that out: Gauss–Newton brought one to −1.5e5. The dual norm of its variation is bounded, and zero at the same solution.
     """
+    if name == LeastSquares.name and bends(problem):
+        return bent(problem)
     if name == LeastSquares.name and not isinstance(problem.domain, Mesh):
         return pointwise(problem)
     tested = name == LeastSquares.name or any(imposed.how == "nitsche" for imposed in trial.imposed)

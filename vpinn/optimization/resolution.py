@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vpinn.domain import Mesh, functions_per_cell
+from vpinn.domain import Mesh, functions_per_cell, gauss
+from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
-from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree
+from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree, quadrature_rule
 from vpinn.problem import Problem
 from vpinn.trial import MeshField, Trial
 
@@ -34,20 +35,20 @@ class Objectives:
 
     problem: Problem
     threads: int
-    _made: dict[tuple[int, int, int], Objective] = field(default_factory=dict)
+    _made: dict[tuple[int, ...], Objective] = field(default_factory=dict)
 
     def of(self, trial: Trial, width: int, degree: int = 0) -> Objective:
         """Return the objective on a trial space for ``width`` features, of a weak form with tests of a degree."""
         problem, domain = self.problem, self.problem.domain
         finest = problem.settings.quadrature.degree or 0
-        points = min(30, max(finest, 2 * degree + 3)) if degree else quadrature_degree(problem, None)
+        points, refine = min(MAX_DEGREE, max(finest, 2 * degree + 3)), problem.settings.quadrature.refine
+        if not degree:
+            points, refine = sufficient_rule(problem, width * trial.network.outputs)
         rim = max(points, boundary_degree(domain, width)) if isinstance(domain, Mesh) else points
-        key = (trial.function.count(), degree, rim)
+        key = (trial.function.count(), degree, points, rim, refine)
         if key not in self._made:
-            inner, tests = (points, degree) if degree else (None, None)
-            refine = problem.settings.quadrature.refine
             self._made[key] = make_objective(
-                problem, trial, degree=inner, test_degree=tests, threads=self.threads, facet_degree=rim, refine=refine
+                problem, trial, degree=points, test_degree=degree or None, threads=self.threads, facet_degree=rim, refine=refine
             )
         return self._made[key]
 
@@ -97,11 +98,29 @@ def boundary_degree(mesh: Mesh, width: int) -> int:
     return min(30, math.ceil(2 * math.pow(points, 1 / (d - 1))) - 1)
 
 
+def ours(problem: Problem) -> bool:
+    """Return whether the number of quadrature points is ours to choose: a Gauss rule of no stated degree, on all points."""
+    quadrature = problem.settings.quadrature
+    free = isinstance(problem.domain, Mesh) and quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
+    return free and problem.settings.batch.size == "full"
+
+
+def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
+    """Return degree and halvings of a rule with ``ROWS`` points per column of a strong form, where they are ours to choose."""
+    degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain
+    if not ours(problem) or not isinstance(mesh, Mesh):
+        return degree, refine
+    wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.equations)))
+    while len(gauss(mesh.cell, degree).weights) * 2 ** (mesh.dimension * refine) < wanted:
+        degree, refine = (degree + 1, refine) if degree < MAX_DEGREE else (degree, refine + 1)
+    return degree, refine
+
+
 def most_features(objectives: Objectives, trial: Trial) -> float:
     """Return how many features per component have a row each in a strong form, or ``ROWS`` tests in a weak one, at most."""
     problem = objectives.problem
     if problem.formulation == "strong":
-        return objectives.of(trial, 1).size * len(problem.equations) / trial.network.outputs
+        return math.inf if ours(problem) else objectives.of(trial, 1).size * len(problem.equations) / trial.network.outputs
     bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain
     return mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS if isinstance(mesh, Mesh) else math.inf
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vpinn.optimization.growth import LeastSquares
+from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.method import Method, State
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.sampling import State as Learned
 
-COLUMNS = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped", "error", "estimate", *WATCHED)
-"""Columns of the history."""
+STEPPED = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped")
+COLUMNS = (*STEPPED, "error", "estimate", "residual", *WATCHED)
+"""Columns of the history; "residual" is that of a stage of least squares, relative to that without features."""
 
 
 @dataclass

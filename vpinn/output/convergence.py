@@ -53,11 +53,12 @@ def convergence_figure(solution: Solution) -> Figure | None:
     rows: list[tuple[str, Sequence[Course]]] = [(axis, [loss])]
     method, batch = solution.metrics.get("method", ""), solution.metrics.get("batch_size", "full")
     staged = method == LeastSquares.name
-    estimate = "residual, relative to that without features" if staged else "relative error estimate"
-    watched = [
-        _watched(columns, name, label, colour)
-        for name, label, colour in (("error", "relative L² error", TRUTH), ("estimate", estimate, INK))
-    ]
+    measures = (
+        ("error", "relative L² error", TRUTH),
+        ("estimate", "relative error estimate", INK),
+        ("residual", "residual, relative to that without features", FAINT),
+    )
+    watched = [_watched(columns, name, label, colour) for name, label, colour in measures]
     watched = [course for course in watched if len(course.step) > 1]
     if watched:
         together = "relative error and residual" if staged else "relative error"

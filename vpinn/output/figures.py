@@ -166,4 +166,5 @@ def _flat(scene: Scene) -> bool:
 
 def _error_title(solution: Solution) -> str:
     parts = [f"{name} {found['relative_l2']:.1e}" for name, found in solution.errors.items() if "relative_l2" in found]
-    return f"Relative L² error: {', '.join(parts)}" if parts else "Error"
+    name = "Relative L² difference from elements" if solution.metrics.get("errors_against") == "elements" else "Relative L² error"
+    return f"{name}: {', '.join(parts)}" if parts else "Error"

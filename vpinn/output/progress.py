@@ -15,7 +15,8 @@ REFRESH = 0.1
 """Seconds between updates of the bar."""
 LINES_EVERY = 10.0
 """Seconds between lines where there is no bar."""
-_STEP, _LOSS, _BATCH, _ERROR, _ESTIMATE = map(COLUMNS.index, ("step", "loss", "batch_size", "error", "estimate"))
+_LOSS, _BATCH = map(COLUMNS.index, ("loss", "batch_size"))
+_WATCHED = {name: COLUMNS.index(name) for name in ("error", "estimate", "residual")}
 
 
 class TrainingProgress:
@@ -59,7 +60,7 @@ class TrainingProgress:
         if self._quiet or not training.history:
             return
         row, now, steps = training.history[-1], time.monotonic(), plan.schedule.steps
-        for name, column in (("error", _ERROR), ("estimate", _ESTIMATE)):
+        for name, column in _WATCHED.items():
             if math.isfinite(row[column]):
                 self._watched[name] = row[column]
         if self._first is None:

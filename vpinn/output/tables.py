@@ -56,7 +56,8 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     if "measured" in (walk := metrics.get("walk", {})):
         rows.append(("walk", _walk(walk)))
-    rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    if metrics.get("errors_against") != "elements":  # that difference stands with the elements
+        rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
     if "fem" in metrics:
@@ -124,7 +125,8 @@ def _features(problem: Problem, trial: Trial, method: LeastSquares) -> str:
     first, *_, last = (*method.widths, method.widths[-1])
     most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
-    until = "" if first == most else f" until the relative residual is below {method.tolerance:g}"
+    until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
+    until += ", and on where that takes a second or two" if until and method.aim < method.tolerance else ""
     unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
     return f"{grows} random features per component{until}{unused}"
 
@@ -203,7 +205,7 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
     """Rows of the finite element solution of the same form: what it is, its own error, the network's distance from it."""
     size = f"degree {fem['degree']}, refined {fem['refine']}×, {fem['dofs']:,} unknowns, {fem['seconds']:.2f} s"
     own = [f"error of {name} {_error(found)}" for name, found in fem["errors"].items()]
-    between = [f"distance of {name} {_error(found)}" for name, found in fem["difference"].items()]
+    between = [f"difference of {name} from them {_error(found)}" for name, found in fem["difference"].items()]
     return [("finite elements" if k == 0 else "", text) for k, text in enumerate([size, *own, *between])]
 
 

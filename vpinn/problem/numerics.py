@@ -194,7 +194,9 @@ class Solver(Section):
         description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 4000 of adam, 8000 of langevin, else 2000.",
     )
     tolerance: Positive | None = Field(
-        None, description="Stop when the relative error estimate is below this (> 0); for least-squares, its relative residual."
+        None,
+        description="Stop when the relative error estimate is below this (> 0); for least-squares its relative residual, too, "
+        "and 1e-6 by default.",
     )
     learning_rate: Annotated[Positive, Field(le=100)] | None = Field(
         None,

@@ -1,0 +1,197 @@
+"""Problems without one answer are told, and those with one are not accused. Seeds are fixed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from vpinn.analysis.uniqueness import free_functions
+from vpinn.domain import Hypercube, box, disk, interval, rectangle
+from vpinn.errors import InputError
+from vpinn.finite_elements import check_balance
+from vpinn.problem import make_problem
+from vpinn.run import solve
+from vpinn.trial import make_trial
+
+LINE, SQUARE, CUBE = interval(cells=16), rectangle(cells=4), box(cells=2)
+POISSON = "inner(grad(u), grad(v))*dx"
+ELASTIC = "inner(2*sym(grad(u)) + div(u)*Identity(2), sym(grad(v)))*dx"
+SOLID = "inner(2*sym(grad(u)) + div(u)*Identity(3), sym(grad(v)))*dx"
+STOKES = "inner(grad(u), grad(v))*dx - p*div(v)*dx - div(u)*v_p*dx"
+DISK = 2.404825557695773  # first zero of the Bessel function J0
+VECTOR = {"u": "vector"}
+
+
+def on(*conditions: tuple[str, Any]) -> list[dict[str, Any]]:
+    return [{"on": tag, "value": value} for tag, value in conditions]
+
+
+def residuals(*conditions: tuple[str, str]) -> list[dict[str, Any]]:
+    return [{"on": tag, "residual": residual} for tag, residual in conditions]
+
+
+def rollers(*conditions: tuple[str, int]) -> list[dict[str, Any]]:
+    return [{"on": tag, "component": component, "value": 0} for tag, component in conditions]
+
+
+OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "resonance in 1-D": (LINE, {"weak": "inner(grad(u), grad(v))*dx - pi**2*u*v*dx", "boundary": on(("all", 0))}, "mode"),
+    "resonance of a square": (SQUARE, {"weak": f"{POISSON} - 2*pi**2*u*v*dx", "boundary": on(("all", 0))}, "mode"),
+    "its equation": (SQUARE, {"strong": "div(grad(u)) + 2*pi**2*u", "boundary": on(("all", 0))}, "mode"),
+    "second resonance": (SQUARE, {"weak": f"{POISSON} - 5*pi**2*u*v*dx", "boundary": on(("all", 0))}, "mode"),
+    "drum": (disk(cells=3), {"weak": f"{POISSON} - {DISK**2}*u*v*dx", "boundary": on(("all", 0))}, "mode"),
+    "free ends in resonance": (LINE, {"weak": f"{POISSON} - pi**2*u*v*dx", "boundary": []}, "mode"),
+    "two Robin ends": (
+        LINE,
+        {"strong": "div(grad(u))", "boundary": residuals(("left", "dot(grad(u), n) + u"), ("right", "dot(grad(u), n) - 0.5*u"))},
+        "mode",
+    ),
+    "slope forgotten": (LINE, {"strong": "div(grad(u)) + u", "boundary": on(("left", 1))}, "mode"),
+    "beam without slopes": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": on(("all", 0))}, "mode"),
+    "third order, two conditions": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": on(("left", 0))}, "mode|functions"),
+    "harmonic, one side": (SQUARE, {"strong": "div(grad(u))", "boundary": on(("left", 0))}, "mode|functions"),
+    "no inflow": (SQUARE, {"strong": "grad(u)[0]", "boundary": []}, "functions"),
+    "inflow elsewhere": (SQUARE, {"strong": "grad(u)[0]", "boundary": on(("bottom", 0))}, "mode|functions"),
+    "one direction alone": (
+        SQUARE,
+        {"strong": "grad(grad(u)[0])[0]", "boundary": on(("bottom", 0), ("top", 0))},
+        "mode|functions",
+    ),
+    "an equation twice": (
+        SQUARE,
+        {
+            "unknowns": {"u": "scalar", "p": "scalar"},
+            "strong": ["div(grad(u)) + p", "2*div(grad(u)) + 2*p"],
+            "boundary": [{"on": "all", "unknown": name, "value": 0} for name in "up"],
+        },
+        "functions",
+    ),
+    "system of first order": (
+        LINE,
+        {
+            "unknowns": {"y_": "scalar", "z_": "scalar"},
+            "strong": ["grad(y_)[0] - z_", "grad(z_)[0] + y_"],
+            "boundary": [{"on": "left", "unknown": "y_", "value": 1}],
+        },
+        "mode",
+    ),
+    "free body": (SQUARE, {"unknowns": VECTOR, "weak": ELASTIC, "boundary": []}, "free to turn"),
+    "beam in resonance": (
+        LINE,
+        {
+            "strong": "div(grad(div(grad(u)))) - pi**4*u",
+            "boundary": [*on(("all", 0)), *residuals(("all", "div(grad(u))"))],
+        },
+        "mode",
+    ),
+    "solid on its bottom": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": rollers(("bottom", 1))}, "free to turn about"),
+    "free equations": (
+        SQUARE,
+        {"unknowns": VECTOR, "strong": "div(sym(grad(u)))", "boundary": residuals(("all", "dot(sym(grad(u)), n)"))},
+        "free to",
+    ),
+}
+UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "Poisson": (SQUARE, {"weak": POISSON, "boundary": on(("all", 0))}),
+    "one fixed side": (SQUARE, {"weak": POISSON, "boundary": on(("left", 0))}),
+    "pure Neumann, level set": (SQUARE, {"weak": POISSON, "boundary": []}),
+    "near resonance": (LINE, {"weak": f"{POISSON} - 1.001*pi**2*u*v*dx", "boundary": on(("all", 0))}),
+    "Helmholtz": (rectangle(cells=8), {"weak": f"{POISSON} - 400*u*v*dx", "boundary": on(("all", 0))}),
+    "weak convection to the air": (SQUARE, {"weak": f"{POISSON} + 1e-6*u*v*ds", "boundary": []}),
+    "small units": (SQUARE, {"weak": f"1e-12*{POISSON}", "boundary": on(("all", 0))}),
+    "layers": (SQUARE, {"weak": f"1e-3*{POISSON} + (Dx(u, 0) + 2*Dx(u, 1))*v*dx", "boundary": on(("all", 0))}),
+    "strong reaction": (SQUARE, {"weak": f"{POISSON} + 1e6*u*v*dx", "boundary": []}),
+    "anisotropic": (SQUARE, {"weak": "(Dx(u, 0)*Dx(v, 0) + 1e-3*Dx(u, 1)*Dx(v, 1))*dx", "boundary": on(("all", 0))}),
+    "materials": (SQUARE, {"weak": "conditional(lt(x, 0.5), 1, 1000)*inner(grad(u), grad(v))*dx", "boundary": on(("left", 0))}),
+    "cantilever of steel": (SQUARE, {"unknowns": VECTOR, "weak": f"2.1e11*{ELASTIC}", "boundary": on(("left", [0, 0]))}),
+    "two rollers": (SQUARE, {"unknowns": VECTOR, "weak": ELASTIC, "boundary": rollers(("left", 0), ("bottom", 1))}),
+    "solid": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": on(("bottom", [0, 0, 0]))}),
+    "enclosed flow": (
+        SQUARE,
+        {
+            "unknowns": {"u": "vector", "p": "scalar"},
+            "weak": STOKES,
+            "boundary": [{"on": "all", "unknown": "u", "value": [0, 0]}],
+        },
+    ),
+    "channel": (
+        SQUARE,
+        {
+            "unknowns": {"u": "vector", "p": "scalar"},
+            "weak": STOKES,
+            "boundary": [{"on": ["left", "top", "bottom"], "unknown": "u", "value": [0, 0]}],
+        },
+    ),
+    "beam": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": [*on(("all", 0)), *residuals(("all", "div(grad(u))"))]}),
+    "initial values": (LINE, {"strong": "div(grad(u)) + u", "boundary": [*on(("left", 1)), *residuals(("left", "grad(u)[0]"))]}),
+    "decay": (LINE, {"strong": "grad(u)[0] + 30*u", "boundary": on(("left", 1))}),
+    "inflow": (SQUARE, {"strong": "grad(u)[0]", "boundary": on(("left", 1))}),
+    "hypercube": (Hypercube((0.0,) * 3, (1.0,) * 3), {"strong": "div(grad(u))", "boundary": on(("all", 0))}),
+}
+
+
+def found(domain: Any, sections: dict[str, Any]) -> str:
+    """What is said of a linear problem, with a solution of zero."""
+    problem = make_problem(domain, **{"unknowns": {"u": "scalar"}, **sections})
+    trial = make_trial(problem, rows=True)
+    free = free_functions(problem, trial, torch.zeros(trial.network.size, dtype=torch.float64))
+    return "" if free is None else str(free)
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_open_problems_are_told(name: str) -> None:
+    domain, sections, words = OPEN[name]
+    told = found(domain, sections)
+    assert any(word in told for word in words.split("|")), told
+
+
+@pytest.mark.parametrize("name", UNIQUE)
+def test_problems_with_one_answer_are_not_accused(name: str) -> None:
+    assert found(*UNIQUE[name]) == ""
+
+
+def test_data_drive_a_mode() -> None:
+    """−u″ − π²u = f has solutions where f is orthogonal to sin πx, one of many, and none where it is not."""
+    form = "inner(grad(u), grad(v))*dx - pi**2*u*v*dx - {}*v*dx"
+    checks = [
+        solve(make_problem(LINE, unknowns={"u": "scalar"}, weak=form.format(f), boundary=on(("all", 0))), threads=1).metrics[
+            "checks"
+        ]
+        for f in ("sin(2*pi*x)", "sin(pi*x)")
+    ]
+    assert any(check.startswith("uniqueness: not unique") and "any multiple of a mode" in check for check in checks[0])
+    assert any(check.startswith("uniqueness: no solution") and "do not balance" in check for check in checks[1])
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"weak": f"{POISSON} - v*dx"}, "no solution: u is open up to a constant, and source and flux do not balance by 1;"),
+        ({"weak": f"{POISSON} - v*dx + 0.26*v*ds"}, "do not balance by 0.04;"),
+        ({"unknowns": VECTOR, "weak": f"{ELASTIC} - v[1]*ds('top')"}, "no supports hold u: the body is free to move along y"),
+        (
+            {"unknowns": VECTOR, "weak": f"{ELASTIC} - v[1]*ds('top')", "boundary": rollers(("left", 0))},
+            "its loads along y do not balance by 1;",
+        ),
+    ],
+)
+def test_data_that_do_not_balance_are_refused(sections: dict[str, Any], message: str) -> None:
+    problem = make_problem(SQUARE, **{"unknowns": {"u": "scalar"}, **sections})
+    with pytest.raises(InputError, match=message):
+        check_balance(problem)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"weak": f"{POISSON} - cos(pi*x)*v*dx"},
+        {"weak": f"{POISSON} - v*dx + 0.25*v*ds"},
+        {"weak": f"{POISSON} - v*dx", "boundary": on(("left", 0))},
+        {"weak": f"{POISSON} + (Dx(u, 0) + u)*v*dx - v*dx"},
+        {"unknowns": VECTOR, "weak": f"{ELASTIC} - v[1]*ds('top') + v[1]*ds('bottom')"},
+    ],
+)
+def test_data_that_balance_are_not(sections: dict[str, Any]) -> None:
+    check_balance(make_problem(SQUARE, **{"unknowns": {"u": "scalar"}, **sections}))

@@ -1,0 +1,287 @@
+"""Whether equations and conditions fix the solution: functions that can be added to it without leaving a residual.
+
+For a well-posed problem ‖Lφ‖ ≥ c‖φ‖ with the linearised operator L, conditions included, and a norm of as many derivatives as
+the equations have. Few random features show the least ratio: the smallest singular value σ of the rows of least squares
+relative to the norm of the functions. It settles where the problem is well posed, and falls exponentially with the number of
+features towards rounding where a smooth function can be added: a rigid motion without supports, a mode at resonance, any
+solution of the equation alone where a condition is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import ufl
+from numpy.typing import NDArray
+
+from vpinn.analysis.motions import CLOSE, motions, orthonormal, outside, without
+from vpinn.domain import Mesh, Points, cell_points
+from vpinn.errors import InputError
+from vpinn.finite_elements import Level
+from vpinn.forms import Graph, Jet, build, integrals
+from vpinn.objective import make_objective, variation
+from vpinn.objective.linearisation import Rows, everything, linearise
+from vpinn.optimization import Objectives, objective_for, stated_problem, tests_degree
+from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
+from vpinn.optimization.recipes import Recipe
+from vpinn.problem import Problem
+from vpinn.trial import Evaluator, Features, Trial
+
+Array = NDArray[np.float64]
+WIDTHS = (6, 20, 60, 160, 400)
+"""Features per component that are tried one after another."""
+RECIPE = Recipe("tanh", 2.0)
+"""Features smooth enough for rigid motions and the first modes."""
+OPEN = 1e-6
+"""σ below which a function is free; Mindlin's plate, well posed, has 3e-5, and a mode at resonance 1e-11."""
+FELL = 1e3
+"""Factor by which σ has then fallen with the number of features; units that differ make it small, but do not let it fall."""
+HARDLY = 1e-3
+"""σ below which functions count as nearly free, where another is free: more features would show them to be."""
+CERTAIN = 1e-8
+"""σ of a free function below which no more features are tried."""
+EXACT = 1e-9
+"""σ that is rounding."""
+STRAIGHT = 1e-5
+"""Slope of features that are straight, in units of one over half the domain's width."""
+LOOKS = 2
+"""Numbers of features that are looked at in any case, without the next."""
+SETTLED = 2.0
+"""Factor by which σ has fallen after that where it may go on to fall."""
+NEAR = 1e-4
+"""σ expected of most features above which it is not waited for."""
+DEPENDENT = 1e-11
+"""Singular values of rows and functions, relative to the largest, below which features depend on each other."""
+DRIVEN = 1e4
+"""Size of a solution, relative to that which its data ask for, above which they drive a free function."""
+UNMET = 0.1
+"""Residual, relative to that of the data, above which they do not balance where a function is free."""
+POINTS = 400
+"""Points at which functions are looked at."""
+FEW = 3
+"""Modes up to which they are accidents, not what a missing condition leaves open."""
+
+
+@dataclass(frozen=True)
+class Free:
+    """Functions that can be added to a solution.
+
+    Attributes:
+        problem: the problem.
+        values: an orthonormal basis of them at some points [count, components, n].
+        points: coordinates of these [n, d].
+        driven: whether the data do not balance them, so that there is no solution at all.
+        near: how many functions are free, or nearly so with the features that were tried.
+    """
+
+    problem: Problem
+    values: Array
+    points: Array
+    driven: bool
+    near: int
+
+    def __str__(self) -> str:
+        """What is open, and what that means, in one line."""
+        rest, words = self.values, list[str]()
+        for name, known in motions(self.problem, self.points).items():
+            free = [motion for motion, values in known if outside(values, self.values) <= CLOSE]
+            for motion, values in known:
+                if motion in free:
+                    rest = without(rest, values)
+            if free and self.problem.unknown(name).shape:
+                words.append(f"no supports hold {name}: the body is free to {' and to '.join(free)}")
+            elif free:
+                words.append(f"{name} is open up to a constant")
+        if len(rest):
+            words.append(self._modes(rest))
+        if self.driven:
+            return f"no solution: {'; '.join(words)}, and the data do not balance"
+        return f"not unique, one solution of many: {'; '.join(words)}"
+
+    def _modes(self, functions: Array) -> str:
+        names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
+        component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)
+        place = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyzstuvw", self.points[at], strict=False))
+        if (count := self.near - len(self.values) + len(functions)) > FEW:
+            what = f"at least {count} functions can be added to {names[component]}"
+            return f"{what}, one of them largest near {place}; a boundary or initial condition is missing"
+        what = f"any multiple of a mode can be added to {names[component]}, largest near {place}"
+        return f"{what}; a condition is missing, or a coefficient is an eigenvalue"
+
+
+def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
+    """Return the functions that can be added to a solution; None where there are none, or where nothing can be said.
+
+    Constants whose level is set by a mean of zero, as that of a pressure, are not among them.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        theta: parameters of the solution [size]; a nonlinear problem is linearised there.
+    """
+    try:
+        return _found(problem, trial, theta)
+    except (InputError, np.linalg.LinAlgError):
+        return None
+
+
+def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
+    objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), 1), list[float]()
+    levels, look, free = len(Level.of(problem).opened), None, np.zeros(0, dtype=bool)
+    for width in WIDTHS:
+        with contextlib.suppress(InputError):  # too few points for so many features
+            look = _Look.of(problem, objectives, trial, theta, width)
+            least.append(float(look.ratios[levels]))
+            free = look.ratios <= (OPEN if least[-1] * FELL <= least[0] or min(least) <= EXACT else EXACT)
+        certain = bool(least) and least[-1] <= CERTAIN and bool(free[levels])
+        if len(least) > LOOKS and (certain or not _falls(least, problem.domain.dimension)):
+            break
+    return look.free(np.flatnonzero(free)) if look is not None and free.any() else None
+
+
+def _falls(least: list[float], dimension: int) -> bool:
+    """Return whether σ of the widths so far falls so fast that it may be ``OPEN`` at the last.
+
+    That is faster than before at first, since a smooth function is not seen until features resolve it, and then exponentially
+    in width^(1/d).
+    """
+    earlier, before, last = least[-3:]
+    if len(least) == LOOKS + 1 or last * SETTLED > before:
+        return last * SETTLED <= before and last * earlier < before**2
+    here, now, most = (WIDTHS[at] ** (1 / dimension) for at in (len(least) - 2, len(least) - 1, -1))
+    return bool(last * np.exp(-np.log(before / last) * (most - now) / (now - here)) <= NEAR)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Rows of few features, and what is smallest among them.
+
+    Attributes:
+        problem: the problem.
+        trial: its trial space with the features as network.
+        solved: trial space of the solution.
+        theta: parameters of the features, with a last layer of zeros.
+        found: parameters of the solution.
+        rows: residual of the solution, and columns of the features.
+        ratios: σ, rising [rank].
+        layers: last layers of the functions that have them [rank, linear].
+        gain: norm of the columns over that of their functions.
+    """
+
+    problem: Problem
+    trial: Trial
+    solved: Trial
+    theta: torch.Tensor
+    found: torch.Tensor
+    rows: Rows
+    ratios: Array
+    layers: Array
+    gain: float
+
+    @classmethod
+    def of(cls, problem: Problem, objectives: Objectives, trial: Trial, theta: torch.Tensor, width: int) -> _Look:
+        """Look at ``width`` features per component.
+
+        Raises:
+            InputError: there are too few points for so many.
+        """
+        objective = objective_for(objectives, trial, width)
+        network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
+        drawn = RECIPE.draw(network, problem.domain, torch.Generator().manual_seed(problem.settings.solver.seed))
+        drawn = _straight(network, drawn)
+        enough = PILOT_ROWS * network.linear
+        stride = 1 if objective.test_space is not None else max(1, objective.size // enough)
+        at = trial.network, theta
+        rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
+        functions = _derivatives(objectives.problem, trial, network, drawn, enough)
+        sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
+        if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
+            raise InputError("the residual is not finite")
+        both = np.concatenate([rows.columns / sizes[0], functions / sizes[1]])
+        left, singular, right = np.linalg.svd(both, full_matrices=False)
+        kept = singular > DEPENDENT * singular[0]
+        _, ratios, turned = np.linalg.svd(left[: len(rows.columns), kept], full_matrices=False)
+        layers = (turned[::-1] / singular[kept]) @ right[kept]
+        return cls(
+            problem, replace(trial, network=network), trial, drawn, theta, rows, ratios[::-1], layers, float(sizes[0] / sizes[1])
+        )
+
+    def free(self, which: NDArray[np.int64]) -> Free | None:
+        """Return what some of the functions are; None where they are constants whose level is set."""
+        points = _some_points(self.problem)
+        values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])
+        rank = orthonormal(values)
+        opened = Level.of(self.problem).opened
+        for component in opened:
+            constant = np.zeros(values.shape[1:])
+            constant[component] = 1.0
+            rank = without(rank, constant)
+        if not len(rank) and not self._unmet:
+            return None
+        found = rank if len(rank) else orthonormal(values)
+        return Free(self.problem, found, points.x, self._unmet or self._large, int((self.ratios < HARDLY).sum()))
+
+    @property
+    def _network(self) -> Features:
+        assert isinstance(self.trial.network, Features)
+        return self.trial.network
+
+    @property
+    def _unmet(self) -> bool:
+        return bool(np.linalg.norm(self.rows.residual) > UNMET * np.linalg.norm(self.rows.constant))
+
+    @property
+    def _large(self) -> bool:
+        """Whether the solution is larger than what the data ask for."""
+        size = self.gain * np.sqrt(np.mean(self._values(self.found, self.solved) ** 2) * _volume(self._network))
+        return bool(size > DRIVEN * np.linalg.norm(self.rows.constant) > 0.0)
+
+    def _values(self, theta: torch.Tensor, trial: Trial | None = None) -> Array:
+        """Return the unknowns of parameters less those of none, at some points [components, n]."""
+        points, trial = _some_points(self.problem), trial or self.trial
+        unknowns = Evaluator.of(self.problem, trial, [unknown.function for unknown in self.problem.unknowns])
+        nothing = Evaluator.of(self.problem, self.trial, [unknown.function for unknown in self.problem.unknowns])
+        return unknowns(theta, points) - nothing(self.theta, points)
+
+
+def _derivatives(stated: Problem, trial: Trial, network: Features, theta: torch.Tensor, enough: int) -> Array:
+    """Return columns of the features' values and derivatives, up to the order of the equations, in lengths of the domain."""
+    domain, parts = stated.domain, []
+    length = _volume(network) ** (1 / domain.dimension)
+    for unknown, highest in zip(stated.unknowns, _orders(stated), strict=True):
+        derivative = unknown.function
+        for order in range(highest + 1):
+            parts.append(length**order * derivative)
+            derivative = ufl.grad(derivative)
+    functions = replace(stated, formulation="strong", form=tuple(parts), boundary=())
+    objective = make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
+    return linearise(objective, network, theta, everything(objective, network, max(1, objective.size // enough))).columns
+
+
+def _orders(stated: Problem) -> list[int]:
+    """Return the order of the highest derivative of every unknown in F(u; v)."""
+    graph, forms = Graph(), integrals(variation(stated))
+    jets = [slot for slot in graph.slots([build(graph, part.integrand) for part in forms]) if isinstance(slot, Jet)]
+    counts = [unknown.function.count() for unknown in stated.unknowns]
+    return [max((len(jet.derivative) for jet in jets if jet.function == count), default=0) for count in counts]
+
+
+def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
+    """Return parameters [size] whose first features are the coordinates, as rigid motions and gradients have them."""
+    moved, d = theta.clone(), network.layers[0]
+    weight, bias = network.unpack(moved)[0]
+    weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64), 0.0
+    return moved
+
+
+def _volume(network: Features) -> float:
+    """Return the volume of the box around the domain."""
+    return float(np.prod(np.subtract(network.upper, network.lower)))
+
+
+def _some_points(problem: Problem) -> Points:
+    points = cell_points(problem.domain, "gauss" if isinstance(problem.domain, Mesh) else "sobol", 2, POINTS, 0)
+    return points.take(range(0, points.size, max(1, points.size // POINTS)))

@@ -1,0 +1,130 @@
+"""Energies and weak forms of second derivatives, of beams and plates, as equations of fourth order with natural conditions.
+
+With F(u; v) = ∫ a v + B·∇v + ½ C:∇∇v dx + ∫ g v + G·∇v ds, C symmetric, integration by parts gives
+
+| where | what vanishes |
+|---|---|
+| inside | a − ∇·B + ½ ∇∇:C |
+| on the boundary | the moment ½ n·C·n + G·n |
+| on the boundary in 1-D where u is not given | the shear B·n − ½ (∇·C)·n + g |
+
+In more dimensions u is given on the whole boundary, where derivatives along it then vanish, too, in v (Timoshenko &
+Woinowsky-Krieger 1959, ch. 4).
+"""
+
+# mypy: disable-error-code="no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import ufl
+from ufl.core.expr import Expr
+
+from vpinn.errors import InputError
+from vpinn.forms import Graph, Integral, build, integrals, split
+from vpinn.objective.variation import variation
+from vpinn.problem import Condition, Problem
+
+
+def bends(problem: Problem) -> bool:
+    """Return whether a weak form, or the variation of an energy, takes second derivatives of its test functions."""
+    if problem.formulation == "strong":
+        return False
+    graph = Graph()
+    parts = integrals(variation(problem))
+    return any(len(jet.derivative) > 1 for part in parts for jet in split(graph, build(graph, part.integrand)))
+
+
+def bent(problem: Problem) -> Problem:
+    """Return a form of second derivatives as its equations with the natural conditions, other problems as they are.
+
+    Raises:
+        InputError: an unknown is free on a part of the boundary in more than one dimension, the form takes second derivatives
+            on the boundary, or holds terms of parts of the domain.
+    """
+    if not bends(problem):
+        return problem
+    parts = integrals(variation(problem))
+    inside = [part for part in parts if not part.facet]
+    if any(part.tags for part in inside):
+        raise InputError("the bending energy holds terms of parts of the domain, which are no equation at every point")
+    moments = [(problem.tags[tag],) for tag in sorted({tag for part in parts if part.facet for tag in part.tags})]
+    covered = {tag for (tag,) in moments}
+    rest = tuple(tag for tag in problem.domain.tags if tag != "all" and tag not in covered)
+    sides = [*moments, *([rest] if rest else [])] if moments else [("all",)]
+    equations, conditions = [], list(problem.boundary)
+    for unknown in problem.unknowns:
+        for component in range(unknown.components):
+            interior = _Terms.of(problem, inside, unknown.name, component)
+            equations.append(interior.equation)
+            for side in sides:
+                here = [part for part in parts if part.facet and _meets(problem, part, side)]
+                boundary = _Terms.of(problem, here, unknown.name, component)
+                found = [interior.moment(problem.symbols.n) + boundary.along(problem.symbols.n)]
+                held = [c.on for c in problem.boundary if c.unknown == unknown.name and c.component in (None, component)]
+                given = {tag for tags in held for tag in tags}
+                if "all" not in given and not set(side) <= given:
+                    if problem.domain.dimension > 1:
+                        raise InputError(
+                            f"{unknown.name} is free on a part of the boundary of a bending energy, where its natural condition "
+                            'takes derivatives along the boundary; train with solver.method = "lbfgs"'
+                        )
+                    found.append(interior.shear(problem.symbols.n) + boundary.a)
+                conditions += [Condition(side, None, None, None, one, "penalty", None, problem.where("form")) for one in found]
+    return dataclasses.replace(problem, formulation="strong", form=tuple(equations), boundary=tuple(conditions))
+
+
+def _meets(problem: Problem, part: Integral, side: Sequence[str]) -> bool:
+    """Return whether an integral over the boundary takes part of a side."""
+    return not part.tags or bool({problem.tags[tag] for tag in part.tags} & set(side))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Terms:
+    """Coefficients of one test function's value and derivatives: a, B [d] and C [d][d], of ½ C:∇∇v."""
+
+    a: Expr
+    b: Sequence[Expr]
+    c: Sequence[Sequence[Expr]]
+
+    @classmethod
+    def of(cls, problem: Problem, parts: Sequence[Integral], name: str, component: int) -> _Terms:
+        """Read them off the integrands' sum, which is linear in v: a is its value at v = 1, B at x_k, C at x_k x_l."""
+        x, d = problem.symbols.x, problem.domain.dimension
+        total = sum((part.integrand for part in parts), ufl.as_ufl(0.0))
+
+        def at(value: Expr) -> Expr:
+            given, zero = {}, ufl.as_ufl(0.0)
+            for unknown in problem.unknowns:
+                entries = [value if (unknown.name, k) == (name, component) else zero for k in range(unknown.components)]
+                given[unknown.test] = ufl.as_vector(entries) if unknown.shape else entries[0]
+            return ufl.replace(total, given)
+
+        a = at(ufl.as_ufl(1.0))
+        b = [at(x[k]) - x[k] * a for k in range(d)]
+        c = [[at(x[k] * x[m]) - x[k] * x[m] * a - x[m] * b[k] - x[k] * b[m] for m in range(d)] for k in range(d)]
+        return cls(a, b, c)
+
+    @property
+    def equation(self) -> Expr:
+        """What vanishes inside."""
+        d = range(len(self.b))
+        bending = sum(self.c[k][m].dx(k).dx(m) for k in d for m in d)
+        return self.a - sum(self.b[k].dx(k) for k in d) + 0.5 * bending
+
+    def moment(self, n: Expr) -> Expr:
+        """Return ½ n·C·n."""
+        d = range(len(self.b))
+        return 0.5 * sum(self.c[k][m] * n[k] * n[m] for k in d for m in d)
+
+    def along(self, n: Expr) -> Expr:
+        """Return B·n."""
+        return sum(self.b[k] * n[k] for k in range(len(self.b)))
+
+    def shear(self, n: Expr) -> Expr:
+        """Return B·n − ½ (∇·C)·n."""
+        d = range(len(self.b))
+        return self.along(n) - 0.5 * sum(self.c[k][m].dx(m) * n[k] for k in d for m in d)

@@ -1,0 +1,118 @@
+"""What growth has found out, in order: a run that goes on reads it again instead of finding it out anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpinn.domain import Domain
+from vpinn.optimization.least_squares import Fit, Step, tests_degree
+from vpinn.optimization.recipes import Recipe
+from vpinn.optimization.resolution import Objectives
+from vpinn.optimization.stages import Stage, with_network
+from vpinn.optimization.trial_spaces import Candidate
+from vpinn.trial import Trial
+
+Note = dict[str, Any]
+"""JSON-compatible, but for an array "theta" where there is one."""
+
+
+@dataclass
+class Journal:
+    """Notes of one growth. Its decisions follow from them, so that the same notes lead to the same place.
+
+    Attributes:
+        notes: so far; those up to ``at`` have been read again.
+        at: number of notes read or written by this run.
+        asked: tolerance that they were made for, None for the default.
+    """
+
+    notes: list[Note] = field(default_factory=list)
+    at: int = 0
+    asked: float | None = None
+
+    def noted(self, find: Callable[[], Note]) -> Note:
+        """Return the next note, which ``find`` makes where there is none yet."""
+        if self.at == len(self.notes):
+            self.notes.append(find())
+        self.at += 1
+        return self.notes[self.at - 1]
+
+    @property
+    def reads(self) -> bool:
+        """Whether the next note is there already."""
+        return self.at < len(self.notes)
+
+    def arrays(self) -> tuple[dict[str, NDArray[np.float64]], list[Note]]:
+        """Return the notes up to the last with an array, as arrays and JSON-compatible values."""
+        last = max((k for k, note in enumerate(self.notes) if "theta" in note), default=-1)
+        kept = self.notes[: last + 1]
+        arrays = {f"journal.{k}": note["theta"] for k, note in enumerate(kept) if "theta" in note}
+        return arrays, [{key: value for key, value in note.items() if key != "theta"} for note in kept]
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]], notes: list[Note], asked: float | None) -> Journal:
+        """Return the journal that ``arrays`` described, for a tolerance."""
+        theta = {k: arrays[f"journal.{k}"] for k in range(len(notes)) if f"journal.{k}" in arrays}
+        return cls([{**note, "theta": theta[k]} if k in theta else note for k, note in enumerate(notes)], asked=asked)
+
+
+def note_of_candidates(candidates: Sequence[Candidate], trials: Sequence[Trial]) -> Note:
+    """Return what is needed of trial spaces that were compared; their first steps are not taken again once a stage is noted."""
+    return {
+        "candidates": [
+            {
+                "trial": next(k for k, trial in enumerate(trials) if trial is candidate.trial),
+                "recipe": asdict(candidate.recipe),
+                "width": candidate.width,
+                "norms": [candidate.step.before, candidate.step.predicted, candidate.step.steepness],
+                "whole": candidate.whole,
+                "hasty": candidate.hasty,
+            }
+            for candidate in candidates
+        ]
+    }
+
+
+def candidates_of(note: Note, trials: Sequence[Trial], domain: Domain) -> list[Candidate]:
+    """Return the trial spaces of a note."""
+    found = []
+    for one in note["candidates"]:
+        trial, recipe = trials[one["trial"]], _recipe(one["recipe"])
+        step = Step(recipe.features(trial.network, one["width"], domain), torch.empty(0), *one["norms"])
+        found.append(Candidate(trial, recipe, one["width"], step, one["whole"], one["hasty"]))
+    return found
+
+
+def note_of_stage(stage: Stage | None) -> Note:
+    """Return what is needed of a stage; None stands for one that there cannot be."""
+    if stage is None:
+        return {"stage": None}
+    fit, numbers = stage.fit, ("relative", "width", "seconds")
+    known = {name: getattr(fit, name) for name in ("residual", "initial", "steps", "points")}
+    stated = {name: getattr(stage, name) for name in numbers}
+    return {
+        "stage": {**stated, "fit": known, "recipe": asdict(stage.recipe), "degree": tests_degree(stage.objective)},
+        "theta": fit.theta.numpy(),
+    }
+
+
+def stage_of(note: Note, objectives: Objectives, trial: Trial) -> Stage | None:
+    """Return the stage of a note on its trial space."""
+    if note["stage"] is None:
+        return None
+    known = dict(note["stage"])
+    recipe, degree, width = _recipe(known.pop("recipe")), known.pop("degree"), known["width"]
+    network = recipe.features(trial.network, width, objectives.problem.domain, degree)
+    objective = with_network(objectives.of(trial, width, degree), network)
+    fit = Fit(network, torch.from_numpy(note["theta"]), **known.pop("fit"))
+    return Stage(trial=replace(trial, network=network), objective=objective, fit=fit, recipe=recipe, **known)
+
+
+def _recipe(known: Mapping[str, Any]) -> Recipe:
+    return Recipe(**{**known, "patches": tuple(map(tuple, known["patches"]))})
