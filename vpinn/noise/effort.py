@@ -17,7 +17,7 @@ from vpinn.noise.draws import Array, drawer, samplers_for, seconds_per_step
 from vpinn.objective import Objective
 
 SHARES = {
-    "draws": 0.3,
+    "draws": 0.25,
     "probes": 0.05,
     "falls": 0.1,
     "walk": 0.3,
@@ -109,7 +109,7 @@ def fitted(
         "draws": 7 * float(sums.sum()) + 16 * float(sums[len(sums) // 2]),  # samplers, and what follows from batches
         "probes": 6 * middle + full,
         "falls": (2 * len(sizes) + 7) * valued,
-        "walk": 5.5 * middle,
+        "walk": 6.0 * middle,
         "looks": look,
         "pilot": middle,
         "trial": 7 * (middle + min(full, largest)),

@@ -155,8 +155,6 @@ def measure_noise(
     rows, settled = dynamics.settle(minimum, max(8, middle // 4), effort.walk, generator)
     findings += rows
     findings.append(dynamics.annealing(minimum, max(8, middle // 8), effort.walk, generator))
-    row, curves["langevin"] = dynamics.langevin(minimum, middle, effort.walk, generator)
-    findings.append(row)
     curves |= settled
     findings.append(_floor(course[-1], minimum))
     say("where noise leads")
@@ -231,7 +229,7 @@ def _middle(problem: Problem, objective: Objective) -> int:
 
 
 def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generator) -> float:
-    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 12))
+    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 8))
     return abs(float(found.values[0]))
 
 
