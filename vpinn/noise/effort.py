@@ -60,6 +60,7 @@ class Effort:
         seconds: of processor time that counts are lowered to fit into, infinite to keep them.
         probes: batches whose curvature, or whose use for two loops, is measured through the network.
         falls: steps per batch size whose decrease of J is measured on all points.
+        drawn: points that are drawn to compare ways of drawing them.
     """
 
     draws: int
@@ -73,13 +74,14 @@ class Effort:
     seconds: float = math.inf
     probes: int = 200
     falls: int = 100
+    drawn: int = 2_000_000
 
     def counts(self) -> dict[str, int]:
         """Return what may be lowered, by name."""
         return {name: getattr(self, name) for name in SHARES}
 
 
-QUICK = Effort(600, 60, 400, 4000, 160, 900, (0.25, 1, 4), 4, 30.0)
+QUICK = Effort(600, 60, 400, 4000, 160, 900, (0.25, 1, 4), 4, 30.0, drawn=500_000)
 FULL = Effort(2000, 200, 2000, 40_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4), 6, 450.0, 2000, 400)
 
 

@@ -178,7 +178,7 @@ def measure_noise(
     known = estimators.points_per_cell(people)
     per_cell = None if known is None else known[0]
     seen = places[1], places[-1]
-    drawings = [] if whole else compared(problem.settings, objective, seen, step, seed, per_cell=per_cell)
+    drawings = [] if whole else compared(problem.settings, objective, seen, step, seed, None, per_cell, effort.drawn)
     samplers = () if whole else simplest(drawings).samplers
     say("trials of learning rates with the batch recommended")
     trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
