@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,18 @@ def test_the_simplest_that_none_is_better_than_beyond_its_error() -> None:
         ("strata", '"tags"'),
     ]
     assert [s.key for s in drawing([uniform])] == ["sampler"]
+
+
+def test_a_variance_that_is_told_badly_is_not_taken_for_low() -> None:
+    """Cells have hundreds of times the variance of others, told with an error as large: none is better beyond it."""
+    uniform = candidate({"sampler": "uniform"}, 9.0, 0.5, 60.0)
+    plain, sobol = candidate({"sampler": "stratified"}, 0.05, 0.001, 0.05), candidate({"sampler": "sobol"}, 0.03, 0.001, 0.03)
+    cells = replace(candidate({"sampler": "cells"}, 23.0, 12.0, 105.0), error=(60.0, 12.0))
+    plain, sobol = (replace(c, error=(0.001, 0.001)) for c in (plain, sobol))
+    assert not sobol.better(cells)
+    assert simplest([uniform, plain, sobol, cells]) is sobol
+    near = replace(sobol, variance=(0.045, 0.045), error=(0.01, 0.01))
+    assert simplest([uniform, plain, near, cells]) is plain
 
 
 def test_candidates_are_those_of_training_with_their_variance() -> None:

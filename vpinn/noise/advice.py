@@ -46,6 +46,8 @@ DRAWS, DRAWN = (64, 600), 2_000_000
 """Fewest and most steps per candidate, and points drawn for all of them up to which they are more than the fewest, by default."""
 BEYOND = 2.0
 """Standard errors of a difference up to which two variances count as equal."""
+ALIKE = 0.25
+"""Part by which a variance may be above the lowest one where it is not so beyond errors."""
 MOST_BYTES = 300e6
 """Memory for what points contribute; beyond it, batches go through the network."""
 
@@ -134,8 +136,13 @@ def compared(
 
 
 def simplest(found: Sequence[Candidate]) -> Candidate:
-    """Return the first candidate that no other one is better than."""
-    return next(c for c in found if not any(other.better(c) for other in found))
+    """Return the first candidate that no other one is better than, and whose mean log variance is as low as any, or ``ALIKE``.
+
+    A variance that is told badly may be no worse beyond its error, however high it is.
+    """
+    left = [c for c in found if not any(other.better(c) for other in found)]
+    levels = [float(np.mean(np.log(np.maximum(c.variance, np.finfo(float).tiny)))) for c in left]
+    return next(c for c, level in zip(left, levels, strict=True) if level <= min(levels) + math.log1p(ALIKE))
 
 
 def _learned(

@@ -20,12 +20,12 @@ SHARES = {
     "draws": 0.25,
     "probes": 0.05,
     "falls": 0.1,
-    "walk": 0.3,
+    "walk": 0.375,
     "looks": 0.05,
     "pilot": 0.05,
-    "trial": 0.1,
+    "trial": 0.05,
     "polish": 0.05,
-    "evaluations": 0.05,
+    "evaluations": 0.025,
 }
 """Parts of the time that counts may take; the rest is for what is measured whatever it takes."""
 FEWEST = {
