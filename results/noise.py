@@ -36,7 +36,7 @@ MEASURED = {
     "disk": "a strong form: every point's residual vanishes at the solution, and the noise with it",
     "convection_diffusion": "a weak form: its loss is a product of two batches' residuals, and part of its noise is quadratic",
 }
-TRIED = ("poisson", "disk", "minimal_surface", "nonlinear_diffusion", "interval_1d")
+TRIED = ("poisson", "disk", "convection_diffusion", "nonlinear_diffusion", "interval_1d")
 STEPS = 1000
 """Steps of the runs that the recommendation is tried on."""
 TRIAL = Effort(100, 60, 300, 60, 30, 20, (0.25, 1, 4), probes=10, falls=10)
@@ -113,15 +113,16 @@ def main(arguments: list[str]) -> None:
         "# Noise of mini-batches: theory beside measurement",
         "",
         f"Made by `python results/noise.py{' --quick' if effort is QUICK else ''}`, one thread per problem, times are processor",
-        "times. A prediction holds if the measurement is within 10 % or within three standard errors of it; where the standard",
-        "error exceeds a quarter of it, agreement decides nothing. Where theory fails, the verdict says why. Batches drawn at",
-        "one place are sums of kept contributions of their points, which are those of training to rounding.",
+        "times. A prediction holds where the gap to the measurement and its standard error are within 10 %, unless another",
+        "tolerance is its own; it fails where the gap is larger and more than three standard errors; anything else is undecided,",
+        "and a longer measurement would tell. Where theory fails, the verdict says why. Batches drawn at one place are sums of",
+        "kept contributions of their points, which are those of training to rounding.",
         "",
     ]
     tail = [
         "## The recommendation, tried",
         "",
-        f"Adam for {STEPS} steps: with its defaults (all points, η = 10⁻³), and with what `vpinn noise` recommends. The goal is",
+        f"Adam for {STEPS} steps: with its defaults (all points), and with what `vpinn noise` recommends. The goal is",
         "the least relative L² error of the defaults; processor seconds until it is reached, errors looked at every 100 steps.",
         "",
         "| problem | recommended | goal | defaults, s | recommended, s | ratio | least error with it |",

@@ -4,8 +4,8 @@
         --variant "batch.size=256" --variant "batch.size=auto" --variant "batch.size=64 batch.growth=geometric"
 
 A policy pays where no fixed size reaches its error in its time: give several sizes, and numbers of steps, to hold it against.
-Of the first seed are told: sizes and step sizes over the run, half the stable step size at the start where it was measured (what
-growing steps are kept below, and measured anew at every doubling), losses of the first and last batches and rollbacks.
+Of the first seed are told: sizes and step sizes over the run, half of the largest stable step size as it was measured last (what
+growing steps are kept below), losses of the first and last batches and rollbacks.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
         error = f"{statistics.median(errors):.2e} ({min(errors):.1e} to {max(errors):.1e})"
         found = {name: float(f"{value:.3g}") for name, value in settled.items()}
         print(f"{variant:<60} error {error}  cpu {seconds:6.2f} s", flush=True)
-        limit = f", half the limit {0.5 * settled['stable']:.1e}" if "stable" in settled else ""
+        limit = f", kept below {0.5 * settled['limit']:.1e}" if "limit" in settled else ""
         print(f"  batch {sizes}, rate {rates}{limit}", flush=True)
         print(f"  loss {first:.4e} → {last:.4e} (means of ten), {training.rollbacks} rollbacks, settled {found}", flush=True)
 
