@@ -22,7 +22,7 @@ from vpinn.noise.estimators import offsets
 from vpinn.noise.population import population
 from vpinn.noise.report import _unseen
 from vpinn.objective import Objective, make_objective
-from vpinn.output.noise import PANELS, noise_markdown, noise_table, publish_noise
+from vpinn.output.noise import PANELS, _tick, noise_markdown, noise_table, publish_noise
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
@@ -157,6 +157,12 @@ def test_files(report: NoiseReport, tmp_path: Path) -> None:
     assert noise_table(report).row_count == len(report.findings)
     assert noise_markdown(report).count("\n") == len(report.findings) + 2
     assert "| ≤ 1 |" in noise_markdown(report)
+
+
+def test_labels_of_places_on_a_logarithmic_axis_are_their_values() -> None:
+    """Less than a decade has places such as 5.5e-3, which are neither 5e-3 nor 6e-3."""
+    told = {1e-3: "$10^{-3}$", 5.5e-3: r"$5.5\cdot 10^{-3}$", 6e-3: r"$6\cdot 10^{-3}$", 0.02: "0.02", 2e5: r"$2\cdot 10^{5}$"}
+    assert {value: _tick(value) for value in told} == told
 
 
 def test_the_population_has_the_gradient_and_its_variance() -> None:
