@@ -209,6 +209,14 @@ def test_walked_and_held_directions_together_have_the_law_of_the_field(name: str
     assert float(told["open"]) < 0.02
 
 
+def test_directions_that_are_walked_twice_are_walked_once() -> None:
+    """With a column of W doubled WᵀGW is singular, and the tangents are the same."""
+    setup, state = begun(POSTERIORS["a rod"], 3, 5)
+    twice = state | {"basis": torch.cat([state["basis"], 2.0 * state["basis"][:, :1]], 1)}
+    once, again = (with_tangents(setup.problem, setup.trial, setup.objective, s)["tangents"] for s in (state, twice))
+    assert float((once - again).norm()) < 1e-6 * float(once.norm())
+
+
 def test_curvature_of_too_many_weights_is_not_formed(monkeypatch: pytest.MonkeyPatch) -> None:
     setup, state = begun(POSTERIORS["a rod"], 3, 5)
     monkeypatch.setattr(tangents, "MOST", 90)  # it has 91

@@ -42,7 +42,7 @@ def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: S
 
     Added are "tangents" [n, size], one per sample; "held", the share of the field's variance that they bring; and "open", the
     share of the directions with the least curvature that is not rounding. Both shares are means over points, the largest of
-    all components; nan where G cannot be formed, with tangents of zero.
+    all components; nan where G cannot be formed or curves upwards nowhere, with tangents of zero.
 
     Args:
         problem: with the unknowns.
@@ -65,12 +65,15 @@ def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: S
     except InputError:  # derivatives of third order
         return {**state, **nothing}
     values, vectors = torch.linalg.eigh(gram)
-    least = LEAST * torch.finfo(objective.measures[0].dtype).eps * float(values[-1])
+    rounding = LEAST * torch.finfo(objective.measures[0].dtype).eps
+    least = rounding * max(float(values[-1]), 0.0)
     kept = values > least
+    if not kept.any():
+        return {**state, **nothing}
     values, vectors = values[kept], vectors[:, kept]
     law = vectors * (float(state["temperature"]) / values).sqrt()  # δ = law ξ
-    walked = torch.linalg.solve(basis.T @ gram @ basis, basis.T @ (gram @ law))
-    rest = law - basis @ walked
+    inside = torch.linalg.pinv(basis.T @ gram @ basis, rtol=rounding, hermitian=True)
+    rest = law - basis @ (inside @ (basis.T @ (gram @ law)))
     draws = torch.randn(count, len(values), generator=generator, dtype=torch.float64)
     measure = objective.measures[0].points
     seen = measure.take(np.unique(np.linspace(0, measure.size - 1, min(SEEN, measure.size)).astype(np.int64)))
