@@ -73,6 +73,16 @@ def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
     assert equal.reason.endswith("; batches take 0.97 of the time to an accuracy, equal within a tenth")
 
 
+def test_a_step_on_all_points_takes_what_it_was_measured_to_take() -> None:
+    """By c₀ + c₁N batches are faster to an accuracy than all points; a sum over all of them in a quarter of that time is not."""
+    sizes = np.geomspace(16.0, 4096.0, 9)
+    curves = {"uniform": Curve(sizes, 1.0 / sizes)}
+    by_line = size(20.0, (3e-3, 1e-5), 1500, curves)
+    assert by_line.points < 1500
+    assert size(20.0, (3e-3, 1e-5), 1500, curves, 18e-3).points == by_line.points
+    assert size(20.0, (3e-3, 1e-5), 1500, curves, 4.5e-3).points == 1500
+
+
 def test_the_speed_of_the_machine_and_a_fifth_of_load_change_no_size() -> None:
     sizes = np.geomspace(16.0, 4096.0, 9)
     curves = {"uniform": Curve(sizes, 1.0 / sizes)}

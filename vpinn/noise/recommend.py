@@ -48,7 +48,9 @@ class Size:
     reason: str
 
 
-def size(scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve]) -> Size:
+def size(
+    scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve], whole: float | None = None
+) -> Size:
     """Return the batch of least time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points, whose sum has no noise.
 
     Batches are powers of two, the least time is that of the best sampler, and times within a tenth count as equal: what is
@@ -60,9 +62,11 @@ def size(scale: float, costs: tuple[float, float], points: int, curves: Mapping[
         costs: c₀ and c₁ of a step's processor time.
         points: of the domain.
         curves: variance over batch size by sampler, "uniform" among them.
+        whole: seconds of a step on all points as measured, which needs no second batch and no numbering of drawn points; None
+            for c₀ + c₁N.
     """
     step, point = costs
-    whole, times = step + point * points, dict[int, float]()
+    whole, times = step + point * points if whole is None else whole, dict[int, float]()
     for curve in curves.values():
         first, last = max(FEWEST, float(curve.x[0])), min(float(curve.x[-1]), points / 2)
         if first > last or not math.isfinite(scale):

@@ -20,7 +20,7 @@ from vpinn.noise import biases, costs, dynamics, estimators, limits, recommend, 
 from vpinn.noise import variance as theory
 from vpinn.noise.advice import compared, simplest
 from vpinn.noise.basins import Error, basins
-from vpinn.noise.effort import FULL, Effort, fitted
+from vpinn.noise.effort import FULL, Effort, fitted, median_seconds
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.minimum import Minimum
 from vpinn.noise.pilot import best_rate, descend, polish
@@ -172,7 +172,8 @@ def measure_noise(
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances)
+    summed = median_seconds(lambda: begun.objective.gradient(place))
+    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances, summed)
     whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
     say("samplers as training will draw them")
     known = estimators.points_per_cell(people)
@@ -200,6 +201,7 @@ def measure_noise(
         "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
         "seconds_per_step": spent[0],
         "seconds_per_point": spent[1],
+        "seconds_of_all_points": summed,
         "drawings": [{**c.keys, "variance": c.variance, "error": c.error} for c in drawings],
         "seconds": time.process_time() - began,
     }
