@@ -130,8 +130,9 @@ def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
             f"{unit * heat:.2e} is; give it more steps, or a higher temperature"
         )
     if "held" in state:
-        found["held"] = float(state["held"])
-        if math.isnan(found["held"]):
+        held = float(state["held"])
+        found |= {} if math.isnan(held) else {"held": held}
+        if math.isnan(held):
             found["checks"].append(
                 f"the deviation would be that of {directions} directions only, since the curvature of J is not formed for so "
                 "many weights, or derivatives of third order; take a smaller network, or split the equation"
