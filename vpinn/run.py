@@ -34,6 +34,7 @@ from vpinn.optimization import (
     strata_found,
     train,
     walk_found,
+    with_tangents,
 )
 from vpinn.preparation import Setup, prepare
 from vpinn.problem import Problem
@@ -216,6 +217,7 @@ def _close(setup: Setup, training: Training, estimator: Estimator | None, began:
     if strata := strata_found(setup.objective, plan, training, theta):
         metrics["strata"] = strata
     metrics |= coefficients_of(setup.problem, trial, theta)
+    training.state = with_tangents(setup.problem, trial, objective, training.state)
     found = Solution(setup.problem, trial, theta.double(), metrics, history, samples=samples_of(training.state))
     solution = assess(found, objective, estimator, loss * objective.unit, setup.stated)
     if (walk := walk_found(training.state, setup.objective.unit)) is not None:

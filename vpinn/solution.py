@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import Points
+from vpinn.optimization import Samples, moved_along
 from vpinn.problem import Evaluable, Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -32,7 +33,7 @@ class Solution(Evaluable):
         metrics: content of metrics.json; empty before the analysis.
         history: one row per step; columns of ``vpinn.optimization.COLUMNS``.
         cell_estimate: share of every cell in the error estimate [n_cells], in the norm of the estimate; None without one.
-        samples: parameters that Langevin steps went through [n, size], None for other methods.
+        samples: what a Langevin walk left, None for other methods, and where its checks fail.
     """
 
     problem: Problem
@@ -41,7 +42,7 @@ class Solution(Evaluable):
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: Array = field(default_factory=lambda: np.empty((0, 0)))
     cell_estimate: Array | None = None
-    samples: Tensor | None = None
+    samples: Samples | None = None
 
     @property
     def errors(self) -> dict[str, dict[str, float]]:
@@ -58,11 +59,16 @@ class Solution(Evaluable):
         return self._by_unknown(self._evaluators[order](self.theta, points), order)
 
     def spread(self, points: Points) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return mean and standard deviation of the values over the samples; shapes as ``evaluate``, {} without samples."""
+        """Return mean and standard deviation of the values over the samples; shapes as ``evaluate``, {} without samples.
+
+        The variance is that of the fields that the walk went through and that of the linearised field along held directions.
+        """
         if self.samples is None:
             return {}, {}
-        fields = np.stack([self._evaluators[0](theta, points) for theta in self.samples.double()])
-        return self._by_unknown(fields.mean(0)), self._by_unknown(fields.std(0, ddof=1))
+        fields = np.stack([self._evaluators[0](theta, points) for theta in self.samples.weights.double()])
+        held = moved_along(self._evaluators[0], self.samples.center, self.samples.tangents, points).numpy()
+        variance = fields.var(0, ddof=1) + (held**2).mean(0)
+        return self._by_unknown(fields.mean(0)), self._by_unknown(np.sqrt(variance))
 
     def exact(self, points: Points) -> dict[str, Array]:
         """Return exact values at points where the problem states them; shapes as ``evaluate``."""

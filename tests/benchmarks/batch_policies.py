@@ -4,6 +4,8 @@
         --variant "batch.size=256" --variant "batch.size=auto" --variant "batch.size=64 batch.growth=geometric"
 
 A policy pays where no fixed size reaches its error in its time: give several sizes, and numbers of steps, to hold it against.
+Of the first seed are told: sizes and step sizes over the run, half of the largest stable step size as it was measured last (what
+growing steps are kept below), losses of the first and last batches and rollbacks.
 """
 
 from __future__ import annotations
@@ -18,25 +20,25 @@ import numpy as np
 
 from vpinn.comparison.course import make_error
 from vpinn.errors import DivergenceError
-from vpinn.optimization import COLUMNS, final_parameters, train
+from vpinn.optimization import COLUMNS, Training, final_parameters, train
 from vpinn.preparation import prepare
 from vpinn.problem import read_problem
 
-_BATCH, _RATE = COLUMNS.index("batch_size"), COLUMNS.index("learning_rate")
+_BATCH, _RATE, _LOSS = (COLUMNS.index(name) for name in ("batch_size", "learning_rate", "loss"))
 
 
-def measured(path: Path, settings: list[str]) -> tuple[float, float, np.ndarray, dict[str, float]]:
-    """Return relative error, processor seconds of training, history and what the run settled itself."""
+def measured(path: Path, settings: list[str]) -> tuple[float, float, Training]:
+    """Return relative error, processor seconds of training, and the state at its end."""
     setup = prepare(read_problem(path, settings))
     training = setup.start()
     began = time.process_time()
     try:
         train(setup.objective, training, setup.plan)
     except DivergenceError:
-        return float("nan"), time.process_time() - began, np.array(training.history), training.settled
+        return float("nan"), time.process_time() - began, training
     spent = time.process_time() - began
     theta, _ = final_parameters(setup.objective, training)
-    return make_error(setup)(theta), spent, np.array(training.history), training.settled
+    return make_error(setup)(theta), spent, training
 
 
 def main() -> None:
@@ -54,12 +56,17 @@ def main() -> None:
             runs.append(measured(given.file, settings))
         errors = [run[0] for run in runs]
         seconds = statistics.median(run[1] for run in runs)
-        history, settled = runs[0][2], runs[0][3]
-        quarters = [int(history[k, _BATCH]) for k in np.linspace(0, len(history) - 1, 6).astype(int)]
+        training = runs[0][2]
+        history, settled = np.array(training.history), training.settled
+        at = np.linspace(0, len(history) - 1, 6).astype(int)
+        sizes, rates = history[at, _BATCH].astype(int).tolist(), " ".join(f"{rate:.1e}" for rate in history[at, _RATE])
+        first, last = history[:10, _LOSS].mean(), history[-10:, _LOSS].mean()
         error = f"{statistics.median(errors):.2e} ({min(errors):.1e} to {max(errors):.1e})"
         found = {name: float(f"{value:.3g}") for name, value in settled.items()}
         print(f"{variant:<60} error {error}  cpu {seconds:6.2f} s", flush=True)
-        print(f"{'':<60} batch {quarters}, rate {history[-1, _RATE]:.1e} at the end, settled {found}", flush=True)
+        limit = f", kept below {0.5 * settled['limit']:.1e}" if "limit" in settled else ""
+        print(f"  batch {sizes}, rate {rates}{limit}", flush=True)
+        print(f"  loss {first:.4e} → {last:.4e} (means of ten), {training.rollbacks} rollbacks, settled {found}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ import torch
 from vpinn.noise import Curve
 from vpinn.noise.advice import CHOICES, Candidate, compared, simplest
 from vpinn.noise.draws import seconds_per_step
-from vpinn.noise.pilot import descend
+from vpinn.noise.pilot import Trial, descend
 from vpinn.noise.population import population
-from vpinn.noise.recommend import drawing, size
+from vpinn.noise.recommend import drawing, learning_rate, size
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization.batching import samplers_of
 from vpinn.problem import Problem, make_problem
@@ -72,6 +73,24 @@ def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
     assert equal.reason.endswith("; batches take 0.97 of the time to an accuracy, equal within a tenth")
 
 
+def test_long_runs_are_given_a_quarter_of_the_best_rate_of_short_trials() -> None:
+    trials = [Trial(rate, loss, [], []) for rate, loss in ((0.002, 3.0), (0.004, 1.0), (0.008, 2.0))]
+    line = learning_rate(trials, 0.1)
+    assert (line.section, line.key, line.value) == ("solver", "learning_rate", "0.001")
+    assert "a quarter of 0.004" in line.reason
+    assert "0.008 is worse" in line.reason
+
+
+def test_a_step_on_all_points_takes_what_it_was_measured_to_take() -> None:
+    """By c₀ + c₁N batches are faster to an accuracy than all points; a sum over all of them in a quarter of that time is not."""
+    sizes = np.geomspace(16.0, 4096.0, 9)
+    curves = {"uniform": Curve(sizes, 1.0 / sizes)}
+    by_line = size(20.0, (3e-3, 1e-5), 1500, curves)
+    assert by_line.points < 1500
+    assert size(20.0, (3e-3, 1e-5), 1500, curves, 18e-3).points == by_line.points
+    assert size(20.0, (3e-3, 1e-5), 1500, curves, 4.5e-3).points == 1500
+
+
 def test_the_speed_of_the_machine_and_a_fifth_of_load_change_no_size() -> None:
     sizes = np.geomspace(16.0, 4096.0, 9)
     curves = {"uniform": Curve(sizes, 1.0 / sizes)}
@@ -114,6 +133,18 @@ def test_the_simplest_that_none_is_better_than_beyond_its_error() -> None:
         ("strata", '"tags"'),
     ]
     assert [s.key for s in drawing([uniform])] == ["sampler"]
+
+
+def test_a_variance_that_is_told_badly_is_not_taken_for_low() -> None:
+    """Cells have hundreds of times the variance of others, told with an error as large: none is better beyond it."""
+    uniform = candidate({"sampler": "uniform"}, 9.0, 0.5, 60.0)
+    plain, sobol = candidate({"sampler": "stratified"}, 0.05, 0.001, 0.05), candidate({"sampler": "sobol"}, 0.03, 0.001, 0.03)
+    cells = replace(candidate({"sampler": "cells"}, 23.0, 12.0, 105.0), error=(60.0, 12.0))
+    plain, sobol = (replace(c, error=(0.001, 0.001)) for c in (plain, sobol))
+    assert not sobol.better(cells)
+    assert simplest([uniform, plain, sobol, cells]) is sobol
+    near = replace(sobol, variance=(0.045, 0.045), error=(0.01, 0.01))
+    assert simplest([uniform, plain, near, cells]) is plain
 
 
 def test_candidates_are_those_of_training_with_their_variance() -> None:

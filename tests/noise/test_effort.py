@@ -34,6 +34,11 @@ def made(effort: Effort, objective: Objective, look: float = 1e-9) -> Effort:
     return fitted(effort, objective, theta, [10, 20, 40], look, np.random.default_rng(0))
 
 
+def test_shares_are_those_of_one_whole() -> None:
+    assert sum(SHARES.values()) == pytest.approx(1.0, abs=1e-12)
+    assert SHARES.keys() == FEWEST.keys()
+
+
 def test_with_time_enough_all_is_measured(objective: Objective) -> None:
     for effort in (dataclasses.replace(QUICK, seconds=1e9), dataclasses.replace(FULL, seconds=float("inf"))):
         assert made(effort, objective) == effort

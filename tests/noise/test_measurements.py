@@ -54,7 +54,7 @@ def test_a_walk_in_all_directions_is_that_of_the_method() -> None:
     _, objective, theta = make("energy: poisson")
     looked = population(objective, theta, np.random.default_rng(0), np.eye(len(theta)))
     minimum, rates = Minimum(looked, np.ones(len(theta))), 1e-3
-    path = minimum.walk(Sgd(0.9), rates, np.full(3, 8), np.random.default_rng(4), len(theta))
+    path = minimum.walk(Sgd(0.9), rates, np.full(3, 8), np.random.default_rng(4))
     generator, samplers = np.random.default_rng(4), samplers_for(objective, "uniform", 8)
     place, velocity = theta, torch.zeros_like(theta)
     for k in range(3):

@@ -18,10 +18,11 @@ from torch import Tensor
 from vpinn.errors import InputError
 from vpinn.noise import Curve, Effort, Finding, NoiseReport, measure_noise
 from vpinn.noise.draws import Array, cost_of, samplers_for
+from vpinn.noise.estimators import offsets
 from vpinn.noise.population import population
 from vpinn.noise.report import _unseen
 from vpinn.objective import Objective, make_objective
-from vpinn.output.noise import PANELS, noise_markdown, noise_table, publish_noise
+from vpinn.output.noise import PANELS, _tick, noise_markdown, noise_table, publish_noise
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
@@ -90,7 +91,7 @@ def known(report: NoiseReport) -> dict[str, float]:
     draws = np.sort(np.random.default_rng(99).standard_normal((200_000, offspring)), axis=1)
     best = float(draws[:, offspring - parents :].mean())
     return {
-        "squares of its offsets": 1.0,
+        "square of its offset": 1.0,
         "batch normalisation of a hidden unit": -2.0 / 17.0,  # E x̂⁴/3 = (m − 1)/(m + 1) of m = 16
         "the same times (m + 1)/(m − 1)": 1.0,
         "Adam's step at b = 32 over that at 8": 2.0,
@@ -158,6 +159,12 @@ def test_files(report: NoiseReport, tmp_path: Path) -> None:
     assert "| ≤ 1 |" in noise_markdown(report)
 
 
+def test_labels_of_places_on_a_logarithmic_axis_are_their_values() -> None:
+    """Less than a decade has places such as 5.5e-3, which are neither 5e-3 nor 6e-3."""
+    told = {1e-3: "$10^{-3}$", 5.5e-3: r"$5.5\cdot 10^{-3}$", 6e-3: r"$6\cdot 10^{-3}$", 0.02: "0.02", 2e5: r"$2\cdot 10^{5}$"}
+    assert {value: _tick(value) for value in told} == told
+
+
 def test_the_population_has_the_gradient_and_its_variance() -> None:
     """Directions that span everything leave nothing out: Σ of their variances is tr Σ, and so is every closed form."""
     problem = problem_of("energy")
@@ -174,6 +181,21 @@ def test_the_population_has_the_gradient_and_its_variance() -> None:
     assert found.variance(samplers_for(objective, "stratified", 20)) == pytest.approx(
         people.variance(samplers_for(objective, "stratified", 20)), rel=0.02
     )
+
+
+def test_offsets_of_correlated_samples() -> None:
+    """F of 400 times 200 means of six correlated entries has the mean and deviation told; a mean three errors off shows."""
+    generator = np.random.default_rng(3)
+    mixing = generator.standard_normal((6, 6))
+    found = np.array([offsets(generator.standard_normal((200, 6)) @ mixing) for _ in range(400)])
+    count, value, expected, deviation = found.T
+    assert set(count) == {6}
+    assert value.mean() == pytest.approx(expected[0], abs=4.0 * deviation[0] / 20.0)
+    assert value.std() == pytest.approx(deviation[0], rel=0.2)
+    shifted = generator.standard_normal((200, 6)) + 3.0 / math.sqrt(200.0)
+    assert offsets(shifted @ mixing)[1] > expected[0] + 5.0 * deviation[0]
+    flat = np.hstack([shifted, np.zeros((200, 1))])
+    assert offsets(flat)[0] == 6
 
 
 def test_verdicts() -> None:

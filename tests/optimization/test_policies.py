@@ -271,6 +271,8 @@ def test_automatic_clipping_cuts_few() -> None:
         ({"size": 20, "growth": "logarithmic", "barrier": 1.0}, {}, r"batch\.barrier needs the temperature of plain descent"),
         ({"size": 20, "growth": "logarithmic", "barrier": 0.0}, {"method": "sgd"}, r"barrier"),
         ({"size": 504, "growth": "geometric"}, {}, "steps see all points from the first one on"),
+        ({"size": 504, "allocation": "neyman"}, {}, "allocation says how mini-batches are drawn, but batch.size is 504, all"),
+        ({"size": 504, "sampler": "cells", "per_cell": 2}, {}, "batch.sampler says how mini-batches are drawn"),
         ({"size": "full"}, {"clip": "auto"}, r'solver\.clip = "auto" weighs the noise of mini-batch gradients'),
         ({"size": 20}, {"method": "spring", "warmup": "auto"}, r'solver\.warmup = "auto" is for steps along gradients'),
         ({"size": 20, "finish": 0.1}, {"method": "spring"}, r"spring works on mini-batches to its end"),

@@ -28,6 +28,7 @@ from vpinn.sampling import (
     Stratified,
     Uniform,
     cell_order,
+    least_points,
     make_sampler,
 )
 from vpinn.sampling.cells import CELL
@@ -341,6 +342,42 @@ def test_strata_by_tags_and_cells() -> None:
     facets = make_sampler("stratified", SETS["facets"], 9, Choice(strata="tags"))
     assert isinstance(facets, Stratified)
     assert facets.names == ("left", "top")
+
+
+@pytest.mark.parametrize("allocation", ["proportional", "neyman"])
+def test_no_block_of_a_boundary_holds_two_tags(allocation: str) -> None:
+    """Five cells by three have sides of 5 and 3 facets: what is constant on a side is integrated exactly by every batch.
+
+    Tags may overlap: of facets with both tags the blocks are others than of those with one.
+    """
+    mesh = rectangle([0, 0], [2, 1], [5, 3], "quadrilateral")
+    mesh = replace(mesh, facet_tags={**mesh.facet_tags, "held": mesh.facets(("bottom",))[:1]})
+    points = FacetPoints(mesh, np.arange(len(mesh.boundary)), 5)
+    sampler = make_sampler("stratified", points, 16, Choice("stratified", allocation))
+    assert isinstance(sampler, Stratified)
+    point, length, stratum = sampler.curve.pieces(sampler.edges)
+    facet = point // points.per_entity
+    held = np.array([np.isin(np.arange(len(mesh.boundary)), rows) for rows in mesh.facet_tags.values()]).T
+    for k in range(len(sampler.edges) - 1):
+        assert len(np.unique(held[facet[(stratum == k) & (length > 1e-12)]], axis=0)) == 1
+    side = held @ np.array([1.0, -2.0, 4.0, 0.5, 7.0])
+    values = np.repeat(side, points.per_entity) * points.take(np.arange(points.size)).w
+    assert sampler.variance(values) < 1e-20
+    for seed in range(5):
+        index, scale = sampler.draw(np.random.default_rng(seed))
+        assert (scale * values[index]).sum() == pytest.approx(values.sum(), abs=1e-12)
+
+
+def test_a_boundary_has_a_point_of_every_tag_at_least() -> None:
+    """Forty tags of one facet each need forty points, and eighty where the variance in each is learned."""
+    mesh = rectangle(cells=10, cell="quadrilateral")
+    mesh = replace(mesh, facet_tags={f"part {k}": np.array([k]) for k in range(40)})
+    points = FacetPoints(mesh, np.arange(40), 3)
+    assert [least_points(points, Choice(allocation=name)) for name in ("proportional", "neyman")] == [40, 80]
+    assert least_points(points, Choice("sobol")) == 0
+    assert least_points(CellPoints(mesh, 3), Choice()) == 0
+    index, _ = make_sampler("stratified", points, 40, Choice()).draw(np.random.default_rng(0))
+    assert sorted(index // points.per_entity) == list(range(40))
 
 
 def test_runs_of_a_sequence() -> None:

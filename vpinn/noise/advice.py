@@ -43,9 +43,11 @@ CHOICES: tuple[Keys, ...] = (
 PILOTS, GROUPS = 8, 4
 """Pilots before draws, and how often they are learned from anew: the averages over pilots forget nine tenths in six."""
 DRAWS, DRAWN = (64, 600), 2_000_000
-"""Fewest and most steps per candidate, and points drawn for all of them up to which they are more than the fewest."""
+"""Fewest and most steps per candidate, and points drawn for all of them up to which they are more than the fewest, by default."""
 BEYOND = 2.0
 """Standard errors of a difference up to which two variances count as equal."""
+ALIKE = 0.25
+"""Part by which a variance may be above the lowest one where it is not so beyond errors."""
 MOST_BYTES = 300e6
 """Memory for what points contribute; beyond it, batches go through the network."""
 
@@ -85,6 +87,7 @@ def compared(
     seed: int,
     draws: int | None = None,
     per_cell: int | None = None,
+    drawn: int = DRAWN,
 ) -> list[Candidate]:
     """Return the candidates that can draw batches of a size, the simplest first; the file's own strata are among them.
 
@@ -94,9 +97,10 @@ def compared(
         places: parameters where they are compared [size] each.
         size: points of the domain per step, ``batch.size`` of the file.
         seed: of all draws.
-        draws: steps per candidate and place, ≥ 2·``GROUPS``; by default as many as take ``DRAWN`` points in all, whatever the
+        draws: steps per candidate and place, ≥ 2·``GROUPS``; None for as many as take ``drawn`` points in all, whatever the
             machine.
         per_cell: points of a drawn cell that are worth a candidate of their own, ≥ 1; None for none.
+        drawn: points drawn for all candidates.
     """
     if objective.controlled:
         objective = replace(objective, measures=objective.batched, controlled=(), estimator="two-batch")
@@ -111,7 +115,7 @@ def compared(
         batch = Batch.model_validate({"size": size, **keys})
         with contextlib.suppress(InputError):
             made[number] = samplers_of(settings.model_copy(update={"batch": batch}), objective, size, count)
-    draws = draws or int(np.clip(DRAWN // (len(made) * len(places) * size), *DRAWS))
+    draws = draws or int(np.clip(drawn // (len(made) * len(places) * size), *DRAWS))
     measured: dict[int, list[tuple[float, float]]] = {number: [] for number in made}
     for place, theta in enumerate(places):
         kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), objective.gradient(theta)[1].double().numpy()
@@ -132,8 +136,13 @@ def compared(
 
 
 def simplest(found: Sequence[Candidate]) -> Candidate:
-    """Return the first candidate that no other one is better than."""
-    return next(c for c in found if not any(other.better(c) for other in found))
+    """Return the first candidate that no other one is better than, and whose mean log variance is as low as any, or ``ALIKE``.
+
+    A variance that is told badly may be no worse beyond its error, however high it is.
+    """
+    left = [c for c in found if not any(other.better(c) for other in found)]
+    levels = [float(np.mean(np.log(np.maximum(c.variance, np.finfo(float).tiny)))) for c in left]
+    return next(c for c, level in zip(left, levels, strict=True) if level <= min(levels) + math.log1p(ALIKE))
 
 
 def _learned(

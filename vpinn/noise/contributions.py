@@ -24,6 +24,8 @@ MOST_BYTES = 700e6
 """Memory that contributions may take; beyond it, batches go through the network."""
 CHUNK_BYTES = 64e6
 """Memory for the drawn points' test functions of some batches, or for their rows."""
+RARE = 0.06
+"""Share of the points in a batch from which dense sums are faster than sparse ones."""
 SIGNS, FLOPS = (64, 800), 2e10
 """Pairs of random signs over all points that tell what two batches add, and the floating-point operations they may take."""
 
@@ -148,7 +150,7 @@ class Contributions:
             for part, matrix in zip(self.parts, group, strict=True):
                 losses += share * (matrix @ part.losses.numpy())
                 if part.rows is not None:
-                    gradients += share * (matrix @ part.rows.numpy())
+                    gradients += share * _summed(matrix, part.rows.numpy())
         if self.space is None:
             return losses, gradients
         sums = [self._residuals(group) for group in groups]
@@ -158,7 +160,7 @@ class Contributions:
             for part, matrix in zip(self.parts, group, strict=True):
                 for t, jets in enumerate(_jets(part, matrix, dual)):
                     tested = csr_array((matrix.data * jets, matrix.indices, matrix.indptr), matrix.shape)
-                    gradients += share * (tested @ part.slopes[t].numpy())
+                    gradients += share * _summed(tested, part.slopes[t].numpy())
         return losses, gradients
 
     def _residuals(self, group: Sequence[csr_array]) -> Tensor:
@@ -254,6 +256,12 @@ def _matrix(group: Sequence[Drawn], k: int, part: Part) -> csr_array:
     lengths = [len(drawn[k][0]) for drawn in group]
     index, scale = (np.concatenate([drawn[k][side] for drawn in group]) for side in (0, 1))
     return csr_array((scale, index, np.concatenate([[0], np.cumsum(lengths)])), (len(group), len(part.losses)))
+
+
+def _summed(matrix: csr_array, rows: Array) -> Array:
+    """Return the product [n, P] of draws [n, N] with what points contribute [N, P]; dense where draws are not rare."""
+    n, points = matrix.shape
+    return np.asarray((matrix.toarray() if matrix.nnz > RARE * n * points else matrix) @ rows)
 
 
 def _drawn(matrix: csr_array) -> tuple[Tensor, Tensor, Tensor]:

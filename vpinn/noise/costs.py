@@ -99,7 +99,7 @@ def costs(
 def _epoch(people: Population, tried: list[int], generator: np.random.Generator) -> Finding:
     """Hold the seconds of an epoch, b points at a time, against (c₀/b + c₁)N with c₀ and c₁ from the other sizes."""
     k, points = len(tried) // 2, people.objective.measures[0].points.size
-    times = np.array([seconds_per_step(people.objective, people.theta, tried, generator, 3) for _ in range(REPEATS)])
+    times = np.array([seconds_per_step(people.objective, people.theta, tried, generator, 2) for _ in range(REPEATS)])
     step, point = cost_of([*tried[:k], *tried[k + 1 :]], np.delete(np.median(times, axis=0), k))
     value, error = mean_and_error(times[:, k] * points / tried[k])
     return Finding(

@@ -14,10 +14,10 @@ from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.minimum import Minimum, remembered, walked_mean
 from vpinn.optimization import Sgd
 
-SPEED, SLOW = 0.8, 0.3
-"""Step size times the largest curvature, of walks in general and of the one that is held against Gibbs' measure."""
-MOMENTUM = 0.9
-"""Of the walk with momentum: the default of ``sgd``."""
+SPEED = 0.8
+"""Step size times the largest curvature; half of it in the walk that is held against Gibbs' measure."""
+MOMENTUM, LONGER = 0.9, 2
+"""Of the walk with momentum: the default of ``sgd``, which remembers more steps, and how many times as long it is."""
 DRIFT = "the noise changes over the places visited"
 REACH = 5.0
 """Standard deviations to which J is looked at along a line."""
@@ -27,7 +27,7 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
     """Let noisy steps settle near the minimum at several η/b: items 8, 9 and 11.
 
     Returns:
-        findings; errors per direction and the radius over η/b.
+        findings; errors per direction, the radius over η/b, and the density along the stiffest direction.
     """
     lam = minimum.curvatures
     rate, large = SPEED / float(lam[0]), 4 * size
@@ -43,6 +43,9 @@ def settle(minimum: Minimum, size: int, steps: int, generator: np.random.Generat
         heats.append(walked_mean(steady.equipartition(eta, lam, squares).mean(1), memory))
         ratios.append(eta / b)
         radii.append((float(radius), float(radius_error), steady.exploration(eta, 1.0, lam, noise)))
+        if len(radii) == 3:
+            row, curves["langevin"] = langevin(minimum, b, eta, path[:, 0])
+            rows.append(row)
         if len(radii) > 1:
             continue
         theory = steady.stationary_error(eta, 1.0, lam, noise)
@@ -82,7 +85,7 @@ def _momentum(minimum: Minimum, size: int, steps: int, generator: np.random.Gene
     """Hold the temperature of heavy-ball steps against ησ²/(2b(1 − μ))."""
     lam = minimum.curvatures
     eta = SPEED * (1.0 - MOMENTUM) / float(lam[0])
-    path = minimum.walk(Sgd(MOMENTUM), eta, np.full(steps, size), generator)[steps // 8 :]
+    path = minimum.walk(Sgd(MOMENTUM), eta, np.full(LONGER * steps, size), generator)[steps // 8 :]
     memory = max(remembered(1.0 - MOMENTUM), remembered(eta / (1.0 - MOMENTUM) * float(lam[-1])))
     found = walked_mean(steady.equipartition(eta, lam, (path - path.mean(0)) ** 2, MOMENTUM).mean(1), memory)
     return Finding(
@@ -95,14 +98,14 @@ def _momentum(minimum: Minimum, size: int, steps: int, generator: np.random.Gene
 
 
 def annealing(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> Finding:
-    """Let the batch grow like log k at a fixed step size, and hold the last quarter's temperature against its batches'."""
+    """Let the batch grow like log k at a fixed step size, and hold the last half's temperature against its batches'."""
     lam, points = minimum.curvatures, minimum.people.objective.measures[0].points.size
     rate = SPEED / float(lam[0])
     barrier = _heat(minimum, rate, size) * math.log(2.0)  # the first batch is then ``size``
     wanted = steady.annealing_batch(np.arange(steps, dtype=np.float64), rate, size * float(minimum.noise(size).mean()), barrier)
     sizes = np.clip(np.round(wanted), 2, points)
     path = minimum.walk(Sgd(0.0), rate, sizes, generator)
-    last = slice(3 * steps // 4, None)
+    last = slice(steps // 2, None)
     off = (path[last] - path[steps // 4 :].mean(0)) ** 2
     used, counts = np.unique(sizes[last], return_counts=True)
     heat = float(np.average([_heat(minimum, rate, int(b)) for b in used], weights=counts))
@@ -110,18 +113,22 @@ def annealing(minimum: Minimum, size: int, steps: int, generator: np.random.Gene
     return Finding(9, f"annealing by b ∝ log k from {size} to {used[-1]:.0f}: temperature at the end", heat, *_pair(found), DRIFT)
 
 
-def langevin(minimum: Minimum, size: int, steps: int, generator: np.random.Generator) -> tuple[Finding, Curve]:
-    """Walk by gradient descent on batches along the stiffest direction, and hold J there against the Gibbs measure: item 9.
+def langevin(minimum: Minimum, size: int, eta: float, x: Array) -> tuple[Finding, Curve]:
+    """Hold J along the stiffest direction, walked by gradient descent on batches, against the Gibbs measure: item 9.
 
     The noise of the batches is the heat bath of Langevin's equation, of temperature T = ησ²/(2b). Finite steps make it appear as
     T/(1 − ηλ/2) along a parabola, which is taken into account.
+
+    Args:
+        minimum: where the walk was.
+        size: points of its batches b.
+        eta: its step size η > 0.
+        x: places along the stiffest direction [steps], once they have settled.
     """
     objective, theta = minimum.people.objective, minimum.people.theta
     direction, lam = torch.from_numpy(minimum.vectors[:, 0].copy()), float(minimum.curvatures[0])
-    eta = SLOW / lam
     bath = float(steady.temperature(eta, 1.0, float(minimum.noise(size)[0])))
     heat = bath / (1.0 - 0.5 * eta * lam)
-    x = minimum.walk(Sgd(0.0), eta, np.full(steps, size), generator, 1)[steps // 8 :, 0]
     reach = REACH * math.sqrt(heat / lam)
     grid = np.linspace(-reach, reach, 513) + float(x.mean())
     coarse = grid[::16]
@@ -129,7 +136,7 @@ def langevin(minimum: Minimum, size: int, steps: int, generator: np.random.Gener
     values = line(grid) - line(grid).min()
     spacing = float(grid[1] - grid[0])
     inside = x[(x > grid[0]) & (x < grid[-1])]
-    found = walked_mean(line(inside) - line(grid).min(), remembered(SLOW))
+    found = walked_mean(line(inside) - line(grid).min(), remembered(eta * lam))
     row = Finding(
         9,
         f"Langevin: mean of J − J* along the stiffest direction, walked with b = {size}, against Gibbs at ησ²/(2b)",

@@ -17,15 +17,15 @@ from vpinn.noise.draws import Array, drawer, samplers_for, seconds_per_step
 from vpinn.objective import Objective
 
 SHARES = {
-    "draws": 0.3,
+    "draws": 0.25,
     "probes": 0.05,
     "falls": 0.1,
-    "walk": 0.3,
+    "walk": 0.375,
     "looks": 0.05,
     "pilot": 0.05,
-    "trial": 0.1,
+    "trial": 0.05,
     "polish": 0.05,
-    "evaluations": 0.05,
+    "evaluations": 0.025,
 }
 """Parts of the time that counts may take; the rest is for what is measured whatever it takes."""
 FEWEST = {
@@ -60,6 +60,7 @@ class Effort:
         seconds: of processor time that counts are lowered to fit into, infinite to keep them.
         probes: batches whose curvature, or whose use for two loops, is measured through the network.
         falls: steps per batch size whose decrease of J is measured on all points.
+        drawn: points that are drawn to compare ways of drawing them.
     """
 
     draws: int
@@ -73,13 +74,14 @@ class Effort:
     seconds: float = math.inf
     probes: int = 200
     falls: int = 100
+    drawn: int = 2_000_000
 
     def counts(self) -> dict[str, int]:
         """Return what may be lowered, by name."""
         return {name: getattr(self, name) for name in SHARES}
 
 
-QUICK = Effort(600, 60, 400, 4000, 160, 900, (0.25, 1, 4), 4, 30.0)
+QUICK = Effort(600, 60, 400, 4000, 160, 900, (0.25, 1, 4), 4, 30.0, drawn=500_000)
 FULL = Effort(2000, 200, 2000, 40_000, 800, 12_000, (0.125, 0.25, 0.5, 1, 2, 4), 6, 450.0, 2000, 400)
 
 
@@ -109,7 +111,7 @@ def fitted(
         "draws": 7 * float(sums.sum()) + 16 * float(sums[len(sums) // 2]),  # samplers, and what follows from batches
         "probes": 6 * middle + full,
         "falls": (2 * len(sizes) + 7) * valued,
-        "walk": 5.5 * middle,
+        "walk": 6.0 * middle,
         "looks": look,
         "pilot": middle,
         "trial": 7 * (middle + min(full, largest)),

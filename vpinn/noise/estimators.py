@@ -9,7 +9,7 @@ import numpy as np
 
 from vpinn.errors import InputError
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import RARE, Draws, drawer, mean_and_error, samplers_for
+from vpinn.noise.draws import RARE, Array, Draws, drawer, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import Population
 from vpinn.optimization.batches import pilots
@@ -25,8 +25,10 @@ BLOCKS, PILOTS = 16, 8
 """Strata that allocations are compared on, and the pilots that learn about them."""
 TOLD, MORE, MOST_BYTES = ("uniform", "stratified"), 4, 200e6
 """Samplers whose variance at the middle size is told more exactly, by so many times the draws, as long as these fit memory."""
-LED = 48
-"""Leading directions of the covariance that a mean's offset is looked at along."""
+LED, PER_DIRECTION = 48, 5
+"""Leading directions of the covariance at most that a mean's offset is looked at along, and draws for each."""
+SAME = 1e-10
+"""Variance along a direction, relative to the largest, that is rounding."""
 QUADRATIC = "products of two batches have a closed form for uniform draws"
 
 
@@ -38,7 +40,7 @@ def samplers(
     Args:
         people: all points.
         sizes: of the batches, ascending; the middle one is reported.
-        draws: batches each.
+        draws: batches each; half as many of sizes that curves alone show.
         generator: of the draws.
 
     Returns:
@@ -53,7 +55,9 @@ def samplers(
             with contextlib.suppress(InputError):
                 made = samplers_for(people.objective, name, size, best if name == "cells" else None)
                 told = size == middle and name in TOLD
-                count = max(draws, min(MORE * draws, int(MOST_BYTES / (8 * len(people.gradient))))) if told else draws
+                count = draws if size == middle or name == "uniform" else max(2, draws // 2)
+                if told:
+                    count = max(draws, min(MORE * draws, int(MOST_BYTES / (8 * len(people.gradient)))))
                 found = people.repeat(drawer(made, generator), count)
                 value, error = found.mean_square_error(people.gradient)
                 x.append(sum(s.size for s in made))
@@ -77,16 +81,16 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
     size = sum(s.size for s in made)
     biased = "the square of a residual is biased" if people.batches == 1 and people.objective.test_space else ""
     along, error_along = mean_and_error(found.gradients @ people.gradient / people.square)
-    seen = found.gradients @ people.directions[:, :LED]
-    scores = np.sqrt(n) * (seen.mean(0) - people.gradient @ people.directions[:, :LED]) / seen.std(0, ddof=1)
+    led = people.directions[:, : min(LED, n // PER_DIRECTION)]
+    count, apart, expected, wrong = offsets((found.gradients - people.gradient) @ led)
     bias = [
         Finding(1, f"{name}, b = {size}: mean of {n} gradients along ∇J, over ‖∇J‖", 1.0, along, error_along, biased),
         Finding(
             1,
-            f"{name}, b = {size}: squares of its offsets along {len(scores)} directions, each over its variance, mean",
-            1.0,
-            float((scores**2).mean()),
-            math.sqrt(2.0 / len(scores)),
+            f"{name}, b = {size}: square of its offset along {count} directions over their covariance (Hotelling's F)",
+            expected,
+            apart,
+            wrong,
             biased,
             0.5,
         ),
@@ -94,6 +98,25 @@ def _about(people: Population, name: str, made: tuple[Sampler, ...], found: Draw
     item = 4 if name not in ("uniform", "cells") else 2
     reason = QUADRATIC if people.batches == 2 else ""
     return [*bias, Finding(item, f"{name}, b = {size}: tr Cov of the gradient", predicted, value, error, reason)]
+
+
+def offsets(off: Array) -> tuple[int, float, float, float]:
+    """Return Hotelling's F of the mean of samples, with the mean and the standard deviation that it has where that mean is zero.
+
+    F = (n − k)/(k(n − 1)) n m̄ᵀC⁻¹m̄ with the samples' own covariance C, which does not take directions as uncorrelated.
+
+    Args:
+        off: samples less what their mean should be [n, k], n > k + 4.
+
+    Returns:
+        directions k in which samples differ, F, its mean and its standard deviation.
+    """
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(off, rowvar=False)))
+    vectors = vectors[:, values > SAME * values[-1]] / np.sqrt(values[values > SAME * values[-1]])
+    n, k = len(off), vectors.shape[1]
+    rest, square = n - k, n * float(((off.mean(0) @ vectors) ** 2).sum())
+    deviation = rest / (rest - 2) * math.sqrt(2.0 * (n - 2) / (k * (rest - 4)))
+    return k, rest / (k * (n - 1)) * square, rest / (rest - 2), deviation
 
 
 def allocations(people: Population, size: int, draws: int, generator: np.random.Generator) -> list[Finding]:

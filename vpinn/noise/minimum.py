@@ -69,7 +69,7 @@ class Minimum:
         linear = float(shares @ self.people.traces) / self.people.batches / self.people.trace * self.people.spread
         return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
 
-    def walk(self, method: Method, rate: float, sizes: Array, generator: np.random.Generator, directions: int = MOST) -> Array:
+    def walk(self, method: Method, rate: float, sizes: Array, generator: np.random.Generator) -> Array:
         """Return places [steps, k] of a method whose steps stay in the span of the stiffest directions.
 
         Args:
@@ -77,12 +77,11 @@ class Minimum:
             rate: its step size η > 0.
             sizes: points of the batch of every step [steps].
             generator: of the batches.
-            directions: how many of them at most.
 
         Raises:
             InputError: the walk diverged.
         """
-        basis, objective = torch.from_numpy(self.vectors[:, :directions].copy()), self.people.objective
+        basis, objective = torch.from_numpy(self.vectors.copy()), self.people.objective
         place = torch.zeros(basis.shape[1], dtype=torch.float64)
         state, draws, path = method.initial(place), {}, np.empty((len(sizes), len(place)))
         try:

@@ -20,7 +20,7 @@ from vpinn.noise import biases, costs, dynamics, estimators, limits, recommend, 
 from vpinn.noise import variance as theory
 from vpinn.noise.advice import compared, simplest
 from vpinn.noise.basins import Error, basins
-from vpinn.noise.effort import FULL, Effort, fitted
+from vpinn.noise.effort import FULL, Effort, fitted, median_seconds
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.minimum import Minimum
 from vpinn.noise.pilot import best_rate, descend, polish
@@ -155,8 +155,6 @@ def measure_noise(
     rows, settled = dynamics.settle(minimum, max(8, middle // 4), effort.walk, generator)
     findings += rows
     findings.append(dynamics.annealing(minimum, max(8, middle // 8), effort.walk, generator))
-    row, curves["langevin"] = dynamics.langevin(minimum, middle, effort.walk, generator)
-    findings.append(row)
     curves |= settled
     findings.append(_floor(course[-1], minimum))
     say("where noise leads")
@@ -174,13 +172,14 @@ def measure_noise(
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
-    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances)
+    summed = median_seconds(lambda: begun.objective.gradient(place))
+    best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances, summed)
     whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
     say("samplers as training will draw them")
     known = estimators.points_per_cell(people)
     per_cell = None if known is None else known[0]
     seen = places[1], places[-1]
-    drawings = [] if whole else compared(problem.settings, objective, seen, step, seed, per_cell=per_cell)
+    drawings = [] if whole else compared(problem.settings, objective, seen, step, seed, None, per_cell, effort.drawn)
     samplers = () if whole else simplest(drawings).samplers
     say("trials of learning rates with the batch recommended")
     trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
@@ -202,6 +201,7 @@ def measure_noise(
         "noise_scale_by_curvature": float(weighted) if np.isfinite(weighted) else None,
         "seconds_per_step": spent[0],
         "seconds_per_point": spent[1],
+        "seconds_of_all_points": summed,
         "drawings": [{**c.keys, "variance": c.variance, "error": c.error} for c in drawings],
         "seconds": time.process_time() - began,
     }
@@ -231,7 +231,7 @@ def _middle(problem: Problem, objective: Objective) -> int:
 
 
 def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generator) -> float:
-    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 12))
+    found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 8))
     return abs(float(found.values[0]))
 
 

@@ -161,8 +161,9 @@ def adam(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], 
         np.array(errors),
         {"mean of ∣μ∣/√(μ² + σ²/b)": np.array(predicted), "∝ √b": np.asarray(root)},
     )
+    why = RARE if people.batches == 2 else "rare large gradients raise the mean square in the steps in which they raise the mean"
     rows = [
-        Finding(6, f"Adam's mean step over η at b = {size:.0f}: mean of |μ|/√(μ² + σ²/b)", p, value, error, RARE)
+        Finding(6, f"Adam's mean step over η at b = {size:.0f}: mean of |μ|/√(μ² + σ²/b)", p, value, error, why)
         for size, p, value, error in zip(x, predicted, measured, errors, strict=True)
     ]
     growth = measured[-1] / measured[0]

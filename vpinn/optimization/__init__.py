@@ -32,8 +32,9 @@ from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.stages import Judgement, Stage, with_network
+from vpinn.optimization.tangents import moved_along, with_tangents
 from vpinn.optimization.training import COLUMNS, Training
-from vpinn.optimization.walk import samples_of, walk_found
+from vpinn.optimization.walk import Samples, samples_of, walk_found
 
 __all__ = [
     "COLUMNS",
@@ -53,6 +54,7 @@ __all__ = [
     "Objectives",
     "Plan",
     "Rules",
+    "Samples",
     "Schedule",
     "Sgd",
     "Spring",
@@ -68,6 +70,7 @@ __all__ = [
     "make_plan",
     "make_rules",
     "make_start",
+    "moved_along",
     "objective_for",
     "policy_found",
     "promised_decrease",
@@ -83,5 +86,6 @@ __all__ = [
     "widest",
     "with_batches",
     "with_network",
+    "with_tangents",
     "write_atomic",
 ]

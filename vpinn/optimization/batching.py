@@ -65,6 +65,11 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Lea
     if size in ("full", points):
         if growth != Fixed.name or batch.finish:
             raise InputError(f"batch.size is {size}: steps see all points from the first one on; leave out growth and finish")
+        if batch.drawn_by:
+            raise InputError(
+                f"batch.{batch.drawn_by} says how mini-batches are drawn, but batch.size is {size}, all points; "
+                "give fewer, or leave it out"
+            )
         return None, ()
     _check(settings, objective, method, growth)
     start, count = size if isinstance(size, int) else None, independent(objective, method)
@@ -106,8 +111,9 @@ def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
 def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
     """Return one sampler per measure for batches of ``size`` points of the domain.
 
-    The boundary gets its share of each batch, but at least 16 points, a whole facet's, and two of every tag that is a stratum, or
-    all: each of them once. Neyman's rule splits the points of all measures anew once it knows their noise.
+    The boundary gets its share of each batch, but at least 16 points, a whole facet's, and one of every tag (two where variances
+    by tag are told or learned), or all: each of them once. Neyman's rule splits the points of all measures anew once it knows
+    their noise.
 
     Args:
         settings: of the problem.

@@ -7,13 +7,15 @@ its step. Both hold for stationary walks only; one that drifts, or has not fille
 over the walk has its standard error from blocks (batch means), and so have the means of every zₖ, which tell how many
 independent samples the walk is worth.
 
-What the held directions promise, Σ (vₖ·∇J)²/(2λₖ) at the walk's start over those that are known, must be less than the walk's
-own rT/2: more says that training stopped too early for this temperature.
+Directions that the walk holds have their part of the deviation from the linearised field (see ``tangents``). What they promise,
+Σ (vₖ·∇J)²/(2λₖ) at the walk's start over those that are known, must be less than the walk's own rT/2: more says that training
+stopped too early for this temperature.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,6 +33,23 @@ ASTRAY = 0.1
 """Distance of the measured temperature from T, relative to T, that is let pass beside three standard errors."""
 BLURRED = 0.15
 """Largest standard error of the measured temperature, relative to T."""
+OPEN = 0.1
+"""Share of the field's variance that directions with hardly any curvature may have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What a walk leaves: weights that it went through, and tangents for the directions that it held.
+
+    Attributes:
+        weights: [n, size].
+        center: weights at which the walk began [size].
+        tangents: changes of the center in the held directions [n, size], along which fields are linear; their law has mean zero.
+    """
+
+    weights: Tensor
+    center: Tensor
+    tangents: Tensor
 
 
 def empty_walk(directions: int) -> State:
@@ -74,7 +93,8 @@ def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
     Returns:
         "temperature" T, "measured" over T with its "standard_error", "directions" r, "step" η (2 is the limit of
         stability), decrease that is "left" in the held directions over rT/2, share "accepted", "independent" samples along the
-        direction with the fewest, mean "loss", and "checks": what fails, one text each.
+        direction with the fewest, mean "loss", share of the field's variance that is "held" (of directions that are not walked),
+        and "checks": what fails, one text each.
     """
     if "sums" not in state:
         return None
@@ -109,12 +129,25 @@ def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
             f"training stopped {found['left']:.3g} times as far above the least loss as the walk at temperature "
             f"{unit * heat:.2e} is; give it more steps, or a higher temperature"
         )
+    if "held" in state:
+        held = float(state["held"])
+        found |= {} if math.isnan(held) else {"held": held}
+        if math.isnan(held):
+            found["checks"].append(
+                f"the deviation would be that of {directions} directions only, since the curvature of J is not formed for so "
+                "many weights, or derivatives of third order; take a smaller network, or split the equation"
+            )
+        elif not float(state["open"]) <= OPEN:
+            found["checks"].append(
+                f"{100 * float(state['open']):.0f} % of the field's variance is along weights that the loss hardly sees, and may "
+                "have no end; take more points or test functions, or a smaller network"
+            )
     return found
 
 
-def samples_of(state: State) -> Tensor | None:
-    """Return the weights that a walk went through [n, size]; None where there are fewer than two, or where its checks fail."""
+def samples_of(state: State) -> Samples | None:
+    """Return what a walk left; None where it has fewer than two samples, or where its checks fail."""
     found = walk_found(state)
-    if found is None or found["checks"] or int(state["taken"]) < 2:
+    if found is None or found["checks"] or "tangents" not in state or int(state["taken"]) < 2:
         return None
-    return state["samples"][: int(state["taken"])]
+    return Samples(state["samples"][: int(state["taken"])], state["center"].double(), state["tangents"])

@@ -198,7 +198,7 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     axes.set_ylabel(panel.y)
     axes.grid(True)
     if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, frameon=True, framealpha=0.9, edgecolor="0.8")  # its markers are no measurements
     return shown
 
 
@@ -207,8 +207,8 @@ def _tick(value: float, _: int | None = None) -> str:
     if 0.01 <= value < 1e5 or value <= 0.0:
         return f"{value:g}"
     power = int(np.floor(np.log10(value) + 1e-9))
-    front = round(value / 10.0**power)
-    return f"$10^{{{power}}}$" if front == 1 else f"${front}\\cdot 10^{{{power}}}$"
+    front = f"{value / 10.0**power:.3g}"
+    return f"$10^{{{power}}}$" if front == "1" else f"${front}\\cdot 10^{{{power}}}$"
 
 
 def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every: bool) -> None:

@@ -193,7 +193,8 @@ def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
 def _walk(walk: Mapping[str, Any]) -> str:
     measured = f"T = {walk['temperature']:.2e}, measured {walk['measured']:.2f} ± {walk['standard_error']:.2f} times that"
     where = f"in {walk['directions']} direction{'s' * (walk['directions'] != 1)}, {100 * walk['accepted']:.0f} % accepted"
-    return f"{where}; {measured}; {walk['independent']:.0f} independent samples"
+    held = f"; {100 * walk['held']:.0f} % of the field's variance from held directions" if "held" in walk else ""
+    return f"{where}; {measured}; {walk['independent']:.0f} independent samples{held}"
 
 
 def _error(found: Mapping[str, float]) -> str:

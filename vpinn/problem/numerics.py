@@ -139,6 +139,11 @@ class Batch(Section):
         """Whether the size changes from step to step."""
         return self.growth != "none" if self.size == "auto" else self.growth not in (None, "none")
 
+    @property
+    def drawn_by(self) -> str | None:
+        """Return the first key given that says which points a mini-batch sees; None where there is none."""
+        return next((key for key in _DRAWN if key in self.model_fields_set), None)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         given = self.model_fields_set
@@ -161,8 +166,9 @@ class Batch(Section):
             raise ValueError(f'per_cell belongs to sampler "cells", got sampler "{self.sampler}"')
         if "replacement" in given and self.sampler != "uniform":
             raise ValueError(f'replacement belongs to sampler "uniform", got sampler "{self.sampler}"')
-        if self.size == "full" and (drawn := [key for key in _DRAWN if key in given]):
-            raise ValueError(f'{drawn[0]} says how mini-batches are drawn, but size is "full"; give a number, or leave it out')
+        if self.size == "full" and self.drawn_by:
+            text = f'{self.drawn_by} says how mini-batches are drawn, but size is "full"'
+            raise ValueError(f"{text}; give a number, or leave it out")
         return self
 
 

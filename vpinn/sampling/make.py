@@ -15,7 +15,7 @@ from vpinn.sampling.curve import Array, Curve, Index
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.sampler import Sampler, Uniform
-from vpinn.sampling.stratified import Importance, Stratified, blocks
+from vpinn.sampling.stratified import Importance, Stratified, blocks, blocks_within
 
 QUANTILES = 8
 """Strata by residual or gradient, where their number is not given."""
@@ -55,12 +55,17 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
         members = np.bincount(group) * points.per_entity
         fewest = np.minimum(TOLD, members)
         return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members, fewest)
-    curve = Curve.through(points)
     if choice.strata == "cells":
+        curve = Curve.through(points)
         names, members = tuple(f"cell {k}" for k in curve.order), np.full(points.entities, points.per_entity)
         return Stratified(points.size, size, curve, curve.edges, choice.allocation, names, members)
+    least = _per_stratum(choice)
+    sides = _sides_apart(points, size // least)
+    curve = Curve.through(points, sides)
     per_block = 1 if choice.allocation == "proportional" else PER_BLOCK
-    return Stratified(points.size, size, curve, blocks(choice.count or max(1, size // per_block)), choice.allocation)
+    count = choice.count or max(1, size // per_block)
+    edges = blocks(count) if sides is None else blocks_within(_borders(curve, sides), count)
+    return Stratified(points.size, size, curve, edges, choice.allocation)
 
 
 def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
@@ -124,8 +129,39 @@ def make_sampler(name: str, points: PointSet, size: int, choice: Choice | None =
 
 
 def least_points(points: PointSet, choice: Choice) -> int:
-    """Return the fewest points of a batch that strata by tag need; 0 for other strata and samplers."""
-    return TOLD * len(tag_groups(points)[0]) if (choice.sampler, choice.strata) == ("stratified", "tags") else 0
+    """Return the fewest points of a batch that strata by tag need, and blocks of a boundary with tags; 0 for others."""
+    if choice.sampler != "stratified":
+        return 0
+    if choice.strata == "tags":
+        return TOLD * len(tag_groups(points)[0])
+    sides = facet_sides(points) if choice.strata == "blocks" else None
+    return 0 if sides is None else _per_stratum(choice) * (int(sides.max()) + 1)
+
+
+def facet_sides(points: PointSet) -> Index | None:
+    """Return numbers [facets] from 0 on that are the same where the same tags hold; None for cells, and where all are alike.
+
+    What is integrated over a boundary may jump where its tags change.
+    """
+    mesh, rows = getattr(points, "mesh", None), getattr(points, "rows", None)
+    if not isinstance(mesh, Mesh) or rows is None:
+        return None
+    held = np.zeros((len(mesh.boundary), len(mesh.facet_tags)), dtype=bool)
+    for k, members in enumerate(mesh.facet_tags.values()):
+        held[members, k] = True
+    found, number = np.unique(held[rows], axis=0, return_inverse=True)
+    return number.reshape(-1).astype(np.int64) if len(found) > 1 else None
+
+
+def _sides_apart(points: PointSet, most: int) -> Index | None:
+    """Return ``facet_sides``, None where there are more than strata."""
+    sides = facet_sides(points)
+    return None if sides is None or int(sides.max()) >= most else sides
+
+
+def _per_stratum(choice: Choice) -> int:
+    """Return the fewest points of a block: two where the variance in it is learned."""
+    return 1 if choice.allocation == "proportional" else 2
 
 
 def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:

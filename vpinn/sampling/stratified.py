@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from vpinn.errors import InputError
-from vpinn.sampling.allocation import FLOOR, allocate
+from vpinn.sampling.allocation import FLOOR, allocate, apportion
 from vpinn.sampling.curve import Array, Curve, Index
 from vpinn.sampling.sampler import NOTHING, Adaptive, State
 
@@ -168,6 +168,19 @@ class Importance(Adaptive):
 def blocks(count: int) -> Array:
     """Return edges [count + 1] of equal intervals of the curve."""
     return np.linspace(0.0, 1.0, count + 1)
+
+
+def blocks_within(borders: Array, count: int) -> Array:
+    """Return edges of equal intervals in every part of the curve, at least one in each, ``count`` in all where that is more.
+
+    Args:
+        borders: where parts begin, and one at the end [K + 1].
+        count: of intervals.
+    """
+    parts = np.diff(borders)
+    each = apportion(parts, max(count, len(parts)), np.ones(len(parts), dtype=np.int64))
+    inner = [np.linspace(low, high, n + 1)[:-1] for low, high, n in zip(borders, borders[1:], each, strict=False)]
+    return np.append(np.concatenate(inner), 1.0)
 
 
 def _each(edges: Array) -> Index:
