@@ -197,6 +197,23 @@ def test_places_resolve_what_a_smooth_network_does_not(kind: str) -> None:
     assert errors[0] > 10 * errors[1]
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e9])
+def test_inputs_are_dimensionless(unit: float) -> None:
+    """The same in any unit of length, their derivatives one over it."""
+    nodes, place = np.random.default_rng(0).random((50, 2)), np.array([[0.2, 0.3, 0.01]])
+    x = torch.tensor(2.0 * nodes - 1.0)
+    found = []
+    for scale in (1.0, unit):
+        network = near(Enriched((2, 5, 1), "tanh", (0.0, 0.0), (scale, scale)), scale * place, scale * nodes)
+        values, first, second = network.inputs(x, [(0, 1)])
+        assert second is not None
+        found.append((values, scale * first, scale**2 * second))
+        assert float(values[:, 2].min()) == pytest.approx(-1.0)
+        assert float(values[:, 2].max()) == pytest.approx(1.0)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
 FILE = """
 [domain]
 shape = "rectangle"
