@@ -30,6 +30,7 @@ from vpinn.optimization import (
     stated_problem,
     trained_objective,
     with_batches,
+    with_layers,
 )
 from vpinn.problem import Problem
 from vpinn.process import settle_process
@@ -98,6 +99,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
     begun: Start | None = None
+    problem = with_layers(problem, name)
     trial = make_trial(problem, rows=direct)
     if direct:
         width = min(PILOT, problem.settings.solver.features or PILOT)

@@ -13,7 +13,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.solution import Solution
-from vpinn.trial import Enriched, Features, Trial
+from vpinn.trial import Enriched, Features, Near, Trial
 
 CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
 FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
@@ -162,6 +162,8 @@ def save(
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if trial.scales is not None:
         meta["scales"] = astuple(trial.scales)
+    if isinstance(trial.network, Near):
+        meta["places"] = trial.network.places
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     if solution is not None:
@@ -177,7 +179,10 @@ def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:
     """Return the network of a checkpoint on the box of a trial space."""
     if "sources" in meta:
         return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"], meta.get("patches", ()))
-    return replace(trial.network, layers=tuple(meta["layers"]), activation=meta["activation"])
+    base = trial.network
+    layers = (base.dimension, *meta["layers"][1:])
+    plain = Enriched(layers, meta["activation"], base.lower, base.upper, base.extra)
+    return Near.restored(plain, meta["places"]) if meta.get("places") else plain
 
 
 def read_problem_of(folder: Path) -> Problem:

@@ -64,7 +64,7 @@ class NetworkField:
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return derivatives up to ``order``, [n] each."""
-        d = self.network.layers[0]
+        d = self.network.dimension
         wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
         places, part = torch.tensor(points.x), PART if len(points) > CHUNK else max(1, len(points))
         some = [places[start : start + part] for start in range(0, max(1, len(points)), part)]

@@ -26,7 +26,7 @@ from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
-from vpinn.domain.sources import sources_behind
+from vpinn.domain.sources import local_scale, sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "interleaved_sobol",
     "interval",
     "l_shape",
+    "local_scale",
     "locate",
     "located_points",
     "make_mesh",

@@ -36,12 +36,13 @@ class Corner:
     facets: tuple[int, int]
 
 
-def corners_of(mesh: Mesh, parts: Integers) -> tuple[Corner, ...]:
-    """Return the corners whose outward ray, opposite to the middle of the domain's angle, never meets the domain again.
+def corners_of(mesh: Mesh, parts: Integers, free: bool = True) -> tuple[Corner, ...]:
+    """Return the corners of the boundary.
 
     Args:
         mesh: of any dimension; only plane ones have corners here.
         parts: a number per boundary facet [n_facets], different where different conditions hold.
+        free: only those whose outward ray, opposite to the middle of the domain's angle, never meets the domain again.
     """
     if mesh.dimension != 2:
         return ()
@@ -59,7 +60,7 @@ def corners_of(mesh: Mesh, parts: Integers) -> tuple[Corner, ...]:
         x, y = map(float, mesh.nodes[vertex])
         direction = float(np.arctan2(leaving[e, 1], leaving[e, 0]))
         found.append(Corner((x, y), direction, float(np.pi - bend), (int(e), int(f))))
-    return tuple(corner for corner, free in zip(found, _free(mesh, found), strict=True) if free)
+    return tuple(corner for corner, kept in zip(found, _free(mesh, found), strict=True) if kept) if free else tuple(found)
 
 
 def _edges(mesh: Mesh) -> tuple[Integers, Integers, Floats, Floats]:

@@ -54,12 +54,13 @@ def streams(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[tuple[i
     order = max(map(len, wanted), default=0)
     if order > 2:
         raise InputError(f"the noise report takes derivatives of the unknowns up to order 2, and this form has order {order}")
-    sigma, n, d = network.sigma, len(x), network.layers[0]
+    sigma, d = network.sigma, network.dimension
     pairs = [p for p in wanted if len(p) == 2]
-    z = x[None]
+    values, first, second = network.inputs(x, pairs)
+    z = values[None]
     if order:
-        first = torch.diag(network.stretch(x))[:, None, :].expand(d, n, d)
-        z = torch.cat([z, first, x.new_zeros(len(pairs), n, d)])
+        bends = values.new_zeros(len(pairs), *values.shape) if second is None else second
+        z = torch.cat([z, first.expand(d, *values.shape), bends])
     inputs, sums = [], []
     layers = network.unpack(theta)
     for k, (weight, bias) in enumerate(layers):

@@ -12,14 +12,13 @@ last: Müller & Zeinhofer 2023, energy natural gradient descent (arXiv 2302.1316
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
+from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from vpinn.forms import Value
@@ -32,9 +31,7 @@ Over: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Jacobian: TypeAlias = Callable[[Network, Tensor, Tensor, Keys, Tensor], Tensor]
 """``jet_jacobian``, or ``last_layer_jacobian``."""
 BLOCKS = 4
-"""Blocks of columns of G."""
-LARGE = 200
-"""Weights from which G is worth blocks."""
+"""Blocks of rows of G, or of columns of what is whitened, that threads share."""
 ROWS_BYTES = 1e9
 """Memory up to which rows are kept; beyond it only their sum G is."""
 SINGULAR = 1e-13
@@ -70,23 +67,13 @@ class Curvature:
 
     @cached_property
     def gram(self) -> Tensor:
-        """G [size, size], block by block below the diagonal."""
+        """G [size, size]."""
         if self.rest is not None:
             return self.rest
-        size = self.rows.shape[1]
-        signed = self.rows if bool((self.signs > 0).all()) else self.rows * self.signs[:, None]
-        total = self.rows.new_empty(size, size)
-        edges = np.linspace(0, size, BLOCKS + 1).astype(int) if size >= LARGE else np.array([0, size])
-        spans = [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
-
-        def fill(pair: tuple[slice, slice]) -> None:
-            i, j = pair
-            block = self.rows[:, i].T @ signed[:, j]
-            total[i, j] = block
-            if i != j:
-                total[j, i] = block.T
-
-        list(self.over(fill, [(i, j) for k, i in enumerate(spans) for j in spans[: k + 1]]))
+        parts = torch.tensor_split(self.rows, BLOCKS), torch.tensor_split(self.signs, BLOCKS)
+        total = self.rows.new_zeros(self.rows.shape[1], self.rows.shape[1])
+        for gram in self.over(lambda part: _gram(*part), zip(*parts, strict=True)):
+            total += gram
         return total
 
 
@@ -139,7 +126,7 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, j
 def _width(objective: Objective, theta: Tensor, jacobian: Jacobian) -> int:
     """Return the number of parameters that rows are derivatives by."""
     network = objective.measures[0].network
-    return jacobian(network, theta, theta.new_zeros(1, network.layers[0]), [], theta.new_zeros(1, 0, 1)).shape[2]
+    return jacobian(network, theta, theta.new_zeros(1, network.dimension), [], theta.new_zeros(1, 0, 1)).shape[2]
 
 
 def count_rows(objective: Objective) -> int:
@@ -157,7 +144,13 @@ def is_sum_of_squares(objective: Objective) -> bool:
 
 
 def _gram(rows: Tensor, signs: Tensor) -> Tensor:
-    return rows.T @ (rows * signs[:, None])
+    """Return Σ sᵢ aᵢaᵢᵀ, of which BLAS works out one half."""
+    total = rows.new_zeros(rows.shape[1], rows.shape[1])
+    for sign in (1.0, -1.0):
+        chosen = rows if bool((signs == sign).all()) else rows[signs == sign]
+        if len(chosen):
+            total += torch.from_numpy(dsyrk(sign, chosen.numpy().T, lower=1)).T
+    return total.triu() + total.triu(1).T
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -129,7 +129,7 @@ class Measure:
     @cached_property
     def everything(self) -> Prepared | None:
         """All points prepared, or None where they would take more than ``CACHE_BYTES``."""
-        d = self.network.layers[0]
+        d = self.network.dimension
         columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else self.contraction.columns)
         if self.points.size * columns * 8 > CACHE_BYTES:
             return None

@@ -26,7 +26,7 @@ from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.least_squares import PILOT, tests_degree
 from vpinn.optimization.loop import Plan, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
-from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective
+from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective, with_layers
 from vpinn.optimization.resolution import Objectives, objective_for, widest
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
@@ -85,6 +85,7 @@ __all__ = [
     "walk_found",
     "widest",
     "with_batches",
+    "with_layers",
     "with_network",
     "with_tangents",
     "write_atomic",

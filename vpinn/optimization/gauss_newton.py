@@ -69,6 +69,7 @@ class GaussNewton(Method):
     most = 5_000
     learning_rate = None
     steps = 200
+    layers = (20, 20)
     remedy = 'try another solver.seed, or solver.method = "adam"'
 
     def initial(self, theta: Tensor) -> State:

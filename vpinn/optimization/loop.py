@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vpinn.interrupt import Interrupt, Stopped
-from vpinn.objective import Objective, candidate_values, curvature
+from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.direct import LeastSquares
@@ -271,7 +271,9 @@ def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[
     """Return J, ∇J, curvature and candidates over all points, or over batches drawn now."""
     clip = threshold(training.clipping) if plan.clip == "auto" else plan.clip
     if not samplers:
-        return Closure(objective.gradient, clip, partial(curvature, objective), partial(candidate_values, objective))
+        energy = objective.test_space is None and not is_sum_of_squares(objective)
+        curved = plan.rules.first if plan.rules is not None and energy else objective  # G sets steps, J and ∇J judge them
+        return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective))
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
     return drawn(objective, samplers, plan.batches, training.generator, training.learned, clip)

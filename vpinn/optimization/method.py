@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vpinn.objective import Curvature
+from vpinn.trial import LAYERS
 
 State: TypeAlias = dict[str, Tensor]
 """Named tensors that a later step depends on."""
@@ -116,6 +117,7 @@ class Method(ABC):
         scaling: default rule by which the step size follows the batch, one of ``SCALINGS``.
         remedy: what to do where it diverges.
         project: default number of steps between solves for the last layer; 0: none.
+        layers: default widths of the network's hidden layers; matrices of all weights take few.
     """
 
     name: ClassVar[str]
@@ -132,6 +134,7 @@ class Method(ABC):
     steps: ClassVar[int] = 2000
     scaling: ClassVar[str] = "none"
     project: ClassVar[int] = 0
+    layers: ClassVar[tuple[int, ...]] = LAYERS
     remedy: ClassVar[str] = "lower solver.learning_rate, raise solver.warmup or set solver.clip"
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:

@@ -116,6 +116,21 @@ def trained_objective(
     return objective
 
 
+def with_layers(problem: Problem, name: str) -> Problem:
+    """Return the problem with a method's own hidden layers where the file says nothing; least squares has none.
+
+    Args:
+        problem: the problem.
+        name: of the method, one of ``METHODS``.
+    """
+    settings = problem.settings
+    method = METHODS[name](settings)
+    if settings.network.layers is not None or isinstance(method, LeastSquares):
+        return problem
+    network = settings.network.model_copy(update={"layers": method.layers})
+    return replace(problem, settings=settings.model_copy(update={"network": network}))
+
+
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     """Return the plan of a run.
 

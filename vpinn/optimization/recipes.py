@@ -61,7 +61,7 @@ class Recipe:
         count, least = round(self.share * width), SEEN if degree == 1 else LEAST
         places = _sources(domain, count, least) if count and isinstance(domain, Mesh) else ()
         width += base.outputs * base.tied
-        return Features.restored(base, (base.layers[0], width, base.outputs), self.kind, places, self.patches)
+        return Features.restored(base, (base.dimension, width, base.outputs), self.kind, places, self.patches)
 
     def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:
         """Return the recipes to try with ``leap`` times the features: this one, and R larger by the leap in every direction.

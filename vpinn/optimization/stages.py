@@ -102,7 +102,7 @@ class Stages:
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
 
         def recipes() -> Iterator[Recipe]:
-            yield from recipe.bolder(leap, trial.network.layers[0])
+            yield from recipe.bolder(leap, trial.network.dimension)
             if before is not None and tried and min(made[0].predicted for made in tried) > STALLED * before.fit.residual:
                 yield from self._local(trial, recipe, width, before, least)
 

@@ -37,7 +37,7 @@ def estimate_memory(objective: Objective, estimate: Objective | None, curved: bo
 
 def _cached(measure: Measure) -> float:
     """Bytes of what the points fix, where it is kept."""
-    d = measure.network.layers[0]
+    d = measure.network.dimension
     columns = d + 1 + len(measure.tape.fixed.outputs) + (0 if measure.contraction is None else d * d + 2)
     size: float = measure.points.size * columns * 8.0
     return size if size <= CACHE_BYTES else 0.0

@@ -14,11 +14,18 @@ Width = Annotated[int, Field(strict=True, ge=1, le=1024)]
 class Network(Section):
     """The neural network that stands for the unknowns."""
 
-    layers: tuple[Width, ...] = Field(
-        (30, 30, 30), min_length=1, max_length=20, description="Width of each hidden layer, 1 to 1024."
+    layers: tuple[Width, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=20,
+        description="Width of each hidden layer, 1 to 1024; default [20, 20] of gauss-newton, [30, 30, 30] of others.",
     )
     activation: Literal["tanh", "sin", "swish", "softplus"] = Field(
         "tanh", description="Activation; smooth, since derivatives are taken."
+    )
+    places: Annotated[bool, Field(strict=True)] = Field(
+        True,
+        description="Whether a trained network sees the distance to corners, holes and small parts of a plane mesh, too.",
     )
     enrich: tuple[Text, ...] = Field(
         (),

@@ -2,7 +2,8 @@
 
 `activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
 `field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network). `principal` (a form's coefficients at a
-corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `corner_chart`, `features` (as features).
+corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `corner_chart`, `features` (as features). `places`
+(where solutions vary on small scales) → `near` (networks that see the distance to these).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
@@ -14,13 +15,15 @@ from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.field import MeshField
 from vpinn.trial.imposed import Imposed
+from vpinn.trial.near import Near
 from vpinn.trial.network import Jets, Network, Pullback
 from vpinn.trial.scales import Scales
-from vpinn.trial.trial import Trial, coefficients_of, make_trial
+from vpinn.trial.trial import LAYERS, Trial, coefficients_of, make_trial
 
 __all__ = [
     "ACTIVATIONS",
     "HIGHEST_ORDER",
+    "LAYERS",
     "Activation",
     "BoxChart",
     "Chart",
@@ -33,6 +36,7 @@ __all__ = [
     "Imposed",
     "Jets",
     "MeshField",
+    "Near",
     "Network",
     "PatchChart",
     "Pullback",

@@ -50,12 +50,12 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     d, r, n = len(directions), len(slopes), len(x)
     ends = [(1 + directions.index(i), 1 + directions.index(j)) for i, j in pairs]
     sigma, layers = network.sigma, network.unpack(theta)
-    stretch = network.stretch(x)
 
-    z = x.new_zeros(len(orders), n, x.shape[1])
-    z[0] = x
-    for k, i in enumerate(directions):
-        z[1 + k, :, i] = stretch[i]
+    z = x.new_zeros(len(orders), n, network.layers[0])
+    z[0], slopes_in, bends_in = network.inputs(x, pairs)
+    z[1 : 1 + d] = slopes_in[directions]
+    if bends_in is not None:
+        z[1 + d :] = bends_in
     saved = []
     for weight, bias in layers[:-1]:
         a = (z.view(-1, z.shape[2]) @ weight.T.contiguous()).view(len(orders), n, -1)

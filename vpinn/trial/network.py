@@ -7,8 +7,8 @@ are forward 2-jets, higher ones nested reverse mode.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from vpinn.trial.activation import ACTIVATIONS, Activation, derivatives
 from vpinn.trial.layout import Layout
-from vpinn.trial.sweeps import Recording, record
+from vpinn.trial.nested import nested_jets
+from vpinn.trial.sweeps import record
 
 TOGETHER = 8_192
 """Points evaluated at a time where no gradient is asked for, which bounds the memory."""
@@ -27,6 +28,8 @@ Derivative = tuple[int, ...]
 Jets = dict[tuple[int, Derivative], Tensor]
 Pullback = Callable[[Mapping[tuple[int, Derivative], Tensor]], Tensor]
 """Cotangents of jets [n] each → cotangent of the parameters [size]; a jet without one has zero."""
+Pull = Callable[[Tensor | None, Tensor | None], Tensor]
+"""Cotangents of values [m, n] and gradients [d, m, n], None for zero → cotangent of the weights."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Network:
     def outputs(self) -> int:
         """Number of components."""
         return self.layers[-1]
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates."""
+        return len(self.lower)
 
     @property
     def sigma(self) -> Activation:
@@ -97,14 +105,12 @@ class Network:
         wanted = list(wanted)
         if max(map(len, wanted), default=0) > 2:
             return self._nested_features(theta, x, [(), *((i,) for i in range(x.shape[1])), *wanted])
-        sigma, stretch, n, d = self.sigma, self.stretch(x), len(x), self.layers[0]
+        sigma, n, d = self.sigma, len(x), self.dimension
         pairs = [p for p in wanted if len(p) == 2]
-        z = x
-        first = torch.diag(stretch)[:, None, :].expand(d, n, d)
-        second: Tensor | None = None
+        z, first, second = self.inputs(x, pairs)
         for weight, bias in self.unpack(theta)[:-1]:
             a = torch.addmm(bias, z, weight.T)
-            slopes = (first[:, :1] @ weight.T).expand(d, n, -1) if z is x else first @ weight.T
+            slopes = (first @ weight.T).expand(d, n, -1)
             bends = None if second is None else second @ weight.T
             z = sigma.value(a)
             t = sigma.slope(a, z)
@@ -118,16 +124,31 @@ class Network:
     def _nested_features(self, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> dict[Derivative, Tensor]:
         """Return derivatives of any order of the last hidden layer: σ⁽ᵏ⁾(a) Πwᵢ of a single one, else by nested reverse mode."""
         *layers, h, _ = self.layers
-        if len(layers) == 1:
+        if layers == [x.shape[1]]:
             weight, bias = self.unpack(theta)[0]
             slopes = (weight * self.stretch(x)).T
             orders = derivatives(self.sigma, torch.addmm(bias, x, weight.T), max(map(len, wanted)))
             return {key: math.prod((slopes[i] for i in key), start=orders[len(key)]) for key in wanted}
-        wide = Network((*layers, h, h), self.activation, self.lower, self.upper)
-        hidden = wide.size - h * (h + 1)
+        wide, hidden = replace(self, layers=(*layers, h, h)), sum((i + 1) * o for i, o in pairwise((*layers, h)))
         identity = torch.cat([theta[:hidden], torch.eye(h, dtype=theta.dtype).reshape(-1), theta.new_zeros(h)])
-        jets = wide.jets(identity, x, wanted)
+        jets = nested_jets(wide, identity, x, wanted)
         return {derivative: torch.stack([jets[c, derivative].detach() for c in range(h)], 1) for derivative in wanted}
+
+    def inputs(self, x: Tensor, pairs: Sequence[Derivative]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return what the first layer takes, with derivatives by the original coordinates.
+
+        Args:
+            x: normalised coordinates [n, d].
+            pairs: second derivatives wanted.
+
+        Returns:
+            values [n, inputs]; first derivatives [d, n or 1, inputs]; second ones [pairs, n, inputs], None where all vanish.
+        """
+        return x, torch.diag(self.stretch(x))[:, None, :], None
+
+    def sweep(self, theta: Tensor, x: Tensor, order: int, values: bool = True) -> tuple[Tensor | None, Tensor | None, Pull]:
+        """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the pullback of their cotangents."""
+        return record(self.layout, theta, x, order, values)
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return coordinates [n, d] mapped to [−1, 1]^d, dimensionless."""
@@ -158,8 +179,8 @@ class Network:
             with torch.enable_grad():
                 recorded = self.jets(leaf, x, wanted)
             return {key: value.detach() for key, value in recorded.items()}, partial(through_graph, leaf, recorded)
-        values, gradients, recording = record(self.layout, theta, x, order, () in wanted)
-        return _first_jets(values, gradients), partial(_through_sweeps, recording, self.layers, x)
+        values, gradients, pull = self.sweep(theta, x, order, () in wanted)
+        return _first_jets(values, gradients), partial(_through_sweeps, pull, self.layers, x)
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Evaluate all components and their derivatives.
@@ -180,7 +201,7 @@ class Network:
         if order <= 1:
             values, gradients = _FirstJets.apply(theta, x, self, order)  # type: ignore[no-untyped-call]
             return _first_jets(values, gradients.view(x.shape[1], *values.shape) if order else None)
-        return _second_jets(self, theta, x, wanted) if order == 2 else _nested_jets(self, theta, x, wanted)
+        return _second_jets(self, theta, x, wanted) if order == 2 else nested_jets(self, theta, x, wanted)
 
     def jets_of(self, thetas: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Evaluate for several parameters at once, without gradients.
@@ -208,10 +229,10 @@ def _first_jets(values: Tensor | None, gradients: Tensor | None) -> Jets:
 
 
 def _through_sweeps(
-    recording: Recording, layers: tuple[int, ...], x: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
+    pull: Pull, layers: tuple[int, ...], x: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
 ) -> Tensor:
     """Pull cotangents of first jets at n points back through sweeps; what has none counts as zero."""
-    d, m, n = layers[0], layers[-1], len(x)
+    d, m, n = x.shape[1], layers[-1], len(x)
 
     def rows(keys: list[tuple[int, Derivative]]) -> Tensor | None:
         given = [cotangents.get(key) for key in keys]
@@ -223,7 +244,7 @@ def _through_sweeps(
     gradients = rows([(c, (i,)) for i in range(d) for c in range(m)])
     if values is None and gradients is None:
         return x.new_zeros(sum((i + 1) * o for i, o in pairwise(layers)))
-    return recording(values, None if gradients is None else gradients.view(d, m, n))
+    return pull(values, None if gradients is None else gradients.view(d, m, n))
 
 
 def through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
@@ -239,7 +260,7 @@ class _FirstJets(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, network: Network, order: int) -> tuple[Tensor, Tensor]:
         """Evaluate."""
-        values, gradients, ctx.recording = record(network.layout, theta, x, order)
+        values, gradients, ctx.pull = network.sweep(theta, x, order)
         assert values is not None
         return values, values.new_empty(0) if gradients is None else gradients
 
@@ -248,7 +269,7 @@ class _FirstJets(torch.autograd.Function):
     def backward(ctx: Any, values_bar: Tensor, gradients_bar: Tensor) -> tuple[Tensor | None, ...]:
         """Return the cotangent of the parameters."""
         return (
-            ctx.recording(values_bar.contiguous(), gradients_bar.contiguous() if gradients_bar.numel() else None),
+            ctx.pull(values_bar.contiguous(), gradients_bar.contiguous() if gradients_bar.numel() else None),
             None,
             None,
             None,
@@ -263,29 +284,6 @@ def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Deriva
         rows = values @ weight.T if derivative else torch.addmm(bias, values, weight.T)
         result |= {(c, derivative): rows[:, c] for c in range(network.outputs)}
     return result
-
-
-def _nested_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:
-    """Derivatives of any order by reverse mode over reverse mode."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        z = x
-        *hidden, (weight, bias) = network.unpack(theta)
-        for w, b in hidden:
-            z = network.sigma.value(torch.addmm(b, z, w.T))
-        z = torch.addmm(bias, z, weight.T)
-        stretch = network.stretch(x)
-        result: Jets = {(c, ()): z[:, c] for c in range(network.outputs)}
-        for derivative in wanted:
-            for c in range(network.outputs):
-                for k in range(1, len(derivative) + 1):
-                    if (c, derivative[:k]) not in result:
-                        parent = result[c, derivative[: k - 1]]
-                        (slope,) = torch.autograd.grad(parent.sum(), x, create_graph=True)
-                        result |= {
-                            (c, tuple(sorted((*derivative[: k - 1], i)))): slope[:, i] * stretch[i] for i in range(x.shape[1])
-                        }
-        return result
 
 
 @lru_cache

@@ -24,6 +24,8 @@ from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
 from vpinn.trial.features import Features
 from vpinn.trial.field import MeshField, harmonic, torsion
 from vpinn.trial.imposed import Imposed
+from vpinn.trial.near import near
+from vpinn.trial.places import small_places
 from vpinn.trial.scales import Scales
 
 ROWS = "weighted rows, which keep the unknowns smooth"
@@ -32,6 +34,8 @@ NOT_ZERO = "the enrich functions are not zero there"
 """Why a condition that a factor could meet is not met exactly."""
 TESTED = "the energy's first variation is tested, as Nitsche's energy has no least value for networks"
 """What Nitsche's terms in an energy that a network is trained on lead to."""
+LAYERS = (30, 30, 30)
+"""Widths of the hidden layers where nothing is said."""
 GAP = 1e-6
 """Largest distance, relative to the boundary values' size, at which a lift still counts as meeting them."""
 
@@ -103,7 +107,7 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
     sizes = {u.name: int(np.prod(u.shape)) for u in problem.unknowns}
     lower, upper = problem.domain.bounds
     settings = problem.settings.network
-    layers = (problem.domain.dimension, *settings.layers, sum(sizes.values()))
+    layers = (problem.domain.dimension, *(settings.layers or LAYERS), sum(sizes.values()))
     extra = len(problem.enrich) * layers[-1]
     network = Enriched(layers, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)), extra)
     function = problem.symbols.coefficient((network.outputs,))
@@ -125,6 +129,8 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
             parts.append(sum((coefficients[first + k] * e for k, e in enumerate(problem.enrich)), smooth))
             at += 1
         unknowns[unknown.name] = _reshape(parts, unknown.shape)
+    if not rows and not corners and settings.places and isinstance(problem.domain, Mesh):
+        network = near(network, small_places(problem, imposed), problem.domain.nodes)
     functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
     if functions:
         chart = CornerChart(functions)

@@ -1,0 +1,106 @@
+"""Where solutions vary on small scales: small parts of other material, corners, and holes and gaps of the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from vpinn.domain import Corner, FacetPoints, Mesh, corners_of, local_scale
+from vpinn.forms import integrals
+from vpinn.problem import Problem
+from vpinn.trial.imposed import Imposed
+
+Array = NDArray[np.float64]
+SMALL = 0.15
+"""Share of the domain's smaller extent below which a scale is small; a network of the whole domain resolves larger ones."""
+SERVED = 2.0
+"""Distance from a place, in units of the local scale, up to which the distance itself resolves that scale."""
+MOST = 24
+"""Places taken at most."""
+CORE = 0.05
+"""Radius around a corner below which distances are not told apart, in units of the cells there, which see no smaller ones."""
+BLUNT = 0.2
+"""Angle, in radians, by which a corner must exceed the one that is smooth enough."""
+
+
+def small_places(problem: Problem, imposed: Sequence[Imposed]) -> Array:
+    """Return places with the radius below which distances are not told apart [count, 3], in units of the mesh.
+
+    First parts of other material, then re-entrant corners, then the centres of balls that touch the boundary from outside where
+    it is finely curved or narrow, then other corners. There are none but on meshes in the plane.
+
+    Args:
+        problem: the problem.
+        imposed: its conditions as they are imposed.
+    """
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh) or mesh.dimension != 2:
+        return np.empty((0, 3))
+    small = SMALL * float(np.ptp(mesh.nodes, axis=0).min())
+    inwards, others = list[tuple[float, ...]](), list[tuple[float, ...]]()
+    for corner in _corners(problem, mesh, imposed):
+        core = CORE * float(mesh.h[mesh.boundary[list(corner.facets), 0]].min())
+        (inwards if corner.angle > np.pi + BLUNT else others).append((*corner.place, core))
+    behind = _behind(mesh, inwards, small)
+    return np.array([*_parts(mesh, problem.tags, small), *inwards, *behind, *others]).reshape(-1, 3)[:MOST]
+
+
+def _corners(problem: Problem, mesh: Mesh, imposed: Sequence[Imposed]) -> Iterator[Corner]:
+    """Yield corners where the gradient is not smooth.
+
+    Laplace's equation has exponents kπ/ω in a corner of angle ω between conditions of one kind, (k − ½)π/ω between two kinds:
+    angles above π/2 have one below two that is not whole. Between two kinds and below that angle, r ln r comes in where an
+    integral over the side that is free disagrees with the values on the other.
+    """
+    held = np.zeros((1 + max((i.component for i in imposed), default=0), len(mesh.boundary)), bool)
+    for i in imposed:
+        held[i.component, mesh.facets(i.condition.on)] = True
+    kinds = np.unique(held, axis=1, return_inverse=True)[1].reshape(-1)
+    loaded = np.zeros(len(mesh.boundary), bool)
+    for part in () if problem.formulation == "strong" else integrals(problem.integrals):
+        if part.facet:
+            loaded[mesh.facets(tuple(problem.tags[i] for i in part.tags) or ("all",))] = True
+    for corner in corners_of(mesh, kinds, free=False):
+        sides = list(corner.facets)
+        mixed = kinds[sides[0]] != kinds[sides[1]] and loaded[sides].any()
+        if corner.angle > (np.pi / 4 if mixed else np.pi / 2) + BLUNT:
+            yield corner
+
+
+def _parts(mesh: Mesh, tags: Sequence[str], small: float) -> Iterator[tuple[float, ...]]:
+    """Yield centre and radius of the connected parts of tagged cells that are small."""
+    for name in tags:
+        cells = mesh.cell_tags.get(name, np.empty(0, np.int64))
+        if len(cells) in (0, mesh.n_cells):
+            continue
+        vertices = mesh.vertices[cells]
+        rows = np.repeat(np.arange(len(cells)), vertices.shape[1])
+        touched = coo_array((np.ones(rows.size), (rows, vertices.ravel())), shape=(len(cells), len(mesh.nodes))).tocsr()
+        count, label = connected_components(touched @ touched.T, directed=False)
+        for k in range(count):
+            nodes = mesh.nodes[np.unique(vertices[label == k])]
+            middle = (nodes.min(0) + nodes.max(0)) / 2
+            radius = float(np.linalg.norm(nodes - middle, axis=1).max())
+            if radius < small:
+                yield (*middle.tolist(), radius)
+
+
+def _behind(mesh: Mesh, known: Sequence[tuple[float, ...]], small: float) -> Iterator[tuple[float, ...]]:
+    """Yield centres of the balls that touch the boundary from outside where they are small, the smallest first."""
+    points = FacetPoints(mesh, mesh.facets("all"), 1)
+    taken, scale = points.take(range(points.size)), local_scale(mesh)
+    assert taken.normal is not None
+    x = taken.x[:: points.per_entity]
+    centres = x + scale[:, None] * taken.normal[:: points.per_entity]
+    left = scale < small
+    for place in known:
+        left &= np.linalg.norm(x - place[:2], axis=1) > SERVED * scale
+    while left.any():
+        k = int(np.argmin(np.where(left, scale, np.inf)))
+        yield (*centres[k].tolist(), 0.0)
+        left &= np.linalg.norm(x - centres[k], axis=1) > SERVED * scale
+        left[k] = False
