@@ -383,3 +383,16 @@ def test_what_is_asked_for_is_done() -> None:
         ),
         ("right",): ("exact", "transfinite lift on a box"),
     }
+
+
+@pytest.mark.parametrize("value", ["sqrt(x - 1.5)", "log(-1 + x)", "exp(1000*(x + 1))", "1/(x - 1)"])
+def test_values_that_are_no_numbers_are_told(value: str) -> None:
+    """UFL folds constants by Python's functions, which raise what is no message for a user."""
+    problem = make_problem(
+        rectangle(cells=2),
+        unknowns={"u": "scalar"},
+        energy="inner(grad(u), grad(u))*dx",
+        boundary=[{"on": "bottom", "value": 0}, {"on": ["left", "right", "top"], "value": value}],
+    )
+    with pytest.raises(InputError):
+        make_trial(problem)

@@ -296,6 +296,4 @@ class Output(Section):
         None, description="Run folder, below the problem file or the working directory; default results/<file stem>."
     )
     formats: tuple[Literal["vtu", "xdmf", "csv", "npz"], ...] = Field(("vtu",), description="Formats of the solution field.")
-    refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(
-        0, description="Refinements of the mesh that fields are written on, 0 to 4."
-    )
+    refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(0, description="Refinements of the fields' mesh, 0 to 4.")

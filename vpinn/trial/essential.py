@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import ufl
@@ -21,6 +22,7 @@ from vpinn.domain import Box, Disk, Domain, Hypercube, Polygon, bare_points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import lower
+from vpinn.problem import Condition
 
 SIDES: Mapping[str, tuple[int, int]] = {
     name: (axis, side)
@@ -28,6 +30,10 @@ SIDES: Mapping[str, tuple[int, int]] = {
     for side, name in enumerate(names)
 }
 """Tag of a box face → (axis, 0 for lower or 1 for upper)."""
+FOLDED = (TypeError, OverflowError, ValueError, ZeroDivisionError)
+"""What UFL raises where it puts numbers into Python's functions: log(−1) is complex, exp(1000) too large."""
+Prescribed: TypeAlias = Sequence[tuple[Condition, Expr]]
+"""Conditions with their values."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +159,25 @@ def _constant(values: Iterable[Expr]) -> float | None:
     """Return the number that all values are, or None where they are not one number."""
     found = {float(v) if isinstance(v, ufl.classes.ScalarValue | ufl.classes.Zero) else None for v in map(lower, values)}
     return found.pop() if len(found) == 1 else None
+
+
+def guarded(factor_of: Callable[[Prescribed], tuple[Factor | None, str]], prescribed: Prescribed) -> tuple[Factor | None, str]:
+    """Return what is made of some conditions.
+
+    Args:
+        factor_of: conditions → distance and lift, and a word on them.
+        prescribed: the conditions.
+
+    Raises:
+        InputError: a value is not real or not finite where it is prescribed; says which.
+    """
+    message = "the boundary value has no real and finite value all over this part of the boundary; change it, or the part"
+    try:
+        return factor_of(prescribed)
+    except FOLDED:
+        for one in prescribed:
+            try:
+                factor_of([one])
+            except FOLDED:
+                raise InputError(message, one[0].where) from None
+        raise InputError(message, prescribed[0][0].where) from None

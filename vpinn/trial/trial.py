@@ -20,7 +20,7 @@ from vpinn.problem import Condition, Problem
 from vpinn.trial.corner_chart import CornerChart
 from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
-from vpinn.trial.essential import Factor, on_box, on_disk, on_polygon
+from vpinn.trial.essential import Factor, guarded, on_box, on_disk, on_polygon
 from vpinn.trial.features import Features
 from vpinn.trial.field import MeshField, harmonic, torsion
 from vpinn.trial.imposed import Imposed
@@ -203,7 +203,7 @@ def _settle(
     ]
     if not exact:
         return None, settled
-    factor, why = _factor(problem, exact, known)
+    factor, why = guarded(lambda some: _factor(problem, some, known), exact)
     if factor is None:
         for condition, _ in exact:
             if condition.impose == "exact":
