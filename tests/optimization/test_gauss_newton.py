@@ -200,7 +200,11 @@ def test_what_it_cannot_honour_is_said_in_a_line() -> None:
         prepare(problem)
     batch = {"size": 10, "estimator": "two-batch"}
     problem = vpinn.make_problem(
-        {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, weak="dot(grad(u), grad(v))*dx - v*dx", batch=batch
+        {"shape": "rectangle", "cells": 4},
+        unknowns={"u": "scalar"},
+        weak="dot(grad(u), grad(v))*dx - v*dx",
+        boundary=[{"on": "left", "value": 0}],
+        batch=batch,
     )
     with pytest.raises(InputError, match="noise has to vanish at the solution"):
         prepare(_with(problem))

@@ -12,7 +12,7 @@ import torch
 
 import vpinn
 from vpinn.domain import rectangle
-from vpinn.optimization import Objectives, growth, objective_for
+from vpinn.optimization import Objectives, direct, objective_for
 from vpinn.optimization.patches import windows
 from vpinn.optimization.recipes import Recipe
 from vpinn.trial import Features, make_trial
@@ -84,7 +84,7 @@ def test_a_residual_that_is_spread_has_no_windows() -> None:
 
 
 def test_a_peak_is_found_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "WIDTHS", (200, 560))
+    monkeypatch.setattr(direct, "WIDTHS", (200, 560))
     whole = vpinn.solve(peaked(features=560), threads=1)
     file = tmp_path / "peak.toml"
     file.write_text(FILE)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import adequacy
+from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
@@ -87,6 +88,8 @@ def assess(
             f"quadrature: the points promise that one more step lowers the energy by {found['promised']:.1e}, where all that is "
             f"left is {found['finer']:.1e}; {adequacy.remedy(problem)}"
         )
+    if (unseen := unseen_data(problem, objective)) is not None:
+        checks.append(f"data: {unseen}")
     seen = adequacy.tests(solution.theta, solution.trial.network, objective, estimator, estimate)
     metrics["tests"] = seen or None
     if seen and not seen["passes"]:

@@ -271,8 +271,9 @@ def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[
     """Return J, ∇J, curvature and candidates over all points, or over batches drawn now."""
     clip = threshold(training.clipping) if plan.clip == "auto" else plan.clip
     if not samplers:
-        energy = objective.test_space is None and not is_sum_of_squares(objective)
-        curved = plan.rules.first if plan.rules is not None and energy else objective  # G sets steps, J and ∇J judge them
+        curved = objective
+        if plan.rules is not None and objective.test_space is None and not is_sum_of_squares(objective):
+            curved = plan.rules.first  # G sets steps, J and ∇J judge them
         return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective))
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)

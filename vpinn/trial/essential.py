@@ -32,7 +32,7 @@ SIDES: Mapping[str, tuple[int, int]] = {
 """Tag of a box face → (axis, 0 for lower or 1 for upper)."""
 FOLDED = (TypeError, OverflowError, ValueError, ZeroDivisionError)
 """What UFL raises where it puts numbers into Python's functions: log(−1) is complex, exp(1000) too large."""
-Prescribed: TypeAlias = Sequence[tuple[Condition, Expr]]
+Asked: TypeAlias = Sequence[tuple[Condition, Expr]]
 """Conditions with their values."""
 
 
@@ -161,7 +161,7 @@ def _constant(values: Iterable[Expr]) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def guarded(factor_of: Callable[[Prescribed], tuple[Factor | None, str]], prescribed: Prescribed) -> tuple[Factor | None, str]:
+def guarded(factor_of: Callable[[Asked], tuple[Factor | None, str]], prescribed: Asked) -> tuple[Factor | None, str]:
     """Return what is made of some conditions.
 
     Args:

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from vpinn.domain import Corner, FacetPoints, Mesh, corners_of, local_scale
-from vpinn.forms import integrals
+from vpinn.domain import FacetPoints, Mesh, corners_of, local_scale
 from vpinn.problem import Problem
-from vpinn.trial.imposed import Imposed
 
 Array = NDArray[np.float64]
 SMALL = 0.15
@@ -24,51 +22,27 @@ MOST = 24
 CORE = 0.05
 """Radius around a corner below which distances are not told apart, in units of the cells there, which see no smaller ones."""
 BLUNT = 0.2
-"""Angle, in radians, by which a corner must exceed the one that is smooth enough."""
+"""Angle, in radians, by which a re-entrant corner exceeds a straight side."""
 
 
-def small_places(problem: Problem, imposed: Sequence[Imposed]) -> Array:
+def small_places(problem: Problem) -> Array:
     """Return places with the radius below which distances are not told apart [count, 3], in units of the mesh.
 
     First parts of other material, then re-entrant corners, then the centres of balls that touch the boundary from outside where
-    it is finely curved or narrow, then other corners. There are none but on meshes in the plane.
+    it is finely curved or narrow. There are none but on meshes in the plane. Corners that are not re-entrant are left out: beside
+    them logarithms help little, and points for smooth fields integrate them worse.
 
     Args:
         problem: the problem.
-        imposed: its conditions as they are imposed.
     """
     mesh = problem.domain
     if not isinstance(mesh, Mesh) or mesh.dimension != 2:
         return np.empty((0, 3))
-    small = SMALL * float(np.ptp(mesh.nodes, axis=0).min())
-    inwards, others = list[tuple[float, ...]](), list[tuple[float, ...]]()
-    for corner in _corners(problem, mesh, imposed):
-        core = CORE * float(mesh.h[mesh.boundary[list(corner.facets), 0]].min())
-        (inwards if corner.angle > np.pi + BLUNT else others).append((*corner.place, core))
-    behind = _behind(mesh, inwards, small)
-    return np.array([*_parts(mesh, problem.tags, small), *inwards, *behind, *others]).reshape(-1, 3)[:MOST]
-
-
-def _corners(problem: Problem, mesh: Mesh, imposed: Sequence[Imposed]) -> Iterator[Corner]:
-    """Yield corners where the gradient is not smooth.
-
-    Laplace's equation has exponents kπ/ω in a corner of angle ω between conditions of one kind, (k − ½)π/ω between two kinds:
-    angles above π/2 have one below two that is not whole. Between two kinds and below that angle, r ln r comes in where an
-    integral over the side that is free disagrees with the values on the other.
-    """
-    held = np.zeros((1 + max((i.component for i in imposed), default=0), len(mesh.boundary)), bool)
-    for i in imposed:
-        held[i.component, mesh.facets(i.condition.on)] = True
-    kinds = np.unique(held, axis=1, return_inverse=True)[1].reshape(-1)
-    loaded = np.zeros(len(mesh.boundary), bool)
-    for part in () if problem.formulation == "strong" else integrals(problem.integrals):
-        if part.facet:
-            loaded[mesh.facets(tuple(problem.tags[i] for i in part.tags) or ("all",))] = True
-    for corner in corners_of(mesh, kinds, free=False):
-        sides = list(corner.facets)
-        mixed = kinds[sides[0]] != kinds[sides[1]] and loaded[sides].any()
-        if corner.angle > (np.pi / 4 if mixed else np.pi / 2) + BLUNT:
-            yield corner
+    small, inwards = SMALL * float(np.ptp(mesh.nodes, axis=0).min()), list[tuple[float, ...]]()
+    for corner in corners_of(mesh, np.zeros(len(mesh.boundary), dtype=np.int64), free=False):
+        if corner.angle > np.pi + BLUNT:
+            inwards.append((*corner.place, CORE * float(mesh.h[mesh.boundary[list(corner.facets), 0]].min())))
+    return np.array([*_parts(mesh, problem.tags, small), *inwards, *_behind(mesh, inwards, small)]).reshape(-1, 3)[:MOST]
 
 
 def _parts(mesh: Mesh, tags: Sequence[str], small: float) -> Iterator[tuple[float, ...]]:

@@ -130,7 +130,7 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
             at += 1
         unknowns[unknown.name] = _reshape(parts, unknown.shape)
     if not rows and not corners and settings.places and isinstance(problem.domain, Mesh):
-        network = near(network, small_places(problem, imposed), problem.domain.nodes)
+        network = near(network, small_places(problem), problem.domain.nodes)
     functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
     if functions:
         chart = CornerChart(functions)

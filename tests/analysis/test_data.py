@@ -1,0 +1,81 @@
+"""Data that the points do not see are told, and data that they see are not accused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vpinn.analysis.data import unseen_data
+from vpinn.domain import Mesh, interval, rectangle
+from vpinn.objective import make_objective
+from vpinn.problem import make_problem
+from vpinn.trial import make_trial
+
+LINE, SQUARE = interval(cells=8), rectangle(cells=6, cell="quadrilateral")
+ENERGY = "0.5*k*inner(grad(u), grad(u))*dx - f*u*dx"
+
+
+def told(mesh: Mesh, k: str = "1", f: str = "1", **sections: Any) -> str:
+    problem = make_problem(
+        mesh,
+        **{
+            "unknowns": {"u": "scalar"},
+            "energy": ENERGY,
+            "expressions": {"k": k, "f": f},
+            "boundary": [{"on": "all", "value": 0}],
+            **sections,
+        },
+    )
+    found = unseen_data(problem, make_objective(problem, make_trial(problem)))
+    return "" if found is None else str(found)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "data", "words"),
+    [
+        pytest.param(
+            LINE, {"f": "exp(-0.5*((x - 0.37)/0.002)**2)"}, "of the source escapes the points, most near x = 0.312", id="narrow"
+        ),
+        pytest.param(
+            SQUARE, {"f": "exp(-20000*((x - 0.2517)**2 + (y - 0.4171)**2))"}, "of the source escapes", id="narrow in 2-D"
+        ),
+        pytest.param(SQUARE, {"f": "conditional(lt(x + y/3, 0.6), 1, 0)"}, "of the source escapes", id="source that jumps"),
+        pytest.param(interval(cells=17), {"k": "conditional(lt(x, 0.5), 1, 10)"}, "jumps inside a cell near x = 0.5", id="joint"),
+        pytest.param(SQUARE, {"k": "conditional(lt(x + y/3, 0.6), 1, 2)"}, "jumps inside a cell", id="oblique joint"),
+    ],
+)
+def test_what_the_points_do_not_see(mesh: Mesh, data: dict[str, str], words: str) -> None:
+    assert words in told(mesh, **data)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "data"),
+    [
+        pytest.param(LINE, {"f": "sin(20*x)"}, id="waves"),
+        pytest.param(interval(cells=16), {"k": "conditional(lt(x, 0.5), 1, 1000)"}, id="joint between cells"),
+        pytest.param(SQUARE, {"k": "1 + 0.9*sin(6*pi*x)*sin(6*pi*y)"}, id="coefficient that oscillates"),
+        pytest.param(SQUARE, {"f": "abs(x - 0.55)"}, id="kink"),
+        pytest.param(SQUARE, {"f": "1e9*exp(x)", "k": "1e-6*exp(-y)"}, id="units"),
+    ],
+)
+def test_what_they_see(mesh: Mesh, data: dict[str, str]) -> None:
+    assert told(mesh, **data) == ""
+
+
+def test_systems_and_equations() -> None:
+    """A vector's stress and an equation's source are looked at, too."""
+    k = {"k": "conditional(lt(x, 0.45), 1, 5)", "f": "1"}
+    elastic = {"unknowns": {"u": "vector"}, "weak": "k*inner(sym(grad(u)), sym(grad(v)))*dx - v[0]*dx", "expressions": k}
+    boundary = [{"on": "all", "value": [0, 0]}]
+    problem = make_problem(SQUARE, boundary=boundary, **elastic)
+    assert "jumps inside a cell" in str(unseen_data(problem, make_objective(problem, make_trial(problem))))
+    source = {"strong": "div(grad(u)) + f", "f": "exp(-0.5*((x - 0.37)/0.002)**2)"}
+    problem = make_problem(
+        LINE,
+        unknowns={"u": "scalar"},
+        strong=source["strong"],
+        expressions={"f": source["f"]},
+        boundary=[{"on": "all", "value": 0}],
+    )
+    assert "of the source escapes" in str(unseen_data(problem, make_objective(problem, make_trial(problem))))
