@@ -152,6 +152,15 @@ def test_problems_with_one_answer_are_not_accused(name: str) -> None:
     assert found(*UNIQUE[name]) == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OPEN, *UNIQUE])
+def test_runs_by_default(name: str) -> None:
+    """Whole runs: what is open is never called solved, and what has one answer is not accused."""
+    domain, sections, *_ = (OPEN | UNIQUE)[name]
+    checks = solve(make_problem(domain, **{"unknowns": {"u": "scalar"}, **sections}), threads=1).metrics["checks"]
+    assert any(check.startswith("uniqueness") for check in checks) == (name in OPEN)
+
+
 def test_data_drive_a_mode() -> None:
     """−u″ − π²u = f has solutions where f is orthogonal to sin πx, one of many, and none where it is not."""
     form = "inner(grad(u), grad(v))*dx - pi**2*u*v*dx - {}*v*dx"
