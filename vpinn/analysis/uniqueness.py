@@ -33,6 +33,8 @@ from vpinn.trial import Evaluator, Features, Trial
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
 """Features per component that are tried one after another."""
+RESOLVED, MOST_DIMENSIONS = 3, 5
+"""Dimensions up to which that many features resolve modes, and up to which they are looked for."""
 RECIPE = Recipe("tanh", 2.0)
 """Features smooth enough for rigid motions and the first modes."""
 OPEN = 1e-6
@@ -122,6 +124,8 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free 
         trial: its trial space.
         theta: parameters of the solution [size]; a nonlinear problem is linearised there.
     """
+    if problem.domain.dimension > MOST_DIMENSIONS:
+        return None
     try:
         return _found(problem, trial, theta)
     except (InputError, np.linalg.LinAlgError):
@@ -131,7 +135,7 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), 1), list[float]()
     levels, look, free = len(Level.of(problem).opened), None, np.zeros(0, dtype=bool)
-    for width in WIDTHS:
+    for width in WIDTHS if problem.domain.dimension <= RESOLVED else WIDTHS[: LOOKS + 1]:
         with contextlib.suppress(InputError):  # too few points for so many features
             look = _Look.of(problem, objectives, trial, theta, width)
             least.append(float(look.ratios[levels]))
