@@ -14,7 +14,7 @@ shows as what a polynomial leaves of |B| in its cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,9 +35,13 @@ Array = NDArray[np.float64]
 UNSEEN = 1e-3
 """Share of the data above which what the points do not see of them is told; resolved data have 1e-9 and less."""
 JUMPS = 3e-3
-"""Share of |B|² in a cell that polynomials leave over above which a coefficient jumps there, or might as well."""
+"""Share of |B|² in a cell that polynomials leave over above which a coefficient may jump there."""
 DEGREE, RULE = 8, 20
 """Degrees of the polynomials, and of the rule on which they are fitted."""
+HALVED, LOOKED_AT = 2, 20
+"""Halvings of a cell for the points at which its values are looked at, and cells that are, at most."""
+APART = 0.3
+"""Gap between two groups of values, relative to their range, above which a coefficient jumps."""
 MOST = 400_000
 """Points of the finer rule."""
 HALVINGS = 6
@@ -53,7 +57,7 @@ class Unseen:
     """What the points do not see.
 
     Attributes:
-        share: of the weighted integrals of a² or |B|², the larger, or of |B|² in a cell; dimensionless.
+        share: of the weighted integrals of a² or |B|², the larger; dimensionless.
         what: "source", "coefficient" or "jump".
         at: middle of the cell where most is missed [d].
     """
@@ -93,9 +97,8 @@ def unseen_data(problem: Problem, objective: Objective) -> Unseen | None:
         )
     except InputError:  # a form without such coefficients
         return None
-    jumps = _left_over(problem, mesh)
-    if len(jumps) and jumps.max() > JUMPS:
-        return Unseen(float(jumps.max()), "jump", mesh.nodes[mesh.cells[int(jumps.argmax())]].mean(axis=0))
+    if (jumped := _jumped(problem, mesh)) is not None:
+        return Unseen(1.0, "jump", mesh.nodes[mesh.cells[jumped]].mean(axis=0))
     totals = fine.sum(axis=1)
     shares = np.abs(seen - fine).sum(axis=1) / np.where(totals > 0.0, totals, np.inf)
     worst = int(shares.argmax())
@@ -105,16 +108,44 @@ def unseen_data(problem: Problem, objective: Objective) -> Unseen | None:
     return Unseen(float(shares[worst]), ("source", "coefficient")[worst], mesh.nodes[mesh.cells[cell]].mean(axis=0))
 
 
+def _jumped(problem: Problem, mesh: Mesh) -> int | None:
+    """Return the cell in which a coefficient jumps most clearly, None where there is none.
+
+    Of the cells where polynomials leave much over, it jumps where its values, at many points, fall into two groups; those of one
+    that oscillates do not.
+    """
+    left = _left_over(problem, mesh)
+    points, values_at = CellPoints(mesh, RULE, refine=HALVED), _compiled(problem, mesh)
+    for cell in np.argsort(-left)[:LOOKED_AT]:
+        if not left[cell] > JUMPS:
+            break
+        own = points.take(range(int(cell) * points.per_entity, (int(cell) + 1) * points.per_entity))
+        values = np.sort(np.sqrt(values_at(own)[1]))
+        if np.diff(values).max() > APART * (values[-1] - values[0]):
+            return int(cell)
+    return None
+
+
 def _squares(problem: Problem, points: CellPoints) -> Iterator[tuple[Points, list[Array]]]:
     """Yield points with a² and |B|² there, [n] each."""
+    values_at = _compiled(problem, points.mesh)
+    for part in map(points.take, points.chunks(CHUNK)):
+        yield part, values_at(part)
+
+
+def _compiled(problem: Problem, mesh: Mesh) -> Callable[[Points], list[Array]]:
+    """Return the function points → a² and |B|² [n] each."""
     graph, stated = Graph(), measured(problem)
     terms = coefficients(stated, {u.name: _field(stated, u.shape) for u in stated.unknowns}, Integrands(graph, False))
     groups = [[node for jet, node in terms.items() if bool(jet.derivative) is flux] for flux in (False, True)]
     squares = [graph.add([graph.multiply([node, node]) for node in group] or [graph.number(0.0)]) for group in groups]
-    tape, background = compile_tape(graph, squares), Background(points.mesh)
-    for part in map(points.take, points.chunks(CHUNK)):
-        values = tape.moving(tape.fixed(background.values(tape.fixed_slots, part)))
-        yield part, [np.broadcast_to(np.asarray(value), len(part.w)) for value in values]
+    tape, background = compile_tape(graph, squares), Background(mesh)
+
+    def values_at(points: Points) -> list[Array]:
+        values = tape.moving(tape.fixed(background.values(tape.fixed_slots, points)))
+        return [np.broadcast_to(np.asarray(value), len(points.w)) for value in values]
+
+    return values_at
 
 
 def _left_over(problem: Problem, mesh: Mesh) -> Array:
