@@ -26,9 +26,9 @@ MARGIN = 0.3
 """Share of the tolerance that the next stage aims at."""
 CHEAP = 2.0
 """Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
-FACTORISED, EVALUATED = 1e-9, 1e-7
-"""Seconds of a step per row and two columns, and per point and column, on one core. They are counted, not measured, so that
-runs can be repeated to the last bit."""
+TRIED, FACTORISED, EVALUATED = 3, 1e-9, 1e-7
+"""Recipes that a stage tries, and seconds of a step per row and two columns, and per point and column, on one core. They are
+counted, not measured, so that runs can be repeated to the last bit."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
 RICHER = 2
@@ -184,6 +184,8 @@ class Growth:
             if best.relative <= method.aim:
                 known = width, verdict.relative / method.slack
                 width = self._next(width, before, known, trial) or (width if rises else 0)
+                if width and _seconds(stage, width) > CHEAP and self._will_do(best):
+                    return replace(best, converged=True)
             elif verdict.adequate or not rises:
                 break
             else:
@@ -244,7 +246,7 @@ def _seconds(stage: Stage, width: int) -> float:
     here = objective.size if tested is None else tested.size
     rows = max(here, int(ROWS * columns)) if tested is not None else here
     points = objective.size * rows / here
-    return max(1, stage.fit.steps) * columns * (FACTORISED * rows * columns + EVALUATED * points)
+    return TRIED * max(1, stage.fit.steps) * columns * (FACTORISED * rows * columns + EVALUATED * points)
 
 
 def _first(pair: tuple[float, Stage]) -> float:
