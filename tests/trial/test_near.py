@@ -125,13 +125,12 @@ def test_smooth_domains_have_no_places_and_their_networks_stay() -> None:
         assert not isinstance(make_trial(square).network, Near)
 
 
-def test_a_re_entrant_corner_is_a_place_whose_core_is_below_the_cells() -> None:
-    corner = problem({"shape": "l-shape", "cells": 4})
-    ((x, y, core),) = places_of(corner).tolist()
-    assert (x, y) == (0.0, 0.0)
-    assert 0.0 < core < 0.1 * float(corner.domain.h.min())  # type: ignore[union-attr]
-    assert not isinstance(make_trial(problem({"shape": "l-shape", "cells": 4}, network={"places": False})).network, Near)
-    assert not isinstance(make_trial(corner, rows=True).network, Near)
+def test_corners_are_no_places_and_places_can_be_left_out(tmp_path: Path) -> None:
+    assert len(places_of(problem({"shape": "l-shape", "cells": 4}))) == 0
+    drilled = plate(tmp_path, 0.05)
+    assert isinstance(make_trial(drilled).network, Near)
+    assert not isinstance(make_trial(drilled, rows=True).network, Near)
+    assert not isinstance(make_trial(problem({"mesh": "plate.msh"}, folder=tmp_path, network={"places": False})).network, Near)
 
 
 def plate(folder: Path, hole: float, size: float = 1.0, part: bool = False) -> vpinn.Problem:
@@ -203,8 +202,7 @@ def test_inputs_are_dimensionless(unit: float) -> None:
 
 FILE = """
 [domain]
-shape = "l-shape"
-cells = 4
+mesh = "plate.msh"
 [unknowns]
 u = "scalar"
 [form]
@@ -216,12 +214,13 @@ steps = 4
 
 
 def test_a_run_that_sees_places_is_stored_and_goes_on_to_the_last_bit(tmp_path: Path) -> None:
+    plate(tmp_path, 0.05)
     file = tmp_path / "heated.toml"
     file.write_text(FILE)
     whole = vpinn.solve(read_problem(file), tmp_path / "whole", threads=1)
     vpinn.solve(read_problem(file, ["solver.steps=2"]), tmp_path / "part", threads=1)
     on = vpinn.solve(read_problem(file), tmp_path / "part", resume=True, threads=1)
-    again, x = vpinn.load(tmp_path / "part"), np.random.default_rng(0).random((20, 2))
+    again, x = vpinn.load(tmp_path / "part"), 0.2 + 0.2 * np.random.default_rng(0).random((20, 2))
     assert torch.equal(on.theta, whole.theta)
     assert isinstance(again.trial.network, Near)
     assert again.trial.network.layers == (3, 20, 20, 1)

@@ -25,7 +25,7 @@ class Network(Section):
     )
     places: Annotated[bool, Field(strict=True)] = Field(
         True,
-        description="Whether a trained network sees the distance to corners, holes and small parts of a plane mesh, too.",
+        description="Whether a trained network sees the distance to small holes and parts of a plane mesh, too.",
     )
     enrich: tuple[Text, ...] = Field(
         (),

@@ -1,4 +1,4 @@
-"""Where solutions vary on small scales: small parts of other material, corners, and holes and gaps of the boundary."""
+"""Where solutions vary on small scales: small parts of other material, and holes and gaps of the boundary."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ SERVED = 2.0
 """Distance from a place, in units of the local scale, up to which the distance itself resolves that scale."""
 MOST = 24
 """Places taken at most."""
-CORE = 0.05
-"""Radius around a corner below which distances are not told apart, in units of the cells there, which see no smaller ones."""
 BLUNT = 0.2
 """Angle, in radians, by which a re-entrant corner exceeds a straight side."""
 
@@ -28,9 +26,9 @@ BLUNT = 0.2
 def small_places(problem: Problem) -> Array:
     """Return places with the radius below which distances are not told apart [count, 3], in units of the mesh.
 
-    First parts of other material, then re-entrant corners, then the centres of balls that touch the boundary from outside where
-    it is finely curved or narrow. There are none but on meshes in the plane. Corners that are not re-entrant are left out: beside
-    them logarithms help little, and points for smooth fields integrate them worse.
+    First parts of other material, then the centres of balls that touch the boundary from outside where it is finely curved or
+    narrow. There are none but on meshes in the plane, and none at corners: there logarithms let a network dive between the points
+    of an energy, an L-shape by L-BFGS by 5e-4, and help little otherwise.
 
     Args:
         problem: the problem.
@@ -38,11 +36,10 @@ def small_places(problem: Problem) -> Array:
     mesh = problem.domain
     if not isinstance(mesh, Mesh) or mesh.dimension != 2:
         return np.empty((0, 3))
-    small, inwards = SMALL * float(np.ptp(mesh.nodes, axis=0).min()), list[tuple[float, ...]]()
-    for corner in corners_of(mesh, np.zeros(len(mesh.boundary), dtype=np.int64), free=False):
-        if corner.angle > np.pi + BLUNT:
-            inwards.append((*corner.place, CORE * float(mesh.h[mesh.boundary[list(corner.facets), 0]].min())))
-    return np.array([*_parts(mesh, problem.tags, small), *inwards, *_behind(mesh, inwards, small)]).reshape(-1, 3)[:MOST]
+    small = SMALL * float(np.ptp(mesh.nodes, axis=0).min())
+    corners = corners_of(mesh, np.zeros(len(mesh.boundary), dtype=np.int64), free=False)
+    inwards = [corner.place for corner in corners if corner.angle > np.pi + BLUNT]
+    return np.array([*_parts(mesh, problem.tags, small), *_behind(mesh, inwards, small)]).reshape(-1, 3)[:MOST]
 
 
 def _parts(mesh: Mesh, tags: Sequence[str], small: float) -> Iterator[tuple[float, ...]]:
@@ -63,7 +60,7 @@ def _parts(mesh: Mesh, tags: Sequence[str], small: float) -> Iterator[tuple[floa
                 yield (*middle.tolist(), radius)
 
 
-def _behind(mesh: Mesh, known: Sequence[tuple[float, ...]], small: float) -> Iterator[tuple[float, ...]]:
+def _behind(mesh: Mesh, known: Sequence[Sequence[float]], small: float) -> Iterator[tuple[float, ...]]:
     """Yield centres of the balls that touch the boundary from outside where they are small, the smallest first."""
     points = FacetPoints(mesh, mesh.facets("all"), 1)
     taken, scale = points.take(range(points.size)), local_scale(mesh)
@@ -72,7 +69,7 @@ def _behind(mesh: Mesh, known: Sequence[tuple[float, ...]], small: float) -> Ite
     centres = x + scale[:, None] * taken.normal[:: points.per_entity]
     left = scale < small
     for place in known:
-        left &= np.linalg.norm(x - place[:2], axis=1) > SERVED * scale
+        left &= np.linalg.norm(x - place, axis=1) > SERVED * scale
     while left.any():
         k = int(np.argmin(np.where(left, scale, np.inf)))
         yield (*centres[k].tolist(), 0.0)
