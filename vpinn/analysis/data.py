@@ -44,6 +44,8 @@ APART = 0.3
 """Gap between two groups of values, relative to their range, above which a coefficient jumps."""
 MOST = 400_000
 """Points of the finer rule."""
+FEW = 5
+"""Points trained with, in units of those of the finer rule, above which nothing is said."""
 HALVINGS = 6
 """Halvings of cells for it, at most."""
 MORE = 4
@@ -81,10 +83,13 @@ class Unseen:
 
 
 def unseen_data(problem: Problem, objective: Objective) -> Unseen | None:
-    """Return what the points of an objective do not see of a problem's data; None where they see them, or draw no Gauss rule."""
+    """Return what the points of an objective do not see of a problem's data.
+
+    None where they see them, are very many, or belong to no Gauss rule.
+    """
     mesh = problem.domain
     rules = [m.points for m in objective.measures if isinstance(m.points, CellPoints)]
-    if not isinstance(mesh, Mesh) or not rules:
+    if not isinstance(mesh, Mesh) or not rules or sum(rule.size for rule in rules) > FEW * MOST:
         return None
     degree, refine = max(rule.degree for rule in rules), max(rule.refine for rule in rules)
     finer, halvings = min(30, degree + MORE), refine

@@ -35,6 +35,8 @@ WIDTHS = (6, 20, 60, 160, 400)
 """Features per component that are tried one after another."""
 RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimensions up to which that many features resolve modes, and up to which they are looked for."""
+MOST_CELLS = 50_000
+"""Cells above which tests on all of them would take more than a few seconds."""
 RECIPE = Recipe("tanh", 2.0)
 """Features smooth enough for rigid motions and the first modes."""
 OPEN = 1e-6
@@ -124,7 +126,8 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free 
         trial: its trial space.
         theta: parameters of the solution [size]; a nonlinear problem is linearised there.
     """
-    if problem.domain.dimension > MOST_DIMENSIONS:
+    domain = problem.domain
+    if domain.dimension > MOST_DIMENSIONS or (isinstance(domain, Mesh) and domain.n_cells > MOST_CELLS):
         return None
     try:
         return _found(problem, trial, theta)
