@@ -95,18 +95,15 @@ def grow_noting(
             save(training, best.trial, journal)
         return signals.signal is None and not signals.late
 
-    def judge(stage: Stage) -> Judgement | None:
-        verdict = estimators.judge(stage)
-        at = next((k for k, other in enumerate(stages) if other.fit is stage.fit), None)
-        if at is not None and verdict is not None:
-            row = training.history[at]
-            training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
-        return verdict
+    def told(stage: Stage, verdict: Judgement) -> None:
+        at = next(k for k, other in enumerate(stages) if other.fit is stage.fit)
+        row = training.history[at]
+        training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
     with signals.limited(method.time_limit):
         try:
             with signals.abandons():
-                best = grow(objectives, trials, method, note, judge, journal)
+                best = grow(objectives, trials, method, note, estimators.judge, journal, told)
                 training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
         except Stopped:
             if not stages and signals.signal is not None:

@@ -13,7 +13,7 @@ from vpinn.domain import Hypercube, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
-from vpinn.optimization import PILOT, Judgement, LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
+from vpinn.optimization import PILOT, Journal, Judgement, LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
 from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
 from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
 from vpinn.preparation import prepare
@@ -185,6 +185,34 @@ def test_growth_is_not_deceived_by_its_tests() -> None:
     assert second.space.degree >= first.space.degree + 2
     assert best.fit is asked[2].fit
     assert best.converged
+
+
+def test_a_journal_tells_the_verdicts_of_the_run_before() -> None:
+    """Read again, it makes the same stages and the same verdicts without a fit or an estimate."""
+    problem, _, _ = made(interval(cells=40), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
+    stated, method = least_squares_problem(problem), LeastSquares(width=20, asked=1e-30)
+    trials, found = [make_trial(stated, rows=True)], list[Stage]()
+
+    def judge(stage: Stage) -> Judgement:
+        found.append(stage)
+        error = (1.0, 0.1, 0.2)[min(len(found), 3) - 1]
+        return Judgement(error, error, False)
+
+    def solved(journal: Journal) -> tuple[Stage, list[float]]:
+        told: list[float] = []
+        best = grow(
+            Objectives(stated, 1), trials, method, judge=judge, journal=journal, told=lambda stage, v: told.append(v.relative)
+        )
+        return best, told
+
+    journal = Journal()
+    first, verdicts = solved(journal)
+    asked = len(found)
+    again, same = solved(Journal.from_arrays(*journal.arrays(), None))
+    assert verdicts == same
+    assert verdicts[:2] == [1.0, 0.1]
+    assert len(found) - asked < asked  # those after the last stage alone
+    assert torch.equal(first.fit.theta, again.fit.theta)
 
 
 def test_features_that_escape_the_tests_get_richer_ones() -> None:

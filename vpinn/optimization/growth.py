@@ -47,6 +47,7 @@ def grow(
     report: Callable[[Stage], bool] = lambda stage: True,
     judge: Callable[[Stage], Judgement | None] = lambda stage: None,
     journal: Journal | None = None,
+    told: Callable[[Stage, Judgement], None] = lambda stage, verdict: None,
 ) -> Stage:
     """Return the best stage.
 
@@ -62,11 +63,12 @@ def grow(
         report: told every stage; False ends the growth.
         judge: what a richer space says of a stage; None where there is no estimate.
         journal: what is found out, or was by a run that this one goes on from.
+        told: called with every verdict, found now or in the journal.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    growth, found = Growth(objectives, method, report, judge, journal or Journal()), list[Stage]()
+    growth, found = Growth(objectives, method, report, judge, journal or Journal(), told), list[Stage]()
     for candidate in growth.candidates(trials):
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
@@ -89,9 +91,11 @@ class Growth:
         report: Callable[[Stage], bool],
         judge: Callable[[Stage], Judgement | None],
         journal: Journal,
+        told: Callable[[Stage, Judgement], None],
     ) -> None:
         self.objectives, self.method, self.ended = objectives, method, False
         self._report, self._asked, self._problem, self._journal = report, judge, objectives.problem, journal
+        self._told = told
         self._last: float | None = None  # estimate of the stage judged last on the way
         self._stages = Stages(objectives, method.stream, method.aim)
 
@@ -126,6 +130,8 @@ class Growth:
             return {"verdict": None if verdict is None else list(dataclasses.astuple(verdict))}
 
         found = self._journal.noted(find)["verdict"]
+        if found is not None:
+            self._told(stage, Judgement(*found))
         return None if found is None else Judgement(*found)
 
     def _good(self, pilot: Step) -> bool:
