@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -22,6 +22,7 @@ from ufl import classes as uc
 from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.corealg.traversal import unique_post_traversal
+from ufl.domain import extract_domains
 
 from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
@@ -130,12 +131,19 @@ def _deep() -> Iterator[None]:
 
 
 @lru_cache(maxsize=KEPT)
-def _replaced(expression: ufl.core.expr.Expr, known: tuple[tuple[Any, ufl.core.expr.Expr], ...]) -> ufl.core.expr.Expr:
-    return ufl.replace(expression, dict(known))
+def _derivative(expression: ufl.core.expr.Expr, directions: tuple[int, ...]) -> ufl.core.expr.Expr:
+    """Return a partial derivative of a scalar expression, lowered; each is made of the one of an order less."""
+    if not directions:
+        return lower(expression)
+    below = _derivative(expression, directions[:-1])
+    return lower(ufl.grad(below)[directions[-1]]) if extract_domains(below) else ufl.as_ufl(0.0)
 
 
 def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.core.expr.Expr] | None = None) -> Node:
     """Add a scalar UFL expression to the graph.
+
+    Known functions are put in after derivatives are carried out: what they stand for is differentiated once, and not anew in
+    every term of every expression.
 
     Args:
         graph: that it is added to.
@@ -145,25 +153,30 @@ def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.
     Raises:
         InputError: the expression holds an operation that cannot be evaluated at a point.
     """
-    root = lower(_replaced(expression, tuple(known.items())) if known else expression)
+    stands = {function: components(value) for function, value in (known or {}).items()}
+    root = lower(expression)
     done: dict[ufl.core.expr.Expr, Node] = {}
     for node in unique_post_traversal(root):
-        image = _image(graph, node, done)
+        image = _image(graph, node, done, stands)
         if image is not None:
             done[node] = image
     return done[root]
 
 
-def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr, Node]) -> Node | None:
+Known = Mapping[ufl.core.expr.Expr, Sequence[ufl.core.expr.Expr]]
+"""Function → scalar components of what stands for it."""
+
+
+def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr, Node], known: Known) -> Node | None:
     operands = node.ufl_operands
     if isinstance(node, uc.Zero):
         return graph.number(0.0)
     if isinstance(node, uc.ScalarValue):
         return graph.number(float(node))
     if isinstance(node, uc.Indexed):
-        return _terminal(graph, operands[0], tuple(int(i) for i in operands[1]))
+        return _terminal(graph, operands[0], tuple(int(i) for i in operands[1]), known)
     if isinstance(node, uc.Coefficient | uc.Argument | uc.CellDiameter) and node.ufl_shape == ():
-        return _terminal(graph, node, ())
+        return _terminal(graph, node, (), known)
     if isinstance(node, SKIPPED):
         return None
     if isinstance(node, uc.Conj | uc.Real):
@@ -183,7 +196,7 @@ def _operation(kind: type) -> str | None:
     return next((name for one, name in OPERATIONS.items() if issubclass(kind, one)), None)
 
 
-def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) -> Node:
+def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], known: Known) -> Node:
     order = 0
     while isinstance(node, uc.Grad):
         node, order = node.ufl_operands[0], order + 1
@@ -197,6 +210,8 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) ->
     if not isinstance(node, uc.Coefficient | uc.Argument):
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
+    if node in known:
+        return build(graph, _derivative(known[node][_flat(value, node.ufl_shape)], derivative))
     function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
     return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
 
