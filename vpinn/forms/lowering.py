@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial, reduce
 from typing import Any
 
 import ufl
@@ -22,9 +22,9 @@ from ufl import classes as uc
 from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.corealg.traversal import unique_post_traversal
-from ufl.domain import extract_domains
 
 from vpinn.errors import InputError
+from vpinn.forms.adjoint import slope
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
 
@@ -130,20 +130,11 @@ def _deep() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-@lru_cache(maxsize=KEPT)
-def _derivative(expression: ufl.core.expr.Expr, directions: tuple[int, ...]) -> ufl.core.expr.Expr:
-    """Return a partial derivative of a scalar expression, lowered; each is made of the one of an order less."""
-    if not directions:
-        return lower(expression)
-    below = _derivative(expression, directions[:-1])
-    return lower(ufl.grad(below)[directions[-1]]) if extract_domains(below) else ufl.as_ufl(0.0)
-
-
 def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.core.expr.Expr] | None = None) -> Node:
     """Add a scalar UFL expression to the graph.
 
-    Known functions are put in after derivatives are carried out: what they stand for is differentiated once, and not anew in
-    every term of every expression.
+    Known functions are put in after derivatives are carried out: what they stand for is differentiated once, in the graph, and
+    not anew by UFL in every term of every expression.
 
     Args:
         graph: that it is added to.
@@ -211,7 +202,7 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], kn
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
     if node in known:
-        return build(graph, _derivative(known[node][_flat(value, node.ufl_shape)], derivative))
+        return reduce(partial(slope, graph), derivative, build(graph, known[node][_flat(value, node.ufl_shape)]))
     function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
     return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
 
