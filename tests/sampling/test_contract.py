@@ -64,12 +64,16 @@ RANDOM = {"stochastic-gauss": ("cells",), "monte-carlo": ("cells", "three of a c
 """Rules that are random → samplers that are tried with them."""
 TWO = ("uniform", "blocks", "neyman", "importance", "three of a cell")
 """Samplers of two batches in the fast suite; the control variate is a product of two batches, too, and tried with all."""
+SQUARES = ("blocks", "gradient", "residual, neyman", "importance", "three of a cell", "cells, auto", "cells")
+"""Samplers of equations in the fast suite: those that learn from residuals, and one of each kind; energies are tried with all."""
 ESTIMATORS = ("plain", "two-batch", "u-statistic", "control-variate")
 CASES = [
     pytest.param(
         *(form, estimator, sampler, rule),
         id=f"{form}, {estimator}, {sampler}, {rule}",
-        marks=pytest.mark.slow if estimator == "two-batch" and sampler not in TWO else (),
+        marks=pytest.mark.slow
+        if (estimator == "two-batch" and sampler not in TWO) or (form == "strong" and sampler not in SQUARES)
+        else (),
     )
     for form, estimator, sampler, rule in itertools.product(FORMS, ESTIMATORS, SAMPLERS, RULES)
     if (form == "weak" or estimator == "plain")
