@@ -200,8 +200,12 @@ def short_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_pilots")
 @pytest.mark.parametrize("form", FORMS)
 def test_units_change_nothing(form: str) -> None:
-    """Millimetres, kilopascals and billions at once: the same relative answer, but for rounding that steps amplify."""
-    found = {c: gap(*c, (1e-6, 1e3, 1e9)) for c in combinations() if c[0] == form}
+    """Millimetres, kilopascals and billions at once: the same relative answer, but for rounding that steps amplify.
+
+    Every method on all points and every sampler in each formulation, and every method on drawn points of equations.
+    """
+    chosen = [c for c in combinations() if c[0] == form and (form == "strong" or c[1] in ("adam", "spring") or c[2] == "full")]
+    found = {c: gap(*c, (1e-6, 1e3, 1e9)) for c in chosen}
     assert {c: far for c, far in found.items() if not far <= BOUND} == {}
 
 
