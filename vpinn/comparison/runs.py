@@ -16,7 +16,7 @@ from vpinn.comparison.course import Course, measured_course
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, VpinnError
 from vpinn.interrupt import Interrupt
-from vpinn.process import processor_seconds
+from vpinn.process import processor_seconds, safe_path
 
 POLL = 0.1
 """Seconds between looks at a run."""
@@ -128,7 +128,8 @@ def _context() -> BaseContext:
     context.set_forkserver_preload(["vpinn.comparison.course"])
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with safe_path():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
@@ -146,7 +147,8 @@ def _one(
     """Return the course of one run, None where a signal ended it."""
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, variant, seed, seconds, threads), daemon=True)  # type: ignore[attr-defined]
-    process.start()
+    with safe_path():
+        process.start()
     sender.close()
     assert process.pid is not None
     heard = math.nan  # processor time of the run when it last told of a step
