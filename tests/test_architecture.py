@@ -17,6 +17,7 @@ ROOT = Path(vpinn.__file__).parent
 FLOW = (
     "errors",
     "interrupt",
+    "storage",
     "process",
     "domain",
     "problem",

@@ -41,6 +41,7 @@ from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
+from vpinn.storage import claimed
 from vpinn.trial import Scales, Trial, coefficients_of, make_trial
 
 Report = Callable[[Training, Plan], None]
@@ -75,15 +76,15 @@ def solve(
 
     Raises:
         Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
-        InputError: the problem cannot be solved as stated, or the folder holds a run already.
+        InputError: the problem cannot be solved as stated, or the folder holds a run already, or another one writes into it.
         DivergenceError: training diverged.
         StorageError: the folder could not be written.
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
-    if folder is not None:
-        run_folder.check_vacant(folder, resume, overwrite)
-    with contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+    with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+        if folder is not None:
+            run_folder.check_vacant(folder, resume, overwrite)
         with signals.abandons():
             setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
             training, held, journal = setup.start(), dict[str, Any](), Journal()

@@ -19,32 +19,56 @@ from pathlib import Path
 from typing import Any
 
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays, write_atomic
+from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.solution import Solution
+from vpinn.storage import inside, read_regular, write_atomic
 from vpinn.trial import Enriched, Features, Near, Trial
 
 CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
+FIELDS = tuple(f"solution.{kind}" for kind in ("vtu", "pvd", "xdmf", "csv", "npz"))
+OWN = (CHECKPOINT, METRICS, HISTORY, "report.html", "figures", *FIELDS)
+"""What a run writes beside its record and the problem with its files."""
 FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
 """Settings that may change when a run goes on: None stands for the whole section."""
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
 def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run which nobody said to resume or to overwrite.
+    """Refuse a folder that holds a run which nobody said to resume or to overwrite, or files of a run's names that none wrote.
 
     Raises:
         InputError: it does; or there is nothing to resume.
+        StorageError: the record of the run cannot be read.
     """
-    if resume and not (folder / RUN).exists():
+    record = _record_of(folder, damaged=overwrite)
+    if record is None or "versions" not in record:
+        for name in OWN if record is None else (RUN,):
+            if os.path.lexists(folder / name):
+                raise _foreign(folder / name)
+    if resume and record is None:
         raise InputError(f"{folder} holds no run to resume; run without --resume")
-    if not resume and not overwrite and (folder / RUN).exists():
+    if not resume and not overwrite and record is not None:
         raise InputError(
             f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
         )
+
+
+def _record_of(folder: Path, damaged: bool) -> dict[str, Any] | None:
+    """Return the record of the run in a folder, None where there is none, an empty one where a damaged one is as good."""
+    try:
+        return read_json(folder / RUN)
+    except StorageError:
+        if not damaged:
+            raise
+        return {"versions": {}}
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError(f"{path} is there and no run wrote it; move it or choose another folder with -o")
 
 
 def describe(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
@@ -84,17 +108,44 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
         anew: whether the state of an earlier run goes.
 
     Raises:
+        InputError: a file would replace one that no run wrote, or lie outside the folder.
         StorageError: the file system refused.
     """
+    copies = {}
+    if problem.source.text is not None:
+        copies = {PROBLEM: problem.source.text.encode()} | {name: path.read_bytes() for name, path in _files(problem)}
+        _check_copies(folder, copies)
     if anew:
         _discard(folder)
-    if problem.source.text is not None:
-        write_atomic(folder / PROBLEM, problem.source.text.encode())
-        for name, path in _files(problem):
-            if (folder / name).resolve() != path.resolve():
-                write_atomic(folder / name, path.read_bytes())
-    write_atomic(folder / RUN, _json(record))
+    write_atomic(folder / RUN, _json(record))  # first: from here on the copies are a run's
+    for name, content in copies.items():
+        if not _holds(folder / name, content):
+            write_atomic(folder / name, content)
     (folder / METRICS).unlink(missing_ok=True)
+
+
+def _check_copies(folder: Path, copies: Mapping[str, bytes]) -> None:
+    """Refuse copies that would replace files of others.
+
+    Raises:
+        InputError: the message names the file.
+    """
+    before = _record_of(folder, damaged=True)
+    wrote = () if before is None else (PROBLEM, *before.get("files", ()))
+    for name, content in copies.items():
+        path = inside(folder, name)
+        if name != PROBLEM and Path(name).parts[0] in (*OWN, RUN, PROBLEM):
+            raise InputError(f"a file called {name!r} would be lost among those of the run; call it otherwise")
+        if name not in wrote and os.path.lexists(path) and not _holds(path, content):
+            raise _foreign(path)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Return whether a regular file has this content."""
+    try:
+        return read_regular(path) == content
+    except OSError:
+        return False
 
 
 def _discard(folder: Path) -> None:
@@ -206,10 +257,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
         StorageError: it cannot be read.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path).decode())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: cannot be read: {error}") from None
     return content if isinstance(content, dict) else None
 

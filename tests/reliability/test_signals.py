@@ -18,8 +18,9 @@ from scipy.linalg import lstsq
 
 from vpinn.cli import main
 from vpinn.interrupt import Interrupt, Stopped, apart, undisturbed
-from vpinn.optimization import load_arrays, write_atomic
+from vpinn.optimization import load_arrays
 from vpinn.optimization.rank_revealing import rank_revealing_solution
+from vpinn.storage import write_atomic
 
 from .phases import PHASES, announce
 

@@ -6,18 +6,18 @@ import json
 import os
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from vpinn.cli import compare
+from vpinn.cli import compare, noise
 from vpinn.cli.display import print_table
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
+from vpinn.storage import check_unused, claimed
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
@@ -73,18 +73,21 @@ def solve(
     from vpinn.run import solve as run
 
     field_formats(problem)
+    if output is None:
+        check_unused(directory, "run.json", ("noise",))
     if verbose:
         _show_problem(problem)
-    with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
-        solution = run(
-            problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
-        )
-    unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
-    if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
-        steps = solution.metrics["steps"]
-        raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
-    with interrupt, interrupt.abandons(unpublished):
-        files = publish(solution, directory)
+    with claimed(directory):
+        with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
+            solution = run(
+                problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
+            )
+        unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
+        if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
+            steps = solution.metrics["steps"]
+            raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+        with interrupt, interrupt.abandons(unpublished):
+            files = publish(solution, directory)
     if not quiet:
         print_table(as_table(solution_rows(solution), files))
     for text in failed_checks(solution):
@@ -100,31 +103,7 @@ def check(file: File, changes: Set = None, seed: Seed = None, device: Device = "
     _show_problem(_read(file, changes, seed, device))
 
 
-@app.command(epilog="Example: `vpinn noise heat.toml --quick`, then paste results/heat/noise/recommendation.toml into heat.toml")
-def noise(
-    file: File,
-    changes: Set = None,
-    output: Folder = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer measurements, in about a minute of one core.")] = False,
-    seed: Seed = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
-    problem = _read(file, changes, seed, "cpu")
-    from vpinn.analysis import true_error
-    from vpinn.noise import FULL, QUICK, measure_noise
-    from vpinn.output.noise import noise_table, publish_noise
-
-    def say(stage: str) -> None:
-        if not quiet:
-            print(f"{stage} …", file=sys.stderr, flush=True)
-
-    found = measure_noise(problem, QUICK if quick else FULL, say, partial(true_error, problem))
-    files = publish_noise(found, output or problem.directory / "noise")
-    if not quiet:
-        print_table(noise_table(found))
-        print("", found.recommendation, *files, sep="\n")
+app.command(epilog=noise.EPILOG)(noise.noise)
 
 
 @app.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import summarise, thresholds
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import write_atomic
 from vpinn.problem import Problem
 from vpinn.run_folder import environment, fingerprints, read_json
+from vpinn.storage import write_atomic
 
 FILE = "comparison.json"
 MEASURED = ("seconds", "updates", "evaluations", "error")
@@ -54,7 +55,11 @@ def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
     Raises:
         InputError: it does; or there is nothing to resume.
     """
-    there = (folder / FILE).exists()
+    found = read_json(folder / FILE)
+    there = found is not None
+    for name in (FILE,) if there else ("figures",):
+        if os.path.lexists(folder / name) and "question" not in (found or {}):
+            raise InputError(f"{folder / name} is there and no comparison wrote it; move it or choose another folder with -o")
     if resume and not there:
         raise InputError(f"{folder} holds no comparison to resume; run without --resume")
     if there and not resume and not overwrite:

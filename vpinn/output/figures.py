@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from vpinn.domain import Domain, Hypercube, Mesh
 from vpinn.objective import Objective, make_objective
-from vpinn.optimization import write_atomic
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
@@ -22,6 +21,7 @@ from vpinn.output.raster import MANY, Raster
 from vpinn.output.scene import Array, Scene
 from vpinn.output.style import colours, figure, magnitudes, styled
 from vpinn.solution import Solution
+from vpinn.storage import inside, write_atomic
 
 MOST = 6
 """Components that a figure shows; the title says when there are more."""
@@ -54,7 +54,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         }
         for name, content in drawn.items():
             if content is not None:
-                write_atomic(directory / f"{name}.png", png(content))
+                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
                 written.append(directory / f"{name}.png")
     return written
 

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vpinn.noise import Curve, NoiseReport
-from vpinn.optimization import write_atomic
 from vpinn.output.figures import png
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, styled
+from vpinn.storage import inside, write_atomic
 
 COLOURS = (ACCENT, TRUTH, "#2a9d5c", "#e39b2b", "#7b5ea7", INK, FAINT)
 HEADER = ("item", "quantity", "predicted", "measured", "verdict")
@@ -163,7 +163,7 @@ def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
             if (shown := draw_panel(panel, report)) is not None:
                 files[f"figures/{panel.file}.png"] = png(shown)
     for name, content in files.items():
-        write_atomic(folder / name, content)
+        write_atomic(inside(folder, name), content)
     return [folder / name for name in files]
 
 

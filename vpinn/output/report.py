@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vpinn.errors import StorageError
-from vpinn.optimization import write_atomic
 from vpinn.output.tables import FAILED, Rows, solution_rows
 from vpinn.solution import Solution
+from vpinn.storage import read_regular, write_atomic
 
 CAPTIONS = {
     "solution": "Solution",
@@ -105,7 +105,7 @@ def _json(content: dict[str, Any]) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
