@@ -15,6 +15,7 @@ import vpinn
 
 ROOT = Path(vpinn.__file__).parent
 FLOW = (
+    "text",
     "errors",
     "interrupt",
     "storage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from vpinn.cli import compare, noise
-from vpinn.cli.display import print_table
+from vpinn.cli.display import print_table, say
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
@@ -91,7 +92,7 @@ def solve(
     if not quiet:
         print_table(as_table(solution_rows(solution), files))
     for text in failed_checks(solution):
-        print(text, file=sys.stderr)
+        say(text, file=sys.stderr)
 
 
 app.command(epilog=compare.EPILOG)(compare.compare)
@@ -133,7 +134,7 @@ def export(
     for target in targets:
         write(solution, target, refine, points)
         if not quiet:
-            print(target)
+            say(target)
 
 
 @app.command(
@@ -173,7 +174,7 @@ def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
     draw(solution, run / "figures")
     written = write_report(solution, run)
     if not quiet:
-        print(written)
+        say(written)
 
 
 @app.command(epilog="Example: `vpinn schema > vpinn.json`, and `#:schema vpinn.json` as the first line of a problem file")
@@ -197,7 +198,7 @@ def new(name: Annotated[str, argument(help="Title and file stem of the problem."
         raise InputError("exists already; choose another name", str(path)) from None
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
-    print(f"{path} written; solve it with: vpinn solve {path}")
+    say(f"{path} written; solve it with: vpinn solve {path}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -210,6 +211,9 @@ def main(arguments: list[str] | None = None) -> int:
         the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130 or 143 after a signal, 1 a bug.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "²" gets its number
     try:
         with Interrupt() as interrupt, interrupt.abandons():  # commands that change a state catch signals themselves
             code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
@@ -237,7 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
     if message:
-        print(" ".join(message.split()), file=sys.stderr)
+        say(" ".join(message.split()), file=sys.stderr)
     return code
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vpinn.cli.display import print_table
+from vpinn.cli.display import print_table, say
 from vpinn.cli.options import File, Folder, Quiet, Seed, Set, Verbose
 from vpinn.storage import check_unused, claimed, inside
 
@@ -36,13 +36,13 @@ def noise(
     from vpinn.noise import FULL, QUICK, measure_noise
     from vpinn.output.noise import noise_table, publish_noise
 
-    def say(stage: str) -> None:
+    def report(stage: str) -> None:
         if not quiet:
-            print(f"{stage} …", file=sys.stderr, flush=True)
+            say(f"{stage} …", file=sys.stderr)
 
     with claimed(folder):
-        found = measure_noise(problem, QUICK if quick else FULL, say, partial(true_error, problem))
+        found = measure_noise(problem, QUICK if quick else FULL, report, partial(true_error, problem))
         files = publish_noise(found, folder)
     if not quiet:
         print_table(noise_table(found))
-        print("", found.recommendation, *files, sep="\n")
+        say("", found.recommendation, *files)

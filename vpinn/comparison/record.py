@@ -89,7 +89,8 @@ def write(folder: Path, comparison: Comparison, courses: Mapping[Place, Course])
         "runs": runs,
         **environment(),
     }
-    write_atomic(folder / FILE, (json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n"
+    write_atomic(folder / FILE, text.encode("utf-8", "backslashreplace"))
 
 
 def read_question(folder: Path) -> dict[str, Any]:

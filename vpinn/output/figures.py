@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
 def png(content: Figure) -> bytes:
     """Return a figure as the bytes of a png file."""
     buffer = io.BytesIO()
-    content.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a title: a box stands for the character
+        content.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
