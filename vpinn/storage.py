@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import tempfile
 import threading
@@ -18,6 +19,8 @@ from vpinn.interrupt import undisturbed
 
 LOCK = ".lock"
 """File that the run which writes into a folder has locked; the system lets go of it when the run ends, however it does."""
+SCRATCH = "vpinn-"
+"""How the names of temporary folders begin."""
 PART = ".vpinn-part"
 """How the name of a file ends that is being written."""
 
@@ -81,6 +84,41 @@ def read_regular(path: Path) -> bytes:
     """
     with open_regular(path) as file:
         return file.read()
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a temporary folder that goes at the end; those of processes that were killed go at the beginning.
+
+    Raises:
+        StorageError: the file system refused.
+    """
+    with contextlib.suppress(OSError):
+        for old in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+            _drop(old)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        handle = _lock(folder)
+    except OSError as error:
+        raise StorageError(f"no temporary file can be written: {error.strerror or error}; free space or set TMPDIR") from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _drop(folder: Path) -> None:
+    """Remove a temporary folder of ours whose process is dead; a new one, which is not locked yet, stays."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or not (folder / LOCK).exists():
+        return
+    try:
+        handle = _lock(folder)
+    except InputError:  # its process lives
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(handle)
 
 
 def inside(folder: Path, name: str) -> Path:

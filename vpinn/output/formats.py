@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from vpinn.domain import Mesh
 from vpinn.errors import InputError, StorageError
 from vpinn.output.cells import cell_format, vtk_cells
+from vpinn.storage import scratch
 from vpinn.text import escaped
 
 Array = NDArray[np.float64]
@@ -44,9 +43,9 @@ def vtu(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: C
     cell_data = {_in_xml(name): [np.ascontiguousarray(value)] for name, value in cell_values.items()}
     grid = meshio.Mesh(_in_space(x), [(kind, cells)], point_data, cell_data)
     try:
-        with tempfile.TemporaryDirectory(prefix="vpinn-") as folder:  # meshio writes to paths only
-            meshio.vtu.write(Path(folder) / "grid.vtu", grid)
-            return (Path(folder) / "grid.vtu").read_bytes()
+        with scratch() as folder:  # meshio writes to paths only
+            meshio.vtu.write(folder / "grid.vtu", grid)
+            return (folder / "grid.vtu").read_bytes()
     except OSError as error:
         raise StorageError(f"the field cannot be written to a temporary file: {error.strerror or error}; free space") from None
 

@@ -219,8 +219,8 @@ def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every:
         marker = "o" if len(curve.x) <= 10 else ""
         axes.plot(curve.x, curve.measured, color=colour, label=literal(name), linewidth=2.2, marker=marker, markersize=4.5)
     else:
-        style = {"color": colour, "fmt": "o", "markersize": 4, "capsize": 2, "linewidth": 1.0}
-        axes.errorbar(curve.x, curve.measured, errors, label=literal(name), **style)
+        label = literal(name)
+        axes.errorbar(curve.x, curve.measured, errors, color=colour, fmt="o", markersize=4, capsize=2, linewidth=1.0, label=label)
     styles = [(0, ()), (0, (4, 3)), (0, (1, 1.5))]
     for k, (label, values) in enumerate(curve.predicted.items()):
         order = np.argsort(curve.x)
