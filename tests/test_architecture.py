@@ -33,6 +33,7 @@ FLOW = (
     "analysis",
     "output",
     "preparation",
+    "run_files",
     "run_folder",
     "direct",
     "run",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vpinn import run_folder
+from vpinn import run_files, run_folder
 from vpinn.analysis import Estimator, assess, assessed_objective, make_estimator, make_monitor
 from vpinn.direct import GROWN, Grown, grow_noting, regrown
 from vpinn.finite_elements import Level
@@ -84,7 +84,7 @@ def solve(
     folder = None if directory is None else Path(directory)
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
-            run_folder.check_vacant(folder, resume, overwrite)
+            run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
             setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
             training, held, journal = setup.start(), dict[str, Any](), Journal()
@@ -128,13 +128,13 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     """
     folder = Path(directory)
     problem = run_folder.read_problem_of(folder)
-    arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
+    arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
     if meta.get("scales"):
         trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
-    metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
+    metrics = run_files.read_json(folder / run_files.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     trial = dataclasses.replace(trial, network=run_folder.network_of(trial, meta))
     return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))

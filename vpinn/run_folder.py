@@ -24,51 +24,17 @@ from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
+from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
-from vpinn.storage import inside, read_regular, write_atomic
+from vpinn.storage import write_atomic
 from vpinn.trial import Enriched, Features, Near, Trial
 
-CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
-FIELDS = tuple(f"solution.{kind}" for kind in ("vtu", "pvd", "xdmf", "csv", "npz"))
-OWN = (CHECKPOINT, METRICS, HISTORY, "report.html", "figures", *FIELDS)
-"""What a run writes beside its record and the problem with its files."""
-FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
-"""Settings that may change when a run goes on: None stands for the whole section."""
+FREE: dict[str, tuple[str, ...] | None] = {
+    "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
+    **dict.fromkeys(("title", "reference", "output")),
+}
+"""Settings that may change when a run goes on, since training does not see them: None stands for the whole section."""
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
-
-
-def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run which nobody said to resume or to overwrite, or files of a run's names that none wrote.
-
-    Raises:
-        InputError: it does; or there is nothing to resume.
-        StorageError: the record of the run cannot be read.
-    """
-    record = _record_of(folder, damaged=overwrite)
-    if record is None or "versions" not in record:
-        for name in OWN if record is None else (RUN,):
-            if os.path.lexists(folder / name):
-                raise _foreign(folder / name)
-    if resume and record is None:
-        raise InputError(f"{folder} holds no run to resume; run without --resume")
-    if not resume and not overwrite and record is not None:
-        raise InputError(
-            f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
-        )
-
-
-def _record_of(folder: Path, damaged: bool) -> dict[str, Any] | None:
-    """Return the record of the run in a folder, None where there is none, an empty one where a damaged one is as good."""
-    try:
-        return read_json(folder / RUN)
-    except StorageError:
-        if not damaged:
-            raise
-        return {"versions": {}}
-
-
-def _foreign(path: Path) -> InputError:
-    return InputError(f"{path} is there and no run wrote it; move it or choose another folder with -o")
 
 
 def describe(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
@@ -114,38 +80,14 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
     copies = {}
     if problem.source.text is not None:
         copies = {PROBLEM: problem.source.text.encode()} | {name: path.read_bytes() for name, path in _files(problem)}
-        _check_copies(folder, copies)
+        check_copies(folder, copies)
     if anew:
         _discard(folder)
     write_atomic(folder / RUN, _json(record))  # first: from here on the copies are a run's
     for name, content in copies.items():
-        if not _holds(folder / name, content):
+        if not holds(folder / name, content):
             write_atomic(folder / name, content)
     (folder / METRICS).unlink(missing_ok=True)
-
-
-def _check_copies(folder: Path, copies: Mapping[str, bytes]) -> None:
-    """Refuse copies that would replace files of others.
-
-    Raises:
-        InputError: the message names the file.
-    """
-    before = _record_of(folder, damaged=True)
-    wrote = () if before is None else (PROBLEM, *before.get("files", ()))
-    for name, content in copies.items():
-        path = inside(folder, name)
-        if name != PROBLEM and Path(name).parts[0] in (*OWN, RUN, PROBLEM):
-            raise InputError(f"a file called {name!r} would be lost among those of the run; call it otherwise")
-        if name not in wrote and os.path.lexists(path) and not _holds(path, content):
-            raise _foreign(path)
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    """Return whether a regular file has this content."""
-    try:
-        return read_regular(path) == content
-    except OSError:
-        return False
 
 
 def _discard(folder: Path) -> None:
@@ -168,9 +110,10 @@ def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, A
         StorageError: the checkpoint is missing or damaged.
     """
     before = read_json(folder / RUN) or {}
-    changed = _changes(before.get("settings", {}), record["settings"]) or _changes(
-        {"file": before.get("files", {})}, {"file": record["files"]}
-    )
+    changed = _changes(before.get("settings", {}), record["settings"])
+    mesh = (record["settings"].get("domain") or {}).get("mesh")  # the other file is the reference
+    if not changed and mesh is not None and before.get("files", {}).get(mesh) != record["files"].get(mesh):
+        changed = f"file.{mesh}"
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
     if before["threads"] != record["threads"]:
@@ -248,21 +191,6 @@ def read_problem_of(folder: Path) -> Problem:
     data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
     source = Source(folder / PROBLEM, None, data)
     return build_problem(source, validate(source), folder)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file, None where there is no file.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    try:
-        content = json.loads(read_regular(path).decode())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise StorageError(f"{path}: cannot be read: {error}") from None
-    return content if isinstance(content, dict) else None
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from vpinn.cli import main
+from vpinn.domain import Hypercube, rectangle
 from vpinn.errors import InputError, StorageError
 from vpinn.problem import read_problem
+from vpinn.problem.reference import read_reference
 from vpinn.storage import LOCK, PART, claimed, inside, read_regular, write_atomic
 
 TEXT = """
@@ -265,3 +267,56 @@ def test_a_run_of_another_folder_goes_on(file: Path, capsys: pytest.CaptureFixtu
     assert main(["solve", str(file), *QUIET, "-o", "run", "--overwrite"]) == 0
     assert main(["solve", str(file), *QUIET, "-o", "run", "--resume"]) == 0
     assert json.loads(Path("run/metrics.json").read_text())["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x,v\n0.5,0.1\n", "no column of an unknown"),
+        ("y,u\n0.5,0.1\n", "no column x"),
+        ("x,u\n0.5,many\n", "cannot be read as numbers"),
+        ("x,u\n7,1\n", "no point of the reference lies inside the domain"),
+        ("x,u,u\n0.5,1,2\n", "more than one column 'u'"),
+        ("x,u\n" + "0" * 200_000 + ",1\n", "cannot be read"),
+        ("x,\xff\n".encode("latin-1"), "cannot be read"),
+    ],
+)
+def test_a_wrong_reference_is_told_before_training_and_mending_it_is_no_other_run(
+    content: str | bytes, message: str, with_reference: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", str(with_reference), *QUIET]) == 0
+    before = Path("results/heat/checkpoint.npz").read_bytes()
+    Path("data/truth.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setattr("vpinn.run.prepare", lambda *_: pytest.fail("the work has begun"))
+    for words in (("solve", "--overwrite"), ("solve", "--resume"), ("check",)):
+        said = refused(capsys, words[0], str(with_reference), *words[1:])
+        assert message in said
+        assert "truth.csv: " in said
+    assert Path("results/heat/checkpoint.npz").read_bytes() == before
+
+
+def test_what_training_does_not_see_may_change(with_reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Title, reference and output: the solution stays as it is, its errors are measured anew."""
+    assert main(["solve", str(with_reference), *QUIET]) == 0
+    metrics = json.loads(Path("results/heat/metrics.json").read_text())
+    before = metrics["errors"]["u"]["relative_l2"], metrics["error_estimate"]
+    Path("data/truth.csv").write_text("x,u\n0.5,5\n")
+    text = TEXT.replace('formats = ["csv"]', 'formats = ["npz"]') + '[reference]\nfile = "data/truth.csv"\n'
+    with_reference.write_text(f'title = "other"\n{text}')
+    assert main(["solve", str(with_reference), *QUIET, "--resume"]) == 0
+    metrics = json.loads(Path("results/heat/metrics.json").read_text())
+    assert metrics["errors"]["u"]["relative_l2"] != before[0]
+    assert metrics["error_estimate"] == before[1]
+    assert json.loads(Path("results/heat/run.json").read_text())["title"] == "other"
+    with_reference.write_text(f'title = "third"\n{text}'.replace("layers = [4]", "layers = [5]"))
+    assert "network.layers changed" in refused(capsys, "solve", str(with_reference), *QUIET, "--resume")
+
+
+def test_components_that_are_missing_and_many_dimensions(tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text("x,y,w0,u\n0.5,0.5,1,2\n")
+    with pytest.raises(InputError, match="no column w1, though others of it"):
+        read_reference(path, rectangle(cells=1), {"u": (), "w": (2,)})
+    path.write_text("x0,x1,x2,x3,u\n0.5,0.5,0.5,0.5,2\n2,2,2,2,2\n")
+    found = read_reference(path, Hypercube((0.0,) * 4, (1.0,) * 4), {"u": ()})
+    assert (found.points.shape, found.outside) == ((1, 4), 1)

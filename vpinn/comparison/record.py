@@ -16,7 +16,8 @@ from vpinn.comparison.statistics import summarise, thresholds
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, StorageError
 from vpinn.problem import Problem
-from vpinn.run_folder import environment, fingerprints, read_json
+from vpinn.run_files import read_json
+from vpinn.run_folder import environment, fingerprints
 from vpinn.storage import write_atomic
 
 FILE = "comparison.json"
@@ -45,7 +46,7 @@ class Comparison:
     @property
     def error(self) -> str:
         """Name of the error that is compared."""
-        known = self.problem.exact or self.problem.reference_file is not None
+        known = self.problem.exact or self.problem.reference is not None
         return "relative L² error" if known else "relative error estimate"
 
 
@@ -115,7 +116,7 @@ def read_courses(folder: Path, comparison: Comparison) -> dict[Place, Course]:
     """
     record = read_json(folder / FILE) or {}
     try:
-        changed = _difference(record["question"], _plain(_question(comparison)))
+        changed = _difference(_asked(record["question"]), _asked(_plain(_question(comparison))))
         if not changed and record["seeds"] != comparison.seeds[: len(record["seeds"])]:
             changed = "seeds"
         courses = {(run["variant"], run["seed"]): _course(run) for run in record["runs"]}
@@ -139,6 +140,12 @@ def _question(comparison: Comparison) -> dict[str, Any]:
         "problem": comparison.problem.source.data,
         "variants": {variant.label: variant.settings for variant in comparison.variants},
     }
+
+
+def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what runs depend on: not the title, nor where to output goes."""
+    problem = {key: value for key, value in question["problem"].items() if key not in ("title", "output")}
+    return {**question, "problem": problem}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -76,6 +76,10 @@ DEPTH = 10_000
 """Nested calls allowed to UFL's passes, which recurse over the derivatives of an expression."""
 
 
+FOLDED = (TypeError, OverflowError, ValueError, ZeroDivisionError)
+"""What UFL raises where it puts numbers into Python's functions: log(−1) is complex, exp(1000) too large."""
+
+
 @dataclass(frozen=True)
 class Integral:
     """One integral of a form.
@@ -114,6 +118,10 @@ def lower(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         return Expander().visit(apply_derivatives(apply_algebra_lowering(expression)))
 
 
+class NotReal(InputError):
+    """A constant part of an expression has no real and finite value: ln(−1), exp(1000)."""
+
+
 @contextmanager
 def _deep() -> Iterator[None]:
     """Allow recursion as deep as nested derivatives need it, and refuse what is deeper."""
@@ -125,13 +133,18 @@ def _deep() -> Iterator[None]:
         raise InputError(
             "an expression nests functions and derivatives too deeply; split it, or take fewer derivatives"
         ) from None
+    except FOLDED as error:
+        raise NotReal(
+            f"an expression, or a derivative of it, contains a number that is not real and finite ({error}); change its constants"
+        ) from None
     finally:
         sys.setrecursionlimit(limit)
 
 
 @lru_cache(maxsize=KEPT)
 def _replaced(expression: ufl.core.expr.Expr, known: tuple[tuple[Any, ufl.core.expr.Expr], ...]) -> ufl.core.expr.Expr:
-    return ufl.replace(expression, dict(known))
+    with _deep():
+        return ufl.replace(expression, dict(known))
 
 
 def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.core.expr.Expr] | None = None) -> Node:
