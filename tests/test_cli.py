@@ -241,7 +241,7 @@ def test_a_bug_is_one_line_without_verbose(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("nothing")
 
-    monkeypatch.setattr("vpinn.run.solve", broken)
+    monkeypatch.setattr("vpinn.solving.solve", broken)
     assert failed(capsys, "solve", str(file)) == (
         1,
         "bug: ZeroDivisionError: nothing; run again with -v for a traceback and report it",

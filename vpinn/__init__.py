@@ -14,7 +14,7 @@
 | `optimization` | objective and plan → trained parameters |
 | `noise` | objective and samplers → the statistics of their gradients, theory beside measurement |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
-| `output`, `run` | files, figures, the run folder |
+| `output`, `solving` | files, figures; strategies and the run |
 | `comparison` | problem file and variants → runs over seeds, at equal time and at equal accuracy |
 | `cli` | the command line |
 
@@ -45,16 +45,16 @@ from vpinn.errors import DivergenceError, InputError, StorageError, VpinnError
 if TYPE_CHECKING:
     from vpinn.finite_elements import solve_fem
     from vpinn.problem import Problem, make_problem, read_problem
-    from vpinn.run import load, solve
     from vpinn.solution import Solution
+    from vpinn.solving import load, solve
 
 _LAZY = {
     "Problem": "vpinn.problem",
     "Solution": "vpinn.solution",
-    "load": "vpinn.run",
+    "load": "vpinn.solving.run",
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
-    "solve": "vpinn.run",
+    "solve": "vpinn.solving.run",
     "solve_fem": "vpinn.finite_elements",
 }
 

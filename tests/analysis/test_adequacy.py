@@ -11,8 +11,8 @@ from vpinn.domain import Hypercube, LagrangeSpace, Mesh, functions_per_cell, rec
 from vpinn.errors import InputError
 from vpinn.objective.test_functions import interior_functions
 from vpinn.problem import make_problem
-from vpinn.run import solve
 from vpinn.solution import Solution
+from vpinn.solving import solve
 
 ENERGY = "0.5*inner(grad(u), grad(u))*dx - f*u*dx"
 WEAK = "inner(grad(u), grad(v))*dx - f*v*dx"

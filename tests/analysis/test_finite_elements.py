@@ -11,8 +11,8 @@ import vpinn
 from tests.objective.cases import bent
 from vpinn.domain import Hypercube, rectangle
 from vpinn.errors import InputError
-from vpinn.preparation import prepare
 from vpinn.problem import Problem, make_problem
+from vpinn.solving import prepare
 
 
 def asked(domain: Any, fem: dict[str, int], form: dict[str, str] | None = None, **sections: Any) -> Problem:

@@ -12,7 +12,7 @@ from vpinn.domain import Hypercube, box, disk, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.finite_elements import check_balance
 from vpinn.problem import make_problem
-from vpinn.run import solve
+from vpinn.solving import solve
 from vpinn.trial import make_trial
 
 LINE, SQUARE, CUBE = interval(cells=16), rectangle(cells=4), box(cells=2)

@@ -19,7 +19,7 @@ from vpinn.comparison.course import make_error
 from vpinn.noise.advice import Candidate, compared, simplest
 from vpinn.optimization import final_parameters, train
 from vpinn.problem import read_problem
-from vpinn.run import prepare
+from vpinn.solving import prepare
 
 
 def trained(path: Path, settings: list[str], seed: int) -> tuple[float, float]:

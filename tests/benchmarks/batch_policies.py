@@ -21,8 +21,8 @@ import numpy as np
 from vpinn.comparison.course import make_error
 from vpinn.errors import DivergenceError
 from vpinn.optimization import COLUMNS, Training, final_parameters, train
-from vpinn.preparation import prepare
 from vpinn.problem import read_problem
+from vpinn.solving import prepare
 
 _BATCH, _RATE, _LOSS = (COLUMNS.index(name) for name in ("batch_size", "learning_rate", "loss"))
 

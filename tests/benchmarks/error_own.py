@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 import vpinn
 from vpinn.domain import located_points
 from vpinn.optimization import Training
-from vpinn.preparation import prepare
 from vpinn.solution import Solution
+from vpinn.solving import prepare
 
 CELLS = {"poisson": 5, "nonlinear": 5, "plate": 4, "l-shape": 6}
 """Meshes that networks are trained on, as ``error_problems.domain`` takes them; that of the plate is 2e-5 off its circles."""

@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     import vpinn
     from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points
     from vpinn.optimization import COLUMNS, train
-    from vpinn.preparation import prepare
+    from vpinn.solving import prepare
 
     threshold = {"threshold": options.threshold} if options.threshold else {}
     problem = vpinn.make_problem(

@@ -20,7 +20,7 @@ from unittest.mock import patch
 import vpinn
 from vpinn.optimization import Training, train
 from vpinn.optimization.watch import UNKNOWN, Watch
-from vpinn.preparation import Setup, prepare
+from vpinn.solving import Setup, prepare
 
 FORMS = {
     "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",

@@ -27,8 +27,8 @@ import torch
 import vpinn
 from vpinn.optimization import Training, train
 from vpinn.optimization.batches import drawn, pilots
-from vpinn.preparation import prepare
 from vpinn.process import settle_process
+from vpinn.solving import prepare
 
 SMOOTH = {"expressions": {"u_exact": "-sin(2*pi*x)*sin(2*pi*y)", "f": "-div(grad(u_exact))"}}
 CORNER = {"expressions": {"u_exact": "x*(1-x)*y*(1-y)*exp(-200*((x-0.1)**2 + (y-0.1)**2))*500", "f": "-div(grad(u_exact))"}}

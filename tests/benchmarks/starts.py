@@ -17,9 +17,9 @@ import torch
 import vpinn
 from vpinn.analysis import true_error
 from vpinn.optimization import Training, train
-from vpinn.preparation import prepare
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
+from vpinn.solving import prepare
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("poisson", "disk", "convection_diffusion", "elasticity")

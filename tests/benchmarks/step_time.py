@@ -36,8 +36,8 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
 
     import vpinn
     from vpinn.optimization import Training, train
-    from vpinn.preparation import prepare
     from vpinn.process import peak_memory_mb
+    from vpinn.solving import prepare
 
     test_space = {"test_space": {"degree": TEST_DEGREE}} if form == "weak" else {}
     problem = vpinn.make_problem(

@@ -10,8 +10,8 @@ import pytest
 import vpinn
 from vpinn.comparison.course import Counted, Course, _until, measured_course
 from vpinn.optimization import COLUMNS
-from vpinn.preparation import prepare
 from vpinn.problem import Problem
+from vpinn.solving import prepare
 
 ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
 

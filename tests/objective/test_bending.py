@@ -10,7 +10,7 @@ from vpinn.domain import interval, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import bends, bent
 from vpinn.problem import Problem, make_problem
-from vpinn.run import solve
+from vpinn.solving import solve
 
 PLATE = "0.5*({nu}*div(grad(u))**2 + (1 - {nu})*inner(grad(grad(u)), grad(grad(u))))*dx"
 HELD = [{"on": "all", "value": 0}]

@@ -8,7 +8,7 @@ import pytest
 
 import vpinn
 from vpinn.domain import Hypercube
-from vpinn.preparation import prepare
+from vpinn.solving import prepare
 
 SQUARE = {"shape": "rectangle", "cells": 3}
 CUBE, CUBE5, CUBE3 = (Hypercube((0.0,) * d, (1.0,) * d) for d in (6, 5, 3))

@@ -12,7 +12,7 @@ import vpinn
 from vpinn.objective import curvature
 from vpinn.optimization import train
 from vpinn.optimization.projection import few_points, last_layer, projected
-from vpinn.preparation import Setup, prepare
+from vpinn.solving import Setup, prepare
 
 FORMS = {
     "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",

@@ -14,8 +14,8 @@ import vpinn
 from vpinn.errors import DivergenceError, InputError
 from vpinn.objective import make_objective
 from vpinn.optimization import Adam, Closure, Evolution, NonFiniteError, Plan, Schedule, Training, train
-from vpinn.preparation import prepare
 from vpinn.sampling import make_sampler
+from vpinn.solving import prepare
 from vpinn.trial import make_trial
 
 

@@ -18,7 +18,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
 from vpinn.output import estimate_memory
-from vpinn.preparation import Setup, prepare
+from vpinn.solving import Setup, prepare
 
 pytestmark = pytest.mark.xdist_group("trained on drawn points")
 
@@ -249,7 +249,7 @@ def test_matrices_are_as_large_as_the_smaller_of_rows_and_weights() -> None:
 
 
 def _with(problem: vpinn.Problem) -> vpinn.Problem:
-    from vpinn.run import _with_method
+    from vpinn.solving.run import _with_method
 
     return _with_method(problem, "gauss-newton")
 

@@ -30,8 +30,8 @@ from vpinn.optimization import (
 from vpinn.optimization.method import Method, State
 from vpinn.optimization.walk import KEPT, empty_walk, recorded
 from vpinn.output import fields_at
-from vpinn.preparation import Setup, prepare
 from vpinn.problem import make_problem
+from vpinn.solving import Setup, prepare
 from vpinn.trial import Evaluator
 
 from .posteriors import POSTERIORS, Posterior

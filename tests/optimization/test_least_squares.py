@@ -16,9 +16,8 @@ from vpinn.objective.linearisation import linearise
 from vpinn.optimization import PILOT, Journal, Judgement, LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
 from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
 from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
-from vpinn.preparation import prepare
 from vpinn.problem import Problem, make_problem
-from vpinn.run import solve
+from vpinn.solving import prepare, solve
 from vpinn.trial import Features, make_trial
 
 LINEAR = {"weak": "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx", "test_space": {"degree": 4}}

@@ -13,7 +13,7 @@ import torch
 import vpinn
 from vpinn.optimization import COLUMNS, GaussNewton, Lbfgs, Training, make_rules, train
 from vpinn.optimization.rules import Rules
-from vpinn.preparation import Setup, prepare
+from vpinn.solving import Setup, prepare
 
 SEED = 3
 

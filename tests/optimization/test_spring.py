@@ -15,8 +15,8 @@ from vpinn.analysis import TrueError, independent_points
 from vpinn.errors import InputError
 from vpinn.objective import Curvature, make_objective
 from vpinn.optimization import Closure, Plan, Schedule, Spring, Training, train
-from vpinn.preparation import prepare
 from vpinn.sampling import make_sampler
+from vpinn.solving import prepare
 from vpinn.trial import make_trial
 
 

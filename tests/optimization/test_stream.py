@@ -16,9 +16,9 @@ from vpinn.optimization import stream
 from vpinn.optimization.least_squares import fit
 from vpinn.optimization.recipes import Recipe
 from vpinn.optimization.stages import with_network
-from vpinn.preparation import prepare
 from vpinn.problem import Problem, make_problem
 from vpinn.sampling import make_sampler
+from vpinn.solving import prepare
 from vpinn.trial import make_trial
 
 FORMS = {

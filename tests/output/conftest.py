@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from vpinn.problem import make_problem
-from vpinn.run import solve
 from vpinn.solution import Solution
+from vpinn.solving import solve
 
 POISSON = "0.5*inner(grad(u), grad(u))*dx - u*dx"
 TRUTH = {"expressions": {"truth": "x*(1 - x)"}, "reference": {"exact": {"u": "truth"}}}

@@ -12,7 +12,7 @@ import vpinn
 from vpinn.domain import Mesh, rectangle
 from vpinn.output.settled import planned, settled_rows
 from vpinn.output.tables import problem_rows, solution_rows
-from vpinn.preparation import prepare
+from vpinn.solving import prepare
 
 
 def problem(domain: Mesh | None = None, **batch: object) -> vpinn.Problem:

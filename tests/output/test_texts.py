@@ -27,9 +27,9 @@ from vpinn.output import (
     solution_rows,
 )
 from vpinn.output.formula import lowered_form
-from vpinn.preparation import prepare
 from vpinn.problem import make_problem
 from vpinn.solution import Solution
+from vpinn.solving import prepare
 
 Solved = Callable[[str], Solution]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 PHASES = {
     "reading": ("vpinn.problem", "read_problem"),
-    "fields": ("vpinn.preparation", "make_trial"),
+    "fields": ("vpinn.solving.preparation", "make_trial"),
     "first stage": ("vpinn.optimization.stages", "Stages.make"),
     "fit": ("vpinn.optimization.least_squares", "solve_columns"),
-    "steps": ("vpinn.run", "train"),
-    "assessment": ("vpinn.run", "assess"),
+    "steps": ("vpinn.solving.steps", "train"),
+    "assessment": ("vpinn.solving.run", "assess"),
     "reference elements": ("vpinn.analysis.assessment", "compare_with_finite_elements"),
     "files": ("vpinn.output", "publish"),
     "figures": ("vpinn.output.folder", "draw"),

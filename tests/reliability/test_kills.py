@@ -29,7 +29,7 @@ KINDS = tuple(STEPS)
 def context() -> ForkServerContext:
     """Processes that start with everything imported."""
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["vpinn.run", "torch"])
+    made.set_forkserver_preload(["vpinn.solving.run", "torch"])
     return made
 
 

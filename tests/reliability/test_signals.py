@@ -124,7 +124,7 @@ def test_a_signal_ends_every_phase(
     assert (trained not in ("", "signal")) == (phase in AFTER)
     assert "--resume" in said or phase not in ("steps", "assessment", "reference elements")
     growing = list[str]()
-    monkeypatch.setattr("vpinn.direct.grow", _told(growing))
+    monkeypatch.setattr("vpinn.solving.least_squares.grow", _told(growing))
     assert solve(tmp_path, method, "--resume", figures=phase == "figures") == 0
     assert bool(growing) == (method == "least-squares" and phase not in AFTER)
     assert outcome(tmp_path) == whole[method]

@@ -23,8 +23,8 @@ from vpinn.output.figures import png
 from vpinn.output.noise import noise_table
 from vpinn.output.style import LONGEST, figure, literal
 from vpinn.problem import make_problem
-from vpinn.run import solve
 from vpinn.solution import Solution
+from vpinn.solving import solve
 from vpinn.text import escaped
 
 ATTACKS = (

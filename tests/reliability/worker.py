@@ -37,7 +37,7 @@ def work(folder: str, kind: str, resume: bool, naive: bool = False, steps: int |
 
         def half(cls: type[Training], arrays: Any, meta: Any) -> Training:
             training: Training = whole(cls, arrays, meta)
-            fresh = Training.start(training.theta, vpinn.run.prepare(problem).plan.method, 7)
+            fresh = Training.start(training.theta, vpinn.solving.prepare(problem).plan.method, 7)
             kept = {"generator": fresh.generator} if kind == "batches" else {"state": fresh.state}
             return dataclasses.replace(training, **kept)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 import vpinn
 from vpinn.noise.gradients import streams
-from vpinn.preparation import prepare
 from vpinn.problem import read_problem
+from vpinn.solving import prepare
 from vpinn.trial import Enriched, Near, make_trial
 from vpinn.trial.jacobian import jet_jacobian, last_layer_jacobian
 from vpinn.trial.near import near

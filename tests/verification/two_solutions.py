@@ -23,9 +23,9 @@ import torch
 import vpinn
 from vpinn.errors import DivergenceError
 from vpinn.optimization import Training, final_parameters, train
-from vpinn.preparation import prepare
 from vpinn.process import settle_process
 from vpinn.solution import Solution
+from vpinn.solving import prepare
 
 FILE = Path(__file__).parents[2] / "problems" / "bratu.toml"
 PEAKS = {"lower": 0.14053921440047, "upper": 4.09146724618926}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import VpinnError
+from vpinn.finite_elements import rule_degree
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -29,39 +31,27 @@ PENALISED = 1e-3
 
 
 def assess(
-    solution: Solution, objective: Objective, estimator: Estimator | None, loss: float, stated: Problem | None = None
+    solution: Solution,
+    objective: Objective | None,
+    estimator: Estimator | None,
+    loss: float | None = None,
+    stated: Problem | None = None,
 ) -> Solution:
     """Return the solution with what can be said of its accuracy in ``metrics``.
 
     Args:
         solution: parameters to assess.
-        objective: what training minimised, in its own unit.
+        objective: what training minimised, in its own unit; None where nothing was, as with elements, whose estimate has finer
+            points and richer tests than they were found with.
         estimator: of the error, None where there is none.
-        loss: objective over all points, in units of the problem file.
+        loss: objective over all points, in units of the problem file; None without one.
         stated: the problem whose objective that is, where it is another formulation than the solution's.
     """
     problem = solution.problem
-    metrics: dict[str, Any] = dict(solution.metrics)
+    metrics: dict[str, Any] = {**solution.metrics, "quadrature": None, "tests": None}
     checks: list[str] = []
-    rules = [m.points for m in objective.measures if isinstance(m.points, CellPoints | DrawnPoints)]
-    points = independent_points(
-        problem, 2 + max((rule.degree for rule in rules), default=10), max((rule.refine for rule in rules), default=0)
-    )
-    true = None
-    if problem.exact:
-        every = set(problem.exact) == {u.name for u in problem.unknowns}
-        metrics["errors"], true = TrueError(problem, solution.trial, points, every).with_flux(solution.theta)
-    elif problem.reference is not None:
-        metrics["errors"] = reference_errors(solution, problem.reference)
-    else:
-        metrics["errors"] = {}
-    if (asked := problem.settings.reference.fem) is not None:
-        try:
-            metrics["fem"] = compare_with_finite_elements(solution, asked)
-            if not metrics["errors"]:
-                metrics |= {"errors": metrics["fem"]["difference"], "errors_against": "elements"}
-        except VpinnError as error:
-            checks.append(f"reference.fem: {error}")
+    rules = _rules(solution, objective)
+    true = _compare(solution, rules, metrics, checks)
     estimate = None if estimator is None else estimator(solution.theta)
     metrics["error_estimate"] = None
     if estimate is not None:
@@ -75,29 +65,10 @@ def assess(
             "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
         }
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
-    found = adequacy.quadrature(stated or problem, solution, objective, estimate, loss)
-    metrics["quadrature"] = found
-    if not found["change"] <= found["limit"]:
-        what = "the energy above that of the corrected solution" if found["limit"] == adequacy.EXCESS else "the loss"
-        checks.append(
-            f"quadrature: {what} is {found['seen']:.3e} on the points trained with and {found['finer']:.3e} on "
-            f"independent ones; {adequacy.remedy(problem)}"
-        )
-    elif adequacy.promises_too_much(found):
-        checks.append(
-            f"quadrature: the points promise that one more step lowers the energy by {found['promised']:.1e}, where all that is "
-            f"left is {found['finer']:.1e}; {adequacy.remedy(problem)}"
-        )
-    if (unseen := unseen_data(problem, objective)) is not None:
+    if objective is not None and loss is not None:
+        checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
+    if (unseen := unseen_data(problem, rules)) is not None:
         checks.append(f"data: {unseen}")
-    seen = adequacy.tests(solution.theta, solution.trial.network, objective, estimator, estimate)
-    metrics["tests"] = seen or None
-    if seen and not seen["passes"]:
-        checks.append(
-            f"tests: the residual is {seen['seen']:.1e} on the {seen['functions']:,} test functions trained with and "
-            f"{seen['richer']:.1e} on a richer space; raise test_space.degree, refine the mesh"
-            + (' or use test_space.kind = "conforming"' if problem.settings.test_space.kind == "bubbles" else "")
-        )
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
@@ -115,6 +86,71 @@ def assess(
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     metrics["checks"] = checks
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
+
+
+def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints | DrawnPoints]:
+    """Return the rules in cells that the solution was found with."""
+    if objective is not None:
+        return [m.points for m in objective.measures if isinstance(m.points, CellPoints | DrawnPoints)]
+    space = solution.trial.space
+    return [] if space is None else [CellPoints(space.mesh, rule_degree(space))]
+
+
+def _compare(
+    solution: Solution, rules: Sequence[CellPoints | DrawnPoints], metrics: dict[str, Any], checks: list[str]
+) -> float | None:
+    """Note the errors against what is known, and return that of the flux where the exact solution is."""
+    problem, true = solution.problem, None
+    points = independent_points(
+        problem, 2 + max((rule.degree for rule in rules), default=10), max((rule.refine for rule in rules), default=0)
+    )
+    metrics["errors"] = {}
+    if problem.exact:
+        every = set(problem.exact) == {u.name for u in problem.unknowns}
+        metrics["errors"], true = TrueError(problem, solution.trial, points, every).with_flux(solution.theta)
+    elif problem.reference is not None:
+        metrics["errors"] = reference_errors(solution, problem.reference)
+    if (asked := problem.settings.reference.fem) is not None:
+        try:
+            metrics["fem"] = compare_with_finite_elements(solution, asked)
+            if not metrics["errors"]:
+                metrics |= {"errors": metrics["fem"]["difference"], "errors_against": "elements"}
+        except VpinnError as error:
+            checks.append(f"reference.fem: {error}")
+    return true
+
+
+def _trained_enough(
+    solution: Solution,
+    stated: Problem,
+    objective: Objective,
+    loss: float,
+    estimator: Estimator | None,
+    estimate: Estimate | None,
+    metrics: dict[str, Any],
+) -> Iterator[str]:
+    """Note whether points and tests of training were enough, and yield the checks that fail."""
+    problem = solution.problem
+    found = metrics["quadrature"] = adequacy.quadrature(stated, solution, objective, estimate, loss)
+    if not found["change"] <= found["limit"]:
+        what = "the energy above that of the corrected solution" if found["limit"] == adequacy.EXCESS else "the loss"
+        yield (
+            f"quadrature: {what} is {found['seen']:.3e} on the points trained with and {found['finer']:.3e} on "
+            f"independent ones; {adequacy.remedy(problem)}"
+        )
+    elif adequacy.promises_too_much(found):
+        yield (
+            f"quadrature: the points promise that one more step lowers the energy by {found['promised']:.1e}, where all that is "
+            f"left is {found['finer']:.1e}; {adequacy.remedy(problem)}"
+        )
+    seen = adequacy.tests(solution.theta, solution.trial.network, objective, estimator, estimate)
+    metrics["tests"] = seen or None
+    if seen and not seen["passes"]:
+        yield (
+            f"tests: the residual is {seen['seen']:.1e} on the {seen['functions']:,} test functions trained with and "
+            f"{seen['richer']:.1e} on a richer space; raise test_space.degree, refine the mesh"
+            + (' or use test_space.kind = "conforming"' if problem.settings.test_space.kind == "bubbles" else "")
+        )
 
 
 def _rounding(true: float, estimate: Estimate) -> bool:

@@ -14,7 +14,7 @@ shows as what a polynomial leaves of |B| in its cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
 from vpinn.analysis.flux import measured
-from vpinn.domain import CellPoints, Mesh, Points, gauss
+from vpinn.domain import CellPoints, Mesh, Points, PointSet, gauss
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Background, Graph, compile_tape
-from vpinn.objective import Objective
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
 
@@ -82,13 +81,13 @@ class Unseen:
         )
 
 
-def unseen_data(problem: Problem, objective: Objective) -> Unseen | None:
-    """Return what the points of an objective do not see of a problem's data.
+def unseen_data(problem: Problem, points: Iterable[PointSet]) -> Unseen | None:
+    """Return what the points that a solution was found with do not see of a problem's data.
 
     None where they see them, are very many, or belong to no Gauss rule.
     """
     mesh = problem.domain
-    rules = [m.points for m in objective.measures if isinstance(m.points, CellPoints)]
+    rules = [rule for rule in points if isinstance(rule, CellPoints)]
     if not isinstance(mesh, Mesh) or not rules or sum(rule.size for rule in rules) > FEW * MOST:
         return None
     degree, refine = max(rule.degree for rule in rules), max(rule.refine for rule in rules)

@@ -71,7 +71,7 @@ def solve(
     problem = _read(file, changes, seed, device)
     directory = output or problem.directory
     from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
-    from vpinn.run import solve as run
+    from vpinn.solving import solve as run
 
     field_formats(problem)
     if output is None:
@@ -256,7 +256,7 @@ def _read(file: Path, changes: list[str] | None, seed: int | None, device: str) 
 def _load(folder: Path) -> Solution:
     if not folder.is_dir():
         raise InputError("there is no such run folder; give one that 'vpinn solve' wrote", str(folder))
-    from vpinn.run import load
+    from vpinn.solving import load
 
     return load(folder)
 
@@ -265,7 +265,7 @@ def _show_problem(problem: Problem) -> None:
     from vpinn.analysis import make_estimator
     from vpinn.optimization import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
-    from vpinn.preparation import prepare
+    from vpinn.solving import prepare
 
     setup = prepare(problem)
     estimator = make_estimator(problem, setup.trial)

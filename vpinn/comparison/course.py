@@ -19,12 +19,11 @@ from vpinn.objective import Curvature
 from vpinn.optimization import COLUMNS, Closure, Langevin, LeastSquares, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
-from vpinn.preparation import Setup, prepare
 from vpinn.problem import Problem
 from vpinn.process import peak_memory_mb
-from vpinn.run import solve
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
+from vpinn.solving import Setup, prepare, solve
 
 SPACING = 0.06
 """Time between measurements of the error, as a share of the time so far."""

@@ -13,11 +13,11 @@ from typing import Any
 from vpinn.comparison.settings import BATCH, ON_ALL_POINTS, TAKES_BATCHES, Combination, meaningless, settled
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
-from vpinn.preparation import Setup, prepare
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source, read_source
 from vpinn.problem.validation import validate
+from vpinn.solving import Setup, prepare
 
 SHARE = "1/16"
 """Points of a mini-batch by default, as a share of all."""

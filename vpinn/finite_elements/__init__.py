@@ -11,7 +11,7 @@ from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import factorise
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
-from vpinn.finite_elements.solve import check, solve_fem
+from vpinn.finite_elements.solve import check, rule_degree, solve_fem
 
 __all__ = [
     "Assembler",
@@ -25,5 +25,6 @@ __all__ = [
     "key_of",
     "linearised",
     "relative_errors",
+    "rule_degree",
     "solve_fem",
 ]

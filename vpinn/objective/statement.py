@@ -195,7 +195,7 @@ def _impose(
     unknown = next(u for u in problem.unknowns if u.name == condition.unknown)
     u = components(replace[unknown.function])[imposed.component]
     gap = build(graph, u - ufl.replace(imposed.value, replace))
-    if imposed.how == "penalty":
+    if imposed.how != "nitsche":
         weight = penalty_weight(problem, trial, condition, imposed.component)
         facet.roots.append(facet.masked(graph.multiply([graph.number(math.sqrt(weight)), gap]), condition.on))
         return

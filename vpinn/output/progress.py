@@ -20,7 +20,7 @@ _WATCHED = {name: COLUMNS.index(name) for name in ("error", "estimate", "residua
 
 
 class TrainingProgress:
-    """Shows loss, error where the truth is known, batch size, speed and time left; the ``report`` of `vpinn.run.solve`.
+    """Shows loss, error where the truth is known, batch size, speed and time left; the ``report`` of `vpinn.solving.solve`.
 
     Args:
         console: where to; a bar if it is a terminal or a notebook, lines every ten seconds or tenth of the run if not.

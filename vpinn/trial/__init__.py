@@ -3,12 +3,15 @@
 `activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
 `field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network). `principal` (a form's coefficients at a
 corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `corner_chart`, `features` (as features). `places`
-(where solutions vary on small scales) → `near` (networks that see the distance to these).
+(where solutions vary on small scales) → `near` (networks that see the distance to these). `elements` (finite elements beside a
+network).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
+from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
+from vpinn.trial.elements import elements_trial
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
@@ -18,7 +21,7 @@ from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
 from vpinn.trial.network import Jets, Network, Pullback
 from vpinn.trial.scales import Scales
-from vpinn.trial.trial import LAYERS, Trial, coefficients_of, make_trial
+from vpinn.trial.trial import LAYERS, Trial, make_trial
 
 __all__ = [
     "ACTIVATIONS",
@@ -45,5 +48,6 @@ __all__ = [
     "Trial",
     "check_enrichment",
     "coefficients_of",
+    "elements_trial",
     "make_trial",
 ]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import ufl
-from torch import Tensor
 from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, FacetNormal
 from ufl.core.expr import Expr
@@ -61,6 +59,7 @@ class Trial:
         imposed: every condition, component by component.
         coefficients: the UFL constant that stands for those of the enrich functions [max(1, network.extra)].
         scales: what the network's outputs and coefficients are multiples of.
+        elements: finite element functions that are added to the network's outputs, component by component; () for none.
     """
 
     network: Enriched
@@ -70,6 +69,12 @@ class Trial:
     imposed: tuple[Imposed, ...] = field(default=())
     coefficients: ufl.Constant | None = None
     scales: Scales | None = None
+    elements: tuple[MeshField, ...] = ()
+
+    @property
+    def space(self) -> LagrangeSpace | None:
+        """The space of the finite element functions, None without any."""
+        return self.elements[0].space if self.elements else None
 
     @property
     def rows(self) -> bool:
@@ -137,35 +142,6 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
         layers = (layers[0], chart.count, layers[-1])
         network = Features(layers, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed), coefficients)
-
-
-def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
-    """Return the coefficients found of functions beside the network, where there are any.
-
-    Returns:
-        "enrich": component of an unknown → function, as the problem file writes it → number; "corners": of every function of a
-        corner place, exponent a + ib of r^a cos(b ln r) and r^a sin(b ln r), components that it moves, and coefficient.
-    """
-    names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
-    texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()
-    if texts:
-        sizes = theta.new_tensor(trial.scales.extras) if trial.scales is not None else 1.0
-        found = (network.coefficients(theta) * sizes).view(len(names), len(texts)).tolist()
-        result["enrich"] = {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
-    if isinstance(network, Features) and network.corners:
-        found = network.unpack(theta)[-1][0][0, network.shared :].tolist()
-        result["corners"] = [
-            {
-                "at": list(function.place),
-                "exponent": function.solution.exponent.real,
-                "oscillation": function.solution.exponent.imag,
-                "logarithm": function.solution.logarithm,
-                "components": [name for name, moved in zip(names, function.solution.moved, strict=True) if moved],
-                "coefficient": coefficient,
-            }
-            for function, coefficient in zip(network.corners, found, strict=False)
-        ]
-    return result
 
 
 def _reshape(parts: Sequence[Expr], shape: tuple[int, ...]) -> Expr:

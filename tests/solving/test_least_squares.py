@@ -14,7 +14,7 @@ import vpinn
 from vpinn import run_folder
 from vpinn.optimization import COLUMNS, Plan, Training
 from vpinn.optimization.stages import Stage, Stages
-from vpinn.run import solve
+from vpinn.solving import solve
 
 FILE = """
 [domain]

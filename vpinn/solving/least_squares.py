@@ -1,0 +1,143 @@
+"""Runs by least squares: stages noted as steps of a training state, and the best of them, found now or in a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor
+from vpinn.errors import InputError
+from vpinn.interrupt import Stopped
+from vpinn.objective import Objective
+from vpinn.optimization import (
+    COLUMNS,
+    Journal,
+    Judgement,
+    LeastSquares,
+    Stage,
+    Training,
+    grow,
+    tests_degree,
+    with_network,
+)
+from vpinn.problem import Problem
+from vpinn.run_folder import network_of
+from vpinn.solving.preparation import Setup
+from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, conclude, with_trial
+from vpinn.trial import Features, Trial
+
+GROWN = ("tolerance", "grown", "time limit")
+"""Why growth ended where nothing but the assessment is left to do."""
+_ESTIMATE = COLUMNS.index("estimate")
+
+
+class LeastSquaresStrategy(Strategy):
+    """Grows features stage by stage; stages are noted as steps of a training state, the best of them is its parameters."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        assert setup.objectives is not None
+        assert isinstance(setup.plan.method, LeastSquares)
+        self._objectives, self._method = setup.objectives, setup.plan.method
+        self._trials = (setup.trial, *setup.others)
+
+    def start(self) -> State:
+        """Return the state before the first stage."""
+        return State(self.setup.start(), Journal(asked=self._method.asked))
+
+    def resumed(self, before: State) -> State:
+        """Return the end of growth, where it ended but for the time; else its stages; nothing of another tolerance."""
+        if before.journal.asked != self._method.asked:
+            return self.start()
+        stopped = before.record.get("stopped")
+        if stopped in GROWN and stopped != "time limit" and "width" in before.record:
+            return before
+        return State(self.setup.start(), before.journal)
+
+    def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
+        """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained."""
+        if state.record:
+            with hooks.signals.abandons():
+                trial, objective = self._restored(state)
+                estimator = make_estimator(self.setup.problem, trial, state.record["degree"] or None)
+                width = state.record["width"]
+        else:
+            best, estimator = self._grown(state, hooks)
+            trial, objective, width = best.trial, best.objective, best.width
+        state.record = {"width": width, "degree": tests_degree(objective)}
+        hooks.save(state, trial)
+        return lambda: conclude(with_trial(self.setup, trial, objective), state.training, estimator)
+
+    def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None]:
+        """Return the best stage, and the estimator of its error unless a signal ended growth."""
+        training, journal, signals, method = state.training, state.journal, hooks.signals, self._method
+        stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
+
+        def note(stage: Stage) -> bool:
+            stages.append(stage)
+            training.history.append(_row(self.setup.problem, stage, len(stages)))
+            best = _settle(training, stages)
+            training.seconds = stage.seconds
+            hooks.report(training)
+            if not journal.reads:
+                hooks.save(state, best.trial)
+            return signals.signal is None and not signals.late
+
+        def told(stage: Stage, verdict: Judgement) -> None:
+            at = next(k for k, other in enumerate(stages) if other.fit is stage.fit)
+            row = training.history[at]
+            training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
+
+        with signals.limited(method.time_limit):
+            try:
+                with signals.abandons():
+                    best = grow(self._objectives, self._trials, method, note, estimators.judge, journal, told)
+                    training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
+            except Stopped:
+                if not stages and signals.signal is not None:
+                    raise
+                if not stages:
+                    raise InputError(
+                        f"least squares has no first stage after solver.time_limit = {method.time_limit:g} s; give more time, or "
+                        "fewer features (solver.features)",
+                        self.setup.problem.where("solver", "time_limit"),
+                    ) from None
+                best, training.stopped = _settle(training, stages), "signal" if signals.signal is not None else "time limit"
+        _settle(training, [best])
+        training.step = len(stages)
+        return best, estimators.of(best) if training.stopped in GROWN else None
+
+    def _restored(self, state: State) -> tuple[Trial, Objective]:
+        """Return trial space and objective that growth ended with, from its checkpoint."""
+        record = state.record
+        trial = next(trial for trial in self._trials if (trial.rows, trial.corners) == (record["rows"], record["corners"]))
+        state.training.stopped, network = record["stopped"], network_of(trial, record)
+        assert isinstance(network, Features)
+        whole = self._objectives.of(trial, record["width"], record["degree"])
+        return dataclasses.replace(trial, network=network), with_network(whole, network)
+
+
+def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
+    """Return the row of the history of a stage."""
+    watch = make_monitor(problem, stage.trial, None)
+    known = {
+        "step": step,
+        "seconds": stage.seconds,
+        "loss": 0.5 * stage.fit.residual**2,
+        "learning_rate": stage.recipe.scale,
+        "batch_size": stage.fit.points or stage.objective.size,
+        "clipped": 0.0,
+        "residual": stage.relative,
+        **({} if watch is None else {"error": watch(stage.fit.theta)["error"]}),
+    }
+    return tuple(known.get(name, math.nan) for name in COLUMNS)
+
+
+def _settle(training: Training, stages: Sequence[Stage]) -> Stage:
+    """Make the best of some stages the state of a run, and return it."""
+    best = min(stages, key=lambda stage: stage.relative)
+    training.step, training.theta = len(stages), best.fit.theta
+    training.best = best.fit.theta, 0.5 * best.fit.residual**2
+    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
+    return best

@@ -1,0 +1,144 @@
+"""Runs: problem → strategy → assessment → run folder, and back from a run folder to a solution."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vpinn import run_files, run_folder
+from vpinn.analysis import assess
+from vpinn.interrupt import Interrupt
+from vpinn.optimization import COLUMNS, LeastSquares, Plan, Training, load_arrays, samples_of
+from vpinn.problem import Problem
+from vpinn.problem.validation import validate
+from vpinn.process import available_cores, peak_memory_mb
+from vpinn.solution import Solution
+from vpinn.solving.least_squares import LeastSquaresStrategy
+from vpinn.solving.preparation import Setup, prepare
+from vpinn.solving.steps import Steps
+from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
+from vpinn.storage import claimed
+from vpinn.trial import Scales, Trial, make_trial
+
+Report = Callable[[Training, Plan], None]
+
+
+def solve(
+    problem: Problem,
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    method: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+    report: Report | None = None,
+    interrupt: Interrupt | None = None,
+) -> Solution:
+    """Solve a problem.
+
+    Args:
+        problem: what to solve.
+        directory: run folder; None keeps everything in memory.
+        method: instead of the problem's ``solver.method``.
+        resume: go on from the folder's checkpoint.
+        overwrite: replace what is in the folder.
+        threads: threads that share the work, ≥ 1; default as many as there are cores.
+        report: called after every step.
+        interrupt: signals received; without one they are caught while this call lasts.
+
+    Returns:
+        the solution with its errors, error estimate and metrics; without these where a signal ended training.
+
+    Raises:
+        Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
+        InputError: the problem cannot be solved as stated, or the folder holds a run already, or another one writes into it.
+        DivergenceError: training diverged.
+        StorageError: the folder could not be written.
+    """
+    began = time.perf_counter()
+    folder = None if directory is None else Path(directory)
+    with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+        if folder is not None:
+            run_files.check_vacant(folder, resume, overwrite)
+        with signals.abandons():
+            setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
+            strategy = strategy_of(setup)
+            state = strategy.start()
+        if folder is not None:
+            state = _begin(strategy, state, folder, resume)
+        ready = time.perf_counter() - began
+
+        def save(reached: State, trial: Trial, solution: Solution | None = None) -> None:
+            if folder is not None:
+                run_folder.save(folder, reached.training, trial, solution, reached.record, reached.journal)
+
+        if not state.begun:
+            save(state, setup.trial)
+        tell = (lambda training: report(training, setup.plan)) if report is not None else (lambda training: None)
+        finish = strategy.solve(state, Hooks(tell, save, signals))
+        if state.training.stopped == "signal":
+            return finish().solution
+        with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
+            solution = _assessed(finish(), state.training, setup.objective.threads, began, ready)
+        save(state, solution.trial, solution)
+        return solution
+
+
+def load(directory: str | os.PathLike[str]) -> Solution:
+    """Return the solution of a finished or unfinished run folder.
+
+    Raises:
+        InputError: the folder holds no run, or one made in Python, which has no problem file.
+        StorageError: its files are damaged.
+    """
+    folder = Path(directory)
+    problem = run_folder.read_problem_of(folder)
+    arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
+    training = Training.from_arrays(arrays, meta)
+    trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
+    if meta.get("scales"):
+        trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
+    theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
+    metrics = run_files.read_json(folder / run_files.METRICS) or {}
+    history = np.array(training.history).reshape(-1, len(COLUMNS))
+    trial = dataclasses.replace(trial, network=run_folder.network_of(trial, meta))
+    return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
+
+
+def strategy_of(setup: Setup) -> Strategy:
+    """Return the strategy of a setup's method."""
+    return LeastSquaresStrategy(setup) if isinstance(setup.plan.method, LeastSquares) else Steps(setup)
+
+
+def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
+    """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
+    setup = strategy.setup
+    described = run_folder.describe(setup.problem, setup.plan, setup.objective.threads)
+    if resume:
+        training, record, journal = run_folder.resumed(folder, described)
+        state = strategy.resumed(State(training, journal, record))
+    run_folder.begin(folder, setup.problem, described, anew=not resume)
+    return state
+
+
+def _assessed(outcome: Outcome, training: Training, threads: int, began: float, ready: float) -> Solution:
+    """Return the solution with its assessment, and what it took."""
+    solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated)
+    total = time.perf_counter() - began
+    seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
+    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": threads}
+    checks = [*solution.metrics["checks"], *outcome.checks]
+    return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks, **closing})
+
+
+def _with_method(problem: Problem, method: str) -> Problem:
+    data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
+    source = dataclasses.replace(problem.source, data=data)
+    return dataclasses.replace(problem, source=source, settings=validate(source))

@@ -1,0 +1,43 @@
+"""Training by the steps of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vpinn.analysis import make_estimator, make_monitor
+from vpinn.optimization import train
+from vpinn.solving.preparation import Setup
+from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, conclude
+
+
+class Steps(Strategy):
+    """Trains a network step by step, see ``optimization.train``."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        tests = setup.objective.test_space
+        self._estimator = make_estimator(setup.problem, setup.trial, None if tests is None else tests.space.degree)
+        watched = self._estimator if setup.plan.tolerance is not None else None
+        self._monitor = make_monitor(setup.problem, setup.trial, watched)
+
+    def start(self) -> State:
+        """Return the state before the first step."""
+        return State(self.setup.start())
+
+    def resumed(self, before: State) -> State:
+        """Return the state as it was."""
+        return State(before.training)
+
+    def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
+        """Train to the end of the plan."""
+        setup = self.setup
+        train(
+            setup.objective,
+            state.training,
+            setup.plan,
+            self._monitor,
+            hooks.report,
+            lambda training: hooks.save(state, setup.trial),
+            hooks.signals,
+        )
+        return lambda: conclude(setup, state.training, self._estimator)

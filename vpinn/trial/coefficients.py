@@ -1,0 +1,40 @@
+"""What became of the coefficients of functions beside the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from vpinn.problem import Problem
+from vpinn.trial.features import Features
+from vpinn.trial.trial import Trial
+
+
+def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
+    """Return the coefficients found of functions beside the network, where there are any.
+
+    Returns:
+        "enrich": component of an unknown → function, as the problem file writes it → number; "corners": of every function of a
+        corner place, exponent a + ib of r^a cos(b ln r) and r^a sin(b ln r), components that it moves, and coefficient.
+    """
+    names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
+    texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()
+    if texts:
+        sizes = theta.new_tensor(trial.scales.extras) if trial.scales is not None else 1.0
+        found = (network.coefficients(theta) * sizes).view(len(names), len(texts)).tolist()
+        result["enrich"] = {name: dict(zip(texts, row, strict=True)) for name, row in zip(names, found, strict=True)}
+    if isinstance(network, Features) and network.corners:
+        found = network.unpack(theta)[-1][0][0, network.shared :].tolist()
+        result["corners"] = [
+            {
+                "at": list(function.place),
+                "exponent": function.solution.exponent.real,
+                "oscillation": function.solution.exponent.imag,
+                "logarithm": function.solution.logarithm,
+                "components": [name for name, moved in zip(names, function.solution.moved, strict=True) if moved],
+                "coefficient": coefficient,
+            }
+            for function, coefficient in zip(network.corners, found, strict=False)
+        ]
+    return result

@@ -1,0 +1,49 @@
+"""Finite elements as a trial space: a field on the mesh beside a network, so that everything after training takes either."""
+
+from __future__ import annotations
+
+import numpy as np
+import ufl
+from numpy.typing import NDArray
+
+from vpinn.domain import LagrangeSpace
+from vpinn.forms import Background, components
+from vpinn.problem import Problem
+from vpinn.trial.enrichment import Enriched
+from vpinn.trial.field import MeshField
+from vpinn.trial.imposed import Imposed
+from vpinn.trial.trial import Trial
+
+NODES = "nodes"
+"""How a condition is imposed that holds at the nodes of elements; what is left of it between them is part of the error."""
+
+
+def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.float64]) -> Trial:
+    """Return u_h + a network of one neuron, which is zero for parameters of zero, as the trial space around a solution u_h.
+
+    Args:
+        problem: on the mesh of the space.
+        space: of every component of u_h.
+        values: coefficients of u_h, of all components in order [components, space.size].
+    """
+    lower, upper = problem.domain.bounds
+    layers = (problem.domain.dimension, 1, len(values))
+    network = Enriched(layers, "tanh", tuple(map(float, lower)), tuple(map(float, upper)), 0)
+    function = problem.symbols.coefficient((network.outputs,))
+    fields = tuple(MeshField(space, row) for row in values)
+    symbols = [problem.symbols.coefficient() for _ in fields]
+    parts = [raw + symbol for raw, symbol in zip(components(function), symbols, strict=True)]
+    unknowns, imposed, first = {}, list[Imposed](), 0
+    for unknown in problem.unknowns:
+        own = parts[first : first + unknown.components]
+        unknowns[unknown.name] = ufl.as_vector(own) if unknown.shape else own[0]
+        first += unknown.components
+        for condition in problem.boundary:
+            if condition.unknown == unknown.name and condition.value is not None:
+                which = range(unknown.components) if condition.component is None else [condition.component]
+                given = components(condition.value)
+                for component in which:
+                    value = given[component if condition.component is None else 0]
+                    imposed.append(Imposed(condition, component, value, NODES, f"elements of degree {space.degree}"))
+    background = Background(problem.domain, dict(zip((s.count() for s in symbols), fields, strict=True)))
+    return Trial(network, function, unknowns, background, tuple(imposed), elements=fields)
