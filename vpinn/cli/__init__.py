@@ -208,9 +208,10 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: without the program's name; default those of the process.
 
     Returns:
-        the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130 or 143 after a signal, 1 a bug.
+        the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130, 143 or 129 after a signal, 1 a bug.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))  # None where they are closed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "²" gets its number

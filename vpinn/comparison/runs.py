@@ -120,13 +120,13 @@ def _budget(label: str, course: Course) -> float:
 def _context() -> BaseContext:
     """Return how processes are made: forked from one that has the libraries loaded and no memory of ours, where there is such.
 
-    That one is started deaf to SIGINT, which a terminal sends to all of us; what it ends is ours to decide.
+    That one is started deaf to SIGINT and SIGHUP, which a terminal sends to all of us; what they end is ours to decide.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vpinn.comparison.course"])
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         with safe_path():
             forkserver.ensure_running()
@@ -163,6 +163,8 @@ def _one(
                 found = receiver.recv()
             except EOFError:
                 process.join()
+                if interrupt.signal is not None:  # it went to all of us
+                    return None
                 return Course.of([], f"killed, exit code {process.exitcode}", *[math.nan] * 5)
             if isinstance(found, Course):
                 return found
@@ -180,7 +182,8 @@ def _one(
 
 def _child(sender: Connection, variant: Variant, seed: int, seconds: float | None, threads: int) -> None:
     """Send how a run goes, and its course or what was wrong; the parent decides what a signal ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         sender.send(measured_course(variant.problem(seed), threads, seconds, lambda at, _, error: sender.send((at, error))))
     except VpinnError as error:
