@@ -122,11 +122,11 @@ def problem_mutant(generator: random.Random, text: str) -> str:
 def bytes_mutant(generator: random.Random, content: bytes) -> bytes:
     """Return a file after a few edits: bytes and numbers changed, parts lost, repeated or swapped."""
     data = bytearray(content)
-    for _ in range(generator.randint(1, 4)):
+    for _ in range(generator.randint(1, 2)):
         size = len(data)
         at, other = generator.randrange(size + 1), generator.randrange(size + 1)
         length = min(generator.choice((1, 1, 2, 4, 8, 40)), size)
-        match generator.randrange(6):
+        match generator.randrange(8):
             case 0:
                 data[at : at + length] = generator.randbytes(length)
             case 1:
@@ -135,7 +135,7 @@ def bytes_mutant(generator: random.Random, content: bytes) -> bytes:
                 data[at:at] = data[other : other + length]
             case 3 if generator.random() < 0.2:
                 del data[at:]
-            case 4:
+            case 4 | 5 | 6:
                 found = generator.choice(list(re.finditer(rb"-?\d+(?:\.\d+)?", data[:20_000])) or [None])
                 if found is not None:
                     data[found.start() : found.end()] = generator.choice(NUMBERS)
