@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -50,7 +51,7 @@ value = 0
 layers = [6]
 [reference]
 exact = {{ u = "x*(1 - x)*y*(1 - y)" }}
-fem = {{ degree = 2 }}
+{fem}
 [output]
 formats = ["csv"]
 [solver]
@@ -68,7 +69,8 @@ def write(folder: Path, method: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "problem.toml"
     form = 'strong = "-div(grad(u)) - 4"' if method == "spring" else 'energy = "0.5*inner(grad(u), grad(u))*dx - 4*u*dx"'
-    path.write_text(TEXT.format(method=method.partition(",")[0], form=form, more=METHODS[method]))
+    fem = "" if method == "spring" else "fem = { degree = 2 }"
+    path.write_text(TEXT.format(method=method.partition(",")[0], form=form, fem=fem, more=METHODS[method]))
     return path
 
 
@@ -115,7 +117,7 @@ def outcome(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = {name: array.tobytes() for name, array in arrays.items() if name != "history"}
     found["history"] = np.delete(arrays["history"], COLUMNS.index("seconds"), axis=1).tobytes()
     metrics = json.loads((run / "metrics.json").read_text())
-    metrics["fem"].pop("seconds")
+    metrics.get("fem", {}).pop("seconds", None)
     found["metrics"] = {name: value for name, value in metrics.items() if name not in TIMES}
     found["generator"], found["stopped"] = meta["generator"], meta["stopped"]
     found["field"] = (run / "solution.csv").read_bytes()
@@ -132,12 +134,7 @@ def killed(path: Path, kills: int, seconds: float, generator: random.Random, fig
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             assert os.waitstatus_to_exitcode(status) == 0, (path.parent / "said").read_text()
-            for name in ("checkpoint.npz", "metrics.json", "run.json"):  # over before it was killed: anew
-                (run / name).unlink()
-            for other in (*run.glob("solution.*"), *run.glob("*.csv"), *run.glob("*.html"), *run.glob("figures/*")):
-                other.unlink()
-            if (run / "figures").exists():
-                (run / "figures").rmdir()
+            shutil.rmtree(run)  # over before it was killed: anew
             continue
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -186,11 +183,14 @@ def main() -> int:
     generator, whole = random.Random(options.seed), dict[str, Any]()
     methods = [method for method in METHODS if options.only in method]
     reached, lost, done, turn = Counter[str](), 0, 0, 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     while done < options.kills:
         method, kills = methods[turn % len(methods)], min(generator.randint(1, 3), options.kills - done)
         with tempfile.TemporaryDirectory() as name:
             try:
                 reached += compared(Path(name), method, kills, generator, not options.no_figures, whole)
+            except KeyboardInterrupt:  # what was found until then is told
+                break
             except Exception as error:
                 lost += 1
                 print(f"LOST: {method}: {error}", flush=True)

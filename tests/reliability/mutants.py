@@ -8,6 +8,7 @@ Each runs in a fork of one process that has the libraries loaded; what falls sho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import re
@@ -267,14 +268,16 @@ def main() -> int:
     options = parser.parse_args()
     preload(options.kind)
     faults, codes, longest, largest = Counter[str](), Counter[int](), 0.0, 0
-    for chosen, _, outcome in run(options.kind, options.count, options.seed, options.only, options.keep):
-        codes[outcome.code] += 1
-        longest, largest = max(longest, outcome.seconds), max(largest, outcome.memory)
-        if outcome.fault:
-            faults[outcome.fault] += 1
-            told = f"{outcome.seconds:.1f} s, {outcome.memory / 1e6:.0f} MB: {outcome.said[:300]}"
-            print(f"{outcome.fault}: {chosen}: {told}", flush=True)
-    print(f"{options.count} mutants: codes {dict(codes)}, faults {dict(faults)}, at most {longest:.2f} s, {largest / 1e6:.0f} MB")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
+        for chosen, _, outcome in run(options.kind, options.count, options.seed, options.only, options.keep):
+            codes[outcome.code] += 1
+            longest, largest = max(longest, outcome.seconds), max(largest, outcome.memory)
+            if outcome.fault:
+                faults[outcome.fault] += 1
+                told = f"{outcome.seconds:.1f} s, {outcome.memory / 1e6:.0f} MB: {outcome.said[:300]}"
+                print(f"{outcome.fault}: {chosen}: {told}", flush=True)
+    print(f"{codes.total()} mutants: codes {dict(codes)}, faults {dict(faults)}, at most {longest:.2f} s, {largest / 1e6:.0f} MB")
     return 1 if faults else 0
 
 

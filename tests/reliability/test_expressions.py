@@ -9,6 +9,10 @@ import pytest
 from vpinn.cli import main
 from vpinn.errors import InputError
 from vpinn.problem import read_problem
+from vpinn.problem.build import build_problem
+from vpinn.problem.places import key_lines
+from vpinn.problem.source import Source, parse
+from vpinn.problem.validation import validate
 
 TEXT = """
 [domain]
@@ -73,3 +77,18 @@ def test_numbers_that_are_none_end_in_one_line(
     assert code in (0, 2)
     assert "bug:" not in said
     assert said.count("\n") == (code == 2)
+
+
+@pytest.mark.parametrize(("equation", "allowed"), [("-div(grad(u)) - 1", True), ("div(grad(" * 3 + "u" + "))" * 3, False)])
+def test_derivatives_that_would_take_minutes_are_refused_at_their_line(equation: str, allowed: bool) -> None:
+    """The L-shape's twelve functions have two derivatives at once, six would be more than 100,000 terms."""
+    name = "l_shape_enriched.toml"
+    text = (Path(__file__).parents[2] / "problems" / name).read_text()
+    data = parse(text.replace("-div(grad(u)) - 1", equation), name)
+    source = Source(Path(name), text, data, key_lines(text))
+    if allowed:
+        assert len(build_problem(source, validate(source), Path()).enrich) == 12
+        return
+    with pytest.raises(InputError, match="derivatives of order 6 of them, as the form takes, are too much") as caught:
+        build_problem(source, validate(source), Path())
+    assert caught.value.where == f"{name}:{text[: text.index('enrich =')].count(chr(10)) + 1}"

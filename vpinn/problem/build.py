@@ -20,7 +20,7 @@ from vpinn.errors import InputError
 from vpinn.problem.checks import check_energy, check_known, check_strong, check_weak
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.expression import parse_expression, parse_form
-from vpinn.problem.limits import check_size
+from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.problem import Problem, Unknown
 from vpinn.problem.reference import read_reference
@@ -100,6 +100,9 @@ def build_problem(
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
         directory = output_directory(folder, settings.output.directory or default, anywhere)
+    enrich = _enrichment(settings, source, scope, unknowns)
+    with source.located("network", "enrich"):
+        check_work(form, enrich)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -109,7 +112,7 @@ def build_problem(
         formulation=settings.form.formulation,
         form=form,
         boundary=make_conditions(settings, source, scope, unknowns),
-        enrich=_enrichment(settings, source, scope, unknowns),
+        enrich=enrich,
         exact=exact,
         reference=reference,
         tags=scope.tags,
