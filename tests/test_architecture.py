@@ -15,8 +15,10 @@ import vpinn
 
 ROOT = Path(vpinn.__file__).parent
 FLOW = (
+    "text",
     "errors",
     "interrupt",
+    "storage",
     "process",
     "domain",
     "problem",
@@ -30,6 +32,7 @@ FLOW = (
     "solution",
     "analysis",
     "output",
+    "run_files",
     "run_folder",
     "solving",
     "comparison",
@@ -110,7 +113,7 @@ def test_no_heavy_module_before_it_is_needed(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not there yet")
     code = f"import sys, {module}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert result.stdout.strip() == "[]"
 
 

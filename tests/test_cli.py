@@ -44,7 +44,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "vpinn.cli", *arguments]
+    return [sys.executable, "-P", "-m", "vpinn.cli", *arguments]
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -277,7 +277,7 @@ def test_schema_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bad_input_is_told_at_once(file: Path) -> None:
     code = "import sys, vpinn.cli; code = vpinn.cli.main(['solve', 'torsion.toml', '--set', 'form.energy=u*dy']); "
     done = subprocess.run(
-        [sys.executable, "-c", code + "sys.exit(code + 10*('torch' in sys.modules))"], capture_output=True, timeout=600
+        [sys.executable, "-P", "-c", code + "sys.exit(code + 10*('torch' in sys.modules))"], capture_output=True, timeout=600
     )
     assert done.returncode == 2
     assert done.stderr.count(b"\n") == 1

@@ -97,7 +97,7 @@ def test_runs(file: Path) -> None:
     problem = vpinn.read_problem(file, list(reduced(file)))
     metrics = vpinn.solve(problem, threads=1).metrics
     assert math.isfinite(metrics["loss"])
-    known = bool(problem.exact) or problem.reference_file is not None or problem.settings.reference.fem is not None
+    known = bool(problem.exact) or problem.reference is not None or problem.settings.reference.fem is not None
     assert set(metrics["errors"]) == ({unknown.name for unknown in problem.unknowns} if known else set())
     assert all(math.isfinite(value) for errors in metrics["errors"].values() for value in errors.values())
 

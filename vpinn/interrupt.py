@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and limits of time: what can be abandoned ends at once, a state that is being changed is changed to its end.
+"""SIGINT, SIGTERM, SIGHUP and limits of time: what can be abandoned ends at once, a change of state goes on to its end.
 
 A run is in one of three kinds of sections:
 
@@ -40,7 +40,7 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What the process ends with: 130 after SIGINT, 143 after SIGTERM."""
+        """What the process ends with: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + self.number
 
 
@@ -54,7 +54,7 @@ class Interrupt:
         late: whether the time of ``limited`` is over.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     LATE = getattr(signal, "SIGALRM", 0)
     _undisturbed = 0
     _waiting: Interrupt | None = None
@@ -66,9 +66,11 @@ class Interrupt:
         self._message: str | None = None  # of work that is abandoned
 
     def __enter__(self) -> Interrupt:
-        """Set the handlers."""
+        """Set the handlers; SIGHUP stays ignored where it is, as under nohup."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+            ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            heard = [number for number in self.SIGNALS if not (ignored and number == signal.SIGHUP)]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -9,6 +9,7 @@ import math
 import os
 import resource
 import sys
+from collections.abc import Iterator
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -34,6 +35,20 @@ def settle_process(threads: int = 1) -> None:
         libc = ctypes.CDLL(None)
         for parameter in (trim_threshold, mmap_threshold):
             libc.mallopt(parameter, KEPT_BYTES)
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Let Python processes that start in this block import nothing from the working directory, which holds somebody's files."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def available_cores() -> int:

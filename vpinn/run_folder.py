@@ -22,32 +22,22 @@ import numpy as np
 
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays, write_atomic
+from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
+from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
+from vpinn.storage import write_atomic
 from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial
 
-CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
-FREE: dict[str, tuple[str, ...] | None] = {"solver": ("steps", "time_limit", "checkpoint", "tolerance"), "output": None}
-"""Settings that may change when a run goes on: None stands for the whole section."""
+FREE: dict[str, tuple[str, ...] | None] = {
+    "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
+    **dict.fromkeys(("title", "reference", "output")),
+}
+"""Settings that may change when a run goes on, since training does not see them: None stands for the whole section."""
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
-
-
-def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run which nobody said to resume or to overwrite.
-
-    Raises:
-        InputError: it does; or there is nothing to resume.
-    """
-    if resume and not (folder / RUN).exists():
-        raise InputError(f"{folder} holds no run to resume; run without --resume")
-    if not resume and not overwrite and (folder / RUN).exists():
-        raise InputError(
-            f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
-        )
 
 
 def describe(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
@@ -87,16 +77,19 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
         anew: whether the state of an earlier run goes.
 
     Raises:
+        InputError: a file would replace one that no run wrote, or lie outside the folder.
         StorageError: the file system refused.
     """
+    copies = {}
+    if problem.source.text is not None:
+        copies = {PROBLEM: problem.source.text.encode()} | {name: path.read_bytes() for name, path in _files(problem)}
+        check_copies(folder, copies)
     if anew:
         _discard(folder)
-    if problem.source.text is not None:
-        write_atomic(folder / PROBLEM, problem.source.text.encode())
-        for name, path in _files(problem):
-            if (folder / name).resolve() != path.resolve():
-                write_atomic(folder / name, path.read_bytes())
-    write_atomic(folder / RUN, _json(record))
+    write_atomic(folder / RUN, _json(record))  # first: from here on the copies are a run's
+    for name, content in copies.items():
+        if not holds(folder / name, content):
+            write_atomic(folder / name, content)
     (folder / METRICS).unlink(missing_ok=True)
 
 
@@ -120,9 +113,10 @@ def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, A
         StorageError: the checkpoint is missing or damaged.
     """
     before = read_json(folder / RUN) or {}
-    changed = _changes(before.get("settings", {}), record["settings"]) or _changes(
-        {"file": before.get("files", {})}, {"file": record["files"]}
-    )
+    changed = _changes(before.get("settings", {}), record["settings"])
+    mesh = (record["settings"].get("domain") or {}).get("mesh")  # the other file is the reference
+    if not changed and mesh is not None and before.get("files", {}).get(mesh) != record["files"].get(mesh):
+        changed = f"file.{mesh}"
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
     if before["threads"] != record["threads"]:
@@ -217,21 +211,6 @@ def read_problem_of(folder: Path) -> Problem:
     data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
     source = Source(folder / PROBLEM, None, data)
     return build_problem(source, validate(source), folder)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file, None where there is no file.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: cannot be read: {error}") from None
-    return content if isinstance(content, dict) else None
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:

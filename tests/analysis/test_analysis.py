@@ -16,6 +16,7 @@ from vpinn.domain import Hypercube, disk, interval, l_shape, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import make_objective
 from vpinn.problem import Problem, make_problem
+from vpinn.problem.reference import read_reference
 from vpinn.solution import Solution
 from vpinn.trial import Trial, make_trial
 
@@ -277,17 +278,23 @@ def plane() -> Solution:
     return Solution(problem, trial, constant(trial, 0.0, 0.0, 0.0))
 
 
+def against(plane: Solution, path: Path) -> dict[str, dict[str, float]]:
+    """Errors against the values of a file."""
+    shapes = {unknown.name: unknown.shape for unknown in plane.problem.unknowns}
+    return reference_errors(plane, read_reference(path, plane.problem.domain, shapes))
+
+
 def test_reference_values(plane: Solution, tmp_path: Path) -> None:
     path = tmp_path / "reference.csv"
     rows = [(x, y, x + 2 * y, x, -y) for x in (0.0, 0.3, 1.0) for y in (0.1, 0.8)]
     text = "\n".join(",".join(f"{v:.17g}" for v in row) for row in rows)
     path.write_text(f"x,y, u,w0,w1\n{text}\n5,5,0,0,0\n")
-    found = reference_errors(plane, path)
+    found = against(plane, path)
     assert found["u"]["relative_l2"] <= 1e-14
     assert found["w"]["relative_l2"] <= 1e-14
     assert (found["u"]["points"], found["u"]["outside"]) == (6, 1)
     path.write_text("y,x,u\n0.5,0.5,3\n")
-    assert reference_errors(plane, path) == {"u": {"relative_l2": pytest.approx(0.5), "points": 1, "outside": 0}}
+    assert against(plane, path) == {"u": {"relative_l2": pytest.approx(0.5), "points": 1, "outside": 0}}
 
 
 @pytest.mark.parametrize(
@@ -308,12 +315,12 @@ def test_references_that_say_nothing_are_refused(plane: Solution, tmp_path: Path
     path = tmp_path / "reference.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as caught:
-        reference_errors(plane, path)
+        against(plane, path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     path.unlink()
     with pytest.raises(InputError, match="cannot be read"):
-        reference_errors(plane, path)
+        against(plane, path)
 
 
 def test_evaluation_by_hand(plane: Solution) -> None:

@@ -24,7 +24,7 @@ def run(checkout: Path, file: Path, limit: int) -> tuple[float, float, int]:
     """Return processor seconds, error and number of failed checks; nan where the run did not end within the limit."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "run"
-        command = [sys.executable, "-m", "vpinn", "solve", str(file), "-o", str(out), "-q", "--threads", "1"]
+        command = [sys.executable, "-P", "-m", "vpinn", "solve", str(file), "-o", str(out), "-q", "--threads", "1"]
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         limited = ["bash", "-c", f'ulimit -t {limit}; exec "$@"', "limited", *command]

@@ -59,7 +59,7 @@ def measure(form: str, refine: int, steps: int, method: str, batch: str) -> dict
 def whole(file: str) -> None:
     """Print processor time and peak memory of ``vpinn solve``, from its start to the report, and its closing table."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "vpinn.cli", "solve", file, "--threads", "1", "-o", folder]
+        command = [sys.executable, "-P", "-m", "vpinn.cli", "solve", file, "--threads", "1", "-o", folder]
         done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(done.stdout)

@@ -166,7 +166,7 @@ def test_a_step_that_takes_too_long_is_not_waited_for(tmp_path: Path, monkeypatc
 def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     """The whole process group gets the signal, at any time."""
     (tmp_path / "sine.toml").write_text(EXACT)
-    command = [sys.executable, "-m", "vpinn.cli", "compare", "sine.toml", "-o", "there", "--threads", "1", "--seconds", "60"]
+    command = [sys.executable, "-P", "-m", "vpinn.cli", "compare", "sine.toml", "-o", "there", "--threads", "1", "--seconds=60"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("run 1/6")

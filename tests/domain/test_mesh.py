@@ -127,7 +127,7 @@ def test_meshes_cannot_be_changed():
 def test_the_stage_needs_neither_torch_nor_meshio():
     heavy = "{'torch', 'ufl', 'pydantic', 'meshio', 'skfem', 'scipy.stats'}"
     code = f"import sys, vpinn.domain; raise SystemExit(bool({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
 def test_aspect_counts_cells_in_each_direction() -> None:

@@ -19,8 +19,9 @@ import torch
 
 from vpinn.errors import StorageError
 from vpinn.interrupt import Interrupt
-from vpinn.optimization import COLUMNS, Adam, Lbfgs, Method, Training, load_arrays, save_arrays, write_atomic
+from vpinn.optimization import COLUMNS, Adam, Lbfgs, Method, Training, load_arrays, save_arrays
 from vpinn.optimization.checkpoint import HASH, VERSION
+from vpinn.storage import write_atomic
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

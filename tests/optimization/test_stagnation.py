@@ -13,8 +13,8 @@ import torch
 from vpinn.analysis import TrueError, independent_points
 from vpinn.optimization import COLUMNS, Adam, GaussNewton, Schedule, Training, train
 from vpinn.optimization.stagnation import FLOOR, SETTLED, WINDOW, stagnates
-from vpinn.preparation import Setup, prepare
 from vpinn.problem import make_problem
+from vpinn.solving import Setup, prepare
 
 pytestmark = pytest.mark.xdist_group("runs that end by themselves")
 FORMS = {"energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx", "strong": "-div(grad(u)) - f"}

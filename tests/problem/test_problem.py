@@ -209,5 +209,5 @@ def test_a_mistake_costs_little_time_and_memory(write: Callable[[str], Path]) ->
         "assert time.process_time() - t < 2\nstatus = pathlib.Path('/proc/self/status').read_text()\n"
         "assert int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) < 500_000\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr

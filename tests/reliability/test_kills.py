@@ -165,7 +165,7 @@ def test_a_signal_stops_the_run_with_its_state_saved(
 def test_an_interpreter_of_its_own(whole: dict[str, tuple[Any, Any]], tmp_path: Path) -> None:
     """The same by ``python -c``: terminated, and resumed here, with the same result as in other processes."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); from reliability.worker import work; work(sys.argv[2], 'batches', False)"
-    command = [sys.executable, "-c", code, str(Path(__file__).parent.parent), str(tmp_path)]
+    command = [sys.executable, "-P", "-c", code, str(Path(__file__).parent.parent), str(tmp_path)]
     process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE)
     wait_for(tmp_path / "started", process)
     process.terminate()

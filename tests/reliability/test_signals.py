@@ -18,8 +18,9 @@ from scipy.linalg import lstsq
 
 from vpinn.cli import main
 from vpinn.interrupt import Interrupt, Stopped, apart, undisturbed
-from vpinn.optimization import load_arrays, write_atomic
+from vpinn.optimization import load_arrays
 from vpinn.optimization.rank_revealing import rank_revealing_solution
+from vpinn.storage import write_atomic
 
 from .phases import PHASES, announce
 
@@ -89,6 +90,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         *(("adam", phase, signal.SIGINT) for phase in ("fields", "steps", "assessment")),
         pytest.param("adam", "figures", signal.SIGINT, marks=pytest.mark.slow),
         *(("gauss-newton", phase, signal.SIGTERM) for phase in ("steps", "assessment")),
+        *(("adam", phase, signal.SIGHUP) for phase in ("fields", "steps")),
     ],
 )
 def test_a_signal_ends_every_phase(
@@ -187,6 +189,16 @@ def test_a_file_is_written_to_its_end(tmp_path: Path, monkeypatch: pytest.Monkey
         write_atomic(old, b"new")
     assert list(tmp_path.iterdir()) == [old]
     assert old.read_bytes() == b"new"
+
+
+def test_under_nohup_a_hangup_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt, interrupt.abandons():
+            signal.raise_signal(signal.SIGHUP)
+        assert interrupt.signal is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_a_library_swallows_ends_the_work_later() -> None:

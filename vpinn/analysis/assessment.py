@@ -111,8 +111,8 @@ def _compare(
     if problem.exact:
         every = set(problem.exact) == {u.name for u in problem.unknowns}
         metrics["errors"], true = TrueError(problem, solution.trial, points, every).with_flux(solution.theta)
-    elif problem.reference_file is not None:
-        metrics["errors"] = reference_errors(solution, problem.reference_file)
+    elif problem.reference is not None:
+        metrics["errors"] = reference_errors(solution, problem.reference)
     if (asked := problem.settings.reference.fem) is not None:
         try:
             metrics["fem"] = compare_with_finite_elements(solution, asked)

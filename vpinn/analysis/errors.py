@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +12,10 @@ from torch import Tensor
 from vpinn.analysis.drawn import DrawnPoints, assessed_points, draws_of, ratio_interval
 from vpinn.analysis.flux import flux_gap, measured
 from vpinn.domain import Mesh, PointSet, cell_points
-from vpinn.errors import InputError
 from vpinn.finite_elements import Level
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
+from vpinn.problem.reference import ReferenceValues
 from vpinn.solution import Solution
 from vpinn.trial import Evaluator, Trial
 
@@ -93,47 +90,12 @@ class TrueError:
         return result, float(np.sqrt(sums[0])) if self._first else None
 
 
-def reference_errors(solution: Solution, path: Path) -> dict[str, dict[str, float]]:
-    """Return unknown → relative_l2 over the points of a CSV file with columns x, y, …, and unknowns by name.
-
-    Raises:
-        InputError: a column is missing or holds something else than numbers.
-    """
-    problem = solution.problem
-    columns = _read_columns(path)
-    coordinates = ("x", "y", "z")[: problem.domain.dimension]
-    missing = [name for name in coordinates if name not in columns]
-    if missing:
-        raise InputError(f"the reference has no column {', '.join(missing)}; its columns are {', '.join(columns)}", str(path))
-    points = np.stack([columns[name] for name in coordinates], axis=1)
+def reference_errors(solution: Solution, reference: ReferenceValues) -> dict[str, dict[str, float]]:
+    """Return unknown → relative_l2 over the points of reference values, with their number and of those left out."""
+    points = reference.points
     values = solution.evaluate(points)
     result = {}
-    for unknown in problem.unknowns:
-        columns_of = [unknown.name] if not unknown.shape else [f"{unknown.name}{i}" for i in range(unknown.components)]
-        if not all(name in columns for name in columns_of):
-            continue
-        truth = np.stack([columns[name] for name in columns_of], axis=1)
-        found = values[unknown.name].reshape(len(points), -1)
-        inside = np.isfinite(found).all(axis=1)
-        if not inside.any():
-            raise InputError("no point of the reference lies inside the domain; check its coordinates", str(path))
-        gap = np.linalg.norm(found[inside] - truth[inside]) / (np.linalg.norm(truth[inside]) or 1.0)
-        result[unknown.name] = {"relative_l2": float(gap), "points": int(inside.sum()), "outside": int((~inside).sum())}
-    if not result:
-        names = ", ".join(u.name for u in problem.unknowns)
-        raise InputError(f"the reference has no column of an unknown ({names}); its columns are {', '.join(columns)}", str(path))
+    for name, truth in reference.values.items():
+        gap = np.linalg.norm(values[name].reshape(len(points), -1) - truth) / (np.linalg.norm(truth) or 1.0)
+        result[name] = {"relative_l2": float(gap), "points": len(points), "outside": reference.outside}
     return result
-
-
-def _read_columns(path: Path) -> dict[str, Array]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header: Sequence[str] = [name.strip() for name in next(reader, [])]
-            rows = [[float(cell) for cell in row] for row in reader if row]
-        table = np.array(rows, dtype=np.float64).reshape(-1, len(header) or 1)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the reference cannot be read as numbers under a header line: {error}", str(path)) from None
-    if not len(table) or not np.isfinite(table).all():
-        raise InputError("the reference holds no rows of finite numbers", str(path))
-    return dict(zip(header, table.T, strict=True))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from vpinn.cli import compare
-from vpinn.cli.display import print_table
+from vpinn.cli import compare, noise
+from vpinn.cli.display import print_table, say
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
+from vpinn.storage import check_unused, claimed
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
@@ -73,22 +74,25 @@ def solve(
     from vpinn.solving import solve as run
 
     field_formats(problem)
+    if output is None:
+        check_unused(directory, "run.json", ("noise",))
     if verbose:
         _show_problem(problem)
-    with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
-        solution = run(
-            problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
-        )
-    unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
-    if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
-        steps = solution.metrics["steps"]
-        raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
-    with interrupt, interrupt.abandons(unpublished):
-        files = publish(solution, directory)
+    with claimed(directory):
+        with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
+            solution = run(
+                problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
+            )
+        unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
+        if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
+            steps = solution.metrics["steps"]
+            raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+        with interrupt, interrupt.abandons(unpublished):
+            files = publish(solution, directory)
     if not quiet:
         print_table(as_table(solution_rows(solution), files))
     for text in failed_checks(solution):
-        print(text, file=sys.stderr)
+        say(text, file=sys.stderr)
 
 
 app.command(epilog=compare.EPILOG)(compare.compare)
@@ -100,31 +104,7 @@ def check(file: File, changes: Set = None, seed: Seed = None, device: Device = "
     _show_problem(_read(file, changes, seed, device))
 
 
-@app.command(epilog="Example: `vpinn noise heat.toml --quick`, then paste results/heat/noise/recommendation.toml into heat.toml")
-def noise(
-    file: File,
-    changes: Set = None,
-    output: Folder = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer measurements, in about a minute of one core.")] = False,
-    seed: Seed = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
-    problem = _read(file, changes, seed, "cpu")
-    from vpinn.analysis import true_error
-    from vpinn.noise import FULL, QUICK, measure_noise
-    from vpinn.output.noise import noise_table, publish_noise
-
-    def say(stage: str) -> None:
-        if not quiet:
-            print(f"{stage} …", file=sys.stderr, flush=True)
-
-    found = measure_noise(problem, QUICK if quick else FULL, say, partial(true_error, problem))
-    files = publish_noise(found, output or problem.directory / "noise")
-    if not quiet:
-        print_table(noise_table(found))
-        print("", found.recommendation, *files, sep="\n")
+app.command(epilog=noise.EPILOG)(noise.noise)
 
 
 @app.command(
@@ -154,7 +134,7 @@ def export(
     for target in targets:
         write(solution, target, refine, points)
         if not quiet:
-            print(target)
+            say(target)
 
 
 @app.command(
@@ -194,7 +174,7 @@ def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
     draw(solution, run / "figures")
     written = write_report(solution, run)
     if not quiet:
-        print(written)
+        say(written)
 
 
 @app.command(epilog="Example: `vpinn schema > vpinn.json`, and `#:schema vpinn.json` as the first line of a problem file")
@@ -218,7 +198,7 @@ def new(name: Annotated[str, argument(help="Title and file stem of the problem."
         raise InputError("exists already; choose another name", str(path)) from None
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
-    print(f"{path} written; solve it with: vpinn solve {path}")
+    say(f"{path} written; solve it with: vpinn solve {path}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -228,9 +208,13 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: without the program's name; default those of the process.
 
     Returns:
-        the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130 or 143 after a signal, 1 a bug.
+        the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130, 143 or 129 after a signal, 1 a bug.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))  # None where they are closed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "²" gets its number
     try:
         with Interrupt() as interrupt, interrupt.abandons():  # commands that change a state catch signals themselves
             code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
@@ -258,7 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
     if message:
-        print(" ".join(message.split()), file=sys.stderr)
+        say(" ".join(message.split()), file=sys.stderr)
     return code
 
 

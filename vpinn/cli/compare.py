@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vpinn.cli.display import print_table
+from vpinn.cli.display import print_table, say
 from vpinn.cli.options import File, Quiet, Seed, Set, Threads, Verbose, option
 from vpinn.errors import InputError
 
@@ -92,4 +92,4 @@ def compare(
         for table in as_tables(comparison, courses):
             print_table(table)
             print()
-        print(*notes(comparison, courses), f"Written to {folder}: comparison.json, figures", sep="\n")
+        say(*notes(comparison, courses), f"Written to {folder}: comparison.json, figures")

@@ -20,6 +20,7 @@ from vpinn.comparison.variants import make_variants
 from vpinn.errors import InputError
 from vpinn.interrupt import Interrupt
 from vpinn.process import available_cores
+from vpinn.storage import check_unused, claimed, inside
 
 SEEDS = 3
 """Seeds by default."""
@@ -74,23 +75,27 @@ def compare(
         variants = make_variants(path, changes, asked, threads := threads or available_cores())
     problem = variants[0].problem(variants[0].first_seed)
     target = folder or problem.directory.with_name(f"{problem.directory.name}-compare")
-    record.check_vacant(target, resume, overwrite)
-    if resume:
-        before = record.read_question(target)
-        seeds, seconds = seeds or before["seeds"], seconds or before["seconds"]
-    first = problem.settings.solver.seed
-    comparison = Comparison(problem, variants, [first + k for k in range(seeds or SEEDS)], seconds, threads)
-    courses = record.read_courses(target, comparison) if resume else {}
+    if folder is None:
+        inside(target.parent, f"{target.name}/{record.FILE}")
+        check_unused(target, record.FILE)
+    with claimed(target):
+        record.check_vacant(target, resume, overwrite)
+        if resume:
+            before = record.read_question(target)
+            seeds, seconds = seeds or before["seeds"], seconds or before["seconds"]
+        first = problem.settings.solver.seed
+        comparison = Comparison(problem, variants, [first + k for k in range(seeds or SEEDS)], seconds, threads)
+        courses = record.read_courses(target, comparison) if resume else {}
 
-    def keep(place: Place, course: Course) -> None:
-        courses[place] = course
+        def keep(place: Place, course: Course) -> None:
+            courses[place] = course
+            record.write(target, comparison, courses)
+
         record.write(target, comparison, courses)
-
-    record.write(target, comparison, courses)
-    run_all(variants, comparison.seeds, seconds, threads, courses, keep, report, interrupt)
-    if interrupt.signal is None:
-        with interrupt.abandons():
-            draw(comparison, courses, target / "figures")
+        run_all(variants, comparison.seeds, seconds, threads, courses, keep, report, interrupt)
+        if interrupt.signal is None:
+            with interrupt.abandons():
+                draw(comparison, courses, target / "figures")
     return comparison, courses, target
 
 

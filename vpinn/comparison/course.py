@@ -195,9 +195,9 @@ def make_error(setup: Setup) -> Callable[[Tensor], float]:
     if problem.exact:
         truth = TrueError(problem, trial, independent_points(problem, WATCHED_DEGREE))
         return lambda theta: _largest(truth(theta))
-    if (path := problem.reference_file) is not None:
+    if (known := problem.reference) is not None:
         nothing = np.empty((0, len(COLUMNS)))
-        return lambda theta: _largest(reference_errors(Solution(problem, trial, theta.double(), {}, nothing), path))
+        return lambda theta: _largest(reference_errors(Solution(problem, trial, theta.double(), {}, nothing), known))
     space = setup.objective.test_space
     estimator = make_estimator(problem, trial, space.space.degree if space is not None else None)
     if estimator is None:

@@ -11,8 +11,8 @@ from vpinn.comparison.course import Course
 from vpinn.comparison.record import Comparison
 from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import band
-from vpinn.optimization import write_atomic
 from vpinn.output import Ribbon, png, ribbons_figure, scaling_figure, styled
+from vpinn.storage import inside, write_atomic
 
 AXES = {"seconds": "training time in s", "evaluations": "point evaluations"}
 """What errors are drawn against."""
@@ -44,7 +44,7 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
         }
         for name, content in drawn.items():
             if content is not None:
-                write_atomic(directory / f"{name}.png", png(content))
+                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
                 written.append(directory / f"{name}.png")
     return written
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import summarise, thresholds
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import write_atomic
 from vpinn.problem import Problem
-from vpinn.run_folder import environment, fingerprints, read_json
+from vpinn.run_files import read_json
+from vpinn.run_folder import environment, fingerprints
+from vpinn.storage import write_atomic
 
 FILE = "comparison.json"
 MEASURED = ("seconds", "updates", "evaluations", "error")
@@ -44,7 +46,7 @@ class Comparison:
     @property
     def error(self) -> str:
         """Name of the error that is compared."""
-        known = self.problem.exact or self.problem.reference_file is not None
+        known = self.problem.exact or self.problem.reference is not None
         return "relative L² error" if known else "relative error estimate"
 
 
@@ -54,7 +56,11 @@ def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
     Raises:
         InputError: it does; or there is nothing to resume.
     """
-    there = (folder / FILE).exists()
+    found = read_json(folder / FILE)
+    there = found is not None
+    for name in (FILE,) if there else ("figures",):
+        if os.path.lexists(folder / name) and "question" not in (found or {}):
+            raise InputError(f"{folder / name} is there and no comparison wrote it; move it or choose another folder with -o")
     if resume and not there:
         raise InputError(f"{folder} holds no comparison to resume; run without --resume")
     if there and not resume and not overwrite:
@@ -84,7 +90,8 @@ def write(folder: Path, comparison: Comparison, courses: Mapping[Place, Course])
         "runs": runs,
         **environment(),
     }
-    write_atomic(folder / FILE, (json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n"
+    write_atomic(folder / FILE, text.encode("utf-8", "backslashreplace"))
 
 
 def read_question(folder: Path) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def read_courses(folder: Path, comparison: Comparison) -> dict[Place, Course]:
     """
     record = read_json(folder / FILE) or {}
     try:
-        changed = _difference(record["question"], _plain(_question(comparison)))
+        changed = _difference(_asked(record["question"]), _asked(_plain(_question(comparison))))
         if not changed and record["seeds"] != comparison.seeds[: len(record["seeds"])]:
             changed = "seeds"
         courses = {(run["variant"], run["seed"]): _course(run) for run in record["runs"]}
@@ -133,6 +140,12 @@ def _question(comparison: Comparison) -> dict[str, Any]:
         "problem": comparison.problem.source.data,
         "variants": {variant.label: variant.settings for variant in comparison.variants},
     }
+
+
+def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what runs depend on: not the title, nor where to output goes."""
+    problem = {key: value for key, value in question["problem"].items() if key not in ("title", "output")}
+    return {**question, "problem": problem}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from vpinn.comparison.course import Course, measured_course
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, VpinnError
 from vpinn.interrupt import Interrupt
-from vpinn.process import processor_seconds
+from vpinn.process import processor_seconds, safe_path
 
 POLL = 0.1
 """Seconds between looks at a run."""
@@ -120,15 +120,16 @@ def _budget(label: str, course: Course) -> float:
 def _context() -> BaseContext:
     """Return how processes are made: forked from one that has the libraries loaded and no memory of ours, where there is such.
 
-    That one is started deaf to SIGINT, which a terminal sends to all of us; what it ends is ours to decide.
+    That one is started deaf to SIGINT and SIGHUP, which a terminal sends to all of us; what they end is ours to decide.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vpinn.comparison.course"])
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
-        forkserver.ensure_running()
+        with safe_path():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
@@ -146,7 +147,8 @@ def _one(
     """Return the course of one run, None where a signal ended it."""
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, variant, seed, seconds, threads), daemon=True)  # type: ignore[attr-defined]
-    process.start()
+    with safe_path():
+        process.start()
     sender.close()
     assert process.pid is not None
     heard = math.nan  # processor time of the run when it last told of a step
@@ -161,6 +163,8 @@ def _one(
                 found = receiver.recv()
             except EOFError:
                 process.join()
+                if interrupt.signal is not None:  # it went to all of us
+                    return None
                 return Course.of([], f"killed, exit code {process.exitcode}", *[math.nan] * 5)
             if isinstance(found, Course):
                 return found
@@ -178,7 +182,8 @@ def _one(
 
 def _child(sender: Connection, variant: Variant, seed: int, seconds: float | None, threads: int) -> None:
     """Send how a run goes, and its course or what was wrong; the parent decides what a signal ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         sender.send(measured_course(variant.problem(seed), threads, seconds, lambda at, _, error: sender.send((at, error))))
     except VpinnError as error:

@@ -13,6 +13,7 @@ from vpinn.comparison.figures import setting
 from vpinn.comparison.record import Comparison
 from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import Summary, median, summarise, telling, thresholds
+from vpinn.text import escaped
 
 COLUMNS = 4
 """Thresholds shown."""
@@ -39,10 +40,10 @@ def as_tables(comparison: Comparison, courses: Mapping[Place, Course]) -> list[T
     effort = _table("updates", "epochs", "evaluations", "updates/s", "loss fluctuation", "peak MB")
     for label, found in rows:
         best = [_error(value) for value in (median(found.best), min(found.best), max(found.best))]
-        accuracy.add_row(Text(label), *(Text(_time(found.reached[level])) for level in shown), *map(Text, best))
+        accuracy.add_row(Text(escaped(label)), *(Text(_time(found.reached[level])) for level in shown), *map(Text, best))
         counts = [_count(value) for value in (found.updates, found.epochs, found.evaluations, median(found.speed))]
         fluctuation = "–" if math.isnan(found.fluctuation) else f"{found.fluctuation:.2g}"
-        effort.add_row(Text(label), *map(Text, counts), Text(fluctuation), Text(_count(found.memory)))
+        effort.add_row(Text(escaped(label)), *map(Text, counts), Text(fluctuation), Text(_count(found.memory)))
     return [accuracy, effort]
 
 

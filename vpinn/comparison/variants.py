@@ -91,7 +91,7 @@ def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Pr
 
 
 def _require_error(problem: Problem) -> None:
-    if not (problem.exact or problem.reference_file is not None or isinstance(problem.domain, Mesh)):
+    if not (problem.exact or problem.reference is not None or isinstance(problem.domain, Mesh)):
         raise InputError("there is no error to compare by; give [reference] exact, or a domain with a mesh", problem.where())
 
 

@@ -1,9 +1,9 @@
 """Reads one mesh file with meshio and writes plain arrays. Run as a process of its own, under limits of memory and time.
 
-meshio may end the process, exhaust memory or loop on damaged files; nothing of that reaches the parent, which only reads
-the arrays (npz, no pickle) or one line of text.
+meshio may end the process, exhaust memory or loop on damaged files, and open any file that a mesh names; nothing of that
+reaches the parent, which only reads the arrays (npz, no pickle) or one line of text, and no file but the mesh is opened.
 
-Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS
+Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS FORMAT
     writes FOLDER/mesh.npz, or FOLDER/error.txt. In mesh.npz: points [n, d]; blocks, the JSON list of cell types;
     cells_<i> [m_i, n_i]; groups, the JSON list of [block, name]; group_<j>, rows of that block.
 """
@@ -11,17 +11,28 @@ Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import io
 import json
 import mmap
+import os
 import re
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 _DATA = re.compile(rb"^\$(NodeData|ElementData|ElementNodeData|Periodic)\r?\n.*?^\$End\1[ \t]*\r?\n?", re.MULTILINE | re.DOTALL)
 _NUMBERED = ("gmsh:physical", "medit:ref", "cell_tags")  # integer cell data that stand for groups, by format
-_NAMED_FORMATS = {".mesh": "medit", ".meshb": "medit"}
+_MODULES = tuple(importlib.machinery.all_suffixes())
+_MOST = 200_000_000
+"""Bytes of a compressed block, at most."""
+_REFUSED = ("builtins.input", "ctypes.", "fcntl.", "glob.", "os.", "pickle.", "pty.", "shutil.", "socket.", "subprocess.")
+"""What no reader of meshes has to do, as the beginning of the names of audit events."""
+
+
+class Refused(Exception):
+    """The mesh asks for something that reading it does not need."""
 
 
 def limit(memory: int, seconds: int) -> None:
@@ -34,12 +45,45 @@ def limit(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def read(path: Path, folder: Path) -> Any:
+def confine(path: Path, folder: Path) -> None:
+    """From now on let this process open the mesh, files of its own folder and Python's modules only, and start nothing.
+
+    The hook stays until the process ends. It sees what Python opens, numpy's ``fromfile`` with it; libraries that open files
+    by themselves, as HDF5 does, are not loaded.
+    """
+    mesh, own = os.path.realpath(path), os.path.realpath(folder) + os.sep
+    libraries = tuple({os.path.realpath(entry) + os.sep for entry in sys.path if entry})
+
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            name, _, flags = arguments
+            if isinstance(name, int):
+                return
+            real = os.path.realpath(os.fsdecode(name))
+            writes = (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            module = real.startswith(libraries) and real.endswith(_MODULES)
+            if not real.startswith(own) and (writes or not (real == mesh or module)):
+                raise Refused(f"it asks for another file, {os.fsdecode(name)!r}; all must be in one file")
+        elif event in ("os.listdir", "os.scandir") and os.path.realpath(str(arguments[0])).startswith(libraries):
+            return  # a module is looked for
+        elif event.startswith(_REFUSED):
+            raise Refused(f"it asks for {event}, which no mesh needs")
+
+    sys.addaudithook(check)
+
+
+def read(path: Path, folder: Path, file_format: str) -> Any:
     """Read with meshio, working around what 5.3.5 cannot do."""
     import meshio
 
-    if path.suffix.lower() != ".msh":
-        return meshio.read(path, file_format=_NAMED_FORMATS.get(path.suffix.lower()))
+    if file_format in ("vtu", "xdmf"):
+        _refuse_entities(path)
+        _bound_blocks(meshio)
+        sys.modules["h5py"] = types.ModuleType("h5py")  # which meshio wants for numbers within the file, too
+    if file_format == "abaqus":
+        meshio.abaqus._abaqus.read = _refuse_include
+    if file_format != "gmsh":
+        return meshio.read(path, file_format=file_format)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         gmsh = b"$MeshFormat" in content[:4096]
         # post-processing data make ASCII files unreadable with numpy 2, and nothing here needs them, nor periodic links
@@ -51,6 +95,52 @@ def read(path: Path, folder: Path) -> Any:
         _keep_named_groups(meshio)
         _refuse_low_numbers(meshio)
     return meshio.read(path, file_format="gmsh" if gmsh else "ansys")
+
+
+def _refuse_entities(path: Path) -> None:
+    """Refuse XML that declares entities, which can stand for other files or for gigabytes."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"<!DOCTYPE") >= 0 or content.find(b"<!ENTITY") >= 0:
+            raise Refused("it declares XML entities, which no mesh needs")
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:4]:
+            raise Refused("its XML is not in UTF-8")
+
+
+def _refuse_include(path: Any) -> None:
+    raise Refused(f"it includes another file, {str(path)!r}; all must be in one file")
+
+
+class _Bounded:
+    """A library of compression whose blocks have at most so many bytes."""
+
+    def __init__(self, start: Any, most: int) -> None:
+        self._start, self._most = start, most
+
+    def decompress(self, data: bytes) -> bytes:
+        block: bytes = self._start().decompress(data, self._most)
+        if len(block) >= self._most:
+            raise Refused(f"a compressed block has more than {self._most} bytes, too many for its points and cells")
+        return block
+
+
+def _bound_blocks(meshio: Any) -> None:
+    """Bound the blocks of VTU files by the points and cells that their pieces say they have: 64 numbers for each, and 1 MB."""
+    import lzma
+    import zlib
+
+    reader = meshio.vtu._vtu
+    plain = reader.get_grid
+
+    def bound(most: int) -> None:
+        reader.zlib, reader.lzma = _Bounded(zlib.decompressobj, most), _Bounded(lzma.LZMADecompressor, most)
+
+    def grid(root: Any) -> Any:
+        sizes = (int(piece.get(key, 0)) for piece in root.iter("Piece") for key in ("NumberOfPoints", "NumberOfCells"))
+        bound(min(512 * sum(map(abs, sizes)), _MOST) + 1_000_000)
+        return plain(root)
+
+    bound(_MOST)  # of appended data, which are unpacked before the pieces are known
+    reader.get_grid = grid
 
 
 def _keep_named_groups(meshio: Any) -> None:
@@ -130,13 +220,15 @@ def groups(mesh: Any) -> list[tuple[int, str, Any]]:
 
 def main(arguments: list[str]) -> None:
     """Read, convert, write."""
-    path, folder = Path(arguments[0]), Path(arguments[1])
+    path, folder, file_format = Path(arguments[0]), Path(arguments[1]), arguments[4]
     limit(int(arguments[2]), int(arguments[3]))
     try:
+        import meshio  # noqa: F401
         import numpy as np
 
+        confine(path, folder)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            mesh = read(path, folder)
+            mesh = read(path, folder, file_format)
         named = groups(mesh)
         arrays: dict[str, Any] = {f"cells_{i}": np.asarray(block.data, dtype=np.int64) for i, block in enumerate(mesh.cells)}
         arrays |= {f"group_{j}": rows for j, (_, _, rows) in enumerate(named)}
@@ -148,8 +240,10 @@ def main(arguments: list[str]) -> None:
         (folder / "error.txt").write_text("reading it needs too much memory", encoding="utf-8")
     except SystemExit:
         (folder / "error.txt").write_text("it is not a mesh of the format its name ends in", encoding="utf-8")
+    except Refused as error:
+        (folder / "error.txt").write_text(str(error), encoding="utf-8", errors="backslashreplace")
     except BaseException as error:  # whatever meshio raises; the parent makes one line of it
-        (folder / "error.txt").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+        (folder / "error.txt").write_text(f"{type(error).__name__}: {error}", encoding="utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

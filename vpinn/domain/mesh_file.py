@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +19,26 @@ from vpinn.domain.build import make_mesh
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import FACET_CELL, Floats, Integers, lagrange, match_points, reference_cell
 from vpinn.errors import InputError
+from vpinn.storage import scratch
 
 MAX_BYTES = 1_000_000_000
 STUCK = 600.0
 """Seconds after which a reader is ended that uses no processor time."""
+SECONDS, SPEED = 5.0, 200_000.0
+"""Seconds that a reader may take in any case, and bytes of a file for which it gets one more."""
+FORMATS = {
+    ".msh": "gmsh",
+    **dict.fromkeys((".mesh", ".meshb"), "medit"),
+    ".vtu": "vtu",
+    ".vtk": "vtk",
+    **dict.fromkeys((".xdmf", ".xmf"), "xdmf"),
+    ".inp": "abaqus",
+    **dict.fromkeys((".bdf", ".nas", ".fem"), "nastran"),
+    ".su2": "su2",
+    ".vol": "netgen",
+    ".avs": "avsucd",
+}
+"""Suffix of a file → its format by meshio's name: those that are tested, and that need no file beside them."""
 _CHILD = Path(__file__).with_name("_meshio_child.py")
 
 # meshio type → our cell type and order; vertices as VTK numbers them, in basix's numbers; vertices around each further node
@@ -69,14 +84,14 @@ class RawMesh:
 
 
 def read_mesh(path: str | os.PathLike[str], timeout: float = 60.0, memory: int = 4_000_000_000) -> Mesh:
-    """Read a mesh file of any format that meshio knows.
+    """Read a mesh file of one of ``FORMATS``, and no file beside it.
 
     Physical groups (gmsh), references (Medit) and cell sets become tags; groups without a name are called by their number.
     Serendipity cells of 8 or 20 nodes become cells of 9 or 27 nodes of the same geometry.
 
     Args:
         path: a regular file of at most 1 GB.
-        timeout: seconds of processor time that reading may take; other programs on the machine do not count.
+        timeout: seconds of processor time that reading may take, less for small files; other programs do not count.
         memory: bytes that the reading process may ask for; small files get less.
 
     Raises:
@@ -100,15 +115,17 @@ def _load(path: Path, timeout: float, memory: int) -> RawMesh:
     if not 0 < status.st_size <= MAX_BYTES:
         raise InputError(f"a mesh file must have 1 to {MAX_BYTES} bytes, this one has {status.st_size}")
     memory = min(memory, 1_500_000_000 + 60 * status.st_size)  # address space: libraries alone take several hundred MB
-    with tempfile.TemporaryDirectory(prefix="vpinn-mesh-") as name:
-        folder = Path(name)
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"mesh files end in {', '.join(FORMATS)}; convert it to one of these, with meshio say")
+    timeout = min(timeout, SECONDS + status.st_size / SPEED)
+    with scratch() as folder:
         limits = [str(int(memory)), str(max(1, math.ceil(timeout)))]
         try:
-            code = _run([str(path.absolute()), name, *limits])
+            code = _run([str(path.absolute()), str(folder), *limits, FORMATS[path.suffix.lower()]])
         except subprocess.TimeoutExpired:
             raise InputError(f"reading the mesh did not end within {STUCK:g} s: can the disk be read?") from None
         if code == -signal.SIGXCPU:
-            raise InputError(f"reading the mesh took more than {timeout:g} s: it is damaged or too large")
+            raise InputError(f"reading the mesh took more than {timeout:.3g} s: it is damaged or too large")
         report = folder / "error.txt"
         if report.exists():
             reason = report.read_text(encoding="utf-8", errors="replace")[:300]

@@ -77,6 +77,10 @@ DEPTH = 10_000
 """Nested calls allowed to UFL's passes, which recurse over the derivatives of an expression."""
 
 
+FOLDED = (TypeError, OverflowError, ValueError, ZeroDivisionError)
+"""What UFL raises where it puts numbers into Python's functions: log(−1) is complex, exp(1000) too large."""
+
+
 @dataclass(frozen=True)
 class Integral:
     """One integral of a form.
@@ -115,6 +119,10 @@ def lower(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         return Expander().visit(apply_derivatives(apply_algebra_lowering(expression)))
 
 
+class NotReal(InputError):
+    """A constant part of an expression has no real and finite value: ln(−1), exp(1000)."""
+
+
 @contextmanager
 def _deep() -> Iterator[None]:
     """Allow recursion as deep as nested derivatives need it, and refuse what is deeper."""
@@ -125,6 +133,10 @@ def _deep() -> Iterator[None]:
     except RecursionError:
         raise InputError(
             "an expression nests functions and derivatives too deeply; split it, or take fewer derivatives"
+        ) from None
+    except FOLDED as error:
+        raise NotReal(
+            f"an expression, or a derivative of it, contains a number that is not real and finite ({error}); change its constants"
         ) from None
     finally:
         sys.setrecursionlimit(limit)

@@ -12,7 +12,7 @@ What a run settles itself: `batching` (samplers of any size), `pilot` (before th
 from vpinn.optimization.account import policy_found, strata_found
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
-from vpinn.optimization.checkpoint import load_arrays, save_arrays, write_atomic
+from vpinn.optimization.checkpoint import load_arrays, save_arrays
 from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, least_squares_problem
@@ -92,5 +92,4 @@ __all__ = [
     "with_layers",
     "with_network",
     "with_tangents",
-    "write_atomic",
 ]

@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import struct
-import tempfile
 import tokenize
 import zipfile
 import zlib
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.errors import StorageError
-from vpinn.interrupt import undisturbed
+from vpinn.storage import open_regular, write_atomic
 
 VERSION = 4
 META = "meta"
@@ -42,42 +40,6 @@ DAMAGED = (
     NotImplementedError,
 )
 """What reading an archive with a few wrong bits can raise: sizes, flags, names and headers may all be wrong."""
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment either the old content or the new one is there.
-
-    A signal waits for the end, so that no temporary file stays behind.
-
-    Raises:
-        StorageError: the file system refused; the old file is intact.
-    """
-    with undisturbed():
-        _replace(path, data)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written: {error.strerror or error}; free space or choose another folder with -o"
-        ) from None
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -104,7 +66,7 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         StorageError: the file is missing, damaged, or of another version.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
         stored = content.pop(HASH).tobytes()
     except FileNotFoundError:

@@ -8,6 +8,7 @@
 ``publish`` does all of it for a run folder; ``ribbons_figure`` draws errors of many runs.
 """
 
+import vpinn.output.backend  # noqa: F401
 from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
 from vpinn.output.fields import Fields, export, fields_at
 from vpinn.output.figures import draw, png

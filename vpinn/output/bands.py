@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, literal
 
 Array = NDArray[np.float64]
 COLOURS = (ACCENT, "#e08e0b", TRUTH, "#3a8f5c", "#7a5195", "#8c6d46", "#c2649a", "#5f6f7f")
@@ -86,9 +86,8 @@ def scaling_figure(title: str, ribbons: Sequence[Ribbon], x: str, y: str, slope:
     axes.plot(ends, height * (ends / ends[0]) ** slope, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.2, label=law)
     for ribbon in ribbons:
         spread = [ribbon.middle - ribbon.low, ribbon.high - ribbon.middle]
-        axes.errorbar(
-            ribbon.x, ribbon.middle, spread, color=colour(ribbon.number), marker="o", markersize=5, capsize=3, label=ribbon.label
-        )
+        tone, label = colour(ribbon.number), literal(ribbon.label)
+        axes.errorbar(ribbon.x, ribbon.middle, spread, color=tone, marker="o", markersize=5, capsize=3, label=label)
     _logarithmic(axes)
     axes.set_xticks(sorted({float(value) for r in ribbons for value in r.x}))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -106,7 +105,7 @@ def colour(number: int) -> str:
 def _ribbon(axes: Axes, ribbon: Ribbon, height: float) -> None:
     tone, dash = colour(ribbon.number), DASHES[((ribbon.number - 1) // len(COLOURS)) % len(DASHES)] if ribbon.number else "solid"
     axes.fill_between(ribbon.x, ribbon.low, ribbon.high, color=tone, alpha=0.14, linewidth=0)
-    axes.plot(ribbon.x, ribbon.middle, color=tone, linestyle=dash, label=ribbon.label, linewidth=2.0, zorder=height)
+    axes.plot(ribbon.x, ribbon.middle, color=tone, linestyle=dash, label=literal(ribbon.label), linewidth=2.0, zorder=height)
     axes.plot(ribbon.x[-1], ribbon.middle[-1], "o", color=tone, markersize=5, clip_on=False, zorder=height)
 
 
@@ -132,4 +131,4 @@ def _legend(shown: Figure, axes: Axes, note: str) -> None:
     handles, labels = axes.get_legend_handles_labels()
     longest = max(map(len, labels))
     across = max(1, min(len(labels), int(shown.get_figwidth() * 11.0 // (longest + 8))))
-    shown.legend(handles, labels, loc="outside lower center", ncols=across, title=note, title_fontsize="small")
+    shown.legend(handles, labels, loc="outside lower center", ncols=across, title=literal(note), title_fontsize="small")

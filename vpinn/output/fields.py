@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from vpinn.domain import Hypercube, Mesh, MonteCarloPoints, Points, located_points
 from vpinn.errors import InputError
-from vpinn.optimization import write_atomic
 from vpinn.output import formats
 from vpinn.output.canvas import Canvas, make_canvas, select
 from vpinn.solution import Solution
+from vpinn.storage import write_atomic
 
 Array = NDArray[np.float64]
 

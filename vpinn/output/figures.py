@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from matplotlib.figure import Figure
 
 from vpinn.domain import Domain, Hypercube, Mesh
 from vpinn.objective import Objective, make_objective
-from vpinn.optimization import write_atomic
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
@@ -22,6 +22,7 @@ from vpinn.output.raster import MANY, Raster
 from vpinn.output.scene import Array, Scene
 from vpinn.output.style import colours, figure, magnitudes, styled
 from vpinn.solution import Solution
+from vpinn.storage import inside, write_atomic
 
 MOST = 6
 """Components that a figure shows; the title says when there are more."""
@@ -54,7 +55,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         }
         for name, content in drawn.items():
             if content is not None:
-                write_atomic(directory / f"{name}.png", png(content))
+                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
                 written.append(directory / f"{name}.png")
     return written
 
@@ -62,7 +63,9 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
 def png(content: Figure) -> bytes:
     """Return a figure as the bytes of a png file."""
     buffer = io.BytesIO()
-    content.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a title: a box stands for the character
+        content.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,6 +15,8 @@ from numpy.typing import NDArray
 from vpinn.domain import Mesh
 from vpinn.errors import InputError, StorageError
 from vpinn.output.cells import cell_format, vtk_cells
+from vpinn.storage import scratch
+from vpinn.text import escaped
 
 Array = NDArray[np.float64]
 CellValues = Mapping[str, NDArray[np.generic]]
@@ -39,13 +39,13 @@ def vtu(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: C
     """
     kind, cells = _topology(x, mesh)
     # meshio writes names as they are, not as XML asks for
-    point_data = {escape(name, {'"': "&quot;"}): _padded(value) for name, value in values.items()}
-    cell_data = {escape(name, {'"': "&quot;"}): [np.ascontiguousarray(value)] for name, value in cell_values.items()}
+    point_data = {_in_xml(name): _padded(value) for name, value in values.items()}
+    cell_data = {_in_xml(name): [np.ascontiguousarray(value)] for name, value in cell_values.items()}
     grid = meshio.Mesh(_in_space(x), [(kind, cells)], point_data, cell_data)
     try:
-        with tempfile.TemporaryDirectory(prefix="vpinn-") as folder:  # meshio writes to paths only
-            meshio.vtu.write(Path(folder) / "grid.vtu", grid)
-            return (Path(folder) / "grid.vtu").read_bytes()
+        with scratch() as folder:  # meshio writes to paths only
+            meshio.vtu.write(folder / "grid.vtu", grid)
+            return (folder / "grid.vtu").read_bytes()
     except OSError as error:
         raise StorageError(f"the field cannot be written to a temporary file: {error.strerror or error}; free space") from None
 
@@ -79,7 +79,7 @@ def xdmf(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: 
     for center, name, value in attributes:
         width = 1 if value.ndim == 1 else value.shape[1]
         kind = {1: "Scalar", 3: "Vector", 9: "Tensor"}.get(width, "Matrix")
-        _data_item(ElementTree.SubElement(grid, "Attribute", Name=name, AttributeType=kind, Center=center), value)
+        _data_item(ElementTree.SubElement(grid, "Attribute", Name=escaped(name), AttributeType=kind, Center=center), value)
     return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root)
 
 
@@ -145,6 +145,10 @@ def npz(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: C
             with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _in_xml(name: str) -> str:
+    return escape(escaped(name), {'"': "&quot;"})
 
 
 def _topology(x: Array, mesh: Mesh | None) -> tuple[str, NDArray[np.int64]]:

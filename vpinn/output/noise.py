@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vpinn.noise import Curve, NoiseReport
-from vpinn.optimization import write_atomic
 from vpinn.output.figures import png
-from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, styled
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, literal, styled
+from vpinn.storage import inside, write_atomic
+from vpinn.text import escaped
 
 COLOURS = (ACCENT, TRUTH, "#2a9d5c", "#e39b2b", "#7b5ea7", INK, FAINT)
 HEADER = ("item", "quantity", "predicted", "measured", "verdict")
@@ -163,7 +164,7 @@ def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
             if (shown := draw_panel(panel, report)) is not None:
                 files[f"figures/{panel.file}.png"] = png(shown)
     for name, content in files.items():
-        write_atomic(folder / name, content)
+        write_atomic(inside(folder, name), content)
     return [folder / name for name in files]
 
 
@@ -216,9 +217,10 @@ def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every:
     errors = 2.0 * curve.error if len(curve.error) else None
     if panel.joined:
         marker = "o" if len(curve.x) <= 10 else ""
-        axes.plot(curve.x, curve.measured, color=colour, label=name, linewidth=2.2, marker=marker, markersize=4.5)
+        axes.plot(curve.x, curve.measured, color=colour, label=literal(name), linewidth=2.2, marker=marker, markersize=4.5)
     else:
-        axes.errorbar(curve.x, curve.measured, errors, color=colour, fmt="o", markersize=4, capsize=2, linewidth=1.0, label=name)
+        label = literal(name)
+        axes.errorbar(curve.x, curve.measured, errors, color=colour, fmt="o", markersize=4, capsize=2, linewidth=1.0, label=label)
     styles = [(0, ()), (0, (4, 3)), (0, (1, 1.5))]
     for k, (label, values) in enumerate(curve.predicted.items()):
         order = np.argsort(curve.x)
@@ -232,12 +234,13 @@ def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every:
 
 def noise_table(report: NoiseReport) -> Table:
     """Return the table of findings for the console."""
-    table = Table(title=report.title or None, title_justify="left", pad_edge=False, box=None)
+    table = Table(title=Text(escaped(report.title)) if report.title else None, title_justify="left", pad_edge=False, box=None)
     for name in HEADER:
         table.add_column(name, justify="right" if name in ("item", "predicted", "measured") else "left", overflow="fold")
     for row in _cells(report):
         verdict = row[-1]
-        table.add_row(*row[:-1], Text(verdict, style="bold red" if verdict.startswith("fails") else ""))
+        cells = (Text(escaped(cell)) for cell in row[:-1])
+        table.add_row(*cells, Text(verdict, style="bold red" if verdict.startswith("fails") else ""))
     return table
 
 

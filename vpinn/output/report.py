@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from vpinn.errors import StorageError
-from vpinn.optimization import write_atomic
 from vpinn.output.tables import FAILED, Rows, solution_rows
 from vpinn.solution import Solution
+from vpinn.storage import read_regular, write_atomic
+from vpinn.text import escaped
 
 CAPTIONS = {
     "solution": "Solution",
@@ -21,6 +22,8 @@ CAPTIONS = {
     "quadrature": "Quadrature points",
 }
 """Figures in order, with their headings."""
+CODE = "\n\r\t"
+"""Control characters that a text of several lines may have."""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -74,7 +77,7 @@ def write_report(solution: Solution, folder: Path) -> Path:
     run = _read(folder / "run.json")
     if run is not None:
         parts.append(f"<h2>Machine and versions</h2>\n{_code(_machine(run))}")
-    page = _PAGE.format(title=escape(solution.problem.title or folder.name), body="\n".join(parts))
+    page = _PAGE.format(title=_shown(solution.problem.title or folder.name), body="\n".join(parts))
     write_atomic(folder / "report.html", page.encode())
     return folder / "report.html"
 
@@ -83,7 +86,7 @@ def _table(rows: Rows) -> str:
     lines = []
     for label, text in rows:
         mark = ' class="failed"' if text.startswith(FAILED) else ""
-        lines.append(f"<tr{mark}><th>{escape(label)}</th><td>{escape(text)}</td></tr>")
+        lines.append(f"<tr{mark}><th>{_shown(label)}</th><td>{_shown(text)}</td></tr>")
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
@@ -96,7 +99,11 @@ def _machine(run: bytes) -> str:
 
 
 def _code(text: str) -> str:
-    return f"<pre>{escape(text)}</pre>"
+    return f"<pre>{_shown(text, keep=CODE)}</pre>"
+
+
+def _shown(text: str, keep: str = "") -> str:
+    return escape(escaped(text, keep))
 
 
 def _json(content: dict[str, Any]) -> str:
@@ -105,7 +112,7 @@ def _json(content: dict[str, Any]) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -8,6 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vpinn.text import escaped
+
 
 class RunsProgress:
     """Shows which run it is, of how many, and how far.
@@ -23,7 +25,8 @@ class RunsProgress:
         self._line = ""
         if not quiet and (console.is_terminal or console.is_jupyter):
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(14), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
+                TextColumn("{task.description}"), BarColumn(14), TextColumn("{task.fields[state]}", markup=False),
+                TimeRemainingColumn(),
                 console=console, auto_refresh=False,
             )  # fmt: skip
 
@@ -50,7 +53,7 @@ class RunsProgress:
             budget: seconds that every run has, None where not known yet.
             error: last measured, nan before.
         """
-        line = f"run {done + 1}/{total}  {name}"
+        line = escaped(f"run {done + 1}/{total}  {name}")
         if self._bar is not None:
             used = f"  {seconds:.1f}{'' if budget is None else f'/{budget:.1f}'} s"
             state = line + used + (f"  error {error:.1e}" if math.isfinite(error) else "")
@@ -59,4 +62,4 @@ class RunsProgress:
             self._bar.refresh()
         elif not self._quiet and line != self._line:
             self._line = line
-            self._console.print(line, highlight=False, soft_wrap=True)
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -12,6 +12,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vpinn.text import escaped
+
 Array = NDArray[np.float64]
 
 INK, FAINT, ACCENT, TRUTH = "#1f2933", "#9aa5b1", "#0b6e99", "#d1495b"
@@ -44,6 +46,10 @@ STYLE: Final[dict[Any, Any]] = {
 }
 OVERSHOOT = 0.02
 """Share of the range below which values on the other side of zero are taken for noise around it."""
+
+
+LONGEST = 120
+"""Characters of a title or label; longer ones are cut."""
 
 
 @contextmanager
@@ -83,5 +89,11 @@ def figure(width: float, height: float, title: str = "", layout: Literal["compre
     """Return an empty figure [inches] that keeps what is drawn from overlapping."""
     created = Figure(figsize=(width, height), layout=layout)
     if title:
-        created.suptitle(title.replace("$", r"\$"), fontweight="bold")
+        created.suptitle(literal(title), fontweight="bold")
     return created
+
+
+def literal(text: str) -> str:
+    """Return a text of others for a figure, in one line: matplotlib finds neither formulas nor control characters in it."""
+    shown = escaped(text)
+    return (shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…").replace("$", r"\$")

@@ -18,6 +18,7 @@ from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.text import escaped
 from vpinn.trial import Imposed, Trial
 
 Rows = list[tuple[str, str]]
@@ -140,7 +141,7 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for label, text in [*rows, *(files or {}).items()]:
-        table.add_row(Text(label), Text(text, style="bold red" if text.startswith(FAILED) else ""))
+        table.add_row(Text(escaped(label)), Text(escaped(text), style="bold red" if text.startswith(FAILED) else ""))
     return table
 
 

@@ -79,6 +79,9 @@ def power(base: Value, exponent: Value) -> Expr:
         raise InputError("an integral has no powers")
     if isinstance(exponent, ScalarValue) and abs(exponent.value()) <= _LARGEST_EXPONENT and float(exponent).is_integer():
         exponent = IntValue(int(exponent))
+    below = isinstance(base, Zero) or (isinstance(base, ScalarValue) and float(base) < 0.0)
+    if below and not isinstance(exponent, ScalarValue | Zero):
+        raise InputError("a power of a number below or at zero is real for whole exponents only; give a number there")
     if exponent.ufl_shape or (base.ufl_shape and exponent != IntValue(2)):
         raise InputError(f"cannot raise {shape_in_words(base.ufl_shape)} to this power")
     return base**exponent

@@ -20,9 +20,10 @@ from vpinn.errors import InputError
 from vpinn.problem.checks import check_energy, check_known, check_strong, check_weak
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.expression import parse_expression, parse_form
-from vpinn.problem.limits import check_size
+from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.problem import Problem, Unknown
+from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings
 from vpinn.problem.schema import Unknown as UnknownSection
 from vpinn.problem.scope import Scope, make_scope
@@ -91,14 +92,17 @@ def build_problem(
                 raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
             exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
             check_known(exact[name], unknowns, "an exact solution", normal=False)
-    reference_file = None
+    reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
-            reference_file = file_inside(folder, settings.reference.file)
+            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes)
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
         directory = output_directory(folder, settings.output.directory or default, anywhere)
+    enrich = _enrichment(settings, source, scope, unknowns)
+    with source.located("network", "enrich"):
+        check_work(form, enrich)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -108,9 +112,9 @@ def build_problem(
         formulation=settings.form.formulation,
         form=form,
         boundary=make_conditions(settings, source, scope, unknowns),
-        enrich=_enrichment(settings, source, scope, unknowns),
+        enrich=enrich,
         exact=exact,
-        reference_file=reference_file,
+        reference=reference,
         tags=scope.tags,
         directory=directory,
         source=source,

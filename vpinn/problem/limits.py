@@ -10,15 +10,18 @@ pay for is the number of distinct nodes, the depth, the components of a value, a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from ufl.classes import Curl, Div, Expr, Grad, NablaDiv, NablaGrad, ScalarValue
+from ufl.classes import Curl, Div, Expr, Form, Grad, NablaDiv, NablaGrad, ScalarValue
 from ufl.core.ufl_type import UFLObject
+from ufl.corealg.traversal import unique_post_traversal
 
 from vpinn.errors import InputError
 
 MAX_NODES = 10_000
 MAX_DEPTH = 100
 MAX_ORDER = 6
+MAX_DERIVED = 100_000
 MAX_RANK = 8
 MAX_COMPONENTS = 10_000
 
@@ -43,8 +46,33 @@ def check_value(value: UFLObject) -> None:
             raise InputError(f"has {math.prod(shape)} components in {len(shape)} axes; at most {MAX_COMPONENTS} in {MAX_RANK}")
 
 
-def check_size(expression: Expr) -> None:
+def check_work(form: Form | tuple[Expr, ...], functions: Sequence[Expr]) -> None:
+    """Refuse derivatives of functions in the trial space that would take minutes to write out.
+
+    The product and the chain rule make about three nodes of one with each derivative.
+
+    Args:
+        form: whose derivatives of the unknowns are taken of the functions.
+        functions: that the trial space is enriched by.
+
+    Raises:
+        InputError: the functions together would have over 100,000 nodes once differentiated.
+    """
+    parts = form if isinstance(form, tuple) else [integral.integrand() for integral in form.integrals()]
+    order = max((check_size(part) for part in parts), default=0)
+    nodes = sum(len(list(unique_post_traversal(function))) for function in functions)
+    if nodes * 3**order > MAX_DERIVED:
+        raise InputError(
+            f"{nodes} parts of functions and derivatives of order {order} of them, as the form takes, are too much to write out; "
+            "give fewer or simpler functions"
+        )
+
+
+def check_size(expression: Expr) -> int:
     """Refuse an expression with over 10,000 distinct nodes, 100 levels, or derivatives of order over 6.
+
+    Returns:
+        the order of its derivatives.
 
     Raises:
         InputError: says which bound is exceeded.
@@ -71,3 +99,4 @@ def check_size(expression: Expr) -> None:
             raise InputError(f"derivatives of order over {MAX_ORDER}, counting those inside the names it uses")
         if len(measured) > MAX_NODES:
             raise InputError(f"the expression, with the names it uses, has more than {MAX_NODES} parts")
+    return measured[id(expression)][1]

@@ -42,6 +42,8 @@ def file_inside(folder: Path, name: str) -> Path:
     path = _resolve(folder / name)
     if not path.is_relative_to(_resolve(folder)):
         raise InputError(f"{printable(name)!r} lies outside the problem file's folder; move it there")
+    if Path(name).is_absolute() or ".." in Path(name).parts:  # a run folder holds a copy of the same name
+        raise InputError(f"{printable(name)!r} is not a path below the problem file's folder; write it without .. or a leading /")
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -60,11 +62,15 @@ def output_directory(folder: Path, name: str, anywhere: bool) -> Path:
         anywhere: whether it was given on the command line, and so may lie anywhere.
 
     Raises:
-        InputError: outside both the working directory and ``folder``, or not a path.
+        InputError: outside both the working directory and ``folder``, hidden, or not a path.
     """
     path = _resolve(Path(name))
-    if not anywhere and not path.is_relative_to(Path.cwd()) and not path.is_relative_to(_resolve(folder)):
-        raise InputError(f"{printable(name)!r} lies outside the working directory; choose another or give it as -o DIR")
+    if not anywhere:
+        root = next((root for root in (Path.cwd(), _resolve(folder)) if path.is_relative_to(root)), None)
+        if root is None:
+            raise InputError(f"{printable(name)!r} lies outside the working directory; choose another or give it as -o DIR")
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            raise InputError(f"{printable(name)!r} is a hidden folder; choose another or give it as -o DIR")
     return Path(name)
 
 

@@ -15,6 +15,7 @@ from ufl.classes import Expr
 
 from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
+from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
@@ -87,7 +88,7 @@ class Problem:
         boundary: essential conditions; none covers a component on a tag twice.
         enrich: scalar UFL expressions of the coordinates, extra trial functions of every scalar component.
         exact: unknown → UFL expression of its shape; for comparison only. Empty when unknown.
-        reference_file: CSV with reference values inside the problem's folder.
+        reference: values of the unknowns at points, from a file.
         tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
         directory: where runs of this problem are written by default.
         source: the text, and the place of every key.
@@ -103,7 +104,7 @@ class Problem:
     boundary: tuple[Condition, ...]
     enrich: tuple[Expr, ...]
     exact: Mapping[str, Expr]
-    reference_file: Path | None
+    reference: ReferenceValues | None
     tags: tuple[str, ...]
     directory: Path
     source: Source

@@ -19,7 +19,7 @@ Value = Real | Text | tuple[Real | Text, ...]
 class Domain(Section):
     """Where the equation holds: a mesh file, or a shape with its parameters."""
 
-    mesh: Text | None = Field(None, description="Mesh file of any format meshio reads, relative to the problem file.")
+    mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: gmsh, Medit, VTK, XDMF, Abaqus, …")
     shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
         None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
     )

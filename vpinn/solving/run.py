@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vpinn import run_folder
+from vpinn import run_files, run_folder
 from vpinn.analysis import assess
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Elements, LeastSquares, Plan, Training, load_arrays, samples_of
@@ -25,6 +25,7 @@ from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
+from vpinn.storage import claimed
 from vpinn.trial import Trial
 
 Report = Callable[[Training, Plan], None]
@@ -58,15 +59,15 @@ def solve(
 
     Raises:
         Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
-        InputError: the problem cannot be solved as stated, or the folder holds a run already.
+        InputError: the problem cannot be solved as stated, or the folder holds a run already, or another one writes into it.
         DivergenceError: training diverged.
         StorageError: the folder could not be written.
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
-    if folder is not None:
-        run_folder.check_vacant(folder, resume, overwrite)
-    with contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+    with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+        if folder is not None:
+            run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
             setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
             strategy = strategy_of(setup)
@@ -100,11 +101,11 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     """
     folder = Path(directory)
     problem = run_folder.read_problem_of(folder)
-    arrays, meta = load_arrays(folder / run_folder.CHECKPOINT)
+    arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
     problem, trial = run_folder.space_of(problem, arrays, meta)
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
-    metrics = run_folder.read_json(folder / run_folder.METRICS) or {}
+    metrics = run_files.read_json(folder / run_files.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
     return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
 

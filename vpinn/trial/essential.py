@@ -21,7 +21,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import Box, Disk, Domain, Hypercube, Polygon, bare_points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
-from vpinn.forms.lowering import lower
+from vpinn.forms.lowering import FOLDED, NotReal, lower
 from vpinn.problem import Condition
 
 SIDES: Mapping[str, tuple[int, int]] = {
@@ -30,8 +30,6 @@ SIDES: Mapping[str, tuple[int, int]] = {
     for side, name in enumerate(names)
 }
 """Tag of a box face → (axis, 0 for lower or 1 for upper)."""
-FOLDED = (TypeError, OverflowError, ValueError, ZeroDivisionError)
-"""What UFL raises where it puts numbers into Python's functions: log(−1) is complex, exp(1000) too large."""
 Asked: TypeAlias = Sequence[tuple[Condition, Expr]]
 """Conditions with their values."""
 
@@ -174,10 +172,10 @@ def guarded(factor_of: Callable[[Asked], tuple[Factor | None, str]], prescribed:
     message = "the boundary value has no real and finite value all over this part of the boundary; change it, or the part"
     try:
         return factor_of(prescribed)
-    except FOLDED:
+    except (NotReal, *FOLDED):
         for one in prescribed:
             try:
                 factor_of([one])
-            except FOLDED:
+            except (NotReal, *FOLDED):
                 raise InputError(message, one[0].where) from None
         raise InputError(message, prescribed[0][0].where) from None

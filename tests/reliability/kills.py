@@ -1,0 +1,203 @@
+"""Runs that are killed at any moment of any phase, and resumed until they end: the same bytes as without.
+
+``python tests/reliability/kills.py --kills 200 [--only adam] [--seed 1]`` goes through all methods in turn. Each run is ``vpinn
+solve`` in a fork of one process that has the libraries loaded, killed by SIGKILL at a moment drawn from the whole of its time:
+reading, set-up, training, assessment, fields, figures, report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+METHODS = {
+    "least-squares": "features = 120",
+    "adam": "steps = 40",
+    "adam, drawn": "steps = 40\n[batch]\nsize = 16",
+    "sgd": "steps = 40\nlearning_rate = 1e-3\n[batch]\nsize = 16",
+    "lbfgs": "steps = 25",
+    "broyden": "steps = 25",
+    "gauss-newton": "steps = 10",
+    "spring": "steps = 10\n[batch]\nsize = 32",
+    "langevin": "steps = 60\n[batch]\nsize = 32",
+    "evolution": "steps = 20",
+}
+"""Method, and what else its problem file says."""
+TEXT = """
+[domain]
+shape = "rectangle"
+cells = 3
+[unknowns]
+u = "scalar"
+[form]
+{form}
+[[boundary]]
+on = "all"
+value = 0
+[network]
+layers = [6]
+[reference]
+exact = {{ u = "x*(1 - x)*y*(1 - y)" }}
+{fem}
+[output]
+formats = ["csv"]
+[solver]
+method = "{method}"
+checkpoint = 0.01
+{more}
+"""
+MARKS = ("run.json", "checkpoint.npz", "metrics.json", "solution.csv", "report.html")
+"""Files in the order in which a run writes them."""
+TIMES = ("seconds", "peak_memory_mb")
+
+
+def write(folder: Path, method: str) -> Path:
+    """Write the problem file of a method."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "problem.toml"
+    form = 'strong = "-div(grad(u)) - 4"' if method == "spring" else 'energy = "0.5*inner(grad(u), grad(u))*dx - 4*u*dx"'
+    fem = "" if method == "spring" else "fem = { degree = 2 }"
+    path.write_text(TEXT.format(method=method.partition(",")[0], form=form, fem=fem, more=METHODS[method]))
+    return path
+
+
+def begin(path: Path, figures: bool) -> int:
+    """Start ``vpinn solve`` in a fork, to go on where there is a checkpoint, and return its process id."""
+    run = path.parent / "run"
+    how = ["--resume"] if (run / "checkpoint.npz").exists() else ["--overwrite"] if (run / "run.json").exists() else []
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        from vpinn.cli import main
+
+        if not figures:
+            import vpinn.output.folder
+
+            vpinn.output.folder.draw = lambda *_: []  # type: ignore[attr-defined]
+        os.dup2(os.open(path.parent / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.stderr = os.fdopen(2, "w")
+        code = main(["solve", str(path), "-q", "--threads", "1", "-o", str(run), *how])
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def finish(path: Path, figures: bool) -> float:
+    """Let a run go on to its end; return its seconds.
+
+    Raises:
+        AssertionError: it did not end well.
+    """
+    began = time.perf_counter()
+    _, status = os.waitpid(begin(path, figures), 0)
+    assert os.waitstatus_to_exitcode(status) == 0, (path.parent / "said").read_text()
+    return time.perf_counter() - began
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Return everything a run left but for times: arrays to the last bit, metrics, fields, and names of files."""
+    from vpinn.optimization import COLUMNS, load_arrays
+
+    arrays, meta = load_arrays(run / "checkpoint.npz")
+    found: dict[str, Any] = {name: array.tobytes() for name, array in arrays.items() if name != "history"}
+    found["history"] = np.delete(arrays["history"], COLUMNS.index("seconds"), axis=1).tobytes()
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics.get("fem", {}).pop("seconds", None)
+    found["metrics"] = {name: value for name, value in metrics.items() if name not in TIMES}
+    found["generator"], found["stopped"] = meta["generator"], meta["stopped"]
+    found["field"] = (run / "solution.csv").read_bytes()
+    found["files"] = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
+    return found
+
+
+def killed(path: Path, kills: int, seconds: float, generator: random.Random, figures: bool) -> Iterator[str]:
+    """Kill a run a few times, resume it each time and let it end; yield what it had reached at each kill."""
+    run, done = path.parent / "run", 0
+    while done < kills:
+        pid = begin(path, figures)
+        time.sleep(generator.uniform(0.0, seconds))
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            assert os.waitstatus_to_exitcode(status) == 0, (path.parent / "said").read_text()
+            shutil.rmtree(run)  # over before it was killed: anew
+            continue
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        done += 1
+        reached = [name for name in MARKS if (run / name).exists()]
+        yield reached[-1] if reached else "nothing"
+    finish(path, figures)
+
+
+def compared(
+    folder: Path, method: str, kills: int, generator: random.Random, figures: bool, whole: dict[str, Any]
+) -> Counter[str]:
+    """Kill a run of a method, and hold its end against that of a run that nobody disturbed.
+
+    Returns:
+        what had been reached when it was killed.
+
+    Raises:
+        AssertionError: it ended otherwise.
+    """
+    if method not in whole:
+        path = write(folder / "whole", method)
+        seconds = finish(path, figures)
+        whole[method] = outcome(path.parent / "run"), seconds
+    expected, seconds = whole[method]
+    path = write(folder / "killed", method)
+    reached = Counter(killed(path, kills, seconds, generator, figures))
+    found = outcome(path.parent / "run")
+    wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
+    assert not wrong, f"{method}: {', '.join(wrong)} differ"
+    return reached
+
+
+def main() -> int:
+    """Run as asked and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-figures", action="store_true", help="leave out what takes most of the time")
+    options = parser.parse_args()
+    import vpinn.cli
+    import vpinn.output
+    import vpinn.solving  # noqa: F401
+
+    generator, whole = random.Random(options.seed), dict[str, Any]()
+    methods = [method for method in METHODS if options.only in method]
+    reached, lost, done, turn = Counter[str](), 0, 0, 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    while done < options.kills:
+        method, kills = methods[turn % len(methods)], min(generator.randint(1, 3), options.kills - done)
+        with tempfile.TemporaryDirectory() as name:
+            try:
+                reached += compared(Path(name), method, kills, generator, not options.no_figures, whole)
+            except KeyboardInterrupt:  # what was found until then is told
+                break
+            except Exception as error:
+                lost += 1
+                print(f"LOST: {method}: {error}", flush=True)
+        done, turn = done + kills, turn + 1
+    print(f"{done} kills in {turn} runs of {len(methods)} methods: {lost} lost or different; reached: {dict(reached)}")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Reference values of a problem: a CSV file of points and what the unknowns are there, read and checked before any work."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain import Domain, located_points
+from vpinn.errors import InputError
+from vpinn.problem.wording import closest, printable
+from vpinn.storage import open_regular
+
+MAX_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceValues:
+    """What is known of the unknowns at points.
+
+    Attributes:
+        points: coordinates [n, d] in the domain.
+        values: unknown → its components there [n, components].
+        outside: points of the file that lie outside the domain, and were left out.
+    """
+
+    points: NDArray[np.float64]
+    values: dict[str, NDArray[np.float64]]
+    outside: int
+
+
+def read_reference(path: Path, domain: Domain, unknowns: dict[str, tuple[int, ...]]) -> ReferenceValues:
+    """Read the columns x, y, … (x0, x1, … beyond three dimensions) and those of unknowns: u, or w0, w1, … of components.
+
+    Args:
+        path: CSV file with a header line, of at most 200 MB.
+        domain: where the values hold.
+        unknowns: name → shape.
+
+    Raises:
+        InputError: a column is missing or holds something else than numbers, or no point lies in the domain.
+    """
+    where, d = printable(str(path), 200), domain.dimension
+    columns = _read_columns(path, where)
+    listed = printable(", ".join(columns), 200)
+    coordinates = ("x", "y", "z")[:d] if d <= 3 else tuple(f"x{k}" for k in range(d))
+    missing = [name for name in coordinates if name not in columns]
+    if missing:
+        raise InputError(f"the reference has no column {', '.join(missing)}; its columns are {listed}", where)
+    whole: dict[str, list[str]] = {}
+    parts: list[str] = []
+    for name, shape in unknowns.items():
+        wanted = [f"{name}{k}" for k in range(shape[0])] if shape else [name]
+        lacking = [column for column in wanted if column not in columns]
+        if not lacking:
+            whole[name] = wanted
+        elif len(lacking) < len(wanted):
+            parts += lacking
+    others = [column for column in columns if column not in coordinates]
+    if not whole:
+        near = closest(printable(others[0]), unknowns) if len(others) == 1 else ""
+        names = ", ".join(unknowns)
+        raise InputError(f"the reference has no column of an unknown ({names}); its columns are {listed}{near}", where)
+    if parts:
+        raise InputError(f"the reference has no column {', '.join(parts)}, though others of it; its columns are {listed}", where)
+    points = np.stack([columns[name] for name in coordinates], axis=1)
+    inside = located_points(domain, points)[1]
+    if not inside.any():
+        raise InputError("no point of the reference lies inside the domain; check its coordinates", where)
+    values = {name: np.stack([columns[column] for column in wanted], axis=1)[inside] for name, wanted in whole.items()}
+    return ReferenceValues(points[inside], values, int((~inside).sum()))
+
+
+def _read_columns(path: Path, where: str) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of a table by the names in its header."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"the reference is larger than {MAX_BYTES // 10**6} MB; thin it out", where)
+        reader = csv.reader(content.decode("utf-8-sig").splitlines())
+        header: Sequence[str] = [name.strip() for name in next(reader, [])]
+        rows = [[float(cell) for cell in row] for row in reader if row]
+        table = np.array(rows, dtype=np.float64).reshape(-1, len(header) or 1)
+    except (OSError, ValueError, csv.Error) as error:
+        reason = printable(str(error), 200)
+        raise InputError(f"the reference cannot be read as numbers under a header line: {reason}", where) from None
+    if not len(table) or not np.isfinite(table).all():
+        raise InputError("the reference holds no rows of finite numbers", where)
+    if twice := [name for k, name in enumerate(header) if name in header[:k]]:
+        raise InputError(f"the reference has more than one column {printable(twice[0])!r}; leave one out", where)
+    return dict(zip(header, table.T, strict=True))
