@@ -2,6 +2,7 @@
 
 from vpinn.analysis.assessment import assess
 from vpinn.analysis.correction import Correction
+from vpinn.analysis.data import resolved_data, unseen_data
 from vpinn.analysis.drawn import assessed_objective
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
@@ -24,5 +25,7 @@ __all__ = [
     "make_monitor",
     "reference_errors",
     "refined",
+    "resolved_data",
     "true_error",
+    "unseen_data",
 ]

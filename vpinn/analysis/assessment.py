@@ -69,7 +69,7 @@ def assess(
     metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
     if objective is not None and loss is not None:
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
-    if (unseen := unseen_data(problem, rules)) is not None:
+    if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
@@ -96,7 +96,7 @@ def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints |
     if objective is not None:
         return [m.points for m in objective.measures if isinstance(m.points, CellPoints | DrawnPoints)]
     space = solution.trial.space
-    return [] if space is None else [CellPoints(space.mesh, rule_degree(space))]
+    return [] if space is None else [CellPoints(space.mesh, rule_degree(space.degree, space.mesh))]
 
 
 def _compare(

@@ -28,7 +28,7 @@ def bulk(shares: Array) -> Integers:
 
 def concentrated(shares: Array) -> bool:
     """Return whether few cells have most of the error."""
-    return len(bulk(shares)) <= max(2, FEW * len(shares))
+    return len(bulk(shares)) <= max(4, FEW * len(shares))
 
 
 def refined(mesh: Mesh, shares: Array) -> Mesh:
@@ -38,6 +38,9 @@ def refined(mesh: Mesh, shares: Array) -> Mesh:
         mesh: of cells that can be bisected.
         shares: the error's share of each cell [n_cells].
     """
+    if mesh.cell == "quadrilateral":  # the first bisection cuts them into triangles
+        fine, shares = bisect(mesh, np.empty(0, np.int64)), np.repeat(shares / np.sqrt(2.0), 2)
+        return refined(fine, shares)
     peaks = mesh.nodes[_peaks(mesh, shares**2)]
     fine = bisect(mesh, bulk(shares))
     for _ in range(DEEP if len(peaks) else 0):

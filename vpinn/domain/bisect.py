@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from vpinn.domain.build import make_mesh, unique_rows
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
+from vpinn.errors import InputError
 
-BISECTED = ("interval", "triangle", "tetrahedron")
-"""Types of cells that can be refined locally."""
+BISECTED = ("interval", "triangle", "quadrilateral", "tetrahedron")
+"""Types of cells that can be refined locally; straight quadrilaterals are cut into triangles first."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,18 @@ def bisect(mesh: Mesh, marked: Integers) -> Mesh:
     Parts describe exactly the geometry of their cells: curved cells stay curved.
 
     Args:
-        mesh: of intervals, triangles or tetrahedra, of either order.
+        mesh: of intervals, triangles or tetrahedra of either order, or of straight quadrilaterals.
         marked: numbers of cells.
 
     Returns:
         a mesh without hanging nodes whose cells are those that were not cut, and parts of the others.
+
+    Raises:
+        InputError: quadrilaterals are curved.
     """
+    if mesh.cell == "quadrilateral":
+        halves = triangles(mesh)
+        return replace(bisect(halves, (2 * marked[:, None] + np.arange(2)).ravel()), bisected=(*mesh.bisected, np.array(marked)))
     compact, vertices = np.unique(mesh.vertices, return_inverse=True)
     vertices = vertices.reshape(mesh.n_cells, -1).astype(np.int64)
     pairs = np.array(list(combinations(range(vertices.shape[1]), 2)))
@@ -66,6 +73,21 @@ def bisect(mesh: Mesh, marked: Integers) -> Mesh:
     pieces = _pieces(mesh, vertices, ends, rank, middle)
     placed = np.concatenate([x, x[ends[cut]].mean(axis=1)])
     return replace(_mesh(mesh, pieces, placed), bisected=(*mesh.bisected, np.array(marked)))
+
+
+def triangles(mesh: Mesh) -> Mesh:
+    """Return a mesh of straight quadrilaterals cut into two triangles each, those of cell c numbered 2c and 2c + 1.
+
+    Raises:
+        InputError: cells are curved.
+    """
+    if mesh.order != 1:
+        raise InputError("curved quadrilaterals cannot be cut into triangles; mesh the domain with triangles")
+    halves = np.stack([mesh.cells[:, [0, 1, 3]], mesh.cells[:, [0, 3, 2]]], axis=1).reshape(-1, 3)
+    tags = {name: (2 * own[:, None] + np.arange(2)).ravel() for name, own in mesh.cell_tags.items()}
+    groups = {name: mesh.facet_vertices(own) for name, own in mesh.facet_tags.items()}
+    cut = make_mesh(mesh.nodes, halves, "triangle", facet_groups=groups, cell_tags=tags, shape=mesh.shape)
+    return replace(cut, interior_tags=mesh.interior_tags)
 
 
 def replayed(mesh: Mesh, marks: Iterable[Integers]) -> Mesh:

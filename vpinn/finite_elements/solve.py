@@ -53,7 +53,7 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     mesh, parts = meshes[-1], integrands(problem)
     ready = time.perf_counter()
     space, background = LagrangeSpace(mesh, degree), Background(mesh)
-    rule = rule_degree(space)
+    rule = rule_degree(degree, mesh)
     assemblers = [
         Discrete.of(
             part,
@@ -95,9 +95,9 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     return FiniteElementSolution(problem, tuple(meshes), space, values, found.steps, seconds)
 
 
-def rule_degree(space: LagrangeSpace) -> int:
-    """Return the degree of the quadrature that elements are assembled with."""
-    return min(30, 2 * space.degree + (2 if space.mesh.affine else 4))
+def rule_degree(degree: int, mesh: Mesh) -> int:
+    """Return the degree of the quadrature that elements of a degree are assembled with."""
+    return min(30, 2 * degree + (2 if mesh.affine else 4))
 
 
 def check(problem: Problem, degree: int, refinements: int) -> Mesh:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vpinn.analysis import Estimate, Estimator, concentrated, make_estimator, refined
+from vpinn.analysis import Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import FiniteElementSolution, rule_degree, solve_fem
@@ -67,7 +67,7 @@ class ElementStage:
     def points(self) -> int:
         """Number of quadrature points inside."""
         space = self.found.space
-        return CellPoints(space.mesh, rule_degree(space)).size
+        return CellPoints(space.mesh, rule_degree(space.degree, space.mesh)).size
 
     @property
     def theta(self) -> torch.Tensor:
@@ -85,7 +85,8 @@ def solve_by_elements(
 ) -> tuple[ElementStage, str]:
     """Return the best stage, and why there is no further one: "tolerance" or "grown".
 
-    The degree rises where the error is all over the mesh; where few cells have most of it, these are refined.
+    Cells are bisected first where the rule does not see the data. Then the degree rises where the error is all over the mesh;
+    where few cells have most of it, these are bisected.
 
     Args:
         problem: on a mesh, with a form of first derivatives.
@@ -97,6 +98,7 @@ def solve_by_elements(
         DivergenceError: Newton's method does not converge for the first of them.
     """
     began, spent = time.perf_counter(), 0.0
+    problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(DEGREES[mesh.dimension][0], mesh)))
     best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
     slow = 0
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
@@ -142,7 +144,8 @@ def _next(stage: ElementStage) -> tuple[Problem, int] | None:
     mesh, degrees = stage.found.mesh, DEGREES[problem.domain.dimension]
     shares = None if stage.estimate is None else stage.estimate.cells
     higher = [p for p in degrees if p > degree]
-    local = mesh.cell in BISECTED and mesh.dimension < 3 and degree > degrees[0]
+    local = mesh.cell in BISECTED and (mesh.cell, mesh.order) != ("quadrilateral", 2) and mesh.dimension < 3
+    local = local and degree > degrees[0]
     if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
         return replace(problem, domain=refined(mesh, shares)), degree
     return (problem, higher[0]) if higher else None

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor
+from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor, unseen_data
 from vpinn.errors import InputError
 from vpinn.interrupt import Stopped
 from vpinn.objective import Objective
@@ -73,23 +73,33 @@ class LeastSquaresStrategy(Strategy):
         """
         if state.record:
             return self._resumed(state, hooks)
-        if self._rival is not None and self._looks(self._rival):
+        if self._rival is not None:
             with hooks.signals.abandons():
-                if self._rival.best is not None and (self._rival.relative <= GOOD or not self._rival.smooth):
-                    return self._by_elements(state, hooks, self._rival, "")
+                if why := self._elements_first(self._rival):
+                    return self._by_elements(state, hooks, self._rival, why)
         best, estimator, left = self._grown(state, hooks)
         if self._rival is not None and state.training.stopped in GROWN and left > self._method.tolerance:
             with hooks.signals.abandons():
-                if self._rival.relative < left:
-                    return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux")
+                if (less := self._rival.relative) < left:
+                    return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
         state.record = {"width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
 
-    def _looks(self, rival: Rival) -> bool:
-        """Return whether a first look at features, to choose trial space and recipe, takes longer than two stages of elements."""
-        objective, columns = self.setup.objective, PILOT * self.setup.trial.network.outputs
-        look = RECIPES * len(self._trials) * counted_seconds(objective, columns)
-        return look > max(CHEAP, rival.seconds)
+    def _elements_first(self, rival: Rival) -> str:
+        """Return why elements solve the problem without a look at features; "" where features go first.
+
+        Features are smooth, and cannot follow data that jump or are narrow inside cells. Else elements go first where a look at
+        features, to choose trial space and recipe, takes longer than two stages of them.
+        """
+        problem, objective = self.setup.problem, self.setup.objective
+        unseen = unseen_data(problem, [measure.points for measure in objective.measures])
+        if unseen is not None and rival.best is not None:
+            return "data jump or are narrow inside cells, where features are smooth"
+        look = RECIPES * len(self._trials) * counted_seconds(objective, PILOT * self.setup.trial.network.outputs)
+        slow = look > max(CHEAP, rival.seconds)
+        if slow and rival.best is not None and (rival.relative <= GOOD or not rival.smooth):
+            return "they take less time than a first look at features"
+        return ""
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return elements as the outcome, with the stages of features before them in the history."""
@@ -99,11 +109,7 @@ class LeastSquaresStrategy(Strategy):
         training.stopped = rival.ended
         hooks.report(training)
         hooks.save(state, stage.trial)
-        told = (
-            f"{why}, elements of degree {stage.found.space.degree} {stage.relative:.1e}"
-            if why
-            else (f"of degree {stage.found.space.degree}: they take less time than a first look at features")
-        )
+        told = f"of degree {stage.found.space.degree}: {why}"
         return lambda: outcome_of(self.setup, training, stage, told)
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
