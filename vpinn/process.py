@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import math
 import os
 import resource
@@ -11,18 +12,24 @@ import sys
 from collections.abc import Iterator
 
 import torch
+from threadpoolctl import threadpool_limits
 
 KEPT_BYTES = 1 << 30
 """Freed memory that stays with the process, and the size from which a block is asked from the system by itself."""
 
 
 def settle_process(threads: int = 1) -> None:
-    """Give torch its threads, and keep freed memory in the process.
+    """Give torch, and the BLAS libraries of numpy and scipy, their threads, and keep freed memory in the process.
+
+    BLAS would take as many threads as there are cores: results would depend on the machine, and where other programs run
+    threads that wait for each other take several times as long.
 
     glibc gives blocks of a few hundred kB back to the system as soon as they are free; every step would ask for them again
     and pay for the page faults, up to half its time.
     """
     torch.set_num_threads(threads)
+    importlib.import_module("scipy.linalg")  # what is loaded later has no limit
+    threadpool_limits(threads, user_api="blas")
     trim_threshold, mmap_threshold = -1, -3  # numbers of malloc.h
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)

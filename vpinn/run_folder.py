@@ -13,11 +13,14 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
 from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays
 from vpinn.problem import Problem
@@ -27,7 +30,7 @@ from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
-from vpinn.trial import Enriched, Features, Near, Trial
+from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial
 
 FREE: dict[str, tuple[str, ...] | None] = {
     "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
@@ -156,6 +159,9 @@ def save(
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if trial.scales is not None:
         meta["scales"] = astuple(trial.scales)
+    if trial.space is not None:
+        arrays["elements"], meta["elements"] = np.stack([field.values for field in trial.elements]), trial.space.degree
+        arrays |= {f"bisected.{k}": marked for k, marked in enumerate(trial.space.mesh.bisected)}
     if isinstance(trial.network, Near):
         meta["places"] = trial.network.places
     if isinstance(trial.network, Features):
@@ -167,6 +173,20 @@ def save(
         write_atomic(folder / METRICS, _json(dict(solution.metrics)))
     save_arrays(folder / CHECKPOINT, arrays, meta)
     write_atomic(folder / HISTORY, _history(training).encode())
+
+
+def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Problem, Trial]:
+    """Return the problem, on the mesh of a checkpoint, and the trial space."""
+    if "elements" in meta:
+        assert isinstance(problem.domain, Mesh)
+        marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
+        mesh = replayed(problem.domain, marks)
+        problem = replace(problem, domain=mesh)
+        return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
+    trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
+    if meta.get("scales"):
+        trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
+    return problem, replace(trial, network=network_of(trial, meta))
 
 
 def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:

@@ -1,14 +1,16 @@
 """Analysis: solution → true errors, error estimate, adequacy of the quadrature, and which checks fail."""
 
-from vpinn.analysis.assessment import assess
+from vpinn.analysis.assessment import UNRESOLVED, assess
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.drawn import assessed_objective
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
+from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
+    "UNRESOLVED",
     "WATCHED_DEGREE",
     "Correction",
     "Estimate",
@@ -17,9 +19,11 @@ __all__ = [
     "TrueError",
     "assess",
     "assessed_objective",
+    "concentrated",
     "independent_points",
     "make_estimator",
     "make_monitor",
     "reference_errors",
+    "refined",
     "true_error",
 ]

@@ -36,6 +36,7 @@ def assess(
     estimator: Estimator | None,
     loss: float | None = None,
     stated: Problem | None = None,
+    first: Solution | None = None,
 ) -> Solution:
     """Return the solution with what can be said of its accuracy in ``metrics``.
 
@@ -46,6 +47,7 @@ def assess(
         estimator: of the error, None where there is none.
         loss: objective over all points, in units of the problem file; None without one.
         stated: the problem whose objective that is, where it is another formulation than the solution's.
+        first: a solution on the mesh of the problem file, where this one is on a finer one: it tells whether there are others.
     """
     problem = solution.problem
     metrics: dict[str, Any] = {**solution.metrics, "quadrature": None, "tests": None}
@@ -78,7 +80,8 @@ def assess(
             f"error estimate: it is {estimate.absolute / true:.2g} times the error, {estimate.relative:.1e} of the flux; do not "
             "trust it on problems like this, refine the mesh"
         )
-    if (free := free_functions(problem, solution.trial, solution.theta)) is not None:
+    looked_at = first or solution
+    if (free := free_functions(looked_at.problem, looked_at.trial, looked_at.theta)) is not None:
         checks.append(f"uniqueness: {free}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")

@@ -18,7 +18,7 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.analysis.motions import CLOSE, motions, orthonormal, outside, without
-from vpinn.domain import Mesh, Points, cell_points
+from vpinn.domain import Domain, Mesh, Points, cell_points
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
@@ -63,6 +63,8 @@ DRIVEN = 1e4
 """Size of a solution, relative to that which its data ask for, above which they drive a free function."""
 UNMET = 0.1
 """Residual, relative to that of the data, above which they do not balance where a function is free."""
+GRADED = 10.0
+"""Ratio of the largest to the smallest cell above which every so manyth point stands for the others no more."""
 POINTS = 400
 """Points at which functions are looked at."""
 FEW = 3
@@ -200,7 +202,7 @@ class _Look:
         drawn = RECIPE.draw(network, problem.domain, torch.Generator().manual_seed(problem.settings.solver.seed))
         drawn = _straight(network, drawn)
         enough = PILOT_ROWS * network.linear
-        stride = 1 if objective.test_space is not None else max(1, objective.size // enough)
+        stride = 1 if objective.test_space is not None else _stride(problem.domain, objective.size, enough)
         at = trial.network, theta
         rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
         functions = _derivatives(objectives.problem, trial, network, drawn, enough)
@@ -265,7 +267,13 @@ def _derivatives(stated: Problem, trial: Trial, network: Features, theta: torch.
             derivative = ufl.grad(derivative)
     functions = replace(stated, formulation="strong", form=tuple(parts), boundary=())
     objective = make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
-    return linearise(objective, network, theta, everything(objective, network, max(1, objective.size // enough))).columns
+    return linearise(objective, network, theta, everything(objective, network, _stride(domain, objective.size, enough))).columns
+
+
+def _stride(domain: Domain, size: int, enough: int) -> int:
+    """Return how manyth points are taken so that about ``enough`` are left; all where cells differ too much for that."""
+    graded = isinstance(domain, Mesh) and float(domain.h.max()) > GRADED * float(domain.h.min())
+    return 1 if graded else max(1, size // enough)
 
 
 def _orders(stated: Problem) -> list[int]:

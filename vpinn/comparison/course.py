@@ -16,7 +16,7 @@ from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points, make_e
 from vpinn.errors import DivergenceError, InputError
 from vpinn.interrupt import Interrupt
 from vpinn.objective import Curvature
-from vpinn.optimization import COLUMNS, Closure, Langevin, LeastSquares, Method, Plan, Training, train
+from vpinn.optimization import COLUMNS, Closure, Direct, Langevin, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
 from vpinn.problem import Problem
@@ -138,7 +138,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
     """
     libraries, began = peak_memory_mb(), time.perf_counter()
     setup = prepare(problem, threads)
-    if isinstance(setup.plan.method, LeastSquares):
+    if isinstance(setup.plan.method, Direct):
         return _direct(problem, threads, seconds, tell, (time.perf_counter() - began, libraries))
     tell(0.0, 0, math.nan)
     with contextlib.suppress(DivergenceError):  # a step thrown away: factorisations and strata are made by the first one

@@ -9,6 +9,7 @@ Everything is a frozen object in numpy: meshes are checked when made, points are
 memory depends on the mesh and on the batch and never on the number of points.
 """
 
+from vpinn.domain.bisect import BISECTED, bisect, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
@@ -31,6 +32,7 @@ from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
 
 __all__ = [
     "AFFORDABLE",
+    "BISECTED",
     "SHAPES",
     "Box",
     "CellPoints",
@@ -52,6 +54,7 @@ __all__ = [
     "affordable_refine",
     "assemble_cells",
     "bare_points",
+    "bisect",
     "box",
     "cell_points",
     "check_points",
@@ -75,6 +78,7 @@ __all__ = [
     "rectangle",
     "reference_cell",
     "refine",
+    "replayed",
     "sobol_points",
     "sources_behind",
 ]

@@ -28,6 +28,7 @@ class Mesh:
         cell_tags: name → cells.
         interior_tags: names of facet groups without a facet on the boundary.
         shape: the exact outline where it is known.
+        bisected: cells that were marked, time after time, to make it from another by ``bisect``; () for one that was not.
     """
 
     cell: str
@@ -39,6 +40,7 @@ class Mesh:
     cell_tags: Mapping[str, Integers] = field(default_factory=dict)
     interior_tags: tuple[str, ...] = ()
     shape: Outline | None = None
+    bisected: tuple[Integers, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):

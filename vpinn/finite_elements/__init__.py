@@ -11,9 +11,10 @@ from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import factorise
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
-from vpinn.finite_elements.solve import check, rule_degree, solve_fem
+from vpinn.finite_elements.solve import LARGEST, check, rule_degree, solve_fem
 
 __all__ = [
+    "LARGEST",
     "Assembler",
     "FiniteElementSolution",
     "Level",

@@ -15,11 +15,11 @@ from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays
 from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.dimensionless import Start, make_start
-from vpinn.optimization.direct import LeastSquares, least_squares_problem
+from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.growth import grow
+from vpinn.optimization.growth import counted_seconds, grow
 from vpinn.optimization.journal import Journal
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
@@ -38,10 +38,13 @@ from vpinn.optimization.walk import Samples, samples_of, walk_found
 
 __all__ = [
     "COLUMNS",
+    "DEGREES",
     "PILOT",
     "Adam",
     "Broyden",
     "Closure",
+    "Direct",
+    "Elements",
     "Evolution",
     "GaussNewton",
     "Journal",
@@ -62,6 +65,7 @@ __all__ = [
     "Start",
     "Training",
     "candidates",
+    "counted_seconds",
     "estimator_found",
     "final_parameters",
     "grow",

@@ -10,7 +10,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Objective, has_residual
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.batches import Batching
-from vpinn.optimization.direct import LeastSquares
+from vpinn.optimization.direct import Direct
 from vpinn.optimization.method import Method, Sgd
 from vpinn.optimization.schedule import SCALINGS
 from vpinn.problem import Settings
@@ -47,7 +47,7 @@ POLICIES: tuple[type[Policy], ...] = (Fixed, NoiseScale, Geometric, Logarithmic)
 Samplers = tuple[Sampler, ...]
 
 
-def make_batching(settings: Settings, objective: Objective, method: Method | LeastSquares) -> tuple[Batching | None, Samplers]:
+def make_batching(settings: Settings, objective: Objective, method: Method | Direct) -> tuple[Batching | None, Samplers]:
     """Return how batches change, None where they do not, and the samplers of the first one (least one where it is measured).
 
     Args:
@@ -75,7 +75,7 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Lea
     start, count = size if isinstance(size, int) else None, independent(objective, method)
     least = start if start is not None and growth != NoiseScale.name else _fewest(settings, objective, count)
     made = lru_cache(maxsize=8)(lambda wanted: samplers_of(settings, objective, wanted, count, least))
-    if isinstance(method, LeastSquares) or (start is not None and growth == Fixed.name and not batch.finish):
+    if isinstance(method, Direct) or (start is not None and growth == Fixed.name and not batch.finish):
         return None, made(start or least)
     most = points if method.judged and objective.size <= SUMMED else LARGEST
     largest = batch.largest or min(points, most, objective.measures[0].network.size if method.drawn else points)
@@ -92,7 +92,7 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Lea
     return Batching(policy, start, made, batch.finish, scaling, barrier, stretch), made(start or least)
 
 
-def independent(objective: Objective, method: Method | LeastSquares) -> int:
+def independent(objective: Objective, method: Method | Direct) -> int:
     """Return the independent batches of a step: two where a squared residual is their product; curvature takes one."""
     return 2 if objective.estimator in ("two-batch", "control-variate") and not method.curved else 1
 
@@ -185,14 +185,14 @@ def _fewest(settings: Settings, objective: Objective, count: int) -> int:
     return points
 
 
-def _check(settings: Settings, objective: Objective, method: Method | LeastSquares, growth: str) -> None:
+def _check(settings: Settings, objective: Objective, method: Method | Direct, growth: str) -> None:
     batch, points = settings.batch, objective.batched[0].points.size
     if batch.largest is not None and batch.largest > points:
         raise InputError(f"batch.largest is {batch.largest}, but there are {points} quadrature points; give at most {points}")
     noisy = batch.size == "auto" or growth == NoiseScale.name or (growth == NormTest.name and not method.judged)
     if (method.curved or method.blind) and noisy:
         raise InputError(f"the noise of gradients says nothing of {method.name}; give a number as batch.size, and another growth")
-    if isinstance(method, LeastSquares):
+    if isinstance(method, Direct):
         if growth != Fixed.name or batch.finish:
             raise InputError(f"{method.name} takes every batch once; leave out batch.growth and batch.finish")
     elif method.drawn and batch.finish:

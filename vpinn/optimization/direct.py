@@ -1,8 +1,9 @@
-"""Least squares as the method of a plan: how many features, how good is good enough, and what it solves."""
+"""Methods of a plan that take no steps, least squares and elements: how good is good enough, and what they solve."""
 
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,28 +18,24 @@ TOLERANCE = 1e-6
 """Residual relative to that of zero features, and error estimate, below which a solution is good enough by default."""
 AIM = 1e-9
 """What is aimed at by default where a further stage is cheap."""
+DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8, 10), 3: (2, 3, 4)}
+"""Dimension → degrees of elements, stage by stage."""
 SLACK = 10.0
 """Factor by which the error estimate may exceed what is aimed at."""
 
 
 @dataclass(frozen=True)
-class LeastSquares:
-    """The method of a plan that solves without steps.
+class Direct(ABC):
+    """A method of a plan that solves without steps, stage by stage.
 
     Attributes:
-        width: features per component, None to grow until the tolerance holds.
-        asked: tolerance of relative residual and error estimate that was asked for, None for the default.
-        seed: of the features.
-        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
+        asked: tolerance of the error estimate, and of a residual, that was asked for; None for the default.
         time_limit: seconds after which the best stage so far is returned, None: never.
     """
 
-    width: int | None = None
     asked: float | None = None
-    seed: int = 0
-    samplers: Callable[[Objective], Sequence[Sampler]] = lambda objective: ()
     time_limit: float | None = None
-    name = "least-squares"
+    name = ""
     full = False
     curved = True
     judged = False
@@ -52,8 +49,31 @@ class LeastSquares:
 
     @property
     def aim(self) -> float:
-        """Relative residual that stages are sized for; beyond the tolerance only cheap ones are made."""
+        """Relative residual or estimate that stages are sized for; beyond the tolerance only cheap ones are made."""
         return self.asked or AIM
+
+    @property
+    @abstractmethod
+    def stages(self) -> int:
+        """Stages, at most."""
+
+
+@dataclass(frozen=True)
+class LeastSquares(Direct):
+    """Last-layer least squares, whose stages have more and more features.
+
+    Attributes:
+        width: features per component, None to grow until the tolerance holds.
+        seed: of the features.
+        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
+        alone: whether nothing but features may solve the problem, since they were asked for.
+    """
+
+    width: int | None = None
+    seed: int = 0
+    samplers: Callable[[Objective], Sequence[Sampler]] = lambda objective: ()
+    alone: bool = False
+    name = "least-squares"
 
     @property
     def slack(self) -> float:
@@ -66,9 +86,27 @@ class LeastSquares:
         return WIDTHS if self.width is None else (self.width,)
 
     @property
+    def stages(self) -> int:
+        """Stages, at most."""
+        return len(self.widths)
+
+    @property
     def stream(self) -> Stream:
         """Where points come from."""
         return Stream(self.samplers, self.seed)
+
+
+@dataclass(frozen=True)
+class Elements(Direct):
+    """Continuous finite elements, whose stages have higher and higher degrees."""
+
+    name = "elements"
+    full = True
+
+    @property
+    def stages(self) -> int:
+        """Stages, at most."""
+        return max(map(len, DEGREES.values()))
 
 
 def least_squares_problem(problem: Problem) -> Problem:

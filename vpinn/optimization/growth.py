@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
+from vpinn.objective import Objective
 from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
 from vpinn.optimization.least_squares import PILOT, Step, tests_degree
@@ -48,6 +49,7 @@ def grow(
     judge: Callable[[Stage], Judgement | None] = lambda stage: None,
     journal: Journal | None = None,
     told: Callable[[Stage, Judgement], None] = lambda stage, verdict: None,
+    beaten: Callable[[Judgement], bool] = lambda verdict: False,
 ) -> Stage:
     """Return the best stage.
 
@@ -64,11 +66,12 @@ def grow(
         judge: what a richer space says of a stage; None where there is no estimate.
         journal: what is found out, or was by a run that this one goes on from.
         told: called with every verdict, found now or in the journal.
+        beaten: asked before a dear stage whether something else is better already than the best, by its verdict.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    growth, found = Growth(objectives, method, report, judge, journal or Journal(), told), list[Stage]()
+    growth, found = Growth(objectives, method, report, judge, journal or Journal(), told, beaten), list[Stage]()
     for candidate in growth.candidates(trials):
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
@@ -81,7 +84,7 @@ class Growth:
     """Growth of one problem; arguments as for ``grow``.
 
     Attributes:
-        ended: whether ``report`` ended it.
+        ended: whether ``report`` or ``beaten`` ended it.
     """
 
     def __init__(
@@ -92,10 +95,11 @@ class Growth:
         judge: Callable[[Stage], Judgement | None],
         journal: Journal,
         told: Callable[[Stage, Judgement], None],
+        beaten: Callable[[Judgement], bool],
     ) -> None:
         self.objectives, self.method, self.ended = objectives, method, False
         self._report, self._asked, self._problem, self._journal = report, judge, objectives.problem, journal
-        self._told = told
+        self._told, self._rival = told, beaten
         self._last: float | None = None  # estimate of the stage judged last on the way
         self._stages = Stages(objectives, method.stream, method.aim)
 
@@ -177,6 +181,8 @@ class Growth:
             dear = following and _seconds(stage, following) > CHEAP
             if dear and self._will_do(best):
                 return replace(best, converged=True)
+            if dear and self._beaten(best):
+                return best
             if best.relative > method.aim and following and not (dear and self._stagnates(best)):
                 width = following
                 continue
@@ -190,8 +196,11 @@ class Growth:
             if best.relative <= method.aim:
                 known = width, verdict.relative / method.slack
                 width = self._next(width, before, known, trial) or (width if rises else 0)
-                if width and _seconds(stage, width) > CHEAP and self._will_do(best):
+                dear = width and _seconds(stage, width) > CHEAP
+                if dear and self._will_do(best):
                     return replace(best, converged=True)
+                if dear and self._beaten(best):
+                    return best
             elif verdict.adequate or not rises:
                 break
             else:
@@ -213,6 +222,14 @@ class Growth:
             return False
         verdict = self._judge(stage)
         return verdict is None or verdict.relative <= self.method.tolerance
+
+    def _beaten(self, stage: Stage) -> bool:
+        """Return whether something else is better than a stage already, which ends growth."""
+        verdict = self._judge(stage)
+        if verdict is None:
+            return False
+        self.ended = bool(self._journal.noted(lambda: {"beaten": self._rival(verdict)})["beaten"])
+        return self.ended
 
     def _stagnates(self, stage: Stage) -> bool:
         """Return whether the error estimate hardly fell since a stage was last judged here, or rose."""
@@ -247,12 +264,16 @@ class Growth:
 
 def _seconds(stage: Stage, width: int) -> float:
     """Return what a stage with ``width`` features per component is expected to take, with as many Newton steps as this one."""
-    objective, outputs = stage.objective, stage.trial.network.outputs
-    tested, columns = objective.test_space, width * outputs
-    here = objective.size if tested is None else tested.size
-    rows = max(here, int(ROWS * columns)) if tested is not None else here
-    points = objective.size * rows / here
-    return TRIED * max(1, stage.fit.steps) * columns * (FACTORISED * rows * columns + EVALUATED * points)
+    objective, columns = stage.objective, width * stage.trial.network.outputs
+    rows = objective.size if objective.test_space is None else int(ROWS * columns)
+    return TRIED * max(1, stage.fit.steps) * counted_seconds(objective, columns, rows)
+
+
+def counted_seconds(objective: Objective, columns: int, rows: int = 0) -> float:
+    """Return the seconds of a step with so many columns, and at least so many rows, as they are counted."""
+    here = objective.size if objective.test_space is None else objective.test_space.size
+    rows = max(here, rows)
+    return columns * (FACTORISED * rows * columns + EVALUATED * objective.size * rows / here)
 
 
 def _first(pair: tuple[float, Stage]) -> float:

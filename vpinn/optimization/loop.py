@@ -20,7 +20,7 @@ from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
-from vpinn.optimization.direct import LeastSquares
+from vpinn.optimization.direct import Direct
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
 from vpinn.optimization.method import Closure, Method, NonFiniteError
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
@@ -65,7 +65,7 @@ class Plan:
         checkpoint_every: seconds between checkpoints.
     """
 
-    method: Method | LeastSquares
+    method: Method | Direct
     schedule: Schedule
     samplers: tuple[Sampler, ...] = ()
     batches: int = 1

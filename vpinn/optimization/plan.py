@@ -14,7 +14,7 @@ from vpinn.objective import Objective, bends, bent, count_rows, is_sum_of_square
 from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
-from vpinn.optimization.direct import LeastSquares, least_squares_problem
+from vpinn.optimization.direct import Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.langevin import Langevin
@@ -28,14 +28,16 @@ from vpinn.problem.numerics import Solver
 from vpinn.sampling import Logarithmic, Sampler
 from vpinn.trial import HIGHEST_ORDER, Trial
 
-METHODS: Final[Mapping[str, Callable[[Settings], Method | LeastSquares]]] = {
+METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = {
     "least-squares": lambda settings: LeastSquares(
-        settings.solver.features,
         settings.solver.tolerance,
+        settings.solver.time_limit,
+        settings.solver.features,
         settings.solver.seed,
         lambda objective: fixed_samplers(settings, objective),
-        settings.solver.time_limit,
+        alone=settings.solver.method != "auto" or settings.solver.features is not None,
     ),
+    "elements": lambda settings: Elements(settings.solver.tolerance, settings.solver.time_limit),
     "adam": lambda settings: Adam(),
     "sgd": lambda settings: Sgd(settings.solver.momentum),
     "lbfgs": lambda settings: Lbfgs(),
@@ -82,7 +84,7 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
         return bent(problem)
     if name == LeastSquares.name and not isinstance(problem.domain, Mesh):
         return pointwise(problem)
-    tested = name == LeastSquares.name or any(imposed.how == "nitsche" for imposed in trial.imposed)
+    tested = name in (LeastSquares.name, Elements.name) or any(imposed.how == "nitsche" for imposed in trial.imposed)
     return least_squares_problem(problem) if tested else problem
 
 
@@ -125,7 +127,7 @@ def with_layers(problem: Problem, name: str) -> Problem:
     """
     settings = problem.settings
     method = METHODS[name](settings)
-    if settings.network.layers is not None or isinstance(method, LeastSquares):
+    if settings.network.layers is not None or isinstance(method, Direct):
         return problem
     network = settings.network.model_copy(update={"layers": method.layers})
     return replace(problem, settings=settings.model_copy(update={"network": network}))
@@ -164,7 +166,8 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
                 f'solver.method = "least-squares" takes derivatives up to order {HIGHEST_ORDER}, got {order}; split the equation '
                 'into several of lower order, or use "lbfgs"'
             )
-        return Plan(method, Schedule(1.0, 0, len(method.widths)), samplers, tolerance=solver.tolerance)
+    if isinstance(method, Direct):
+        return Plan(method, Schedule(1.0, 0, method.stages), samplers, tolerance=solver.tolerance)
     if method.drawn and objective.test_space is None and not is_sum_of_squares(objective):
         raise InputError(
             f'solver.method = "{name}" needs squares, as strong and weak forms have; use "adam" or "gauss-newton" for an energy'

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vpinn.optimization.direct import LeastSquares
+from vpinn.optimization.direct import Direct
 from vpinn.optimization.method import Method, State
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.sampling import State as Learned
@@ -71,7 +71,7 @@ class Training:
     stopped: str = ""
 
     @classmethod
-    def start(cls, theta: Tensor, method: Method | LeastSquares, seed: int) -> Training:
+    def start(cls, theta: Tensor, method: Method | Direct, seed: int) -> Training:
         """Return the state before the first step."""
         state = method.initial(theta) if isinstance(method, Method) else {}
         begun = (theta, math.nan, math.nan)

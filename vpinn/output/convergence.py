@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vpinn.optimization import COLUMNS, LeastSquares
+from vpinn.optimization import COLUMNS, Elements, LeastSquares
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
 from vpinn.solution import Solution
 
@@ -49,10 +49,12 @@ def convergence_figure(solution: Solution) -> Figure | None:
     if len(history) < 2:
         return None
     columns = dict(zip(COLUMNS, history.T, strict=True))
-    loss, axis = _loss(columns, solution)
-    rows: list[tuple[str, Sequence[Course]]] = [(axis, [loss])]
+    rows: list[tuple[str, Sequence[Course]]] = []
+    if np.isfinite(columns["loss"]).sum() > 1:
+        loss, axis = _loss(columns, solution)
+        rows.append((axis, [loss]))
     method, batch = solution.metrics.get("method", ""), solution.metrics.get("batch_size", "full")
-    staged = method == LeastSquares.name
+    staged = method in (LeastSquares.name, Elements.name)
     measures = (
         ("error", "relative L² error", TRUTH),
         ("estimate", "relative error estimate", INK),
@@ -63,6 +65,8 @@ def convergence_figure(solution: Solution) -> Figure | None:
     if watched:
         together = "relative error and residual" if staged else "relative error"
         rows.append((watched[0].label if len(watched) == 1 else together, watched))
+    if not rows:
+        return None
     title = f"Convergence of {method}, {'all points in every step' if batch == 'full' else f'{batch} points per step'}"
     shown = figure(9.0, 3.1 * len(rows) + 0.4, title)
     axes = shown.subplots(len(rows), 2, sharex="col", sharey="row", squeeze=False)
@@ -82,12 +86,14 @@ def convergence_figure(solution: Solution) -> Figure | None:
 
 def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Course, str]:
     """The loss, smoothed where batches make it noisy, above its least value where it is an energy or negative; and its name."""
-    step, seconds, loss = columns["step"], columns["seconds"], columns["loss"]
+    there = np.isfinite(columns["loss"])
+    step, seconds, loss = columns["step"][there], columns["seconds"][there], columns["loss"][there]
     noisy = solution.metrics.get("batch_size", "full") != "full"
     value = _smooth(loss) if noisy else loss
     name, raw = "loss", loss if noisy else None
     if (loss.min() <= 0.0 or _is_energy(solution)) and not noisy:
-        value, name = loss - min(float(loss.min()), solution.metrics.get("loss", np.inf)), "loss above its least value"
+        least = solution.metrics.get("loss")
+        value, name = loss - min(float(loss.min()), np.inf if least is None else least), "loss above its least value"
     label = f"mean of {_width(len(loss))} steps" if noisy else "loss"
     return Course(label, step, seconds, value, ACCENT, raw=raw), name
 

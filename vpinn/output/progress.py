@@ -92,7 +92,8 @@ class TrainingProgress:
     def _state(self, row: tuple[float, ...], plan: Plan) -> str:
         watched = "".join(f"  {name} {value:.1e}" for name, value in self._watched.items())
         batch = "all" if plan.batch_size is None else "batch"
-        return f"loss {row[_LOSS]:.4e}{watched}  {batch} {int(row[_BATCH])}"
+        loss = f"loss {row[_LOSS]:.4e}" if math.isfinite(row[_LOSS]) else ""
+        return f"{loss}{watched}  {batch} {int(row[_BATCH])}".strip()
 
 
 def _clock(seconds: float) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from vpinn.domain import Domain, Hypercube
 from vpinn.objective import Objective
-from vpinn.optimization import LeastSquares, Plan
+from vpinn.optimization import DEGREES, Direct, LeastSquares, Plan
 from vpinn.optimization.resolution import MOST_COLUMNS
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
@@ -28,7 +28,7 @@ MOST_TAGS = 20
 FAILED = "CHECK FAILED: "
 """How the text of a failing check begins."""
 _STOPPED = {
-    "grown": "more features lower the residual no further, or would be too many",
+    "grown": "more of them gain too little, or would be too many",
     "steps": "all steps taken",
     "tolerance": "the tolerance holds",
     "converged": "converged to rounding, no step changed the parameters",
@@ -48,7 +48,7 @@ def solution_rows(solution: Solution) -> Rows:
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
         *_strata(metrics.get("strata", [])),
-        ("parameters", f"{solution.trial.network.size:,}"),
+        ("parameters", f"{metrics.get('parameters', solution.trial.network.size):,}"),
         ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
     ]
     for name, found in metrics.get("enrich", {}).items():
@@ -105,12 +105,12 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
         ("points", " and ".join(per)),
         ("batch", _batch(objective, plan)),
-        ("network", _features(problem, trial, plan.method) if isinstance(plan.method, LeastSquares) else network),
+        ("network", _stages(problem, trial, plan.method) if isinstance(plan.method, Direct) else network),
         *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
     ]
     if space is not None:
         kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
-        weights = 0 if isinstance(plan.method, LeastSquares) else trial.network.size
+        weights = 0 if isinstance(plan.method, Direct) else trial.network.size
         fewer = f", fewer than the {weights:,} weights: the closing check on richer ones matters" if space.size < weights else ""
         rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}{fewer}"))
     rows += [
@@ -121,8 +121,11 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     return rows
 
 
-def _features(problem: Problem, trial: Trial, method: LeastSquares) -> str:
-    """Return what least squares does instead of training the network of the problem file."""
+def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
+    """Return what is done instead of training the network of the problem file."""
+    if not isinstance(method, LeastSquares):
+        degrees = " → ".join(map(str, DEGREES[problem.domain.dimension]))
+        return f"none: continuous elements of degree {degrees}, until the error estimate is below {method.tolerance:g}"
     first, *_, last = (*method.widths, method.widths[-1])
     most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"

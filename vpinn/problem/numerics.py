@@ -193,11 +193,11 @@ class Solver(Section):
     """The optimisation."""
 
     method: Literal[
-        "auto", "least-squares", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin", "evolution"
+        "auto", "least-squares", "elements", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin", "evolution"
     ] = Field(
         "auto",
-        description="auto picks one and the report says which: least-squares where it can, else lbfgs; adam on batches and "
-        "above five dimensions.",
+        description="auto picks one and the report says which: least-squares where it can, else lbfgs; finite elements where "
+        "they are better than features; adam on batches and above five dimensions.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
@@ -209,7 +209,7 @@ class Solver(Section):
     tolerance: Positive | None = Field(
         None,
         description="Stop when the relative error estimate is below this (> 0); for least-squares its relative residual, too, "
-        "and 1e-6 by default.",
+        "and 1e-6 by default, as for elements.",
     )
     learning_rate: Annotated[Positive, Field(le=100)] | None = Field(
         None,

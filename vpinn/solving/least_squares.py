@@ -6,29 +6,38 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor
+from vpinn.analysis import UNRESOLVED, Estimator, StageEstimators, make_estimator, make_monitor
 from vpinn.errors import InputError
 from vpinn.interrupt import Stopped
 from vpinn.objective import Objective
 from vpinn.optimization import (
     COLUMNS,
+    PILOT,
     Journal,
     Judgement,
     LeastSquares,
     Stage,
     Training,
+    counted_seconds,
     grow,
     tests_degree,
     with_network,
 )
 from vpinn.problem import Problem
 from vpinn.run_folder import network_of
+from vpinn.solving.element_stages import CHEAP
+from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.preparation import Setup
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, conclude, with_trial
 from vpinn.trial import Features, Trial
 
 GROWN = ("tolerance", "grown", "time limit")
 """Why growth ended where nothing but the assessment is left to do."""
+RECIPES = 10
+"""Recipes that a look at features tries, about."""
+GOOD = 1e-4
+"""Relative error estimate of elements at which no features are tried where these are slow, of a smooth solution; of others it is
+that above which a solution is none, since features do no better."""
 _ESTIMATE = COLUMNS.index("estimate")
 
 
@@ -41,6 +50,7 @@ class LeastSquaresStrategy(Strategy):
         assert isinstance(setup.plan.method, LeastSquares)
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
+        self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
 
     def start(self) -> State:
         """Return the state before the first stage."""
@@ -56,21 +66,62 @@ class LeastSquaresStrategy(Strategy):
         return State(self.setup.start(), before.journal)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained."""
+        """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
+
+        Unless features were asked for, elements go first where a look at features takes longer than they do. They solve the
+        problem where they are good enough, or better than what features end with.
+        """
         if state.record:
+            return self._resumed(state, hooks)
+        if self._rival is not None and self._looks(self._rival):
             with hooks.signals.abandons():
-                trial, objective = self._restored(state)
-                estimator = make_estimator(self.setup.problem, trial, state.record["degree"] or None)
-                width = state.record["width"]
-        else:
-            best, estimator = self._grown(state, hooks)
-            trial, objective, width = best.trial, best.objective, best.width
-        state.record = {"width": width, "degree": tests_degree(objective)}
+                if self._rival.relative <= (GOOD if self._rival.smooth else UNRESOLVED):
+                    return self._by_elements(state, hooks, self._rival, "")
+        best, estimator, left = self._grown(state, hooks)
+        if self._rival is not None and state.training.stopped in GROWN and left > self._method.tolerance:
+            with hooks.signals.abandons():
+                if self._rival.relative < left:
+                    return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux")
+        state.record = {"width": best.width, "degree": tests_degree(best.objective)}
+        return self._concluded(state, hooks, best.trial, best.objective, estimator)
+
+    def _looks(self, rival: Rival) -> bool:
+        """Return whether a first look at features, to choose trial space and recipe, takes longer than two stages of elements."""
+        objective, columns = self.setup.objective, PILOT * self.setup.trial.network.outputs
+        look = RECIPES * len(self._trials) * counted_seconds(objective, columns)
+        return look > max(CHEAP, rival.seconds)
+
+    def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
+        """Return elements as the outcome, with the stages of features before them in the history."""
+        training, stage = state.training, rival.best
+        assert stage is not None
+        note_stage(training, stage)
+        training.stopped = rival.ended
+        hooks.report(training)
+        hooks.save(state, stage.trial)
+        told = (
+            f"{why}, elements of degree {stage.found.space.degree} {stage.relative:.1e}"
+            if why
+            else (f"of degree {stage.found.space.degree}: they take less time than a first look at features")
+        )
+        return lambda: outcome_of(self.setup, training, stage, told)
+
+    def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
+        """Return what a checkpoint of growth that ended holds."""
+        with hooks.signals.abandons():
+            trial, objective = self._restored(state)
+            estimator = make_estimator(self.setup.problem, trial, state.record["degree"] or None)
+        state.record = {"width": state.record["width"], "degree": tests_degree(objective)}
+        return self._concluded(state, hooks, trial, objective, estimator)
+
+    def _concluded(
+        self, state: State, hooks: Hooks, trial: Trial, objective: Objective, estimator: Estimator | None
+    ) -> Callable[[], Outcome]:
         hooks.save(state, trial)
         return lambda: conclude(with_trial(self.setup, trial, objective), state.training, estimator)
 
-    def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None]:
-        """Return the best stage, and the estimator of its error unless a signal ended growth."""
+    def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
+        """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
         training, journal, signals, method = state.training, state.journal, hooks.signals, self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
 
@@ -92,7 +143,7 @@ class LeastSquaresStrategy(Strategy):
         with signals.limited(method.time_limit):
             try:
                 with signals.abandons():
-                    best = grow(self._objectives, self._trials, method, note, estimators.judge, journal, told)
+                    best = grow(self._objectives, self._trials, method, note, estimators.judge, journal, told, self._beaten)
                     training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
             except Stopped:
                 if not stages and signals.signal is not None:
@@ -106,7 +157,15 @@ class LeastSquaresStrategy(Strategy):
                 best, training.stopped = _settle(training, stages), "signal" if signals.signal is not None else "time limit"
         _settle(training, [best])
         training.step = len(stages)
-        return best, estimators.of(best) if training.stopped in GROWN else None
+        if training.stopped not in GROWN:
+            return best, None, math.inf
+        estimator = estimators.of(best)
+        verdict = None if best.converged else estimators.judge(best)
+        return best, estimator, 0.0 if verdict is None else verdict.relative
+
+    def _beaten(self, verdict: Judgement) -> bool:
+        """Return whether elements are better than features already."""
+        return self._rival is not None and self._rival.relative < verdict.relative
 
     def _restored(self, state: State) -> tuple[Trial, Objective]:
         """Return trial space and objective that growth ended with, from its checkpoint."""

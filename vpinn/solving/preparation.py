@@ -6,15 +6,17 @@ import dataclasses
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 
-from vpinn.domain import Mesh
+from vpinn.domain import LagrangeSpace, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance
-from vpinn.objective import Objective, highest_order
+from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
     PILOT,
+    Elements,
     LeastSquares,
     Method,
     Objectives,
@@ -34,7 +36,10 @@ from vpinn.optimization import (
 )
 from vpinn.problem import Problem
 from vpinn.process import settle_process
-from vpinn.trial import Trial, make_trial
+from vpinn.trial import Trial, elements_trial, make_trial
+
+FIRST = 2
+"""Degree of the first elements."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
 
 
 def _prepare(problem: Problem, name: str, threads: int) -> Setup:
+    if name == Elements.name:
+        return _with_elements(problem, threads)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
@@ -123,3 +130,14 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
+
+
+def _with_elements(problem: Problem, threads: int) -> Setup:
+    """Return the setup of elements: their lowest degree, of which ``vpinn check`` shows the test functions."""
+    mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
+    space = LagrangeSpace(mesh, FIRST)
+    trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
+    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, test_degree=FIRST, threads=threads)
+    with problem.source.located("batch"):
+        plan = make_plan(Elements.name, problem.settings, objective)
+    return Setup(problem, trial, objective, plan, reason=reason(problem, Elements.name))

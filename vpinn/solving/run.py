@@ -15,17 +15,18 @@ import torch
 from vpinn import run_files, run_folder
 from vpinn.analysis import assess
 from vpinn.interrupt import Interrupt
-from vpinn.optimization import COLUMNS, LeastSquares, Plan, Training, load_arrays, samples_of
+from vpinn.optimization import COLUMNS, Elements, LeastSquares, Plan, Training, load_arrays, samples_of
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
+from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.storage import claimed
-from vpinn.trial import Scales, Trial, make_trial
+from vpinn.trial import Trial
 
 Report = Callable[[Training, Plan], None]
 
@@ -102,19 +103,21 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     training = Training.from_arrays(arrays, meta)
-    trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
-    if meta.get("scales"):
-        trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
+    problem, trial = run_folder.space_of(problem, arrays, meta)
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_files.read_json(folder / run_files.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
-    trial = dataclasses.replace(trial, network=run_folder.network_of(trial, meta))
     return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
 
 
 def strategy_of(setup: Setup) -> Strategy:
     """Return the strategy of a setup's method."""
-    return LeastSquaresStrategy(setup) if isinstance(setup.plan.method, LeastSquares) else Steps(setup)
+    match setup.plan.method:
+        case LeastSquares():
+            return LeastSquaresStrategy(setup)
+        case Elements():
+            return ElementsStrategy(setup)
+    return Steps(setup)
 
 
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
@@ -130,7 +133,7 @@ def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> Stat
 
 def _assessed(outcome: Outcome, training: Training, threads: int, began: float, ready: float) -> Solution:
     """Return the solution with its assessment, and what it took."""
-    solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated)
+    solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated, outcome.first)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": threads}

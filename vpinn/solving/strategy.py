@@ -79,6 +79,7 @@ class Outcome:
         loss: of the solution, in units of the file's functional.
         stated: the problem in the formulation that was solved.
         checks: that the strategy itself found to fail.
+        first: a solution on the mesh of the problem file, where the solution is on a finer one.
     """
 
     solution: Solution
@@ -87,6 +88,7 @@ class Outcome:
     loss: float | None = None
     stated: Problem | None = None
     checks: tuple[str, ...] = ()
+    first: Solution | None = None
 
 
 class Strategy(ABC):

@@ -1,0 +1,161 @@
+"""Stages of finite elements: degrees rise, or cells get smaller, until the error estimate is small enough or falls too slowly."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from vpinn.analysis import Estimate, Estimator, concentrated, make_estimator, refined
+from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
+from vpinn.errors import VpinnError
+from vpinn.finite_elements import FiniteElementSolution, rule_degree, solve_fem
+from vpinn.optimization import DEGREES, Direct
+from vpinn.problem import Problem
+from vpinn.trial import Trial, elements_trial
+
+CHEAP = 2.0
+"""Seconds that a further stage may take beyond the tolerance."""
+STAGNANT = 0.5
+"""Ratio of the error estimates of two stages above which no further one is worth its seconds."""
+SECONDS = {1: 1e-5, 2: 2e-5, 3: 1e-4}
+"""Dimension → seconds of solution and estimate per function of both and component, on one core. They are counted, not measured,
+so that runs can be repeated to the last bit."""
+MOST = {1: 100_000, 2: 80_000, 3: 10_000}
+"""Dimension → functions that a stage after the first may have."""
+SMOOTH = 3.3
+"""Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
+cells, and features may do better."""
+ENOUGH = 1e-4
+"""Relative error estimate below which only cheap stages follow, unless a tolerance was asked for."""
+PATIENCE = 2
+"""Stages in a row that gain little, after which there is no further one."""
+SPENT = 10.0
+"""Seconds of all stages together, as they are counted."""
+TINY = 1e-300
+"""Estimate that stands for zero where one divides by it."""
+ENRICHED = 2
+"""Degrees by which the elements of the estimate are higher."""
+
+
+@dataclass(frozen=True)
+class ElementStage:
+    """Elements of one degree.
+
+    Attributes:
+        found: their solution.
+        trial: trial space around it.
+        estimator: of its error.
+        estimate: of its error; None where nothing can be said.
+        first: the last stage on the mesh of the problem file; None for one there.
+        gain: factor by which the estimate fell per degree when this last rose; 1 before.
+        seconds: since the first stage began.
+    """
+
+    found: FiniteElementSolution
+    trial: Trial
+    estimator: Estimator | None
+    estimate: Estimate | None
+    first: ElementStage | None
+    gain: float
+    seconds: float
+
+    @property
+    def points(self) -> int:
+        """Number of quadrature points inside."""
+        space = self.found.space
+        return CellPoints(space.mesh, rule_degree(space)).size
+
+    @property
+    def theta(self) -> torch.Tensor:
+        """Parameters of the network beside the elements: zeros [trial.network.size]."""
+        return torch.zeros(self.trial.network.size, dtype=torch.float64)
+
+    @property
+    def relative(self) -> float:
+        """Relative error estimate, dimensionless; infinite without one."""
+        return math.inf if self.estimate is None else self.estimate.relative
+
+
+def solve_by_elements(
+    problem: Problem, method: Direct, note: Callable[[ElementStage], bool] = lambda stage: True
+) -> tuple[ElementStage, str]:
+    """Return the best stage, and why there is no further one: "tolerance" or "grown".
+
+    The degree rises where the error is all over the mesh; where few cells have most of it, these are refined.
+
+    Args:
+        problem: on a mesh, with a form of first derivatives.
+        method: how good is good enough.
+        note: told every stage; False ends them.
+
+    Raises:
+        InputError: elements cannot solve the problem.
+        DivergenceError: Newton's method does not converge for the first of them.
+    """
+    began, spent = time.perf_counter(), 0.0
+    best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
+    slow = 0
+    while note(stage) and best.relative > method.aim and slow < PATIENCE:
+        following = _next(stage)
+        if following is None:
+            break
+        changed, degree = following
+        cost = counted(changed, degree)
+        spent += cost
+        if functions(changed, degree) > MOST[problem.domain.dimension] or spent > SPENT:
+            break
+        if best.relative <= max(method.tolerance, 0.0 if method.asked else ENOUGH) and cost > CHEAP:
+            break
+        try:
+            stage = _stage(changed, degree, began, stage)
+        except VpinnError:
+            break
+        slow = slow + 1 if stage.relative > STAGNANT * best.relative else 0
+        if stage.relative <= best.relative:
+            best = stage
+    return best, "tolerance" if best.relative <= method.tolerance else "grown"
+
+
+def _stage(problem: Problem, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
+    found = solve_fem(problem, degree)
+    trial = elements_trial(problem, found.space, found.values)
+    estimator = make_estimator(problem, trial, degree)
+    estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64))
+    gain = 1.0 if before is None else before.gain
+    if before is not None and estimate is not None and (rise := degree - before.found.space.degree):
+        gain = (before.relative / max(estimate.relative, TINY)) ** (1 / rise)
+    first = None
+    if before is not None and problem.domain is not before.found.mesh:
+        first = before.first or before
+    elif before is not None:
+        first = before.first
+    return ElementStage(found, trial, estimator, estimate, first, gain, time.perf_counter() - began)
+
+
+def _next(stage: ElementStage) -> tuple[Problem, int] | None:
+    """Return the problem on the mesh of the next stage, and its degree; None where there is none."""
+    problem, degree = stage.found.problem, stage.found.space.degree
+    mesh, degrees = stage.found.mesh, DEGREES[problem.domain.dimension]
+    shares = None if stage.estimate is None else stage.estimate.cells
+    higher = [p for p in degrees if p > degree]
+    local = mesh.cell in BISECTED and mesh.dimension < 3 and degree > degrees[0]
+    if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
+        return replace(problem, domain=refined(mesh, shares)), degree
+    return (problem, higher[0]) if higher else None
+
+
+def functions(problem: Problem, degree: int) -> float:
+    """Return how many functions elements of a degree have, of all components, roughly."""
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)
+
+
+def counted(problem: Problem, degree: int) -> float:
+    """Return the seconds of a stage with its estimate, as they are counted."""
+    outputs = sum(unknown.components for unknown in problem.unknowns)
+    return SECONDS[problem.domain.dimension] * outputs * sum(functions(problem, p) for p in (degree, degree + ENRICHED))

@@ -1,0 +1,151 @@
+"""Finite elements as a strategy, and as the rival of another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from vpinn.analysis import make_monitor
+from vpinn.domain import Mesh
+from vpinn.errors import InputError, VpinnError
+from vpinn.finite_elements import check
+from vpinn.interrupt import Stopped
+from vpinn.optimization import COLUMNS, DEGREES, Direct, Elements, Training
+from vpinn.problem import Problem
+from vpinn.solution import Solution
+from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, solve_by_elements
+from vpinn.solving.preparation import Setup
+from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, described, history_of
+
+
+class Rival:
+    """Elements beside another strategy, solved where and when it asks for them.
+
+    Args:
+        problem: what both solve.
+        method: how good is good enough.
+    """
+
+    def __init__(self, problem: Problem, method: Direct) -> None:
+        self._problem, self._method = problem, method
+        self._found: list[ElementStage] = []
+        self._ended: str | None = None
+
+    @property
+    def best(self) -> ElementStage | None:
+        """The best stage, None where elements do not solve the problem."""
+        if self._ended is None:
+            try:
+                best, self._ended = solve_by_elements(self._problem, self._method)
+                self._found = [best]
+            except VpinnError:
+                self._ended = ""
+        return self._found[0] if self._found else None
+
+    @property
+    def relative(self) -> float:
+        """Relative error estimate of the best stage; infinite without one."""
+        return math.inf if self.best is None else self.best.relative
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the estimate fell fast with the degree."""
+        return self.best is not None and self.best.gain >= SMOOTH
+
+    @property
+    def ended(self) -> str:
+        """Why there is no further stage."""
+        return self._ended or ""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of two stages as they are counted."""
+        few = DEGREES[self._problem.domain.dimension][:2]
+        return sum(counted(self._problem, degree) for degree in few)
+
+
+def make_rival(problem: Problem, method: Direct) -> Rival | None:
+    """Return elements beside another method, None where they cannot state the problem."""
+    try:
+        check(problem, DEGREES[problem.domain.dimension][0] if isinstance(problem.domain, Mesh) else 1, 0)
+    except InputError:
+        return None
+    return Rival(problem, method)
+
+
+class ElementsStrategy(Strategy):
+    """Solves with elements of rising degree; stages are noted as steps of a training state."""
+
+    def start(self) -> State:
+        """Return the state before the first stage."""
+        return State(self.setup.start())
+
+    def resumed(self, before: State) -> State:
+        """Start anew: it takes seconds."""
+        return self.start()
+
+    def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
+        """Raise the degree until the estimate is below the tolerance, or falls too slowly."""
+        training, signals, stages = state.training, hooks.signals, list[ElementStage]()
+
+        def note(stage: ElementStage) -> bool:
+            stages.append(stage)
+            note_stage(training, stage)
+            hooks.report(training)
+            return signals.signal is None and not signals.late
+
+        method = self.setup.plan.method
+        assert isinstance(method, Direct)
+        with signals.limited(method.time_limit):
+            try:
+                with signals.abandons():
+                    best, training.stopped = solve_by_elements(self.setup.problem, method, note)
+                    if signals.late:
+                        training.stopped = "time limit"
+            except Stopped:
+                if not stages and signals.signal is not None:
+                    raise
+                if not stages:
+                    raise InputError(
+                        f"elements have no first stage after solver.time_limit = {method.time_limit:g} s; give more time",
+                        self.setup.problem.where("solver", "time_limit"),
+                    ) from None
+                best = min(stages, key=lambda stage: stage.relative)
+                training.stopped = "signal" if signals.signal is not None else "time limit"
+        hooks.save(state, best.trial)
+        return lambda: outcome_of(self.setup, training, best)
+
+
+def note_stage(training: Training, stage: ElementStage) -> None:
+    """Make a stage the last step of a training state."""
+    watch = make_monitor(stage.found.problem, stage.trial, None)
+    training.step += 1
+    training.seconds = stage.seconds
+    training.theta = stage.theta
+    training.best = stage.theta, math.inf
+    known = {
+        "step": training.step,
+        "seconds": stage.seconds,
+        "batch_size": stage.points,
+        "clipped": 0.0,
+        **({} if stage.estimate is None else {"estimate": stage.estimate.relative}),
+        **({} if watch is None else {"error": watch(stage.theta)["error"]}),
+    }
+    training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+
+
+def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> Outcome:
+    """Return elements as what a strategy ended with; ``reason`` says why, by default that of the setup."""
+    space, outputs = stage.found.space, len(stage.found.values)
+    metrics = {
+        **described(setup, stage.trial, training, stage.points),
+        "method": Elements.name,
+        "method_reason": setup.reason if reason is None else reason,
+        "parameters": stage.found.dofs,
+        "degree": space.degree,
+        "cells": space.mesh.n_cells,
+        "test_functions": space.size * outputs,
+    }
+    solution = Solution(stage.found.problem, stage.trial, stage.theta, metrics, history_of(training))
+    begun = None if stage.first is None else Solution(setup.problem, stage.first.trial, stage.first.theta)
+    return Outcome(solution, estimator=stage.estimator, first=begun)
