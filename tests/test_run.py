@@ -167,10 +167,17 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    vpinn.solve(simple(), folder, threads=1)
+    return folder
+
+
 @pytest.mark.parametrize("field", CHANGES)
-def test_a_changed_problem_is_not_resumed(field: str, tmp_path: Path) -> None:
+def test_a_changed_problem_is_not_resumed(field: str, finished: Path, tmp_path: Path) -> None:
     """The message names what changed, and the run stays as it was."""
-    vpinn.solve(simple(), tmp_path, threads=1)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(vpinn.InputError, match=rf"but {field}(\.k)? changed; start anew with --overwrite") as caught:
         vpinn.solve(simple(**CHANGES[field]), tmp_path, resume=True, threads=1)

@@ -13,13 +13,18 @@ from vpinn.domain.sources import local_scale
 PLATE = Path(__file__).parents[2] / "problems" / "meshes" / "four_holes.msh"
 
 
-@pytest.mark.parametrize(
-    ("mesh", "least"),
-    [(rectangle(cells=4), 0.01), (l_shape(4), 0.005), (box(cells=2), 0.01), (read_mesh(PLATE), 0.005)],
-    ids=["square", "l", "box", "plate"],
-)
-def test_sources_lie_outside_and_keep_their_distance(mesh: Mesh, least: float) -> None:
+@pytest.fixture(scope="module")
+def plate() -> Mesh:
+    return read_mesh(PLATE)
+
+
+SHAPES = {"square": (rectangle(cells=4), 0.01), "l": (l_shape(4), 0.005), "box": (box(cells=2), 0.01)}
+
+
+@pytest.mark.parametrize("name", [*SHAPES, "plate"])
+def test_sources_lie_outside_and_keep_their_distance(name: str, plate: Mesh) -> None:
     """In units of the diameter; those in small holes and beside re-entrant corners are closer together."""
+    mesh, least = SHAPES.get(name, (plate, 0.005))
     places = sources_behind(mesh, 60)
     assert 50 <= len(places) <= 60
     assert (locate(mesh, places)[0] < 0).all()
@@ -28,9 +33,9 @@ def test_sources_lie_outside_and_keep_their_distance(mesh: Mesh, least: float) -
     assert gap.min() >= least * np.linalg.norm(upper - lower)
 
 
-def test_holes_have_their_own() -> None:
+def test_holes_have_their_own(plate: Mesh) -> None:
     """Behind circles of radius 0.1, half of the radius away from them where the distance between neighbours allows more."""
-    places = sources_behind(read_mesh(PLATE), 80)
+    places = sources_behind(plate, 80)
     inside = (np.abs(places) < 0.45).all(1)
     depth = np.linalg.norm(np.abs(places[inside]) - 0.3, axis=1)
     assert 40 <= inside.sum() <= 60  # of perimeters 2.5 and 4, on scales of 0.1 and three times that
@@ -48,9 +53,9 @@ def test_the_least_distance_is_kept() -> None:
         assert bool(distance.min() < 1 / 16) is (least < 1.0)
 
 
-def test_the_scale_of_a_boundary() -> None:
+def test_the_scale_of_a_boundary(plate: Mesh) -> None:
     """A hole's radius on its rim, and the distance from it more beyond; half the way to the other side of a re-entrant corner."""
-    mesh = read_mesh(PLATE)
+    mesh = plate
     middle = mesh.nodes[mesh.facet_vertices(mesh.facets("all"))].mean(axis=1)
     hole = np.abs(middle).max(1) < 0.45
     scale = local_scale(mesh)

@@ -69,6 +69,43 @@ def test_tests_of_several_unknowns_are_told_apart() -> None:
         assert np.abs(found[jet] - values).max() <= 1e-14 * np.abs(values).max()
 
 
+X, Y = S.x
+W = S.coefficient((2,))
+STANDS = {
+    "lift and distance": X**3 * Y + X * (1 - X) * Y * W[0],
+    "roots and powers": ufl.sqrt(1 + X * W[0]) * (2 + Y) ** 2.5 * (1 + X) ** W[1] / (1 + Y**2 + W[1] ** 4),
+    "exponentials": ufl.exp(X * W[0]) * ufl.ln(2 + Y + X) + ufl.erf(X * Y) + ufl.sinh(X) * ufl.cosh(W[1]) * ufl.tanh(Y * W[0]),
+    "angles": ufl.sin(X * W[0]) * ufl.cos(Y) * ufl.tan(0.3 * X * Y) + ufl.atan(X * W[1]) + ufl.atan2(1 + X, 2 + Y * W[0]),
+    "arcs": ufl.asin(0.3 * X * Y) * ufl.acos(0.2 * W[0]),
+    "kinks": ufl.conditional(ufl.lt(X, Y), X * W[0], Y**2) + abs(X - 2 * Y) * W[1] + ufl.max_value(X, W[0]) * ufl.min_value(Y, X),
+    "a number": ufl.as_ufl(2.5),
+}
+
+
+@pytest.mark.parametrize("name", STANDS)
+def test_known_functions_are_put_in_with_their_derivatives(name: str) -> None:
+    """Differentiated in the graph, or by UFL after the replacement: the same up to the second order, in every component."""
+    known = {U: STANDS[name], (vector := S.coefficient((2,))): ufl.as_vector([Y * W[1], STANDS[name]])}
+    jets = [U, *ufl.grad(U), ufl.Dx(U, 0, 0), ufl.Dx(U, 1, 0), ufl.div(ufl.grad(U)), ufl.div(vector), ufl.grad(vector)[1, 0]]
+    stated = [*jets, U**2 * ufl.inner(ufl.grad(U), ufl.grad(U)) + X * ufl.div(U * ufl.grad(vector[1])) - ufl.exp(U) * Y]
+    graph, points, generator = Graph(frozenset({W.count()})), points_of(2), np.random.default_rng(4)
+    tapes = [
+        compile_tape(graph, [build(graph, e, known) for e in stated]),
+        compile_tape(graph, [build(graph, ufl.replace(e, known)) for e in stated]),
+    ]
+    slots = {slot for tape in tapes for slot in tape.moving_slots}
+    values = {slot: generator.uniform(0.1, 0.9, len(points.w)) for slot in slots}
+    found, expected = (run(tape, DOMAINS[2], points, values) for tape in tapes)
+    assert np.abs(found - expected).max() <= 1e-12 * (1 + np.abs(expected).max())
+
+
+def test_normals_and_sizes_do_not_vary_inside_a_cell() -> None:
+    graph = Graph()
+    node = build(graph, ufl.grad(U)[0], {U: X * S.n[0] + S.h * Y})
+    assert graph.nodes[node] == ("slot", Geometry("n", 0))
+    assert graph.value(build(graph, U.dx(0), {U: ufl.conditional(ufl.lt(X, Y), 1.0, 2.0)})) == 0.0
+
+
 def test_the_first_variation_of_an_energy() -> None:
     """d/du ∫ ½|∇u|² + ¼u⁴ − u = ∫ ∇u·∇v + u³v − v."""
     v = S.test_function()

@@ -112,14 +112,14 @@ QUICK |= {("weak", "importance")}
     ],
 )
 def test_adaptive_estimates_are_unbiased(form: str, name: str) -> None:
-    """After three pilots no component of the mean of 200 gradients (seed 17) is beyond 4.5 standard errors."""
+    """After three pilots no component of the mean of 120 gradients (seed 17) is beyond 4.5 standard errors."""
     objective, theta, plan = made(form, **ADAPTIVE[name])
     generator = np.random.default_rng(17)
     learned: tuple[State, ...] = ()
     for _ in range(3):
         learned = pilots(objective, plan.samplers, generator, theta, learned)
     found = []
-    for _ in range(200):
+    for _ in range(120):
         value, gradient = drawn(objective, plan.samplers, plan.batches, generator, learned)(theta)
         found.append([value, *gradient.tolist()])
     value, gradient = objective.gradient(theta)

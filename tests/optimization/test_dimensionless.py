@@ -126,14 +126,14 @@ def test_only_steps_with_curvature_of_squares_start_from_a_solved_last_layer() -
 BOUND = 1e-5
 """Largest relative difference that rounding may become in some steps."""
 METHODS = {
-    "adam": {"steps": 12},
-    "sgd": {"steps": 12},
-    "lbfgs": {"steps": 8},
-    "broyden": {"steps": 8},
+    "adam": {"steps": 8},
+    "sgd": {"steps": 8},
+    "lbfgs": {"steps": 6},
+    "broyden": {"steps": 6},
     "gauss-newton": {"steps": 3},
     "spring": {"steps": 6},
-    "evolution": {"steps": 6},
-    "langevin": {"steps": 12},
+    "evolution": {"steps": 4},
+    "langevin": {"steps": 8},
 }
 SAMPLERS = ("full", "uniform", "stratified", "antithetic", "sobol", "importance", "cells")
 DRAWN_ONLY, FULL_ONLY = ("spring",), ("lbfgs", "broyden")
@@ -159,7 +159,7 @@ def answer(form: str, method: str, sampler: str, length: float, value: float, co
         constants=constants,
         expressions=expressions,
         boundary=boundary,
-        network={"layers": [4, 4]},
+        network={"layers": [3] if method == "langevin" else [4, 4]},  # a walk takes two gradients per weight to begin with
         quadrature={"degree": 4},
         solver=settings,
         batch=batch,
@@ -200,8 +200,12 @@ def short_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_pilots")
 @pytest.mark.parametrize("form", FORMS)
 def test_units_change_nothing(form: str) -> None:
-    """Millimetres, kilopascals and billions at once: the same relative answer, but for rounding that steps amplify."""
-    found = {c: gap(*c, (1e-6, 1e3, 1e9)) for c in combinations() if c[0] == form}
+    """Millimetres, kilopascals and billions at once: the same relative answer, but for rounding that steps amplify.
+
+    Every method on all points and every sampler in each formulation, and every method on drawn points of equations.
+    """
+    chosen = [c for c in combinations() if c[0] == form and (form == "strong" or c[1] in ("adam", "spring") or c[2] == "full")]
+    found = {c: gap(*c, (1e-6, 1e3, 1e9)) for c in chosen}
     assert {c: far for c, far in found.items() if not far <= BOUND} == {}
 
 

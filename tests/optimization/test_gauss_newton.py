@@ -181,7 +181,7 @@ def poisson(form: str, impose: str = "exact", steps: int = 25, **more: Any) -> v
 BOUNDS = [
     *(pytest.param(form, "exact", 5e-4, marks=pytest.mark.slow) for form in FORMS),  # in the fast suite on drawn points, below
     pytest.param("energy", "penalty", 3e-2, marks=pytest.mark.slow),
-    ("weak", "nitsche", 1e-2),
+    pytest.param("weak", "nitsche", 1e-2, marks=pytest.mark.slow),
     ("energy", "nitsche", 1e-2),
     ("strong", "penalty", 3e-2),
 ]

@@ -180,7 +180,7 @@ def test_pairs_vary_less_than_halves() -> None:
     for size, halves in ((32, 1), (16, 2)):
         samplers = [make_sampler("uniform", m.points, min(size, m.points.size)) for m in objective.batched]
         found = []
-        for _ in range(300):
+        for _ in range(150):
             batches = [
                 [(m, m.batch(*s.draw(generator))) for m, s in zip(objective.batched, samplers, strict=True)]
                 for _ in range(halves)

@@ -1,6 +1,6 @@
 """Analysis: solution → true errors, error estimate, adequacy of the quadrature, and which checks fail."""
 
-from vpinn.analysis.assessment import UNRESOLVED, assess
+from vpinn.analysis.assessment import assess
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.drawn import assessed_objective
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
@@ -10,7 +10,6 @@ from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
-    "UNRESOLVED",
     "WATCHED_DEGREE",
     "Correction",
     "Estimate",

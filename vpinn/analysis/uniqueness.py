@@ -64,7 +64,7 @@ DRIVEN = 1e4
 UNMET = 0.1
 """Residual, relative to that of the data, above which they do not balance where a function is free."""
 GRADED = 10.0
-"""Ratio of the largest to the smallest cell above which every so manyth point stands for the others no more."""
+"""Ratio of the largest to the smallest cell above which every so manyth point does not stand for the others."""
 POINTS = 400
 """Points at which functions are looked at."""
 FEW = 3
@@ -197,13 +197,12 @@ class _Look:
         Raises:
             InputError: there are too few points for so many.
         """
-        objective = objective_for(objectives, trial, width)
+        objective, at = objective_for(objectives, trial, width), (trial.network, theta)
         network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
-        drawn = RECIPE.draw(network, problem.domain, torch.Generator().manual_seed(problem.settings.solver.seed))
-        drawn = _straight(network, drawn)
+        generator = torch.Generator().manual_seed(problem.settings.solver.seed)
+        drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))
         enough = PILOT_ROWS * network.linear
         stride = 1 if objective.test_space is not None else _stride(problem.domain, objective.size, enough)
-        at = trial.network, theta
         rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
         functions = _derivatives(objectives.problem, trial, network, drawn, enough)
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
@@ -271,9 +270,8 @@ def _derivatives(stated: Problem, trial: Trial, network: Features, theta: torch.
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:
-    """Return how manyth points are taken so that about ``enough`` are left; all where cells differ too much for that."""
-    graded = isinstance(domain, Mesh) and float(domain.h.max()) > GRADED * float(domain.h.min())
-    return 1 if graded else max(1, size // enough)
+    """Return the step from point to point that leaves about ``enough``; 1 where cells differ too much for that."""
+    return 1 if isinstance(domain, Mesh) and domain.h.max() > GRADED * domain.h.min() else max(1, size // enough)
 
 
 def _orders(stated: Problem) -> list[int]:

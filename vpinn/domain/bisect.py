@@ -64,7 +64,8 @@ def bisect(mesh: Mesh, marked: Integers) -> Mesh:
     cut = _closed(edge, rank, marked, pairs)
     middle = np.where(cut, len(compact) + np.cumsum(cut) - 1, -1)
     pieces = _pieces(mesh, vertices, ends, rank, middle)
-    return replace(_mesh(mesh, pieces), bisected=(*mesh.bisected, np.array(marked)))
+    placed = np.concatenate([x, x[ends[cut]].mean(axis=1)])
+    return replace(_mesh(mesh, pieces, placed), bisected=(*mesh.bisected, np.array(marked)))
 
 
 def replayed(mesh: Mesh, marks: Iterable[Integers]) -> Mesh:
@@ -127,8 +128,14 @@ def _pieces(mesh: Mesh, vertices: Integers, ends: Integers, rank: Integers, midd
     return Pieces(*(np.concatenate([getattr(piece, name) for piece in done]) for name in ("vertices", "parent", "reference")))
 
 
-def _mesh(mesh: Mesh, pieces: Pieces) -> Mesh:
-    """Return the mesh of the pieces, in the order of their cells, with the tags of these."""
+def _mesh(mesh: Mesh, pieces: Pieces, straight: Floats) -> Mesh:
+    """Return the mesh of the pieces, in the order of their cells, with the tags of these.
+
+    Args:
+        mesh: that they are pieces of.
+        pieces: of its cells.
+        straight: where their vertices are if cells are straight [n_vertices, d], to the last bit; those of ``mesh`` in any case.
+    """
     order = np.argsort(pieces.parent, kind="stable")
     vertices, parent, reference = pieces.vertices[order], pieces.parent[order], pieces.reference[order]
     element = lagrange(mesh.cell, mesh.order)
@@ -138,6 +145,8 @@ def _mesh(mesh: Mesh, pieces: Pieces) -> Mesh:
     cells = _numbered(vertices, weights)
     nodes = np.empty((cells.max() + 1, mesh.dimension))
     nodes[cells.ravel()] = x
+    kept = len(straight) if mesh.order == 1 else len(np.unique(mesh.vertices))
+    nodes[:kept] = straight[:kept]
     start = np.searchsorted(parent, np.arange(mesh.n_cells + 1))
     tags = {name: np.concatenate([np.arange(start[c], start[c + 1]) for c in own]) for name, own in mesh.cell_tags.items()}
     fine = make_mesh(nodes, cells, mesh.cell, mesh.order, cell_tags=tags, shape=mesh.shape)
@@ -149,8 +158,8 @@ def _mesh(mesh: Mesh, pieces: Pieces) -> Mesh:
     opposite = np.array([np.setdiff1d(np.arange(mesh.dimension + 1), facet)[0] for facet in mesh.reference.facets])
     facet = np.argsort(opposite)[barycentric.argmin(axis=1)]
     origin = row[parent[child], facet]
-    kept = {name: np.flatnonzero(np.isin(origin, own)) for name, own in mesh.facet_tags.items()}
-    return replace(fine, facet_tags=kept, interior_tags=mesh.interior_tags)
+    facet_tags = {name: np.flatnonzero(np.isin(origin, own)) for name, own in mesh.facet_tags.items()}
+    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags)
 
 
 def _numbered(vertices: Integers, weights: Floats) -> Integers:

@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation of expression graphs: derivatives of one node by others, as nodes of the same graph."""
+"""Differentiation of expression graphs, as nodes of the same graph: backwards by other nodes, forwards by coordinates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vpinn.errors import InputError
-from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Graph, Node
+from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Geometry, Graph, Jet, Node, Slot
 
 
 def derivatives(graph: Graph, output: Node, inputs: Sequence[Node]) -> list[Node]:
@@ -27,6 +27,49 @@ def derivatives(graph: Graph, output: Node, inputs: Sequence[Node]) -> list[Node
         for operand, share in _shares(graph, node, bar):
             bars.setdefault(operand, []).append(share)
     return [graph.add(bars.get(node, [])) for node in inputs]
+
+
+def slope(graph: Graph, output: Node, direction: int) -> Node:
+    """Return the partial derivative of a node by a coordinate; normals and sizes of cells do not vary inside a cell.
+
+    At kinks it is one-sided, as in ``derivatives``. What was differentiated before in the same graph is known.
+    """
+    known, zero = graph.slopes, graph.number(0.0)
+    for node in graph.reachable([output]):
+        if (node, direction) not in known:
+            operation, *operands = graph.nodes[node]
+            if operation == SLOT:
+                known[node, direction] = _slope_of_slot(graph, operands[0], direction)
+            elif operation == NUMBER:
+                known[node, direction] = zero
+            else:
+                known[node, direction] = _chain(graph, node, [known[o, direction] for o in operands])
+    return known[output, direction]
+
+
+def _slope_of_slot(graph: Graph, slot: Slot, direction: int) -> Node:
+    if isinstance(slot, Jet):
+        return graph.slot(Jet(slot.function, slot.component, tuple(sorted((*slot.derivative, direction)))))
+    return graph.number(float(slot == Geometry("x", direction)))
+
+
+def _chain(graph: Graph, node: Node, slopes: Sequence[Node]) -> Node:
+    """Return the derivative of a node from those of its operands."""
+    operation, *operands = graph.nodes[node]
+    zero = graph.number(0.0)
+    if all(slope == zero for slope in slopes):
+        return zero
+    if operation == SUM:
+        return graph.add(slopes)
+    if operation == PRODUCT:
+        factors = [operands[:k] + operands[k + 1 :] for k in range(len(operands))]
+        return graph.add(graph.multiply([*rest, s]) for rest, s in zip(factors, slopes, strict=True) if s != zero)
+    if operation == "where":
+        return graph.call("where", operands[0], *slopes[1:])
+    if operation not in PARTIALS:
+        return zero
+    partials = zip(PARTIALS[operation](graph, node, *operands), slopes, strict=True)
+    return graph.add(graph.multiply([p, s]) for p, s in partials if p is not None and s != zero)
 
 
 def _leading(graph: Graph, output: Node, inputs: set[Node]) -> list[Node]:

@@ -79,11 +79,15 @@ class Graph:
 
     Args:
         varying: functions (see ``Jet.function``) whose jets change during training.
+
+    Attributes:
+        slopes: derivatives of nodes by coordinates that are known already.
     """
 
     varying: frozenset[int] = frozenset()
     nodes: list[tuple[Any, ...]] = field(default_factory=list)
     static: list[bool] = field(default_factory=list)
+    slopes: dict[tuple[Node, int], Node] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Node] = field(default_factory=dict)
 
     def _intern(self, node: tuple[Any, ...], static: bool) -> Node:

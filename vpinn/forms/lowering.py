@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial, reduce
 from typing import Any
 
 import ufl
@@ -24,6 +24,7 @@ from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.corealg.traversal import unique_post_traversal
 
 from vpinn.errors import InputError
+from vpinn.forms.adjoint import slope
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
 
@@ -141,14 +142,11 @@ def _deep() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-@lru_cache(maxsize=KEPT)
-def _replaced(expression: ufl.core.expr.Expr, known: tuple[tuple[Any, ufl.core.expr.Expr], ...]) -> ufl.core.expr.Expr:
-    with _deep():
-        return ufl.replace(expression, dict(known))
-
-
 def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.core.expr.Expr] | None = None) -> Node:
     """Add a scalar UFL expression to the graph.
+
+    Known functions are put in after derivatives are carried out: what they stand for is differentiated once, in the graph, and
+    not anew by UFL in every term of every expression.
 
     Args:
         graph: that it is added to.
@@ -158,25 +156,30 @@ def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.
     Raises:
         InputError: the expression holds an operation that cannot be evaluated at a point.
     """
-    root = lower(_replaced(expression, tuple(known.items())) if known else expression)
+    stands = {function: components(value) for function, value in (known or {}).items()}
+    root = lower(expression)
     done: dict[ufl.core.expr.Expr, Node] = {}
     for node in unique_post_traversal(root):
-        image = _image(graph, node, done)
+        image = _image(graph, node, done, stands)
         if image is not None:
             done[node] = image
     return done[root]
 
 
-def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr, Node]) -> Node | None:
+Known = Mapping[ufl.core.expr.Expr, Sequence[ufl.core.expr.Expr]]
+"""Function → scalar components of what stands for it."""
+
+
+def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr, Node], known: Known) -> Node | None:
     operands = node.ufl_operands
     if isinstance(node, uc.Zero):
         return graph.number(0.0)
     if isinstance(node, uc.ScalarValue):
         return graph.number(float(node))
     if isinstance(node, uc.Indexed):
-        return _terminal(graph, operands[0], tuple(int(i) for i in operands[1]))
+        return _terminal(graph, operands[0], tuple(int(i) for i in operands[1]), known)
     if isinstance(node, uc.Coefficient | uc.Argument | uc.CellDiameter) and node.ufl_shape == ():
-        return _terminal(graph, node, ())
+        return _terminal(graph, node, (), known)
     if isinstance(node, SKIPPED):
         return None
     if isinstance(node, uc.Conj | uc.Real):
@@ -196,7 +199,7 @@ def _operation(kind: type) -> str | None:
     return next((name for one, name in OPERATIONS.items() if issubclass(kind, one)), None)
 
 
-def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) -> Node:
+def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], known: Known) -> Node:
     order = 0
     while isinstance(node, uc.Grad):
         node, order = node.ufl_operands[0], order + 1
@@ -210,6 +213,8 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...]) ->
     if not isinstance(node, uc.Coefficient | uc.Argument):
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
+    if node in known:
+        return reduce(partial(slope, graph), derivative, build(graph, known[node][_flat(value, node.ufl_shape)]))
     function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
     return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
 

@@ -18,7 +18,7 @@ TOLERANCE = 1e-6
 """Residual relative to that of zero features, and error estimate, below which a solution is good enough by default."""
 AIM = 1e-9
 """What is aimed at by default where a further stage is cheap."""
-DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8, 10), 3: (2, 3, 4)}
+DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8, 10), 3: (1, 2, 3, 4)}
 """Dimension → degrees of elements, stage by stage."""
 SLACK = 10.0
 """Factor by which the error estimate may exceed what is aimed at."""

@@ -64,6 +64,7 @@ class GaussNewton(Method):
     name = "gauss-newton"
     curved = True
     judged = True
+    settles = True
     descends = True
     double = True
     most = 5_000

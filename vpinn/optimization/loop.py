@@ -27,6 +27,7 @@ from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measu
 from vpinn.optimization.projection import solved_anew
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
+from vpinn.optimization.stagnation import stagnates
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.optimization.watch import UNKNOWN, watches_all
 from vpinn.sampling import Logarithmic, Sampler, best_batch
@@ -119,9 +120,9 @@ def train(
     began = time.perf_counter() - training.seconds
     saved = time.perf_counter()
     interrupt = interrupt or Interrupt()
-    training.stopped = _reason(training, plan, interrupt)  # a run that is resumed may have been at its end
     assert isinstance(plan.method, Method)
     rules = plan.rules or Rules(objective)
+    training.stopped = _reason(rules.at(training), training, plan, interrupt)  # a run that is resumed may have been at its end
     put_back = training.remembered()
     while not training.stopped:
         try:
@@ -139,7 +140,7 @@ def train(
         if time.perf_counter() - saved > plan.checkpoint_every:
             save(training)
             saved = time.perf_counter()
-        training.stopped = _reason(training, plan, interrupt)
+        training.stopped = _reason(rules.at(training), training, plan, interrupt)
     save(training)
     return training
 
@@ -151,14 +152,15 @@ def _left(training: Training, plan: Plan) -> float | None:
     return max(plan.time_limit - training.seconds, 0.0) + GRACE
 
 
-def _reason(training: Training, plan: Plan, interrupt: Interrupt) -> str:
+def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Interrupt) -> str:
     """Return why training ends here, "" where it goes on."""
+    assert isinstance(plan.method, Method)
     estimate = training.history[-1][COLUMNS.index("estimate")] if training.history else math.nan
     if interrupt.signal is not None:
         return "signal"
     if plan.tolerance is not None and estimate < plan.tolerance:
         return "tolerance"
-    if training.idle >= CONVERGED:
+    if training.idle >= CONVERGED or stagnates(training, plan.method, objective):
         return "converged"
     if training.step >= plan.schedule.steps:
         return "steps"

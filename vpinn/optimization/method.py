@@ -110,6 +110,7 @@ class Method(ABC):
         blind: whether it takes values of J only.
         double: whether it works in float64 only.
         most: weights up to which its matrices fit memory; None: it has none.
+        settles: whether a run ends where its steps on all points gain next to nothing (see ``stagnation``).
         descends: whether its steps lower J at the points that they see, however far they have to search.
         learning_rate: default step size; None: it finds the length of its steps itself.
         course: default course of the step size.
@@ -126,6 +127,7 @@ class Method(ABC):
     curved: ClassVar[bool] = False
     judged: ClassVar[bool] = False
     blind: ClassVar[bool] = False
+    settles: ClassVar[bool] = False
     descends: ClassVar[bool] = False
     double: ClassVar[bool] = False
     most: ClassVar[int | None] = None

@@ -21,10 +21,10 @@ CHEAP = 2.0
 """Seconds that a further stage may take beyond the tolerance."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
-SECONDS = {1: 1e-5, 2: 2e-5, 3: 1e-4}
+SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
 """Dimension → seconds of solution and estimate per function of both and component, on one core. They are counted, not measured,
 so that runs can be repeated to the last bit."""
-MOST = {1: 100_000, 2: 80_000, 3: 10_000}
+MOST = {1: 100_000, 2: 80_000, 3: 15_000}
 """Dimension → functions that a stage after the first may have."""
 SMOOTH = 3.3
 """Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
@@ -37,8 +37,8 @@ SPENT = 10.0
 """Seconds of all stages together, as they are counted."""
 TINY = 1e-300
 """Estimate that stands for zero where one divides by it."""
-ENRICHED = 2
-"""Degrees by which the elements of the estimate are higher."""
+ENRICHED = {1: 2, 2: 2, 3: 1}
+"""Dimension → degrees by which the elements of the estimate are higher, at least."""
 
 
 @dataclass(frozen=True)
@@ -157,5 +157,5 @@ def functions(problem: Problem, degree: int) -> float:
 
 def counted(problem: Problem, degree: int) -> float:
     """Return the seconds of a stage with its estimate, as they are counted."""
-    outputs = sum(unknown.components for unknown in problem.unknowns)
-    return SECONDS[problem.domain.dimension] * outputs * sum(functions(problem, p) for p in (degree, degree + ENRICHED))
+    d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
+    return SECONDS[d] * outputs * sum(functions(problem, p) for p in (degree, degree + ENRICHED[d]))

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from vpinn.analysis import UNRESOLVED, Estimator, StageEstimators, make_estimator, make_monitor
+from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor
 from vpinn.errors import InputError
 from vpinn.interrupt import Stopped
 from vpinn.objective import Objective
@@ -36,8 +36,8 @@ GROWN = ("tolerance", "grown", "time limit")
 RECIPES = 10
 """Recipes that a look at features tries, about."""
 GOOD = 1e-4
-"""Relative error estimate of elements at which no features are tried where these are slow, of a smooth solution; of others it is
-that above which a solution is none, since features do no better."""
+"""Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
+would do no better."""
 _ESTIMATE = COLUMNS.index("estimate")
 
 
@@ -75,7 +75,7 @@ class LeastSquaresStrategy(Strategy):
             return self._resumed(state, hooks)
         if self._rival is not None and self._looks(self._rival):
             with hooks.signals.abandons():
-                if self._rival.relative <= (GOOD if self._rival.smooth else UNRESOLVED):
+                if self._rival.best is not None and (self._rival.relative <= GOOD or not self._rival.smooth):
                     return self._by_elements(state, hooks, self._rival, "")
         best, estimator, left = self._grown(state, hooks)
         if self._rival is not None and state.training.stopped in GROWN and left > self._method.tolerance:

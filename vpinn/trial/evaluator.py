@@ -41,8 +41,8 @@ class Evaluator:
         """Compile UFL expressions of any shape in the problem's unknowns and coordinates."""
         graph = Graph(frozenset({trial.function.count()}))
         known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
-        parts = [part for expression in expressions for part in components(ufl.replace(expression, known))]
-        return cls(trial, compile_tape(graph, [build(graph, part) for part in parts]))
+        parts = [part for expression in expressions for part in components(expression)]
+        return cls(trial, compile_tape(graph, [build(graph, part, known) for part in parts]))
 
     def __call__(self, theta: Tensor, points: Points, jets: Jets | None = None) -> Array:
         """Return values [components, n] at n points, in float64; ``jets`` as ``jets`` returned them there, where known."""

@@ -1,0 +1,108 @@
+"""Gauss–Newton's own end: where the fall of J over the last steps is rounding, or nothing beside what is left."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from vpinn.analysis import TrueError, independent_points
+from vpinn.optimization import COLUMNS, Adam, GaussNewton, Schedule, Training, train
+from vpinn.optimization.stagnation import FLOOR, SETTLED, WINDOW, stagnates
+from vpinn.problem import make_problem
+from vpinn.solving import Setup, prepare
+
+pytestmark = pytest.mark.xdist_group("runs that end by themselves")
+FORMS = {"energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx", "strong": "-div(grad(u)) - f"}
+
+
+def setup_of(form: str, steps: int) -> Setup:
+    problem = make_problem(
+        {"shape": "interval", "cells": 4},
+        unknowns={"u": "scalar"},
+        expressions={"truth": "sin(3*x)*x*(1 - x)", "f": "-div(grad(truth))"},
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": "truth"}},
+        network={"layers": [5]},
+        quadrature={"degree": 13},
+        solver={"method": "gauss-newton"},
+        **{form: FORMS[form]},
+    )
+    setup = prepare(problem)
+    return dataclasses.replace(setup, plan=dataclasses.replace(setup.plan, schedule=Schedule(1.0, 0, steps)))
+
+
+@cache
+def ended_by_itself(form: str) -> tuple[Setup, Training]:
+    setup = setup_of(form, 2_000)
+    return setup, train(setup.objective, setup.start(), setup.plan)
+
+
+def error(setup: Setup, training: Training) -> float:
+    return float(TrueError(setup.problem, setup.trial, independent_points(setup.problem, 20))(training.theta)["u"]["relative_h1"])
+
+
+@pytest.mark.parametrize("form", ["energy", pytest.param("strong", marks=pytest.mark.slow)])
+def test_a_run_ends_by_itself_and_more_steps_would_gain_little(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup, ended = ended_by_itself(form)
+    assert ended.stopped == "converged"
+    assert WINDOW < ended.step <= 1_000
+    monkeypatch.setattr("vpinn.optimization.loop.stagnates", lambda *_: False)
+    longer = setup_of(form, ended.step + 3 * WINDOW)
+    on = train(longer.objective, longer.start(), longer.plan)
+    assert torch.equal(torch.tensor(ended.history)[:, 2], torch.tensor(on.history)[: ended.step, 2])
+    assert error(setup, ended) <= max(3e-7, 2.0 * error(longer, on))
+
+
+def test_a_resumed_run_ends_at_the_same_step() -> None:
+    (setup, whole), half = ended_by_itself("energy"), setup_of("energy", 30)
+    again = Training.from_arrays(*train(half.objective, half.start(), half.plan).arrays())
+    train(setup.objective, again, setup.plan)
+    assert (again.step, again.stopped) == (whole.step, whole.stopped)
+    assert torch.equal(again.theta, whole.theta)
+    assert train(setup.objective, again, setup.plan).step == whole.step  # an end stays one
+
+
+def noted(losses: list[float], **changed: list[float]) -> Training:
+    """A state whose history has these losses, over 40 points."""
+    training = Training.start(torch.zeros(2, dtype=torch.float64), GaussNewton(), 0)
+    for k, loss in enumerate(losses):
+        known = {"loss": loss, "batch_size": 40.0, **{name: values[k] for name, values in changed.items()}}
+        training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+    return training
+
+
+STEPS = WINDOW + 1
+
+
+def falling(start: float, fall: float) -> list[float]:
+    return [start - fall * k / WINDOW for k in range(STEPS)]
+
+
+@pytest.mark.parametrize(
+    ("form", "losses", "more", "expected"),
+    [
+        ("energy", falling(-1.0, 0.5 * SETTLED), {}, True),
+        ("energy", falling(-1.0, 4.0 * SETTLED), {}, False),
+        ("energy", falling(-8.0, 4.0 * SETTLED), {}, True),  # of eight times the unit
+        ("energy", falling(-1.0, 0.5 * SETTLED)[1:], {}, False),  # too few steps
+        ("energy", falling(-1.0, 0.5 * SETTLED), {"batch_size": [20.0] + [40.0] * WINDOW}, False),  # of other points
+        ("energy", falling(-1.0, 0.5e-6 * FLOOR), {"estimate": [math.nan] * 9 + [1e-3] + [math.nan] * 11}, True),
+        ("energy", falling(-1.0, 2e-6 * FLOOR), {"estimate": [math.nan] * 9 + [1e-3] + [math.nan] * 11}, False),
+        ("strong", falling(1e-3, 0.5e-3 * FLOOR), {}, True),
+        ("strong", falling(1e-3, 2e-3 * FLOOR), {}, False),
+        ("strong", falling(1e-15, 0.5e-15), {}, True),
+    ],
+)
+def test_falls_that_are_no_progress(form: str, losses: list[float], more: dict[str, Any], expected: bool) -> None:
+    objective = setup_of(form, 1).objective
+    losses = [objective.unit * loss for loss in losses]
+    assert stagnates(noted(losses, **more), GaussNewton(), objective) is expected
+    assert not stagnates(noted(losses, **more), Adam(), objective)
+    drawn = noted(losses, **more)
+    drawn.average = 1.0
+    assert not stagnates(drawn, GaussNewton(), objective)

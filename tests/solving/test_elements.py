@@ -1,0 +1,197 @@
+"""Elements as a solution: right, estimated, saved and loaded, and taken by default where features are slow or worse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+import vpinn
+from vpinn.analysis.marking import concentrated, refined
+from vpinn.domain import Mesh, rectangle
+from vpinn.errors import InputError
+from vpinn.optimization import Elements
+from vpinn.problem import make_problem
+from vpinn.process import settle_process
+from vpinn.solving import solve
+from vpinn.solving.element_stages import solve_by_elements
+
+SMOOTH = "x*(1 - x)*y*(1 - y)*exp(x)"
+FILE = """
+title = "Re-entrant corner"
+[domain]
+shape = "l-shape"
+cells = 4
+[unknowns]
+u = "scalar"
+[expressions]
+theta = "3*pi/4 + atan2(-x - y, y - x)"
+[form]
+energy = "0.5*inner(grad(u), grad(u))*dx"
+[[boundary]]
+on = "all"
+value = "(x**2 + y**2)**(1/3)*sin(2*theta/3)"
+[solver]
+method = "elements"
+"""
+
+
+def poisson(**sections: object) -> vpinn.Problem:
+    """−Δu = f on a square, with a known solution."""
+    return make_problem(
+        rectangle(cells=4),
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx + div(grad(s))*v*dx",
+        expressions={"s": SMOOTH},
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": SMOOTH}},
+        **sections,  # type: ignore[arg-type]
+    )
+
+
+def test_degrees_rise_where_the_solution_is_smooth() -> None:
+    """The estimate is the error, to a few per cent, and both fall to the aim."""
+    solution = solve(poisson(solver={"method": "elements"}), threads=1)
+    assert solution.metrics["method"] == "elements"
+    assert solution.metrics["degree"] >= 6
+    assert solution.metrics["checks"] == []
+    assert solution.metrics["stopped"] == "tolerance"
+    assert solution.error_estimate["effectivity"] == pytest.approx(1.0, abs=0.05)
+    assert solution.errors["u"]["relative_h1"] < 1e-8
+
+
+@pytest.fixture(scope="module")
+def corner(tmp_path_factory: pytest.TempPathFactory) -> tuple[vpinn.Solution, Path]:
+    folder = tmp_path_factory.mktemp("corner")
+    (folder / "corner.toml").write_text(FILE)
+    return solve(vpinn.read_problem(folder / "corner.toml"), folder / "run", threads=1), folder
+
+
+def test_cells_get_smaller_at_a_singular_corner(corner: tuple[vpinn.Solution, Path]) -> None:
+    """r^(2/3) sin(2θ/3): the gradient is infinite in the corner, and found to four digits in the mean."""
+    solution, _ = corner
+    mesh = solution.problem.domain
+    assert isinstance(mesh, Mesh)
+    smallest = mesh.nodes[mesh.vertices[mesh.h.argmin()]]
+    assert np.abs(smallest).max() < 1e-2
+    assert mesh.h.min() < 1e-3 * mesh.h.max()
+    assert solution.error_estimate["relative_energy"] < 2e-4
+    assert solution.metrics["checks"] == []
+    r, angle = 0.5, np.array([0.25, 0.75, 1.25]) * np.pi  # from the edge right of the corner on
+    x = r * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    exact = r ** (2 / 3) * np.sin(2 / 3 * angle)
+    assert solution.evaluate(x)["u"] == pytest.approx(exact, abs=1e-6)
+
+
+def test_a_run_folder_holds_them(corner: tuple[vpinn.Solution, Path]) -> None:
+    solution, folder = corner
+    loaded = vpinn.load(folder / "run")
+    x = np.array([[-0.5, -0.5], [-0.01, -0.02], [0.5, 0.7]])
+    assert np.array_equal(loaded.evaluate(x)["u"], solution.evaluate(x)["u"])
+    assert np.array_equal(loaded.gradient(x)["u"], solution.gradient(x)["u"])
+    assert json.loads((folder / "run" / "metrics.json").read_text())["cells"] == solution.metrics["cells"]
+    again = solve(vpinn.read_problem(folder / "corner.toml"), folder / "run", threads=1, resume=True)
+    assert np.array_equal(again.evaluate(x)["u"], solution.evaluate(x)["u"])
+
+
+def test_systems_and_gradients_of_components() -> None:
+    """A linear displacement is found to rounding, with its estimate."""
+    problem = make_problem(
+        rectangle(cells=2),
+        unknowns={"u": "vector"},
+        energy="inner(sym(grad(u)), sym(grad(u)))*dx",
+        boundary=[{"on": "all", "value": ["x + 2*y", "3*y - x"]}],
+        reference={"exact": {"u": ["x + 2*y", "3*y - x"]}},
+        solver={"method": "elements"},
+    )
+    solution = solve(problem, threads=1)
+    assert solution.errors["u"]["relative_h1"] < 1e-13
+    assert solution.gradient([[0.3, 0.4]])["u"] == pytest.approx(np.array([[[1, 2], [-1, 3]]]), abs=1e-12)
+
+
+def test_they_stand_in_where_features_are_slow_and_worse() -> None:
+    """Two materials: features bend across the joint, elements do not."""
+    mesh = rectangle(cells=8)
+    middle = mesh.nodes[mesh.vertices].mean(axis=1)[:, 0]
+    tagged = Mesh(
+        mesh.cell,
+        mesh.order,
+        mesh.nodes,
+        mesh.cells,
+        mesh.boundary,
+        mesh.facet_tags,
+        {"left_part": np.flatnonzero(middle < 0.5), "right_part": np.flatnonzero(middle > 0.5)},
+    )
+    problem = make_problem(
+        tagged,
+        unknowns={"u": "scalar"},
+        energy="0.5*inner(grad(u), grad(u))*dx('left_part') + 50*inner(grad(u), grad(u))*dx('right_part')",
+        boundary=[{"on": "left", "value": 0}, {"on": "right", "value": 1}],
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["method"] == "elements"
+    assert solution.metrics["checks"] == []
+    flux = 1 / (0.5 + 0.5 / 100)
+    assert solution.gradient([[0.2, 0.3], [0.8, 0.3]])["u"][:, 0] == pytest.approx([flux, flux / 100], rel=1e-9)
+
+
+def test_features_stay_where_they_are_asked_for() -> None:
+    solution = solve(poisson(solver={"method": "least-squares"}), threads=1)
+    assert solution.metrics["method"] == "least-squares"
+
+
+def test_a_tolerance_that_was_asked_for_holds() -> None:
+    best, ended = solve_by_elements(poisson(), Elements(1e-3))
+    assert ended == "tolerance"
+    assert best.relative <= 1e-3
+    assert best.found.space.degree == 4
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"solver": {"method": "elements"}, "batch": {"size": 64}}, "needs all points"),
+        ({"solver": {"method": "elements", "precision": "float32"}}, "float64"),
+        ({"solver": {"method": "elements", "features": 10}}, "features belongs to"),
+    ],
+)
+def test_settings_that_contradict(sections: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        solve(poisson(**sections), threads=1)
+
+
+def test_equations_at_points_have_no_elements() -> None:
+    problem = make_problem(
+        rectangle(cells=2),
+        unknowns={"u": "scalar"},
+        strong="div(grad(u)) + 1",
+        boundary=[{"on": "all", "value": 0}],
+        solver={"method": "elements"},
+    )
+    with pytest.raises(InputError, match="need a weak form or an energy"):
+        solve(problem, threads=1)
+
+
+def test_cells_are_marked_where_the_error_is() -> None:
+    mesh = rectangle(cells=8)
+    shares = np.full(mesh.n_cells, 1e-3)
+    corner = np.flatnonzero((mesh.nodes[mesh.vertices] == 0.0).all(axis=2).any(axis=1))
+    shares[corner] = 1.0
+    assert concentrated(shares)
+    assert not concentrated(np.ones(mesh.n_cells))
+    fine = refined(mesh, shares)
+    assert np.abs(fine.nodes[fine.vertices[fine.h.argmin()]]).max() < 0.02
+    assert fine.h.max() == mesh.h.max()
+
+
+def test_threads_hold_for_every_library() -> None:
+    before = max(info["num_threads"] for info in threadpool_info())
+    try:
+        settle_process(1)
+        assert {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"} == {1}
+    finally:
+        settle_process(before)
+
