@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import vpinn
-from vpinn import run_folder
 from vpinn.optimization import COLUMNS, Plan, Training
 from vpinn.optimization.stages import Stage, Stages
+from vpinn.run_files import read_json
 from vpinn.solving import solve
 
 FILE = """
@@ -114,4 +114,4 @@ def test_a_limit_returns_the_best_stage_so_far(problem: vpinn.Problem, tmp_path:
     monkeypatch.setattr(Stages, "make", make)
     more = solve(problem, tmp_path / "run", threads=1, resume=True)
     assert np.array_equal(more.theta, solve(problem, threads=1).theta)
-    assert run_folder.read_json(tmp_path / "run" / "metrics.json") is not None
+    assert read_json(tmp_path / "run" / "metrics.json") is not None
