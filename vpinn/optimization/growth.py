@@ -28,7 +28,7 @@ MARGIN = 0.3
 CHEAP = 2.0
 """Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
 TRIED, FACTORISED, EVALUATED = 3, 1e-9, 1e-7
-"""Recipes that a stage tries, and seconds of a step per row and two columns, and per point and column, on one core. They are
+"""Recipes that a stage tries, with one step each, and seconds of a step per row and two columns, and per point and column, on one core. They are
 counted, not measured, so that runs can be repeated to the last bit."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
@@ -266,7 +266,7 @@ def _seconds(stage: Stage, width: int) -> float:
     """Return what a stage with ``width`` features per component is expected to take, with as many Newton steps as this one."""
     objective, columns = stage.objective, width * stage.trial.network.outputs
     rows = objective.size if objective.test_space is None else int(ROWS * columns)
-    return TRIED * max(1, stage.fit.steps) * counted_seconds(objective, columns, rows)
+    return (TRIED + max(0, stage.fit.steps - 1)) * counted_seconds(objective, columns, rows)
 
 
 def counted_seconds(objective: Objective, columns: int, rows: int = 0) -> float:

@@ -18,7 +18,7 @@ from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
 
 CHEAP = 2.0
-"""Seconds that a further stage may take beyond the tolerance."""
+"""Seconds that further stages may take together beyond the tolerance."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
@@ -30,7 +30,7 @@ SMOOTH = 3.3
 """Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
 cells, and features may do better."""
 ENOUGH = 1e-4
-"""Relative error estimate below which only cheap stages follow, unless a tolerance was asked for."""
+"""Relative error estimate below which stages that are cheap together follow, and no others unless a tolerance was asked for."""
 PATIENCE = 2
 """Stages in a row that gain little, after which there is no further one."""
 SPENT = 10.0
@@ -97,7 +97,7 @@ def solve_by_elements(
         InputError: elements cannot solve the problem.
         DivergenceError: Newton's method does not converge for the first of them.
     """
-    began, spent = time.perf_counter(), 0.0
+    began, spent, spare = time.perf_counter(), 0.0, 0.0
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(DEGREES[mesh.dimension][0], mesh)))
     best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
     slow = 0
@@ -110,8 +110,10 @@ def solve_by_elements(
         spent += cost
         if functions(changed, degree) > MOST[problem.domain.dimension] or spent > SPENT:
             break
-        if best.relative <= max(method.tolerance, 0.0 if method.asked else ENOUGH) and cost > CHEAP:
-            break
+        if best.relative <= max(method.tolerance, 0.0 if method.asked else ENOUGH):
+            spare += cost
+            if spare > CHEAP:
+                break
         try:
             stage = _stage(changed, degree, began, stage)
         except VpinnError:
