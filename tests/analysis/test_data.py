@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from vpinn.analysis.data import unseen_data
-from vpinn.domain import Mesh, PointSet, interval, rectangle
+from vpinn.analysis.data import resolved_data, unseen_data
+from vpinn.domain import CellPoints, Mesh, PointSet, interval, rectangle
 from vpinn.objective import make_objective
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import make_trial
@@ -84,3 +85,43 @@ def test_systems_and_equations() -> None:
         boundary=[{"on": "all", "value": 0}],
     )
     assert "of the source escapes" in str(unseen_data(problem, rules_of(problem)))
+
+
+PEAK = "exp(-0.5*((x - 0.37)/0.002)**2)/(0.002*sqrt(2*pi))"
+
+
+def test_cells_are_bisected_until_a_rule_sees_the_data() -> None:
+    """A unit load of width 0.002, of which eight cells see nothing: its tail in the next cell counts, too."""
+    problem = make_problem(
+        LINE,
+        unknowns={"u": "scalar"},
+        energy=ENERGY,
+        expressions={"k": "1", "f": PEAK},
+        boundary=[{"on": "all", "value": 0}],
+    )
+
+    def rule(mesh: Mesh) -> CellPoints:
+        return CellPoints(mesh, 6)
+
+    def load(mesh: Mesh) -> float:
+        points = rule(mesh)
+        taken = points.take(range(points.size))
+        z = (taken.x[:, 0] - 0.37) / 0.002
+        return float(taken.w @ np.exp(-0.5 * z**2) / (0.002 * np.sqrt(2 * np.pi)))
+
+    fine = resolved_data(problem, rule).domain
+    assert isinstance(fine, Mesh)
+    assert abs(load(LINE) - 1.0) > 0.2
+    assert load(fine) == pytest.approx(1.0, abs=1e-3)
+    assert fine.n_cells < 40
+
+
+def test_data_that_are_seen_leave_the_mesh_as_it_is() -> None:
+    problem = make_problem(
+        SQUARE,
+        unknowns={"u": "scalar"},
+        energy=ENERGY,
+        expressions={"k": "1 + x", "f": "sin(3*x)*cos(2*y)"},
+        boundary=[{"on": "all", "value": 0}],
+    )
+    assert resolved_data(problem, lambda mesh: CellPoints(mesh, 6)).domain is SQUARE

@@ -14,6 +14,7 @@ MESHES = {
     "triangles": lambda: rectangle(cells=3),
     "curved": lambda: disk(cells=4),
     "tetrahedra": lambda: box(cells=2),
+    "quadrilaterals": lambda: rectangle(cells=3, cell="quadrilateral"),
 }
 
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 import vpinn
 from vpinn.analysis.marking import concentrated, refined
-from vpinn.domain import Mesh, rectangle
+from vpinn.domain import Mesh, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.optimization import Elements
 from vpinn.problem import make_problem
@@ -195,3 +195,36 @@ def test_threads_hold_for_every_library() -> None:
     finally:
         settle_process(before)
 
+
+
+def test_a_narrow_load_is_found_by_default() -> None:
+    """Width 0.002 on eight cells: u(0.2) is that of a unit point load at 0.37, 0.2·0.63."""
+    problem = make_problem(
+        interval(cells=8),
+        unknowns={"u": "scalar"},
+        energy="0.5*inner(grad(u), grad(u))*dx - f*u*dx",
+        expressions={"f": "exp(-0.5*((x - 0.37)/0.002)**2)/(0.002*sqrt(2*pi))"},
+        boundary=[{"on": "all", "value": 0}],
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["checks"] == []
+    assert solution.evaluate([[0.2], [0.9]])["u"] == pytest.approx([0.126, 0.037], abs=1e-7)
+
+
+def test_a_joint_inside_cells_is_found_by_default() -> None:
+    """Quadrilaterals are cut into triangles, and these bisected, where the joint of two materials crosses them."""
+    exact = "min_value(x + y/3, 0.6) + 0.5*max_value(x + y/3 - 0.6, 0)"
+    problem = make_problem(
+        rectangle(cells=3, cell="quadrilateral"),
+        unknowns={"u": "scalar"},
+        energy="0.5*k*inner(grad(u), grad(u))*dx",
+        expressions={"k": "conditional(lt(x + y/3, 0.6), 1, 2)"},
+        boundary=[{"on": "all", "value": exact}],
+        reference={"exact": {"u": exact}},
+    )
+    solution = solve(problem, threads=1)
+    assert isinstance(solution.problem.domain, Mesh)
+    assert solution.problem.domain.cell == "triangle"
+    assert solution.errors["u"]["relative_h1"] < 2e-2
+    assert 0.5 < solution.error_estimate["effectivity"] < 2.0
+    assert solution.metrics["checks"] == []

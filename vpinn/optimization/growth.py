@@ -28,8 +28,8 @@ MARGIN = 0.3
 CHEAP = 2.0
 """Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
 TRIED, FACTORISED, EVALUATED = 3, 1e-9, 1e-7
-"""Recipes that a stage tries, with one step each, and seconds of a step per row and two columns, and per point and column, on one core. They are
-counted, not measured, so that runs can be repeated to the last bit."""
+"""Recipes that a stage tries, with one step each, and seconds of a step per row and two columns, and per point and column, on
+one core. They are counted, not measured, so that runs can be repeated to the last bit."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
 RICHER = 2
