@@ -44,6 +44,9 @@ value = "g"
 
 [reference]
 exact = {{ u = "g" }}
+
+[solver]
+method = "least-squares"
 """
 
 
