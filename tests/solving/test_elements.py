@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 import vpinn
 from vpinn.analysis.marking import concentrated, refined
-from vpinn.domain import Mesh, interval, rectangle
+from vpinn.domain import Mesh, disk, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.optimization import Elements
 from vpinn.problem import make_problem
@@ -228,3 +228,15 @@ def test_a_joint_inside_cells_is_found_by_default() -> None:
     assert solution.errors["u"]["relative_h1"] < 2e-2
     assert 0.5 < solution.error_estimate["effectivity"] < 2.0
     assert solution.metrics["checks"] == []
+
+
+def test_a_form_that_has_no_derivative_at_constants() -> None:
+    """The p-Laplacian, p = 4, whose Newton matrix vanishes where u is zero: u = ¾·2^(−1/3)(1 − r^(4/3)) on the unit disk."""
+    problem = make_problem(
+        disk(cells=3),
+        unknowns={"u": "scalar"},
+        energy="0.25*inner(grad(u), grad(u))**2*dx - u*dx",
+        boundary=[{"on": "all", "value": 0}],
+        reference={"exact": {"u": "0.75*2**(-1/3)*(1 - (x**2 + y**2)**(2/3))"}},
+    )
+    assert vpinn.solve_fem(problem, degree=4).errors["u"]["relative_l2"] < 1e-3

@@ -50,6 +50,20 @@ def extended(space: LagrangeSpace, values: Array, given: NDArray[np.bool_]) -> A
     return result
 
 
+def bulge(space: LagrangeSpace, given: NDArray[np.bool_]) -> Array:
+    """Return a field [components, space.size] of size one that vanishes where values are given: −Δu = 1, or a coordinate."""
+    result = np.zeros(given.shape)
+    load = space.mass() @ np.ones(space.size)
+    for row, known in zip(result, given, strict=True):
+        if known.any():
+            stiffness = space.stiffness().tocsc()
+            row[~known] = factorise(stiffness[~known][:, ~known])(load[~known])
+        else:
+            row[:] = space.locations()[:, 0]
+        row /= np.abs(row).max() or 1.0
+    return result
+
+
 def _at_nodes(condition: Condition, value: Expr, space: LagrangeSpace, background: Background) -> tuple[NDArray[np.int64], Array]:
     """Return the functions on a condition's boundary part [n] and the value's components there [k, n]."""
     mesh = space.mesh

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh, refine
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
-from vpinn.finite_elements.essential import extended, prescribed
+from vpinn.finite_elements.essential import bulge, extended, prescribed
 from vpinn.finite_elements.form import integrands
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import newton
@@ -71,7 +71,8 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
         sources = assemble(assemblers, values, everything, False)[0].reshape(values.shape)
     free[opened, 0] = False  # one value instead of the mean, which is subtracted afterwards
     numbering = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
-    if not all(part.linear for part in parts):
+    linear = all(part.linear for part in parts)
+    if not linear:
         values = extended(space, values, given)
 
     def system(u: Array, matrix: bool) -> tuple[Array, object]:
@@ -79,7 +80,13 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
         full[free] = u
         return assemble(assemblers, full, numbering, matrix)
 
-    found = newton(system, values[free])
+    try:
+        found = newton(system, values[free])
+    except InputError:
+        if linear:
+            raise
+        # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
+        found = newton(system, (values + bulge(space, given))[free])
     values[free] = found.values
     if opened:
         left = assemble(assemblers, values, everything, False)[0].reshape(values.shape)

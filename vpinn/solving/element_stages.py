@@ -33,8 +33,10 @@ ENOUGH = 1e-4
 """Relative error estimate below which stages that are cheap together follow, and no others unless a tolerance was asked for."""
 PATIENCE = 2
 """Stages in a row that gain little, after which there is no further one."""
-SPENT = 10.0
+SPENT = 6.0
 """Seconds of all stages together, as they are counted."""
+HALF = 0.5
+"""Relative error estimate above which it is no measure of how fast it falls."""
 TINY = 1e-300
 """Estimate that stands for zero where one divides by it."""
 ENRICHED = {1: 2, 2: 2, 3: 1}
@@ -130,7 +132,8 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
     estimator = make_estimator(problem, trial, degree)
     estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64))
     gain = 1.0 if before is None else before.gain
-    if before is not None and estimate is not None and (rise := degree - before.found.space.degree):
+    rise = 0 if before is None else degree - before.found.space.degree
+    if before is not None and estimate is not None and rise and before.relative <= HALF:
         gain = (before.relative / max(estimate.relative, TINY)) ** (1 / rise)
     first = None
     if before is not None and problem.domain is not before.found.mesh:

@@ -147,5 +147,5 @@ def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: st
         "test_functions": space.size * outputs,
     }
     solution = Solution(stage.found.problem, stage.trial, stage.theta, metrics, history_of(training))
-    begun = None if stage.first is None else Solution(setup.problem, stage.first.trial, stage.first.theta)
+    begun = None if stage.first is None else Solution(stage.first.found.problem, stage.first.trial, stage.first.theta)
     return Outcome(solution, estimator=stage.estimator, first=begun)
