@@ -1,6 +1,7 @@
 """Analysis: solution → true errors, error estimate, adequacy of the quadrature, and which checks fail."""
 
 from vpinn.analysis.assessment import assess
+from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.data import resolved_data, unseen_data
 from vpinn.analysis.drawn import assessed_objective
@@ -19,6 +20,7 @@ __all__ = [
     "TrueError",
     "assess",
     "assessed_objective",
+    "clashing_values",
     "concentrated",
     "independent_points",
     "make_estimator",

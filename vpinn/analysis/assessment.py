@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import adequacy
+from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
@@ -71,6 +72,8 @@ def assess(
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
+    if (clash := clashing_values(problem)) is not None:
+        checks.append(f"boundary values: {clash}")
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"

@@ -19,6 +19,7 @@ from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
+from vpinn.domain.parts import touching_parts
 from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, Points, PointSet, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
@@ -81,4 +82,5 @@ __all__ = [
     "replayed",
     "sobol_points",
     "sources_behind",
+    "touching_parts",
 ]

@@ -7,6 +7,7 @@
 
 from vpinn.finite_elements.assembly import Assembler, assemble
 from vpinn.finite_elements.balance import check_balance
+from vpinn.finite_elements.essential import boundary_values
 from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.newton import factorise
@@ -19,6 +20,7 @@ __all__ = [
     "FiniteElementSolution",
     "Level",
     "assemble",
+    "boundary_values",
     "check",
     "check_balance",
     "coefficients",

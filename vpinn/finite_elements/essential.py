@@ -30,7 +30,7 @@ def prescribed(problem: Problem, space: LagrangeSpace, background: Background) -
     given = np.zeros(values.shape, dtype=bool)
     for condition in problem.boundary:
         if condition.value is not None and condition.unknown is not None:
-            dofs, found = _at_nodes(condition, condition.value, space, background)
+            dofs, found = boundary_values(condition, condition.value, space, background)
             at = first[condition.unknown] + (condition.component or 0)
             values[at : at + len(found), dofs] = found
             given[at : at + len(found), dofs] = True
@@ -64,7 +64,9 @@ def bulge(space: LagrangeSpace, given: NDArray[np.bool_]) -> Array:
     return result
 
 
-def _at_nodes(condition: Condition, value: Expr, space: LagrangeSpace, background: Background) -> tuple[NDArray[np.int64], Array]:
+def boundary_values(
+    condition: Condition, value: Expr, space: LagrangeSpace, background: Background
+) -> tuple[NDArray[np.int64], Array]:
     """Return the functions on a condition's boundary part [n] and the value's components there [k, n]."""
     mesh = space.mesh
     facets = mesh.facets(condition.on)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from vpinn.analysis import Estimator, StageEstimators, make_estimator, make_monitor, unseen_data
+from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
 from vpinn.errors import InputError
 from vpinn.interrupt import Stopped
 from vpinn.objective import Objective
@@ -95,6 +95,8 @@ class LeastSquaresStrategy(Strategy):
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
         if unseen is not None and rival.best is not None:
             return "data jump or are narrow inside cells, where features are smooth"
+        if clashing_values(problem) is not None and rival.best is not None:
+            return "boundary values jump, where features are smooth"
         look = RECIPES * len(self._trials) * counted_seconds(objective, PILOT * self.setup.trial.network.outputs)
         slow = look > max(CHEAP, rival.seconds)
         if slow and rival.best is not None and (rival.relative <= GOOD or not rival.smooth):

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.domain import LagrangeSpace, Mesh, touching_parts
 from vpinn.errors import InputError
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance
@@ -86,6 +86,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
         InputError: the problem cannot be solved as stated.
     """
     settle_process(threads)
+    _check_parts(problem)
     check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
@@ -97,6 +98,23 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
         except InputError as error:
             refused = refused or error.message
     return dataclasses.replace(_prepare(problem, last, threads), reason=reason(problem, last, refused))
+
+
+def _check_parts(problem: Problem) -> None:
+    """Refuse a mesh whose parts touch without being joined.
+
+    Raises:
+        InputError: says how many there are, and where they touch.
+    """
+    found = touching_parts(problem.domain) if isinstance(problem.domain, Mesh) else None
+    if found is not None:
+        count, place = found
+        where = ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
+        raise InputError(
+            f"the mesh has {count} separate parts that touch near {where} without common nodes, so that a boundary runs between "
+            "them; fuse them before meshing (in Gmsh: Coherence or BooleanFragments), or merge duplicate nodes",
+            problem.where("domain", "mesh"),
+        )
 
 
 def _prepare(problem: Problem, name: str, threads: int) -> Setup:

@@ -1,0 +1,71 @@
+"""Boundary values that disagree where two conditions meet: the solution jumps there, and its gradient has no finite norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.errors import InputError
+from vpinn.finite_elements import boundary_values
+from vpinn.forms import Background
+from vpinn.problem import Problem
+
+APART = 1e-6
+"""Difference of two values at a node, relative to the largest on the boundary, above which they disagree."""
+
+
+def clashing_values(problem: Problem) -> str | None:
+    """Return where boundary values of one component disagree most, in one line; None where they agree everywhere.
+
+    Args:
+        problem: on any domain; without cells nothing is said.
+    """
+    mesh = problem.domain
+    if not isinstance(mesh, Mesh):
+        return None
+    space, background = LagrangeSpace(mesh, 1), Background(mesh)
+    seen: dict[tuple[str, int], list[_Given]] = {}
+    found = list[tuple[float, str]]()
+    size = 0.0
+    for condition in problem.boundary:
+        if condition.value is None or condition.unknown is None:
+            continue
+        try:
+            nodes, components = boundary_values(condition, condition.value, space, background)
+        except InputError:  # not finite at a node
+            return None
+        size = max(size, float(np.abs(components).max(initial=0.0)))
+        for k, values in enumerate(components):
+            others = seen.setdefault((condition.unknown, (condition.component or 0) + k), [])
+            this = _Given(", ".join(condition.on), nodes, values)
+            found += [_gap(condition.unknown, other, this, space) for other in others]
+            others.append(this)
+    gap, text = max(found, default=(0.0, ""))
+    return text if gap > APART * size else None
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Values that a condition gives one component: names of its boundary parts, nodes [n] and values there [n]."""
+
+    tags: str
+    nodes: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def _gap(unknown: str, one: _Given, other: _Given, space: LagrangeSpace) -> tuple[float, str]:
+    """Return by how much two conditions disagree at most where they meet, and what to say of it."""
+    both, here, there = np.intersect1d(one.nodes, other.nodes, return_indices=True)
+    if not len(both):
+        return 0.0, ""
+    gaps = np.abs(one.values[here] - other.values[there])
+    at = int(gaps.argmax())
+    place = ", ".join(f"{value:.4g}" for value in space.locations()[both[at]].round(12) + 0.0)
+    return float(gaps[at]), (
+        f"{unknown} is {one.values[here][at]:.4g} on {one.tags} and {other.values[there][at]:.4g} on {other.tags} at the corner "
+        f"({place}): it jumps there, its flux has no finite norm, and the error estimate is that of the jump; away from such corners "
+        "the solution may be right"
+    )

@@ -1,0 +1,36 @@
+"""Parts of a mesh that touch without being joined: a boundary runs between them, which nobody meant."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from vpinn.domain.mesh import Mesh
+from vpinn.domain.reference import Floats
+
+TOUCH = 1e-9
+"""Distance of two boundary nodes, relative to the size of the mesh, at which the parts that they belong to touch."""
+
+
+def touching_parts(mesh: Mesh) -> tuple[int, Floats] | None:
+    """Return how many separate parts a mesh has and a place where two touch [d]; None where no two touch, or there is one."""
+    vertices = mesh.vertices
+    links = coo_array(
+        (np.ones(vertices[:, 1:].size), (np.repeat(vertices[:, 0], vertices.shape[1] - 1), vertices[:, 1:].ravel())),
+        shape=(len(mesh.nodes),) * 2,
+    )
+    _, label = connected_components(links, directed=False)
+    parts = np.unique(label[vertices[:, 0]])
+    if len(parts) < 2:
+        return None
+    boundary = np.unique(mesh.facet_vertices(mesh.facets("all")))
+    x, own = mesh.nodes[boundary], label[boundary]
+    pairs = cKDTree(x).query_pairs(TOUCH * np.ptp(mesh.nodes, axis=0).max(), output_type="ndarray")
+    apart = pairs[own[pairs[:, 0]] != own[pairs[:, 1]]]
+    if not len(apart):
+        return None
+    places: Floats = x[apart[:, 0]]
+    middle = np.linalg.norm(places - places.mean(axis=0), axis=1).argmin()
+    return len(parts), places[middle]
