@@ -66,6 +66,6 @@ def _gap(unknown: str, one: _Given, other: _Given, space: LagrangeSpace) -> tupl
     place = ", ".join(f"{value:.4g}" for value in space.locations()[both[at]].round(12) + 0.0)
     return float(gaps[at]), (
         f"{unknown} is {one.values[here][at]:.4g} on {one.tags} and {other.values[there][at]:.4g} on {other.tags} at the corner "
-        f"({place}): it jumps there, its flux has no finite norm, and the error estimate is that of the jump; away from such corners "
-        "the solution may be right"
+        f"({place}): it jumps there, its flux has no finite norm, and the error estimate is that of the jump; away from such "
+        "corners the solution may be right"
     )
