@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import Floats
@@ -16,6 +13,9 @@ TOUCH = 1e-9
 
 def touching_parts(mesh: Mesh) -> tuple[int, Floats] | None:
     """Return how many separate parts a mesh has and a place where two touch [d]; None where no two touch, or there is one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     vertices = mesh.vertices
     links = coo_array(
         (np.ones(vertices[:, 1:].size), (np.repeat(vertices[:, 0], vertices.shape[1] - 1), vertices[:, 1:].ravel())),
@@ -25,6 +25,8 @@ def touching_parts(mesh: Mesh) -> tuple[int, Floats] | None:
     parts = np.unique(label[vertices[:, 0]])
     if len(parts) < 2:
         return None
+    from scipy.spatial import cKDTree
+
     boundary = np.unique(mesh.facet_vertices(mesh.facets("all")))
     x, own = mesh.nodes[boundary], label[boundary]
     pairs = cKDTree(x).query_pairs(TOUCH * np.ptp(mesh.nodes, axis=0).max(), output_type="ndarray")

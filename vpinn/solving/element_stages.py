@@ -26,7 +26,7 @@ SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
 so that runs can be repeated to the last bit."""
 MOST = {1: 100_000, 2: 80_000, 3: 15_000}
 """Dimension → functions that a stage after the first may have."""
-SMOOTH = 3.3
+SMOOTH = 4.0
 """Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
 cells, and features may do better."""
 ENOUGH = 1e-4

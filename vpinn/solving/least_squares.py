@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Sequence
 
 from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
@@ -51,6 +52,7 @@ class LeastSquaresStrategy(Strategy):
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
+        self._began = time.perf_counter()
 
     def start(self) -> State:
         """Return the state before the first stage."""
@@ -71,6 +73,7 @@ class LeastSquaresStrategy(Strategy):
         Unless features were asked for, elements go first where a look at features takes longer than they do. They solve the
         problem where they are good enough, or better than what features end with.
         """
+        self._began = time.perf_counter()
         if state.record:
             return self._resumed(state, hooks)
         if self._rival is not None:
@@ -108,6 +111,7 @@ class LeastSquaresStrategy(Strategy):
         training, stage = state.training, rival.best
         assert stage is not None
         note_stage(training, stage)
+        training.seconds = time.perf_counter() - self._began
         training.stopped = rival.ended
         hooks.report(training)
         hooks.save(state, stage.trial)
