@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from vpinn.analysis import make_monitor
 from vpinn.domain import Mesh
@@ -24,19 +25,28 @@ class Rival:
     Args:
         problem: what both solve.
         method: how good is good enough.
+
+    Attributes:
+        stages: all that were made, without what would hold memory.
     """
 
     def __init__(self, problem: Problem, method: Direct) -> None:
         self._problem, self._method = problem, method
+        self.stages: list[ElementStage] = []
         self._found: list[ElementStage] = []
         self._ended: str | None = None
+
+    def _note(self, stage: ElementStage) -> bool:
+        estimate = None if stage.estimate is None else replace(stage.estimate, corrected=None)
+        self.stages.append(replace(stage, estimator=None, estimate=estimate))
+        return True
 
     @property
     def best(self) -> ElementStage | None:
         """The best stage, None where elements do not solve the problem."""
         if self._ended is None:
             try:
-                best, self._ended = solve_by_elements(self._problem, self._method)
+                best, self._ended = solve_by_elements(self._problem, self._method, self._note)
                 self._found = [best]
             except VpinnError:
                 self._ended = ""

@@ -97,25 +97,27 @@ class LeastSquaresStrategy(Strategy):
         problem, objective = self.setup.problem, self.setup.objective
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
         if unseen is not None and rival.best is not None:
-            return "data jump or are narrow inside cells, where features are smooth"
+            return "data jump or are narrow inside cells, and features are smooth"
         if clashing_values(problem) is not None and rival.best is not None:
-            return "boundary values jump, where features are smooth"
+            return "boundary values jump, and features are smooth"
         look = RECIPES * len(self._trials) * counted_seconds(objective, PILOT * self.setup.trial.network.outputs)
         slow = look > max(CHEAP, rival.seconds)
         if slow and rival.best is not None and (rival.relative <= GOOD or not rival.smooth):
-            return "they take less time than a first look at features"
+            return "a first look at features would take longer"
         return ""
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return elements as the outcome, with the stages of features before them in the history."""
         training, stage = state.training, rival.best
         assert stage is not None
-        note_stage(training, stage)
+        for made in rival.stages:
+            note_stage(training, made)
+            hooks.report(training)
+        training.theta, training.best = stage.theta, (stage.theta, math.inf)
         training.seconds = time.perf_counter() - self._began
         training.stopped = rival.ended
-        hooks.report(training)
         hooks.save(state, stage.trial)
-        told = f"of degree {stage.found.space.degree}: {why}"
+        told = f"of degree {stage.found.space.degree} on {stage.found.mesh.n_cells:,} cells: {why}"
         return lambda: outcome_of(self.setup, training, stage, told)
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:

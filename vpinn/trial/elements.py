@@ -14,7 +14,7 @@ from vpinn.trial.field import MeshField
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.trial import Trial
 
-NODES = "nodes"
+NODES = "at nodes"
 """How a condition is imposed that holds at the nodes of elements; what is left of it between them is part of the error."""
 
 

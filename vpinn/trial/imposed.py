@@ -17,7 +17,7 @@ class Imposed:
         condition: the condition of the problem file.
         component: flat component of its unknown.
         value: scalar value on the boundary.
-        how: "exact", "penalty", "nitsche", or "nodes" of finite elements.
+        how: "exact", "penalty", "nitsche", or "at nodes" of finite elements.
         why: the reason, for the report.
     """
 
