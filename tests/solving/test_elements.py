@@ -143,6 +143,12 @@ def test_features_stay_where_they_are_asked_for() -> None:
     assert solution.metrics["method"] == "least-squares"
 
 
+def test_a_time_limit_ends_their_stages() -> None:
+    best, ended = solve_by_elements(poisson(), Elements(None, 1e-6))
+    assert ended == "time limit"
+    assert best.found.space.degree == 2
+
+
 def test_a_tolerance_that_was_asked_for_holds() -> None:
     best, ended = solve_by_elements(poisson(), Elements(1e-3))
     assert ended == "tolerance"

@@ -85,7 +85,7 @@ class ElementStage:
 def solve_by_elements(
     problem: Problem, method: Direct, note: Callable[[ElementStage], bool] = lambda stage: True
 ) -> tuple[ElementStage, str]:
-    """Return the best stage, and why there is no further one: "tolerance" or "grown".
+    """Return the best stage, and why there is no further one: "tolerance", "grown" or "time limit".
 
     Cells are bisected first where the rule does not see the data. Then the degree rises where the error is all over the mesh;
     where few cells have most of it, these are bisected.
@@ -104,6 +104,8 @@ def solve_by_elements(
     best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
     slow = 0
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
+        if method.time_limit is not None and stage.seconds > method.time_limit:
+            return best, "time limit"
         following = _next(stage)
         if following is None:
             break

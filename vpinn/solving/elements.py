@@ -53,6 +53,11 @@ class Rival:
         return self._found[0] if self._found else None
 
     @property
+    def known(self) -> bool:
+        """Whether they were solved already."""
+        return self._ended is not None
+
+    @property
     def relative(self) -> float:
         """Relative error estimate of the best stage; infinite without one."""
         return math.inf if self.best is None else self.best.relative

@@ -34,6 +34,8 @@ from vpinn.trial import Features, Trial
 
 GROWN = ("tolerance", "grown", "time limit")
 """Why growth ended where nothing but the assessment is left to do."""
+SOON = 0.01
+"""Seconds that are left, at least, of a time limit that was over before features were looked at."""
 RECIPES = 10
 """Recipes that a look at features tries, about."""
 GOOD = 1e-4
@@ -81,7 +83,9 @@ class LeastSquaresStrategy(Strategy):
                 if why := self._elements_first(self._rival):
                     return self._by_elements(state, hooks, self._rival, why)
         best, estimator, left = self._grown(state, hooks)
-        if self._rival is not None and state.training.stopped in GROWN and left > self._method.tolerance:
+        stopped = state.training.stopped
+        asked = stopped in GROWN and (stopped != "time limit" or (self._rival is not None and self._rival.known))
+        if self._rival is not None and asked and left > self._method.tolerance:
             with hooks.signals.abandons():
                 if (less := self._rival.relative) < left:
                     return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
@@ -154,7 +158,8 @@ class LeastSquaresStrategy(Strategy):
             row = training.history[at]
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
-        with signals.limited(method.time_limit):
+        limit = method.time_limit
+        with signals.limited(None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)):
             try:
                 with signals.abandons():
                     best = grow(self._objectives, self._trials, method, note, estimators.judge, journal, told, self._beaten)
