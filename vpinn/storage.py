@@ -86,6 +86,10 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+TRIES = 10
+"""Temporary folders that are made, at most, until one is locked before another process sweeps it away."""
+
+
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """Make a temporary folder that goes at the end; those of processes that were killed go at the beginning.
@@ -97,8 +101,7 @@ def scratch() -> Iterator[Path]:
         for old in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
             _drop(old)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
-        handle = _lock(folder)
+        folder, handle = _claimed_scratch()
     except OSError as error:
         raise StorageError(f"no temporary file can be written: {error.strerror or error}; free space or set TMPDIR") from None
     try:
@@ -106,6 +109,19 @@ def scratch() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+
+def _claimed_scratch() -> tuple[Path, int]:
+    """Return a new temporary folder with its lock; another one where a sweep took the first before it was locked.
+
+    Raises:
+        OSError: the file system refused.
+    """
+    for _ in range(TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        with contextlib.suppress(FileNotFoundError, InputError):
+            return folder, _lock(folder)
+    raise FileNotFoundError(errno.ENOENT, "temporary folders disappear", tempfile.gettempdir())
 
 
 def _drop(folder: Path) -> None:
