@@ -63,11 +63,12 @@ def convergence_figure(solution: Solution) -> Figure | None:
     watched = [_watched(columns, name, label, colour) for name, label, colour in measures]
     watched = [course for course in watched if len(course.step) > 1]
     if watched:
-        together = "relative error and residual" if staged else "relative error"
+        together = "relative error and residual" if any(course.colour == FAINT for course in watched) else "relative error"
         rows.append((watched[0].label if len(watched) == 1 else together, watched))
     if not rows:
         return None
-    title = f"Convergence of {method}, {'all points in every step' if batch == 'full' else f'{batch} points per step'}"
+    drawn = "all points in every step" if batch == "full" else f"{batch} points per step"
+    title = f"Convergence of {method}" + ("" if method == Elements.name else f", {drawn}")
     shown = figure(9.0, 3.1 * len(rows) + 0.4, title)
     axes = shown.subplots(len(rows), 2, sharex="col", sharey="row", squeeze=False)
     for (label, courses), pair in zip(rows, axes, strict=True):
