@@ -139,7 +139,7 @@ def test_what_lies_beyond_a_clear_rise_is_not_tried(best: Recipe, count: int) ->
 def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[Stage, list[Stage]]:
     seen: list[Stage] = []
 
-    def report(stage: Stage) -> bool:
+    def report(stage: Stage, best: Stage) -> bool:
         seen.append(stage)
         return len(seen) < enough
 
@@ -154,7 +154,9 @@ def test_growth_ends_at_the_tolerance() -> None:
     assert all(stage.relative > 1e-4 for stage in seen[:-1])
     assert best.trial.network.layers[1] == best.objective.measures[0].network.layers[1]
     assert math.sqrt(2 * best.objective.value(best.fit.theta)) == pytest.approx(
-        best.fit.residual, rel=1e-3, abs=1e-9 * best.fit.initial  # rounding of features that are nearly dependent
+        best.fit.residual,
+        rel=1e-3,
+        abs=1e-9 * best.fit.initial,  # rounding of features that are nearly dependent
     )
     assert best.objective.test_space is not None
     assert best.objective.test_space.size >= best.trial.network.layers[1]
@@ -184,6 +186,29 @@ def test_growth_is_not_deceived_by_its_tests() -> None:
     assert second.space.degree >= first.space.degree + 2
     assert best.fit is asked[2].fit
     assert best.converged
+
+
+def test_a_stage_that_fits_its_own_points_alone_is_not_taken() -> None:
+    """Stages are compared on points that none was fitted to, and what was found out there is in the journal."""
+    problem, _, _ = made(interval(cells=40), 5, strong="-div(grad(u)) + u**3 - 1000*sin(40*x**2)")
+    stated, journal, stages = least_squares_problem(problem), Journal(), list[tuple[Stage, Stage]]()
+
+    def report(stage: Stage, best: Stage) -> bool:
+        stages.append((stage, best))
+        return True
+
+    def unseen(stage: Stage) -> float:
+        return stage.fit.residual if stage.fit is stages[0][0].fit else math.inf
+
+    trials = [make_trial(stated, rows=True)]
+    best = grow(Objectives(stated, 1), trials, LeastSquares(asked=1e-8), report, journal=journal, unseen=unseen)
+    (first, _), (second, ahead) = stages[:2]
+    assert second.fit.residual < first.fit.residual
+    assert ahead.fit is first.fit
+    assert best.fit is first.fit
+    noted = [note["better"] for note in journal.notes if "better" in note]
+    assert noted
+    assert not any(noted)
 
 
 def test_a_journal_tells_the_verdicts_of_the_run_before() -> None:

@@ -106,6 +106,11 @@ def quadrature(
     return found
 
 
+def unseen_loss(stated: Problem, trial: Trial, objective: Objective, theta: Tensor) -> float:
+    """Return the loss of some parameters on an independent, finer rule, in units of the problem file."""
+    return _objective(stated, trial, objective, FINER).value(theta)
+
+
 def promises_too_much(found: dict[str, float]) -> bool:
     """Return whether the points promise more than there is to gain; ``found`` as ``quadrature`` returns it."""
     return "promised" in found and found["promised"] > PROMISED * max(found["finer"], 0.0)

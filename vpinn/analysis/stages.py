@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vpinn.analysis import adequacy
 from vpinn.analysis.estimate import Estimator, make_estimator
 from vpinn.optimization import Judgement, Stage
@@ -36,6 +38,12 @@ class StageEstimators:
             known.append(self._judged(stage))
             self._said.append((stage.fit, known[0]))
         return known[0]
+
+    def unseen(self, stage: Stage) -> float:
+        """Return the residual of a stage on points that it was not fitted to; drawn points leave that of fresh draws."""
+        if stage.fit.points is not None:
+            return stage.fit.residual
+        return math.sqrt(2 * adequacy.unseen_loss(self._problem, stage.trial, stage.objective, stage.fit.theta))
 
     def _judged(self, stage: Stage) -> Judgement | None:
         estimator, theta = self.of(stage), stage.fit.theta

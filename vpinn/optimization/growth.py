@@ -45,11 +45,12 @@ def grow(
     objectives: Objectives,
     trials: Sequence[Trial],
     method: LeastSquares,
-    report: Callable[[Stage], bool] = lambda stage: True,
+    report: Callable[[Stage, Stage], bool] = lambda stage, best: True,
     judge: Callable[[Stage], Judgement | None] = lambda stage: None,
     journal: Journal | None = None,
     told: Callable[[Stage, Judgement], None] = lambda stage, verdict: None,
     beaten: Callable[[Judgement], bool] = lambda verdict: False,
+    unseen: Callable[[Stage], float] = lambda stage: stage.fit.residual,
 ) -> Stage:
     """Return the best stage.
 
@@ -62,16 +63,17 @@ def grow(
         objectives: of a weak or strong problem; see ``least_squares_problem``.
         trials: its trial spaces, tried in the order of their residual for few features; the networks give box and components.
         method: how far to grow.
-        report: told every stage; False ends the growth.
+        report: told every stage, and the best so far of its trial space; False ends the growth.
         judge: what a richer space says of a stage; None where there is no estimate.
         journal: what is found out, or was by a run that this one goes on from.
         told: called with every verdict, found now or in the journal.
         beaten: asked before a dear stage whether something else is better already than the best, by its verdict.
+        unseen: residual of a stage on points that it was not fitted to, by which stages are compared.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    growth, found = Growth(objectives, method, report, judge, journal or Journal(), told, beaten), list[Stage]()
+    growth, found = Growth(objectives, method, report, judge, journal or Journal(), told, beaten, unseen), list[Stage]()
     for candidate in growth.candidates(trials):
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
@@ -91,15 +93,16 @@ class Growth:
         self,
         objectives: Objectives,
         method: LeastSquares,
-        report: Callable[[Stage], bool],
+        report: Callable[[Stage, Stage], bool],
         judge: Callable[[Stage], Judgement | None],
         journal: Journal,
         told: Callable[[Stage, Judgement], None],
         beaten: Callable[[Judgement], bool],
+        unseen: Callable[[Stage], float],
     ) -> None:
         self.objectives, self.method, self.ended = objectives, method, False
         self._report, self._asked, self._problem, self._journal = report, judge, objectives.problem, journal
-        self._told, self._rival = told, beaten
+        self._told, self._rival, self._unseen = told, beaten, unseen
         self._last: float | None = None  # estimate of the stage judged last on the way
         self._stages = Stages(objectives, method.stream, method.aim)
 
@@ -165,11 +168,11 @@ class Growth:
         while width and (stage := self._make(trial, recipe, width / known[0], width, best, least, first)) is not None:
             first = None
             gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
-            if stage.fit.residual < limit:
+            if stage.fit.residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
                 origin = recipe, known
                 best, limit, recipe = stage, stage.fit.residual, stage.recipe
             assert best is not None
-            self.ended = not self._report(stage)
+            self.ended = not self._report(stage, best)
             if self.ended or stage.relative > bound:
                 break
             if limit <= rounding:
@@ -208,6 +211,14 @@ class Growth:
             least, limit = degree + RICHER, math.inf
         assert best is not None
         return min(judged, key=_first)[1] if judged and not self.ended else best
+
+    def _better(self, stage: Stage, best: Stage) -> bool:
+        """Return whether a stage is better than the best so far on points that neither was fitted to.
+
+        Features that dive between the points have the smaller residual there: with a source that jumps inside cells, windows of
+        features made the H¹ error 3.3 where the stage before had 6e-3.
+        """
+        return bool(self._journal.noted(lambda: {"better": self._unseen(stage) < self._unseen(best)})["better"])
 
     def _converged(self, stage: Stage) -> bool:
         """Return whether residual and error estimate are as small as they are aimed to be."""

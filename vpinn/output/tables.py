@@ -49,7 +49,7 @@ def solution_rows(solution: Solution) -> Rows:
         *settled_rows(metrics.get("policy", {})),
         *_strata(metrics.get("strata", [])),
         ("parameters", f"{metrics.get('parameters', solution.trial.network.size):,}"),
-        ("steps", f"{metrics.get('steps', len(solution.history)):,}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"),
+        ("steps", _steps(metrics, len(solution.history))),
     ]
     for name, found in metrics.get("enrich", {}).items():
         rows += [(f"{name} enriched" if k == 0 else "", f"{c:.8g} · {text}") for k, (text, c) in enumerate(found.items())]
@@ -173,6 +173,14 @@ def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
         which = f" (component{'s' * (len(found) > 1)} {', '.join(map(str, found))})" if found != [0] else ""
         texts.append(f"{unknown}{which} on {', '.join(on)}: {how}, {why}")
     return texts
+
+
+def _steps(metrics: dict[str, Any], rows: int) -> str:
+    """Return the number of steps, which of them is the best where that is not the last, and why there were no more."""
+    steps = metrics.get("steps", rows)
+    best = metrics.get("best_step", steps)
+    other = "" if best == steps else f", of which step {best:,} is the best on points that none was fitted to"
+    return f"{steps:,}{other}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"
 
 
 def _points(metrics: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
 from vpinn.errors import InputError
@@ -89,7 +89,7 @@ class LeastSquaresStrategy(Strategy):
             with hooks.signals.abandons():
                 if (less := self._rival.relative) < left:
                     return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
-        state.record = {"width": best.width, "degree": tests_degree(best.objective)}
+        state.record |= {"width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
 
     def _elements_first(self, rival: Rival) -> str:
@@ -129,24 +129,35 @@ class LeastSquaresStrategy(Strategy):
         with hooks.signals.abandons():
             trial, objective = self._restored(state)
             estimator = make_estimator(self.setup.problem, trial, state.record["degree"] or None)
-        state.record = {"width": state.record["width"], "degree": tests_degree(objective)}
+        state.record = {
+            "width": state.record["width"],
+            "degree": tests_degree(objective),
+            "best": state.record.get("best", state.training.step),
+        }
         return self._concluded(state, hooks, trial, objective, estimator)
 
     def _concluded(
         self, state: State, hooks: Hooks, trial: Trial, objective: Objective, estimator: Estimator | None
     ) -> Callable[[], Outcome]:
+        def concluded() -> Outcome:
+            found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
+            found.solution.metrics["best_step"] = state.record["best"]
+            return found
+
         hooks.save(state, trial)
-        return lambda: conclude(with_trial(self.setup, trial, objective), state.training, estimator)
+        return concluded
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
         training, journal, signals, method = state.training, state.journal, hooks.signals, self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
+        leading: dict[int, Stage] = {}  # the best of each trial space
 
-        def note(stage: Stage) -> bool:
+        def note(stage: Stage, ahead: Stage) -> bool:
             stages.append(stage)
+            leading[ahead.trial.function.count()] = ahead
             training.history.append(_row(self.setup.problem, stage, len(stages)))
-            best = _settle(training, stages)
+            best = _settle(training, stages, leading.values())
             training.seconds = stage.seconds
             hooks.report(training)
             if not journal.reads:
@@ -162,7 +173,17 @@ class LeastSquaresStrategy(Strategy):
         with signals.limited(None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)):
             try:
                 with signals.abandons():
-                    best = grow(self._objectives, self._trials, method, note, estimators.judge, journal, told, self._beaten)
+                    best = grow(
+                        self._objectives,
+                        self._trials,
+                        method,
+                        note,
+                        estimators.judge,
+                        journal,
+                        told,
+                        self._beaten,
+                        estimators.unseen,
+                    )
                     training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
             except Stopped:
                 if not stages and signals.signal is not None:
@@ -173,9 +194,12 @@ class LeastSquaresStrategy(Strategy):
                         "fewer features (solver.features)",
                         self.setup.problem.where("solver", "time_limit"),
                     ) from None
-                best, training.stopped = _settle(training, stages), "signal" if signals.signal is not None else "time limit"
-        _settle(training, [best])
-        training.step = len(stages)
+                best, training.stopped = (
+                    _settle(training, stages, leading.values()),
+                    "signal" if signals.signal is not None else "time limit",
+                )
+        _settle(training, stages, [best])
+        state.record["best"] = next((k for k, stage in enumerate(stages, start=1) if stage.fit is best.fit), len(stages))
         if training.stopped not in GROWN:
             return best, None, math.inf
         estimator = estimators.of(best)
@@ -212,9 +236,9 @@ def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
     return tuple(known.get(name, math.nan) for name in COLUMNS)
 
 
-def _settle(training: Training, stages: Sequence[Stage]) -> Stage:
-    """Make the best of some stages the state of a run, and return it."""
-    best = min(stages, key=lambda stage: stage.relative)
+def _settle(training: Training, stages: Sequence[Stage], leading: Iterable[Stage]) -> Stage:
+    """Make the best of the leading stages the state of a run, and return it."""
+    best = min(leading, key=lambda stage: stage.relative)
     training.step, training.theta = len(stages), best.fit.theta
     training.best = best.fit.theta, 0.5 * best.fit.residual**2
     training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
