@@ -13,7 +13,18 @@ from vpinn.domain import Hypercube, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
-from vpinn.optimization import PILOT, Journal, Judgement, LeastSquares, Objectives, Stage, candidates, grow, least_squares_problem
+from vpinn.optimization import (
+    PILOT,
+    Guide,
+    Journal,
+    Judgement,
+    LeastSquares,
+    Objectives,
+    Stage,
+    candidates,
+    grow,
+    least_squares_problem,
+)
 from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
 from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
 from vpinn.problem import Problem, make_problem
@@ -144,7 +155,7 @@ def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[St
         return len(seen) < enough
 
     stated = least_squares_problem(problem)
-    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, report), seen
+    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, Guide(report)), seen
 
 
 def test_growth_ends_at_the_tolerance() -> None:
@@ -172,7 +183,7 @@ def judged_growth(method: LeastSquares, *verdicts: Judgement) -> tuple[Stage, li
             asked.append(stage)
         return verdicts[min(len(asked), len(verdicts)) - 1]
 
-    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, judge=judge), asked
+    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, Guide(judge=judge)), asked
 
 
 def test_growth_is_not_deceived_by_its_tests() -> None:
@@ -201,7 +212,7 @@ def test_a_stage_that_fits_its_own_points_alone_is_not_taken() -> None:
         return stage.fit.residual if stage.fit is stages[0][0].fit else math.inf
 
     trials = [make_trial(stated, rows=True)]
-    best = grow(Objectives(stated, 1), trials, LeastSquares(asked=1e-8), report, journal=journal, unseen=unseen)
+    best = grow(Objectives(stated, 1), trials, LeastSquares(asked=1e-8), Guide(report, unseen=unseen), journal)
     (first, _), (second, ahead) = stages[:2]
     assert second.fit.residual < first.fit.residual
     assert ahead.fit is first.fit
@@ -225,7 +236,7 @@ def test_a_journal_tells_the_verdicts_of_the_run_before() -> None:
     def solved(journal: Journal) -> tuple[Stage, list[float]]:
         told: list[float] = []
         best = grow(
-            Objectives(stated, 1), trials, method, judge=judge, journal=journal, told=lambda stage, v: told.append(v.relative)
+            Objectives(stated, 1), trials, method, Guide(judge=judge, told=lambda stage, v: told.append(v.relative)), journal
         )
         return best, told
 

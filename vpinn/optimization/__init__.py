@@ -19,7 +19,7 @@ from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, l
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.growth import counted_seconds, grow
+from vpinn.optimization.growth import Guide, counted_seconds, grow
 from vpinn.optimization.journal import Journal
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
@@ -47,6 +47,7 @@ __all__ = [
     "Elements",
     "Evolution",
     "GaussNewton",
+    "Guide",
     "Journal",
     "Judgement",
     "Langevin",

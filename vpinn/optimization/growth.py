@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,16 +42,33 @@ ROUNDING = 1e-13
 """Residual that is rounding, in units of that of the lift's size in one feature."""
 
 
+@dataclass(frozen=True)
+class Guide:
+    """What growth asks on its way, and whom it tells.
+
+    Attributes:
+        report: told every stage, and the best so far of its trial space; False ends the growth.
+        judge: what a richer space says of a stage; None where there is no estimate.
+        told: called with every verdict, found now or in the journal.
+        beaten: asked before a dear stage whether something else is better already than the best, by its verdict.
+        unseen: residual of a stage on points that it was not fitted to, by which stages are compared.
+        ahead: told the seconds that a further stage is expected to take, before it begins.
+    """
+
+    report: Callable[[Stage, Stage], bool] = lambda stage, best: True
+    judge: Callable[[Stage], Judgement | None] = lambda stage: None
+    told: Callable[[Stage, Judgement], None] = lambda stage, verdict: None
+    beaten: Callable[[Judgement], bool] = lambda verdict: False
+    unseen: Callable[[Stage], float] = lambda stage: stage.fit.residual
+    ahead: Callable[[float], None] = lambda seconds: None
+
+
 def grow(
     objectives: Objectives,
     trials: Sequence[Trial],
     method: LeastSquares,
-    report: Callable[[Stage, Stage], bool] = lambda stage, best: True,
-    judge: Callable[[Stage], Judgement | None] = lambda stage: None,
+    guide: Guide | None = None,
     journal: Journal | None = None,
-    told: Callable[[Stage, Judgement], None] = lambda stage, verdict: None,
-    beaten: Callable[[Judgement], bool] = lambda verdict: False,
-    unseen: Callable[[Stage], float] = lambda stage: stage.fit.residual,
 ) -> Stage:
     """Return the best stage.
 
@@ -63,17 +81,13 @@ def grow(
         objectives: of a weak or strong problem; see ``least_squares_problem``.
         trials: its trial spaces, tried in the order of their residual for few features; the networks give box and components.
         method: how far to grow.
-        report: told every stage, and the best so far of its trial space; False ends the growth.
-        judge: what a richer space says of a stage; None where there is no estimate.
+        guide: what is asked and told on the way; nothing by default.
         journal: what is found out, or was by a run that this one goes on from.
-        told: called with every verdict, found now or in the journal.
-        beaten: asked before a dear stage whether something else is better already than the best, by its verdict.
-        unseen: residual of a stage on points that it was not fitted to, by which stages are compared.
 
     Raises:
         InputError: the form cannot be solved by least squares.
     """
-    growth, found = Growth(objectives, method, report, judge, journal or Journal(), told, beaten, unseen), list[Stage]()
+    growth, found = Growth(objectives, method, guide or Guide(), journal or Journal()), list[Stage]()
     for candidate in growth.candidates(trials):
         found.append(growth.run(candidate, found[-1] if found else None))
         if growth.ended or found[-1].converged:
@@ -86,24 +100,15 @@ class Growth:
     """Growth of one problem; arguments as for ``grow``.
 
     Attributes:
-        ended: whether ``report`` or ``beaten`` ended it.
+        ended: whether the guide ended it.
     """
 
-    def __init__(
-        self,
-        objectives: Objectives,
-        method: LeastSquares,
-        report: Callable[[Stage, Stage], bool],
-        judge: Callable[[Stage], Judgement | None],
-        journal: Journal,
-        told: Callable[[Stage, Judgement], None],
-        beaten: Callable[[Judgement], bool],
-        unseen: Callable[[Stage], float],
-    ) -> None:
+    def __init__(self, objectives: Objectives, method: LeastSquares, guide: Guide, journal: Journal) -> None:
         self.objectives, self.method, self.ended = objectives, method, False
-        self._report, self._asked, self._problem, self._journal = report, judge, objectives.problem, journal
-        self._told, self._rival, self._unseen = told, beaten, unseen
+        self._guide, self._problem, self._journal = guide, objectives.problem, journal
         self._last: float | None = None  # estimate of the stage judged last on the way
+        self._judged: list[tuple[float, Stage]] = []  # stages of a trial space with their absolute estimates
+        self._pace: tuple[float, Stage] | None = None  # seconds of the last stage per second as counted
         self._stages = Stages(objectives, method.stream, method.aim)
 
     def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
@@ -131,15 +136,32 @@ class Growth:
         note = self._journal.noted(find)
         return found[0] if found else stage_of(note, self.objectives, trial)
 
+    def _timed(
+        self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None
+    ) -> Stage | None:
+        """Return ``_make``'s stage, whose duration is told beforehand by that of the stage before."""
+        if self._pace is not None and not self._journal.reads:
+            per_second, last = self._pace
+            self._guide.ahead(_seconds(last, width) * per_second)
+        began = time.perf_counter()
+        stage = self._make(trial, recipe, leap, width, before, least, known)
+        if stage is not None:
+            self._pace = (time.perf_counter() - began) / _seconds(stage, stage.width), stage
+        return stage
+
     def _judge(self, stage: Stage) -> Judgement | None:
         def find() -> Note:
-            verdict = self._asked(stage)
+            verdict = self._guide.judge(stage)
             return {"verdict": None if verdict is None else list(dataclasses.astuple(verdict))}
 
         found = self._journal.noted(find)["verdict"]
-        if found is not None:
-            self._told(stage, Judgement(*found))
-        return None if found is None else Judgement(*found)
+        if found is None:
+            return None
+        verdict = Judgement(*found)
+        self._guide.told(stage, verdict)
+        if all(other.fit is not stage.fit for _, other in self._judged):
+            self._judged.append((verdict.absolute, stage))
+        return verdict
 
     def _good(self, pilot: Step) -> bool:
         """Return whether few features will do for a linear problem; of a number that was asked for the best are sought."""
@@ -157,7 +179,7 @@ class Growth:
         rounding = ROUNDING * pilot.steepness * self._lift(trial)
         known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
         width, bound = (0, math.inf) if other is None else (other.width, other.relative)
-        judged, origin = list[tuple[float, Stage]](), (recipe, known)
+        origin, self._judged = (recipe, known), []
         seen = candidate.whole and candidate.width <= widest(self.objectives, trial, method.widths)
         if not width and seen and self._good(pilot):
             width = candidate.width
@@ -165,14 +187,14 @@ class Growth:
             small = not self._stages.linear or pilot.before <= rounding
             width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
         first = pilot if candidate.whole and width == candidate.width else None
-        while width and (stage := self._make(trial, recipe, width / known[0], width, best, least, first)) is not None:
+        while width and (stage := self._timed(trial, recipe, width / known[0], width, best, least, first)) is not None:
             first = None
             gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
             if stage.fit.residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
                 origin = recipe, known
                 best, limit, recipe = stage, stage.fit.residual, stage.recipe
             assert best is not None
-            self.ended = not self._report(stage, best)
+            self.ended = not self._guide.report(stage, best)
             if self.ended or stage.relative > bound:
                 break
             if limit <= rounding:
@@ -194,8 +216,7 @@ class Growth:
             verdict, degree = self._judge(best), tests_degree(best.objective)
             if verdict is None:
                 break
-            judged.append((verdict.absolute, best))
-            rises = 0 < degree < HIGHEST_TEST_DEGREE and judged[-1] == min(judged, key=_first)
+            rises = 0 < degree < HIGHEST_TEST_DEGREE and verdict.absolute <= min(self._judged, key=_first)[0]
             if best.relative <= method.aim:
                 known = width, verdict.relative / method.slack
                 width = self._next(width, before, known, trial) or (width if rises else 0)
@@ -210,7 +231,7 @@ class Growth:
                 (recipe, known), width = origin, best.width
             least, limit = degree + RICHER, math.inf
         assert best is not None
-        return min(judged, key=_first)[1] if judged and not self.ended else best
+        return min(self._judged, key=_first)[1] if self._judged and not self.ended else best
 
     def _better(self, stage: Stage, best: Stage) -> bool:
         """Return whether a stage is better than the best so far on points that neither was fitted to.
@@ -218,7 +239,7 @@ class Growth:
         Features that dive between the points have the smaller residual there: with a source that jumps inside cells, windows of
         features made the H¹ error 3.3 where the stage before had 6e-3.
         """
-        return bool(self._journal.noted(lambda: {"better": self._unseen(stage) < self._unseen(best)})["better"])
+        return bool(self._journal.noted(lambda: {"better": self._guide.unseen(stage) < self._guide.unseen(best)})["better"])
 
     def _converged(self, stage: Stage) -> bool:
         """Return whether residual and error estimate are as small as they are aimed to be."""
@@ -239,7 +260,7 @@ class Growth:
         verdict = self._judge(stage)
         if verdict is None:
             return False
-        self.ended = bool(self._journal.noted(lambda: {"beaten": self._rival(verdict)})["beaten"])
+        self.ended = bool(self._journal.noted(lambda: {"beaten": self._guide.beaten(verdict)})["beaten"])
         return self.ended
 
     def _stagnates(self, stage: Stage) -> bool:

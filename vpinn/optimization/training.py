@@ -47,6 +47,7 @@ class Training:
         idle: steps in a row that left the parameters as they were.
         history: one row of ``COLUMNS`` per step.
         stopped: why the run ended, "" while it has not.
+        ahead: seconds that a stage which has begun is expected to take, None between stages and where there are none.
     """
 
     theta: Tensor
@@ -69,6 +70,7 @@ class Training:
     idle: int = 0
     history: list[tuple[float, ...]] = field(default_factory=list)
     stopped: str = ""
+    ahead: float | None = None
 
     @classmethod
     def start(cls, theta: Tensor, method: Method | Direct, seed: int) -> Training:

@@ -1,4 +1,4 @@
-"""Training as it goes: a bar in terminals and notebooks, a line now and then elsewhere."""
+"""Training as it goes: a bar in terminals and notebooks, a line now and then elsewhere; stages that follow each other."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vpinn.optimization import COLUMNS, Plan, Training
+from vpinn.optimization import COLUMNS, Direct, Plan, Training
 
 REFRESH = 0.1
 """Seconds between updates of the bar."""
 LINES_EVERY = 10.0
 """Seconds between lines where there is no bar."""
+LONG = 2.0
+"""Seconds that a stage must be expected to take to be announced."""
 _LOSS, _BATCH = map(COLUMNS.index, ("loss", "batch_size"))
 _WATCHED = {name: COLUMNS.index(name) for name in ("error", "estimate", "residual")}
 
@@ -63,6 +65,9 @@ class TrainingProgress:
         for name, column in _WATCHED.items():
             if math.isfinite(row[column]):
                 self._watched[name] = row[column]
+        if isinstance(plan.method, Direct):
+            self._stage(training, plan)
+            return
         if self._first is None:
             self._first = now, training.step - 1
             self._share, self._shown = 10 * training.step // steps, now if self._bar is None else -math.inf
@@ -75,10 +80,28 @@ class TrainingProgress:
             self._shown, self._share = now, 10 * training.step // steps
             speed = (training.step - self._first[1]) / max(now - self._first[0], 1e-9)
             left = (steps - training.step) / max(speed, 1e-9)
+            if plan.time_limit is not None:
+                left = min(left, max(plan.time_limit - training.seconds, 0.0))
+            self._first = now, training.step  # the next line tells the speed since this one: batches may have grown
             self._console.print(
                 f"step {training.step}/{steps}  {self._state(row, plan)}  {speed:.3g} steps/s  {_clock(left)} left",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
+
+    def _stage(self, training: Training, plan: Plan) -> None:
+        """Tell a stage that is over, or how long the next one will take; stages have no common length and no known number."""
+        text = f"stage {training.step}  {self._state(training.history[-1], plan)}  after {_clock(training.seconds)}"
+        if training.ahead is not None:
+            if training.ahead < LONG:
+                return
+            text = f"stage {training.step + 1}  about {_clock(training.ahead)}"
+        if self._bar is None:
+            self._console.print(text, highlight=False, soft_wrap=True)
+            return
+        if not self._bar.tasks:
+            self._bar.add_task(plan.method.name, total=None, state="")
+        self._bar.update(self._bar.tasks[0].id, state=text)
+        self._bar.refresh()
 
     def _draw(self, bar: Progress, training: Training, plan: Plan) -> None:
         if not bar.tasks:

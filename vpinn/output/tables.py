@@ -179,7 +179,7 @@ def _steps(metrics: dict[str, Any], rows: int) -> str:
     """Return the number of steps, which of them is the best where that is not the last, and why there were no more."""
     steps = metrics.get("steps", rows)
     best = metrics.get("best_step", steps)
-    other = "" if best == steps else f", of which step {best:,} is the best on points that none was fitted to"
+    other = "" if best == steps else f", the best of which is step {best:,}"
     return f"{steps:,}{other}: {_STOPPED.get(metrics.get('stopped', ''), 'unfinished')}"
 
 

@@ -83,7 +83,10 @@ class ElementStage:
 
 
 def solve_by_elements(
-    problem: Problem, method: Direct, note: Callable[[ElementStage], bool] = lambda stage: True
+    problem: Problem,
+    method: Direct,
+    note: Callable[[ElementStage], bool] = lambda stage: True,
+    ahead: Callable[[float], None] = lambda seconds: None,
 ) -> tuple[ElementStage, str]:
     """Return the best stage, and why there is no further one: "tolerance", "grown" or "time limit".
 
@@ -94,6 +97,7 @@ def solve_by_elements(
         problem: on a mesh, with a form of first derivatives.
         method: how good is good enough.
         note: told every stage; False ends them.
+        ahead: told the seconds that a further stage is expected to take, before it begins.
 
     Raises:
         InputError: elements cannot solve the problem.
@@ -102,7 +106,7 @@ def solve_by_elements(
     began, spent, spare = time.perf_counter(), 0.0, 0.0
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(DEGREES[mesh.dimension][0], mesh)))
     best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
-    slow = 0
+    slow, pace = 0, best.seconds / counted(problem, best.found.space.degree)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
             return best, "time limit"
@@ -118,8 +122,10 @@ def solve_by_elements(
             spare += cost
             if spare > CHEAP:
                 break
+        ahead(cost * pace)
         try:
-            stage = _stage(changed, degree, began, stage)
+            stage, before = _stage(changed, degree, began, stage), stage
+            pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
         slow = slow + 1 if stage.relative > STAGNANT * best.relative else 0

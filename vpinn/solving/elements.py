@@ -109,12 +109,17 @@ class ElementsStrategy(Strategy):
             hooks.report(training)
             return signals.signal is None and not signals.late
 
+        def ahead(seconds: float) -> None:
+            training.ahead = seconds
+            hooks.report(training)
+            training.ahead = None
+
         method = self.setup.plan.method
         assert isinstance(method, Direct)
         with signals.limited(method.time_limit):
             try:
                 with signals.abandons():
-                    best, training.stopped = solve_by_elements(self.setup.problem, method, note)
+                    best, training.stopped = solve_by_elements(self.setup.problem, method, note, ahead)
                     if signals.late:
                         training.stopped = "time limit"
             except Stopped:

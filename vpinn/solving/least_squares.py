@@ -14,6 +14,7 @@ from vpinn.objective import Objective
 from vpinn.optimization import (
     COLUMNS,
     PILOT,
+    Guide,
     Journal,
     Judgement,
     LeastSquares,
@@ -89,7 +90,7 @@ class LeastSquaresStrategy(Strategy):
             with hooks.signals.abandons():
                 if (less := self._rival.relative) < left:
                     return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
-        state.record |= {"width": best.width, "degree": tests_degree(best.objective)}
+        state.record = {**state.record, "width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
 
     def _elements_first(self, rival: Rival) -> str:
@@ -164,26 +165,22 @@ class LeastSquaresStrategy(Strategy):
                 hooks.save(state, best.trial)
             return signals.signal is None and not signals.late
 
+        def ahead(seconds: float) -> None:
+            training.ahead = seconds
+            hooks.report(training)
+            training.ahead = None
+
         def told(stage: Stage, verdict: Judgement) -> None:
             at = next(k for k, other in enumerate(stages) if other.fit is stage.fit)
             row = training.history[at]
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
+        guide = Guide(note, estimators.judge, told, self._beaten, estimators.unseen, ahead)
         limit = method.time_limit
         with signals.limited(None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)):
             try:
                 with signals.abandons():
-                    best = grow(
-                        self._objectives,
-                        self._trials,
-                        method,
-                        note,
-                        estimators.judge,
-                        journal,
-                        told,
-                        self._beaten,
-                        estimators.unseen,
-                    )
+                    best = grow(self._objectives, self._trials, method, guide, journal)
                     training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
             except Stopped:
                 if not stages and signals.signal is not None:
@@ -199,7 +196,8 @@ class LeastSquaresStrategy(Strategy):
                     "signal" if signals.signal is not None else "time limit",
                 )
         _settle(training, stages, [best])
-        state.record["best"] = next((k for k, stage in enumerate(stages, start=1) if stage.fit is best.fit), len(stages))
+        place = next((k for k, stage in enumerate(stages, start=1) if stage.fit is best.fit), len(stages))
+        state.record = {**state.record, "best": place}
         if training.stopped not in GROWN:
             return best, None, math.inf
         estimator = estimators.of(best)
