@@ -174,6 +174,20 @@ def test_data_drive_a_mode() -> None:
     assert any(check.startswith("uniqueness: no solution") and "do not balance" in check for check in checks[1])
 
 
+@pytest.mark.parametrize(("upper", "source", "flux", "gap"), [((1, 1), "1", "0", "1"), ((3, 2), "(1 + x/2)", "1/4", "13")])
+def test_equations_tell_by_how_much_data_do_not_balance(upper: tuple[int, int], source: str, flux: str, gap: str) -> None:
+    """∫f + ∮g, whatever the weights of the conditions."""
+    open_problem = make_problem(
+        rectangle(upper=upper, cells=8),
+        unknowns={"u": "scalar"},
+        strong=f"-div(grad(u)) - {source}",
+        boundary=[{"on": "all", "residual": f"dot(grad(u), n) - {flux}"}],
+        solver={"method": "least-squares", "features": 60},
+    )
+    checks = solve(open_problem, threads=1).metrics["checks"]
+    assert f"uniqueness: no solution: u is open up to a constant, and source and flux do not balance by {gap}" in checks
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [

@@ -84,7 +84,7 @@ def assess(
             "trust it on problems like this, refine the mesh"
         )
     looked_at = first or solution
-    if (free := free_functions(looked_at.problem, looked_at.trial, looked_at.theta)) is not None:
+    if (free := free_functions(looked_at.problem, looked_at.trial, looked_at.theta, loss)) is not None:
         checks.append(f"uniqueness: {free}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")

@@ -17,8 +17,9 @@ import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.analysis.motions import CLOSE, motions, orthonormal, outside, without
-from vpinn.domain import Domain, Mesh, Points, cell_points
+from vpinn.analysis.free import Free, imbalance, some_points
+from vpinn.analysis.motions import orthonormal, without
+from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
@@ -65,60 +66,9 @@ UNMET = 0.1
 """Residual, relative to that of the data, above which they do not balance where a function is free."""
 GRADED = 10.0
 """Ratio of the largest to the smallest cell above which every so manyth point does not stand for the others."""
-POINTS = 400
-"""Points at which functions are looked at."""
-FEW = 3
-"""Modes up to which they are accidents, not what a missing condition leaves open."""
 
 
-@dataclass(frozen=True)
-class Free:
-    """Functions that can be added to a solution.
-
-    Attributes:
-        problem: the problem.
-        values: an orthonormal basis of them at some points [count, components, n].
-        points: coordinates of these [n, d].
-        driven: whether the data do not balance them, so that there is no solution at all.
-        near: how many functions are free, or nearly so with the features that were tried.
-    """
-
-    problem: Problem
-    values: Array
-    points: Array
-    driven: bool
-    near: int
-
-    def __str__(self) -> str:
-        """What is open, and what that means, in one line."""
-        rest, words = self.values, list[str]()
-        for name, known in motions(self.problem, self.points).items():
-            free = [motion for motion, values in known if outside(values, self.values) <= CLOSE]
-            for motion, values in known:
-                if motion in free:
-                    rest = without(rest, values)
-            if free and self.problem.unknown(name).shape:
-                words.append(f"no supports hold {name}: the body is free to {' and to '.join(free)}")
-            elif free:
-                words.append(f"{name} is open up to a constant")
-        if len(rest):
-            words.append(self._modes(rest))
-        if self.driven:
-            return f"no solution: {'; '.join(words)}, and the data do not balance"
-        return f"not unique, one solution of many: {'; '.join(words)}"
-
-    def _modes(self, functions: Array) -> str:
-        names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
-        component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)
-        place = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyzstuvw", self.points[at], strict=False))
-        if (count := self.near - len(self.values) + len(functions)) > FEW:
-            what = f"at least {count} functions can be added to {names[component]}"
-            return f"{what}, one of them largest near {place}; a boundary or initial condition is missing"
-        what = f"any multiple of a mode can be added to {names[component]}, largest near {place}"
-        return f"{what}; a condition is missing, or a coefficient is an eigenvalue"
-
-
-def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
+def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
     """Return the functions that can be added to a solution; None where there are none, or where nothing can be said.
 
     Constants whose level is set by a mean of zero, as that of a pressure, are not among them.
@@ -127,12 +77,15 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free 
         problem: the problem.
         trial: its trial space.
         theta: parameters of the solution [size]; a nonlinear problem is linearised there.
+        loss: half the sum of squares of the residual that a strong form is left with; None where that is not known.
     """
     domain = problem.domain
     if domain.dimension > MOST_DIMENSIONS or (isinstance(domain, Mesh) and domain.n_cells > MOST_CELLS):
         return None
     try:
-        return _found(problem, trial, theta)
+        found = _found(problem, trial, theta)
+        gap = None if found is None or loss is None else imbalance(problem, trial, theta, loss)
+        return found if gap is None or found is None else replace(found, gap=gap)
     except (InputError, np.linalg.LinAlgError):
         return None
 
@@ -219,7 +172,7 @@ class _Look:
 
     def free(self, which: NDArray[np.int64]) -> Free | None:
         """Return what some of the functions are; None where they are constants whose level is set."""
-        points = _some_points(self.problem)
+        points = some_points(self.problem)
         values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])
         rank = orthonormal(values)
         opened = Level.of(self.problem).opened
@@ -249,7 +202,7 @@ class _Look:
 
     def _values(self, theta: torch.Tensor, trial: Trial | None = None) -> Array:
         """Return the unknowns of parameters less those of none, at some points [components, n]."""
-        points, trial = _some_points(self.problem), trial or self.trial
+        points, trial = some_points(self.problem), trial or self.trial
         unknowns = Evaluator.of(self.problem, trial, [unknown.function for unknown in self.problem.unknowns])
         nothing = Evaluator.of(self.problem, self.trial, [unknown.function for unknown in self.problem.unknowns])
         return unknowns(theta, points) - nothing(self.theta, points)
@@ -293,8 +246,3 @@ def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
 def _volume(network: Features) -> float:
     """Return the volume of the box around the domain."""
     return float(np.prod(np.subtract(network.upper, network.lower)))
-
-
-def _some_points(problem: Problem) -> Points:
-    points = cell_points(problem.domain, "gauss" if isinstance(problem.domain, Mesh) else "sobol", 2, POINTS, 0)
-    return points.take(range(0, points.size, max(1, points.size // POINTS)))

@@ -14,12 +14,14 @@ from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays
 from vpinn.optimization.choice import reason, with_batches
+from vpinn.optimization.cost import counted_seconds
 from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.growth import Guide, counted_seconds, grow
+from vpinn.optimization.growth import grow
+from vpinn.optimization.guide import Guide
 from vpinn.optimization.journal import Journal
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs

@@ -6,18 +6,19 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
-from vpinn.objective import Objective
+from vpinn.optimization.cost import stage_seconds
 from vpinn.optimization.direct import LeastSquares
+from vpinn.optimization.guide import Guide
 from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
 from vpinn.optimization.least_squares import PILOT, Step, tests_degree
 from vpinn.optimization.recipes import Recipe
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, ROWS, Objectives, widest
+from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
 from vpinn.trial import Evaluator, Trial
@@ -28,9 +29,6 @@ MARGIN = 0.3
 """Share of the tolerance that the next stage aims at."""
 CHEAP = 2.0
 """Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
-TRIED, FACTORISED, EVALUATED = 3, 1e-9, 1e-7
-"""Recipes that a stage tries, with one step each, and seconds of a step per row and two columns, and per point and column, on
-one core. They are counted, not measured, so that runs can be repeated to the last bit."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
 RICHER = 2
@@ -40,27 +38,6 @@ GAIN = 1.5
 PATIENCE = 400
 ROUNDING = 1e-13
 """Residual that is rounding, in units of that of the lift's size in one feature."""
-
-
-@dataclass(frozen=True)
-class Guide:
-    """What growth asks on its way, and whom it tells.
-
-    Attributes:
-        report: told every stage, and the best so far of its trial space; False ends the growth.
-        judge: what a richer space says of a stage; None where there is no estimate.
-        told: called with every verdict, found now or in the journal.
-        beaten: asked before a dear stage whether something else is better already than the best, by its verdict.
-        unseen: residual of a stage on points that it was not fitted to, by which stages are compared.
-        ahead: told the seconds that a further stage is expected to take, before it begins.
-    """
-
-    report: Callable[[Stage, Stage], bool] = lambda stage, best: True
-    judge: Callable[[Stage], Judgement | None] = lambda stage: None
-    told: Callable[[Stage, Judgement], None] = lambda stage, verdict: None
-    beaten: Callable[[Judgement], bool] = lambda verdict: False
-    unseen: Callable[[Stage], float] = lambda stage: stage.fit.residual
-    ahead: Callable[[float], None] = lambda seconds: None
 
 
 def grow(
@@ -142,11 +119,11 @@ class Growth:
         """Return ``_make``'s stage, whose duration is told beforehand by that of the stage before."""
         if self._pace is not None and not self._journal.reads:
             per_second, last = self._pace
-            self._guide.ahead(_seconds(last, width) * per_second)
+            self._guide.ahead(stage_seconds(last, width) * per_second)
         began = time.perf_counter()
         stage = self._make(trial, recipe, leap, width, before, least, known)
         if stage is not None:
-            self._pace = (time.perf_counter() - began) / _seconds(stage, stage.width), stage
+            self._pace = (time.perf_counter() - began) / stage_seconds(stage, stage.width), stage
         return stage
 
     def _judge(self, stage: Stage) -> Judgement | None:
@@ -203,7 +180,7 @@ class Growth:
                 return self.run(self._compared([trial], lambda step: False)[0], other)
             before, known = known if known[0] < width else (0, 1.0), (width, best.relative)
             following = self._next(width, before, known, trial) if gained else 0
-            dear = following and _seconds(stage, following) > CHEAP
+            dear = following and stage_seconds(stage, following) > CHEAP
             if dear and self._will_do(best):
                 return replace(best, converged=True)
             if dear and self._beaten(best):
@@ -220,7 +197,7 @@ class Growth:
             if best.relative <= method.aim:
                 known = width, verdict.relative / method.slack
                 width = self._next(width, before, known, trial) or (width if rises else 0)
-                dear = width and _seconds(stage, width) > CHEAP
+                dear = width and stage_seconds(stage, width) > CHEAP
                 if dear and self._will_do(best):
                     return replace(best, converged=True)
                 if dear and self._beaten(best):
@@ -292,20 +269,6 @@ class Growth:
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
         nothing = torch.zeros(trial.network.size, dtype=torch.float64)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
-
-
-def _seconds(stage: Stage, width: int) -> float:
-    """Return what a stage with ``width`` features per component is expected to take, with as many Newton steps as this one."""
-    objective, columns = stage.objective, width * stage.trial.network.outputs
-    rows = objective.size if objective.test_space is None else int(ROWS * columns)
-    return (TRIED + max(0, stage.fit.steps - 1)) * counted_seconds(objective, columns, rows)
-
-
-def counted_seconds(objective: Objective, columns: int, rows: int = 0) -> float:
-    """Return the seconds of a step with so many columns, and at least so many rows, as they are counted."""
-    here = objective.size if objective.test_space is None else objective.test_space.size
-    rows = max(here, rows)
-    return columns * (FACTORISED * rows * columns + EVALUATED * objective.size * rows / here)
 
 
 def _first(pair: tuple[float, Stage]) -> float:

@@ -175,7 +175,7 @@ def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
     return texts
 
 
-def _steps(metrics: dict[str, Any], rows: int) -> str:
+def _steps(metrics: Mapping[str, Any], rows: int) -> str:
     """Return the number of steps, which of them is the best where that is not the last, and why there were no more."""
     steps = metrics.get("steps", rows)
     best = metrics.get("best_step", steps)

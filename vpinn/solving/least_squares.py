@@ -142,8 +142,8 @@ class LeastSquaresStrategy(Strategy):
     ) -> Callable[[], Outcome]:
         def concluded() -> Outcome:
             found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
-            found.solution.metrics["best_step"] = state.record["best"]
-            return found
+            metrics = {**found.solution.metrics, "best_step": state.record["best"]}
+            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=metrics))
 
         hooks.save(state, trial)
         return concluded
