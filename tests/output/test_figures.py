@@ -15,7 +15,7 @@ from vpinn.optimization import COLUMNS
 from vpinn.output import draw
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.figures import error_figure, make_scene, solution_figure
-from vpinn.output.style import colours, magnitudes, styled
+from vpinn.output.style import colours, magnitudes, power_of_ten, styled
 from vpinn.solution import Solution
 
 Solved = Callable[[str], Solution]
@@ -112,3 +112,11 @@ def test_colours_follow_the_sign() -> None:
     assert isinstance(magnitudes(np.array([1e-3, 1.0]))[1], LogNorm)
     assert not isinstance(magnitudes(np.array([0.5, 1.0]))[1], LogNorm)
     assert not isinstance(magnitudes(np.zeros(3))[1], LogNorm)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1e-11, "10⁻¹¹"), (5e4, "5·10⁴"), (0.01, "0.01"), (1000.0, "1000"), (1e5, "10⁵"), (2e-3, "2·10⁻³")]
+)
+def test_labels_of_logarithmic_axes(value: float, text: str) -> None:
+    assert power_of_ten(value) == text
+    assert power_of_ten(value * (1 + 1e-12)) == text

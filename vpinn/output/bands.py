@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, literal
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, literal, powers_of_ten
 
 Array = NDArray[np.float64]
 COLOURS = (ACCENT, "#e08e0b", TRUTH, "#3a8f5c", "#7a5195", "#8c6d46", "#c2649a", "#5f6f7f")
@@ -113,17 +112,9 @@ def _logarithmic(axes: Axes) -> None:
     axes.set(xscale="log", yscale="log")
     axes.grid(True, which="major")
     for axis in (axes.xaxis, axes.yaxis):
+        powers_of_ten(axis)
         axis.set_minor_locator(LogLocator(subs=range(2, 10)))
-        low, high = axis.get_view_interval()
-        axis.set_minor_formatter(NullFormatter() if high > 30.0 * low else _between)
     axes.tick_params(which="minor", color=FAINT)
-
-
-def _between(value: float, position: object) -> str:
-    """Name 2 and 5 of a decade, where an axis has few decades."""
-    exponent = math.floor(math.log10(value) + 1e-9)
-    leading = round(value / 10.0**exponent)
-    return f"${leading}\\times10^{{{exponent}}}$" if leading in (2, 5) else ""
 
 
 def _legend(shown: Figure, axes: Axes, note: str) -> None:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vpinn.optimization import COLUMNS, Elements, LeastSquares
-from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
+from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, powers_of_ten
 from vpinn.solution import Solution
 
 Array = NDArray[np.float64]
@@ -119,6 +119,7 @@ def _draw(axes: Axes, course: Course, unit: str) -> None:
     axes.plot(x, shown, color=course.colour, marker=marker, markersize=3.5, label=course.label)
     if logarithmic:
         axes.set_yscale("log")
+        powers_of_ten(axes.yaxis)
 
 
 def _width(steps: int) -> int:

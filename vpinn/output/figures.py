@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from vpinn.domain import Domain, Hypercube, Mesh
@@ -20,10 +21,12 @@ from vpinn.output.planes import Plane, Slices
 from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.raster import MANY, Raster
 from vpinn.output.scene import Array, Scene
-from vpinn.output.style import colours, figure, magnitudes, styled
+from vpinn.output.style import colours, figure, magnitudes, powers_of_ten, styled
 from vpinn.solution import Solution
 from vpinn.storage import inside, write_atomic
 
+MARGIN = 0.12
+"""Inches of white around what is drawn."""
 MOST = 6
 """Components that a figure shows; the title says when there are more."""
 
@@ -61,11 +64,18 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
 
 
 def png(content: Figure) -> bytes:
-    """Return a figure as the bytes of a png file."""
+    """Return a figure as the bytes of a png file, cut to what is drawn.
+
+    The layout is settled here, once: ``savefig`` would settle it in a drawing of its own before the one that is kept.
+    """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a title: a box stands for the character
-        content.savefig(buffer, format="png", metadata={"Software": None})
+        if (engine := content.get_layout_engine()) is not None:
+            engine.execute(content)
+            content.set_layout_engine(None)
+        drawn = content.get_tightbbox().padded(MARGIN)
+        content.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches=drawn)
     return buffer.getvalue()
 
 
@@ -160,6 +170,8 @@ def _name(shown: Figure, scene: Scene, row: list[Axes], name: str, painted: obje
     below = scene.panels == 1 and _flat(scene)
     bar = shown.colorbar(painted, ax=row, label=label, aspect=30, pad=0.02, location="bottom" if below else "right")  # type: ignore[arg-type]
     bar.outline.set_visible(False)
+    if isinstance(bar.norm, LogNorm):
+        powers_of_ten(bar.long_axis)
 
 
 def _flat(scene: Scene) -> bool:

@@ -8,8 +8,10 @@ from typing import Any, Final, Literal
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from vpinn.text import escaped
@@ -41,13 +43,12 @@ STYLE: Final[dict[Any, Any]] = {
     "axes.formatter.limits": (-3, 4),
     "figure.dpi": 150,
     "savefig.dpi": 150,
-    "savefig.bbox": "tight",
-    "savefig.pad_inches": 0.12,
 }
 OVERSHOOT = 0.02
 """Share of the range below which values on the other side of zero are taken for noise around it."""
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LONGEST = 120
 """Characters of a title or label; longer ones are cut."""
 
@@ -78,6 +79,27 @@ def magnitudes(values: Array) -> tuple[str, Normalize]:
     positive = values[np.isfinite(values) & (values > 0.0)]
     low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.0, 1.0)
     return "magma", LogNorm(max(low, 1e-4 * high), high) if high > 20.0 * low > 0.0 else Normalize(0.0, high)
+
+
+def powers_of_ten(axis: Axis) -> None:
+    """Label the powers of ten of a logarithmic axis, and 2 and 5 times these where there are few, in plain text.
+
+    Formulas, which matplotlib takes by default, are parsed for every label: that took a third of the time of a figure.
+    """
+    low, high = sorted(axis.get_view_interval())
+    few = low > 0.0 and high < 30.0 * low
+    axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def power_of_ten(value: float) -> str:
+    """Return a value > 0 as 10⁻⁵ or 2·10⁻⁵, as it is between 0.01 and 1,000."""
+    if 0.0099 < value < 1001.0:
+        return f"{value:g}"
+    digits, exponent = f"{value:.0e}".split("e")
+    power = f"10{str(int(exponent)).translate(_RAISED)}"
+    return power if digits == "1" else f"{digits}·{power}"
 
 
 def levels(norm: Normalize) -> Array:
