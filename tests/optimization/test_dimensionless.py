@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import vpinn
-from vpinn.objective import curvature
+from vpinn.domain import Domain, Hypercube, rectangle
+from vpinn.objective import curvature, make_objective
 from vpinn.optimization import train
 from vpinn.optimization.projection import few_points, last_layer, projected
 from vpinn.solving import Setup, prepare
+from vpinn.trial import make_trial
 
 FORMS = {
     "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",
@@ -217,3 +219,14 @@ def test_each_unit_changes_nothing(form: str, place: int, factor: float) -> None
     units = (1.0,) * place + (factor,) + (1.0,) * (2 - place)
     found = {c: gap(*c, units) for c in combinations() if c[0] == form}  # type: ignore[arg-type]
     assert {c: far for c, far in found.items() if not far <= BOUND} == {}
+
+
+@pytest.mark.parametrize("domain", [Hypercube((0.0,) * 3, (1.0, 2.0, 1.0)), rectangle(upper=(2.0, 1.0), cells=20)])
+def test_a_part_of_the_points_stands_for_all(domain: Domain) -> None:
+    """Their weights sum to the volume; points of a hypercube have no cells that strata could be made of."""
+    stated = vpinn.make_problem(domain, unknowns={"u": "scalar"}, energy="0.5*inner(grad(u), grad(u))*dx - u*dx")
+    objective = make_objective(stated, make_trial(stated))
+    parts = few_points(objective, np.random.default_rng(0), 100, 400)
+    assert sum(float(points.w.sum()) for _, points in parts) == pytest.approx(2.0, rel=1e-12)
+    assert 300 <= sum(len(points.w) for _, points in parts) <= 500
+    assert len(list(parts)) == 1

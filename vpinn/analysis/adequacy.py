@@ -87,8 +87,7 @@ def quadrature(
     finer = fine.value(theta)
     natural, limit = abs(finer), EXCESS
     if stated.formulation != "energy":
-        at_start, limit = fine.value(torch.zeros_like(theta)), SQUARES
-        natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
+        limit = SQUARES
     elif estimate is not None and estimate.corrected is not None:
         trial = estimate.corrected.trial
         seen, finer = (v - _objective(stated, trial, objective, m).value(theta) for v, m in ((seen, 0), (finer, FINER)))
@@ -97,8 +96,12 @@ def quadrature(
     else:
         seen, finer = 0.5 * estimate.absolute**2 + seen - finer, 0.5 * estimate.absolute**2
     size = max(finer, 0.0) if limit == EXCESS else max(abs(seen), abs(finer))
-    small = abs(finer - seen) <= ROUNDING * natural
-    change = 0.0 if small else abs(finer - seen) / max(size, 1e-300)
+    change = abs(finer - seen) / max(size, 1e-300)
+    if limit == SQUARES and change > limit:  # it may be rounding of what the squares fell from
+        at_start = fine.value(torch.zeros_like(theta))
+        natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
+    if abs(finer - seen) <= ROUNDING * natural:
+        change = 0.0
     found = {"seen": seen, "finer": finer, "change": change, "limit": limit}
     stepped = solution.metrics.get("method") == GaussNewton.name and solution.metrics.get("batch_size") == "full"
     if stepped and limit == EXCESS and (step := promised_decrease(objective, theta, DAMPING)) is not None:

@@ -23,7 +23,7 @@ from vpinn.problem import Problem
 from vpinn.trial import Evaluator
 
 Array = NDArray[np.float64]
-POINTS = 400_000
+POINTS = 100_000
 """Points of an integral over drawn cells, at least: some tenths of a second."""
 SHARE = 50
 """Training's points for one of the assessment: a gradient takes as long as three values, and some ten integrals are assessed."""

@@ -30,6 +30,8 @@ WIDTH = (20, 120)
 """Fewest and most features that the size of the unknowns is found with."""
 PER_FEATURE = 8
 """Points per feature, at least, where that leaves more than the fewest: an energy dives between fewer."""
+FEW = 5_000
+"""Points up to which all, and above which about so many, tell the size of the unknowns."""
 COLUMNS = 20_000_000
 """Numbers that the columns of a weak form's residual may hold."""
 SHOWN = 8_192
@@ -95,7 +97,8 @@ def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtyp
     width = int(np.clip(objective.size // (PER_FEATURE * network.outputs), few, many))
     wide = replace(network, layers=(network.layers[0], width, network.outputs))
     seen = with_network(objective, wide)
-    parts = few_points(seen, np.random.default_rng(seed))
+    enough = (FEW, FEW) if objective.test_space is None else ()  # a residual over drawn points, squared, holds their noise
+    parts = few_points(seen, np.random.default_rng(seed), *enough)
     drawn = wide.initial(torch.Generator().manual_seed(seed))
     best, least = _best(seen, wide, list(_draws(wide, drawn, seed)), parts)
     scales = _scales(problem, trial, seen, best)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vpinn.errors import DivergenceError
-from vpinn.objective import Objective
+from vpinn.objective import Objective, candidate_values
 from vpinn.optimization.method import Method, NonFiniteError
+from vpinn.optimization.projection import ALL, few_points
 from vpinn.optimization.training import Training
 
 ANCHOR = 100
@@ -20,6 +23,10 @@ SHRINK = 0.1
 """Factor of the step size at a rollback."""
 FAR = 1000.0
 """Rise of the loss above its least value, in units of its size, that is a divergence."""
+FALLEN = 0.9
+"""Fall of J below its first value, in units of its size, with which the start is not looked at again: no batch errs so far."""
+PARTED = 271_828
+"""Seed of the points that parameters are compared on, other than any a user is likely to train with."""
 LASTING = 3
 """Mini-batches in a row that show it; a single one may be an outlier."""
 
@@ -88,6 +95,8 @@ def roll_back(objective: Objective, training: Training, method: Method, error: N
 def final_parameters(objective: Objective, training: Training, judge: Objective | None = None) -> tuple[Tensor, float]:
     """Return the best of the last parameters, those of the lowest loss, of the last look at a finer rule and of the start, and J.
 
+    Of very many points a part, the same for all of them, tells which is best.
+
     Args:
         objective: what was minimised, over all points.
         training: the state at the end.
@@ -96,18 +105,29 @@ def final_parameters(objective: Objective, training: Training, judge: Objective 
     Raises:
         DivergenceError: none of those that training led to has a J.
     """
-    tried = [training.theta]
+    score, tried = _part(objective) if judge is None else judge.value, [training.theta]
     for theta in (training.best[0], *([training.rule["theta"]] if training.rule else [])):
         if not any(torch.equal(theta, other) for other in tried):
             tried.append(theta)
-    scored = [(value, k) for k, theta in enumerate(tried) if math.isfinite(value := (judge or objective).value(theta))]
+    scored = [(value, k) for k, theta in enumerate(tried) if math.isfinite(value := score(theta))]
     if not scored:
         raise DivergenceError(
             f"after step {training.step} the loss over all points is not finite{objective.non_finite(training.theta)}; "
             "start anew with smaller steps, or from another solver.seed"
         )
-    tried.append(training.origin[0])
-    if math.isfinite(value := (judge or objective).value(tried[-1])):
-        scored.append((value, len(tried) - 1))
+    start, first, size = training.origin
+    if not min(scored)[0] < first - FALLEN * size:
+        tried.append(start)
+        if math.isfinite(value := score(start)):
+            scored.append((value, len(tried) - 1))
     value, k = min(scored)
-    return tried[k], value if judge is None else objective.value(tried[k])
+    return tried[k], value if score == objective.value else objective.value(tried[k])
+
+
+def _part(objective: Objective) -> Callable[[Tensor], float]:
+    """Return J over a part of very many points, over all where they are fewer; a residual is squared over all of them."""
+    if objective.size <= ALL or objective.test_space is not None:
+        return objective.value
+    parts = few_points(objective, np.random.default_rng(PARTED))
+    return lambda theta: float(candidate_values(objective, theta[None], parts)[0])
+

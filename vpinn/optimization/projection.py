@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective, candidate_values, curvature
-from vpinn.sampling import NOTHING, make_sampler
+from vpinn.sampling import NOTHING, bare, make_sampler
 from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
 
@@ -43,19 +43,22 @@ def last_layer(network: Enriched) -> slice:
     return slice(network.size - network.outputs * (network.layers[-2] + 1) - network.extra, network.size)
 
 
-def few_points(objective: Objective, generator: np.random.Generator) -> Batch:
+def few_points(objective: Objective, generator: np.random.Generator, most: int = ALL, count: int = POINTS) -> Batch:
     """Return points that a last layer is solved on, drawn by strata; all points, where they are few.
 
     Args:
         objective: whose points they are.
         generator: of the draws.
+        most: points up to which all are taken.
+        count: points of the domain that are drawn, about, where there are more.
     """
-    if objective.size <= ALL:
+    if objective.size <= most:
         return list(objective.parts())
-    share, batch = POINTS / objective.batched[0].points.size, []
+    share, batch = count / objective.batched[0].points.size, []
     for measure in objective.batched:
-        size = min(measure.points.size, max(POINTS // 10, math.ceil(share * measure.points.size)))
-        sampler = make_sampler("cells" if measure.points.random else "stratified", measure.points, size)
+        size = min(measure.points.size, max(count // 10, math.ceil(share * measure.points.size)))
+        kind = "sobol" if bare(measure.points) else "cells" if measure.points.random else "stratified"
+        sampler = make_sampler(kind, measure.points, size)
         batch.append((measure, measure.batch(*sampler.draw(generator, NOTHING), generator)))
     return batch
 

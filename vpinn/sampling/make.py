@@ -69,11 +69,11 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
 
 
 def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
-    return Run(points.size, size) if _bare(points) else Sobol(points.size, size, Curve.through(points))
+    return Run(points.size, size) if bare(points) else Sobol(points.size, size, Curve.through(points))
 
 
 def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
-    if _bare(points):
+    if bare(points):
         raise InputError('sampler "antithetic" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
     if size == 1:  # a single point, of a boundary say, has no mirror image
         return Stratified(points.size, 1, Curve.through(points), blocks(1))
@@ -81,7 +81,7 @@ def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
 
 
 def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
-    if _bare(points):
+    if bare(points):
         raise InputError('sampler "cells" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
     curve = Curve.through(points)
     q = len(curve.local)
@@ -196,8 +196,9 @@ def _borders(curve: Curve, group: Index) -> Array:
     return np.append(curve.edges[:-1][np.flatnonzero(np.diff(along, prepend=-1))], 1.0)
 
 
-def _bare(points: PointSet) -> bool:
+def bare(points: PointSet) -> bool:
+    """Return whether points are those of no mesh, as in a hypercube."""
     return not isinstance(getattr(points, "mesh", None), Mesh)
 
 
-__all__: Sequence[str] = ["SAMPLERS", "Choice", "make_sampler", "tag_groups"]
+__all__: Sequence[str] = ["SAMPLERS", "Choice", "bare", "make_sampler", "tag_groups"]
