@@ -56,6 +56,33 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     return code, streams.err.strip()
 
 
+def test_worked_problems_are_listed_and_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them by kind; with its mesh beside it, and never over a file that is there."""
+    monkeypatch.chdir(tmp_path)
+    problems = Path(__file__).parents[1] / "problems"
+    assert main(["new", "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert {path.stem for path in problems.glob("*.toml")} == {line[23:].split()[0] for line in shown.splitlines()}
+    for name in ("part", "other"):
+        assert main(["new", name, "--from", "plate_with_holes"]) == 0
+        assert Path(f"{name}.toml").read_bytes() == (problems / "plate_with_holes.toml").read_bytes()
+    assert Path("meshes/plate.msh").read_bytes() == (problems / "meshes/plate.msh").read_bytes()
+    capsys.readouterr()
+    Path("meshes/gear.msh").write_text("mine")
+    for arguments, message in (
+        (["part", "--from", "poisson"], "part.toml: exists already; choose another name, or another folder"),
+        (["wheel", "--from", "gear"], "meshes/gear.msh: exists already; choose another name, or another folder"),
+        (["wheel", "--from", "plate_with_hole"], "there is no worked problem 'plate_with_hole'; did you mean plate_with_holes?"),
+        ([], "give a name for the problem"),
+    ):
+        assert main(["new", *arguments]) == 2
+        assert message in capsys.readouterr().err
+    assert not Path("wheel.toml").exists()
+    assert Path("meshes/gear.msh").read_text() == "mine"
+
+
 def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["new", "heat"]) == 0

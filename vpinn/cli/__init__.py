@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from vpinn.cli import compare, noise
-from vpinn.cli.display import print_table, say
+from vpinn.cli.display import print_columns, print_table, say
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
@@ -185,12 +185,26 @@ def schema() -> None:
     print(json.dumps(schema_json(), indent=2))
 
 
-@app.command(epilog="Example: `vpinn new heat` writes heat.toml")
-def new(name: Annotated[str, argument(help="Title and file stem of the problem.")]) -> None:
-    """Write a commented problem file to start from; an existing file stays as it is."""
-    from vpinn.problem import template
+@app.command(epilog="Examples: `vpinn new heat` writes heat.toml; `vpinn new part --from plate_with_holes` starts from that")
+def new(
+    name: Annotated[str | None, argument(help="Title and file stem of the problem.")] = None,
+    worked: Annotated[str | None, option("--from", metavar="NAME", help="Copy this worked problem, with its mesh.")] = None,
+    listed: Annotated[bool, option("--list", help="Name the worked problems by kind.")] = False,
+) -> None:
+    """Write a commented problem file to start from, or copy a worked one; an existing file stays as it is."""
+    from vpinn.problem import copy_worked, template, worked_problems
 
-    text, path = template(name.removesuffix(".toml")), Path(f"{name.removesuffix('.toml')}.toml")
+    if listed:
+        print_columns((found.kind, found.name, found.title) for found in worked_problems())
+        return
+    if name is None:
+        raise InputError("give a name for the problem, as in `vpinn new heat`, or --list")
+    path = Path(f"{name.removesuffix('.toml')}.toml")
+    if worked is not None:
+        written = copy_worked(worked.removesuffix(".toml"), path)
+        say(f"{', '.join(map(str, written))} written; solve it with: vpinn solve {path}")
+        return
+    text = template(name.removesuffix(".toml"))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -20,6 +21,15 @@ def print_table(table: Table) -> None:
     text = io.StringIO()
     Console(file=text, highlight=False, color_system=None, width=10_000).print(table)
     print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+
+
+def print_columns(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows as columns without a head; what repeats the first column of the row before is left out."""
+    table, last = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0)), ""
+    for first, *rest in rows:
+        table.add_row(*map(escaped, (first if first != last else "", *rest)))
+        last = first
+    print_table(table)
 
 
 def say(*lines: object, file: TextIO | None = None) -> None:

@@ -17,6 +17,7 @@ from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.symbols import Symbols, make_symbols
 from vpinn.problem.template import template
+from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
     "Condition",
@@ -26,6 +27,8 @@ __all__ = [
     "Settings",
     "Symbols",
     "Unknown",
+    "Worked",
+    "copy_worked",
     "make_problem",
     "make_scope",
     "make_symbols",
@@ -34,4 +37,5 @@ __all__ = [
     "read_problem",
     "schema_json",
     "template",
+    "worked_problems",
 ]

@@ -1,0 +1,96 @@
+"""Worked problems: complete files to read, to solve and to start an own problem from."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from vpinn.errors import InputError, StorageError
+
+INDEX = "README.md"
+"""Text whose first table names the worked problems by kind."""
+INSTALLED = Path("share", "vpinn", "problems")
+"""Where an installation keeps them, below the environment's folder."""
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A worked problem.
+
+    Attributes:
+        kind: as the index names it.
+        name: of its file, without suffix.
+        title: of the problem.
+        file: its problem file.
+    """
+
+    kind: str
+    name: str
+    title: str
+    file: Path
+
+
+def worked_problems() -> tuple[Worked, ...]:
+    """Return all worked problems in the order of the index.
+
+    Raises:
+        StorageError: the installation has none, or they cannot be read.
+    """
+    folder = _folder()
+    try:
+        rows = re.findall(r"^\| (?!kind |---)([^|]+) \| ([^|]+) \|$", (folder / INDEX).read_text(encoding="utf-8"), re.MULTILINE)
+        found = []
+        for kind, names in rows:
+            for name in re.findall(r"\w+", re.sub(r"\([^)]*\)", "", names)):
+                file = folder / f"{name}.toml"
+                title = tomllib.loads(file.read_text(encoding="utf-8")).get("title", name)
+                found.append(Worked(kind.strip(), name, title, file))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{folder}: the worked problems cannot be read: {error}") from None
+    return tuple(found)
+
+
+def copy_worked(name: str, target: Path) -> list[Path]:
+    """Copy a worked problem, and its mesh beside it, without replacing anything.
+
+    Args:
+        name: of the worked problem.
+        target: problem file to write.
+
+    Returns:
+        the files written: the problem's first.
+
+    Raises:
+        InputError: there is no such problem, or a file exists already.
+        StorageError: a file could not be written.
+    """
+    known = {worked.name: worked for worked in worked_problems()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else "vpinn new --list names them"
+        raise InputError(f"--from: there is no worked problem {name!r}; {hint}")
+    file = known[name].file
+    mesh = tomllib.loads(file.read_text(encoding="utf-8"))["domain"].get("mesh")
+    copies = [(file, target), *([] if mesh is None else [(file.parent / mesh, target.parent / mesh)])]
+    for source, copy in copies:
+        if copy.exists() and (copy == target or copy.read_bytes() != source.read_bytes()):
+            raise InputError("exists already; choose another name, or another folder", str(copy))
+    for source, copy in copies:
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(source.read_bytes())
+        except OSError as error:
+            raise StorageError(f"{copy}: cannot be written: {error.strerror or error}") from None
+    return [copy for _, copy in copies]
+
+
+def _folder() -> Path:
+    """Return where the worked problems are: beside the package in a checkout, else where an installation puts them."""
+    for folder in (Path(__file__).parents[2] / "problems", Path(sys.prefix) / INSTALLED):
+        if (folder / INDEX).is_file():
+            return folder
+    raise StorageError("this installation has no worked problems; install vpinn from its checkout or wheel")
