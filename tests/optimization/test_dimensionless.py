@@ -15,6 +15,7 @@ from vpinn.optimization import train
 from vpinn.optimization.projection import few_points, last_layer, projected
 from vpinn.solving import Setup, prepare
 from vpinn.trial import make_trial
+from vpinn.trial.jacobian import last_layer_jacobian
 
 FORMS = {
     "energy": "0.5*inner(grad(u), grad(u))*dx - f*u*dx",
@@ -230,3 +231,15 @@ def test_a_part_of_the_points_stands_for_all(domain: Domain) -> None:
     assert sum(float(points.w.sum()) for _, points in parts) == pytest.approx(2.0, rel=1e-12)
     assert 300 <= sum(len(points.w) for _, points in parts) <= 500
     assert len(list(parts)) == 1
+
+
+@pytest.mark.parametrize("form", ["weak", "strong"])
+def test_rows_of_squares_give_their_gradient(form: str) -> None:
+    """By the last layer alone, as reverse differentiation gives it for all parameters."""
+    setup = prepared(form, [8, 7])
+    objective, network = setup.objective, setup.trial.network
+    theta, parts = setup.start().theta + 0.1, list(objective.parts())
+    slope = curvature(objective, theta, parts, last_layer_jacobian).slope
+    gradient = objective.sampled(theta, parts)[1][last_layer(network)]
+    assert slope is not None
+    assert float((slope - gradient).norm()) <= 1e-12 * float(gradient.norm())

@@ -65,6 +65,11 @@ class Curvature:
             return self.rest.diagonal()
         return self.signs @ self.rows.square()
 
+    @property
+    def slope(self) -> Tensor | None:
+        """Gradient [size] of half the sum of squares; None for an energy, or where rows are not kept."""
+        return None if self.residual is None or self.rest is not None else self.rows.T @ (self.signs * self.residual)
+
     @cached_property
     def gram(self) -> Tensor:
         """G [size, size]."""

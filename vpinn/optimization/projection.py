@@ -103,12 +103,10 @@ def projected(
         InputError: the form takes derivatives of order three or more.
     """
     last, objective = last_layer(network), replace(objective, estimator="plain")
-    first, gradient = objective.sampled(theta, parts)
+    first = float(candidate_values(objective, theta[None], parts)[0])
     value, reached = first, first
-    for step in range(NEWTON):
-        if step:
-            gradient = objective.sampled(theta, parts)[1]
-        change, predicted = _newton_step(objective, theta, gradient[last], parts, damping)
+    for _ in range(NEWTON):
+        change, predicted = _newton_step(objective, theta, last, parts, damping)
         for halving in range(HALVINGS):
             moved = theta.clone()
             moved[last] -= change / 2**halving
@@ -123,14 +121,13 @@ def projected(
     return theta, first, value
 
 
-def _newton_step(
-    objective: Objective, theta: Tensor, gradient: Tensor, parts: Batch, damping: float
-) -> tuple[Tensor, float]:
+def _newton_step(objective: Objective, theta: Tensor, last: slice, parts: Batch, damping: float) -> tuple[Tensor, float]:
     """Return (|G| + λ diag G)⁻¹∇J of the last layer, and the decrease of J that G predicts of that step.
 
     Negative directions of G, which a minimum lacks, count as positive.
     """
     found = curvature(objective, theta, parts, last_layer_jacobian)
+    gradient = objective.sampled(theta, parts)[1][last] if found.slope is None else found.slope
     size = found.diagonal.abs().sqrt()
     size = torch.where(size > 0, size, 1.0)
     values, vectors = torch.linalg.eigh(found.gram / size / size[:, None])
