@@ -13,11 +13,11 @@ import torch
 
 from vpinn.domain import Mesh, cell_points
 from vpinn.optimization.cost import stage_seconds
+from vpinn.optimization.course import Course
 from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.guide import Guide
 from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
 from vpinn.optimization.least_squares import PILOT, Step, tests_degree
-from vpinn.optimization.recipes import Recipe
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
 from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
@@ -102,26 +102,21 @@ class Growth:
         note = self._journal.noted(find)
         return found or candidates_of(note, trials, self._problem.domain)
 
-    def _make(
-        self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None
-    ) -> Stage | None:
+    def _made(self, course: Course) -> Stage | None:
+        """Return the stage of a course, made now or read from the journal; its duration is told by that of the stage before."""
+        if self._pace is not None and not self._journal.reads:
+            per_second, last = self._pace
+            self._guide.ahead(stage_seconds(last, course.width) * per_second)
+
         def find() -> Note:
-            found.append(self._stages.make(trial, recipe, leap, width, before, least, known))
+            best, least, first = course.best, course.least, course.first
+            found.append(self._stages.make(course.trial, course.recipe, course.leap, course.width, best, least, first))
             return note_of_stage(found[0])
 
         found: list[Stage | None] = []
-        note = self._journal.noted(find)
-        return found[0] if found else stage_of(note, self.objectives, trial)
-
-    def _timed(
-        self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None
-    ) -> Stage | None:
-        """Return ``_make``'s stage, whose duration is told beforehand by that of the stage before."""
-        if self._pace is not None and not self._journal.reads:
-            per_second, last = self._pace
-            self._guide.ahead(stage_seconds(last, width) * per_second)
         began = time.perf_counter()
-        stage = self._make(trial, recipe, leap, width, before, least, known)
+        note = self._journal.noted(find)
+        stage = found[0] if found else stage_of(note, self.objectives, course.trial)
         if stage is not None:
             self._pace = (time.perf_counter() - began) / stage_seconds(stage, stage.width), stage
         return stage
@@ -152,63 +147,81 @@ class Growth:
 
     def run(self, candidate: Candidate, other: Stage | None = None) -> Stage:
         """Return the best stage of a trial space; after ``other`` it starts with as many features, and ends where it is worse."""
-        trial, recipe, method, pilot, least, limit = candidate.trial, candidate.recipe, self.method, candidate.step, 1, math.inf
-        rounding = ROUNDING * pilot.steepness * self._lift(trial)
-        known, best = (candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0), None
-        width, bound = (0, math.inf) if other is None else (other.width, other.relative)
-        origin, self._judged = (recipe, known), []
-        seen = candidate.whole and candidate.width <= widest(self.objectives, trial, method.widths)
-        if not width and seen and self._good(pilot):
-            width = candidate.width
-        elif not width:
-            small = not self._stages.linear or pilot.before <= rounding
-            width = method.widths[0] if small else self._next(0, (0, 1.0), known, trial)
-        first = pilot if candidate.whole and width == candidate.width else None
-        while width and (stage := self._timed(trial, recipe, width / known[0], width, best, least, first)) is not None:
-            first = None
-            gained = width < PATIENCE or stage.fit.residual * GAIN ** math.log2(width / known[0]) < limit
-            if stage.fit.residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
-                origin = recipe, known
-                best, limit, recipe = stage, stage.fit.residual, stage.recipe
-            assert best is not None
+        self._judged = []
+        rounding = ROUNDING * candidate.step.steepness * self._lift(candidate.trial)
+        course, bound = self._begun(candidate, other, rounding), math.inf if other is None else other.relative
+        while course.width and (stage := self._made(course)) is not None:
+            limit = course.limit
+            course = self._with(course, stage)
+            best = course.stage
             self.ended = not self._guide.report(stage, best)
             if self.ended or stage.relative > bound:
                 break
-            if limit <= rounding:
+            if course.limit <= rounding:
                 return replace(best, converged=True)
             if candidate.hasty and not self._converged(best):
-                return self.run(self._compared([trial], lambda step: False)[0], other)
-            before, known = known if known[0] < width else (0, 1.0), (width, best.relative)
-            following = self._next(width, before, known, trial) if gained else 0
-            dear = following and stage_seconds(stage, following) > CHEAP
-            if dear and self._will_do(best):
-                return replace(best, converged=True)
-            if dear and self._beaten(best):
-                return best
-            if best.relative > method.aim and following and not (dear and self._stagnates(best)):
-                width = following
-                continue
-            if self._converged(best):
-                return replace(best, converged=True)
-            verdict, degree = self._judge(best), tests_degree(best.objective)
-            if verdict is None:
-                break
-            rises = 0 < degree < HIGHEST_TEST_DEGREE and verdict.absolute <= min(self._judged, key=_first)[0]
-            if best.relative <= method.aim:
-                known = width, verdict.relative / method.slack
-                width = self._next(width, before, known, trial) or (width if rises else 0)
-                dear = width and stage_seconds(stage, width) > CHEAP
-                if dear and self._will_do(best):
-                    return replace(best, converged=True)
-                if dear and self._beaten(best):
-                    return best
-            elif verdict.adequate or not rises:
-                break
-            else:
-                (recipe, known), width = origin, best.width
-            least, limit = degree + RICHER, math.inf
-        assert best is not None
-        return min(self._judged, key=_first)[1] if self._judged and not self.ended else best
+                return self.run(self._compared([candidate.trial], lambda step: False)[0], other)
+            gained = stage.width < PATIENCE or stage.fit.residual * GAIN ** math.log2(course.leap) < limit
+            course = self._following(course, stage, gained)
+        if course.done:
+            return replace(course.stage, converged=True)
+        return min(self._judged, key=_first)[1] if self._judged and not self.ended else course.stage
+
+    def _begun(self, candidate: Candidate, other: Stage | None, rounding: float) -> Course:
+        """Return where growth in a trial space begins."""
+        trial, pilot, widths = candidate.trial, candidate.step, self.method.widths
+        known = candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0
+        seen = candidate.whole and candidate.width <= widest(self.objectives, trial, widths)
+        if other is not None:
+            width = other.width
+        elif seen and self._good(pilot):
+            width = candidate.width
+        else:
+            small = not self._stages.linear or pilot.before <= rounding
+            width = widths[0] if small else self._next(0, (0, 1.0), known, trial)
+        first = pilot if candidate.whole and width == candidate.width else None
+        return Course(trial, candidate.recipe, known, width, first=first, origin=(candidate.recipe, known))
+
+    def _with(self, course: Course, stage: Stage) -> Course:
+        """Return a course with a stage that was made on it: the best one, where it is better than the best so far."""
+        best, limit, residual = course.best, course.limit, stage.fit.residual
+        if residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
+            origin = course.recipe, course.known
+            return replace(course, best=stage, limit=residual, recipe=stage.recipe, origin=origin, first=None)
+        return replace(course, first=None)
+
+    def _following(self, course: Course, stage: Stage, gained: bool) -> Course:
+        """Return the course after a stage: how many features come next, none where growth ends."""
+        best, width = course.stage, course.width
+        before, known = course.known if course.known[0] < width else (0, 1.0), (width, best.relative)
+        following = self._next(width, before, known, course.trial) if gained else 0
+        dear = bool(following) and stage_seconds(stage, following) > CHEAP
+        if dear and (self._will_do(best) or self._beaten(best)):
+            return replace(course, width=0, done=not self.ended)
+        if best.relative > self.method.aim and following and not (dear and self._stagnates(best)):
+            return replace(course, width=following, known=known)
+        if self._converged(best):
+            return replace(course, width=0, done=True)
+        return self._judged_course(course, stage, before, known)
+
+    def _judged_course(self, course: Course, stage: Stage, before: tuple[int, float], known: tuple[int, float]) -> Course:
+        """Return the course after a stage whose tests see no more to gain: with richer ones, where these contradict."""
+        best = course.stage
+        verdict, degree = self._judge(best), tests_degree(best.objective)
+        if verdict is None:
+            return replace(course, width=0)
+        rises = 0 < degree < HIGHEST_TEST_DEGREE and verdict.absolute <= min(self._judged, key=_first)[0]
+        richer = replace(course, least=degree + RICHER, limit=math.inf)
+        if best.relative <= self.method.aim:
+            known = course.width, verdict.relative / self.method.slack
+            width = self._next(course.width, before, known, course.trial) or (course.width if rises else 0)
+            if width and stage_seconds(stage, width) > CHEAP and (self._will_do(best) or self._beaten(best)):
+                return replace(course, width=0, done=not self.ended)
+            return replace(richer, known=known, width=width)
+        if verdict.adequate or not rises:
+            return replace(course, width=0)
+        recipe, known = course.origin
+        return replace(richer, recipe=recipe, known=known, width=best.width)
 
     def _better(self, stage: Stage, best: Stage) -> bool:
         """Return whether a stage is better than the best so far on points that neither was fitted to.
