@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 
 from vpinn.cli import compare, noise
-from vpinn.cli.display import print_columns, print_table, say
+from vpinn.cli.display import prepare_streams, print_columns, print_table, say
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
@@ -225,10 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130, 143 or 129 after a signal, 1 a bug.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))  # None where they are closed
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "²" gets its number
+    prepare_streams()
     try:
         with Interrupt() as interrupt, interrupt.abandons():  # commands that change a state catch signals themselves
             code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
@@ -243,14 +239,19 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", StorageError.exit_code)
     except Exception as error:
-        if hasattr(error, "format_message"):  # typer's usage errors, whichever library its version takes them from
-            return _fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
-        if {"-v", "--verbose"} & set(arguments):
-            traceback.print_exc()
-        return _fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
+        return _unforeseen(error, bool({"-v", "--verbose"} & set(arguments)))
+
+
+def _unforeseen(error: Exception, verbose: bool) -> int:
+    """Print one line for an error that is none of ours and return the exit code."""
+    if isinstance(error, OSError):
+        return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", StorageError.exit_code)
+    if hasattr(error, "format_message"):  # typer's usage errors, whichever library its version takes them from
+        return _fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
+    if verbose:
+        traceback.print_exception(error)
+    return _fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
 
 
 def _fail(message: str, code: int) -> int:

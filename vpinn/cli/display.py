@@ -36,3 +36,11 @@ def say(*lines: object, file: TextIO | None = None) -> None:
     """Print lines, at once; what in them would steer the terminal is shown as an escape."""
     for line in lines:
         print(escaped(line, keep="\n"), file=file or sys.stdout, flush=True)
+
+
+def prepare_streams() -> None:
+    """Give the program streams where they are closed, and signs to terminals that lack some."""
+    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "²" gets its number

@@ -124,6 +124,12 @@ class Counted(Method):
             self.calls.append(closure.evaluations + curved)
 
 
+def _warm_up(setup: Setup) -> None:
+    """Take a step and throw it away: factorisations and strata are made by the first one."""
+    with contextlib.suppress(DivergenceError):
+        train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
+
+
 def measured_course(problem: Problem, threads: int, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
     """Solve a problem and return how its error fell.
 
@@ -141,15 +147,13 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
     if isinstance(setup.plan.method, Direct):
         return _direct(problem, threads, seconds, tell, (time.perf_counter() - began, libraries))
     tell(0.0, 0, math.nan)
-    with contextlib.suppress(DivergenceError):  # a step thrown away: factorisations and strata are made by the first one
-        train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
+    _warm_up(setup)
     ready = time.perf_counter() - began
     tell(0.0, 0, math.nan)  # a set-up as long as the seconds is no reason to give up
     training, counted = setup.start(), Counted(setup.plan.method)
     plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
-    next_mark, cpu, memory, stopped = 0.0, 0.0, 0.0, ""
-    last = [-math.inf, math.nan]
+    next_mark, cpu, memory, stopped, last = 0.0, 0.0, 0.0, "", [-math.inf, math.nan]
     error: Callable[[Tensor], float] | None = None
 
     def report(state: Training) -> None:
@@ -174,13 +178,12 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
             memory = peak_memory_mb()
             error = make_error(setup)
         tell(training.seconds, training.step, last[1])
-        paused = time.perf_counter()
-        last[1] = error(training.theta)
+        paused, last[1] = time.perf_counter(), error(training.theta)
         cost = time.perf_counter() - paused
         marks.append((training.seconds, training.step, _evaluations(counted, plan, training), last[1]))
         next_mark = training.seconds + max(SPACING * training.seconds, cost)
-    fluctuation = _fluctuation(training) if plan.samplers else math.nan
-    return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, fluctuation)
+    noise = _fluctuation(training) if plan.samplers else math.nan
+    return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, noise)
 
 
 def make_error(setup: Setup) -> Callable[[Tensor], float]:

@@ -21,6 +21,7 @@ from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Objective, Part
 from vpinn.objective.test_space import TestSpace
 from vpinn.trial import Enriched
+from vpinn.trial.network import Derivative
 
 Array = NDArray[np.float64]
 CHUNK_BYTES = 24e6
@@ -237,8 +238,7 @@ def _derivatives(
         jets[component, derivative] = (value if derivative else value + bias[component]).requires_grad_()
     leaves = [jets[key] for key in measure.keys]
     _, *outputs = measure.tape.moving([*points.fixed, *leaves])
-    common = 2 + network.outputs * (h + 1)
-    last = common + tied
+    last = 2 + network.outputs * (h + 1) + tied
     blocks = []
     for output in outputs:
         block = points.w.new_zeros(n, last + network.extra if columns else 1)
@@ -247,20 +247,28 @@ def _derivatives(
             block[:, 1] = block[:, 0]
         if columns and isinstance(output, Tensor) and output.requires_grad:
             slopes = torch.autograd.grad(output.sum(), leaves, retain_graph=True, allow_unused=True)
-            for (component, derivative), slope in zip(measure.keys, slopes, strict=True):
-                if slope is None:
-                    continue
-                block[:, 1] -= slope * jets[component, derivative].detach()
-                if component < 0:
-                    block[:, last - 1 - component] = slope
-                    continue
-                start = 2 + component * (h + 1)
-                block[:, start : start + h].addcmul_(slope[:, None], features[derivative][:, :h])
-                if tied:
-                    own = features[derivative][:, h + component * tied :][:, :tied]
-                    block[:, common:last].addcmul_(slope[:, None], own)
-                if not derivative:
-                    block[:, start + h] += slope
+            for key, slope in zip(measure.keys, slopes, strict=True):
+                if slope is not None:
+                    block[:, 1] -= slope * jets[key].detach()
+                    _add_columns(block, network, key, slope, features)
         blocks.append(block)
     count = len(measure.tests)
     return blocks[:count], blocks[count:]
+
+
+def _add_columns(
+    block: Tensor, network: Enriched, key: tuple[int, Derivative], slope: Tensor, features: dict[Derivative, Tensor]
+) -> None:
+    """Add what a jet with some slope [n] contributes to the columns of a block [n, 2 + network.linear]."""
+    (component, derivative), h, tied = key, network.shared, network.tied
+    common = 2 + network.outputs * (h + 1)
+    if component < 0:
+        block[:, common + tied - 1 - component] = slope
+        return
+    start = 2 + component * (h + 1)
+    block[:, start : start + h].addcmul_(slope[:, None], features[derivative][:, :h])
+    if tied:
+        own = features[derivative][:, h + component * tied :][:, :tied]
+        block[:, common : common + tied].addcmul_(slope[:, None], own)
+    if not derivative:
+        block[:, start + h] += slope

@@ -108,7 +108,8 @@ def make_objective(
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {False: degree, True: facet_degree or degree}
-        return tuple(_measure(problem, trial, side, space, dtype, degrees[side.facet], refine, summed, unit) for side in found)
+        pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed)) for side in found)
+        return tuple(_measure(problem, trial, side, space, dtype, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)
@@ -238,18 +239,27 @@ def _flux(
     return graph.add(terms)
 
 
+def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool) -> PointSet:
+    """Return the quadrature points of some integrands."""
+    domain, seed = problem.domain, problem.settings.solver.seed
+    rule, count = quadrature_rule(problem)
+    count = min(count, SUMMED) if summed else count
+    if not side.facet:
+        return cell_points(domain, rule, degree, count, seed, refine)
+    tagged = domain.facets(tuple(sorted(side.tags))) if side.tags else np.empty(0, np.int64)
+    return facet_points(domain, np.union1d(tagged, side.rows), rule, degree, max(1, count // 4), seed, refine)
+
+
 def _measure(
     problem: Problem,
     trial: Trial,
     side: Integrands,
     space: TestSpace | None,
     dtype: torch.dtype,
-    degree: int,
-    refine: int,
-    summed: bool,
+    points: PointSet,
     unit: float,
 ) -> Measure:
-    graph, settings = side.graph, problem.settings
+    graph = side.graph
     whole, root = graph.number(1.0 / unit), graph.number(1.0 / math.sqrt(unit))
     offsets = np.concatenate([[0], np.cumsum([int(np.prod(u.shape)) for u in problem.unknowns])])
     parts = {-1 - (u.test.part() or 0): int(offsets[i]) for i, u in enumerate(problem.unknowns)}
@@ -267,16 +277,7 @@ def _measure(
     duals = [graph.multiply([graph.slot(Jet(DUAL, k)), node]) for k, node in enumerate(coefficients.values())]
     slopes = derivatives(graph, graph.add([density, *duals]), jets)
     tape, adjoint = compile_tapes(graph, [outputs, [density, *slopes]])
-    domain, seed = problem.domain, settings.solver.seed
-    rule, count = quadrature_rule(problem)
-    count = min(count, SUMMED) if summed else count
-    points: PointSet
-    if side.facet:
-        tagged = domain.facets(tuple(sorted(side.tags))) if side.tags else np.empty(0, np.int64)
-        facets = np.union1d(tagged, side.rows)
-        points = facet_points(domain, facets, rule, degree, max(1, count // 4), seed, refine)
-    else:
-        points = cell_points(domain, rule, degree, count, seed, refine)
+    rule, _ = quadrature_rule(problem)
     if tests and rule not in ("gauss", "stochastic-gauss"):
         raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
     contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]

@@ -17,8 +17,7 @@ from vpinn.optimization.method import Closure, NonFiniteError
 def search(
     theta: Tensor,
     direction: Tensor,
-    value: float,
-    gradient: Tensor,
+    start: tuple[float, Tensor],
     closure: Closure,
     fresh: bool,
     learning_rate: float,
@@ -29,8 +28,7 @@ def search(
     Args:
         theta: parameters [size].
         direction: to go along [size].
-        value: J there.
-        gradient: ∇J there [size].
+        start: J and ∇J [size] there.
         closure: J and ∇J.
         fresh: whether the direction is that of steepest descent, whose length means nothing.
         learning_rate: factor of the first trial where it is below one.
@@ -42,6 +40,7 @@ def search(
     Raises:
         NonFiniteError: no closure along the steepest descent was finite.
     """
+    value, gradient = start
     found: dict[float, tuple[float, Tensor]] = {}
     failures: list[NonFiniteError] = []
 

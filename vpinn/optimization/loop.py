@@ -22,7 +22,7 @@ from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.direct import Direct
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
-from vpinn.optimization.method import Closure, Method, NonFiniteError
+from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.projection import solved_anew
 from vpinn.optimization.rules import Rules
@@ -174,16 +174,9 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     if not training.settled:
         training.settled = _settled(objective, training, plan, plan.method)
     samplers, rate = _drawn_how(objective, training, plan, plan.method)
-    closure = _draw(objective, training, plan, samplers)
-    theta, drawn_before = training.theta, math.isfinite(training.average)
+    closure, theta = _draw(objective, training, plan, samplers), training.theta
     try:
-        same = not samplers and not drawn_before
-        new, state, value = plan.method.step(theta, training.state, closure, rate, same)
-        if not math.isfinite(float(new.sum())):
-            raise NonFiniteError("parameters")
-        began_at(training, value, closure.gradient)
-        if diverged(training, value, bool(samplers)):
-            raise NonFiniteError("loss", value)
+        new, state, value = _attempt(training, plan.method, closure, rate, bool(samplers))
     except NonFiniteError as error:
         roll_back(objective, training, plan.method, error)
         return
@@ -209,9 +202,21 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         watched = monitor(new)
     training.seconds = time.perf_counter() - began
     known = watched.get("error", math.nan), watched.get("estimate", math.nan), math.nan
-    loss = value * objective.unit
-    taken = training.step, training.seconds, loss, closure.gradient_norm, rate, size or objective.size, closure.clipped
+    loss, points = value * objective.unit, size or objective.size
+    taken = training.step, training.seconds, loss, closure.gradient_norm, rate, points, closure.clipped
     training.history.append((*taken, *known, *noise))
+
+
+def _attempt(training: Training, method: Method, closure: Closure, rate: float, drawn: bool) -> tuple[Tensor, State, float]:
+    """Return parameters, state and J of the next step; a ``NonFiniteError`` where they are not finite, or far too large."""
+    same = not drawn and not math.isfinite(training.average)
+    new, state, value = method.step(training.theta, training.state, closure, rate, same)
+    if not math.isfinite(float(new.sum())):
+        raise NonFiniteError("parameters")
+    began_at(training, value, closure.gradient)
+    if diverged(training, value, drawn):
+        raise NonFiniteError("loss", value)
+    return new, state, value
 
 
 def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> dict[str, float]:

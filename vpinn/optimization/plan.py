@@ -148,36 +148,11 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     if isinstance(method, Langevin) and isinstance(method.temperature, float):
         method = replace(method, temperature=method.temperature / objective.unit)
     batching, samplers = make_batching(settings, objective, method)
-    if method.full and samplers:
-        raise InputError(
-            f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
-        )
-    if method.double and solver.precision != "float64":
-        raise InputError(f'solver.method = "{name}" needs precision = "float64"; its columns are nearly dependent')
-    if method.curved and samplers and objective.estimator in ("two-batch", "u-statistic"):
-        raise InputError(
-            f'solver.method = "{name}" squares one batch, whose noise has to vanish at the solution, but {objective.why}; '
-            'use "adam", a strong form, or batch.estimator = "control-variate" or "plain"'
-        )
+    _check_method(name, settings, objective, method, bool(samplers))
     if isinstance(method, LeastSquares):
-        order = max((len(derivative) for m in objective.measures for derivative in m.derivatives), default=0)
-        if order > HIGHEST_ORDER:
-            raise InputError(
-                f'solver.method = "least-squares" takes derivatives up to order {HIGHEST_ORDER}, got {order}; split the equation '
-                'into several of lower order, or use "lbfgs"'
-            )
+        _check_order(objective)
     if isinstance(method, Direct):
         return Plan(method, Schedule(1.0, 0, method.stages), samplers, tolerance=solver.tolerance)
-    if method.drawn and objective.test_space is None and not is_sum_of_squares(objective):
-        raise InputError(
-            f'solver.method = "{name}" needs squares, as strong and weak forms have; use "adam" or "gauss-newton" for an energy'
-        )
-    if method.drawn and not samplers:
-        raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
-    if isinstance(method, Langevin) and method.temperature == "noise" and (not samplers or settings.batch.finish):
-        raise InputError(
-            'solver.temperature = "noise" is that of mini-batches to the end; set batch.size and leave out batch.finish'
-        )
     _check_size(name, method, objective, bool(samplers))
     steps = solver.steps or method.steps
     _check_settled(name, method, solver, samplers)
@@ -219,6 +194,52 @@ def _check_settled(name: str, method: Method, solver: Solver, samplers: Sequence
         raise InputError(f'solver.clip = "auto" weighs the noise of mini-batch gradients, and {name} on these points has none')
     if solver.warmup == "auto" and method.curved:
         raise InputError(f'solver.warmup = "auto" is for steps along gradients, and those of {name} are not; give a number')
+
+
+def _check_method(name: str, settings: Settings, objective: Objective, method: Method | Direct, drawn: bool) -> None:
+    """Check that a method fits the settings and the objective.
+
+    Raises:
+        InputError: it does not.
+    """
+    solver = settings.solver
+    if method.full and drawn:
+        raise InputError(
+            f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
+        )
+    if method.double and solver.precision != "float64":
+        raise InputError(f'solver.method = "{name}" needs precision = "float64"; its columns are nearly dependent')
+    if method.curved and drawn and objective.estimator in ("two-batch", "u-statistic"):
+        raise InputError(
+            f'solver.method = "{name}" squares one batch, whose noise has to vanish at the solution, but {objective.why}; '
+            'use "adam", a strong form, or batch.estimator = "control-variate" or "plain"'
+        )
+    if isinstance(method, Direct):
+        return
+    if method.drawn and objective.test_space is None and not is_sum_of_squares(objective):
+        raise InputError(
+            f'solver.method = "{name}" needs squares, as strong and weak forms have; use "adam" or "gauss-newton" for an energy'
+        )
+    if method.drawn and not drawn:
+        raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
+    if isinstance(method, Langevin) and method.temperature == "noise" and (not drawn or settings.batch.finish):
+        raise InputError(
+            'solver.temperature = "noise" is that of mini-batches to the end; set batch.size and leave out batch.finish'
+        )
+
+
+def _check_order(objective: Objective) -> None:
+    """Check that features have the derivatives of a form.
+
+    Raises:
+        InputError: they do not.
+    """
+    order = max((len(derivative) for m in objective.measures for derivative in m.derivatives), default=0)
+    if order > HIGHEST_ORDER:
+        raise InputError(
+            f'solver.method = "least-squares" takes derivatives up to order {HIGHEST_ORDER}, got {order}; split the equation '
+            'into several of lower order, or use "lbfgs"'
+        )
 
 
 def _check_size(name: str, method: Method, objective: Objective, drawn: bool) -> None:

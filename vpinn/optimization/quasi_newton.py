@@ -71,7 +71,7 @@ class QuasiNewton(Method):
         if not float(direction @ gradient) < 0:
             direction, state = -gradient, self.initial(theta)
         fresh = bool(state["fresh"])
-        found = search(theta, direction, value, gradient, closure, fresh, learning_rate, self.evaluations)
+        found = search(theta, direction, (value, gradient), closure, fresh, learning_rate, self.evaluations)
         if found is None:
             return theta, {**self.initial(theta), "value": number(value), "gradient": gradient}, value
         length, new_value, new_gradient = found

@@ -164,18 +164,19 @@ class Batch(Section):
             raise ValueError("largest bounds a batch that grows; choose a growth")
         if self.largest is not None and isinstance(self.size, int) and self.largest < self.size:
             raise ValueError(f"largest must be size or more, got {self.largest} for a size of {self.size}")
-        for key in ("allocation", "strata"):
-            if key in given and self.sampler != "stratified":
-                raise ValueError(f'{key} belongs to sampler "stratified", got sampler "{self.sampler}"')
+        return self
+
+    @model_validator(mode="after")
+    def _check_sampler(self) -> Self:
+        given = self.model_fields_set
+        owners = {"allocation": "stratified", "strata": "stratified", "per_cell": "cells", "replacement": "uniform"}
+        for key, owner in owners.items():
+            if key in given and self.sampler != owner:
+                raise ValueError(f'{key} belongs to sampler "{owner}", got sampler "{self.sampler}"')
         if "strata_count" in given and (self.sampler not in ("stratified", "importance") or self.strata in ("cells", "tags")):
             raise ValueError('strata_count belongs to strata "blocks", "residual" or "gradient", or to sampler "importance"')
-        if "per_cell" in given and self.sampler != "cells":
-            raise ValueError(f'per_cell belongs to sampler "cells", got sampler "{self.sampler}"')
-        if "replacement" in given and self.sampler != "uniform":
-            raise ValueError(f'replacement belongs to sampler "uniform", got sampler "{self.sampler}"')
-        if self.size == "full" and self.drawn_by:
-            text = f'{self.drawn_by} says how mini-batches are drawn, but size is "full"'
-            raise ValueError(f"{text}; give a number, or leave it out")
+        if (key := self.drawn_by) and self.size == "full":
+            raise ValueError(f'{key} says how mini-batches are drawn, but size is "full"; give a number, or leave it out')
         return self
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ufl
@@ -70,6 +70,12 @@ class Translator:
                 return self._call(node)
             case ast.List():
                 return self._list(node)
+            case _:
+                self._refuse(node)
+
+    def _refuse(self, node: ast.expr) -> NoReturn:
+        """Say what to write instead of a node that is no term."""
+        match node:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
                 self._fail(node, "comparisons belong inside conditional(condition, a, b)")
             case ast.IfExp():
@@ -181,24 +187,12 @@ class Translator:
                 return self._measure(node, name)
             case "conditional", [condition, a, b]:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
-            case "Dx", [f, axis, *axes]:
-                self._count_derivatives(node, 1 + len(axes))
-                value = self.tensor(f)
-                for i in map(self._index, (axis, *axes)):
-                    if i >= self.dimension:
-                        self._fail(node, f"the domain has coordinates 0 to {self.dimension - 1}")
-                    value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
-                return value
+            case "Dx", [f, *axes] if axes:
+                return self._derivative(node, f, axes)
             case "Identity", [size]:
-                if not 1 <= self._index(size) <= 100:
-                    self._fail(node, "an identity matrix has 1 to 100 rows")
-                return ufl.Identity(self._index(size))
+                return self._identity(node, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
-                value = self._list(entries)
-                rank = {"as_vector": 1, "as_matrix": 2}.get(name, len(value.ufl_shape))
-                if len(value.ufl_shape) != rank:
-                    self._fail(node, f"{name} got {shape_in_words(value.ufl_shape)}")
-                return value
+                return self._tensor_of(node, name, entries)
             case _ if name in CONDITIONS or name in CONNECTIVES or name == "Not":
                 self._fail(node, "comparisons belong inside conditional(condition, a, b)")
             case _ if name in SYNTAX:
@@ -206,6 +200,27 @@ class Translator:
                 self._fail(node, f"write {name}({usage})")
             case _:
                 return self._operator(node, name)
+
+    def _derivative(self, node: ast.Call, f: ast.expr, axes: Sequence[ast.expr]) -> Expr:
+        self._count_derivatives(node, len(axes))
+        value = self.tensor(f)
+        for i in map(self._index, axes):
+            if i >= self.dimension:
+                self._fail(node, f"the domain has coordinates 0 to {self.dimension - 1}")
+            value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
+        return value
+
+    def _identity(self, node: ast.Call, size: int) -> Expr:
+        if not 1 <= size <= 100:
+            self._fail(node, "an identity matrix has 1 to 100 rows")
+        return ufl.Identity(size)
+
+    def _tensor_of(self, node: ast.Call, name: str, entries: ast.List | ast.Tuple) -> Expr:
+        value = self._list(entries)
+        rank = {"as_vector": 1, "as_matrix": 2}.get(name, len(value.ufl_shape))
+        if len(value.ufl_shape) != rank:
+            self._fail(node, f"{name} got {shape_in_words(value.ufl_shape)}")
+        return value
 
     def _operator(self, node: ast.Call, name: str) -> Expr:
         if name not in self.operators:

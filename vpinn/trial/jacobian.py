@@ -7,6 +7,7 @@ same, and from both the weights' derivatives, which are outer products: one batc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,27 +48,10 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     pairs = sorted({derivative for _, derivative in keys if len(derivative) == 2})
     directions = sorted({i for _, derivative in keys for i in derivative})
     orders: list[Derivative] = [(), *((i,) for i in directions), *pairs]
-    d, r, n = len(directions), len(slopes), len(x)
+    r, n = len(slopes), len(x)
     ends = [(1 + directions.index(i), 1 + directions.index(j)) for i, j in pairs]
-    sigma, layers = network.sigma, network.unpack(theta)
-
-    z = x.new_zeros(len(orders), n, network.layers[0])
-    z[0], slopes_in, bends_in = network.inputs(x, pairs)
-    z[1 : 1 + d] = slopes_in[directions]
-    if bends_in is not None:
-        z[1 + d :] = bends_in
-    saved = []
-    for weight, bias in layers[:-1]:
-        a = (z.view(-1, z.shape[2]) @ weight.T.contiguous()).view(len(orders), n, -1)
-        a[0] += bias
-        value = sigma.value(a[0].clone())
-        t = sigma.slope(a[0], value)
-        c = sigma.curvature(a[0], value, t)
-        saved.append((z, a, value, t, c))
-        z = t * a
-        z[0] = value
-        for p, (i, j) in enumerate(ends):
-            z[1 + d + p].addcmul_(c, a[i] * a[j])
+    layers = network.unpack(theta)
+    saved, z = _forward(network, theta, x, pairs, directions)
     result = x.new_empty(r, n, network.size)
     blocks = _blocks(network, result)
 
@@ -84,21 +68,70 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     blocks[-1][1].copy_(top[:, :, 0].transpose(1, 2))
     bar = torch.einsum("rcqn,ch->rqnh", top, weight)
     for k in range(len(saved) - 1, -1, -1):
-        z, a, value, t, c = saved[k]
-        low = bar * t
-        low[:, 0].addcmul_(c, (bar[:, 1:] * a[1:]).sum(1))
-        if ends:
-            third = sigma.third(a[0], value, t)
-            for p, (i, j) in enumerate(ends):
-                bent = bar[:, 1 + d + p] * c
-                low[:, i].addcmul_(bent, a[j])
-                low[:, j].addcmul_(bent, a[i])
-                low[:, 0].addcmul_(bar[:, 1 + d + p] * third, a[i] * a[j])
-        blocks[k][0].copy_(torch.einsum("rqno,qni->rnoi", low, z))
+        low = _backward(network, saved[k], bar, ends)
+        blocks[k][0].copy_(torch.einsum("rqno,qni->rnoi", low, saved[k].z))
         blocks[k][1].copy_(low[:, 0])
         if k:
             bar = (low.reshape(-1, low.shape[3]) @ layers[k][0]).view(r, len(orders), n, layers[k][0].shape[1])
     return result
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What a hidden layer makes of jets.
+
+    Attributes:
+        z: jets that it is given [K, n, width before].
+        a: their images [K, n, width].
+        value: σ of the first of these [n, width]; ``t``: its σ'; ``c``: its σ''.
+    """
+
+    z: Tensor
+    a: Tensor
+    value: Tensor
+    t: Tensor
+    c: Tensor
+
+
+def _forward(
+    network: Network, theta: Tensor, x: Tensor, pairs: Sequence[Derivative], directions: Sequence[int]
+) -> tuple[list[_Layer], Tensor]:
+    """Return the hidden layers, and the jets that the last layer is given [K, n, width]."""
+    d, sigma = len(directions), network.sigma
+    ends = [(1 + directions.index(i), 1 + directions.index(j)) for i, j in pairs]
+    z = x.new_zeros(1 + d + len(pairs), len(x), network.layers[0])
+    z[0], slopes, bends = network.inputs(x, pairs)
+    z[1 : 1 + d] = slopes[directions]
+    if bends is not None:
+        z[1 + d :] = bends
+    layers = []
+    for weight, bias in network.unpack(theta)[:-1]:
+        a = (z.view(-1, z.shape[2]) @ weight.T.contiguous()).view(*z.shape[:2], -1)
+        a[0] += bias
+        value = sigma.value(a[0].clone())
+        t = sigma.slope(a[0], value)
+        c = sigma.curvature(a[0], value, t)
+        layers.append(_Layer(z, a, value, t, c))
+        z = t * a
+        z[0] = value
+        for p, (i, j) in enumerate(ends):
+            z[1 + d + p].addcmul_(c, a[i] * a[j])
+    return layers, z
+
+
+def _backward(network: Network, layer: _Layer, bar: Tensor, ends: Sequence[tuple[int, int]]) -> Tensor:
+    """Return the cotangents of a [r, K, n, width] for those of a layer's jets; ``ends``: places of the slopes of second jets."""
+    a, first = layer.a, layer.a.shape[0] - len(ends)
+    low = bar * layer.t
+    low[:, 0].addcmul_(layer.c, (bar[:, 1:] * a[1:]).sum(1))
+    if ends:
+        third = network.sigma.third(a[0], layer.value, layer.t)
+        for p, (i, j) in enumerate(ends):
+            bent = bar[:, first + p] * layer.c
+            low[:, i].addcmul_(bent, a[j])
+            low[:, j].addcmul_(bent, a[i])
+            low[:, 0].addcmul_(bar[:, first + p] * third, a[i] * a[j])
+    return low
 
 
 def last_layer_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes: Tensor) -> Tensor:
