@@ -39,8 +39,8 @@ from vpinn.trial import Imposed, Trial, check_enrichment
 
 SUMMED = 2**22
 """Points of a random rule that sums over all of them still take."""
-CHECKED = 1_000_000
-"""Points, from the first on, at which integrands are checked for singular enrich functions."""
+CHECKED, AT_A_TIME = 200_000, 20_000
+"""Points, from the first on, at which integrands are checked for singular enrich functions; so many are held in memory."""
 
 
 @dataclass
@@ -282,7 +282,10 @@ def _measure(
         raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
     contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
     measure = Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, dtype)
-    first = range(min(points.size, CHECKED))
-    if problem.enrich and not all(bool(values.isfinite().all()) for values in measure.compute(first).fixed):
-        check_enrichment(problem, points.take(first))
+    if problem.enrich:
+        for part in points.chunks(AT_A_TIME):
+            if part.start >= CHECKED:
+                break
+            if not all(bool(values.isfinite().all()) for values in measure.compute(part).fixed):
+                check_enrichment(problem, points.take(part))
     return measure
