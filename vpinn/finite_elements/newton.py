@@ -30,6 +30,10 @@ ROUNDING = 1e-9
 """Length of a step, relative to the solution, below which it is rounding if no share of it helps."""
 SINGULAR = 1e13
 """Growth of the inverse, after scaling by the diagonal, beyond which a matrix counts as singular."""
+EMPTY = 1e-8
+"""Size of an entry of the diagonal, relative to its column's largest, up to which it is no pivot."""
+PIVOT = 0.1
+"""Size of a pivot, relative to its column's largest, from which an entry on the diagonal is preferred."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,12 @@ class Converged:
     Attributes:
         values: the solution [n].
         steps: factorisations; one for a linear system, none for an empty one.
+        matrix: the last derivative; None for an empty system.
     """
 
     values: Array
     steps: int
+    matrix: Any = None
 
 
 def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> Converged:
@@ -72,13 +78,13 @@ def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> 
             if remaining <= (1.0 - share / 4.0) * length:
                 break
             if length <= ROUNDING * size:
-                return Converged(values + correction, step)
+                return Converged(values + correction, step, matrix)
             share /= 2.0
             if share < SHORTEST:
                 raise DivergenceError(f"finite elements: Newton's method stalls in step {step}; refine, or check the form")
         # with the contraction Θ = remaining/length, the error after one more correction is about Θ·remaining
         if share == 1.0 and remaining * remaining <= TOLERANCE * length * size:
-            return Converged(moved + simplified, step)
+            return Converged(moved + simplified, step, matrix)
         values = moved
     raise DivergenceError(f"finite elements: Newton's method has not converged after {STEPS} steps; refine, or check the form")
 
@@ -86,20 +92,22 @@ def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> 
 def factorise(matrix: Any) -> Callable[[Array], Array]:
     """Return the solver of a sparse CSC matrix with a symmetric pattern.
 
-    The order is minimum degree of the pattern, and pivots stay on the diagonal where they are not tiny, which for finite
-    elements fills in less than partial pivoting; that takes over where the diagonal does not carry.
+    Where the diagonal carries everywhere, the order is minimum degree of the pattern, and pivots stay on the diagonal unless they
+    are tiny, which for finite elements fills in less than partial pivoting. A saddle point, whose diagonal has zeros, takes the
+    order of columns that bounds fill for any pivots; so does a matrix whose diagonal turns out not to carry.
 
     Raises:
         InputError: the matrix is singular, to rounding.
     """
-    scale = np.sqrt(np.abs(matrix.diagonal()))
-    scale[scale == 0.0] = 1.0
+    scale, carries = _scale(matrix)
     probe = np.cos(np.arange(len(scale)) ** 2)
-    ways: tuple[dict[str, Any], ...] = (
-        {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 1e-3, "options": {"SymmetricMode": True}},
-        {"permc_spec": "COLAMD"},
-    )
-    for way in ways:
+    diagonal: dict[str, Any] = {
+        "permc_spec": "MMD_AT_PLUS_A",
+        "diag_pivot_thresh": 1e-3,
+        "options": {"SymmetricMode": True},
+    }
+    columns: dict[str, Any] = {"permc_spec": "COLAMD", "diag_pivot_thresh": PIVOT}
+    for way in (diagonal, columns) if carries else (columns,):
         try:
             factors = apart(partial(splu, matrix, **way))
         except RuntimeError:
@@ -113,3 +121,21 @@ def factorise(matrix: Any) -> Callable[[Array], Array]:
         "finite elements: the system is singular; the form and the [[boundary]] values leave the solution open, or the "
         "unknowns need elements of different degrees"
     )
+
+
+def _scale(matrix: Any) -> tuple[Array, bool]:
+    """Return the sizes of equations and unknowns [n], in roots of their units, and whether the diagonal carries everywhere.
+
+    They are the roots of the diagonal. Where it has a zero, what elimination of the others would put there stands for it: the
+    diagonal of the Schur complement, Σ_j |a_ij a_ji / a_jj|.
+    """
+    diagonal = np.abs(matrix.diagonal())
+    largest = np.asarray(abs(matrix).max(axis=0).todense()).ravel()
+    empty = np.flatnonzero(~(diagonal > EMPTY * largest))
+    if len(empty):
+        inverse = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > EMPTY * largest)
+        products = abs(matrix[:, empty]).multiply(abs(matrix[empty]).T)
+        diagonal[empty] = np.maximum(diagonal[empty], inverse @ products)
+    scale = np.sqrt(diagonal)
+    scale[scale == 0.0] = 1.0
+    return scale, not len(empty)
