@@ -112,6 +112,49 @@ def test_systems_and_gradients_of_components() -> None:
     assert solution.gradient([[0.3, 0.4]])["u"] == pytest.approx(np.array([[[1, 2], [-1, 3]]]), abs=1e-12)
 
 
+def test_a_cavity_driven_by_its_lid() -> None:
+    """Re = 100: velocity in the middle against Marchi, Suero & Araki 2009, pressure with one degree less.
+
+    The velocity jumps in the corners of the lid, which is told and is what the estimate sees.
+    """
+    problem = make_problem(
+        rectangle(cells=8),
+        unknowns={"u": "vector", "p": "scalar"},
+        weak="(0.01*inner(grad(u), grad(v)) + dot(dot(grad(u), u), v) - p*div(v) + v_p*div(u))*dx",
+        boundary=[
+            {"on": ["left", "right", "bottom"], "unknown": "u", "value": [0, 0]},
+            {"on": "top", "unknown": "u", "value": [1, 0]},
+        ],
+        solver={"method": "elements"},
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["degrees"]["p"] == solution.metrics["degrees"]["u"] - 1
+    assert solution.evaluate([[0.5, 0.5]])["u"][0] == pytest.approx([-0.20914914, 0.05753652], abs=1e-4)
+    assert [check.split(":")[0] for check in solution.metrics["checks"]] == ["boundary values", "error estimate"]
+
+
+def test_a_flow_in_a_box_is_estimated_and_passes_all_checks() -> None:
+    """Stokes: velocity and pressure are right, the estimate is the error, and the pressure's constant is no fault."""
+    problem = make_problem(
+        rectangle(cells=3),
+        unknowns={"u": "vector", "p": "scalar"},
+        expressions={
+            "a": "sin(2*x)*cos(2*y)",
+            "b": "-cos(2*x)*sin(2*y)",
+            "q": "x*y**2",
+            "f": "-div(grad(as_vector([a, b]))) + grad(q)",
+        },
+        weak="(inner(grad(u), grad(v)) - p*div(v) + v_p*div(u) - dot(f, v))*dx",
+        boundary=[{"on": "all", "unknown": "u", "value": ["a", "b"]}],
+        reference={"exact": {"u": ["a", "b"], "p": "q"}},
+        solver={"method": "elements", "tolerance": 1e-4},
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["checks"] == []
+    assert solution.error_estimate["effectivity"] == pytest.approx(1.0, abs=0.2)
+    assert max(errors["relative_h1"] for errors in solution.errors.values()) < 1e-3
+
+
 def test_they_stand_in_where_features_are_slow_and_worse() -> None:
     """Two materials: features bend across the joint, elements do not."""
     mesh = rectangle(cells=8)
@@ -200,7 +243,6 @@ def test_threads_hold_for_every_library() -> None:
         assert {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"} == {1}
     finally:
         settle_process(before)
-
 
 
 def test_a_narrow_load_is_found_by_default() -> None:

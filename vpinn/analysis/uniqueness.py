@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.analysis.motions import CLOSE, motions, orthonormal, outside, without
+from vpinn.analysis.free import Free
+from vpinn.analysis.motions import orthonormal, without
 from vpinn.domain import Domain, Mesh, Points, cell_points
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
@@ -28,7 +30,7 @@ from vpinn.optimization import Objectives, objective_for, stated_problem, tests_
 from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
 from vpinn.optimization.recipes import Recipe
 from vpinn.problem import Problem
-from vpinn.trial import Evaluator, Features, Trial
+from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
@@ -67,55 +69,6 @@ GRADED = 10.0
 """Ratio of the largest to the smallest cell above which every so manyth point does not stand for the others."""
 POINTS = 400
 """Points at which functions are looked at."""
-FEW = 3
-"""Modes up to which they are accidents, not what a missing condition leaves open."""
-
-
-@dataclass(frozen=True)
-class Free:
-    """Functions that can be added to a solution.
-
-    Attributes:
-        problem: the problem.
-        values: an orthonormal basis of them at some points [count, components, n].
-        points: coordinates of these [n, d].
-        driven: whether the data do not balance them, so that there is no solution at all.
-        near: how many functions are free, or nearly so with the features that were tried.
-    """
-
-    problem: Problem
-    values: Array
-    points: Array
-    driven: bool
-    near: int
-
-    def __str__(self) -> str:
-        """What is open, and what that means, in one line."""
-        rest, words = self.values, list[str]()
-        for name, known in motions(self.problem, self.points).items():
-            free = [motion for motion, values in known if outside(values, self.values) <= CLOSE]
-            for motion, values in known:
-                if motion in free:
-                    rest = without(rest, values)
-            if free and self.problem.unknown(name).shape:
-                words.append(f"no supports hold {name}: the body is free to {' and to '.join(free)}")
-            elif free:
-                words.append(f"{name} is open up to a constant")
-        if len(rest):
-            words.append(self._modes(rest))
-        if self.driven:
-            return f"no solution: {'; '.join(words)}, and the data do not balance"
-        return f"not unique, one solution of many: {'; '.join(words)}"
-
-    def _modes(self, functions: Array) -> str:
-        names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
-        component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)
-        place = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyzstuvw", self.points[at], strict=False))
-        if (count := self.near - len(self.values) + len(functions)) > FEW:
-            what = f"at least {count} functions can be added to {names[component]}"
-            return f"{what}, one of them largest near {place}; a boundary or initial condition is missing"
-        what = f"any multiple of a mode can be added to {names[component]}, largest near {place}"
-        return f"{what}; a condition is missing, or a coefficient is an eigenvalue"
 
 
 def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
@@ -170,6 +123,8 @@ class _Look:
 
     Attributes:
         problem: the problem.
+        objectives: of least squares on it.
+        width: number of features per component.
         trial: its trial space with the features as network.
         solved: trial space of the solution.
         theta: parameters of the features, with a last layer of zeros.
@@ -181,6 +136,8 @@ class _Look:
     """
 
     problem: Problem
+    objectives: Objectives
+    width: int
     trial: Trial
     solved: Trial
     theta: torch.Tensor
@@ -214,7 +171,17 @@ class _Look:
         _, ratios, turned = np.linalg.svd(left[: len(rows.columns), kept], full_matrices=False)
         layers = (turned[::-1] / singular[kept]) @ right[kept]
         return cls(
-            problem, replace(trial, network=network), trial, drawn, theta, rows, ratios[::-1], layers, float(sizes[0] / sizes[1])
+            problem,
+            objectives,
+            width,
+            replace(trial, network=network),
+            trial,
+            drawn,
+            theta,
+            rows,
+            ratios[::-1],
+            layers,
+            float(sizes[0] / sizes[1]),
         )
 
     def free(self, which: NDArray[np.int64]) -> Free | None:
@@ -227,7 +194,8 @@ class _Look:
             constant = np.zeros(values.shape[1:])
             constant[component] = 1.0
             rank = without(rank, constant)
-        if not len(rank) and not self._unmet:
+        balanced = self.solved.space is not None  # else elements would not have solved the problem
+        if not len(rank) and (balanced or not self._unmet):
             return None
         found = rank if len(rank) else orthonormal(values)
         return Free(self.problem, found, points.x, self._unmet or self._large, int((self.ratios < HARDLY).sum()))
@@ -237,15 +205,27 @@ class _Look:
         assert isinstance(self.trial.network, Features)
         return self.trial.network
 
+    @cached_property
+    def _asked(self) -> float:
+        """Norm of the residual that data and conditions leave by themselves."""
+        if self.solved.space is None:
+            return float(np.linalg.norm(self.rows.constant))
+        bare = conditions_alone(self.problem, self.solved)
+        objective = objective_for(self.objectives, bare, self.width)
+        rows = linearise(
+            objective, self._network, self.theta, everything(objective, self._network, 1), (bare.network, self.found)
+        )
+        return float(np.linalg.norm(rows.constant))
+
     @property
     def _unmet(self) -> bool:
-        return bool(np.linalg.norm(self.rows.residual) > UNMET * np.linalg.norm(self.rows.constant))
+        return bool(np.linalg.norm(self.rows.residual) > UNMET * self._asked)
 
     @property
     def _large(self) -> bool:
         """Whether the solution is larger than what the data ask for."""
         size = self.gain * np.sqrt(np.mean(self._values(self.found, self.solved) ** 2) * _volume(self._network))
-        return bool(size > DRIVEN * np.linalg.norm(self.rows.constant) > 0.0)
+        return bool(size > DRIVEN * self._asked > 0.0)
 
     def _values(self, theta: torch.Tensor, trial: Trial | None = None) -> Array:
         """Return the unknowns of parameters less those of none, at some points [components, n]."""

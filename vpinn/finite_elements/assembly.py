@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.finite_elements.form import Integrand, Key
+from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.forms import Background, Value
 
 Array = NDArray[np.float64]
@@ -32,12 +33,12 @@ class Local:
     """Contributions of m cells or facets.
 
     Attributes:
-        dofs: their functions [m, n_local].
+        cells: their numbers [m].
         residual: per component [components, m, n_local].
         blocks: (test component, trial component) → matrices [m, n_local, n_local].
     """
 
-    dofs: Tensor
+    cells: NDArray[np.int64]
     residual: Tensor
     blocks: dict[tuple[int, int], Tensor]
 
@@ -47,7 +48,7 @@ class Assembler(ABC):
     """One measure of a weak form on a mesh.
 
     Attributes:
-        space: trial and test space of every component.
+        space: trial and test space of the highest degree, which holds those of every component.
         components: how many there are.
         points: whole cells, or whole boundary facets, of a Gauss rule.
         tests: what of the test functions each coefficient multiplies.
@@ -97,11 +98,10 @@ class Assembler(ABC):
         else:
             table = self.table
             pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
-        dofs = torch.from_numpy(self.space.dofs[cells])
-        jets = None if values is None else self._jets(values[:, dofs], table, pull)
+        jets = None if values is None else self._jets(values[:, torch.from_numpy(self.space.dofs[cells])], table, pull)
         outputs = self.outputs(points, jets, matrix)
         w, count = torch.tensor(points.w).view(m, q), len(self.tests)
-        return Local(dofs, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
+        return Local(cells, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         """Jets [components, m·q, 1 + d] of the function with local coefficients [components, m, n_local]."""
@@ -184,14 +184,15 @@ def jets_map(inverse_transpose: Array) -> Tensor:
 
 
 def assemble(
-    assemblers: Sequence[Assembler], values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
+    assemblers: Sequence[Assembler], mixed: MixedSpace, values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
 ) -> tuple[Array, Any]:
     """Return F(u; φ_i) for the free functions, and its derivative.
 
     Args:
-        assemblers: of one space.
-        values: coefficients of the finite element function [components, space.size]; None where the form holds none.
-        numbering: position of each function among the free ones, -1 where it is prescribed [components, space.size].
+        assemblers: on the space of the highest degree.
+        mixed: spaces of the components.
+        values: coefficients of the finite element function [mixed.size]; None where the form holds none.
+        numbering: position of each function among the free ones, -1 where it is prescribed [mixed.size].
         matrix: whether the derivative is wanted.
 
     Returns:
@@ -199,17 +200,21 @@ def assemble(
     """
     from scipy.sparse import coo_array
 
-    free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(values)
+    free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(mixed.embedded(values))
     residual = torch.zeros(free + 1, dtype=torch.float64)
     # prescribed functions share one row and column behind all others, cut off at the end
-    places = torch.from_numpy(np.where(numbering < 0, free, numbering))
+    numbered = np.where(numbering < 0, free, numbering)
+    spaces = [(numbered[mixed.numbers(c)], space.dofs, mixed.within[c]) for c, space in enumerate(mixed.spaces)]
     rows, columns, entries = [], [], []
     for assembler in assemblers:
         for index in assembler.points.chunks(assembler.entities_at_a_time * assembler.points.per_entity):
             local = assembler.local(index, at, matrix)
-            where = places[:, local.dofs]  # [components, m, n]
-            residual.index_add_(0, where.reshape(-1), local.residual.reshape(-1))
+            where = [torch.from_numpy(places[dofs[local.cells]]) for places, dofs, _ in spaces]  # [m, n] each
+            for c, (_, _, within) in enumerate(spaces):
+                own = local.residual[c] if within is None else local.residual[c] @ within
+                residual.index_add_(0, where[c].reshape(-1), own.reshape(-1))
             for (c, other), block in local.blocks.items():
+                block = _restricted(block, spaces[c][2], spaces[other][2])
                 shape = block.shape
                 rows.append(where[c].to(torch.int32)[:, :, None].expand(shape).reshape(-1).numpy())
                 columns.append(where[other].to(torch.int32)[:, None, :].expand(shape).reshape(-1).numpy())
@@ -220,6 +225,12 @@ def assemble(
         return residual[:free].numpy(), coo_array((free, free)).tocsc()
     triplets = np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))
     return residual[:free].numpy(), coo_array(triplets, shape=(free + 1, free + 1)).tocsc()[:free, :free]
+
+
+def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> Tensor:
+    """Return cell matrices [m, n, n] for functions that are combinations of those of the highest degree [n, k] each."""
+    block = block if tests is None else tests.T @ block
+    return block if trials is None else block @ trials
 
 
 def _places(used: Sequence[int], d: int) -> slice:

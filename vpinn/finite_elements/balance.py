@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh
+from vpinn.domain import CellPoints, FacetPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
-from vpinn.finite_elements.form import Integrand, integrands
+from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.level import KERNEL, Level
+from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.forms import Background
 from vpinn.problem import Problem
 
@@ -59,23 +60,23 @@ def _sums(
     problem: Problem, mesh: Mesh, parts: Sequence[Integrand], opened: Sequence[int], degree: int
 ) -> list[tuple[float, float, bool]]:
     """Return F(u; c), the sum of its parts' sizes, and whether it depends on u, for constants c of some components."""
-    space, background, rule = LagrangeSpace(mesh, degree), Background(mesh), min(30, 2 * degree + 4)
-    values, given = prescribed(problem, space, background)
+    mixed, rule = MixedSpace.of(mesh, [degree] * offsets(problem)[-1]), min(30, 2 * degree + 4)
+    background = Background(mesh)
+    values, given = prescribed(problem, mixed, background)
     assemblers = [
         Discrete.of(
             part,
-            space,
-            len(values),
+            mixed.highest,
+            len(mixed.spaces),
             FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
             background,
         )
         for part in parts
     ]
-    everything = np.arange(values.size).reshape(values.shape)
-    residual, matrix = assemble(assemblers, values, everything)
+    residual, matrix = assemble(assemblers, mixed, values, np.arange(mixed.size))
     largest, found = np.abs(matrix).max(), []
     for component in opened:
-        rows = residual[everything[component]]
-        slopes = np.asarray(matrix[everything[component]].sum(axis=0)).ravel()[~given.ravel()]
+        rows = residual[mixed.numbers(component)]
+        slopes = np.asarray(matrix[mixed.numbers(component)].sum(axis=0)).ravel()[~given]
         found.append((float(rows.sum()), float(np.abs(rows).sum()), bool(np.abs(slopes).max(initial=0.0) > KERNEL * largest)))
     return found

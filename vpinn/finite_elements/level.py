@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ufl.core.expr import Expr
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh
+from vpinn.domain import CellPoints, FacetPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
+from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.forms import Background, Graph, Jet, build, components, evaluate
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -118,18 +119,21 @@ def _unnamed(problem: Problem, candidates: list[int]) -> tuple[int, ...]:
 
 def _unseen(problem: Problem, mesh: Mesh, parts: tuple[Integrand, ...], candidates: list[int]) -> tuple[int, ...]:
     """Return those candidates whose constants the derivative of the form does not see, at fields that are nowhere special."""
-    count, space, background = offsets(problem)[-1], LagrangeSpace(mesh, DEGREE), Background(mesh)
+    count, background = offsets(problem)[-1], Background(mesh)
+    mixed = MixedSpace.of(mesh, [DEGREE] * count)
     assemblers = []
     for part in parts:
         facets = mesh.facets(part.tags) if part.facet else None
         points = CellPoints(mesh, 2 * DEGREE) if facets is None else FacetPoints(mesh, facets, 2 * DEGREE)
-        assemblers.append(Discrete.of(part, space, count, points, background))
-    everything = np.arange(count * space.size).reshape(count, -1)
-    matrix = assemble(assemblers, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
-    tested, largest = ~prescribed(problem, space, background)[1].ravel(), np.abs(matrix).max()
+        assemblers.append(Discrete.of(part, mixed.highest, count, points, background))
+    everything = np.arange(mixed.size)
+    matrix = assemble(assemblers, mixed, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
+    tested, largest = ~prescribed(problem, mixed, background)[1], np.abs(matrix).max()
     found = []
     for component in candidates:
-        seen = np.abs((matrix @ (np.arange(matrix.shape[0]) // space.size == component).astype(float))[tested])
+        constant = np.zeros(mixed.size)
+        constant[mixed.numbers(component)] = 1.0
+        seen = np.abs((matrix @ constant)[tested])
         if seen.max(initial=0.0) <= KERNEL * largest:
             found.append(component)
     return tuple(found)

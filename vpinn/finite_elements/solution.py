@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
 from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, PointSet, parents
+from vpinn.finite_elements.form import offsets
 from vpinn.finite_elements.level import Level
+from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.forms import Background, evaluate
 from vpinn.problem import Evaluable, Problem
 from vpinn.problem.operators import gradient
@@ -31,23 +33,37 @@ class FiniteElementSolution(Evaluable):
     Attributes:
         problem: the problem.
         meshes: the problem's mesh and its refinements, the last of which carries the elements.
-        space: of every component, on the last mesh.
-        values: coefficients of all components in order [components, space.size].
+        mixed: the elements of every component, on the last mesh.
+        values: coefficients of all components in order, in the space of the highest degree [components, space.size].
         steps: Newton steps; one for a linear problem.
         seconds: wall-clock time of "setup" (refinement, the form) and "solve" (numbering, assembly, factorisation), in s.
     """
 
     problem: Problem
     meshes: tuple[Mesh, ...]
-    space: LagrangeSpace
+    mixed: MixedSpace
     values: Array
     steps: int
     seconds: Mapping[str, float]
 
     @property
+    def space(self) -> LagrangeSpace:
+        """Elements of the highest degree, which hold all components."""
+        return self.mixed.highest
+
+    @property
+    def degrees(self) -> dict[str, int]:
+        """Unknown → degree of its elements, the highest of its components."""
+        first = offsets(self.problem)
+        return {
+            unknown.name: max(self.mixed.degrees[start : start + unknown.components])
+            for unknown, start in zip(self.problem.unknowns, first, strict=False)
+        }
+
+    @property
     def mesh(self) -> Mesh:
         """The refined mesh."""
-        return self.space.mesh
+        return self.mixed.mesh
 
     @property
     def domain(self) -> Mesh:
@@ -57,7 +73,7 @@ class FiniteElementSolution(Evaluable):
     @property
     def dofs(self) -> int:
         """Degrees of freedom of all components, those prescribed included."""
-        return self.values.size
+        return self.mixed.size
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:

@@ -12,7 +12,7 @@ import torch
 from vpinn.analysis import Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
-from vpinn.finite_elements import FiniteElementSolution, rule_degree, solve_fem
+from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
 from vpinn.optimization import DEGREES, Direct
 from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
@@ -100,8 +100,9 @@ def solve_by_elements(
         DivergenceError: Newton's method does not converge for the first of them.
     """
     began, spent, spare = time.perf_counter(), 0.0, 0.0
-    problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(DEGREES[mesh.dimension][0], mesh)))
-    best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
+    first = degrees(problem)[0]
+    problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
+    best = stage = _stage(problem, first, began)
     slow = 0
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
@@ -148,14 +149,24 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
 def _next(stage: ElementStage) -> tuple[Problem, int] | None:
     """Return the problem on the mesh of the next stage, and its degree; None where there is none."""
     problem, degree = stage.found.problem, stage.found.space.degree
-    mesh, degrees = stage.found.mesh, DEGREES[problem.domain.dimension]
+    mesh, rising = stage.found.mesh, degrees(problem)
     shares = None if stage.estimate is None else stage.estimate.cells
-    higher = [p for p in degrees if p > degree]
+    higher = [p for p in rising if p > degree]
     local = mesh.cell in BISECTED and (mesh.cell, mesh.order) != ("quadrilateral", 2) and mesh.dimension < 3
-    local = local and degree > degrees[0]
+    local = local and degree > rising[0]
     if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
         return replace(problem, domain=refined(mesh, shares)), degree
     return (problem, higher[0]) if higher else None
+
+
+def degrees(problem: Problem) -> tuple[int, ...]:
+    """Return the degrees of the stages, none for which a multiplier would have degree 0.
+
+    Raises:
+        InputError: elements cannot state the problem.
+    """
+    lowest = lowest_degree(problem)
+    return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
 
 
 def functions(problem: Problem, degree: int) -> float:
