@@ -21,7 +21,7 @@ from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
 from vpinn.errors import InputError
-from vpinn.finite_elements import MixedSpace, assemble, factorise, lower
+from vpinn.finite_elements import Kernel, MixedSpace, Motion, assemble, factorise, lower, motions
 from vpinn.forms import components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
@@ -29,8 +29,6 @@ from vpinn.trial import Evaluator, MeshField, Trial
 Array = NDArray[np.float64]
 SOLVED = 1e-6
 """Largest residual, relative to the right side, at which the linear system counts as solved."""
-KERNEL = 1e-9
-"""Size of A·1, relative to the entries of A, at which constants count as the kernel of the tangent."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,7 @@ class Correction:
         tangents: measures of the form.
         met: per component, the functions that vanish because the trial space meets a condition there.
         gaps: conditions that it does not meet.
+        motions: constants and turns, which the form may leave open.
     """
 
     trial: Trial
@@ -79,6 +78,7 @@ class Correction:
     tangents: tuple[Tangent, ...]
     met: tuple[NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
+    motions: tuple[Motion, ...]
 
     def __call__(self, theta: Tensor) -> Corrected | None:
         """Return u + w, which leaves nothing of the residual; None where the tangent is singular."""
@@ -86,7 +86,8 @@ class Correction:
         tangents = [replace(tangent, theta=theta, seen=seen) for tangent in self.tangents]
         residual, matrix = assemble(tangents, self.mixed, None, np.arange(self.mixed.size))
         prescribed, values = self._prescribed(theta)
-        self._fix_constants(matrix, prescribed)
+        kernel = self._opened(matrix, prescribed)
+        prescribed[kernel.pins] = True
         free = np.flatnonzero(~prescribed)
         tangent = matrix[free]
         right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
@@ -97,7 +98,7 @@ class Correction:
             return None
         if not np.linalg.norm(block @ values[free] - right) <= SOLVED * np.linalg.norm(right):
             return None
-        space, rows = self.mixed.highest, self.mixed.embedded(values)
+        space, rows = self.mixed.highest, self.mixed.embedded(kernel.without(values))
         known = {count: MeshField(space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
@@ -116,14 +117,14 @@ class Correction:
             prescribed[first + met], values[first + met] = True, 0.0
         return prescribed, values
 
-    def _fix_constants(self, matrix: Any, prescribed: NDArray[np.bool_]) -> None:
-        """Prescribe one value of every component that the form determines up to a constant only."""
-        largest = np.abs(matrix).max()
-        for numbers in map(self.mixed.numbers, range(len(self.met))):
-            ones = np.zeros(len(prescribed))
-            ones[numbers] = 1.0
-            if not prescribed[numbers].any() and np.abs(matrix @ ones).max() <= KERNEL * largest:
-                prescribed[numbers.start] = True
+    def _opened(self, matrix: Any, prescribed: NDArray[np.bool_]) -> Kernel:
+        """Return the motions that the form leaves open, of components of which nothing is prescribed."""
+        loose = {c for c in range(len(self.met)) if not prescribed[self.mixed.numbers(c)].any()}
+        candidates = [motion for motion in self.motions if loose.issuperset(motion.components)]
+        if not candidates:
+            return Kernel.of(self.mixed, ())
+        unseen = Kernel.of(self.mixed, candidates).unseen(matrix, np.ones(self.mixed.size, dtype=bool))
+        return Kernel.of(self.mixed, [motion for motion, one in zip(candidates, unseen, strict=True) if one])
 
 
 def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
@@ -155,4 +156,4 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
                     gap, facets = Evaluator.of(problem, trial, [u - i.value]), mesh.facets(i.condition.on)
                     gaps.append(Gap(len(met), gap, facets, min(MAX_DEGREE, 2 * degree)))
             met.append(np.unique(np.concatenate(exact)) if exact else np.empty(0, np.int64))
-    return Correction(trial, shift, mixed, tangents, tuple(met), tuple(gaps))
+    return Correction(trial, shift, mixed, tangents, tuple(met), tuple(gaps), tuple(motions(problem)))

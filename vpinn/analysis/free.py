@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.analysis.motions import CLOSE, motions, outside, without
+from vpinn.finite_elements import motions
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
+CLOSE = 2e-2
+"""Share of a motion outside of the free functions up to which it is one of them."""
 FEW = 3
 """Modes up to which they are accidents, not what a missing condition leaves open."""
 
@@ -36,15 +38,18 @@ class Free:
     def __str__(self) -> str:
         """What is open, and what that means, in one line."""
         rest, words = self.values, list[str]()
-        for name, known in motions(self.problem, self.points).items():
-            free = [motion for motion, values in known if outside(values, self.values) <= CLOSE]
-            for motion, values in known:
-                if motion in free:
+        known, total = motions(self.problem), self.values.shape[1]
+        for unknown in self.problem.unknowns:
+            free = list[str]()
+            for motion in known:
+                values = motion.values(self.points, total)
+                if motion.unknown == unknown.name and outside(values, self.values) <= CLOSE:
+                    free.append(motion.text)
                     rest = without(rest, values)
-            if free and self.problem.unknown(name).shape:
-                words.append(f"no supports hold {name}: the body is free to {' and to '.join(free)}")
+            if free and unknown.shape:
+                words.append(f"no supports hold {unknown.name}: the body is free to {' and to '.join(free)}")
             elif free:
-                words.append(f"{name} is open up to a constant")
+                words.append(f"{unknown.name} is open up to a constant")
         if len(rest):
             words.append(self._modes(rest))
         if self.driven:
@@ -60,3 +65,27 @@ class Free:
             return f"{what}, one of them largest near {place}; a boundary or initial condition is missing"
         what = f"any multiple of a mode can be added to {names[component]}, largest near {place}"
         return f"{what}; a condition is missing, or a coefficient is an eigenvalue"
+
+
+def orthonormal(values: Array) -> Array:
+    """Return an orthonormal basis [rank, components, n] of functions [count, components, n]."""
+    rows = values.reshape(len(values), -1)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    _, singular, right = np.linalg.svd(rows / np.where(norms > 0.0, norms, 1.0), full_matrices=False)
+    return np.asarray(right[singular > CLOSE].reshape(-1, *values.shape[1:]))
+
+
+def without(basis: Array, motion: Array) -> Array:
+    """Return a basis of what is left of functions beside a motion."""
+    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
+    if not len(rows) or outside(motion, basis) > CLOSE:
+        return basis
+    rest = rows - np.outer(rows @ unit, unit)
+    _, singular, right = np.linalg.svd(rest, full_matrices=False)
+    return np.asarray(right[singular > CLOSE].reshape(-1, *basis.shape[1:]))
+
+
+def outside(motion: Array, basis: Array) -> float:
+    """Return the part of a motion outside of functions with an orthonormal basis, 0 to 1."""
+    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
+    return float(np.linalg.norm(unit - (rows @ unit) @ rows))

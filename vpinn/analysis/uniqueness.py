@@ -18,8 +18,7 @@ import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.analysis.free import Free
-from vpinn.analysis.motions import orthonormal, without
+from vpinn.analysis.free import Free, orthonormal, without
 from vpinn.domain import Domain, Mesh, Points, cell_points
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
@@ -74,7 +73,7 @@ POINTS = 400
 def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
     """Return the functions that can be added to a solution; None where there are none, or where nothing can be said.
 
-    Constants whose level is set by a mean of zero, as that of a pressure, are not among them.
+    Constants whose level is set by a mean of zero, as that of a pressure, are not among them, nor turns of elements.
 
     Args:
         problem: the problem.
@@ -92,7 +91,8 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free 
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), 1), list[float]()
-    levels, look, free = len(Level.of(problem).opened), None, np.zeros(0, dtype=bool)
+    level = Level.of(problem)
+    levels, look, free = len(level.opened if trial.space is None else level.motions), None, np.zeros(0, dtype=bool)
     for width in WIDTHS if problem.domain.dimension <= RESOLVED else WIDTHS[: LOOKS + 1]:
         with contextlib.suppress(InputError):  # too few points for so many features
             look = _Look.of(problem, objectives, trial, theta, width)
@@ -189,11 +189,9 @@ class _Look:
         points = _some_points(self.problem)
         values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])
         rank = orthonormal(values)
-        opened = Level.of(self.problem).opened
-        for component in opened:
-            constant = np.zeros(values.shape[1:])
-            constant[component] = 1.0
-            rank = without(rank, constant)
+        for motion in Level.of(self.problem).motions:
+            if self.solved.space is not None or not motion.axes:  # features keep a turn that nothing holds
+                rank = without(rank, motion.values(points.x, values.shape[1]))
         balanced = self.solved.space is not None  # else elements would not have solved the problem
         if not len(rank) and (balanced or not self._unmet):
             return None

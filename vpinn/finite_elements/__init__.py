@@ -1,7 +1,7 @@
 """Finite elements as another trial space for the same forms: a reference solution, and the yardstick, of every problem.
 
 `form` (weak form → coefficients of the test functions) and `mixed` (a degree for every unknown) → `assembly` (→ residual and
-sparse derivative) with `essential` (values on the boundary), `level` (constants left open) and `balance` (data that must cancel
+sparse derivative) with `essential` (values on the boundary), `level` (`motions` left open) and `balance` (data that must cancel
 then) → `newton` → `solution`; `solve` is the whole of it.
 """
 
@@ -11,6 +11,7 @@ from vpinn.finite_elements.essential import boundary_values
 from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
+from vpinn.finite_elements.motions import Kernel, Motion, motions
 from vpinn.finite_elements.newton import factorise
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
 from vpinn.finite_elements.solve import LARGEST, check, lowest_degree, rule_degree, solve_fem
@@ -19,8 +20,10 @@ __all__ = [
     "LARGEST",
     "Assembler",
     "FiniteElementSolution",
+    "Kernel",
     "Level",
     "MixedSpace",
+    "Motion",
     "assemble",
     "boundary_values",
     "check",
@@ -31,6 +34,7 @@ __all__ = [
     "linearised",
     "lower",
     "lowest_degree",
+    "motions",
     "relative_errors",
     "rule_degree",
     "solve_fem",

@@ -15,6 +15,7 @@ from vpinn.finite_elements.essential import bulge, extended, prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
+from vpinn.finite_elements.motions import Kernel, Motion
 from vpinn.finite_elements.newton import newton
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
@@ -70,11 +71,10 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         for part in parts
     ]
     values, given = prescribed(problem, mixed, background)
-    opened, free = Level.of(problem).opened, ~given
-    if opened:
-        everything = np.arange(mixed.size)
-        sources = assemble(assemblers, mixed, values, everything, False)[0]
-    free[mixed.first[list(opened)]] = False  # one value instead of the mean, which is subtracted afterwards
+    opened, free = Level.of(problem).motions, ~given
+    kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
+    sources = assemble(assemblers, mixed, values, everything, False)[0] if opened else None
+    free[kernel.pins] = False  # some values instead of the means, which are subtracted afterwards
     numbering = np.where(free, np.cumsum(free) - 1, -1)
     linear = all(part.linear for part in parts)
     if not linear:
@@ -93,24 +93,24 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
         found = newton(system, (values + bulge(mixed, given))[free])
     values[free] = found.values
-    if opened:
+    if sources is not None:
         left = assemble(assemblers, mixed, values, everything, False)[0]
         sizes = np.zeros(mixed.size)  # of the terms that cancel in every equation
         sizes[free] = abs(found.matrix) @ np.abs(found.values)
-        if any(
-            abs(left[mixed.first[c]]) > UNBALANCED * np.abs(sources[numbers]).sum() + ROUNDED * sizes[numbers].sum()
-            for c, numbers in zip(opened, map(mixed.numbers, opened), strict=True)
-        ):
+        allowed = np.abs(kernel.functions) @ (UNBALANCED * np.abs(sources) + ROUNDED * sizes)
+        if (np.abs(kernel.functions @ left) > allowed).any():
             raise InputError(
-                "finite elements: the system is singular: the form leaves a constant open, and no constant balances its data; "
+                f"finite elements: the system is singular: the form leaves {_told(opened)} open, and none balances its data; "
                 "sources and what crosses the boundary must cancel, or give a [[boundary]] value",
                 problem.where("form", problem.formulation),
             )
-        for component in opened:
-            weights = np.asarray(mixed.spaces[component].mass().sum(axis=1)).ravel()
-            values[mixed.numbers(component)] -= values[mixed.numbers(component)] @ weights / weights.sum()
+        values = kernel.without(values)
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
     return FiniteElementSolution(problem, tuple(meshes), mixed, mixed.embedded(values), found.steps, seconds)
+
+
+def _told(opened: Sequence[Motion]) -> str:
+    return "rigid motions" if any(motion.axes for motion in opened) else "a constant"
 
 
 def rule_degree(degree: int, mesh: Mesh) -> int:
