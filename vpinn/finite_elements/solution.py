@@ -22,8 +22,6 @@ from vpinn.problem.operators import gradient
 Array = NDArray[np.float64]
 Fields: TypeAlias = Callable[[Points, int], Mapping[str, Array]]
 """(points, order 0 or 1) → values or gradients of every unknown there, [n, …]."""
-CHUNK = 1_000_000
-"""Basis function values that one step of an evaluation holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +85,8 @@ class FiniteElementSolution(Evaluable):
 
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
         """Return values (order 0) or gradients (order 1) at points in cells of the refined mesh; shapes as ``evaluate``."""
-        n, d = len(points), self.mesh.dimension
-        found = np.empty((n, len(self.values), d) if order else (n, len(self.values)))
-        chunk = max(1, CHUNK // (self.space.dofs.shape[1] * (d if order else 1)))
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            local = self.values[:, self.space.dofs[points.cell[part]]]  # [components, n, n_local]
-            if order:
-                _, gradients = self.space.functions(points.cell[part], points.reference[part])
-                found[part] = np.einsum("cnj,nij->nci", local, gradients)
-            else:
-                found[part] = np.einsum("cnj,nj->nc", local, self.space.tabulate(points.reference[part])[0])
-        return self.by_unknown(found)
+        jets = np.moveaxis(self.space.jets(self.values, points.cell, points.reference, order), 0, 1)
+        return self.by_unknown(jets[..., 1:] if order else jets[..., 0])
 
     def unrefined(self, points: Points) -> Points:
         """Return points in cells of the refined mesh as points in cells of the problem's."""
