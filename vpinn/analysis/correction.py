@@ -21,12 +21,14 @@ from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
 from vpinn.errors import InputError
-from vpinn.finite_elements import Kernel, MixedSpace, Motion, assemble, factorise, lower, motions
+from vpinn.finite_elements import Kernel, MixedSpace, Motion, assemble, lower, motions, solver
 from vpinn.forms import components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
+ACCURATE = 1e-8
+"""Error of the correction in the energy norm, relative, where it is found by iterations."""
 SOLVED = 1e-6
 """Largest residual, relative to the right side, at which the linear system counts as solved."""
 
@@ -93,7 +95,7 @@ class Correction:
         right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
         block = tangent[:, free]
         try:
-            values[free] = factorise(block)(right)
+            values[free] = solver(block, self.mixed, ~prescribed, ACCURATE)(right)
         except InputError:  # singular
             return None
         if not np.linalg.norm(block @ values[free] - right) <= SOLVED * np.linalg.norm(right):

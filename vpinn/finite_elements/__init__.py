@@ -2,7 +2,7 @@
 
 `form` (weak form → coefficients of the test functions) and `mixed` (a degree for every unknown) → `assembly` (→ residual and
 sparse derivative) with `essential` (values on the boundary), `level` (`motions` left open) and `balance` (data that must cancel
-then) → `newton` → `solution`; `solve` is the whole of it.
+then) → `newton` (factors, or `multilevel` iterations) → `solution`; `solve` is the whole of it.
 """
 
 from vpinn.finite_elements.assembly import Assembler, assemble
@@ -12,7 +12,7 @@ from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
-from vpinn.finite_elements.newton import factorise
+from vpinn.finite_elements.newton import solver
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
 from vpinn.finite_elements.solve import LARGEST, check, lowest_degree, rule_degree, solve_fem
 
@@ -29,7 +29,6 @@ __all__ = [
     "check",
     "check_balance",
     "coefficients",
-    "factorise",
     "key_of",
     "linearised",
     "lower",
@@ -38,4 +37,5 @@ __all__ = [
     "relative_errors",
     "rule_degree",
     "solve_fem",
+    "solver",
 ]

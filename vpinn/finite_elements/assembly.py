@@ -21,6 +21,7 @@ from torch import Tensor
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
+from vpinn.finite_elements.pattern import Pattern, joined
 from vpinn.forms import Background, Value
 
 Array = NDArray[np.float64]
@@ -198,33 +199,24 @@ def assemble(
     Returns:
         residual [free], and a scipy.sparse CSC array [free, free] or None.
     """
-    from scipy.sparse import coo_array
-
     free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(mixed.embedded(values))
-    residual = torch.zeros(free + 1, dtype=torch.float64)
-    # prescribed functions share one row and column behind all others, cut off at the end
-    numbered = np.where(numbering < 0, free, numbering)
-    spaces = [(numbered[mixed.numbers(c)], space.dofs, mixed.within[c]) for c, space in enumerate(mixed.spaces)]
-    rows, columns, entries = [], [], []
+    residual = torch.zeros(free + 1, dtype=torch.float64)  # those prescribed share the last place, cut off at the end
+    numbers = [numbering[mixed.numbers(c)] for c in range(len(mixed.spaces))]
+    blocks: dict[tuple[int, int], tuple[Pattern, Tensor]] = {}
     for assembler in assemblers:
         for index in assembler.points.chunks(assembler.entities_at_a_time * assembler.points.per_entity):
             local = assembler.local(index, at, matrix)
-            where = [torch.from_numpy(places[dofs[local.cells]]) for places, dofs, _ in spaces]  # [m, n] each
-            for c, (_, _, within) in enumerate(spaces):
+            for c, (space, within) in enumerate(zip(mixed.spaces, mixed.within, strict=True)):
                 own = local.residual[c] if within is None else local.residual[c] @ within
-                residual.index_add_(0, where[c].reshape(-1), own.reshape(-1))
+                where = numbers[c][space.dofs[local.cells]]
+                residual.index_add_(0, torch.from_numpy(np.where(where < 0, free, where).ravel()), own.reshape(-1))
             for (c, other), block in local.blocks.items():
-                block = _restricted(block, spaces[c][2], spaces[other][2])
-                shape = block.shape
-                rows.append(where[c].to(torch.int32)[:, :, None].expand(shape).reshape(-1).numpy())
-                columns.append(where[other].to(torch.int32)[:, None, :].expand(shape).reshape(-1).numpy())
-                entries.append(block.reshape(-1).numpy())
-    if not matrix:
-        return residual[:free].numpy(), None
-    if not entries:
-        return residual[:free].numpy(), coo_array((free, free)).tocsc()
-    triplets = np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))
-    return residual[:free].numpy(), coo_array(triplets, shape=(free + 1, free + 1)).tocsc()[:free, :free]
+                if (c, other) not in blocks:
+                    pattern = mixed.pattern(c, other)
+                    blocks[c, other] = pattern, pattern.zeros()
+                pattern, entries = blocks[c, other]
+                pattern.add(entries, local.cells, _restricted(block, mixed.within[c], mixed.within[other]))
+    return residual[:free].numpy(), joined(blocks, numbers, numbers, free) if matrix else None
 
 
 def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> Tensor:

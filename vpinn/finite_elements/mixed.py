@@ -9,8 +9,9 @@ with one table of functions, and a solution is held by its coefficients in the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from vpinn.domain import LagrangeSpace, Mesh
 from vpinn.finite_elements.form import Key
+from vpinn.finite_elements.pattern import Pattern
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -33,6 +35,7 @@ class MixedSpace:
     """
 
     spaces: tuple[LagrangeSpace, ...]
+    _patterns: dict[tuple[int, int], Pattern] = field(default_factory=dict)
 
     @classmethod
     def of(cls, mesh: Mesh, degrees: Sequence[int]) -> MixedSpace:
@@ -77,6 +80,23 @@ class MixedSpace:
             None if space is highest else torch.from_numpy(space.tabulate(highest.reference_nodes)[0]) for space in self.spaces
         )
 
+    def pattern(self, component: int, other: int) -> Pattern:
+        """Return the pattern of a matrix between test functions of one component and functions of another."""
+        tests, trials = self.spaces[component], self.spaces[other]
+        key = tests.degree, trials.degree
+        if key not in self._patterns:
+            self._patterns[key] = Pattern.of(tests, trials)
+        return self._patterns[key]
+
+    def hats(self, free: NDArray[np.bool_]) -> Any:
+        """Return the functions of degree 1 among those that are free [size], as sparse CSR [free, number of them]."""
+        from scipy.sparse import block_diag
+
+        corners = len(np.unique(self.mesh.vertices))  # vertices come first in any numbering
+        made = {space.degree: _hats(space, corners) for space in self.spaces}
+        kept = np.concatenate([free[first : first + corners] for first in self.first[:-1]])
+        return block_diag([made[space.degree] for space in self.spaces], format="csr")[free][:, kept]
+
     def embedded(self, values: Array) -> Array:
         """Return coefficients [size] as those of the highest degree, which are values at its nodes [components, highest.size]."""
         highest = self.highest
@@ -88,6 +108,20 @@ class MixedSpace:
             else:
                 row[highest.dofs] = own[space.dofs] @ space.tabulate(highest.reference_nodes)[0].T
         return result
+
+
+def _hats(space: LagrangeSpace, corners: int) -> Any:
+    """Return the values of the functions of degree 1 at the nodes of a space, as sparse CSR [space.size, corners]."""
+    from scipy.sparse import csr_array
+
+    linear = LagrangeSpace(space.mesh, 1)
+    number, place = np.unique(space.dofs, return_index=True)
+    cell, node = np.divmod(place, space.dofs.shape[1])
+    values = linear.tabulate(space.reference_nodes)[0].round(14)[node]
+    rows = np.repeat(number, values.shape[1])
+    found = csr_array((values.ravel(), (rows, linear.dofs[cell].ravel())), shape=(space.size, corners))
+    found.eliminate_zeros()
+    return found
 
 
 def lower(components: int, slopes: Iterable[tuple[Key, Key]]) -> tuple[bool, ...]:

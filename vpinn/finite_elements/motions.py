@@ -113,12 +113,14 @@ class Kernel:
 
     @property
     def pins(self) -> NDArray[np.int64]:
-        """As many functions as there are motions, whose values fix these as well as any."""
+        """As many functions of vertices as there are motions, whose values fix these as well as any."""
         if not len(self.functions):
             return np.empty(0, dtype=np.int64)
         sizes = np.linalg.norm(self.functions, axis=1, keepdims=True)
-        pivots: NDArray[np.int64] = qr(self.functions / sizes, mode="r", pivoting=True)[1]
-        return np.sort(pivots[: len(self.functions)])
+        corners = len(np.unique(self.mixed.mesh.vertices))
+        numbers = (self.mixed.first[:-1, None] + np.arange(corners)).ravel()
+        pivots = qr((self.functions / sizes)[:, numbers], mode="r", pivoting=True)[1]
+        return np.sort(numbers[pivots[: len(self.functions)]])
 
     def without(self, values: Array) -> Array:
         """Return a function's coefficients [mixed.size] less its projection on the motions, in L²."""

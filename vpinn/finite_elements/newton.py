@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from vpinn.errors import DivergenceError, InputError
+from vpinn.finite_elements.mixed import MixedSpace
+from vpinn.finite_elements.multilevel import Solver, conjugate_gradients
 from vpinn.interrupt import apart
 
 Array = NDArray[np.float64]
@@ -32,6 +34,10 @@ SINGULAR = 1e13
 """Growth of the inverse, after scaling by the diagonal, beyond which a matrix counts as singular."""
 EMPTY = 1e-8
 """Size of an entry of the diagonal, relative to its column's largest, up to which it is no pivot."""
+ENERGY = 1e-12
+"""Error of iterations in the energy norm, relative."""
+DIRECT = 4_000
+"""Functions in three dimensions up to which factors take less time than iterations."""
 PIVOT = 0.1
 """Size of a pivot, relative to its column's largest, from which an entry on the diagonal is preferred."""
 
@@ -51,12 +57,15 @@ class Converged:
     matrix: Any = None
 
 
-def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> Converged:
+def newton(
+    system: Callable[[Array, bool], tuple[Array, Any]], start: Array, inverse: Callable[[Any], Solver] | None = None
+) -> Converged:
     """Solve F(u) = 0.
 
     Args:
         system: (u [n], whether J is wanted) → F(u) [n] and its derivative J, a sparse CSC array, or None.
         start: first guess [n].
+        inverse: matrix → its solver; default ``factorise``.
 
     Raises:
         InputError: the derivative is singular.
@@ -67,7 +76,7 @@ def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> 
         return Converged(start, 0)
     for step in range(1, STEPS + 1):
         residual, matrix = system(values, True)
-        solve = factorise(matrix)
+        solve = (inverse or factorise)(matrix)
         correction = -solve(residual)
         length, share = float(np.linalg.norm(correction)), 1.0
         while True:
@@ -89,7 +98,27 @@ def newton(system: Callable[[Array, bool], tuple[Array, Any]], start: Array) -> 
     raise DivergenceError(f"finite elements: Newton's method has not converged after {STEPS} steps; refine, or check the form")
 
 
-def factorise(matrix: Any) -> Callable[[Array], Array]:
+def solver(matrix: Any, mixed: MixedSpace, free: NDArray[np.bool_], tolerance: float = ENERGY) -> Solver:
+    """Return the solver of a sparse CSC matrix on elements: by its factors, or by iterations where these would grow large.
+
+    In one and two dimensions factors grow little faster than the matrix; in three their memory grows as n^(4/3).
+
+    Args:
+        matrix: on the free functions [n, n].
+        mixed: the elements.
+        free: which of their functions are free [mixed.size].
+        tolerance: of iterations, in the energy norm.
+
+    Raises:
+        InputError: the matrix is singular, to rounding.
+    """
+    found = None
+    if mixed.mesh.dimension == 3 and len(free) > DIRECT:
+        found = conjugate_gradients(matrix, mixed.hats(free), factorise, tolerance)
+    return found or factorise(matrix)
+
+
+def factorise(matrix: Any) -> Solver:
     """Return the solver of a sparse CSC matrix with a symmetric pattern.
 
     Where the diagonal carries everywhere, the order is minimum degree of the pattern, and pivots stay on the diagonal unless they
@@ -115,7 +144,7 @@ def factorise(matrix: Any) -> Callable[[Array], Array]:
         found = factors.solve(scale * probe)
         missed = np.linalg.norm((matrix @ found) / scale - probe) / np.linalg.norm(probe)
         if missed <= 1e-6 and np.linalg.norm(scale * found) <= SINGULAR * np.linalg.norm(probe):
-            solve: Callable[[Array], Array] = factors.solve
+            solve: Solver = factors.solve
             return solve
     raise InputError(
         "finite elements: the system is singular; the form and the [[boundary]] values leave the solution open, or the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion
-from vpinn.finite_elements.newton import newton
+from vpinn.finite_elements.newton import newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
 from vpinn.problem import Problem
@@ -85,13 +86,14 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         full[free] = u
         return assemble(assemblers, mixed, full, numbering, matrix)
 
+    inverse = partial(solver, mixed=mixed, free=free)
     try:
-        found = newton(system, values[free])
+        found = newton(system, values[free], inverse)
     except InputError:
         if linear:
             raise
         # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
-        found = newton(system, (values + bulge(mixed, given))[free])
+        found = newton(system, (values + bulge(mixed, given))[free], inverse)
     values[free] = found.values
     if sources is not None:
         left = assemble(assemblers, mixed, values, everything, False)[0]

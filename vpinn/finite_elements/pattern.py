@@ -1,0 +1,81 @@
+"""Where entries of cell matrices stand in a sparse matrix: found once per pair of spaces, for all components and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import LagrangeSpace
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Entries of a matrix between two spaces on one mesh, column by column.
+
+    Attributes:
+        rows: row of every entry, rising within a column [entries].
+        columns: column of every entry, rising [entries].
+        places: entry that each entry of a cell's matrix adds to [n_cells, n_rows, n_columns].
+    """
+
+    rows: Integers
+    columns: Integers
+    places: Tensor
+
+    @classmethod
+    def of(cls, tests: LagrangeSpace, trials: LagrangeSpace) -> Pattern:
+        """Return the pattern between the test and trial functions of a mesh."""
+        keys = trials.dofs[:, None, :] * tests.size + tests.dofs[:, :, None]
+        known, places = np.unique(keys, return_inverse=True)
+        columns, rows = np.divmod(known, tests.size)
+        kind = np.int32 if len(known) < 2**31 else np.int64
+        return cls(rows, columns, torch.from_numpy(places.reshape(keys.shape).astype(kind)))
+
+    def zeros(self) -> Tensor:
+        """Return the entries of a zero matrix [entries]."""
+        return torch.zeros(len(self.rows), dtype=torch.float64)
+
+    def add(self, entries: Tensor, cells: Integers, block: Tensor) -> None:
+        """Add matrices [m, n_rows, n_columns] of cells [m]."""
+        entries.index_add_(0, self.places[torch.from_numpy(cells)].reshape(-1), block.reshape(-1))
+
+
+def joined(
+    blocks: Mapping[tuple[int, int], tuple[Pattern, Tensor]], rows: list[Integers], columns: list[Integers], size: int
+) -> Any:
+    """Return a matrix of blocks, without the rows and columns that have no number, as scipy.sparse CSC [size, size].
+
+    Args:
+        blocks: (row of blocks, column of blocks) → pattern and entries.
+        rows: number of every row of a row of blocks, rising; -1 without one.
+        columns: those of the columns.
+        size: how many are numbered.
+    """
+    from scipy.sparse import csc_array
+
+    kept = []
+    counts = np.zeros(size, dtype=np.int64)
+    for (c, other), (pattern, entries) in sorted(blocks.items()):
+        row, column = rows[c][pattern.rows], columns[other][pattern.columns]
+        used = np.flatnonzero((row >= 0) & (column >= 0))
+        row, column, values = row[used], column[used], entries.numpy()[used]
+        own = np.bincount(column, minlength=size)
+        # behind those of the rows of blocks before, within each column
+        place = (counts - np.concatenate([[0], np.cumsum(own)[:-1]]))[column] + np.arange(len(column))
+        counts = counts + own
+        kept.append((row, column, values, place))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    indices, data = np.empty(starts[-1], dtype=np.int32 if starts[-1] < 2**31 else np.int64), np.empty(starts[-1])
+    while kept:
+        row, column, values, place = kept.pop()
+        place += starts[column]
+        indices[place], data[place] = row, values
+    return csc_array((data, indices, starts.astype(indices.dtype)), shape=(size, size))
