@@ -27,9 +27,9 @@ from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
-ACCURATE = 1e-8
+ACCURATE = 1e-4
 """Error of the correction in the energy norm, relative, where it is found by iterations."""
-SOLVED = 1e-6
+SOLVED = 1e-3
 """Largest residual, relative to the right side, at which the linear system counts as solved."""
 
 
@@ -94,6 +94,7 @@ class Correction:
         tangent = matrix[free]
         right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
         block = tangent[:, free]
+        del matrix, tangent  # as large as the block
         try:
             values[free] = solver(block, self.mixed, ~prescribed, ACCURATE)(right)
         except InputError:  # singular

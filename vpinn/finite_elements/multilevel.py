@@ -69,13 +69,20 @@ class Levels:
         result += self.coarse @ self.solve(self.fine @ (right - self.matrix @ result))
         return result + self.smooth(right - self.matrix @ result)
 
-    def iterate(self, right: Array, tolerance: float) -> Array | None:
-        """Return the solution to a tolerance of the energy norm, relative to its first cycle's; None where it is not reached."""
+    def iterate(self, right: Array, tolerance: float, largest: list[float]) -> Array | None:
+        """Return the solution for a right side [n]; None where iterations get stuck.
+
+        Args:
+            right: the right side.
+            tolerance: of the energy norm, relative to that of the largest right side so far.
+            largest: squares of these norms, to which that of this side is added.
+        """
         found, left = np.zeros_like(right), right.copy()
         direction = preconditioned = self.cycle(left)
-        size = first = float(left @ preconditioned)
+        size = float(left @ preconditioned)
+        largest.append(size)
         for _ in range(MOST):
-            if first == 0.0:
+            if abs(size) <= tolerance**2 * max(largest):
                 return found
             product = self.matrix @ direction
             curvature = float(direction @ product)
@@ -85,8 +92,6 @@ class Levels:
             left -= size / curvature * product
             preconditioned = self.cycle(left)
             before, size = size, float(left @ preconditioned)
-            if abs(size) <= tolerance**2 * first:
-                return found
             direction = preconditioned + size / before * direction
         return None
 
@@ -103,7 +108,7 @@ def conjugate_gradients(matrix: Any, coarse: Any, factorise: Callable[[Any], Sol
     diagonal = matrix.diagonal()
     if not (diagonal > 0.0).all() or coarse.shape[1] in (0, len(diagonal)):
         return None
-    rows, inverse = matrix.tocsr(), 1.0 / diagonal
+    rows, inverse = matrix.tocsc().T, 1.0 / diagonal  # the transpose, which is the same, is stored row by row
     if not _is_symmetric(rows, diagonal):
         return None
     try:
@@ -116,10 +121,10 @@ def conjugate_gradients(matrix: Any, coarse: Any, factorise: Callable[[Any], Sol
         largest = float(np.linalg.norm(vector))
         vector /= largest
     levels = Levels(rows, inverse, MARGIN * largest, coarse, coarse.T.tocsr(), solve)
-    direct: list[Solver] = []
+    direct, sizes = list[Solver](), list[float]()
 
     def solved(right: Array) -> Array:
-        found = None if direct else levels.iterate(right, tolerance)
+        found = None if direct else levels.iterate(right, tolerance, sizes)
         if found is None:
             direct[:] = direct or [factorise(matrix)]
             found = direct[0](right)

@@ -34,7 +34,7 @@ SINGULAR = 1e13
 """Growth of the inverse, after scaling by the diagonal, beyond which a matrix counts as singular."""
 EMPTY = 1e-8
 """Size of an entry of the diagonal, relative to its column's largest, up to which it is no pivot."""
-ENERGY = 1e-12
+ENERGY = 1e-11
 """Error of iterations in the energy norm, relative."""
 DIRECT = 4_000
 """Functions in three dimensions up to which factors take less time than iterations."""

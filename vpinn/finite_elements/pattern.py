@@ -14,6 +14,7 @@ from torch import Tensor
 from vpinn.domain import LagrangeSpace
 
 Integers = NDArray[np.int64]
+Short = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Pattern:
         places: entry that each entry of a cell's matrix adds to [n_cells, n_rows, n_columns].
     """
 
-    rows: Integers
-    columns: Integers
+    rows: Short
+    columns: Short
     places: Tensor
 
     @classmethod
@@ -37,7 +38,7 @@ class Pattern:
         known, places = np.unique(keys, return_inverse=True)
         columns, rows = np.divmod(known, tests.size)
         kind = np.int32 if len(known) < 2**31 else np.int64
-        return cls(rows, columns, torch.from_numpy(places.reshape(keys.shape).astype(kind)))
+        return cls(rows.astype(np.int32), columns.astype(np.int32), torch.from_numpy(places.reshape(keys.shape).astype(kind)))
 
     def zeros(self) -> Tensor:
         """Return the entries of a zero matrix [entries]."""
@@ -61,21 +62,22 @@ def joined(
     """
     from scipy.sparse import csc_array
 
+    rows, columns = [row.astype(np.int32) for row in rows], [column.astype(np.int32) for column in columns]
     kept = []
     counts = np.zeros(size, dtype=np.int64)
     for (c, other), (pattern, entries) in sorted(blocks.items()):
-        row, column = rows[c][pattern.rows], columns[other][pattern.columns]
-        used = np.flatnonzero((row >= 0) & (column >= 0))
-        row, column, values = row[used], column[used], entries.numpy()[used]
+        row, column, values = rows[c][pattern.rows], columns[other][pattern.columns], entries.numpy()
+        if not (used := (row >= 0) & (column >= 0)).all():
+            row, column, values = row[used], column[used], values[used]
         own = np.bincount(column, minlength=size)
         # behind those of the rows of blocks before, within each column
-        place = (counts - np.concatenate([[0], np.cumsum(own)[:-1]]))[column] + np.arange(len(column))
+        ahead = counts - np.concatenate([[0], np.cumsum(own)[:-1]])
         counts = counts + own
-        kept.append((row, column, values, place))
+        kept.append((row, column, values, ahead))
     starts = np.concatenate([[0], np.cumsum(counts)])
-    indices, data = np.empty(starts[-1], dtype=np.int32 if starts[-1] < 2**31 else np.int64), np.empty(starts[-1])
-    while kept:
-        row, column, values, place = kept.pop()
-        place += starts[column]
+    kind = np.int32 if starts[-1] < 2**31 else np.int64
+    indices, data = np.empty(starts[-1], dtype=kind), np.empty(starts[-1])
+    for row, column, values, ahead in kept:
+        place = (starts[:-1] + ahead).astype(kind)[column] + np.arange(len(column), dtype=kind)
         indices[place], data[place] = row, values
-    return csc_array((data, indices, starts.astype(indices.dtype)), shape=(size, size))
+    return csc_array((data, indices, starts.astype(kind)), shape=(size, size))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vpinn.analysis import Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
+from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
@@ -24,7 +24,7 @@ STAGNANT = 0.5
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
 """Dimension → seconds of solution and estimate per function of both and component, on one core. They are counted, not measured,
 so that runs can be repeated to the last bit."""
-MOST = {1: 100_000, 2: 80_000, 3: 15_000}
+MOST = {1: 100_000, 2: 80_000, 3: 40_000}
 """Dimension → functions that a stage after the first may have."""
 SMOOTH = 4.0
 """Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
@@ -35,6 +35,8 @@ PATIENCE = 2
 """Stages in a row that gain little, after which there is no further one."""
 SPENT = 6.0
 """Seconds of all stages together, as they are counted."""
+NEEDED = 20.0
+"""The same as long as so much is unresolved that a check fails."""
 HALF = 0.5
 """Relative error estimate above which it is no measure of how fast it falls."""
 TINY = 1e-300
@@ -113,7 +115,8 @@ def solve_by_elements(
         changed, degree = following
         cost = counted(changed, degree)
         spent += cost
-        if functions(changed, degree) > MOST[problem.domain.dimension] or spent > SPENT:
+        allowed = SPENT if best.relative <= UNRESOLVED else NEEDED
+        if functions(changed, degree) > MOST[problem.domain.dimension] or spent > allowed:
             break
         if best.relative <= max(method.tolerance, 0.0 if method.asked else ENOUGH):
             spare += cost
