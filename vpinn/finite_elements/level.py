@@ -122,7 +122,7 @@ class Level:
         points = self._points
         parts = map(points.take, points.chunks(100_000))
         sums = [evaluate(expressions, part, Background(points.mesh)) @ part.w for part in parts]
-        return np.sum(sums, axis=0)
+        return np.asarray(np.sum(sums, axis=0))
 
 
 def _unnamed(problem: Problem, candidates: Sequence[Motion]) -> tuple[Motion, ...]:

@@ -60,7 +60,8 @@ class Motion:
         if not self.axes:
             return 1.0
         a, b = self.axes
-        return -x[b] if component == self.components[0] else x[a]
+        turned: Expr = -x[b] if component == self.components[0] else x[a]
+        return turned
 
 
 def motions(problem: Problem) -> list[Motion]:

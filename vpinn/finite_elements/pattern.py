@@ -35,10 +35,9 @@ class Pattern:
     def of(cls, tests: LagrangeSpace, trials: LagrangeSpace) -> Pattern:
         """Return the pattern between the test and trial functions of a mesh."""
         keys = trials.dofs[:, None, :] * tests.size + tests.dofs[:, :, None]
-        known, places = np.unique(keys, return_inverse=True)
+        known, places = _unique(keys.ravel(), tests.size * trials.size)
         columns, rows = np.divmod(known, tests.size)
-        kind = np.int32 if len(known) < 2**31 else np.int64
-        return cls(rows.astype(np.int32), columns.astype(np.int32), torch.from_numpy(places.reshape(keys.shape).astype(kind)))
+        return cls(rows.astype(np.int32), columns.astype(np.int32), torch.from_numpy(places.reshape(keys.shape)))
 
     def zeros(self) -> Tensor:
         """Return the entries of a zero matrix [entries]."""
@@ -47,6 +46,23 @@ class Pattern:
     def add(self, entries: Tensor, cells: Integers, block: Tensor) -> None:
         """Add matrices [m, n_rows, n_columns] of cells [m]."""
         entries.index_add_(0, self.places[torch.from_numpy(cells)].reshape(-1), block.reshape(-1))
+
+
+def _unique(keys: Integers, limit: int) -> tuple[Integers, NDArray[np.int32] | Integers]:
+    """Return the distinct keys, which are below a limit, rising, and where each key [n] is among them.
+
+    Keys and their numbers are sorted as one integer where that holds both, several times as fast as ``numpy.unique``.
+    """
+    bits = max(1, (len(keys) - 1).bit_length())
+    if limit.bit_length() + bits > 63:
+        known, places = np.unique(keys, return_inverse=True)
+        return known, places
+    packed = np.sort(keys << bits | np.arange(len(keys)))
+    numbers, ordered = packed & ((1 << bits) - 1), packed >> bits
+    first = np.diff(ordered, prepend=-1) != 0
+    places = np.empty(len(keys), dtype=np.int32 if len(keys) < 2**31 else np.int64)
+    places[numbers] = np.cumsum(first) - 1
+    return ordered[first], places
 
 
 def joined(
