@@ -40,8 +40,8 @@ def main() -> None:
     )
     matrices = []
 
-    def kept(system, start):  # type: ignore[no-untyped-def]
-        found = newton.newton(system, start)
+    def kept(*given):  # type: ignore[no-untyped-def]
+        found = newton.newton(*given)
         matrices.append(found.matrix)
         return found
 

@@ -113,11 +113,13 @@ def solve_by_elements(
         if following is None:
             break
         changed, degree = following
+        left = (SPENT if best.relative <= UNRESOLVED else NEEDED) - spent
+        if degree > stage.found.space.degree + 1 and not _affordable(changed, degree, left):
+            degree = stage.found.space.degree + 1
+        if not _affordable(changed, degree, left):
+            break
         cost = counted(changed, degree)
         spent += cost
-        allowed = SPENT if best.relative <= UNRESOLVED else NEEDED
-        if functions(changed, degree) > MOST[problem.domain.dimension] or spent > allowed:
-            break
         if best.relative <= max(method.tolerance, 0.0 if method.asked else ENOUGH):
             spare += cost
             if spare > CHEAP:
@@ -170,6 +172,11 @@ def degrees(problem: Problem) -> tuple[int, ...]:
     """
     lowest = lowest_degree(problem)
     return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
+
+
+def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
+    """Return whether elements of a degree take no more functions than there may be, and no more seconds than are left."""
+    return functions(problem, degree) <= MOST[problem.domain.dimension] and counted(problem, degree) <= seconds
 
 
 def functions(problem: Problem, degree: int) -> float:

@@ -42,6 +42,8 @@ RECIPES = 10
 GOOD = 1e-4
 """Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
 would do no better."""
+LONG, FAIR = 10.0, 1e-3
+"""Seconds of a look, as they are counted, above which such an estimate is good enough."""
 _ESTIMATE = COLUMNS.index("estimate")
 
 
@@ -110,7 +112,8 @@ class LeastSquaresStrategy(Strategy):
         if Level.of(problem).turns and rival.best is not None:
             return "nothing holds the body, and they take its motions out"
         slow = look > max(CHEAP, rival.seconds)
-        if slow and rival.best is not None and (rival.relative <= GOOD or not rival.smooth):
+        enough = FAIR if look > LONG else GOOD
+        if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
             return "a first look at features would take longer"
         return ""
 
