@@ -16,8 +16,8 @@ from vpinn.errors import InputError
 from vpinn.optimization import Elements
 from vpinn.problem import make_problem
 from vpinn.process import settle_process
-from vpinn.solving import solve
-from vpinn.solving.element_stages import solve_by_elements
+from vpinn.solving import element_stages, solve
+from vpinn.solving.element_stages import counted, solve_by_elements
 
 SMOOTH = "x*(1 - x)*y*(1 - y)*exp(x)"
 FILE = """
@@ -288,3 +288,30 @@ def test_a_form_that_has_no_derivative_at_constants() -> None:
         reference={"exact": {"u": "0.75*2**(-1/3)*(1 - (x**2 + y**2)**(2/3))"}},
     )
     assert vpinn.solve_fem(problem, degree=4).errors["u"]["relative_l2"] < 1e-3
+
+
+def test_a_degree_between_follows_where_two_more_are_too_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elements of degree 3 after those of degree 2, where degree 4 is beyond the seconds that are left."""
+    square = poisson()
+    monkeypatch.setattr(element_stages, "SPENT", 0.5 * (counted(square, 3) + counted(square, 4)))
+    monkeypatch.setattr(element_stages, "NEEDED", 0.5 * (counted(square, 3) + counted(square, 4)))
+    best, _ = solve_by_elements(square, Elements(1e-8))
+    assert best.found.space.degree == 3
+
+
+def test_stages_go_on_while_a_check_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the flux unresolved is no answer: more seconds are given for it than for further digits."""
+    wavy = make_problem(
+        rectangle(cells=4),
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx + div(grad(s))*v*dx",
+        expressions={"s": "sin(3*pi*x)*sin(3*pi*y)"},
+        boundary=[{"on": "all", "value": 0}],
+    )
+    monkeypatch.setattr(element_stages, "SPENT", 0.0)
+    best, _ = solve_by_elements(wavy, Elements(1e-8))
+    assert best.found.space.degree == 4
+    assert best.relative <= 0.1
+    monkeypatch.setattr(element_stages, "NEEDED", 0.0)
+    best, _ = solve_by_elements(wavy, Elements(1e-8))
+    assert best.relative > 0.1
