@@ -193,7 +193,7 @@ def test_the_estimate_sees_what_training_did_not() -> None:
         estimator = make_estimator(problem, trial, trained)
         assert estimator is not None
         assert isinstance(estimator.correction, Correction)
-        degrees.append(estimator.correction.space.degree)
+        degrees.append(estimator.correction.mixed.highest.degree)
     assert degrees == [8, 3, 6, 2]
 
 

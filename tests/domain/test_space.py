@@ -159,3 +159,19 @@ def test_interpolation_converges_at_degree_plus_one(name: str, degree: int):
 def test_degrees_out_of_range_are_refused():
     with pytest.raises(InputError, match="1 to 30"):
         LagrangeSpace(interval(), 0)
+
+
+@pytest.mark.parametrize("kind", SHAPED)
+def test_jets_of_functions(kind: str) -> None:
+    """Values and gradients of coefficients are those of the local functions, at points of a rule and at scattered ones."""
+    mesh = SHAPED[kind]()
+    space = LagrangeSpace(mesh, 3)
+    coefficients = np.cos(np.arange(2.0 * space.size) ** 2).reshape(2, -1)
+    points = CellPoints(mesh, 4)
+    for some in (points.take(range(points.size)), points.take(np.arange(0, points.size, 3)), points.take(np.array([0]))):
+        found = space.jets(coefficients, some.cell, some.reference, 1)
+        values, gradients = space.functions(some.cell, some.reference)
+        local = coefficients[:, space.dofs[some.cell]]
+        np.testing.assert_allclose(found[..., 0], np.einsum("pj,kpj->kp", values, local), atol=1e-12)
+        np.testing.assert_allclose(found[..., 1:], np.einsum("pij,kpj->kpi", gradients, local), atol=1e-10)
+        np.testing.assert_allclose(space.jets(coefficients, some.cell, some.reference, 0), found[..., :1], atol=1e-13)

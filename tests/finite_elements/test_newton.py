@@ -58,3 +58,19 @@ def test_pivoting_takes_over() -> None:
 def test_singular_matrices_are_refused(matrix: Array) -> None:
     with pytest.raises(InputError, match="singular"):
         factorise(csc_array(matrix))
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_saddle_points_in_any_units(unit: float) -> None:
+    """Large and small entries beside zeros on the diagonal: right, and singular only where a multiplier is loose."""
+    generator = np.random.default_rng(0)
+    stiff = np.diag(np.linspace(1, 3, 30)) * unit
+    constraints = generator.normal(size=(30, 8))
+    matrix = np.block([[stiff, constraints], [constraints.T, np.zeros((8, 8))]])
+    right = np.concatenate([unit * generator.normal(size=30), generator.normal(size=8)])
+    found, expected = factorise(csc_array(matrix))(right), np.linalg.solve(matrix / unit, right / unit)
+    np.testing.assert_allclose(found[:30], expected[:30], rtol=1e-9)
+    loose = matrix.copy()
+    loose[:30, 37], loose[37, :30] = loose[:30, 36], loose[36, :30]
+    with pytest.raises(InputError, match="singular"):
+        factorise(csc_array(loose))

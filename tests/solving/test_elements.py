@@ -16,8 +16,8 @@ from vpinn.errors import InputError
 from vpinn.optimization import Elements
 from vpinn.problem import make_problem
 from vpinn.process import settle_process
-from vpinn.solving import solve
-from vpinn.solving.element_stages import solve_by_elements
+from vpinn.solving import element_stages, solve
+from vpinn.solving.element_stages import counted, solve_by_elements
 
 SMOOTH = "x*(1 - x)*y*(1 - y)*exp(x)"
 FILE = """
@@ -112,6 +112,49 @@ def test_systems_and_gradients_of_components() -> None:
     assert solution.gradient([[0.3, 0.4]])["u"] == pytest.approx(np.array([[[1, 2], [-1, 3]]]), abs=1e-12)
 
 
+def test_a_cavity_driven_by_its_lid() -> None:
+    """Re = 100: velocity in the middle against Marchi, Suero & Araki 2009, pressure with one degree less.
+
+    The velocity jumps in the corners of the lid, which is told and is what the estimate sees.
+    """
+    problem = make_problem(
+        rectangle(cells=8),
+        unknowns={"u": "vector", "p": "scalar"},
+        weak="(0.01*inner(grad(u), grad(v)) + dot(dot(grad(u), u), v) - p*div(v) + v_p*div(u))*dx",
+        boundary=[
+            {"on": ["left", "right", "bottom"], "unknown": "u", "value": [0, 0]},
+            {"on": "top", "unknown": "u", "value": [1, 0]},
+        ],
+        solver={"method": "elements"},
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["degrees"]["p"] == solution.metrics["degrees"]["u"] - 1
+    assert solution.evaluate([[0.5, 0.5]])["u"][0] == pytest.approx([-0.20914914, 0.05753652], abs=1e-4)
+    assert [check.split(":")[0] for check in solution.metrics["checks"]] == ["boundary values", "error estimate"]
+
+
+def test_a_flow_in_a_box_is_estimated_and_passes_all_checks() -> None:
+    """Stokes: velocity and pressure are right, the estimate is the error, and the pressure's constant is no fault."""
+    problem = make_problem(
+        rectangle(cells=3),
+        unknowns={"u": "vector", "p": "scalar"},
+        expressions={
+            "a": "sin(2*x)*cos(2*y)",
+            "b": "-cos(2*x)*sin(2*y)",
+            "q": "x*y**2",
+            "f": "-div(grad(as_vector([a, b]))) + grad(q)",
+        },
+        weak="(inner(grad(u), grad(v)) - p*div(v) + v_p*div(u) - dot(f, v))*dx",
+        boundary=[{"on": "all", "unknown": "u", "value": ["a", "b"]}],
+        reference={"exact": {"u": ["a", "b"], "p": "q"}},
+        solver={"method": "elements", "tolerance": 1e-4},
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["checks"] == []
+    assert solution.error_estimate["effectivity"] == pytest.approx(1.0, abs=0.2)
+    assert max(errors["relative_h1"] for errors in solution.errors.values()) < 1e-3
+
+
 def test_they_stand_in_where_features_are_slow_and_worse() -> None:
     """Two materials: features bend across the joint, elements do not."""
     mesh = rectangle(cells=8)
@@ -202,7 +245,6 @@ def test_threads_hold_for_every_library() -> None:
         settle_process(before)
 
 
-
 def test_a_narrow_load_is_found_by_default() -> None:
     """Width 0.002 on eight cells: u(0.2) is that of a unit point load at 0.37, 0.2·0.63."""
     problem = make_problem(
@@ -246,3 +288,30 @@ def test_a_form_that_has_no_derivative_at_constants() -> None:
         reference={"exact": {"u": "0.75*2**(-1/3)*(1 - (x**2 + y**2)**(2/3))"}},
     )
     assert vpinn.solve_fem(problem, degree=4).errors["u"]["relative_l2"] < 1e-3
+
+
+def test_a_degree_between_follows_where_two_more_are_too_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elements of degree 3 after those of degree 2, where degree 4 is beyond the seconds that are left."""
+    square = poisson()
+    monkeypatch.setattr(element_stages, "SPENT", 0.5 * (counted(square, 3) + counted(square, 4)))
+    monkeypatch.setattr(element_stages, "NEEDED", 0.5 * (counted(square, 3) + counted(square, 4)))
+    best, _ = solve_by_elements(square, Elements(1e-8))
+    assert best.found.space.degree == 3
+
+
+def test_stages_go_on_while_a_check_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the flux unresolved is no answer: more seconds are given for it than for further digits."""
+    wavy = make_problem(
+        rectangle(cells=4),
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx + div(grad(s))*v*dx",
+        expressions={"s": "sin(3*pi*x)*sin(3*pi*y)"},
+        boundary=[{"on": "all", "value": 0}],
+    )
+    monkeypatch.setattr(element_stages, "SPENT", 0.0)
+    best, _ = solve_by_elements(wavy, Elements(1e-8))
+    assert best.found.space.degree == 4
+    assert best.relative <= 0.1
+    monkeypatch.setattr(element_stages, "NEEDED", 0.0)
+    best, _ = solve_by_elements(wavy, Elements(1e-8))
+    assert best.relative > 0.1

@@ -1,6 +1,6 @@
 """Analysis: solution → true errors, error estimate, adequacy of the quadrature, and which checks fail."""
 
-from vpinn.analysis.assessment import assess
+from vpinn.analysis.assessment import UNRESOLVED, assess
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.data import resolved_data, unseen_data
@@ -12,6 +12,7 @@ from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
+    "UNRESOLVED",
     "WATCHED_DEGREE",
     "Correction",
     "Estimate",

@@ -21,16 +21,16 @@ from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
 from vpinn.errors import InputError
-from vpinn.finite_elements import assemble, factorise
+from vpinn.finite_elements import Kernel, MixedSpace, Motion, assemble, lower, motions, solver
 from vpinn.forms import components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
-SOLVED = 1e-6
+ACCURATE = 1e-4
+"""Error of the correction in the energy norm, relative, where it is found by iterations."""
+SOLVED = 1e-3
 """Largest residual, relative to the right side, at which the linear system counts as solved."""
-KERNEL = 1e-9
-"""Size of A·1, relative to the entries of A, at which constants count as the kernel of the tangent."""
 
 
 @dataclass(frozen=True)
@@ -67,61 +67,67 @@ class Correction:
     Attributes:
         trial: trial space of u.
         shift: the unknowns u + w.
-        space: rich finite elements.
+        mixed: rich finite elements of every component.
         tangents: measures of the form.
         met: per component, the functions that vanish because the trial space meets a condition there.
         gaps: conditions that it does not meet.
+        motions: constants and turns, which the form may leave open.
     """
 
     trial: Trial
     shift: Shift
-    space: LagrangeSpace
+    mixed: MixedSpace
     tangents: tuple[Tangent, ...]
     met: tuple[NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
+    motions: tuple[Motion, ...]
 
     def __call__(self, theta: Tensor) -> Corrected | None:
         """Return u + w, which leaves nothing of the residual; None where the tangent is singular."""
-        everything = np.arange(len(self.met) * self.space.size).reshape(len(self.met), -1)
         seen: list[Seen] = []
         tangents = [replace(tangent, theta=theta, seen=seen) for tangent in self.tangents]
-        residual, matrix = assemble(tangents, None, everything)
+        residual, matrix = assemble(tangents, self.mixed, None, np.arange(self.mixed.size))
         prescribed, values = self._prescribed(theta)
-        self._fix_constants(matrix, prescribed)
+        kernel = self._opened(matrix, prescribed)
+        prescribed[kernel.pins] = True
         free = np.flatnonzero(~prescribed)
         tangent = matrix[free]
         right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
         block = tangent[:, free]
+        del matrix, tangent  # as large as the block
         try:
-            values[free] = factorise(block)(right)
+            values[free] = solver(block, self.mixed, ~prescribed, ACCURATE)(right)
         except InputError:  # singular
             return None
         if not np.linalg.norm(block @ values[free] - right) <= SOLVED * np.linalg.norm(right):
             return None
-        rows = values.reshape(-1, self.space.size)
-        known = {count: MeshField(self.space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
+        space, rows = self.mixed.highest, self.mixed.embedded(kernel.without(values))
+        known = {count: MeshField(space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
-        return Corrected(corrected, 0.0, torch.from_numpy(residual).view(rows.shape), seen)
+        # on test functions of different degrees it is not that of the space of the highest
+        tested = torch.from_numpy(residual).view(rows.shape) if rows.size == residual.size else None
+        return Corrected(corrected, 0.0, tested, seen)
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
-        """Return which degrees of freedom are prescribed and their values, [components·size] each; g − u on gaps."""
-        prescribed, values = (np.zeros((len(self.met), self.space.size), kind) for kind in (bool, float))
+        """Return which degrees of freedom are prescribed and their values, [mixed.size] each; g − u on gaps."""
+        prescribed, values = (np.zeros(self.mixed.size, kind) for kind in (bool, float))
         for gap in self.gaps:
-            dofs, found = gap.project(self.space, theta)
-            prescribed[gap.component, dofs], values[gap.component, dofs] = True, found
-        for component, met in enumerate(self.met):
-            prescribed[component, met], values[component, met] = True, 0.0
-        return prescribed.ravel(), values.ravel()
+            dofs, found = gap.project(self.mixed.spaces[gap.component], theta)
+            at = self.mixed.first[gap.component] + dofs
+            prescribed[at], values[at] = True, found
+        for first, met in zip(self.mixed.first, self.met, strict=False):
+            prescribed[first + met], values[first + met] = True, 0.0
+        return prescribed, values
 
-    def _fix_constants(self, matrix: Any, prescribed: NDArray[np.bool_]) -> None:
-        """Prescribe one value of every component that the form determines up to a constant only."""
-        size, largest = self.space.size, np.abs(matrix).max()
-        for start in range(0, len(prescribed), size):
-            ones = np.zeros(len(prescribed))
-            ones[start : start + size] = 1.0
-            if not prescribed[start : start + size].any() and np.abs(matrix @ ones).max() <= KERNEL * largest:
-                prescribed[start] = True
+    def _opened(self, matrix: Any, prescribed: NDArray[np.bool_]) -> Kernel:
+        """Return the motions that the form leaves open, of components of which nothing is prescribed."""
+        loose = {c for c in range(len(self.met)) if not prescribed[self.mixed.numbers(c)].any()}
+        candidates = [motion for motion in self.motions if loose.issuperset(motion.components)]
+        if not candidates:
+            return Kernel.of(self.mixed, ())
+        unseen = Kernel.of(self.mixed, candidates).unseen(matrix, np.ones(self.mixed.size, dtype=bool))
+        return Kernel.of(self.mixed, [motion for motion, one in zip(candidates, unseen, strict=True) if one])
 
 
 def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
@@ -130,7 +136,7 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
     Args:
         problem: of any formulation.
         trial: its trial space.
-        degree: of the finite elements, 1 to 14.
+        degree: of the finite elements, 1 to 14; multipliers take one less where it is above 1.
 
     Raises:
         InputError: the form takes second derivatives.
@@ -138,16 +144,19 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
     mesh = problem.domain
     assert isinstance(mesh, Mesh)
     space, shift = LagrangeSpace(mesh, degree), Shift.of(problem, trial)
+    tangents = make_tangents(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
+    less = lower(len(shift.counts), [pair for tangent in tangents for pair in tangent.slopes])
+    below = LagrangeSpace(mesh, degree - 1) if any(less) and degree > 1 else space
+    mixed = MixedSpace(tuple(below if one else space for one in less))
     met: list[NDArray[np.int64]] = []
     gaps = []
     for unknown in problem.unknowns:
         for component, u in enumerate(components(unknown.function)):
             conditions = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
-            exact = [space.boundary_dofs(mesh.facets(i.condition.on)) for i in conditions if i.how == "exact"]
+            exact = [mixed.spaces[len(met)].boundary_dofs(mesh.facets(i.condition.on)) for i in conditions if i.how == "exact"]
             for i in conditions:
                 if i.how != "exact":
                     gap, facets = Evaluator.of(problem, trial, [u - i.value]), mesh.facets(i.condition.on)
                     gaps.append(Gap(len(met), gap, facets, min(MAX_DEGREE, 2 * degree)))
             met.append(np.unique(np.concatenate(exact)) if exact else np.empty(0, np.int64))
-    tangents = make_tangents(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
-    return Correction(trial, shift, space, tangents, tuple(met), tuple(gaps))
+    return Correction(trial, shift, mixed, tangents, tuple(met), tuple(gaps), tuple(motions(problem)))

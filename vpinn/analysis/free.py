@@ -1,4 +1,4 @@
-"""What functions that can be added to a solution are, and whether the data allow them: words for ``uniqueness``."""
+"""Functions that can be added to a solution, and what to say of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.analysis.motions import CLOSE, motions, outside, without
 from vpinn.domain import Mesh, Points, cell_points
+from vpinn.finite_elements import motions
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
-FEW = 3
-"""Modes up to which they are accidents, not what a missing condition leaves open."""
+CLOSE = 2e-2
+"""Share of a motion outside of the free functions up to which it is one of them."""
 UNEVEN = 0.1
 """Largest change of a residual from point to point, relative to its mean, with which it counts as constant."""
 POINTS = 400
 """Points at which functions are looked at."""
+FEW = 3
+"""Modes up to which they are accidents, not what a missing condition leaves open."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,18 @@ class Free:
     def __str__(self) -> str:
         """What is open, and what that means, in one line."""
         rest, words = self.values, list[str]()
-        for name, known in motions(self.problem, self.points).items():
-            free = [motion for motion, values in known if outside(values, self.values) <= CLOSE]
-            for motion, values in known:
-                if motion in free:
+        known, total = motions(self.problem), self.values.shape[1]
+        for unknown in self.problem.unknowns:
+            free = list[str]()
+            for motion in known:
+                values = motion.values(self.points, total)
+                if motion.unknown == unknown.name and outside(values, self.values) <= CLOSE:
+                    free.append(motion.text)
                     rest = without(rest, values)
-            if free and self.problem.unknown(name).shape:
-                words.append(f"no supports hold {name}: the body is free to {' and to '.join(free)}")
+            if free and unknown.shape:
+                words.append(f"no supports hold {unknown.name}: the body is free to {' and to '.join(free)}")
             elif free:
-                words.append(f"{name} is open up to a constant")
+                words.append(f"{unknown.name} is open up to a constant")
         if len(rest):
             words.append(self._modes(rest))
         if self.driven:
@@ -70,6 +75,30 @@ class Free:
             return f"{what}, one of them largest near {place}; a boundary or initial condition is missing"
         what = f"any multiple of a mode can be added to {names[component]}, largest near {place}"
         return f"{what}; a condition is missing, or a coefficient is an eigenvalue"
+
+
+def orthonormal(values: Array) -> Array:
+    """Return an orthonormal basis [rank, components, n] of functions [count, components, n]."""
+    rows = values.reshape(len(values), -1)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    _, singular, right = np.linalg.svd(rows / np.where(norms > 0.0, norms, 1.0), full_matrices=False)
+    return np.asarray(right[singular > CLOSE].reshape(-1, *values.shape[1:]))
+
+
+def without(basis: Array, motion: Array) -> Array:
+    """Return a basis of what is left of functions beside a motion."""
+    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
+    if not len(rows) or outside(motion, basis) > CLOSE:
+        return basis
+    rest = rows - np.outer(rows @ unit, unit)
+    _, singular, right = np.linalg.svd(rest, full_matrices=False)
+    return np.asarray(right[singular > CLOSE].reshape(-1, *basis.shape[1:]))
+
+
+def outside(motion: Array, basis: Array) -> float:
+    """Return the part of a motion outside of functions with an orthonormal basis, 0 to 1."""
+    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
+    return float(np.linalg.norm(unit - (rows @ unit) @ rows))
 
 
 def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) -> float | None:

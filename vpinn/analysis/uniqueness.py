@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.analysis.free import Free, imbalance, some_points
-from vpinn.analysis.motions import orthonormal, without
+from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
 from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
@@ -29,7 +29,7 @@ from vpinn.optimization import Objectives, objective_for, stated_problem, tests_
 from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
 from vpinn.optimization.recipes import Recipe
 from vpinn.problem import Problem
-from vpinn.trial import Evaluator, Features, Trial
+from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
@@ -71,7 +71,7 @@ GRADED = 10.0
 def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
     """Return the functions that can be added to a solution; None where there are none, or where nothing can be said.
 
-    Constants whose level is set by a mean of zero, as that of a pressure, are not among them.
+    Constants whose level is set by a mean of zero, as that of a pressure, are not among them, nor turns of elements.
 
     Args:
         problem: the problem.
@@ -92,7 +92,8 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), 1), list[float]()
-    levels, look, free = len(Level.of(problem).opened), None, np.zeros(0, dtype=bool)
+    level = Level.of(problem)
+    levels, look, free = len(level.opened if trial.space is None else level.motions), None, np.zeros(0, dtype=bool)
     for width in WIDTHS if problem.domain.dimension <= RESOLVED else WIDTHS[: LOOKS + 1]:
         with contextlib.suppress(InputError):  # too few points for so many features
             look = _Look.of(problem, objectives, trial, theta, width)
@@ -123,6 +124,8 @@ class _Look:
 
     Attributes:
         problem: the problem.
+        objectives: of least squares on it.
+        width: number of features per component.
         trial: its trial space with the features as network.
         solved: trial space of the solution.
         theta: parameters of the features, with a last layer of zeros.
@@ -134,6 +137,8 @@ class _Look:
     """
 
     problem: Problem
+    objectives: Objectives
+    width: int
     trial: Trial
     solved: Trial
     theta: torch.Tensor
@@ -167,7 +172,17 @@ class _Look:
         _, ratios, turned = np.linalg.svd(left[: len(rows.columns), kept], full_matrices=False)
         layers = (turned[::-1] / singular[kept]) @ right[kept]
         return cls(
-            problem, replace(trial, network=network), trial, drawn, theta, rows, ratios[::-1], layers, float(sizes[0] / sizes[1])
+            problem,
+            objectives,
+            width,
+            replace(trial, network=network),
+            trial,
+            drawn,
+            theta,
+            rows,
+            ratios[::-1],
+            layers,
+            float(sizes[0] / sizes[1]),
         )
 
     def free(self, which: NDArray[np.int64]) -> Free | None:
@@ -175,12 +190,11 @@ class _Look:
         points = some_points(self.problem)
         values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])
         rank = orthonormal(values)
-        opened = Level.of(self.problem).opened
-        for component in opened:
-            constant = np.zeros(values.shape[1:])
-            constant[component] = 1.0
-            rank = without(rank, constant)
-        if not len(rank) and not self._unmet:
+        for motion in Level.of(self.problem).motions:
+            if self.solved.space is not None or not motion.axes:  # features keep a turn that nothing holds
+                rank = without(rank, motion.values(points.x, values.shape[1]))
+        balanced = self.solved.space is not None  # else elements would not have solved the problem
+        if not len(rank) and (balanced or not self._unmet):
             return None
         found = rank if len(rank) else orthonormal(values)
         return Free(self.problem, found, points.x, self._unmet or self._large, int((self.ratios < HARDLY).sum()))
@@ -190,15 +204,27 @@ class _Look:
         assert isinstance(self.trial.network, Features)
         return self.trial.network
 
+    @cached_property
+    def _asked(self) -> float:
+        """Norm of the residual that data and conditions leave by themselves."""
+        if self.solved.space is None:
+            return float(np.linalg.norm(self.rows.constant))
+        bare = conditions_alone(self.problem, self.solved)
+        objective = objective_for(self.objectives, bare, self.width)
+        rows = linearise(
+            objective, self._network, self.theta, everything(objective, self._network, 1), (bare.network, self.found)
+        )
+        return float(np.linalg.norm(rows.constant))
+
     @property
     def _unmet(self) -> bool:
-        return bool(np.linalg.norm(self.rows.residual) > UNMET * np.linalg.norm(self.rows.constant))
+        return bool(np.linalg.norm(self.rows.residual) > UNMET * self._asked)
 
     @property
     def _large(self) -> bool:
         """Whether the solution is larger than what the data ask for."""
         size = self.gain * np.sqrt(np.mean(self._values(self.found, self.solved) ** 2) * _volume(self._network))
-        return bool(size > DRIVEN * np.linalg.norm(self.rows.constant) > 0.0)
+        return bool(size > DRIVEN * self._asked > 0.0)
 
     def _values(self, theta: torch.Tensor, trial: Trial | None = None) -> Array:
         """Return the unknowns of parameters less those of none, at some points [components, n]."""

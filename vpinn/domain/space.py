@@ -16,6 +16,7 @@ from vpinn.domain.quadrature import MAX_DEGREE, gauss
 from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
 
 _CHUNK_BYTES = 64e6  # workspace of one assembly step
+_VALUES = 1_000_000  # basis function values that one step of an evaluation holds
 
 
 def number_nodes(mesh: Mesh, element: Any) -> tuple[Integers, int]:
@@ -105,6 +106,47 @@ class LagrangeSpace:
         values, _ = self.tabulate(reference)
         found: Floats = np.einsum("nj,nj...->n...", values, coefficients[self.dofs[cells]])
         return found
+
+    def jets(self, coefficients: Floats, cells: Integers, reference: Floats, order: int) -> Floats:
+        """Value, and physical gradient where ``order`` is 1, of Σ_j c_j φ_j in cells [n] at reference points [n, d].
+
+        Points that repeat from cell to cell, as those of a rule do, are tabulated once.
+
+        Args:
+            coefficients: of k functions [k, size].
+            cells: cell of each point.
+            reference: the points.
+            order: 0 or 1.
+
+        Returns:
+            [k, n, 1 or 1 + d].
+        """
+        n, d = reference.shape
+        result = np.empty((len(coefficients), n, 1 + d * order))
+        per_cell = repeated(cells, reference)
+        at_once = max(1, _VALUES // (self.dofs.shape[1] * (1 if per_cell else 1 + d)))
+        step = max(per_cell, at_once * per_cell) if per_cell else at_once
+        for start in range(0, n, step):
+            part = slice(start, start + step)
+            here, placed = cells[part], reference[part]
+            if per_cell:
+                here, placed = here[::per_cell], placed[:per_cell]
+            local = coefficients[:, self.dofs[here]]  # [k, cells or points, n_local]
+            values, gradients = self.tabulate(placed)
+            if per_cell:
+                result[:, part, 0] = (local @ values.T).reshape(len(local), -1)
+            else:
+                result[:, part, 0] = np.einsum("kpj,pj->kp", local, values)
+            if not order:
+                continue
+            if per_cell:
+                slopes = (local @ gradients.reshape(-1, values.shape[1]).T).reshape(*local.shape[:2], -1, d, 1)
+                inverse = self.mesh.frames(here, placed).inverse_transpose
+            else:
+                slopes = np.einsum("kpj,pij->kpi", local, gradients)[..., None]
+                inverse = self.mesh.frames_at(here, placed).inverse_transpose
+            result[:, part, 1:] = (inverse @ slopes).reshape(len(local), -1, d)
+        return result
 
     def locations(self) -> Floats:
         """Physical coordinates of the nodes [size, d]."""
@@ -199,6 +241,16 @@ def assemble_cells(parts: Iterable[tuple[Integers, Floats]], size: int) -> Any:
             matrix += flush()
             rows, columns, entries = [], [], []
     return matrix + flush() if entries else matrix
+
+
+def repeated(cells: Integers, reference: Floats) -> int:
+    """Return how many points each cell has where all have the same, one cell after another; 0 where they do not."""
+    n, d = reference.shape
+    q = int((cells != cells[0]).argmax()) or n if n else 0
+    if not q or n % q:
+        return 0
+    same = (cells.reshape(-1, q) == cells[::q, None]).all() and (reference.reshape(-1, q, d) == reference[:q]).all()
+    return q if same else 0
 
 
 def functions_per_cell(mesh: Mesh, degree: int, bubbles: bool = False) -> float:

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.finite_elements.form import Integrand, Key
+from vpinn.finite_elements.mixed import MixedSpace
+from vpinn.finite_elements.pattern import Pattern, joined
 from vpinn.forms import Background, Value
 
 Array = NDArray[np.float64]
@@ -32,12 +34,12 @@ class Local:
     """Contributions of m cells or facets.
 
     Attributes:
-        dofs: their functions [m, n_local].
+        cells: their numbers [m].
         residual: per component [components, m, n_local].
         blocks: (test component, trial component) → matrices [m, n_local, n_local].
     """
 
-    dofs: Tensor
+    cells: NDArray[np.int64]
     residual: Tensor
     blocks: dict[tuple[int, int], Tensor]
 
@@ -47,7 +49,7 @@ class Assembler(ABC):
     """One measure of a weak form on a mesh.
 
     Attributes:
-        space: trial and test space of every component.
+        space: trial and test space of the highest degree, which holds those of every component.
         components: how many there are.
         points: whole cells, or whole boundary facets, of a Gauss rule.
         tests: what of the test functions each coefficient multiplies.
@@ -97,11 +99,10 @@ class Assembler(ABC):
         else:
             table = self.table
             pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
-        dofs = torch.from_numpy(self.space.dofs[cells])
-        jets = None if values is None else self._jets(values[:, dofs], table, pull)
+        jets = None if values is None else self._jets(values[:, torch.from_numpy(self.space.dofs[cells])], table, pull)
         outputs = self.outputs(points, jets, matrix)
         w, count = torch.tensor(points.w).view(m, q), len(self.tests)
-        return Local(dofs, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
+        return Local(cells, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         """Jets [components, m·q, 1 + d] of the function with local coefficients [components, m, n_local]."""
@@ -184,42 +185,44 @@ def jets_map(inverse_transpose: Array) -> Tensor:
 
 
 def assemble(
-    assemblers: Sequence[Assembler], values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
+    assemblers: Sequence[Assembler], mixed: MixedSpace, values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
 ) -> tuple[Array, Any]:
     """Return F(u; φ_i) for the free functions, and its derivative.
 
     Args:
-        assemblers: of one space.
-        values: coefficients of the finite element function [components, space.size]; None where the form holds none.
-        numbering: position of each function among the free ones, -1 where it is prescribed [components, space.size].
+        assemblers: on the space of the highest degree.
+        mixed: spaces of the components.
+        values: coefficients of the finite element function [mixed.size]; None where the form holds none.
+        numbering: position of each function among the free ones, -1 where it is prescribed [mixed.size].
         matrix: whether the derivative is wanted.
 
     Returns:
         residual [free], and a scipy.sparse CSC array [free, free] or None.
     """
-    from scipy.sparse import coo_array
-
-    free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(values)
-    residual = torch.zeros(free + 1, dtype=torch.float64)
-    # prescribed functions share one row and column behind all others, cut off at the end
-    places = torch.from_numpy(np.where(numbering < 0, free, numbering))
-    rows, columns, entries = [], [], []
+    free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(mixed.embedded(values))
+    residual = torch.zeros(free + 1, dtype=torch.float64)  # those prescribed share the last place, cut off at the end
+    numbers = [numbering[mixed.numbers(c)] for c in range(len(mixed.spaces))]
+    blocks: dict[tuple[int, int], tuple[Pattern, Tensor]] = {}
     for assembler in assemblers:
         for index in assembler.points.chunks(assembler.entities_at_a_time * assembler.points.per_entity):
             local = assembler.local(index, at, matrix)
-            where = places[:, local.dofs]  # [components, m, n]
-            residual.index_add_(0, where.reshape(-1), local.residual.reshape(-1))
+            for c, (space, within) in enumerate(zip(mixed.spaces, mixed.within, strict=True)):
+                own = local.residual[c] if within is None else local.residual[c] @ within
+                where = numbers[c][space.dofs[local.cells]]
+                residual.index_add_(0, torch.from_numpy(np.where(where < 0, free, where).ravel()), own.reshape(-1))
             for (c, other), block in local.blocks.items():
-                shape = block.shape
-                rows.append(where[c].to(torch.int32)[:, :, None].expand(shape).reshape(-1).numpy())
-                columns.append(where[other].to(torch.int32)[:, None, :].expand(shape).reshape(-1).numpy())
-                entries.append(block.reshape(-1).numpy())
-    if not matrix:
-        return residual[:free].numpy(), None
-    if not entries:
-        return residual[:free].numpy(), coo_array((free, free)).tocsc()
-    triplets = np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))
-    return residual[:free].numpy(), coo_array(triplets, shape=(free + 1, free + 1)).tocsc()[:free, :free]
+                if (c, other) not in blocks:
+                    pattern = mixed.pattern(c, other)
+                    blocks[c, other] = pattern, pattern.zeros()
+                pattern, entries = blocks[c, other]
+                pattern.add(entries, local.cells, _restricted(block, mixed.within[c], mixed.within[other]))
+    return residual[:free].numpy(), joined(blocks, numbers, numbers, free) if matrix else None
+
+
+def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> Tensor:
+    """Return cell matrices [m, n, n] for functions that are combinations of those of the highest degree [n, k] each."""
+    block = block if tests is None else tests.T @ block
+    return block if trials is None else block @ trials
 
 
 def _places(used: Sequence[int], d: int) -> slice:

@@ -1,4 +1,4 @@
-"""Data that balance: where a form leaves a constant open, its sources and fluxes must cancel, or nothing solves it."""
+"""Data that balance: where a form leaves motions open, sources, fluxes and moments must cancel, or nothing solves it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh
+from vpinn.domain import CellPoints, FacetPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
-from vpinn.finite_elements.form import Integrand, integrands
-from vpinn.finite_elements.level import KERNEL, Level
+from vpinn.finite_elements.form import Integrand, integrands, offsets
+from vpinn.finite_elements.level import Level
+from vpinn.finite_elements.mixed import MixedSpace
+from vpinn.finite_elements.motions import Kernel, Motion
 from vpinn.forms import Background
 from vpinn.problem import Problem
 
@@ -28,54 +30,51 @@ MARGIN = 10.0
 
 
 def check_balance(problem: Problem) -> None:
-    """Check that the data of a linear weak form or energy balance where it leaves constants open.
+    """Check that the data of a linear weak form or energy balance where it leaves motions open.
 
-    With a constant c that neither the form nor its transpose sees, F(u; c) is the same for all u: it must be zero.
+    With a constant or turn c that neither the form nor its transpose sees, F(u; c) is the same for all u: it must be zero.
 
     Raises:
         InputError: they do not; says by how much.
     """
     mesh, level = problem.domain, Level.of(problem)
-    if not level.opened or not isinstance(mesh, Mesh) or problem.formulation == "strong":
+    if not level.motions or not isinstance(mesh, Mesh) or problem.formulation == "strong":
         return
     parts = integrands(problem)
     if not all(part.linear for part in parts):
         return
     degrees = DEGREES if mesh.n_cells <= FINE else (1, 2)
-    coarse, fine = (_sums(problem, mesh, parts, level.opened, degree) for degree in degrees)
-    names = [(unknown, k) for unknown in problem.unknowns for k in range(unknown.components)]
-    for (sum_, _, _), (total, size, seen), component in zip(coarse, fine, level.opened, strict=True):
+    coarse, fine = (_sums(problem, mesh, parts, level.motions, degree) for degree in degrees)
+    for (sum_, _, _), (total, size, seen), motion in zip(coarse, fine, level.motions, strict=True):
         if seen or abs(total) <= max(GAP * size, MARGIN * abs(total - sum_)):
             continue
-        (unknown, k), gap = names[component], f"do not balance by {abs(total):.3g}"
+        unknown, gap = problem.unknown(motion.unknown), f"do not balance by {abs(total):.3g}"
         what = f"no solution: {unknown.name} is open up to a constant, and source and flux {gap}"
         if unknown.shape and unknown.components == mesh.dimension:
-            along = f"along {'xyz'[k]}"
-            what = f"no supports hold {unknown.name}: the body is free to move {along}, and its loads {along} {gap}"
+            loads = "the moments of its loads" if motion.axes else f"its loads {motion.text.removeprefix('move ')}"
+            what = f"no supports hold {unknown.name}: the body is free to {motion.text}, and {loads} {gap}"
         raise InputError(f"{what}; give a [[boundary]] value, or data that cancel", problem.where("form", problem.formulation))
 
 
 def _sums(
-    problem: Problem, mesh: Mesh, parts: Sequence[Integrand], opened: Sequence[int], degree: int
+    problem: Problem, mesh: Mesh, parts: Sequence[Integrand], opened: Sequence[Motion], degree: int
 ) -> list[tuple[float, float, bool]]:
-    """Return F(u; c), the sum of its parts' sizes, and whether it depends on u, for constants c of some components."""
-    space, background, rule = LagrangeSpace(mesh, degree), Background(mesh), min(30, 2 * degree + 4)
-    values, given = prescribed(problem, space, background)
+    """Return F(u; c), the sum of its parts' sizes, and whether it depends on u, for some motions c."""
+    mixed, rule = MixedSpace.of(mesh, [max(degree, mesh.order)] * offsets(problem)[-1]), min(30, 2 * degree + 4)
+    background = Background(mesh)
+    values, given = prescribed(problem, mixed, background)
     assemblers = [
         Discrete.of(
             part,
-            space,
-            len(values),
+            mixed.highest,
+            len(mixed.spaces),
             FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
             background,
         )
         for part in parts
     ]
-    everything = np.arange(values.size).reshape(values.shape)
-    residual, matrix = assemble(assemblers, values, everything)
-    largest, found = np.abs(matrix).max(), []
-    for component in opened:
-        rows = residual[everything[component]]
-        slopes = np.asarray(matrix[everything[component]].sum(axis=0)).ravel()[~given.ravel()]
-        found.append((float(rows.sum()), float(np.abs(rows).sum()), bool(np.abs(slopes).max(initial=0.0) > KERNEL * largest)))
-    return found
+    residual, matrix = assemble(assemblers, mixed, values, np.arange(mixed.size))
+    kernel = Kernel.of(mixed, opened)
+    unseen = kernel.unseen(matrix.T, ~given)
+    moments = [row * residual for row in kernel.functions]
+    return [(float(m.sum()), float(np.abs(m).sum()), not one) for m, one in zip(moments, unseen, strict=True)]

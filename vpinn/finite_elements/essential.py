@@ -9,6 +9,7 @@ from ufl.classes import Expr
 from vpinn.domain import LagrangeSpace, Points
 from vpinn.errors import InputError
 from vpinn.finite_elements.form import offsets
+from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.newton import factorise
 from vpinn.forms import Background, evaluate
 from vpinn.problem import Condition, Problem
@@ -16,8 +17,8 @@ from vpinn.problem import Condition, Problem
 Array = NDArray[np.float64]
 
 
-def prescribed(problem: Problem, space: LagrangeSpace, background: Background) -> tuple[Array, NDArray[np.bool_]]:
-    """Return values [components, space.size], zero where none is given, and a mask of those given, same shape.
+def prescribed(problem: Problem, mixed: MixedSpace, background: Background) -> tuple[Array, NDArray[np.bool_]]:
+    """Return values [mixed.size], zero where none is given, and a mask of those given, same shape.
 
     Values are interpolated at the nodes on the boundary. Where two conditions meet the later one holds; where a value
     differs between the facets of a node, as the normal does at corners, it is their mean.
@@ -26,37 +27,38 @@ def prescribed(problem: Problem, space: LagrangeSpace, background: Background) -
         InputError: a value is not finite.
     """
     first = dict(zip((u.name for u in problem.unknowns), offsets(problem), strict=False))
-    values = np.zeros((offsets(problem)[-1], space.size))
-    given = np.zeros(values.shape, dtype=bool)
+    values, given = np.zeros(mixed.size), np.zeros(mixed.size, dtype=bool)
     for condition in problem.boundary:
         if condition.value is not None and condition.unknown is not None:
-            dofs, found = boundary_values(condition, condition.value, space, background)
             at = first[condition.unknown] + (condition.component or 0)
-            values[at : at + len(found), dofs] = found
-            given[at : at + len(found), dofs] = True
+            dofs, found = boundary_values(condition, condition.value, mixed.spaces[at], background)
+            for component, row in enumerate(found, at):
+                values[mixed.first[component] + dofs] = row
+                given[mixed.first[component] + dofs] = True
     return values, given
 
 
-def extended(space: LagrangeSpace, values: Array, given: NDArray[np.bool_]) -> Array:
-    """Return values [components, space.size] continued harmonically to the functions that are not given.
+def extended(mixed: MixedSpace, values: Array, given: NDArray[np.bool_]) -> Array:
+    """Return values [mixed.size] continued harmonically to the functions that are not given.
 
     It is the start of Newton's method: a jump from the boundary values to zero would be far from any solution.
     """
     result = values.copy()
-    for row, known in zip(result, given, strict=True):
+    for component, space in enumerate(mixed.spaces):
+        row, known = result[mixed.numbers(component)], given[mixed.numbers(component)]
         if row[known].any() and not known.all():
             stiffness = space.stiffness().tocsc()
             row[~known] = factorise(stiffness[~known][:, ~known])(-(stiffness[~known] @ row))
     return result
 
 
-def bulge(space: LagrangeSpace, given: NDArray[np.bool_]) -> Array:
-    """Return a field [components, space.size] of size one that vanishes where values are given: −Δu = 1, or a coordinate."""
+def bulge(mixed: MixedSpace, given: NDArray[np.bool_]) -> Array:
+    """Return a field [mixed.size] of size one that vanishes where values are given: −Δu = 1, or a coordinate."""
     result = np.zeros(given.shape)
-    load = space.mass() @ np.ones(space.size)
-    for row, known in zip(result, given, strict=True):
+    for component, space in enumerate(mixed.spaces):
+        row, known = result[mixed.numbers(component)], given[mixed.numbers(component)]
         if known.any():
-            stiffness = space.stiffness().tocsc()
+            stiffness, load = space.stiffness().tocsc(), space.mass() @ np.ones(space.size)
             row[~known] = factorise(stiffness[~known][:, ~known])(load[~known])
         else:
             row[:] = space.locations()[:, 0]

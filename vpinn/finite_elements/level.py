@@ -1,11 +1,12 @@
-"""Constants that a problem leaves open: the pressure of an enclosed flow, a potential whose flux is given all around.
+"""Motions that a problem leaves open: the level of a pressure or a potential, the place of a body that nothing holds.
 
-A solution plus such a constant is a solution. The one of mean zero stands for all of them, and is compared with others of
-mean zero.
+A solution plus such a constant or turn is a solution. The one that is orthogonal to them stands for all, and is compared with
+others of its kind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ufl.core.expr import Expr
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh
+from vpinn.domain import CellPoints, FacetPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
+from vpinn.finite_elements.mixed import MixedSpace
+from vpinn.finite_elements.motions import Kernel, Motion, motions
 from vpinn.forms import Background, Graph, Jet, build, components, evaluate
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -28,8 +31,6 @@ DEGREE = 2
 """Degree of the elements that tell."""
 RULE = 20
 """Degree of the quadrature of means."""
-KERNEL = 1e-9
-"""Size of A·1, relative to the entries of A, at which constants count as the kernel of the form's derivative."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,29 @@ class Level:
 
     Attributes:
         problem: the problem.
-        opened: components, counted through all unknowns, that it determines up to a constant only.
+        motions: that can be added to any solution: constants of components, and turns of vectors.
     """
 
     problem: Problem
-    opened: tuple[int, ...]
+    motions: tuple[Motion, ...]
+
+    @property
+    def opened(self) -> tuple[int, ...]:
+        """Components, counted through all unknowns, that are determined up to a constant only."""
+        return tuple(motion.components[0] for motion in self.motions if not motion.axes)
+
+    @property
+    def turns(self) -> tuple[Motion, ...]:
+        """Turns of vectors that are open."""
+        return tuple(motion for motion in self.motions if motion.axes)
 
     @classmethod
     def of(cls, problem: Problem) -> Level:
         """Return the level of a problem.
 
-        Components are open that no condition names and whose constants the derivative of the form does not see, with tests
-        that vanish where values are given; those of a strong form that it takes derivatives of alone. Weak forms of second
-        derivatives and domains without a mesh leave none open.
+        Motions are open whose components no condition names and which the derivative of the form does not see, with tests
+        that vanish where values are given; of a strong form constants of components that it takes derivatives of alone. Weak
+        forms of second derivatives and domains without a mesh leave none open.
         """
         asked = set()
         for condition in problem.boundary:
@@ -59,16 +70,17 @@ class Level:
                 which = range(unknown.components) if condition.component is None else (condition.component,)
                 asked |= {(unknown.name, component) for component in which}
         every = [(unknown.name, component) for unknown in problem.unknowns for component in range(unknown.components)]
-        free = [at for at, one in enumerate(every) if one not in asked]
-        if not free or not isinstance(problem.domain, Mesh):
+        free = {at for at, one in enumerate(every) if one not in asked}
+        candidates = [motion for motion in motions(problem) if free.issuperset(motion.components)]
+        if not candidates or not isinstance(problem.domain, Mesh):
             return cls(problem, ())
         if problem.formulation == "strong":
-            return cls(problem, _unnamed(problem, free))
+            return cls(problem, _unnamed(problem, candidates))
         try:
             parts = integrands(problem)
         except InputError:  # second derivatives
             return cls(problem, ())
-        return cls(problem, _unseen(problem, problem.domain, parts, free))
+        return cls(problem, _unseen(problem, problem.domain, parts, candidates))
 
     def __call__(self, trial: Trial, theta: Tensor) -> Tensor:
         """Return parameters [size] whose open components have mean zero; no condition bends these, so biases move them."""
@@ -85,13 +97,20 @@ class Level:
 
     @property
     def exact(self) -> dict[str, Expr]:
-        """The exact solutions that the problem states, open components with mean zero."""
+        """The exact solutions that the problem states, less their projection on open motions, in L²."""
         result = dict(self.problem.exact)
         for unknown, first in zip(self.problem.unknowns, offsets(self.problem), strict=False):
-            if unknown.name in result and any(first <= at < first + unknown.components for at in self.opened):
-                parts = components(result[unknown.name])
-                means = [self._mean(part) if first + i in self.opened else 0.0 for i, part in enumerate(parts)]
-                result[unknown.name] -= ufl.as_vector(means) if unknown.shape else means[0]
+            opened = [motion for motion in self.motions if motion.unknown == unknown.name]
+            if unknown.name in result and opened:
+                x, own = self.problem.symbols.x, range(first, first + unknown.components)
+                moved = [ufl.as_vector([motion.expression(x, component) for component in own]) for motion in opened]
+                truth = ufl.as_vector(components(result[unknown.name]))
+                count = len(opened)
+                products = [ufl.inner(one, other) for one in moved for other in (*moved, truth)]
+                sums = self._integrals(products).reshape(count, count + 1)
+                shares = np.linalg.solve(sums[:, :count], sums[:, count])
+                rest = [sum(float(c) * motion[k] for c, motion in zip(shares, moved, strict=True)) for k in range(len(own))]
+                result[unknown.name] -= ufl.as_vector(rest) if unknown.shape else rest[0]
         return result
 
     @property
@@ -99,37 +118,34 @@ class Level:
         assert isinstance(self.problem.domain, Mesh)
         return CellPoints(self.problem.domain, RULE)
 
-    def _mean(self, expression: Expr) -> float:
+    def _integrals(self, expressions: list[Expr]) -> Array:
         points = self._points
         parts = map(points.take, points.chunks(100_000))
-        sums = [evaluate([expression], part, Background(points.mesh))[0] @ part.w for part in parts]
-        return float(sum(sums)) / points.volume
+        sums = [evaluate(expressions, part, Background(points.mesh)) @ part.w for part in parts]
+        return np.asarray(np.sum(sums, axis=0))
 
 
-def _unnamed(problem: Problem, candidates: list[int]) -> tuple[int, ...]:
-    """Return those candidates of which equations and conditions take derivatives alone."""
+def _unnamed(problem: Problem, candidates: Sequence[Motion]) -> tuple[Motion, ...]:
+    """Return the constants among candidates of which equations and conditions take derivatives alone."""
     graph, first = Graph(), {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     stated = [*problem.equations, *(c.residual for c in problem.boundary if c.residual is not None)]
     nodes = [build(graph, part) for expression in stated for part in components(expression)]
     jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function in first]
     named = {first[jet.function] + jet.component for jet in jets if not jet.derivative}
-    return tuple(at for at in candidates if at not in named)
+    return tuple(motion for motion in candidates if not motion.axes and motion.components[0] not in named)
 
 
-def _unseen(problem: Problem, mesh: Mesh, parts: tuple[Integrand, ...], candidates: list[int]) -> tuple[int, ...]:
-    """Return those candidates whose constants the derivative of the form does not see, at fields that are nowhere special."""
-    count, space, background = offsets(problem)[-1], LagrangeSpace(mesh, DEGREE), Background(mesh)
+def _unseen(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], candidates: Sequence[Motion]) -> tuple[Motion, ...]:
+    """Return those candidates that the derivative of the form does not see, at fields that are nowhere special."""
+    count, background = offsets(problem)[-1], Background(mesh)
+    mixed = MixedSpace.of(mesh, [max(DEGREE, mesh.order)] * count)
     assemblers = []
     for part in parts:
         facets = mesh.facets(part.tags) if part.facet else None
         points = CellPoints(mesh, 2 * DEGREE) if facets is None else FacetPoints(mesh, facets, 2 * DEGREE)
-        assemblers.append(Discrete.of(part, space, count, points, background))
-    everything = np.arange(count * space.size).reshape(count, -1)
-    matrix = assemble(assemblers, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
-    tested, largest = ~prescribed(problem, space, background)[1].ravel(), np.abs(matrix).max()
-    found = []
-    for component in candidates:
-        seen = np.abs((matrix @ (np.arange(matrix.shape[0]) // space.size == component).astype(float))[tested])
-        if seen.max(initial=0.0) <= KERNEL * largest:
-            found.append(component)
-    return tuple(found)
+        assemblers.append(Discrete.of(part, mixed.highest, count, points, background))
+    everything = np.arange(mixed.size)
+    matrix = assemble(assemblers, mixed, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
+    tested = ~prescribed(problem, mixed, background)[1]
+    unseen = Kernel.of(mixed, candidates).unseen(matrix, tested)
+    return tuple(motion for motion, one in zip(candidates, unseen, strict=True) if one)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
 from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, PointSet, parents
+from vpinn.finite_elements.form import offsets
 from vpinn.finite_elements.level import Level
+from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.forms import Background, evaluate
 from vpinn.problem import Evaluable, Problem
 from vpinn.problem.operators import gradient
@@ -20,8 +22,6 @@ from vpinn.problem.operators import gradient
 Array = NDArray[np.float64]
 Fields: TypeAlias = Callable[[Points, int], Mapping[str, Array]]
 """(points, order 0 or 1) → values or gradients of every unknown there, [n, …]."""
-CHUNK = 1_000_000
-"""Basis function values that one step of an evaluation holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,23 +31,37 @@ class FiniteElementSolution(Evaluable):
     Attributes:
         problem: the problem.
         meshes: the problem's mesh and its refinements, the last of which carries the elements.
-        space: of every component, on the last mesh.
-        values: coefficients of all components in order [components, space.size].
+        mixed: the elements of every component, on the last mesh.
+        values: coefficients of all components in order, in the space of the highest degree [components, space.size].
         steps: Newton steps; one for a linear problem.
         seconds: wall-clock time of "setup" (refinement, the form) and "solve" (numbering, assembly, factorisation), in s.
     """
 
     problem: Problem
     meshes: tuple[Mesh, ...]
-    space: LagrangeSpace
+    mixed: MixedSpace
     values: Array
     steps: int
     seconds: Mapping[str, float]
 
     @property
+    def space(self) -> LagrangeSpace:
+        """Elements of the highest degree, which hold all components."""
+        return self.mixed.highest
+
+    @property
+    def degrees(self) -> dict[str, int]:
+        """Unknown → degree of its elements, the highest of its components."""
+        first = offsets(self.problem)
+        return {
+            unknown.name: max(self.mixed.degrees[start : start + unknown.components])
+            for unknown, start in zip(self.problem.unknowns, first, strict=False)
+        }
+
+    @property
     def mesh(self) -> Mesh:
         """The refined mesh."""
-        return self.space.mesh
+        return self.mixed.mesh
 
     @property
     def domain(self) -> Mesh:
@@ -57,7 +71,7 @@ class FiniteElementSolution(Evaluable):
     @property
     def dofs(self) -> int:
         """Degrees of freedom of all components, those prescribed included."""
-        return self.values.size
+        return self.mixed.size
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:
@@ -71,18 +85,8 @@ class FiniteElementSolution(Evaluable):
 
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
         """Return values (order 0) or gradients (order 1) at points in cells of the refined mesh; shapes as ``evaluate``."""
-        n, d = len(points), self.mesh.dimension
-        found = np.empty((n, len(self.values), d) if order else (n, len(self.values)))
-        chunk = max(1, CHUNK // (self.space.dofs.shape[1] * (d if order else 1)))
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            local = self.values[:, self.space.dofs[points.cell[part]]]  # [components, n, n_local]
-            if order:
-                _, gradients = self.space.functions(points.cell[part], points.reference[part])
-                found[part] = np.einsum("cnj,nij->nci", local, gradients)
-            else:
-                found[part] = np.einsum("cnj,nj->nc", local, self.space.tabulate(points.reference[part])[0])
-        return self.by_unknown(found)
+        jets = np.moveaxis(self.space.jets(self.values, points.cell, points.reference, order), 0, 1)
+        return self.by_unknown(jets[..., 1:] if order else jets[..., 0])
 
     def unrefined(self, points: Points) -> Points:
         """Return points in cells of the refined mesh as points in cells of the problem's."""

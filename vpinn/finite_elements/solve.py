@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Mesh, refine
+from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell, refine
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import bulge, extended, prescribed
-from vpinn.finite_elements.form import integrands
+from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.level import Level
-from vpinn.finite_elements.newton import newton
+from vpinn.finite_elements.mixed import MixedSpace, lower
+from vpinn.finite_elements.motions import Kernel, Motion
+from vpinn.finite_elements.newton import newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
 from vpinn.problem import Problem
@@ -25,11 +28,13 @@ MAX_DEGREE = 10
 MAX_REFINEMENTS = 8
 UNBALANCED = 0.05
 """Share of the sources that may be left over by coarse quadrature where the form leaves a constant open."""
+ROUNDED = 1e-10
+"""Share of the terms of their equation that may be left over by rounding."""
 LARGEST = {1: 3_000_000, 2: 1_000_000, 3: 150_000}
 """Degrees of freedom, by dimension, above which the factors would take more than about 4 GB."""
 
 
-def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> FiniteElementSolution:
+def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements: int = 0) -> FiniteElementSolution:
     """Solve a problem with continuous Lagrange elements instead of a network.
 
     The form is that of the problem file: a weak form as it stands, an energy by its first variation. Essential conditions
@@ -37,7 +42,8 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
 
     Args:
         problem: with a mesh, and an energy or a weak form.
-        degree: polynomial degree of the elements, 1 to 10, the same for all unknowns.
+        degree: polynomial degree of the elements, 1 to 10; multipliers, such as the pressure of a flow, get one less. Or
+            unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
 
     Raises:
@@ -51,55 +57,62 @@ def solve_fem(problem: Problem, degree: int = 2, refinements: int = 0) -> Finite
     for _ in range(refinements):
         meshes.append(refine(meshes[-1]))
     mesh, parts = meshes[-1], integrands(problem)
+    degrees = degrees_of(problem, parts, degree)
     ready = time.perf_counter()
-    space, background = LagrangeSpace(mesh, degree), Background(mesh)
-    rule = rule_degree(degree, mesh)
+    mixed, background = MixedSpace.of(mesh, degrees), Background(mesh)
+    rule = rule_degree(max(degrees), mesh)
     assemblers = [
         Discrete.of(
             part,
-            space,
-            sum(u.components for u in problem.unknowns),
+            mixed.highest,
+            len(degrees),
             FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
             background,
         )
         for part in parts
     ]
-    values, given = prescribed(problem, space, background)
-    opened, free = list(Level.of(problem).opened), ~given
-    if opened:
-        everything = np.arange(values.size).reshape(values.shape)
-        sources = assemble(assemblers, values, everything, False)[0].reshape(values.shape)
-    free[opened, 0] = False  # one value instead of the mean, which is subtracted afterwards
-    numbering = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
+    values, given = prescribed(problem, mixed, background)
+    opened, free = Level.of(problem).motions, ~given
+    kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
+    sources = assemble(assemblers, mixed, values, everything, False)[0] if opened else None
+    free[kernel.pins] = False  # some values instead of the means, which are subtracted afterwards
+    numbering = np.where(free, np.cumsum(free) - 1, -1)
     linear = all(part.linear for part in parts)
     if not linear:
-        values = extended(space, values, given)
+        values = extended(mixed, values, given)
 
     def system(u: Array, matrix: bool) -> tuple[Array, object]:
         full = values.copy()
         full[free] = u
-        return assemble(assemblers, full, numbering, matrix)
+        return assemble(assemblers, mixed, full, numbering, matrix)
 
+    inverse = partial(solver, mixed=mixed, free=free)
     try:
-        found = newton(system, values[free])
+        found = newton(system, values[free], inverse)
     except InputError:
         if linear:
             raise
         # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
-        found = newton(system, (values + bulge(space, given))[free])
+        found = newton(system, (values + bulge(mixed, given))[free], inverse)
     values[free] = found.values
-    if opened:
-        left = assemble(assemblers, values, everything, False)[0].reshape(values.shape)
-        if (np.abs(left[opened, 0]) > UNBALANCED * np.abs(sources[opened]).sum(axis=1)).any():
+    if sources is not None:
+        left = assemble(assemblers, mixed, values, everything, False)[0]
+        sizes = np.zeros(mixed.size)  # of the terms that cancel in every equation
+        sizes[free] = abs(found.matrix) @ np.abs(found.values)
+        allowed = np.abs(kernel.functions) @ (UNBALANCED * np.abs(sources) + ROUNDED * sizes)
+        if (np.abs(kernel.functions @ left) > allowed).any():
             raise InputError(
-                "finite elements: the system is singular: the form leaves a constant open, and no constant balances its data; "
+                f"finite elements: the system is singular: the form leaves {_told(opened)} open, and none balances its data; "
                 "sources and what crosses the boundary must cancel, or give a [[boundary]] value",
                 problem.where("form", problem.formulation),
             )
-        weights = np.asarray(space.mass().sum(axis=1)).ravel()
-        values[opened] -= (values[opened] @ weights / weights.sum())[:, None]
+        values = kernel.without(values)
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
-    return FiniteElementSolution(problem, tuple(meshes), space, values, found.steps, seconds)
+    return FiniteElementSolution(problem, tuple(meshes), mixed, mixed.embedded(values), found.steps, seconds)
+
+
+def _told(opened: Sequence[Motion]) -> str:
+    return "rigid motions" if any(motion.axes for motion in opened) else "a constant"
 
 
 def rule_degree(degree: int, mesh: Mesh) -> int:
@@ -107,7 +120,42 @@ def rule_degree(degree: int, mesh: Mesh) -> int:
     return min(30, 2 * degree + (2 if mesh.affine else 4))
 
 
-def check(problem: Problem, degree: int, refinements: int) -> Mesh:
+def degrees_of(problem: Problem, parts: Sequence[Integrand], degree: int | Mapping[str, int]) -> tuple[int, ...]:
+    """Return the degree of every component: as named by unknown, or the given one, and one less for multipliers.
+
+    Raises:
+        InputError: an unknown has no degree, or a name is none of an unknown; or a multiplier would have degree 0.
+    """
+    where = problem.where("reference", "fem")
+    if isinstance(degree, Mapping):
+        names = [unknown.name for unknown in problem.unknowns]
+        if wrong := sorted(set(degree) - set(names)):
+            raise InputError(f"reference.fem.degree: there is no unknown '{wrong[0]}'; name {', '.join(names)}", where)
+        if missing := [name for name in names if name not in degree]:
+            message = f"reference.fem.degree: no degree for {', '.join(missing)}; name every unknown, or give one number"
+            raise InputError(message, where)
+        return tuple(degree[unknown.name] for unknown in problem.unknowns for _ in range(unknown.components))
+    less = lower(offsets(problem)[-1], [pair for part in parts for pair in part.slopes])
+    if degree == 1 and any(less):
+        first = less.index(True)
+        name = next(u.name for u, start in zip(problem.unknowns, offsets(problem)[1:], strict=True) if first < start)
+        raise InputError(
+            f"finite elements of degree 1 leave no degree for {name}, which takes one less than the others; use 2 or more",
+            where,
+        )
+    return tuple(degree - one for one in less)
+
+
+def lowest_degree(problem: Problem) -> int:
+    """Return the lowest degree that elements of a problem may have: 2 where a multiplier takes one less, else 1.
+
+    Raises:
+        InputError: the form takes second derivatives.
+    """
+    return 1 + any(lower(offsets(problem)[-1], [pair for part in integrands(problem) for pair in part.slopes]))
+
+
+def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -> Mesh:
     """Return the mesh of a problem that finite elements can solve.
 
     Raises:
@@ -118,19 +166,18 @@ def check(problem: Problem, degree: int, refinements: int) -> Mesh:
         raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)
     if problem.formulation == "strong":
         raise InputError("finite elements need a weak form or an energy; a strong form holds second derivatives", where)
-    if not (1 <= degree <= MAX_DEGREE and 0 <= refinements <= MAX_REFINEMENTS):
-        raise InputError(
-            f"finite elements take degrees 1 to {MAX_DEGREE} and 0 to {MAX_REFINEMENTS} refinements, "
-            f"got {degree} and {refinements}",
-            where,
-        )
-    integrands(problem)
-    d = mesh.dimension
-    per_cell = degree**d / (math.factorial(d) if mesh.reference.simplex else 1)
-    dofs = mesh.n_cells * 2 ** (d * refinements) * per_cell * sum(u.components for u in problem.unknowns)
+    for one in degree.values() if isinstance(degree, Mapping) else (degree,):
+        if not (1 <= one <= MAX_DEGREE and 0 <= refinements <= MAX_REFINEMENTS):
+            raise InputError(
+                f"finite elements take degrees 1 to {MAX_DEGREE} and 0 to {MAX_REFINEMENTS} refinements, "
+                f"got {one} and {refinements}",
+                where,
+            )
+    degrees, d = degrees_of(problem, integrands(problem), degree), mesh.dimension
+    dofs = mesh.n_cells * 2 ** (d * refinements) * sum(functions_per_cell(mesh, one) for one in degrees)
     if dofs > LARGEST[d]:
         raise InputError(
-            f"finite elements of degree {degree} after {refinements} refinements have about {dofs:,.0f} unknowns, over "
+            f"finite elements of degree {max(degrees)} after {refinements} refinements have about {dofs:,.0f} unknowns, over "
             f"{LARGEST[d]:,} in {d} dimensions; lower refine or degree",
             where,
         )

@@ -175,8 +175,8 @@ class Batch(Section):
                 raise ValueError(f'{key} belongs to sampler "{owner}", got sampler "{self.sampler}"')
         if "strata_count" in given and (self.sampler not in ("stratified", "importance") or self.strata in ("cells", "tags")):
             raise ValueError('strata_count belongs to strata "blocks", "residual" or "gradient", or to sampler "importance"')
-        if (key := self.drawn_by) and self.size == "full":
-            raise ValueError(f'{key} says how mini-batches are drawn, but size is "full"; give a number, or leave it out')
+        if (drawn := self.drawn_by) and self.size == "full":
+            raise ValueError(f'{drawn} says how mini-batches are drawn, but size is "full"; give a number, or leave it out')
         return self
 
 

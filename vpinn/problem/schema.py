@@ -114,10 +114,17 @@ class Boundary(Section):
         return self
 
 
+ElementDegree = Annotated[int, Field(strict=True, ge=1, le=10)]
+
+
 class FiniteElements(Section):
     """The same form solved with continuous Lagrange elements on the mesh."""
 
-    degree: Annotated[int, Field(strict=True, ge=1, le=10)] = Field(2, description="Polynomial degree of the elements, 1 to 10.")
+    degree: ElementDegree | dict[str, ElementDegree] = Field(
+        2,
+        description="Polynomial degree of the elements, 1 to 10; multipliers, such as a pressure, get one less. Or a table: "
+        "{ u = 3, p = 2 }.",
+    )
     refine: Annotated[int, Field(strict=True, ge=0, le=8)] = Field(
         0, description="How often the mesh is refined first, each cell into 2^d, 0 to 8."
     )

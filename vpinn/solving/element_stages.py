@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vpinn.analysis import Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
+from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
-from vpinn.finite_elements import FiniteElementSolution, rule_degree, solve_fem
+from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
 from vpinn.optimization import DEGREES, Direct
 from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
@@ -24,7 +24,7 @@ STAGNANT = 0.5
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
 """Dimension → seconds of solution and estimate per function of both and component, on one core. They are counted, not measured,
 so that runs can be repeated to the last bit."""
-MOST = {1: 100_000, 2: 80_000, 3: 15_000}
+MOST = {1: 100_000, 2: 80_000, 3: 40_000}
 """Dimension → functions that a stage after the first may have."""
 SMOOTH = 4.0
 """Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
@@ -35,6 +35,8 @@ PATIENCE = 2
 """Stages in a row that gain little, after which there is no further one."""
 SPENT = 6.0
 """Seconds of all stages together, as they are counted."""
+NEEDED = 20.0
+"""The same as long as so much is unresolved that a check fails."""
 HALF = 0.5
 """Relative error estimate above which it is no measure of how fast it falls."""
 TINY = 1e-300
@@ -104,9 +106,10 @@ def solve_by_elements(
         DivergenceError: Newton's method does not converge for the first of them.
     """
     began, spent, spare = time.perf_counter(), 0.0, 0.0
-    problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(DEGREES[mesh.dimension][0], mesh)))
-    best = stage = _stage(problem, DEGREES[problem.domain.dimension][0], began)
-    slow, pace = 0, best.seconds / counted(problem, best.found.space.degree)
+    first = degrees(problem)[0]
+    problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
+    best = stage = _stage(problem, first, began)
+    slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
             return best, "time limit"
@@ -114,10 +117,13 @@ def solve_by_elements(
         if following is None:
             break
         changed, degree = following
+        left = (SPENT if best.relative <= UNRESOLVED else NEEDED) - spent
+        if degree > stage.found.space.degree + 1 and not _affordable(changed, degree, left):
+            degree = stage.found.space.degree + 1
+        if not _affordable(changed, degree, left):
+            break
         cost = counted(changed, degree)
         spent += cost
-        if functions(changed, degree) > MOST[problem.domain.dimension] or spent > SPENT:
-            break
         if best.relative <= max(method.tolerance, 0.0 if method.asked else ENOUGH):
             spare += cost
             if spare > CHEAP:
@@ -154,14 +160,29 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
 def _next(stage: ElementStage) -> tuple[Problem, int] | None:
     """Return the problem on the mesh of the next stage, and its degree; None where there is none."""
     problem, degree = stage.found.problem, stage.found.space.degree
-    mesh, degrees = stage.found.mesh, DEGREES[problem.domain.dimension]
+    mesh, rising = stage.found.mesh, degrees(problem)
     shares = None if stage.estimate is None else stage.estimate.cells
-    higher = [p for p in degrees if p > degree]
+    higher = [p for p in rising if p > degree]
     local = mesh.cell in BISECTED and (mesh.cell, mesh.order) != ("quadrilateral", 2) and mesh.dimension < 3
-    local = local and degree > degrees[0]
+    local = local and degree > rising[0]
     if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
         return replace(problem, domain=refined(mesh, shares)), degree
     return (problem, higher[0]) if higher else None
+
+
+def degrees(problem: Problem) -> tuple[int, ...]:
+    """Return the degrees of the stages, none for which a multiplier would have degree 0.
+
+    Raises:
+        InputError: elements cannot state the problem.
+    """
+    lowest = lowest_degree(problem)
+    return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
+
+
+def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
+    """Return whether elements of a degree take no more functions than there may be, and no more seconds than are left."""
+    return functions(problem, degree) <= MOST[problem.domain.dimension] and counted(problem, degree) <= seconds
 
 
 def functions(problem: Problem, degree: int) -> float:

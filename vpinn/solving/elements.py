@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vpinn.analysis import make_monitor
-from vpinn.domain import Mesh
 from vpinn.errors import InputError, VpinnError
 from vpinn.finite_elements import check
 from vpinn.interrupt import Stopped
-from vpinn.optimization import COLUMNS, DEGREES, Direct, Elements, Training
+from vpinn.optimization import COLUMNS, Direct, Elements, Training
 from vpinn.problem import Problem
 from vpinn.solution import Solution
-from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, solve_by_elements
+from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements
 from vpinn.solving.preparation import Setup
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, described, history_of
 
@@ -75,14 +74,14 @@ class Rival:
     @property
     def seconds(self) -> float:
         """Seconds of two stages as they are counted."""
-        few = DEGREES[self._problem.domain.dimension][:2]
+        few = degrees(self._problem)[:2]
         return sum(counted(self._problem, degree) for degree in few)
 
 
 def make_rival(problem: Problem, method: Direct) -> Rival | None:
     """Return elements beside another method, None where they cannot state the problem."""
     try:
-        check(problem, DEGREES[problem.domain.dimension][0] if isinstance(problem.domain, Mesh) else 1, 0)
+        check(problem, degrees(problem)[0], 0)
     except InputError:
         return None
     return Rival(problem, method)
@@ -156,15 +155,16 @@ def note_stage(training: Training, stage: ElementStage) -> None:
 
 def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> Outcome:
     """Return elements as what a strategy ended with; ``reason`` says why, by default that of the setup."""
-    space, outputs = stage.found.space, len(stage.found.values)
+    space = stage.found.space
     metrics = {
         **described(setup, stage.trial, training, stage.points),
         "method": Elements.name,
         "method_reason": setup.reason if reason is None else reason,
         "parameters": stage.found.dofs,
         "degree": space.degree,
+        "degrees": stage.found.degrees,
         "cells": space.mesh.n_cells,
-        "test_functions": space.size * outputs,
+        "test_functions": stage.found.dofs,
     }
     solution = Solution(stage.found.problem, stage.trial, stage.theta, metrics, history_of(training))
     begun = None if stage.first is None else Solution(stage.first.found.problem, stage.first.trial, stage.first.theta)

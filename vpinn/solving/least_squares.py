@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
 from vpinn.errors import InputError
+from vpinn.finite_elements import Level
 from vpinn.interrupt import Stopped
 from vpinn.objective import Objective
 from vpinn.optimization import (
@@ -42,6 +43,8 @@ RECIPES = 10
 GOOD = 1e-4
 """Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
 would do no better."""
+LONG, FAIR = 10.0, 1e-3
+"""Seconds of a look, as they are counted, above which such an estimate is good enough."""
 _ESTIMATE = COLUMNS.index("estimate")
 
 
@@ -96,8 +99,9 @@ class LeastSquaresStrategy(Strategy):
     def _elements_first(self, rival: Rival) -> str:
         """Return why elements solve the problem without a look at features; "" where features go first.
 
-        Features are smooth, and cannot follow data that jump or are narrow inside cells. Else elements go first where a look at
-        features, to choose trial space and recipe, takes longer than two stages of them.
+        Features are smooth, and cannot follow data that jump or are narrow inside cells; turns of a body that nothing holds
+        cannot be taken out of them. Else elements go first where a look at features, to choose trial space and recipe, takes
+        longer than two stages of them.
         """
         problem, objective = self.setup.problem, self.setup.objective
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
@@ -106,8 +110,11 @@ class LeastSquaresStrategy(Strategy):
         if clashing_values(problem) is not None and rival.best is not None:
             return "boundary values jump, and features are smooth"
         look = RECIPES * len(self._trials) * counted_seconds(objective, PILOT * self.setup.trial.network.outputs)
+        if Level.of(problem).turns and rival.best is not None:
+            return "nothing holds the body, and they take its motions out"
         slow = look > max(CHEAP, rival.seconds)
-        if slow and rival.best is not None and (rival.relative <= GOOD or not rival.smooth):
+        enough = FAIR if look > LONG else GOOD
+        if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
             return "a first look at features would take longer"
         return ""
 

@@ -11,7 +11,7 @@ from vpinn.trial.activation import ACTIVATIONS, Activation
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
-from vpinn.trial.elements import elements_trial
+from vpinn.trial.elements import conditions_alone, elements_trial
 from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor
 from vpinn.trial.evaluator import Evaluator
@@ -48,6 +48,7 @@ __all__ = [
     "Trial",
     "check_enrichment",
     "coefficients_of",
+    "conditions_alone",
     "elements_trial",
     "make_trial",
 ]

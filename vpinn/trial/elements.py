@@ -6,7 +6,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace
+from vpinn.domain import LagrangeSpace, Mesh
 from vpinn.forms import Background, components
 from vpinn.problem import Problem
 from vpinn.trial.enrichment import Enriched
@@ -47,3 +47,23 @@ def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.fl
                     imposed.append(Imposed(condition, component, value, NODES, f"elements of degree {space.degree}"))
     background = Background(problem.domain, dict(zip((s.count() for s in symbols), fields, strict=True)))
     return Trial(network, function, unknowns, background, tuple(imposed), elements=fields)
+
+
+def conditions_alone(problem: Problem, trial: Trial) -> Trial:
+    """Return the trial space around what the conditions give by themselves: elements that are zero but on their boundary parts.
+
+    Args:
+        problem: on the mesh of the elements.
+        trial: as ``elements_trial`` returns it.
+    """
+    space, mesh = trial.space, problem.domain
+    assert space is not None
+    assert isinstance(mesh, Mesh)
+    values, first = np.zeros((len(trial.elements), space.size)), 0
+    for unknown in problem.unknowns:
+        for imposed in trial.imposed:
+            if imposed.condition.unknown == unknown.name:
+                row, held = first + imposed.component, space.boundary_dofs(mesh.facets(imposed.condition.on))
+                values[row, held] = trial.elements[row].values[held]
+        first += unknown.components
+    return elements_trial(problem, space, values)

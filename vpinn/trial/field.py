@@ -16,8 +16,6 @@ from vpinn.domain import LagrangeSpace, Points
 from vpinn.interrupt import apart
 
 Array = NDArray[np.float64]
-CHUNK = 1_000_000
-"""Basis function values that one step of an evaluation holds."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +34,8 @@ class MeshField:
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return value () and, for order ≥ 1, first derivatives (i,), [n] each, at points that name cell and reference."""
-        n, chunk = len(points.x), max(1, CHUNK // self.space.dofs.shape[1])
-        jets = np.empty((1 + points.x.shape[1], n))
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            values, gradients = self.space.functions(points.cell[part], points.reference[part])
-            local = self.values[self.space.dofs[points.cell[part]]]
-            jets[0, part] = np.einsum("pj,pj->p", values, local)
-            if order:
-                jets[1:, part] = np.einsum("pij,pj->ip", gradients, local)
-        return {(): jets[0]} | {(i,): row for i, row in enumerate(jets[1:]) if order}
+        jets = np.ascontiguousarray(self.space.jets(self.values[None], points.cell, points.reference, min(order, 1))[0].T)
+        return {(): jets[0]} | {(i,): row for i, row in enumerate(jets[1:])}
 
 
 def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
