@@ -216,6 +216,7 @@ def test_verdicts() -> None:
     assert Finding(1, "q", 1.0, 1.2, 0.01, "why", 0.25).verdict == "holds"
     assert Finding(1, "q", 364.0, 49.0, 0.0, "flat").verdict == "fails by a factor of 7.4: flat"
     assert Finding(1, "q", -1.0, 1.0, 0.1).verdict == "fails"
+    assert Finding(1, "q", 1.0, 1.0, 0.1, outside="it takes b > 1").verdict == "outside its assumption: it takes b > 1"
     assert Finding(1, "q", 1.0, math.nan, reason="why").verdict == "not measured: why"
     assert Finding(1, "q", math.nan, 1.0, reason="why").verdict == "measured only: why"
     assert Finding(1, "q", 1.0, math.inf, reason="why").as_row()["measured"] is None

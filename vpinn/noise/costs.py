@@ -23,6 +23,8 @@ TOLD = 0.95
 """Share of the draws from the draws that have to show a least time inside of the sizes tried."""
 PRECISE = 0.02
 """Relative error that seconds have at least."""
+PROPORTIONAL = 1.5
+"""Factor up to which b times the variance may differ between the smallest and the largest batch."""
 LOST = 1.1
 """Factor of the least time that still counts as the least."""
 FLAT = 0.5
@@ -92,7 +94,10 @@ def costs(
         gains.append(decreases(people, drawn, rate)[:, 0] / (0.5 * people.square**2 / bend))
     at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
     line = rates.steps_to_accuracy(np.array(x), scale) * (step + point * at)
-    found, curve = fastest(at, times, np.array(gains), rates.fastest_batch(scale, step, point), line, generator)
+    worth = np.array(x) / at
+    flat = f"it takes a variance ∝ 1/b: that at b = {at[0]:.0f} is {worth.max() / worth[0]:.2g} times as large, by products"
+    outside = flat if worth.max() > PROPORTIONAL * worth.min() else ""
+    found, curve = fastest(at, times, np.array(gains), rates.fastest_batch(scale, step, point), line, generator, outside)
     return [*rows, *found], curve, spent
 
 
@@ -114,7 +119,7 @@ def _epoch(people: Population, tried: list[int], generator: np.random.Generator)
 
 
 def fastest(
-    at: Array, times: Array, gains: Array, predicted: float, line: Array, generator: np.random.Generator
+    at: Array, times: Array, gains: Array, predicted: float, line: Array, generator: np.random.Generator, outside: str = ""
 ) -> tuple[list[Finding], Curve]:
     """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
 
@@ -125,6 +130,7 @@ def fastest(
         predicted: best batch by theory.
         line: seconds to the full gradient's progress by theory [k].
         generator: of the draws from the draws.
+        outside: see ``Finding``.
     """
     n = gains.shape[1]
     counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
@@ -153,6 +159,7 @@ def fastest(
             float(best[1:].std(ddof=1)),
             why if told else unknown,
             FLAT,
+            outside=outside,
         ),
         Finding(
             12,
@@ -162,6 +169,7 @@ def fastest(
             float(lost[1:].std(ddof=1)),
             "the batch that theory says is not the fastest" if told else unknown,
             bound="at most",
+            outside=outside,
         ),
         Finding(
             12,

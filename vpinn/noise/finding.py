@@ -27,6 +27,7 @@ class Finding:
         reason: why they differ, or why nothing was measured.
         tolerance: relative difference > 0 that counts as agreement; of an equation alone.
         bound: "at most" where the theory bounds the measured quantity by the predicted one, "" where it says that they are equal.
+        outside: what the statement assumes and how far it is from being so here, as measured by itself; "" where it is so.
     """
 
     item: int
@@ -37,10 +38,13 @@ class Finding:
     reason: str = ""
     tolerance: float = 0.1
     bound: Literal["", "at most"] = ""
+    outside: str = ""
 
     @property
     def verdict(self) -> str:
         """Whether prediction and measurement agree: "holds", "fails …" or "undecided …", or why there is nothing to compare.
+
+        Where what a statement assumes is not so, it says nothing: "outside its assumption: …", whatever was measured.
 
         An equation holds where the gap and the standard error are both within the tolerance; it fails where the gap is beyond
         it and more than ``CONFIDENCE`` standard errors. A bound holds where the measurement is below it by so many standard
@@ -51,6 +55,8 @@ class Finding:
             return f"not measured{why}"
         if not math.isfinite(self.predicted):
             return f"measured only{why}"
+        if self.outside:
+            return f"outside its assumption: {self.outside}"
         over, chance = self.measured - self.predicted, CONFIDENCE * self.error
         if self.bound:
             if over > chance:

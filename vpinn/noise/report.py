@@ -133,7 +133,7 @@ def measure_noise(
     findings += biases.squares(people, middle, effort.draws, generator)
     findings += biases.batch_normalisation(people, min(middle, NORMALISED), effort.draws * MANY, generator)
     stiffest = _stiffest(objective, place, generator)
-    findings.append(biases.reuse(people, product, stiffest, middle, effort.probes, generator))
+    findings.append(biases.reuse(people, product, stiffest, middle, (MANY * effort.probes, effort.probes), generator))
     rows, curves["adam"] = signals.adam(people, uniform)
     findings += rows
     rows, curves["clipping"], threshold = signals.clipping(people, uniform[middle], middle)

@@ -14,15 +14,20 @@ from vpinn.noise import bias, rates
 from vpinn.noise import variance as theory
 from vpinn.noise.draws import RARE, Array, Draws, mean_and_error, samplers_for
 from vpinn.noise.finding import Curve, Finding
-from vpinn.noise.minimum import walked_mean
 from vpinn.noise.population import Population
 from vpinn.optimization import Adam, Closure
 from vpinn.optimization.spectrum import Product
 
 LEFT_OUT = 0.03
 """Share of tr(HΣ) at most that directions not looked at may add, at the largest curvature seen."""
-SETTLING = 0.25
-"""Share of Adam's steps in which its mean square settles."""
+SETTLING, WALKS = 0.25, 6
+"""Share of Adam's steps in which its mean square settles, and walks that tell how well its mean step is known."""
+DOMINATED = 0.3
+"""Mean of a gradient over its root mean square up to which noise dominates: √b is then right to a twentieth."""
+ISOTROPIC = 0.1
+"""By how much, relative to it, the noise scale weighted by curvature may be off the one without."""
+EXPONENTIAL = 0.2
+"""By how much the spread of norms over their mean may be off one, that of exponential ones."""
 RESAMPLES = 200
 """Times that draws are drawn again from themselves, to see how well they know where an error is least (Efron 1979)."""
 
@@ -101,7 +106,9 @@ def progress(people: Population, product: Product, uniform: dict[int, Draws], fa
             float(theory.progress(x[k], isotropic)),
             measured[k],
             errors[k],
-            "the Hessian is no multiple of the identity",
+            outside=""
+            if abs(weighted - isotropic) <= ISOTROPIC * isotropic
+            else f"it takes H as a multiple of the identity: tr(HΣ)/gᵀHg is {weighted / isotropic:.2f} of tr Σ/‖g‖²",
         ),
         Finding(6, f"best step at b = {x[k]:.0f}, over η₁/(1 + S/b)", 1.0, *best[k], curved),
     ]
@@ -138,32 +145,34 @@ def _shaken(people: Population, product: Product) -> float:
 
 
 def adam(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve]:
-    """Let Adam take steps with the gradients of batches, and hold its mean step against μ/√(μ² + σ²/b) of every weight.
+    """Let Adam take steps with the gradients of batches, and hold its mean step against μ/(√(μ² + σ²/b) + ε) of every weight.
 
-    The steps are looked at where the gradients were drawn: they do not add up.
+    The steps are looked at where the gradients were drawn: they do not add up. Several walks have gradients of their own: the
+    mean square remembers a thousand steps, so that parts of one walk do not tell how well it knows its mean.
 
     Returns:
         findings, and the mean of Adam's steps along −sign ∇J over the learning rate, by batch size.
     """
-    x, measured, errors, predicted = [], [], [], []
+    x, measured, errors, predicted, root = [], [], [], [], rates.square_root
     for size, draws in sorted(uniform.items()):
         made = samplers_for(people.objective, "uniform", size)
-        predicted.append(float(np.abs(rates.adam_drift(people.gradient, people.variances(made))).mean()))
-        value, error = walked_mean(_steps_of_adam(people, draws), 1.0 / (1.0 - Adam().beta1))
+        variance = people.variances(made)
+        predicted.append(float(np.abs(rates.adam_drift(people.gradient, variance, Adam().epsilon)).mean()))
+        value, error = mean_and_error(_walks_of_adam(people, draws.gradients))
         x.append(float(sum(sampler.size for sampler in made)))
-        measured.append(float(value))
-        errors.append(float(error))
+        measured.append(value)
+        errors.append(error)
+    signal = float(np.abs(rates.adam_drift(people.gradient, variance, 0.0)).mean())
     sizes = np.array(x)
-    root = rates.square_root(measured[0], sizes, sizes[0])
     curve = Curve(
         sizes,
         np.array(measured),
         np.array(errors),
-        {"mean of ∣μ∣/√(μ² + σ²/b)": np.array(predicted), "∝ √b": np.asarray(root)},
+        {"mean of ∣μ∣/(√(μ² + σ²/b) + ε)": np.array(predicted), "∝ √b": np.asarray(root(measured[0], sizes, sizes[0]))},
     )
     why = RARE if people.batches == 2 else "rare large gradients raise the mean square in the steps in which they raise the mean"
     rows = [
-        Finding(6, f"Adam's mean step over η at b = {size:.0f}: mean of |μ|/√(μ² + σ²/b)", p, value, error, why)
+        Finding(6, f"Adam's mean step over η at b = {size:.0f}: mean of |μ|/(√(μ² + σ²/b) + ε)", p, value, error, why)
         for size, p, value, error in zip(x, predicted, measured, errors, strict=True)
     ]
     growth = measured[-1] / measured[0]
@@ -171,27 +180,33 @@ def adam(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], 
         Finding(
             6,
             f"Adam's step at b = {x[-1]:.0f} over that at {x[0]:.0f}: √(b/b₀) where noise dominates",
-            float(rates.square_root(1.0, x[-1], x[0])),
+            float(root(1.0, x[-1], x[0])),
             growth,
             growth * math.hypot(errors[0] / measured[0], errors[-1] / measured[-1]),
-            f"the signal is {predicted[-1]:.0%} of the root mean square of the larger batch's gradients",
+            outside=f"noise does not dominate: the signal is {signal:.0%} of the root mean square of the larger batch's gradients"
+            if signal > DOMINATED
+            else "",
         )
     )
     return rows, curve
 
 
-def _steps_of_adam(people: Population, draws: Draws) -> Array:
-    """Return −Δθ·sign(∇J)/size over the learning rate, of every step [n] once the mean square has settled."""
-    method, theta, sign = Adam(), people.theta, torch.from_numpy(np.sign(people.gradient))
-    state, steps = method.initial(theta), np.empty(len(draws.losses))
-    for k, row in enumerate(torch.from_numpy(draws.gradients)):
-        moved, state, _ = method.step(theta, state, Closure(partial(_found, float(draws.losses[k]), row)), 1.0, False)
-        steps[k] = float((theta - moved) @ sign) / len(theta)
-    return steps[int(SETTLING * len(steps)) :]
+def _walks_of_adam(people: Population, gradients: Array) -> Array:
+    """Return −Δθ·sign(∇J)/size over the learning rate, its mean over the steps of every walk [WALKS] once they have settled."""
+    steps, size = len(gradients) // WALKS, len(people.gradient)
+    method, sign = Adam(), torch.from_numpy(np.sign(people.gradient))
+    theta = torch.zeros(WALKS, size, dtype=torch.float64)
+    state, moved = method.initial(theta), torch.zeros(WALKS, dtype=torch.float64)
+    settled = int(SETTLING * steps)
+    for k, rows in enumerate(torch.from_numpy(gradients[: WALKS * steps].reshape(steps, WALKS, size))):
+        new, state, _ = method.step(theta, state, Closure(partial(_found, rows)), 1.0, False)
+        if k >= settled:
+            moved -= new @ sign
+    return moved.numpy() / (size * (steps - settled))
 
 
-def _found(loss: float, gradient: Tensor, theta: Tensor) -> tuple[float, Tensor]:
-    return loss, gradient
+def _found(gradient: Tensor, theta: Tensor) -> tuple[float, Tensor]:
+    return 0.0, gradient
 
 
 def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding], Curve, float]:
@@ -216,10 +231,17 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
     least = thresholds[_resampled(errors).argmin(1)]
     apart = thresholds[best] * math.log(thresholds[1] / thresholds[0])
     wrong = math.hypot(float(least.std(ddof=1)), apart / math.sqrt(12.0)) / length
-    spread = "the norms of these batches vary, and the theory takes them as equal"
+    rest, vary = 1.0 - thresholds[nearest] / math.sqrt(people.square + variance), float(norms.std(ddof=1) / norms.mean())
+    equal = f"it takes equal norms, and clips all by {rest:.1%}; these norms vary by {vary:.1%}" if vary > rest else ""
+    magnitudes = f"it takes exponential magnitudes, which vary by all of their mean; these norms vary by {vary:.0%} of it"
     rows = [
         Finding(
-            10, f"clipping at ‖g‖/√(1 + S/b), b = {size}: mean-squared error", float(gaussian[nearest]), value, error, spread
+            10,
+            f"clipping at ‖g‖/√(1 + S/b), b = {size}: mean-squared error",
+            float(gaussian[nearest]),
+            value,
+            error,
+            outside=equal,
         ),
         Finding(
             10,
@@ -227,8 +249,8 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
             bias.best_threshold(people.square, variance) / length,
             thresholds[best] / length,
             wrong,
-            spread,
-            0.2,
+            tolerance=0.2,
+            outside=equal,
         ),
         Finding(
             10,
@@ -236,8 +258,8 @@ def clipping(people: Population, draws: Draws, size: int) -> tuple[list[Finding]
             1.0,
             thresholds[best] / length,
             wrong,
-            "norms of batch gradients are not exponential, and g has a direction",
-            0.2,
+            tolerance=0.2,
+            outside=magnitudes if abs(vary - 1.0) > EXPONENTIAL else "",
         ),
     ]
     lines = {"equal norms in many dimensions": gaussian, "exponential magnitudes": exponential}
