@@ -11,15 +11,19 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from vpinn.noise import rates
-from vpinn.noise.draws import Array, Drawn, Index, drawer, estimate, samplers_for
+from vpinn.noise.draws import Array, Drawn, Index, drawer, estimate, samplers_for, step_cost
 from vpinn.noise.finding import Finding
 from vpinn.noise.gradients import point_gradients
 from vpinn.noise.minimum import Minimum
+from vpinn.noise.questions import Question, Samples
 from vpinn.objective import Objective
 from vpinn.optimization.spectrum import difference_product, leading
 
+PROBED = 64
+"""Batches at first whose curvature is measured through the network."""
 
-def stability(minimum: Minimum, steps: int = 6) -> Finding:
+
+def stability(minimum: Minimum, steps: int = 4) -> Finding:
     """Find the step size above which full gradient steps near the minimum fly apart."""
     objective, theta, top = minimum.people.objective, minimum.people.theta, torch.from_numpy(minimum.vectors[:, 0].copy())
     limit = rates.stability(float(minimum.curvatures[0]))
@@ -46,13 +50,11 @@ def stability(minimum: Minimum, steps: int = 6) -> Finding:
     )
 
 
-def batch_limits(
-    objective: Objective, theta: Tensor, size: int, draws: int, generator: np.random.Generator
-) -> tuple[list[Finding], float]:
+def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.random.Generator) -> tuple[Question, float]:
     """Compare limits of the step size that depend on the batch, along the stiffest direction at θ.
 
     Returns:
-        findings, and the largest stable step size for batches of ``size`` points at θ.
+        a question, and the largest stable step size for batches of ``size`` points at θ.
     """
     spectrum = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 16))
     lam, top = abs(float(spectrum.values[0])), torch.from_numpy(spectrum.vectors[:, 0].copy())
@@ -64,30 +66,40 @@ def batch_limits(
     made = samplers_for(objective, "uniform", size)
     two = 2 if objective.test_space is not None and objective.estimator == "two-batch" else 1
     spread = sum(s.variance(v) for s, v in zip(made, bends, strict=True)) / two
-    draw, seen, indices = drawer(made, generator), np.empty(draws), list[Index]()
+    draw, indices = drawer(made, generator), list[Index]()
+    limit = float(rates.warmup_limit(1.0, lam, spread))
 
     def noted() -> Drawn:
         drawn = draw()
         indices.append(drawn[0][0])
         return drawn
 
-    for k in range(draws):
-        closure = estimate(objective, noted)
-        seen[k] = float((closure(theta + step * top)[1] - closure(theta - step * top)[1]) @ top) / (2 * step)
-    limit = float(rates.warmup_limit(1.0, lam, spread))
-    first, second = seen.mean(), (seen**2).mean()
-    influence = np.sign(first) * seen / second - abs(first) * seen**2 / second**2  # of a draw on |first|/second
-    return [
-        Finding(
-            7,
-            f"warm-up limit at the start, b = {size}: 2λ/(λ² + v/b)",
-            limit,
-            float(2 * abs(first) / second),
-            2 * float(influence.std(ddof=1)) / math.sqrt(draws),
-            "the product of two batches spreads more",
-        ),
-        hard_points(bends, lam, made[0].size, seen, indices[::two], two == 2),
-    ], limit
+    def bent(count: int) -> Array:
+        seen = np.empty((count, 1))
+        for k in range(count):
+            closure = estimate(objective, noted)
+            seen[k] = float((closure(theta + step * top)[1] - closure(theta - step * top)[1]) @ top) / (2 * step)
+        return seen
+
+    samples = Samples(bent, 2.0 * step_cost(objective, two * sum(sampler.size for sampler in made), two), PROBED)
+
+    def rows() -> list[Finding]:
+        seen = samples.values[:, 0]
+        first, second = seen.mean(), (seen**2).mean()
+        influence = np.sign(first) * seen / second - abs(first) * seen**2 / second**2  # of a draw on |first|/second
+        return [
+            Finding(
+                7,
+                f"warm-up limit at the start, b = {size}: 2λ/(λ² + v/b)",
+                limit,
+                float(2 * abs(first) / second),
+                2 * float(influence.std(ddof=1)) / math.sqrt(len(seen)),
+                "the product of two batches spreads more",
+            ),
+            hard_points(bends, lam, made[0].size, seen, indices[::two], two == 2),
+        ]
+
+    return Question((samples,), rows), limit
 
 
 def hard_points(bends: list[Array], curvature: float, batch: int, seen: Array, drawn: Sequence[Index], products: bool) -> Finding:

@@ -17,7 +17,7 @@ from vpinn.optimization.spectrum import difference_product, leading
 
 GRADIENT = 3
 """Evaluations of J that one gradient costs."""
-SPHERE, PROBES, PRODUCTS = 2.0, 8, 8
+SPHERE, PROBES, PRODUCTS = 2.0, 3, 4
 """Largest curvature over the mean one up to which J counts as a sphere; products with H for the mean, and for the largest."""
 FLOOR = 1e-6
 """Share of J − J* at the start below which J counts as J*."""
