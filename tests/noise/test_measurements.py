@@ -11,7 +11,6 @@ import torch
 from objective.cases import make
 
 from vpinn.noise import biases, costs
-from vpinn.noise.contributions import Contributions
 from vpinn.noise.draws import drawer, samplers_for
 from vpinn.noise.falls import vertex
 from vpinn.noise.limits import hard_points
@@ -52,13 +51,11 @@ def test_errors_of_a_walks_means(relaxation: float, steps: int) -> None:
     assert remembered(1.0) == 1.0
 
 
-@pytest.mark.parametrize("memory", [True, False])
-def test_a_walk_in_all_directions_is_that_of_the_method(memory: bool) -> None:
+def test_a_walk_in_all_directions_is_that_of_the_method() -> None:
     """With as many directions as weights, steps are those of the method on the same batches."""
     _, objective, theta = make("energy: poisson")
     looked = population(objective, theta, np.random.default_rng(0), np.eye(len(theta)))
-    everything = Contributions.at(objective, theta, looked.directions) if memory else None
-    minimum, rate = Minimum(looked, 1e12 * np.ones(len(theta)), everything), 1e-3
+    minimum, rate = Minimum(looked, 1e12 * np.ones(len(theta))), 1e-3
     walk = Walk(minimum, Sgd(0.9), rate, lambda step: 8, 10.0, np.random.default_rng(4), 3)
     walk.few.grow()
     path = walk.few.values[:, : len(theta)]
@@ -85,7 +82,7 @@ def test_walks_on_the_parabola_tell_what_the_network_has_in_common_with_it(peopl
             one.grow()
     (value, error), (plain, wrong) = (walk.mean(lambda x: (x**2).sum(-1)) for walk in walks)
     assert abs(value - plain) <= 4.0 * math.hypot(error, wrong)
-    assert error * math.sqrt(400) < 0.7 * wrong * math.sqrt(4000)
+    assert error * math.sqrt(400) < 0.5 * wrong * math.sqrt(4000)
     assert walks[0].mean(lambda x: (x**2).sum(-1), 0.5)[0] == pytest.approx(float(value), rel=0.5)
 
 

@@ -30,7 +30,7 @@ from vpinn.output.noise import PANELS, _tick, noise_markdown, noise_table, publi
 from vpinn.problem import make_problem
 from vpinn.trial import make_trial
 
-SMALL = Effort(3e6, 10, 60, 40, 60, (0.5, 1, 2))
+SMALL = Effort(2e6, 10, 60, 40, 60, (0.5, 1, 2))
 STEP, POINT = 1e-3, 2e-5
 """Seconds of a step and of a point that the clock of these tests tells."""
 FORMS = {
@@ -84,6 +84,22 @@ def sums(report: NoiseReport, request: pytest.FixtureRequest) -> NoiseReport:
     if request.node.callspec.params["report"] == "weak":
         pytest.skip("products of two batches")
     return report
+
+
+def test_the_clock_changes_nothing_but_what_is_said_of_seconds(
+    sums: NoiseReport, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other finding and the noise scales are the same to the last bit where a step takes three times as long."""
+
+    def clock(objective: Objective, theta: Tensor, sizes: list[int], *rest: Any) -> Array:
+        return 3.0 * STEP + POINT * np.array(sizes)
+
+    monkeypatch.setattr("vpinn.noise.costs.seconds_per_step", clock)
+    form = request.node.callspec.params["report"]
+    again = measure_noise(problem_of(form), SMALL, error=lambda trial: lambda theta: float(theta.norm()))
+    first, second = ([f.as_row() for f in one.findings if f.item != 12] for one in (sums, again))
+    assert first == second
+    assert sums.numbers["noise_scale"] == again.numbers["noise_scale"]
 
 
 def known(report: NoiseReport) -> dict[str, float]:

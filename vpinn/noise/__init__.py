@@ -2,9 +2,9 @@
 
 `variance`, `bias`, `rates`, `steady` are the theory, a function per statement. `gradients` (of single points) → `draws`
 (batches as training draws them), `contributions` (batches as sums of what points contribute) → `questions` (measured until they
-are decided) → `population` (exact statistics), `pilot` (a short run), `minimum` and `walks` (of a method near one), `falls` (of J by
-single steps), `effort` (what may be spent) → `estimators`, `signals`, `biases`, `costs`, `limits`, `dynamics`, `basins`, `search`
-(findings: predicted beside measured) → `recommend` → `report`.
+are decided) → `population` (exact statistics), `pilot` (a short run), `minimum` and `walks` (of a method near one), `falls` (of J
+by single steps), `effort` (what may be spent) → `estimators`, `signals`, `biases`, `costs`, `limits`, `dynamics`, `basins`,
+`search` (findings: predicted beside measured) → `recommend` → `report`.
 """
 
 from vpinn.noise.effort import FULL, QUICK, Effort

@@ -37,6 +37,8 @@ from vpinn.trial import Trial, make_trial
 
 Say = Callable[[str], None]
 Truth = Callable[[Trial], Error | None]
+TIMED, COSTS = 0.1, 12
+"""Share of the points for questions about seconds, and what the seed of their draws has beside that of the problem."""
 FINER = 3
 """Degrees by which the rule of the unseen points is finer."""
 NORMALISED = 16
@@ -128,11 +130,10 @@ def measure_noise(
     minimum = Minimum.at(objective, bottom, generator)
     questions, uniform = estimators.samplers(people, sizes, generator)
     rows, weighted = signals.progress(people, bend, uniform, generator)
-    costly, spent = costs.costs(people, bend, sizes, weighted, generator)
+    costly, spent = costs.costs(people, bend, sizes, weighted, np.random.default_rng((seed, COSTS)))
     limits_of, limit = limits.batch_limits(objective, theta, middle, generator)
     questions += [
         *rows,
-        *costly,
         limits_of,
         signals.scale(people, uniform),
         *estimators.allocations(people, middle, generator),
@@ -148,8 +149,10 @@ def measure_noise(
         dynamics.annealing(minimum, max(8, people.batches * middle // 8), generator),
     ]
     say("batches until verdicts are decided")
-    findings, points = settle(questions, effort.points)
-    curves = {name: curve for question in questions for name, curve in question.curves().items()}
+    findings, points = settle(questions, (1.0 - TIMED) * effort.points)
+    timed, more = settle(costly, TIMED * effort.points)  # apart, since what a clock tells decides on batches
+    findings += timed
+    curves = {name: curve for question in (*questions, *costly) for name, curve in question.curves().items()}
     findings += [limits.stability(minimum), _floor(course[-1], minimum)]
     say("where noise leads")
     walked = (effort.pilot // 4, effort.polish // 4)
@@ -188,7 +191,7 @@ def measure_noise(
         recommend.clip(pilot.norms, threshold),
     ]
     numbers = {
-        "points_drawn": points,
+        "points_drawn": points + more,
         "quadrature_points": objective.size,
         "parameters": len(theta),
         "batch": middle,

@@ -21,7 +21,7 @@ from vpinn.noise.minimum import Minimum, walked_mean
 from vpinn.noise.questions import Samples
 from vpinn.optimization import Closure, Method, NonFiniteError
 
-REPLICAS = 8
+REPLICAS = 24
 """Walks on the parabola."""
 FIRST = 64
 """Steps of a walk at first."""
@@ -32,7 +32,7 @@ CHANGED = 0.1
 
 
 class Walk:
-    """A walk that can be continued, from the minimum of the parabola.
+    """A walk that can be continued, from a place that a walk on the parabola has come to.
 
     Attributes:
         minimum: where.
@@ -79,8 +79,11 @@ class Walk:
         )
         self.many: Samples | None = None
         if kept is not None:
-            self._spread = self._centre.repeat(REPLICAS, 1)
+            self._spread = self._centre.repeat(REPLICAS + 1, 1)  # one more, which the walk through the network begins with
             self._spread_state = method.initial(self._spread)
+            self._follow(np.full(math.ceil(2.0 * memory), size(0)))
+            self._place = self._shadow = self._spread[-1]
+            self._states = [{name: part[-1] for name, part in self._spread_state.items()} for _ in range(2)]
             self.many = Samples(self._beside, REPLICAS * kept.cost, first)
 
     @property
@@ -171,18 +174,22 @@ class Walk:
 
     def _beside(self, count: int) -> Array:
         """Walk on along the parabola."""
-        kept, k = self.minimum.kept, len(self.minimum.curvatures)
-        assert kept is not None
         sizes = np.array([self._size(self._step[1] + step) for step in range(count)])
-        noise = np.empty((count, REPLICAS, k))
+        self._step[1] += count
+        return self._follow(sizes)[:, :REPLICAS].reshape(count, -1)
+
+    def _follow(self, sizes: Array) -> Array:
+        """Return places on the parabola after steps by batches of some sizes [n, replicas and one, k]."""
+        kept, shape = self.minimum.kept, (REPLICAS + 1, len(self.minimum.curvatures))
+        assert kept is not None
+        noise = np.empty((len(sizes), *shape))
         for size in np.unique(sizes).tolist():
             steps = sizes == size
-            noise[steps] = kept.repeat(self._draw(size), REPLICAS * int(steps.sum())).gradients.reshape(-1, REPLICAS, k)
-        seen, curvatures = np.empty((count, REPLICAS * k)), torch.from_numpy(self.minimum.curvatures.copy())
+            noise[steps] = kept.repeat(self._draw(size), shape[0] * int(steps.sum())).gradients.reshape(-1, *shape)
+        seen, curvatures = np.empty(noise.shape), torch.from_numpy(self.minimum.curvatures.copy())
         for row, part in zip(seen, torch.from_numpy(noise), strict=True):
             self._spread, self._spread_state = self._moved(self._spread, self._spread_state, curvatures * self._spread + part)
-            row[:] = self._spread.numpy().ravel()
-        self._step[1] += count
+            row[:] = self._spread.numpy()
         return seen
 
     def _moved(self, place: Tensor, state: dict[str, Tensor], gradient: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
