@@ -99,7 +99,7 @@ def costs(
     for size in wanted:
         noise.append(bend.noise(people, samplers_for(objective, "uniform", size)))
         rate = people.square / bend.along * theory.progress(1.0, noise[-1])
-        falls.append(Falls.by(people, bend, size, rate, (1.0,), generator))
+        falls.append(Falls.by(people, bend, size, rate, (1.0,) if falls else (1.0, 2.0), generator))
     at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
     line = np.array([rates.steps_to_accuracy(1.0, one) for one in noise]) * (step + point * at)
     each, full = np.array(noise) * at, 0.5 * people.square**2 / bend.along
@@ -109,7 +109,8 @@ def costs(
     def found() -> tuple[list[Finding], Curve]:
         gains = np.array([one.each() / full for one in falls])
         resampled = np.random.default_rng(len(gains[0]))
-        return fastest(at, times, gains, rates.fastest_batch(scale, step, point), line, resampled, outside)
+        curved = falls[0].curved(full / (1.0 + noise[0]))
+        return fastest(at, times, gains, rates.fastest_batch(scale, step, point), line, resampled, outside, curved)
 
     samples = tuple(one for fall in falls for one in (fall.few, fall.many))
     return [*questions, Question(samples, lambda: found()[0], lambda: {"seconds": found()[1]})], spent
@@ -133,7 +134,14 @@ def _epoch(people: Population, tried: list[int], generator: np.random.Generator)
 
 
 def fastest(
-    at: Array, times: Array, gains: Array, predicted: float, line: Array, generator: np.random.Generator, outside: str = ""
+    at: Array,
+    times: Array,
+    gains: Array,
+    predicted: float,
+    line: Array,
+    generator: np.random.Generator,
+    outside: str = "",
+    curved: str = "",
 ) -> tuple[list[Finding], Curve]:
     """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
 
@@ -144,7 +152,8 @@ def fastest(
         predicted: best batch by theory.
         line: seconds to the full gradient's progress by theory [k].
         generator: of the draws from the draws.
-        outside: see ``Finding``.
+        outside: of what batch is best, see ``Finding``.
+        curved: the same of the smallest batch's progress.
     """
     n = gains.shape[1]
     counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
@@ -193,6 +202,7 @@ def fastest(
             math.hypot(wide[0], max(abs(ratio), line[-1] / line[0]) * wide[-1]) / abs(float(speed[-1])),
             why,
             0.25,
+            outside=curved,
         ),
     ]
     return rows, Curve(at, spent[0], wrong, {"(1 + S/b)(c₀ + c₁b)": line})

@@ -160,11 +160,11 @@ def langevin(minimum: Minimum, size: int, walk: Walk) -> Question:
         return [Finding(9, named, predicted, *_pair(walk.mean(height)), DRIFT, outside=walk.changed())]
 
     def curves() -> dict[str, Curve]:
-        x, edges = walk.offs()[0][:, 0], np.linspace(grid[0], grid[-1], 25)
+        x, edges = walk.offs()[0][:, 0], np.linspace(grid[0], grid[-1], 21)
         counts = np.histogram(x, edges)[0]
         center, width = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
         density = np.interp(center, grid, steady.gibbs(values, heat, spacing))
-        error = np.sqrt(np.maximum(counts, 1)) / (len(x) * width)
+        error = np.sqrt(np.maximum(counts, 1) * walk.memory) / (len(x) * width)  # steps in a row are alike
         return {"langevin": Curve(center, counts / (len(x) * width), error, {"Gibbs": density})}
 
     return Question(walk.samples, rows, curves)

@@ -11,6 +11,7 @@ import torch
 
 from vpinn.noise.contributions import Contributions
 from vpinn.noise.draws import Array, drawer, mean_and_error, samplers_for, step_cost
+from vpinn.noise.finding import CONFIDENCE
 from vpinn.noise.population import ALONG, LED, Population
 from vpinn.noise.questions import Samples
 from vpinn.optimization.spectrum import Product
@@ -18,6 +19,8 @@ from vpinn.sampling import Sampler
 
 LEFT_OUT = 0.03
 """Share of tr(HΣ) at most that directions not looked at may add, at the largest curvature seen."""
+BEYOND = 0.1
+"""Share of the decrease that may be due to orders beyond the second where J counts as a parabola."""
 FEWEST, LOOKED = 16, 128
 """Steps tried at first, and gradients whose steps are told from a few curvatures."""
 
@@ -151,6 +154,13 @@ class Falls:
         curved = ((one * linear - values[:, 0]) / one**2, (two * linear - values[:, 1]) / two**2)
         value, error = mean_and_error((curved[1] - curved[0]) / (two - one) * one**3)
         return -value, error
+
+    def curved(self, predicted: float) -> str:
+        """Return by how much J is no parabola over a step, relative to the fall predicted; "" where it hardly is none."""
+        beyond, unsure = self.bent()
+        if abs(beyond) <= max(BEYOND * predicted, CONFIDENCE * unsure):
+            return ""
+        return f"it takes J as a parabola: higher orders change the decrease of this step by {beyond / predicted:+.0%}"
 
     def vertex(self) -> tuple[float, float]:
         """Return the best step in units of η, and its standard error; factors 1, 2."""

@@ -37,7 +37,7 @@ from vpinn.trial import Trial, make_trial
 
 Say = Callable[[str], None]
 Truth = Callable[[Trial], Error | None]
-TIMED, COSTS = 0.1, 12
+TIMED, COSTS = 0.15, 12
 """Share of the points for questions about seconds, and what the seed of their draws has beside that of the problem."""
 FINER = 3
 """Degrees by which the rule of the unseen points is finer."""

@@ -14,7 +14,7 @@ from vpinn.noise import bias, rates
 from vpinn.noise import variance as theory
 from vpinn.noise.draws import RARE, Array, drawer, mean_and_error, samplers_for
 from vpinn.noise.falls import Bend, Falls
-from vpinn.noise.finding import CONFIDENCE, Curve, Finding
+from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import ALONG, CHUNK, OFF, Population
 from vpinn.noise.questions import Question, Samples
 from vpinn.optimization import Adam, Closure
@@ -22,8 +22,6 @@ from vpinn.sampling import Sampler
 
 SETTLING, SETTLED, WALKS = 0.25, 64, 8
 """Share of Adam's steps in which its mean square settles, steps at first, and walks that tell how well its mean step is known."""
-BEYOND = 0.1
-"""Share of the decrease that may be due to orders beyond the second where J counts as a parabola."""
 DOMINATED = 0.3
 """Mean of a gradient over its root mean square up to which noise dominates: √b is then right to a twentieth."""
 ISOTROPIC = 0.1
@@ -100,9 +98,7 @@ def progress(
 
     def rows() -> list[Finding]:
         (measured, *_), (error, *_) = (found / full for found in falls[k].fallen())
-        beyond, unsure = (found / full for found in falls[k].bent())
-        curved = f"it takes J as a parabola: higher orders change the decrease of this step by {beyond / predicted:+.0%}"
-        outside = curved if abs(beyond) > max(BEYOND * predicted, CONFIDENCE * unsure) else ""
+        outside = falls[k].curved(predicted * full)
         same = f"it takes H as a multiple of the identity: tr(HΣ)/gᵀHg is {weighted / isotropic:.2f} of tr Σ/‖g‖²"
         return [
             Finding(
