@@ -12,7 +12,7 @@ from objective.cases import make
 
 from vpinn.noise import biases, costs
 from vpinn.noise.draws import drawer, samplers_for
-from vpinn.noise.falls import vertex
+from vpinn.noise.falls import Bend, Falls, decreases, vertex
 from vpinn.noise.limits import hard_points
 from vpinn.noise.minimum import Minimum, remembered, walked_mean
 from vpinn.noise.pilot import polish
@@ -166,6 +166,25 @@ def test_the_vertex_of_a_parabola() -> None:
     found, errors = np.array(values).T
     agrees(best, found, 0.1)
     assert found.std() == pytest.approx(errors.mean(), rel=0.15)
+
+
+def test_noise_weighted_by_curvature(people: Population) -> None:
+    """tr(H Cov)/gᵀHg of products of two batches, the quadratic part included, is that of drawn ones; so are steps' mean falls."""
+    generator = np.random.default_rng(14)
+    product = difference_product(people.objective.gradient, people.theta)
+    bend, made = Bend.at(people, product, generator), samplers_for(people.objective, "uniform", 12)
+    off = people.repeat(drawer(made, generator), 3000).gradients - people.gradient
+    images = np.stack([product(torch.from_numpy(row)).numpy() for row in np.eye(len(people.gradient))])
+    agrees(bend.noise(people, made), np.einsum("np,pq,nq->n", off, images, off) / bend.along, 0.3)
+    rate = 0.2 * people.square / bend.along
+    falls = Falls.by(people, bend, 12, rate, (1.0, 2.0), generator)
+    for one, count in ((falls.few, 64), (falls.many, 2000)):
+        one.fewest = count
+        one.grow()
+    plain = decreases(people, people.gradient + off[:600], rate)[:, 0]
+    (value, *_), (error, *_) = falls.fallen()
+    assert abs(value - plain.mean()) <= 4.0 * math.hypot(error, plain.std() / math.sqrt(600))
+    assert error < 0.7 * falls.few.values[:, 0].std() / math.sqrt(64)
 
 
 def test_squares_of_weak_forms(people: Population) -> None:

@@ -23,12 +23,13 @@ from vpinn.noise import Curve, Effort, Finding, NoiseReport, measure_noise
 from vpinn.noise.draws import Array, cost_of, samplers_for
 from vpinn.noise.estimators import offsets
 from vpinn.noise.population import population
-from vpinn.noise.report import _unseen
+from vpinn.noise.report import _drawn, _unseen
 from vpinn.objective import Objective, make_objective
+from vpinn.optimization import make_start
 from vpinn.output.figures import png
 from vpinn.output.noise import PANELS, _tick, noise_markdown, noise_table, publish_noise
-from vpinn.problem import make_problem
-from vpinn.trial import make_trial
+from vpinn.problem import Problem, make_problem
+from vpinn.trial import Trial, make_trial
 
 SMALL = Effort(2e6, 10, 60, 40, 60, (0.5, 1, 2))
 STEP, POINT = 1e-3, 2e-5
@@ -282,6 +283,22 @@ def test_unseen_points_are_others(domain: dict[str, Any]) -> None:
     assert (nearest > 1e-9).mean() > 0.9
     theta = objective.measures[0].network.initial(torch.Generator().manual_seed(1))
     assert unseen.value(theta) == pytest.approx(objective.value(theta), rel=0.02)
+
+
+def test_what_is_measured_is_what_training_draws() -> None:
+    """By batches a weak form with smooth fluxes takes a control variate, though its file sums over all points."""
+    for form, measured in (("weak", ((0, 0), (1, 1))), ("energy", ())):
+        problem = problem_of(form)
+
+        def made(space: Trial, precision: torch.dtype, unit: float, problem: Problem = problem) -> Objective:
+            return make_objective(problem, space, precision, unit=unit)
+
+        begun = make_start(problem, make_trial(problem), made)
+        objective = _drawn(problem, begun)
+        assert objective.estimator == ("control-variate" if form == "weak" else "plain")
+        assert set(measured) <= set(objective.batched[0].derivatives)
+        assert objective.unit == begun.objective.unit
+        assert objective.value(begun.plain) == pytest.approx(begun.objective.value(begun.plain), rel=1e-12)
 
 
 def test_costs_of_a_step() -> None:
