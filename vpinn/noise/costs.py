@@ -95,7 +95,7 @@ def costs(
     centre = math.sqrt(max(4.0, predicted / 8.0) * min(points / 2.0, predicted * 8.0)) if points >= 8 else predicted
     least = 2 if people.batches == 1 else PAIRED
     wanted = np.unique(np.round(np.clip(centre * 2.0 ** np.arange(-3, 4), least, points)).astype(int)).tolist()
-    times, falls, noise = seconds_per_step(objective, people.theta, wanted, generator), [], []
+    times, falls, noise = seconds_per_step(objective, people.theta, wanted, generator), list[Falls](), list[float]()
     for size in wanted:
         noise.append(bend.noise(people, samplers_for(objective, "uniform", size)))
         rate = people.square / bend.along * theory.progress(1.0, noise[-1])
