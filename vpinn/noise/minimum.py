@@ -109,8 +109,12 @@ def walked_mean(values: Array, memory: float) -> tuple[Array, Array]:
     off = parts - parts.mean(0)
     square = (off**2).mean(0)
     lag = np.clip((off[1:] * off[:-1]).mean(0) / np.where(square > 0.0, square, 1.0), 0.0, 0.9)
-    student = float(stdtrit(count - 1, ndtr(CONFIDENCE))) / CONFIDENCE
-    return values.mean(0), student * np.sqrt(square / (count - 1) * (1.0 + lag) / (1.0 - lag))
+    return values.mean(0), student(count) * np.sqrt(square / (count - 1) * (1.0 + lag) / (1.0 - lag))
+
+
+def student(count: int) -> float:
+    """Return by how much an error told by ``count`` ≥ 2 parts is enlarged, so that three of it have the confidence of many."""
+    return float(stdtrit(count - 1, ndtr(CONFIDENCE))) / CONFIDENCE
 
 
 def remembered(relaxation: float) -> float:

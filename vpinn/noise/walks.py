@@ -17,7 +17,7 @@ from torch import Tensor
 from vpinn.errors import InputError
 from vpinn.noise.draws import Array, Drawn, batch_of, drawer, samplers_for, step_cost
 from vpinn.noise.finding import CONFIDENCE
-from vpinn.noise.minimum import Minimum, walked_mean
+from vpinn.noise.minimum import Minimum, student, walked_mean
 from vpinn.noise.questions import Samples
 from vpinn.optimization import Closure, Method, NonFiniteError
 
@@ -116,11 +116,12 @@ class Walk:
         values = function(x)
         if y is None or far is None:
             return walked_mean(values, self.memory)
-        beside, known = function(y), function(far).mean(1)
+        beside, known = function(y), function(far).mean(0)  # [replicas, …]
         spread = beside.var(0)
         shared = ((values - values.mean(0)) * (beside - beside.mean(0))).mean(0)
         weight = np.clip(np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 0.0), 0.0, 1.0)
-        (rest, wrong), (common, unsure) = (walked_mean(v, self.memory) for v in (values - weight * beside, weight * known))
+        rest, wrong = walked_mean(values - weight * beside, self.memory)
+        common, unsure = weight * known.mean(0), weight * student(REPLICAS) * known.std(0, ddof=1) / math.sqrt(REPLICAS)
         return rest + common, np.hypot(wrong, unsure)
 
     def changed(self) -> str:
