@@ -160,12 +160,15 @@ def langevin(minimum: Minimum, size: int, walk: Walk) -> Question:
         return [Finding(9, named, predicted, *_pair(walk.mean(height)), DRIFT, outside=walk.changed())]
 
     def curves() -> dict[str, Curve]:
-        x, edges = walk.offs()[0][:, 0], np.linspace(grid[0], grid[-1], 21)
-        counts = np.histogram(x, edges)[0]
+        edges = np.linspace(grid[0], grid[-1], 21)
+
+        def inside(x: Array) -> Array:
+            return np.asarray((x[..., :1] >= edges[:-1]) & (x[..., :1] < edges[1:]), dtype=np.float64)
+
         center, width = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
         density = np.interp(center, grid, steady.gibbs(values, heat, spacing))
-        error = np.sqrt(np.maximum(counts, 1) * walk.memory) / (len(x) * width)  # steps in a row are alike
-        return {"langevin": Curve(center, counts / (len(x) * width), error, {"Gibbs": density})}
+        measured, error = walk.mean(inside)
+        return {"langevin": Curve(center, measured / width, error / width, {"Gibbs": density})}
 
     return Question(walk.samples, rows, curves)
 
