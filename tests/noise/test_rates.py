@@ -40,10 +40,25 @@ def test_the_steps_of_adam_grow_with_the_root_of_the_batch() -> None:
             if step in (299, 1499):
                 places.append(theta)
         speed = ((places[0] - places[1]) / 1200).numpy()
-        agrees(float(rates.adam_drift(np.array([mean]), np.array([variance / batch]))[0]), speed, 0.2)
+        agrees(float(rates.adam_drift(np.array([mean]), np.array([variance / batch]), Adam().epsilon)[0]), speed, 0.2)
         speeds[batch] = speed.mean()
     assert speeds[16] / speeds[4] == pytest.approx(2.0, rel=0.1)
     assert speeds[64] / speeds[16] == pytest.approx(2.0, rel=0.1)
+
+
+def test_small_gradients_meet_the_epsilon_of_adam() -> None:
+    """Weights with the same gradient times 1, 1e-8 and 1e-10: the step falls to a half, and to a hundredth, of the first one."""
+    scales, (mean, deviation) = torch.tensor([1.0, 1e-8, 1e-10], dtype=torch.float64), (0.6, 0.8)
+    generator, method, theta = torch.Generator().manual_seed(5), Adam(), torch.zeros(3, 400, dtype=torch.float64)
+    state, begun = method.initial(theta), theta
+    for step in range(900):
+        noise = torch.randn(400, generator=generator, dtype=torch.float64) * deviation
+        gradient = scales[:, None] * (noise + mean)
+        theta, state, _ = method.step(theta, state, Closure(lambda _, g=gradient: (0.0, g)), 1.0, False)
+        begun = theta if step == 299 else begun
+    for scale, speed in zip(scales.tolist(), ((begun - theta) / 600).numpy(), strict=True):
+        drift = rates.adam_drift(np.array([mean * scale]), np.array([(deviation * scale) ** 2]), method.epsilon)
+        agrees(float(drift[0]), speed)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

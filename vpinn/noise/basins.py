@@ -23,7 +23,7 @@ WALKS = 3
 """Walks at every η/b."""
 QUANTITIES = {"sharpness": "sharpness λ_max", "unseen": "J on unseen points", "solution": "relative L² error of the solution"}
 """Names of the curves → what is measured."""
-PRODUCTS = 4
+PRODUCTS = 2
 """Products with the Hessian that the largest eigenvalue is taken from."""
 
 

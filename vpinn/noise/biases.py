@@ -3,78 +3,151 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.special import ndtr
+from torch import Tensor
 
 from vpinn.noise import bias
-from vpinn.noise.contributions import FLOPS
-from vpinn.noise.draws import Array, drawer, estimate, mean_and_error, samplers_for
+from vpinn.noise.contributions import FLOPS, Contributions
+from vpinn.noise.draws import Array, drawer, estimate, mean_and_error, samplers_for, step_cost
 from vpinn.noise.finding import Finding
 from vpinn.noise.gradients import chunks, streams
-from vpinn.noise.population import Population, kept, population
+from vpinn.noise.population import CHUNK, Population, kept, population
+from vpinn.noise.questions import Question, Samples
+from vpinn.objective import Objective
 from vpinn.optimization.spectrum import Product
+from vpinn.sampling import Sampler
 
+NORMAL = 0.02
+"""Distance of a distribution from the normal one up to which values count as Gaussian."""
 SINGLE = 2_000
 """Points whose squares tell the bias of a squared residual."""
 SHORT = 0.03
 """Inner step of a meta-gradient, in units of the largest curvature's inverse."""
+PROBED, DERIVED, NORMALISED = 16, 500, 20_000
+"""Meta-gradients at first; batches that tell a derivative or a square, and those that a unit is normalised over."""
+PARTS = 4
+"""Parts of the signs that tell how well a derivative of a variance is known."""
 NUDGE = 1e-4
 """Length of the difference that a derivative of a variance is taken from, relative to the parameters'."""
 
 
-def reuse(
-    people: Population, product: Product, stiffest: float, size: int, count: int, generator: np.random.Generator
-) -> Finding:
+def reuse(people: Population, product: Product, stiffest: float, size: int, generator: np.random.Generator) -> Question:
     """Measure the bias of the meta-gradient (1 − αH_B)∇J_B(θ − αg_B) by the batch B's being used twice, along ∇J.
 
-    Held against −α times the derivative of tr Cov(g_b). The noise of g_B and of H_B by themselves has mean zero and is taken off.
+    Held against −α times the derivative of tr Cov(g_b). To first order in α the bias is −α of the mean derivative of
+    ‖g_B − ∇J‖², which few batches make most of: it is told by many of them, from what points contribute, and the rest of the
+    meta-gradient by a few through the network.
 
     Args:
         people: all points.
         product: with the Hessian there.
         stiffest: largest curvature there, > 0.
         size: points of the batch.
-        count: batches.
         generator: of the draws.
     """
     objective, theta, rate = people.objective, people.theta, SHORT / stiffest
     direction = torch.from_numpy(people.gradient / math.sqrt(people.square))
-    step, seed = NUDGE * float(theta.norm()), int(generator.integers(2**31))
-    made = samplers_for(objective, "uniform", size)
+    step, made = NUDGE * float(theta.norm()), samplers_for(objective, "uniform", size)
+    there = [population(objective, theta + sign * step * direction, generator, 0) for sign in (1, -1)]
+    slopes = []
+    for seed in generator.integers(2**31, size=1 if people.quadratic is None else PARTS).tolist():  # the same signs on both sides
+        ahead, behind = (
+            one if people.quadratic is None else kept(one, np.random.default_rng(seed), FLOPS / (2 * PARTS)) for one in there
+        )
+        slopes.append((float(ahead.variances(made).sum()) - float(behind.variances(made).sum())) / (2 * step))
+    slope, wrong = mean_and_error(np.array(slopes)) if len(slopes) > 1 else (slopes[0], 0.0)
+    predicted = float(bias.reused_batch(rate, slope))
+    first = _first_order(objective, [one.theta for one in there], step, made, generator)
+    cost = 6.0 * step_cost(objective, people.batches * size, people.batches) + objective.size
+    rest = Samples(_meta(people, product, rate, made, generator), cost, PROBED)
 
-    def variance(place: torch.Tensor) -> float:
-        there = population(objective, place, generator, 0)
-        if people.quadratic is not None:  # the same signs on both sides
-            there = kept(there, np.random.default_rng(seed), FLOPS / 8)
-        return float(there.variances(made).sum())
+    def rows() -> list[Finding]:
+        if first is None:
+            value, error = mean_and_error(rest.values.sum(1))
+        else:
+            (value, error), (added, spread) = mean_and_error(-rate * first.values[:, 0]), mean_and_error(rest.values[:, 1])
+            value, error = value + added, math.hypot(error, spread)
+        return [
+            Finding(
+                5,
+                f"a batch of {size} used for both loops: bias of the meta-gradient along the gradient",
+                predicted,
+                value,
+                math.hypot(error, rate * wrong),
+                "the step is too long for the first order of α",
+            )
+        ]
 
-    slope = (variance(theta + step * direction) - variance(theta - step * direction)) / (2 * step)
-    gradient, bend, nudge = torch.from_numpy(people.gradient), product(direction), 1e-5 * float(theta.norm()) * direction
-    draw, samples = drawer(made, generator), np.empty(count)
-    for k in range(count):
-        closure = estimate(objective, draw)
-        before = closure(theta)[1]
-        bent = (closure(theta + nudge)[1] - closure(theta - nudge)[1]) / (2 * float(nudge.norm()))
-        chain, place = direction - rate * bent, theta - rate * before
-        biased = chain @ (closure(place)[1] - objective.gradient(place)[1]) - direction @ (before - gradient)
-        samples[k] = float(biased + rate * (bend @ (before - gradient) + (bent - bend) @ gradient))
-    return Finding(
-        5,
-        f"a batch of {size} used for both loops: bias of the meta-gradient along the gradient",
-        float(bias.reused_batch(rate, slope)),
-        *mean_and_error(samples),
-        "the step is too long for the first order of α",
-    )
+    return Question((rest,) if first is None else (first, rest), rows)
 
 
-def squares(people: Population, size: int, count: int, generator: np.random.Generator) -> list[Finding]:
+def _first_order(
+    objective: Objective, places: Sequence[Tensor], step: float, made: Sequence[Sampler], generator: np.random.Generator
+) -> Samples | None:
+    """Return the derivative of ‖g_B − ∇J‖² by the same batches at two places 2·``step`` apart.
+
+    None where there are too many points to keep what they contribute.
+    """
+    found = [Contributions.at(objective, place) for place in places]
+    if found[0] is None or found[1] is None:
+        return None
+    ahead, behind = found[0], found[1]
+    gradients = [objective.gradient(place)[1].double().numpy() for place in places]
+
+    def derivative(count: int) -> Array:
+        parts = []
+        for start in range(0, count, CHUNK):
+            seed, few, squares = int(generator.integers(2**31)), min(CHUNK, count - start), []
+            for one, gradient in zip((ahead, behind), gradients, strict=True):
+                drawn = one.repeat(drawer(made, np.random.default_rng(seed)), few).gradients
+                squares.append(((drawn - gradient) ** 2).sum(1))
+            parts.append((squares[0] - squares[1])[:, None] / (2.0 * step))
+        return np.concatenate(parts)
+
+    return Samples(derivative, ahead.cost + behind.cost, DERIVED)
+
+
+def _meta(
+    people: Population, product: Product, rate: float, made: Sequence[Sampler], generator: np.random.Generator
+) -> Callable[[int], Array]:
+    """Return a function that tells the bias of the meta-gradient along ∇J by single batches: to first order in α, and the rest.
+
+    The noise of g_B and of H_B by themselves has mean zero and is taken off.
+    """
+    objective, theta = people.objective, people.theta
+    gradient = torch.from_numpy(people.gradient)
+    direction = gradient / gradient.norm()
+    bend, nudge = product(direction), 1e-5 * float(theta.norm()) * direction
+    draw = drawer(made, generator)
+
+    def biased(count: int) -> Array:
+        samples = np.empty((count, 2))
+        for k in range(count):
+            closure = estimate(objective, draw)
+            before = closure(theta)[1]
+            bent = (closure(theta + nudge)[1] - closure(theta - nudge)[1]) / (2 * float(nudge.norm()))
+            chain, place = direction - rate * bent, theta - rate * before
+            off = chain @ (closure(place)[1] - objective.gradient(place)[1]) - direction @ (before - gradient)
+            whole = float(off + rate * (bend @ (before - gradient) + (bent - bend) @ gradient))
+            samples[k, 0] = -2.0 * rate * float((bent - bend) @ (before - gradient))
+            samples[k, 1] = whole - samples[k, 0]
+        return samples
+
+    return biased
+
+
+def squares(people: Population, size: int, generator: np.random.Generator) -> Question:
     """Measure the bias of ½‖r̂‖² by one batch against ½ Σ tr Σ_r/b over the measures of a weak form: item 5."""
     if people.objective.test_space is None or people.kept is None:
         linear = "an energy or strong form squares nothing that is sampled"
         reason = linear if people.objective.test_space is None else "there are too many points to keep what they contribute"
-        return [Finding(5, "bias of a squared residual", math.nan, math.nan, reason=reason)]
+        silent = Finding(5, "bias of a squared residual", math.nan, math.nan, reason=reason)
+        return Question((), lambda: [silent])
     made, one = samplers_for(people.objective, "uniform", size), replace(people.kept, batches=1)
     predicted, wrong = 0.0, 0.0
     for part, sampler in zip(one.parts, made, strict=True):
@@ -86,15 +159,22 @@ def squares(people: Population, size: int, count: int, generator: np.random.Gene
         value, error = mean_and_error(squared)
         predicted += float(bias.squared_residual(2.0 * (value - whole), float(sampler.size)))
         wrong = math.hypot(wrong, error / sampler.size * math.sqrt(1.0 - len(chosen) / n))
-    value, error = mean_and_error(one.repeat(drawer(made, generator), count).losses - people.objective.value(people.theta))
-    return [Finding(5, f"bias of ½‖r̂‖², b = {size}: ½ tr Σ_r/b", predicted, value, math.hypot(error, wrong))]
+    draw, exact = drawer(made, generator), people.objective.value(people.theta)
+    seen = Samples(lambda count: one.repeat(draw, count).losses[:, None] - exact, one.cost, DERIVED)
+
+    def rows() -> list[Finding]:
+        value, error = mean_and_error(seen.values[:, 0])
+        return [Finding(5, f"bias of ½‖r̂‖², b = {size}: ½ tr Σ_r/b", predicted, value, math.hypot(error, wrong))]
+
+    return Question((seen,), rows)
 
 
-def batch_normalisation(people: Population, size: int, count: int, generator: np.random.Generator) -> list[Finding]:
+def batch_normalisation(people: Population, size: int, generator: np.random.Generator) -> Question:
     """Normalise a hidden unit's values over batches of points, as batch normalisation would, and see its bias.
 
     The gradient of (γx̂)⁴/12 by γ at γ = 1 is x̂⁴/3, 1 on average over a population of Gaussian values. The unit is the one of the
-    last hidden layer whose values over the points are nearest to that; their own mean is what the batches are held against.
+    last hidden layer whose distribution over the points is nearest to a normal one (Kolmogorov's distance); its own mean fourth
+    power is what the batches are held against.
     """
     measure, found = people.objective.measures[0], []
     with torch.no_grad():
@@ -104,30 +184,34 @@ def batch_normalisation(people: Population, size: int, count: int, generator: np
     units = torch.cat(found).numpy()
     spread = units.std(0)
     units = units[:, spread > 1e-6 * spread.max()]
-    fourth = (((units - units.mean(0)) / units.std(0)) ** 4).mean(0) / 3.0
-    unit = int(np.abs(fourth - 1.0).argmin())
-    drawn = units[generator.integers(measure.points.size, size=(count, size)), unit]
-    square = drawn.var(1)
-    scaled: Array = (drawn - drawn.mean(1, keepdims=True)) / np.sqrt(np.maximum(square, 1e-300))[:, None]
-    seen = (scaled**4).mean(1) / 3.0
-    value, error = mean_and_error(seen)
-    factor = float(bias.normalised_correction(size))
-    far = f"the values are not Gaussian: their mean fourth power is {3.0 * float(fourth[unit]):.2g}, not 3"
-    return [
-        Finding(
-            5,
-            f"batch normalisation of a hidden unit over {size} points: bias of ∂/∂γ, over its mean",
-            float(bias.normalised(size, 1.0, 1.0 / 3.0)),
-            value / float(fourth[unit]) - 1.0,
-            error / float(fourth[unit]),
-            far,
-        ),
-        Finding(
-            5,
-            f"the same times (m + 1)/(m − 1), over the mean at m = {size}",
-            1.0,
-            factor * value / float(fourth[unit]),
-            factor * error / float(fourth[unit]),
-            far,
-        ),
-    ]
+    units = (units - units.mean(0)) / units.std(0)
+    fourth, apart = (units**4).mean(0) / 3.0, from_normal(units)
+    unit = int(apart.argmin())
+    own, factor = float(fourth[unit]), float(bias.normalised_correction(size))
+
+    def normalised(count: int) -> Array:
+        drawn = units[generator.integers(measure.points.size, size=(count, size)), unit]
+        deviation = np.sqrt(np.maximum(drawn.var(1), 1e-300))[:, None]
+        scaled: Array = (drawn - drawn.mean(1, keepdims=True)) / deviation
+        return np.asarray((scaled**4).mean(1, keepdims=True) / (3.0 * own))
+
+    seen = Samples(normalised, 0.2, NORMALISED)
+    far = f"it takes Gaussian values, and their distribution is up to {apart[unit]:.2f} off" if apart[unit] > NORMAL else ""
+
+    def rows() -> list[Finding]:
+        value, error = mean_and_error(seen.values[:, 0])
+        named = f"batch normalisation of a hidden unit over {size} points: bias of ∂/∂γ, over its mean"
+        again = f"the same times (m + 1)/(m − 1), over the mean at m = {size}"
+        return [
+            Finding(5, named, float(bias.normalised(size, 1.0, 1.0 / 3.0)), value - 1.0, error, outside=far),
+            Finding(5, again, 1.0, factor * value, factor * error, outside=far),
+        ]
+
+    return Question((seen,), rows)
+
+
+def from_normal(values: Array) -> Array:
+    """Return Kolmogorov's distance [k] of the distributions of values [n, k], of mean 0 and deviation 1, from the normal one."""
+    n, normal = len(values), ndtr(np.sort(values, axis=0))
+    above, below = np.arange(1, n + 1)[:, None] / n - normal, normal - np.arange(n)[:, None] / n
+    return np.asarray(np.maximum(above, below).max(0))

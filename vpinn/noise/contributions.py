@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 
 from vpinn.noise.draws import Array, Drawer, Drawn, Draws
@@ -26,6 +27,8 @@ CHUNK_BYTES = 64e6
 """Memory for the drawn points' test functions of some batches, or for their rows."""
 RARE = 0.06
 """Share of the points in a batch from which dense sums are faster than sparse ones."""
+DRAWN, POINT_FLOPS = 30, 1e5
+"""Points through the network that draws of a batch take as long as, and operations of large sums that one takes as long as."""
 SIGNS, FLOPS = (64, 800), 2e10
 """Pairs of random signs over all points that tell what two batches add, and the floating-point operations they may take."""
 
@@ -88,7 +91,7 @@ class Contributions:
         basis = None if onto is None else torch.from_numpy(onto)
         weights = len(theta) if onto is None else onto.shape[1]
         need = sum(m.points.size * max(1, len(m.tests)) for m in objective.measures) * (weights + 50) * 8
-        if need > (MOST_BYTES if most is None else most):
+        if need > (most or MOST_BYTES):
             return None
         found: list[list[tuple[Tensor, ...]]] = [[] for _ in objective.measures]
         for k, _, measure, points in chunks(objective):
@@ -127,8 +130,15 @@ class Contributions:
         two = objective.test_space is not None and objective.estimator == "two-batch"
         return cls(tuple(made), objective.test_space, objective.outputs, 2 if two else 1, weights)
 
+    @property
+    def cost(self) -> float:
+        """What an estimate takes at most, in points through the network: draws, sums, and products with G⁻¹."""
+        sums = sum(2.0 * part.slopes.numel() + (0 if part.rows is None else 2.0 * part.rows.numel()) for part in self.parts)
+        duals = 0.0 if self.space is None else 2.0 * self.batches * self.outputs * float(self.space.space.size) ** 2
+        return DRAWN + (sums + duals) / POINT_FLOPS
+
     def repeat(self, draw: Drawer, count: int) -> Draws:
-        """Return ``count`` ≥ 2 independent estimates, as ``draws.repeat`` does through the network."""
+        """Return ``count`` ≥ 1 independent estimates, as ``draws.repeat`` does through the network."""
         losses, gradients = np.empty(count), np.empty((count, self.size))
         done = 0
         while done < count:
@@ -156,25 +166,32 @@ class Contributions:
         sums = [self._residuals(group) for group in groups]
         duals = [self.space.riesz(r) for r in sums]
         losses += 0.5 * (sums[0] * duals[-1]).sum((0, 1)).numpy()
-        for group, dual in zip(groups, reversed(duals), strict=True):
-            for part, matrix in zip(self.parts, group, strict=True):
-                for t, jets in enumerate(_jets(part, matrix, dual)):
-                    tested = csr_array((matrix.data * jets, matrix.indices, matrix.indptr), matrix.shape)
-                    gradients += share * _summed(tested, part.slopes[t].numpy())
+        for k, part in enumerate(self.parts):
+            jets = [_jets(part, group[k], dual) for group, dual in zip(groups, reversed(duals), strict=True)]
+            for t, slopes in enumerate(part.slopes):
+                tested = [
+                    csr_array((matrix.data * jet[t], matrix.indices, matrix.indptr), matrix.shape)
+                    for matrix, jet in zip((group[k] for group in groups), jets, strict=True)
+                ]
+                gradients += share * _summed(sum(tested[1:], tested[0]), slopes.numpy())
         return losses, gradients
 
     def _residuals(self, group: Sequence[csr_array]) -> Tensor:
         """Return r of every batch [outputs, space.size, n]."""
         assert self.space is not None
-        n = group[0].shape[0]
-        total = torch.zeros(self.outputs * self.space.space.size * n, dtype=torch.float64)
-        for part, matrix in zip(self.parts, group, strict=True):
-            point, batch, scale = _drawn(matrix)
-            place = part.functions[point] * n + batch[:, None]
-            for t, offset in enumerate(part.offsets):
-                values = (scale * part.coefficients[t, point])[:, None] * part.basis[t, point]
-                total.index_add_(0, (place + offset * n).reshape(-1), values.reshape(-1))
-        return total.view(self.outputs, self.space.space.size, n)
+        found = sum((matrix @ tested).toarray() for matrix, tested in zip(group, self._tested, strict=True))
+        return torch.from_numpy(np.ascontiguousarray(found.T)).view(self.outputs, self.space.space.size, -1)
+
+    @cached_property
+    def _tested(self) -> tuple[csr_array, ...]:
+        """What the points of every measure contribute to the residual [N, outputs · space.size]."""
+        found = []
+        for part in self.parts:
+            total = csr_array((len(part.losses), self.outputs * self.space.space.size if self.space else 0))
+            for t, values in enumerate(part.coefficients.numpy()):
+                total = total + diags_array(values) @ self._functions(part, t)
+            found.append(csr_array(total))
+        return tuple(found)
 
     def products(self, generator: np.random.Generator, operations: float = FLOPS) -> Array | None:
         """Return Q_kl [measures, measures, P + 1]: what two batches add to the variances, None where they add nothing.
@@ -274,5 +291,7 @@ def _jets(part: Part, matrix: csr_array, dual: Tensor) -> list[Array]:
     """Return every test jet at the drawn points, of each batch's own function in ``dual`` [outputs, space.size, n]."""
     point, batch, _ = _drawn(matrix)
     n = matrix.shape[0]
-    place, flat = part.functions[point] * n + batch[:, None], dual.reshape(-1)
-    return [(flat[place + offset * n] * part.basis[t, point]).sum(1).numpy() for t, offset in enumerate(part.offsets)]
+    rows = dual.reshape(-1, n).T.contiguous()  # the functions of a batch lie side by side
+    place, flat = part.functions[point] + (batch * rows.shape[1])[:, None], rows.reshape(-1)
+    values = {offset: flat[place + offset] for offset in set(part.offsets)}
+    return [torch.linalg.vecdot(values[offset], part.basis[t, point]).numpy() for t, offset in enumerate(part.offsets)]

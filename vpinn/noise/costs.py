@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 
 from vpinn.noise import rates
 from vpinn.noise import variance as theory
-from vpinn.noise.draws import Array, Draws, cost_of, drawer, mean_and_error, samplers_for, seconds_per_step
+from vpinn.noise.draws import Array, cost_of, mean_and_error, samplers_for, seconds_per_step
+from vpinn.noise.falls import Bend, Falls
 from vpinn.noise.finding import Curve, Finding
-from vpinn.noise.population import Population, point_losses
-from vpinn.noise.signals import decreases
-from vpinn.optimization.spectrum import Product
+from vpinn.noise.population import LOSS, Population, point_losses
+from vpinn.noise.questions import Question, Samples
 
 REPEATS = 5
 """Times that a step is timed anew."""
@@ -23,40 +22,53 @@ TOLD = 0.95
 """Share of the draws from the draws that have to show a least time inside of the sizes tried."""
 PRECISE = 0.02
 """Relative error that seconds have at least."""
+PROPORTIONAL = 1.5
+"""Factor up to which b times the variance may differ between the smallest and the largest batch."""
+PAIRED = 32
+"""Points of a batch at least where products of two are timed: rare pairs make most of the variance by smaller ones."""
 LOST = 1.1
 """Factor of the least time that still counts as the least."""
 FLAT = 0.5
 """Share by which the best batch may be off: around it the time is flat, and half as much again costs a twelfth at most."""
 
 
-def fluctuation(people: Population, uniform: dict[int, Draws]) -> tuple[list[Finding], Curve | None]:
+def fluctuation(people: Population, uniform: dict[int, Samples]) -> Question:
     """Hold the spread of a batch's loss against σ/√b, of two batches' products against √(L/b + Q/b²): item 11."""
     if people.objective.test_space is not None and (people.kept is None or people.loss_quadratic is None):
         reason = "plain squares are biased, or there are too many points to keep what they contribute"
-        return [Finding(11, "standard deviation of the loss of a batch", math.nan, math.nan, reason=reason)], None
+        silent = Finding(11, "standard deviation of the loss of a batch", math.nan, math.nan, reason=reason)
+        return Question((), lambda: [silent])
     weak = people.kept if people.objective.test_space is not None else None
     losses = point_losses(people.objective, people.theta) if weak is None else weak.influences()
-    x, measured, errors, predicted = [], [], [], []
-    for size, draws in sorted(uniform.items()):
+    sizes, x, predicted = sorted(uniform), [], []
+    for size in sizes:
         made = samplers_for(people.objective, "uniform", size)
         shares = np.array([1.0 / sampler.size for sampler in made])
         x.append(float(sum(s.size for s in made)))
         variance = sum(s.variance(v) for s, v in zip(made, losses, strict=True)) / people.batches
         added = 0.0 if people.loss_quadratic is None else float(shares @ people.loss_quadratic @ shares)
         predicted.append(math.sqrt(variance + added))
-        deviation = draws.losses - draws.losses.mean()
-        spread = math.sqrt(float((deviation**2).mean()))
-        measured.append(spread)
-        errors.append(float((deviation**2).std(ddof=1)) / math.sqrt(len(deviation)) / (2 * spread) if spread else 0.0)
-    k = len(x) // 2
-    row = Finding(11, f"standard deviation of the loss of a batch, b = {x[k]:.0f}", predicted[k], measured[k], errors[k])
-    line = "σ/√b" if weak is None else "√(L/b + Q/b²)"
-    return [row], Curve(np.array(x), np.array(measured), np.array(errors), {line: np.array(predicted)})
+
+    def spread(size: int) -> tuple[float, float]:
+        squares = (uniform[size].values[:, LOSS] - uniform[size].values[:, LOSS].mean()) ** 2
+        value = math.sqrt(float(squares.mean()))
+        return value, float(squares.std(ddof=1)) / math.sqrt(len(squares)) / (2 * value) if value else 0.0
+
+    k, line = len(x) // 2, "σ/√b" if weak is None else "√(L/b + Q/b²)"
+
+    def rows() -> list[Finding]:
+        return [Finding(11, f"standard deviation of the loss of a batch, b = {x[k]:.0f}", predicted[k], *spread(sizes[k]))]
+
+    def curves() -> dict[str, Curve]:
+        measured, errors = np.array([spread(size) for size in sizes]).T
+        return {"fluctuation": Curve(np.array(x), measured, errors, {line: np.array(predicted)})}
+
+    return Question((uniform[sizes[k]],), rows, curves)
 
 
 def costs(
-    people: Population, product: Product, sizes: list[int], scale: float, falls: int, generator: np.random.Generator
-) -> tuple[list[Finding], Curve | None, tuple[float, float]]:
+    people: Population, bend: Bend, sizes: list[int], scale: float, generator: np.random.Generator
+) -> tuple[list[Question], tuple[float, float]]:
     """Time steps, and find the batch of least time to an accuracy: item 12.
 
     Theory has the seconds of a step c₀ + c₁b and the steps to an accuracy ∝ 1 + S/b, hence √(S c₀/c₁) as the best batch. Held
@@ -64,36 +76,44 @@ def costs(
 
     Args:
         people: all points.
-        product: with the Hessian there.
+        bend: curvatures there.
         sizes: of batches, ascending.
         scale: noise scale S weighted by curvature, nan where it is not known.
-        falls: steps per batch size whose decrease of J is measured.
         generator: of the draws.
 
     Returns:
-        findings; seconds to the full gradient's progress over b; and c₀, c₁ in seconds.
+        questions, with seconds to the full gradient's progress over b; and c₀, c₁ in seconds.
     """
     objective, points = people.objective, people.objective.measures[0].points.size
     tried = sorted({*sizes, min(points, 8 * sizes[-1])})
     spent = cost_of(tried, seconds_per_step(objective, people.theta, tried, generator))
-    rows = [_epoch(people, tried, generator)]
-    bend = float(people.gradient @ product(torch.from_numpy(people.gradient)).numpy())
-    if not (math.isfinite(scale) and scale > 0.0 and bend > 0.0):
-        return rows, None, spent
+    epoch = [_epoch(people, tried, generator)]
+    questions = [Question((), lambda: epoch)]
+    if not (math.isfinite(scale) and scale > 0.0 and bend.along > 0.0):
+        return questions, spent
     predicted = rates.fastest_batch(scale, *spent)
     centre = math.sqrt(max(4.0, predicted / 8.0) * min(points / 2.0, predicted * 8.0)) if points >= 8 else predicted
-    wanted = np.unique(np.round(np.clip(centre * 2.0 ** np.arange(-3, 4), 2, points)).astype(int)).tolist()
-    times, gains, x = seconds_per_step(objective, people.theta, wanted, generator), [], []
+    least = 2 if people.batches == 1 else PAIRED
+    wanted = np.unique(np.round(np.clip(centre * 2.0 ** np.arange(-3, 4), least, points)).astype(int)).tolist()
+    times, falls, noise = seconds_per_step(objective, people.theta, wanted, generator), list[Falls](), list[float]()
     for size in wanted:
-        made = samplers_for(objective, "uniform", size)
-        x.append(people.trace / people.variance(made))
-        rate = people.square / bend * theory.progress(x[-1], scale)
-        drawn = people.repeat(drawer(made, generator), falls).gradients
-        gains.append(decreases(people, drawn, rate)[:, 0] / (0.5 * people.square**2 / bend))
+        noise.append(bend.noise(people, samplers_for(objective, "uniform", size)))
+        rate = people.square / bend.along * theory.progress(1.0, noise[-1])
+        falls.append(Falls.by(people, bend, size, rate, (1.0,) if falls else (1.0, 2.0), generator))
     at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
-    line = rates.steps_to_accuracy(np.array(x), scale) * (step + point * at)
-    found, curve = fastest(at, times, np.array(gains), rates.fastest_batch(scale, step, point), line, generator)
-    return [*rows, *found], curve, spent
+    line = np.array([rates.steps_to_accuracy(1.0, one) for one in noise]) * (step + point * at)
+    each, full = np.array(noise) * at, 0.5 * people.square**2 / bend.along
+    flat = f"it takes a variance ∝ 1/b: that at b = {at[0]:.0f} is {each[0] / each.min():.2g} times as large, by products"
+    outside = flat if each.max() > PROPORTIONAL * each.min() else ""
+
+    def found() -> tuple[list[Finding], Curve]:
+        gains = np.array([one.each() / full for one in falls])
+        resampled = np.random.default_rng(len(gains[0]))
+        curved = falls[0].curved(full / (1.0 + noise[0]))
+        return fastest(at, times, gains, rates.fastest_batch(scale, step, point), line, resampled, outside, curved)
+
+    samples = tuple(one for fall in falls for one in (fall.few, fall.many))
+    return [*questions, Question(samples, lambda: found()[0], lambda: {"seconds": found()[1]})], spent
 
 
 def _epoch(people: Population, tried: list[int], generator: np.random.Generator) -> Finding:
@@ -114,7 +134,14 @@ def _epoch(people: Population, tried: list[int], generator: np.random.Generator)
 
 
 def fastest(
-    at: Array, times: Array, gains: Array, predicted: float, line: Array, generator: np.random.Generator
+    at: Array,
+    times: Array,
+    gains: Array,
+    predicted: float,
+    line: Array,
+    generator: np.random.Generator,
+    outside: str = "",
+    curved: str = "",
 ) -> tuple[list[Finding], Curve]:
     """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
 
@@ -125,6 +152,8 @@ def fastest(
         predicted: best batch by theory.
         line: seconds to the full gradient's progress by theory [k].
         generator: of the draws from the draws.
+        outside: of what batch is best, see ``Finding``.
+        curved: the same of the smallest batch's progress.
     """
     n = gains.shape[1]
     counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
@@ -153,6 +182,7 @@ def fastest(
             float(best[1:].std(ddof=1)),
             why if told else unknown,
             FLAT,
+            outside=outside,
         ),
         Finding(
             12,
@@ -162,6 +192,7 @@ def fastest(
             float(lost[1:].std(ddof=1)),
             "the batch that theory says is not the fastest" if told else unknown,
             bound="at most",
+            outside=outside,
         ),
         Finding(
             12,
@@ -171,6 +202,7 @@ def fastest(
             math.hypot(wide[0], max(abs(ratio), line[-1] / line[0]) * wide[-1]) / abs(float(speed[-1])),
             why,
             0.25,
+            outside=curved,
         ),
     ]
     return rows, Curve(at, spent[0], wrong, {"(1 + S/b)(c₀ + c₁b)": line})

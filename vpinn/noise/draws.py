@@ -20,6 +20,8 @@ Index = NDArray[np.int64]
 Drawn = Sequence[tuple[Index, Array]]
 """Points drawn of every measure, with their inverse expected counts."""
 Drawer = Callable[[], Drawn]
+STEP, RIESZ = 100, 3000.0
+"""Points through the network that a step takes as long as, however few it has, and entries of a dense matrix read meanwhile."""
 RARE = "pairs of points that few draws meet make most of the variance by small batches"
 """Why the variance of products of two small batches is told too small by few draws, and its error with it."""
 Sampled = Callable[[Tensor], tuple[float, Tensor]]
@@ -36,11 +38,6 @@ class Draws:
 
     losses: Array
     gradients: Array
-
-    def mean_square_error(self, gradient: Array) -> tuple[float, float]:
-        """Return E‖g_b − g‖² and its standard error."""
-        return mean_and_error(((self.gradients - gradient) ** 2).sum(1))
-
 
 def mean_and_error(samples: Array) -> tuple[float, float]:
     """Return the mean of independent samples [n] and its standard error."""
@@ -74,6 +71,18 @@ def drawer(
     states = learned or [NOTHING] * len(samplers)
     parts = list(zip(shared(samplers, states), states, strict=True))
     return lambda: [sampler.draw(generator, state) for sampler, state in parts]
+
+
+def step_cost(objective: Objective, points: float, batches: int = 1) -> float:
+    """Return what a gradient by drawn points takes, in points through the network.
+
+    Args:
+        objective: what is integrated.
+        points: drawn, of all batches.
+        batches: whose residuals are multiplied by the inverse of the test space's Gram matrix.
+    """
+    tests = 0 if objective.test_space is None else objective.outputs * objective.test_space.space.size
+    return STEP + points + batches * tests**2 / RIESZ
 
 
 def batch_of(objective: Objective, drawn: Drawn) -> Batch:

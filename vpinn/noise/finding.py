@@ -27,6 +27,7 @@ class Finding:
         reason: why they differ, or why nothing was measured.
         tolerance: relative difference > 0 that counts as agreement; of an equation alone.
         bound: "at most" where the theory bounds the measured quantity by the predicted one, "" where it says that they are equal.
+        outside: what the statement assumes and how far it is from being so here, as measured by itself; "" where it is so.
     """
 
     item: int
@@ -37,29 +38,53 @@ class Finding:
     reason: str = ""
     tolerance: float = 0.1
     bound: Literal["", "at most"] = ""
+    outside: str = ""
 
     @property
     def verdict(self) -> str:
         """Whether prediction and measurement agree: "holds", "fails …" or "undecided …", or why there is nothing to compare.
 
+        Where what a statement assumes is not so, it need not hold: "outside its assumption: …" then stands for what does not.
+
         An equation holds where the gap and the standard error are both within the tolerance; it fails where the gap is beyond
-        it and more than ``CONFIDENCE`` standard errors. A bound holds where the measurement is below it by so many standard
-        errors, and fails where it is above by more. Anything else is undecided: a larger effort would tell.
+        it and more than ``CONFIDENCE`` standard errors. Between these the two are "equal within x %", the gap and two standard
+        errors, where x is no larger than it may be where the equation holds, three tolerances. A bound holds where the
+        measurement is below it by ``CONFIDENCE`` standard errors, and fails where it is above by more. Anything else is
+        undecided: a larger effort would tell.
         """
         why = f": {self.reason}" if self.reason else ""
         if not math.isfinite(self.measured):
             return f"not measured{why}"
         if not math.isfinite(self.predicted):
             return f"measured only{why}"
+        found = self._found(why)
+        return f"outside its assumption: {self.outside}" if self.outside and not found.startswith(("holds", "equal")) else found
+
+    def _found(self, why: str) -> str:
+        """Return the verdict of what the theory predicts and was measured."""
         over, chance = self.measured - self.predicted, CONFIDENCE * self.error
         if self.bound:
             if over > chance:
                 return f"fails{self._by()}{why}"
             return "holds" if over <= -chance else "undecided: within its error of the bound"
         allowed = self.tolerance * abs(self.predicted)
-        if abs(over) <= allowed:
-            return "holds" if self.error <= allowed else "undecided: its error is beyond the tolerance"
-        return f"fails{self._by()}{why}" if abs(over) > chance else "undecided: its error is as large as the gap"
+        if abs(over) <= allowed and self.error <= allowed:
+            return "holds"
+        if abs(over) > max(allowed, chance):
+            return f"fails{self._by()}{why}"
+        if (within := abs(over) + 2.0 * self.error) <= 3.0 * allowed:
+            return f"equal within {math.ceil(100.0 * within / abs(self.predicted))} %"
+        return f"undecided: its error is {'as large as the gap' if abs(over) > allowed else 'beyond the tolerance'}"
+
+    @property
+    def open(self) -> bool:
+        """Whether to measure on: undecided, or a failure that rare draws may make.
+
+        That is one by less than twice ``CONFIDENCE`` errors, or of a bound by less than itself where no error is known.
+        """
+        verdict, gap = self.verdict, abs(self.measured - self.predicted)
+        near = 2.0 * CONFIDENCE * self.error or (self.predicted if self.bound else 0.0)
+        return verdict.startswith("undecided") or (verdict.startswith("fails") and gap < near)
 
     def _by(self) -> str:
         """Return how far apart the two are: a factor from two on, a percentage below."""

@@ -14,14 +14,19 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.noise.contributions import FLOPS, Contributions
-from vpinn.noise.draws import Drawer, Draws, repeat
+from vpinn.noise.draws import Drawer, Draws, repeat, step_cost
 from vpinn.noise.gradients import chunks, integrands, point_gradients, streams
+from vpinn.noise.questions import Samples
 from vpinn.objective import Objective
 from vpinn.sampling import NOTHING, Sampler, State, Uniform
 
 Array = NDArray[np.float64]
 LIMIT = 400_000
 """Quadrature points up to which every one is looked at."""
+CHUNK = 1000
+"""Estimates looked at together."""
+LOSS, OFF, ALONG, LED = range(4)
+"""Columns of what estimates are looked at by, see ``Population.seen``."""
 PILOT = 600
 """Points that leading directions of the covariance are found from."""
 
@@ -82,6 +87,11 @@ class Population:
         return 2 if self.objective.test_space is not None and self.objective.estimator == "two-batch" else 1
 
     @cached_property
+    def _single(self) -> tuple[float, ...]:
+        """Variance along the directions of each measure's single points N sᵢ, one of them drawn."""
+        return tuple(float(len(along) ** 2 * along.var(0).sum()) for along in self.along)
+
+    @cached_property
     def spread(self) -> Array:
         """Variances [k] along the directions of points drawn from all measures in proportion."""
         n = self.objective.size
@@ -95,12 +105,10 @@ class Population:
         with replacement alone.
         """
         states = learned or [NOTHING] * len(samplers)
-        shares = np.empty(len(samplers))
+        shares = np.array([1.0 / sampler.size for sampler in samplers])
         for k, (sampler, state, along) in enumerate(zip(samplers, states, self.along, strict=True)):
-            uniform = Uniform(sampler.points, sampler.size)
-            seen = sum(uniform.variance(column) for column in along.T)
-            share = sum(sampler.variance(column, state) for column in along.T) / seen if seen > 0 else 1.0
-            shares[k] = share / sampler.size
+            if not (isinstance(sampler, Uniform) and sampler.replacement) and self._single[k] > 0.0:
+                shares[k] = sum(sampler.variance(column, state) for column in along.T) / self._single[k]
         known = np.allclose(shares, [1.0 / sampler.size for sampler in samplers], rtol=1e-6)
         return self.shared(shares) if self.batches == 1 or known else math.nan
 
@@ -117,8 +125,33 @@ class Population:
         return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
 
     def repeat(self, draw: Drawer, count: int) -> Draws:
-        """Return ``count`` ≥ 2 independent estimates here: sums of what is kept, or through the network."""
+        """Return ``count`` independent estimates here: sums of what is kept, or through the network."""
         return repeat(self.objective, draw, self.theta, count) if self.kept is None else self.kept.repeat(draw, count)
+
+    def cost(self, samplers: Sequence[Sampler]) -> float:
+        """Return what one estimate takes, in points through the network."""
+        drawn = self.batches * sum(sampler.size for sampler in samplers)
+        return step_cost(self.objective, drawn, self.batches) if self.kept is None else self.kept.cost
+
+    def seen(self, samplers: Sequence[Sampler], draw: Drawer, fewest: int) -> Samples:
+        """Return what estimates at this place are looked at by: columns ``LOSS``, ``OFF``, ``ALONG``, and ``LED`` on.
+
+        These are the loss, ‖ĝ − ∇J‖², ĝ·∇J, and ĝ − ∇J along the directions.
+        """
+
+        def looked(count: int) -> Array:
+            parts = []
+            for done in range(0, count, CHUNK):
+                found = self.repeat(draw, min(CHUNK, count - done))
+                off = found.gradients - self.gradient
+                parts.append(
+                    np.column_stack(
+                        [found.losses, (off**2).sum(1), found.gradients @ self.gradient, off @ self.directions]
+                    )
+                )
+            return np.concatenate(parts)
+
+        return Samples(looked, self.cost(samplers), fewest)
 
 
 def population(objective: Objective, theta: Tensor, generator: np.random.Generator, directions: Array | int = 48) -> Population:

@@ -23,14 +23,16 @@ def linear(rate: float, batch: Numbers, reference: float = 1.0) -> Numbers:
     return rate * (batch / reference)
 
 
-def adam_drift(mean: Array, variance: Array) -> Array:
-    """Return μ/√(μ² + σ²/b), Adam's mean step in units of the learning rate, of every weight: ∝ √b while noise dominates.
+def adam_drift(mean: Array, variance: Array, epsilon: float) -> Array:
+    """Return μ/(√(μ² + σ²/b) + ε), Adam's mean step in units of the learning rate, of every weight: ∝ √b while noise dominates.
 
     Args:
         mean: gradients μ [size].
         variance: σ²/b ≥ 0 of the batch gradients [size]; a weight without gradient and noise does not move.
+        epsilon: ε ≥ 0 that Adam adds to the root, in the unit of a gradient: weights of saturated units, whose gradients are no
+            larger than that, take shorter steps.
     """
-    length = np.sqrt(mean**2 + variance)
+    length = np.sqrt(mean**2 + variance) + epsilon
     return np.divide(mean, length, out=np.zeros_like(mean), where=length > 0.0)
 
 

@@ -15,7 +15,9 @@ from vpinn.noise.pilot import Trial
 FEWEST = 32
 """Points of a recommended batch at least: below, a step's time no longer falls."""
 EQUAL = 0.1
-"""Share up to which times count as equal: processors' own vary as much from run to run."""
+"""Share up to which times of batches count as equal: processors' own vary as much from run to run."""
+WORTH = 0.5
+"""Share of the time with all points that batches have to stay below: theory tells progress on a parabola, by the best steps."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def size(
     """Return the batch of least time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points, whose sum has no noise.
 
     Batches are powers of two, the least time is that of the best sampler, and times within a tenth count as equal: what is
-    recommended does not depend on the speed of a machine, and on its load at the edges only. All points are the simpler choice.
+    recommended does not depend on the speed of a machine, and on its load at the edges only. All points are the simpler choice,
+    and are taken unless batches need less than half of the time: what training gains by them is told to a factor of two.
 
     Args:
         scale: noise scale of uniform draws where training ends, the largest of the run as a rule: what is left of the noise
@@ -78,8 +81,8 @@ def size(
             times[2**power] = min(spent, times.get(2**power, math.inf))
     noise = f": the noise scale is {scale:.0f} points at the end" if math.isfinite(scale) else ""
     least = min(times.values(), default=math.inf)
-    if whole <= (1.0 + EQUAL) * least:
-        also = "" if whole < least else f"; batches take {least / whole:.2g} of the time to an accuracy, equal within a tenth"
+    if least > WORTH * whole:
+        also = "" if whole < least else f"; batches take {least / whole:.2g} of the time by theory, equal within a factor of two"
         return Size(points, f"a step takes {1e3 * whole:.2g} ms, and nothing is drawn{noise}{also}")
     best = min(times, key=lambda b: times[b])
     equal = [b for b in sorted(times) if times[b] <= (1.0 + EQUAL) * least]

@@ -21,13 +21,15 @@ from vpinn.noise import variance as theory
 from vpinn.noise.advice import compared, simplest
 from vpinn.noise.basins import Error, basins
 from vpinn.noise.effort import FULL, Effort, fitted, median_seconds
+from vpinn.noise.falls import Bend
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.minimum import Minimum
 from vpinn.noise.pilot import best_rate, descend, polish
 from vpinn.noise.population import Population, kept, population
+from vpinn.noise.questions import settle
 from vpinn.noise.recommend import Setting
 from vpinn.objective import Objective, make_objective, quadrature_degree
-from vpinn.optimization import make_start
+from vpinn.optimization import Start, make_start
 from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.optimization.split import batches_of
 from vpinn.problem import Problem
@@ -35,10 +37,12 @@ from vpinn.trial import Trial, make_trial
 
 Say = Callable[[str], None]
 Truth = Callable[[Trial], Error | None]
+TIMED, COSTS = 0.15, 12
+"""Share of the points for questions about seconds, and what the seed of their draws has beside that of the problem."""
 FINER = 3
 """Degrees by which the rule of the unseen points is finer."""
-NORMALISED, MANY = 16, 20
-"""Points at most that a hidden unit is normalised over, and batches of them per batch of the other measurements."""
+NORMALISED = 16
+"""Points at most that a hidden unit is normalised over."""
 LOOKS = (1, 2, 4, 12, 8, 16)
 """Sixteenths of the pilot run after which all points are looked at, the most telling ones last."""
 
@@ -98,17 +102,16 @@ def measure_noise(
         return make_objective(problem, space, precision, unit=unit)
 
     begun = make_start(problem, make_trial(problem), made)
-    trial, objective, theta = begun.trial, _as_sampled(begun.objective), begun.plain
+    trial, theta = begun.trial, begun.plain
+    objective = _as_sampled(_drawn(problem, begun))
     if not math.isfinite(objective.value(theta)):
         where = objective.non_finite(theta)
         raise InputError(f"the loss is not finite at the initial weights{where}; check the form, or try another solver.seed")
     say("gradients at the start")
-    clock = time.process_time()
     first = population(objective, theta, generator, 0)
-    clock = time.process_time() - clock
     middle = _middle(problem, objective)
+    effort = fitted(effort, objective, middle)
     sizes = sorted({max(4, min(round(middle * f), objective.measures[0].points.size)) for f in (1.0, *effort.multiples)})
-    effort = fitted(effort, objective, theta, sizes, clock, generator)
     say("trials of learning rates")
     trials = best_rate(objective, theta, middle, effort.trial, seed)
     rate = min(trials, key=lambda t: t.loss).rate
@@ -121,60 +124,55 @@ def measure_noise(
     people = kept(population(objective, place, generator), generator)
     course = [first, *(people if at is place else population(objective, at, generator, 0) for at in pilot.places)]
     product = difference_product(objective.gradient, place)
-    say("batches of every sampler")
-    findings, variances, uniform = estimators.samplers(people, sizes, effort.draws, generator)
-    curves = {f"variance: {name}": curve for name, curve in variances.items()}
-    say("noise scale, progress and costs")
-    findings.append(signals.scale(people, uniform))
-    rows, curves["progress"], weighted = signals.progress(people, product, uniform, effort.falls)
-    findings += rows
-    rows = estimators.allocations(people, middle, effort.draws, generator)
-    findings += rows
-    findings += biases.squares(people, middle, effort.draws, generator)
-    findings += biases.batch_normalisation(people, min(middle, NORMALISED), effort.draws * MANY, generator)
+    bend = Bend.at(people, product, generator)
     stiffest = _stiffest(objective, place, generator)
-    findings.append(biases.reuse(people, product, stiffest, middle, effort.probes, generator))
-    rows, curves["adam"] = signals.adam(people, uniform)
-    findings += rows
-    rows, curves["clipping"], threshold = signals.clipping(people, uniform[middle], middle)
-    findings += rows
-    rows, fluctuation = costs.fluctuation(people, uniform)
-    findings += rows
-    rows, seconds, spent = costs.costs(people, product, sizes, weighted, effort.falls, generator)
-    findings += rows
-    if seconds is not None:
-        curves["seconds"] = seconds
-    findings += estimators.clusters(people, sizes[-1], effort.draws, generator)
-    findings += estimators.compression(people, middle, effort.draws // 3, generator)
-    say("stability and steady states")
-    rows, limit = limits.batch_limits(objective, theta, middle, effort.probes, generator)
-    findings += rows
     bottom = polish(objective, places[-1], effort.polish)
     minimum = Minimum.at(objective, bottom, generator)
-    findings.append(limits.stability(minimum))
-    rows, settled = dynamics.settle(minimum, max(8, middle // 4), effort.walk, generator)
-    findings += rows
-    findings.append(dynamics.annealing(minimum, max(8, middle // 8), effort.walk, generator))
-    curves |= settled
-    findings.append(_floor(course[-1], minimum))
+    questions, uniform = estimators.samplers(people, sizes, generator)
+    rows, weighted = signals.progress(people, bend, uniform, generator)
+    costly, spent = costs.costs(people, bend, sizes, weighted, np.random.default_rng((seed, COSTS)))
+    limits_of, limit = limits.batch_limits(objective, theta, middle, generator)
+    questions += [
+        *rows,
+        limits_of,
+        signals.scale(people, uniform),
+        *estimators.allocations(people, middle, generator),
+        biases.squares(people, middle, generator),
+        biases.batch_normalisation(people, min(middle, NORMALISED), generator),
+        biases.reuse(people, product, stiffest, middle, generator),
+        *signals.adam(people, sizes, generator),
+        signals.clipping(people, uniform[middle], middle),
+        costs.fluctuation(people, uniform),
+        *estimators.clusters(people, sizes[-1], generator),
+        *estimators.compression(people, middle, generator),
+        *dynamics.settle(minimum, max(8, people.batches * middle // 4), generator),
+        dynamics.annealing(minimum, max(8, people.batches * middle // 8), generator),
+    ]
+    say("batches until verdicts are decided")
+    findings, points = settle(questions, (1.0 - TIMED) * effort.points)
+    timed, more = settle(costly, TIMED * effort.points)  # apart, since what a clock tells decides on batches
+    findings += timed
+    curves = {name: curve for question in (*questions, *costly) for name, curve in question.curves().items()}
+    findings += [limits.stability(minimum), _floor(course[-1], minimum)]
     say("where noise leads")
     walked = (effort.pilot // 4, effort.polish // 4)
     top, unseen = torch.from_numpy(minimum.vectors[:, 0].copy()), _unseen(problem, trial, objective)
-    rows, ends = basins(objective, unseen, error(trial), places[-1], top, rate, middle, walked, generator)
-    findings += rows
+    ended, ends = basins(objective, unseen, error(trial), places[-1], top, rate, middle, walked, generator)
+    findings += ended
     curves |= ends
     say("a population search")
-    rows, found = search.compare(objective, theta, rate, effort.evaluations, seed, objective.value(bottom))
-    findings += rows
+    searched, found = search.compare(objective, theta, rate, effort.evaluations, seed, objective.value(bottom))
+    findings += searched
     curves["search"] = found
-    if fluctuation is not None:
-        curves["fluctuation"] = fluctuation
     at = np.array([0.0, *map(float, steps)])
     scales = np.array([theory.noise_scale(p.trace, p.square) for p in course])
     curves["noise scale"] = Curve(at, scales)
     summed = median_seconds(lambda: begun.objective.gradient(place))
+    variances = {name.removeprefix("variance: "): curve for name, curve in curves.items() if name.startswith("variance: ")}
     best = recommend.size(float(scales[-1]), spent, objective.measures[0].points.size, variances, summed)
     whole, step = best.points == objective.measures[0].points.size, batches_of(objective) * best.points
+    clipped = curves["clipping"]
+    threshold = float(clipped.x[clipped.measured.argmin()])
     say("samplers as training will draw them")
     known = estimators.points_per_cell(people)
     per_cell = None if known is None else known[0]
@@ -182,7 +180,7 @@ def measure_noise(
     drawings = [] if whole else compared(problem.settings, objective, seen, step, seed, None, per_cell, effort.drawn)
     samplers = () if whole else simplest(drawings).samplers
     say("trials of learning rates with the batch recommended")
-    trials = best_rate(objective, theta, best.points, effort.trial, seed, samplers)
+    trials = best_rate(begun.objective if whole else objective, theta, best.points, effort.trial, seed, samplers)
     settings = [
         Setting("batch", "size", '"full"' if whole else str(step), best.reason),
         *(recommend.drawing(drawings) if drawings else []),
@@ -193,6 +191,7 @@ def measure_noise(
         recommend.clip(pilot.norms, threshold),
     ]
     numbers = {
+        "points_drawn": points + more,
         "quadrature_points": objective.size,
         "parameters": len(theta),
         "batch": middle,
@@ -207,6 +206,16 @@ def measure_noise(
     }
     findings.sort(key=lambda f: f.item)
     return NoiseReport(problem.title, tuple(findings), curves, tuple(settings), numbers)
+
+
+def _drawn(problem: Problem, begun: Start) -> Objective:
+    """Return the objective as training has it where it draws batches, by the estimator that it then takes."""
+    objective, batch = begun.objective, problem.settings.batch
+    if objective.test_space is None or batch.size != "full":
+        return objective
+    settings = problem.settings.model_copy(update={"batch": batch.model_copy(update={"size": _middle(problem, objective)})})
+    found = make_objective(dataclasses.replace(problem, settings=settings), begun.trial, unit=objective.unit)
+    return dataclasses.replace(found, test_space=objective.test_space)
 
 
 def _as_sampled(objective: Objective) -> Objective:

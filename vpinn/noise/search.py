@@ -6,15 +6,19 @@ import math
 from functools import partial
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vpinn.noise import rates
 from vpinn.noise.finding import Curve, Finding
 from vpinn.objective import Objective, candidate_values
 from vpinn.optimization import Adam, Closure, Evolution
+from vpinn.optimization.spectrum import difference_product, leading
 
 GRADIENT = 3
 """Evaluations of J that one gradient costs."""
+SPHERE, PROBES, PRODUCTS = 2.0, 3, 4
+"""Largest curvature over the mean one up to which J counts as a sphere; products with H for the mean, and for the largest."""
 FLOOR = 1e-6
 """Share of J − J* at the start below which J counts as J*."""
 
@@ -59,7 +63,8 @@ def compare(
     falls = [math.log((found[0] - least) / max(course[-1] - least, low)) for course in (found, line)]
     generations = -np.diff(np.log(left))
     spread = float(generations.std(ddof=1)) * math.sqrt(len(generations)) if len(generations) > 1 else math.nan
-    reason = "the loss is no sphere: it falls along few of its directions first"
+    mean, top = curvature_spread(objective, theta, generator)
+    sphere = f"it takes a sphere, of equal curvatures: here the largest is {top / abs(mean):.3g} times their mean"
     return [
         Finding(
             15,
@@ -67,7 +72,7 @@ def compare(
             2 * per_evaluation * spent[-1],
             falls[0],
             spread,
-            reason,
+            outside=sphere if top > SPHERE * abs(mean) else "",
         ),
         Finding(
             15,
@@ -78,3 +83,11 @@ def compare(
             "no closed form: Adam's rate depends on the whole spectrum",
         ),
     ], curve
+
+
+def curvature_spread(objective: Objective, theta: Tensor, generator: np.random.Generator) -> tuple[float, float]:
+    """Return the mean tr H/P of the curvatures at θ, by random signs (Hutchinson 1990), and the largest magnitude."""
+    product, size = difference_product(objective.gradient, theta), len(theta)
+    signs = torch.from_numpy(generator.choice([-1.0, 1.0], size=(PROBES, size)))
+    mean = sum(float(row @ product(row)) for row in signs) / (PROBES * size)
+    return mean, abs(float(leading(product, size, 1, generator, steps=min(size, PRODUCTS)).values[0]))

@@ -187,7 +187,7 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
             axis.set_major_locator(
-                LogLocator(10, (1.0,) if np.diff(np.log10(axis.get_view_interval()))[0] > 1.5 else (1.0, 2.0, 5.0))
+                LogLocator(10, (1.0,) if np.diff(np.log10(axis.get_view_interval()))[0] > 2.0 else (1.0, 2.0, 5.0))
             )
             axis.set_major_formatter(FuncFormatter(_tick))
             axis.set_minor_formatter(NullFormatter())
