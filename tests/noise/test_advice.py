@@ -14,7 +14,7 @@ import torch
 from vpinn.noise import Curve
 from vpinn.noise.advice import CHOICES, Candidate, compared, simplest
 from vpinn.noise.draws import seconds_per_step
-from vpinn.noise.pilot import Trial, descend
+from vpinn.noise.pilot import RateTrial, descend
 from vpinn.noise.population import population
 from vpinn.noise.recommend import drawing, learning_rate, size
 from vpinn.objective import Objective, make_objective
@@ -78,7 +78,7 @@ def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
 
 
 def test_long_runs_are_given_a_quarter_of_the_best_rate_of_short_trials() -> None:
-    trials = [Trial(rate, loss, [], []) for rate, loss in ((0.002, 3.0), (0.004, 1.0), (0.008, 2.0))]
+    trials = [RateTrial(rate, loss, [], []) for rate, loss in ((0.002, 3.0), (0.004, 1.0), (0.008, 2.0))]
     line = learning_rate(trials, 0.1)
     assert (line.section, line.key, line.value) == ("solver", "learning_rate", "0.001")
     assert "a quarter of 0.004" in line.reason

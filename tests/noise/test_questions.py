@@ -7,13 +7,13 @@ import pytest
 
 from vpinn.noise.draws import mean_and_error
 from vpinn.noise.finding import Finding
-from vpinn.noise.questions import Question, Samples, settle
+from vpinn.noise.questions import OpenSamples, Question, settle
 
 
 def asked(mean: float, deviation: float, predicted: float = 1.0, cost: float = 1.0, seed: int = 0) -> Question:
     """A question whether the mean of normal numbers is the one predicted."""
     generator = np.random.default_rng(seed)
-    samples = Samples(lambda count: mean + deviation * generator.standard_normal((count, 1)), cost, 16)
+    samples = OpenSamples(lambda count: mean + deviation * generator.standard_normal((count, 1)), cost, 16)
     return Question((samples,), lambda: [Finding(1, "q", predicted, *mean_and_error(samples.values[:, 0]))])
 
 

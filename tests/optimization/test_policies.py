@@ -212,7 +212,7 @@ def test_the_norm_test_on_a_quadratic(threshold: float) -> None:
     for step in range(800):
         batch = policy.next(16, batch, step, 800, noise)
         gradient = truth + math.sqrt(3200 / size / batch) * torch.randn(size, generator=generator, dtype=torch.float64)
-        values = watch.observe(theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
+        values = watch.observe(theta, gradient, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
         noise = 1.0 / values[1] if values[1] else math.inf
         sizes.append(batch)
     assert sizes[49] == 16
@@ -229,7 +229,7 @@ def test_the_noise_is_told_across_sizes() -> None:
     for step in range(280):
         batch *= 2 if step and step % 40 == 0 else 1
         gradient = truth + math.sqrt(3200 / size / batch) * torch.randn(size, generator=generator, dtype=torch.float64)
-        values = watch.observe(theta, gradient, False, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
+        values = watch.observe(theta, gradient, 1.0, batch, lambda at, g=gradient: (0.0, g), step)
         scales.append(values[0])
     assert np.mean(scales[100:]) == pytest.approx(800, rel=0.2)
 

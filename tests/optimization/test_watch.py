@@ -35,7 +35,8 @@ def watched(noise: float, steps: int) -> list[dict[str, float]]:
             return 0.0, start + CURVATURE * (place - theta) + kick
 
         gradient = evaluate(theta)[1]
-        values = watch.observe(theta, gradient, step % 4 == 0, 0.5, BATCH, evaluate, step, lambda: (1.0, torch.ones_like(theta)))
+        watch.count(step % 4 == 0)
+        values = watch.observe(theta, gradient, 0.5, BATCH, evaluate, step, lambda: (1.0, torch.ones_like(theta)))
         rows.append(dict(zip(WATCHED, values, strict=True)))
     return rows
 
@@ -68,7 +69,7 @@ def test_the_temperature_is_that_of_the_walk(method: Method, rate: float) -> Non
 
         gradient, place = evaluate(theta)[1], theta
         theta, state, _ = method.step(theta, state, Closure(evaluate), rate, False)
-        values = watch.observe(place, gradient, False, rate, BATCH, evaluate, step, partial(method.bath, state))
+        values = watch.observe(place, gradient, rate, BATCH, evaluate, step, partial(method.bath, state))
         if step >= steps // 4:
             squares += theta**2 / (steps - steps // 4)
             told.append(values[WATCHED.index("temperature")])
@@ -85,7 +86,7 @@ def test_what_is_no_walk_has_no_temperature() -> None:
     watch, theta = Watch(), torch.ones(SIZE, dtype=torch.float64)
     for step in range(3):
         values = watch.observe(
-            theta, (1.0 + step) * theta, False, 0.1, BATCH, lambda place: (0.0, place), step, partial(Lbfgs().bath, {})
+            theta, (1.0 + step) * theta, 0.1, BATCH, lambda place: (0.0, place), step, partial(Lbfgs().bath, {})
         )
     assert math.isnan(values[WATCHED.index("temperature")])
     assert math.isfinite(values[WATCHED.index("noise_scale")])
@@ -103,7 +104,7 @@ def test_the_curvature_along_steps() -> None:
     watch, axis = Watch(), torch.zeros(SIZE, dtype=torch.float64)
     axis[-1] = 1.0
     for step in range(3):
-        values = watch.observe_all(0.1 * step * axis, CURVATURE * 0.1 * step * axis, False, step)
+        values = watch.observe_all(0.1 * step * axis, CURVATURE * 0.1 * step * axis, step)
     assert values[WATCHED.index("curvature")] == pytest.approx(7.0)
     assert math.isnan(values[0])
 
@@ -145,7 +146,7 @@ def made(size: int | None, cells: int = 16) -> tuple[Training, float, float]:
     gradient, bath = training.theta, partial(Adam().bath, training.state)
     began = time.process_time()
     for step in range(1, 50):
-        training.watch.observe(theta, gradient, False, 1e-3, size or 1, lambda place: (0.0, place), step, bath)
+        training.watch.observe(theta, gradient, 1e-3, size or 1, lambda place: (0.0, place), step, bath)
     return training, whole / 120, (time.process_time() - began) / 49
 
 

@@ -52,7 +52,7 @@ def _root(
 
 
 @app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
-def solve(
+def solve(  # noqa: PLR0913 (one argument per option)
     file: File,
     changes: Set = None,
     output: Folder = None,

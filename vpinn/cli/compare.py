@@ -19,7 +19,7 @@ EPILOG = (
 )
 
 
-def compare(
+def compare(  # noqa: PLR0913 (one argument per option)
     file: File,
     vary: Annotated[
         list[str] | None,

@@ -26,7 +26,7 @@ SEEDS = 3
 """Seeds by default."""
 
 
-def compare(
+def compare(  # noqa: PLR0913 (keywords of the public interface)
     path: Path,
     folder: Path | None = None,
     *,

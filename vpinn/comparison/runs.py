@@ -61,7 +61,7 @@ def order(variants: int, seeds: Iterable[int]) -> Iterator[Place]:
             yield (turn + k) % variants, seed
 
 
-def run_all(
+def run_all(  # noqa: PLR0913 (what runs, and whom it tells)
     variants: list[Variant],
     seeds: list[int],
     seconds: float | None,

@@ -7,7 +7,7 @@ import numpy as np
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.points import Points, PointSet
 from vpinn.domain.reference import Floats, Integers
-from vpinn.domain.sequences import Keys, Sobol, Uniform, draw_keys
+from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, draw_keys
 from vpinn.errors import InputError
 
 
@@ -106,12 +106,12 @@ def _points(box: Hypercube, unit: Floats, w: Floats, entity: Integers, normal: F
     return Points(x, w, entity, np.zeros_like(entity), unit, normal, np.full(len(w), box.diameter), local)
 
 
-def _sequence(dimension: int, n: int, kind: str, seed: int) -> Uniform | Sobol:
+def _sequence(dimension: int, n: int, kind: str, seed: int) -> UniformSequence | SobolSequence:
     """The unit-cube sequence of a rule."""
     if kind == "monte-carlo":
-        return Uniform(dimension, seed)
+        return UniformSequence(dimension, seed)
     if kind == "sobol":
-        return Sobol.scrambled(dimension, n, seed)
+        return SobolSequence.scrambled(dimension, n, seed)
     raise InputError(f"there is no quadrature rule {kind!r} on a hypercube; choose monte-carlo or sobol")
 
 

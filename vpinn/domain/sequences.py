@@ -18,7 +18,7 @@ _GOLDEN, _MIX, _MIX_AGAIN = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1
 
 
 @dataclass(frozen=True)
-class Uniform:
+class UniformSequence:
     """Independent uniform numbers: a SplitMix64 hash of (seed, index, coordinate), Steele, Lea & Flood 2014.
 
     Attributes:
@@ -39,7 +39,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, eq=False)
-class Sobol:
+class SobolSequence:
     """The first points of one scrambled Sobol sequence (scipy's; Joe & Kuo 2008 with Matoušek's linear scramble).
 
     Attributes:
@@ -51,7 +51,7 @@ class Sobol:
     directions: NDArray[np.uint64]
 
     @classmethod
-    def scrambled(cls, dimension: int, count: int, seed: int) -> Sobol:
+    def scrambled(cls, dimension: int, count: int, seed: int) -> SobolSequence:
         """Prepare the points 0 … count - 1; costs a walk over `count` points, and no memory.
 
         Point i is shift ⊕ ⨁_j g_j V_j over the bits g of the Gray code of i (that of 2^j has bits j and j - 1), so the points
@@ -82,7 +82,7 @@ class Sobol:
         gray = index ^ (index >> 1)
         shift = self.shift
         if keys is not None:
-            other = Uniform(len(shift), 0).at(np.zeros(1, np.int64), keys[:1])[0]
+            other = UniformSequence(len(shift), 0).at(np.zeros(1, np.int64), keys[:1])[0]
             shift = (other * 2.0**_SOBOL_BITS).astype(np.uint64)
         points = np.repeat(shift[None], len(index), axis=0)
         for bit, direction in enumerate(self.directions):
@@ -123,7 +123,7 @@ def _directions(dimension: int, bits: int) -> NDArray[np.uint64]:
 def sobol_points(dimension: int, count: int) -> Floats:
     """Return the first points of the Sobol sequence without scrambling [count, dimension]."""
     used = max(1, (count - 1).bit_length())
-    return Sobol(np.zeros(dimension, np.uint64), _directions(dimension, used)).at(np.arange(count))
+    return SobolSequence(np.zeros(dimension, np.uint64), _directions(dimension, used)).at(np.arange(count))
 
 
 def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator) -> Floats:
@@ -145,7 +145,7 @@ def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator
     mixed = np.einsum("dij,ndj->ndi", matrix, bits.astype(np.int64)) % 2
     directions = (mixed.astype(np.uint64) << places).sum(axis=2, dtype=np.uint64)
     shift = generator.integers(2**_SOBOL_BITS, size=dimension).astype(np.uint64)
-    points = Sobol(shift, directions).at(np.arange(count)) + 2.0**-_SOBOL_BITS * generator.random((count, dimension))
+    points = SobolSequence(shift, directions).at(np.arange(count)) + 2.0**-_SOBOL_BITS * generator.random((count, dimension))
     if dimension == 1:
         return points[:, 0]
     kept = 52 // dimension

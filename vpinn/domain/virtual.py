@@ -18,7 +18,7 @@ from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import Rule
 from vpinn.domain.reference import SIMPLICES, Floats, Integers, geometry_table, reference_cell
 from vpinn.domain.refine import child_vertices
-from vpinn.domain.sequences import Keys, Sobol, Uniform, to_simplex
+from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, to_simplex
 from vpinn.errors import InputError
 
 KINDS = ("gauss", "monte-carlo", "sobol", "stochastic-gauss")
@@ -47,7 +47,7 @@ def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
     """
     q, volume = len(rule.weights), float(rule.weights.sum())
     d = rule.points.shape[1]
-    uniform = Uniform(d, seed)
+    uniform = UniformSequence(d, seed)
 
     def simplex(unit: Floats) -> Floats:
         return to_simplex(unit) if cell in SIMPLICES else unit
@@ -57,7 +57,7 @@ def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
     if kind == "monte-carlo":
         return q, lambda part, number, keys: (simplex(uniform.at(part * q + number, keys)), np.full(len(part), volume / q))
     if kind == "sobol":
-        sobol = Sobol.scrambled(d, q, seed)
+        sobol = SobolSequence.scrambled(d, q, seed)
         return q, lambda part, number, keys: (
             simplex((sobol.at(number) + uniform.at(part, keys)) % 1.0),
             np.full(len(part), volume / q),
@@ -67,7 +67,7 @@ def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
     raise InputError(f"there is no quadrature rule {kind!r}; choose one of {', '.join(KINDS)}")
 
 
-def _symmetric(d: int, uniform: Uniform) -> tuple[int, Base]:
+def _symmetric(d: int, uniform: UniformSequence) -> tuple[int, Base]:
     """Unbiased rule on [0, 1]^d, exact for cubics: nodes ±u, 0 of [−1, 1] with u = U^{1/3} and weights 1/(3u²), 2 − 2/(3u²).
 
     One u per part and direction, the product over directions (Taylor & Pardo 2025, arXiv 2504.11976, equation of order 3).
@@ -83,7 +83,7 @@ def _symmetric(d: int, uniform: Uniform) -> tuple[int, Base]:
     return 3**d, rule
 
 
-def _orbits(d: int, uniform: Uniform, volume: float) -> tuple[int, Base]:
+def _orbits(d: int, uniform: UniformSequence, volume: float) -> tuple[int, Base]:
     """Unbiased rule on a simplex, exact for linear functions: a random point under all (d + 1)! symmetries, equal weights."""
     symmetries = np.array(list(itertools.permutations(range(d + 1))))
 

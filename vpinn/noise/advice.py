@@ -79,7 +79,7 @@ class Candidate:
         return all(theirs - own > BEYOND * math.hypot(error, errors) for own, error, theirs, errors in pairs)
 
 
-def compared(
+def compared(  # noqa: PLR0913 (budgets of a measurement)
     settings: Settings,
     objective: Objective,
     places: Sequence[Tensor],

@@ -27,7 +27,7 @@ PRODUCTS = 2
 """Products with the Hessian that the largest eigenvalue is taken from."""
 
 
-def basins(
+def basins(  # noqa: PLR0913 (budgets of a measurement)
     objective: Objective,
     unseen: Objective,
     error: Error | None,

@@ -17,7 +17,7 @@ from vpinn.noise.draws import Array, drawer, estimate, mean_and_error, samplers_
 from vpinn.noise.finding import Finding
 from vpinn.noise.gradients import chunks, streams
 from vpinn.noise.population import CHUNK, Population, kept, population
-from vpinn.noise.questions import Question, Samples
+from vpinn.noise.questions import OpenSamples, Question
 from vpinn.objective import Objective
 from vpinn.optimization.spectrum import Product
 from vpinn.sampling import Sampler
@@ -64,7 +64,7 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
     predicted = float(bias.reused_batch(rate, slope))
     first = _first_order(objective, [one.theta for one in there], step, made, generator)
     cost = 6.0 * step_cost(objective, people.batches * size, people.batches) + objective.size
-    rest = Samples(_meta(people, product, rate, made, generator), cost, PROBED)
+    rest = OpenSamples(_meta(people, product, rate, made, generator), cost, PROBED)
 
     def rows() -> list[Finding]:
         if first is None:
@@ -88,7 +88,7 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
 
 def _first_order(
     objective: Objective, places: Sequence[Tensor], step: float, made: Sequence[Sampler], generator: np.random.Generator
-) -> Samples | None:
+) -> OpenSamples | None:
     """Return the derivative of ‖g_B − ∇J‖² by the same batches at two places 2·``step`` apart.
 
     None where there are too many points to keep what they contribute.
@@ -109,7 +109,7 @@ def _first_order(
             parts.append((squares[0] - squares[1])[:, None] / (2.0 * step))
         return np.concatenate(parts)
 
-    return Samples(derivative, ahead.cost + behind.cost, DERIVED)
+    return OpenSamples(derivative, ahead.cost + behind.cost, DERIVED)
 
 
 def _meta(
@@ -160,7 +160,7 @@ def squares(people: Population, size: int, generator: np.random.Generator) -> Qu
         predicted += float(bias.squared_residual(2.0 * (value - whole), float(sampler.size)))
         wrong = math.hypot(wrong, error / sampler.size * math.sqrt(1.0 - len(chosen) / n))
     draw, exact = drawer(made, generator), people.objective.value(people.theta)
-    seen = Samples(lambda count: one.repeat(draw, count).losses[:, None] - exact, one.cost, DERIVED)
+    seen = OpenSamples(lambda count: one.repeat(draw, count).losses[:, None] - exact, one.cost, DERIVED)
 
     def rows() -> list[Finding]:
         value, error = mean_and_error(seen.values[:, 0])
@@ -195,7 +195,7 @@ def batch_normalisation(people: Population, size: int, generator: np.random.Gene
         scaled: Array = (drawn - drawn.mean(1, keepdims=True)) / deviation
         return np.asarray((scaled**4).mean(1, keepdims=True) / (3.0 * own))
 
-    seen = Samples(normalised, 0.2, NORMALISED)
+    seen = OpenSamples(normalised, 0.2, NORMALISED)
     far = f"it takes Gaussian values, and their distribution is up to {apart[unit]:.2f} off" if apart[unit] > NORMAL else ""
 
     def rows() -> list[Finding]:

@@ -12,7 +12,7 @@ from vpinn.noise.draws import Array, cost_of, mean_and_error, samplers_for, seco
 from vpinn.noise.falls import Bend, Falls
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import LOSS, Population, point_losses
-from vpinn.noise.questions import Question, Samples
+from vpinn.noise.questions import OpenSamples, Question
 
 REPEATS = 5
 """Times that a step is timed anew."""
@@ -32,7 +32,7 @@ FLAT = 0.5
 """Share by which the best batch may be off: around it the time is flat, and half as much again costs a twelfth at most."""
 
 
-def fluctuation(people: Population, uniform: dict[int, Samples]) -> Question:
+def fluctuation(people: Population, uniform: dict[int, OpenSamples]) -> Question:
     """Hold the spread of a batch's loss against σ/√b, of two batches' products against √(L/b + Q/b²): item 11."""
     if people.objective.test_space is not None and (people.kept is None or people.loss_quadratic is None):
         reason = "plain squares are biased, or there are too many points to keep what they contribute"
@@ -110,7 +110,7 @@ def costs(
         gains = np.array([one.each() / full for one in falls])
         resampled = np.random.default_rng(len(gains[0]))
         curved = falls[0].curved(full / (1.0 + noise[0]))
-        return fastest(at, times, gains, rates.fastest_batch(scale, step, point), line, resampled, outside, curved)
+        return fastest(at, times, gains, rates.fastest_batch(scale, step, point), line, resampled, (outside, curved))
 
     samples = tuple(one for fall in falls for one in (fall.few, fall.many))
     return [*questions, Question(samples, lambda: found()[0], lambda: {"seconds": found()[1]})], spent
@@ -140,8 +140,7 @@ def fastest(
     predicted: float,
     line: Array,
     generator: np.random.Generator,
-    outside: str = "",
-    curved: str = "",
+    outside: tuple[str, str] = ("", ""),
 ) -> tuple[list[Finding], Curve]:
     """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
 
@@ -152,8 +151,7 @@ def fastest(
         predicted: best batch by theory.
         line: seconds to the full gradient's progress by theory [k].
         generator: of the draws from the draws.
-        outside: of what batch is best, see ``Finding``.
-        curved: the same of the smallest batch's progress.
+        outside: of what batch is best, and of the smallest batch's progress, see ``Finding``.
     """
     n = gains.shape[1]
     counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
@@ -182,7 +180,7 @@ def fastest(
             float(best[1:].std(ddof=1)),
             why if told else unknown,
             FLAT,
-            outside=outside,
+            outside=outside[0],
         ),
         Finding(
             12,
@@ -192,7 +190,7 @@ def fastest(
             float(lost[1:].std(ddof=1)),
             "the batch that theory says is not the fastest" if told else unknown,
             bound="at most",
-            outside=outside,
+            outside=outside[0],
         ),
         Finding(
             12,
@@ -202,7 +200,7 @@ def fastest(
             math.hypot(wide[0], max(abs(ratio), line[-1] / line[0]) * wide[-1]) / abs(float(speed[-1])),
             why,
             0.25,
-            outside=curved,
+            outside=outside[1],
         ),
     ]
     return rows, Curve(at, spent[0], wrong, {"(1 + S/b)(c₀ + c₁b)": line})

@@ -15,7 +15,7 @@ from vpinn.noise import variance as theory
 from vpinn.noise.draws import RARE, Array, drawer, mean_and_error, samplers_for
 from vpinn.noise.finding import CONFIDENCE, Curve, Finding
 from vpinn.noise.population import ALONG, CHUNK, LED, OFF, Population
-from vpinn.noise.questions import Question, Samples
+from vpinn.noise.questions import OpenSamples, Question
 from vpinn.optimization.batches import pilots
 from vpinn.sampling import ALLOCATIONS, SAMPLERS, Cells, Choice, Sampler, State, make_sampler, shared
 
@@ -40,7 +40,7 @@ QUADRATIC = "products of two batches have a closed form for uniform draws"
 
 def samplers(
     people: Population, sizes: list[int], generator: np.random.Generator
-) -> tuple[list[Question], dict[int, Samples]]:
+) -> tuple[list[Question], dict[int, OpenSamples]]:
     """Draw batches by every sampler at several sizes.
 
     Args:
@@ -55,7 +55,7 @@ def samplers(
     middle, known = sizes[len(sizes) // 2], points_per_cell(people)
     best = None if known is None else Choice("cells", per_cell=known[0])
     for name in SAMPLERS:
-        found: dict[int, tuple[float, float, Samples]] = {}  # points, variance predicted, draws
+        found: dict[int, tuple[float, float, OpenSamples]] = {}  # points, variance predicted, draws
         for size in sizes:
             with contextlib.suppress(InputError):
                 made = samplers_for(people.objective, name, size, best if name == "cells" else None)
@@ -72,14 +72,14 @@ def samplers(
     return questions, uniform
 
 
-def _variances(name: str, found: Sequence[tuple[float, float, Samples]]) -> dict[str, Curve]:
+def _variances(name: str, found: Sequence[tuple[float, float, OpenSamples]]) -> dict[str, Curve]:
     """Return the variance over b."""
     x, predicted = np.array([[points, variance] for points, variance, _ in found]).T
     measured, errors = np.array([mean_and_error(samples.values[:, OFF]) for *_, samples in found]).T
     return {name: Curve(x, measured, errors, {"closed form": predicted} if np.isfinite(predicted).all() else {})}
 
 
-def _about(people: Population, name: str, size: float, predicted: float, seen: Samples) -> list[Finding]:
+def _about(people: Population, name: str, size: float, predicted: float, seen: OpenSamples) -> list[Finding]:
     """Return findings on the mean and the covariance of one sampler's draws, held against the covariance predicted."""
     n = len(seen.values)
     biased = "the square of a residual is biased" if people.batches == 1 and people.objective.test_space else ""
@@ -142,7 +142,7 @@ def allocations(people: Population, size: int, generator: np.random.Generator) -
     return questions
 
 
-def _covariance(item: int, named: str, predicted: float, seen: Samples, reason: str, over: float = 1.0) -> Question:
+def _covariance(item: int, named: str, predicted: float, seen: OpenSamples, reason: str, over: float = 1.0) -> Question:
     """Return the question whether tr Cov of the gradient, over a number, is the one predicted."""
 
     def rows() -> list[Finding]:
@@ -243,7 +243,7 @@ def compression(people: Population, size: int, generator: np.random.Generator) -
 
 def _sent(
     people: Population, made: tuple[Sampler, ...], compressor: Callable[[Array], Array], generator: np.random.Generator
-) -> Samples:
+) -> OpenSamples:
     """Return ‖·‖² of the workers' mean compressed gradient less ∇J, in the column ``OFF``."""
     draw = drawer(made, generator)
 
@@ -255,4 +255,4 @@ def _sent(
             part[:, OFF] = ((found.reshape(len(part), WORKERS, -1).mean(1) - people.gradient) ** 2).sum(1)
         return seen
 
-    return Samples(sent, WORKERS * (people.cost(made) + 2e-1 * len(people.gradient) / WORKERS), SHOWN)
+    return OpenSamples(sent, WORKERS * (people.cost(made) + 2e-1 * len(people.gradient) / WORKERS), SHOWN)

@@ -13,7 +13,7 @@ from vpinn.noise.contributions import Contributions
 from vpinn.noise.draws import Array, drawer, mean_and_error, samplers_for, step_cost
 from vpinn.noise.finding import CONFIDENCE
 from vpinn.noise.population import ALONG, LED, Population
-from vpinn.noise.questions import Samples
+from vpinn.noise.questions import OpenSamples
 from vpinn.optimization.spectrum import Product
 from vpinn.sampling import Sampler
 
@@ -96,8 +96,8 @@ class Falls:
     bend: Bend
     rate: float
     factors: tuple[float, ...]
-    few: Samples
-    many: Samples
+    few: OpenSamples
+    many: OpenSamples
 
     @classmethod
     def by(
@@ -108,7 +108,7 @@ class Falls:
         rate: float,
         factors: tuple[float, ...],
         generator: np.random.Generator,
-        many: Samples | None = None,
+        many: OpenSamples | None = None,
     ) -> Falls:
         """Take steps by uniform draws of ``size`` points; ``many`` are others of the same kind, made here by default."""
         made = samplers_for(people.objective, "uniform", size)
@@ -121,7 +121,7 @@ class Falls:
 
         cost = people.cost(made) + len(factors) * step_cost(people.objective, people.objective.size / 3.0)
         told = people.seen(made, drawer(made, generator), LOOKED) if many is None else many
-        return cls(people, bend, rate, factors, Samples(fallen, cost, FEWEST), told)
+        return cls(people, bend, rate, factors, OpenSamples(fallen, cost, FEWEST), told)
 
     def told(self) -> tuple[Array, Array]:
         """Return falls of the few steps less their control variates', and those of the many [n, factors], each with its mean."""

@@ -15,7 +15,7 @@ from vpinn.noise.draws import Array, Drawn, Index, drawer, estimate, samplers_fo
 from vpinn.noise.finding import Finding
 from vpinn.noise.gradients import point_gradients
 from vpinn.noise.minimum import Minimum
-from vpinn.noise.questions import Question, Samples
+from vpinn.noise.questions import OpenSamples, Question
 from vpinn.objective import Objective
 from vpinn.optimization.spectrum import difference_product, leading
 
@@ -81,7 +81,7 @@ def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.r
             seen[k] = float((closure(theta + step * top)[1] - closure(theta - step * top)[1]) @ top) / (2 * step)
         return seen
 
-    samples = Samples(bent, 2.0 * step_cost(objective, two * sum(sampler.size for sampler in made), two), PROBED)
+    samples = OpenSamples(bent, 2.0 * step_cost(objective, two * sum(sampler.size for sampler in made), two), PROBED)
 
     def rows() -> list[Finding]:
         seen = samples.values[:, 0]

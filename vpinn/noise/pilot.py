@@ -20,7 +20,7 @@ RATES = tuple(1e-3 * 2**k for k in range(7))
 
 
 @dataclass(frozen=True)
-class Trial:
+class RateTrial:
     """Adam for some steps at one learning rate.
 
     Attributes:
@@ -36,7 +36,7 @@ class Trial:
     norms: list[float]
 
 
-def descend(
+def descend(  # noqa: PLR0913 (settings of a run)
     objective: Objective,
     theta: Tensor,
     size: int,
@@ -46,7 +46,7 @@ def descend(
     at: Sequence[int] = (),
     warmup: int = 0,
     samplers: Sequence[Sampler] = (),
-) -> Trial:
+) -> RateTrial:
     """Train by Adam with batches of a sampler, or all points where a batch is as large, and a cosine course.
 
     Args:
@@ -77,14 +77,14 @@ def descend(
         loss = objective.value(theta)
     except NonFiniteError:
         loss = math.inf
-    return Trial(rate, loss if math.isfinite(loss) else math.inf, places, norms)
+    return RateTrial(rate, loss if math.isfinite(loss) else math.inf, places, norms)
 
 
 def best_rate(
     objective: Objective, theta: Tensor, size: int, steps: int, seed: int, samplers: Sequence[Sampler] = ()
-) -> list[Trial]:
+) -> list[RateTrial]:
     """Return a short trial at every one of ``RATES``, stopping once the loss gets worse twice in a row."""
-    trials: list[Trial] = []
+    trials: list[RateTrial] = []
     for rate in RATES:
         trials.append(descend(objective, theta, size, rate, steps, seed, warmup=steps // 10, samplers=samplers))
         if len(trials) > 2 and trials[-1].loss > trials[-2].loss > trials[-3].loss:

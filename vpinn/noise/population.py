@@ -16,7 +16,7 @@ from vpinn.errors import InputError
 from vpinn.noise.contributions import FLOPS, Contributions
 from vpinn.noise.draws import Drawer, Draws, repeat, step_cost
 from vpinn.noise.gradients import chunks, integrands, point_gradients, streams
-from vpinn.noise.questions import Samples
+from vpinn.noise.questions import OpenSamples
 from vpinn.objective import Objective
 from vpinn.sampling import NOTHING, Sampler, State, Uniform
 
@@ -133,7 +133,7 @@ class Population:
         drawn = self.batches * sum(sampler.size for sampler in samplers)
         return step_cost(self.objective, drawn, self.batches) if self.kept is None else self.kept.cost
 
-    def seen(self, samplers: Sequence[Sampler], draw: Drawer, fewest: int) -> Samples:
+    def seen(self, samplers: Sequence[Sampler], draw: Drawer, fewest: int) -> OpenSamples:
         """Return what estimates at this place are looked at by: columns ``LOSS``, ``OFF``, ``ALONG``, and ``LED`` on.
 
         These are the loss, ‖ĝ − ∇J‖², ĝ·∇J, and ĝ − ∇J along the directions.
@@ -151,7 +151,7 @@ class Population:
                 )
             return np.concatenate(parts)
 
-        return Samples(looked, self.cost(samplers), fewest)
+        return OpenSamples(looked, self.cost(samplers), fewest)
 
 
 def population(objective: Objective, theta: Tensor, generator: np.random.Generator, directions: Array | int = 48) -> Population:

@@ -18,7 +18,7 @@ MOST_BYTES = 200e6
 
 
 @dataclass
-class Samples:
+class OpenSamples:
     """Samples of one kind, as many as were asked for so far.
 
     Attributes:
@@ -60,7 +60,7 @@ class Question:
         curves: figures' data by them.
     """
 
-    samples: tuple[Samples, ...]
+    samples: tuple[OpenSamples, ...]
     rows: Callable[[], Sequence[Finding]]
     curves: Callable[[], dict[str, Curve]] = dict
 
@@ -101,6 +101,6 @@ def settle(questions: Sequence[Question], points: float) -> tuple[list[Finding],
                 answers[k] = list(question.rows())
 
 
-def _all(questions: Iterable[Question]) -> list[Samples]:
+def _all(questions: Iterable[Question]) -> list[OpenSamples]:
     """Return the samples of all questions, each once, in order."""
     return list({id(one): one for question in questions for one in question.samples}.values())

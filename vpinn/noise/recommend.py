@@ -10,7 +10,7 @@ import numpy as np
 
 from vpinn.noise.advice import Candidate, simplest
 from vpinn.noise.finding import Array, Curve
-from vpinn.noise.pilot import Trial
+from vpinn.noise.pilot import RateTrial
 
 FEWEST = 32
 """Points of a recommended batch at least: below, a step's time no longer falls."""
@@ -125,7 +125,7 @@ PART = 0.25
 """Part of the best rate of short trials that long runs are given."""
 
 
-def learning_rate(trials: Sequence[Trial], limit: float) -> Setting:
+def learning_rate(trials: Sequence[RateTrial], limit: float) -> Setting:
     """Return the line of a part of the rate whose short trial, with the batch that is recommended, ended lowest.
 
     A few steps go farthest by a rate that thousands of them do not bear: on ``problems/disk.toml`` 3,186 steps at the best rate

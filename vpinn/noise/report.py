@@ -81,7 +81,7 @@ class NoiseReport:
         }
 
 
-def measure_noise(
+def measure_noise(  # noqa: PLR0915 (one measurement after the other)
     problem: Problem, effort: Effort = FULL, say: Say = lambda stage: None, error: Truth = lambda trial: None
 ) -> NoiseReport:
     """Measure the noise of mini-batches on a problem and hold the theory against it.

@@ -16,7 +16,7 @@ from vpinn.noise.draws import RARE, Array, drawer, mean_and_error, samplers_for
 from vpinn.noise.falls import Bend, Falls
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import ALONG, CHUNK, OFF, Population
-from vpinn.noise.questions import Question, Samples
+from vpinn.noise.questions import OpenSamples, Question
 from vpinn.optimization import Adam, Closure
 from vpinn.sampling import Sampler
 
@@ -34,7 +34,7 @@ RESAMPLES = 200
 """Times that draws are drawn again from themselves, to see how well they know where an error is least (Efron 1979)."""
 
 
-def scale(people: Population, uniform: dict[int, Samples]) -> Question:
+def scale(people: Population, uniform: dict[int, OpenSamples]) -> Question:
     """Hold the noise scale of all points against that from gradient norms at two batch sizes (McCandlish et al. 2018, A.1)."""
     small, large = sorted(uniform)[-2 if people.batches == 2 else 0], max(uniform)  # rare pairs tell small products' norms
     inverse = [people.variance(samplers_for(people.objective, "uniform", size)) / people.trace for size in (small, large)]
@@ -59,13 +59,13 @@ def scale(people: Population, uniform: dict[int, Samples]) -> Question:
     return Question((uniform[small], uniform[large]), rows)
 
 
-def _squares(people: Population, seen: Samples) -> Array:
+def _squares(people: Population, seen: OpenSamples) -> Array:
     """Return ‖ĝ‖² [n]."""
     return np.asarray(seen.values[:, OFF] + 2.0 * seen.values[:, ALONG] - people.square)
 
 
 def progress(
-    people: Population, bend: Bend, uniform: dict[int, Samples], generator: np.random.Generator
+    people: Population, bend: Bend, uniform: dict[int, OpenSamples], generator: np.random.Generator
 ) -> tuple[list[Question], float]:
     """Measure the decrease of J by one best step at every batch size.
 
@@ -146,7 +146,7 @@ def adam(people: Population, sizes: Sequence[int], generator: np.random.Generato
     variances = [people.variances(one) for one in made]
     predicted = [float(np.abs(rates.adam_drift(people.gradient, v, Adam().epsilon)).mean()) for v in variances]
     signal = float(np.abs(rates.adam_drift(people.gradient, variances[-1], 0.0)).mean())
-    walks = [Samples(_walks_of_adam(people, one, generator), WALKS * people.cost(one), SETTLED) for one in made]
+    walks = [OpenSamples(_walks_of_adam(people, one, generator), WALKS * people.cost(one), SETTLED) for one in made]
     why = RARE if people.batches == 2 else "rare large gradients raise the mean square in the steps in which they raise the mean"
     loud = f"noise does not dominate: the signal is {signal:.0%} of the root mean square of the larger batch's gradients"
 
@@ -211,7 +211,7 @@ def _found(gradient: Tensor, theta: Tensor) -> tuple[float, Tensor]:
     return 0.0, gradient
 
 
-def clipping(people: Population, seen: Samples, size: int) -> Question:
+def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
     """Clip a batch's gradients at many thresholds: item 10, with the mean-squared error over thresholds."""
     variance = people.variance(samplers_for(people.objective, "uniform", size))
     length, usual = math.sqrt(people.square), math.sqrt(people.square + variance)

@@ -18,7 +18,7 @@ from vpinn.errors import InputError
 from vpinn.noise.draws import Array, Drawn, batch_of, drawer, samplers_for, step_cost
 from vpinn.noise.finding import CONFIDENCE
 from vpinn.noise.minimum import Minimum, student, walked_mean
-from vpinn.noise.questions import Samples
+from vpinn.noise.questions import OpenSamples
 from vpinn.optimization import Closure, Method, NonFiniteError
 
 REPLICAS = 24
@@ -72,22 +72,22 @@ class Walk:
         self._step = [0, 0]
         objective, kept = minimum.people.objective, minimum.kept
         points = minimum.people.batches * sum(s.size for s in samplers_for(objective, "uniform", size(first)))
-        self.few = Samples(
+        self.few = OpenSamples(
             self._through,
             step_cost(objective, points, minimum.people.batches) + (0.0 if kept is None else 2.0 * kept.cost),
             first,
         )
-        self.many: Samples | None = None
+        self.many: OpenSamples | None = None
         if kept is not None:
             self._spread = self._centre.repeat(REPLICAS + 1, 1)  # one more, which the walk through the network begins with
             self._spread_state = method.initial(self._spread)
             self._follow(np.full(math.ceil(2.0 * memory), size(0)))
             self._place = self._shadow = self._spread[-1]
             self._states = [{name: part[-1] for name, part in self._spread_state.items()} for _ in range(2)]
-            self.many = Samples(self._beside, REPLICAS * kept.cost, first)
+            self.many = OpenSamples(self._beside, REPLICAS * kept.cost, first)
 
     @property
-    def samples(self) -> tuple[Samples, ...]:
+    def samples(self) -> tuple[OpenSamples, ...]:
         """What the walk is seen by."""
         return (self.few,) if self.many is None else (self.few, self.many)
 

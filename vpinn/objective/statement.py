@@ -68,7 +68,7 @@ class Integrands:
         return self.graph.multiply([mark, node])
 
 
-def make_objective(
+def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chosen)
     problem: Problem,
     trial: Trial,
     dtype: torch.dtype = torch.float64,

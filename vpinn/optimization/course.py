@@ -12,7 +12,7 @@ from vpinn.trial import Trial
 
 
 @dataclass(frozen=True)
-class Course:
+class Growing:
     """Where growth in a trial space stands.
 
     Attributes:

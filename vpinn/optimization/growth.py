@@ -13,14 +13,14 @@ import torch
 
 from vpinn.domain import Mesh, cell_points
 from vpinn.optimization.cost import stage_seconds
-from vpinn.optimization.course import Course
+from vpinn.optimization.course import Growing
 from vpinn.optimization.direct import LeastSquares
 from vpinn.optimization.guide import Guide
 from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
 from vpinn.optimization.least_squares import PILOT, Step, tests_degree
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
-from vpinn.optimization.trial_spaces import CLOSE, Candidate, compare_spaces
+from vpinn.optimization.trial_spaces import CLOSE, TriedSpace, compare_spaces
 from vpinn.trial import Evaluator, Trial
 
 LEAP = 4.0
@@ -88,21 +88,21 @@ class Growth:
         self._pace: tuple[float, Stage] | None = None  # seconds of the last stage per second as counted
         self._stages = Stages(objectives, method.stream, method.aim)
 
-    def candidates(self, trials: Sequence[Trial]) -> list[Candidate]:
+    def candidates(self, trials: Sequence[Trial]) -> list[TriedSpace]:
         """Return the trial spaces in the order of their residual for few features."""
         return self._compared(trials, self._good)
 
-    def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[Candidate]:
+    def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[TriedSpace]:
         def find() -> Note:
             width = min(PILOT, self.method.widths[-1])
             found.extend(compare_spaces(self.objectives, trials, self.method.stream, width, enough))
             return note_of_candidates(found, trials)
 
-        found: list[Candidate] = []
+        found: list[TriedSpace] = []
         note = self._journal.noted(find)
         return found or candidates_of(note, trials, self._problem.domain)
 
-    def _made(self, course: Course) -> Stage | None:
+    def _made(self, course: Growing) -> Stage | None:
         """Return the stage of a course, made now or read from the journal; its duration is told by that of the stage before."""
         if self._pace is not None and not self._journal.reads:
             per_second, last = self._pace
@@ -145,7 +145,7 @@ class Growth:
         verdict = self._judge(stage)
         return stage.relative if verdict is None else verdict.relative
 
-    def run(self, candidate: Candidate, other: Stage | None = None) -> Stage:
+    def run(self, candidate: TriedSpace, other: Stage | None = None) -> Stage:
         """Return the best stage of a trial space; after ``other`` it starts with as many features, and ends where it is worse."""
         self._judged = []
         rounding = ROUNDING * candidate.step.steepness * self._lift(candidate.trial)
@@ -167,7 +167,7 @@ class Growth:
             return replace(course.stage, converged=True)
         return min(self._judged, key=_first)[1] if self._judged and not self.ended else course.stage
 
-    def _begun(self, candidate: Candidate, other: Stage | None, rounding: float) -> Course:
+    def _begun(self, candidate: TriedSpace, other: Stage | None, rounding: float) -> Growing:
         """Return where growth in a trial space begins."""
         trial, pilot, widths = candidate.trial, candidate.step, self.method.widths
         known = candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0
@@ -180,9 +180,9 @@ class Growth:
             small = not self._stages.linear or pilot.before <= rounding
             width = widths[0] if small else self._next(0, (0, 1.0), known, trial)
         first = pilot if candidate.whole and width == candidate.width else None
-        return Course(trial, candidate.recipe, known, width, first=first, origin=(candidate.recipe, known))
+        return Growing(trial, candidate.recipe, known, width, first=first, origin=(candidate.recipe, known))
 
-    def _with(self, course: Course, stage: Stage) -> Course:
+    def _with(self, course: Growing, stage: Stage) -> Growing:
         """Return a course with a stage that was made on it: the best one, where it is better than the best so far."""
         best, limit, residual = course.best, course.limit, stage.fit.residual
         if residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
@@ -190,7 +190,7 @@ class Growth:
             return replace(course, best=stage, limit=residual, recipe=stage.recipe, origin=origin, first=None)
         return replace(course, first=None)
 
-    def _following(self, course: Course, stage: Stage, gained: bool) -> Course:
+    def _following(self, course: Growing, stage: Stage, gained: bool) -> Growing:
         """Return the course after a stage: how many features come next, none where growth ends."""
         best, width = course.stage, course.width
         before, known = course.known if course.known[0] < width else (0, 1.0), (width, best.relative)
@@ -204,7 +204,7 @@ class Growth:
             return replace(course, width=0, done=True)
         return self._judged_course(course, stage, before, known)
 
-    def _judged_course(self, course: Course, stage: Stage, before: tuple[int, float], known: tuple[int, float]) -> Course:
+    def _judged_course(self, course: Growing, stage: Stage, before: tuple[int, float], known: tuple[int, float]) -> Growing:
         """Return the course after a stage whose tests see no more to gain: with richer ones, where these contradict."""
         best = course.stage
         verdict, degree = self._judge(best), tests_degree(best.objective)

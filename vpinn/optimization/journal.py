@@ -15,7 +15,7 @@ from vpinn.optimization.least_squares import Fit, Step, tests_degree
 from vpinn.optimization.recipes import Recipe
 from vpinn.optimization.resolution import Objectives
 from vpinn.optimization.stages import Stage, with_network
-from vpinn.optimization.trial_spaces import Candidate
+from vpinn.optimization.trial_spaces import TriedSpace
 from vpinn.trial import Trial
 
 Note = dict[str, Any]
@@ -62,7 +62,7 @@ class Journal:
         return cls([{**note, "theta": theta[k]} if k in theta else note for k, note in enumerate(notes)], asked=asked)
 
 
-def note_of_candidates(candidates: Sequence[Candidate], trials: Sequence[Trial]) -> Note:
+def note_of_candidates(candidates: Sequence[TriedSpace], trials: Sequence[Trial]) -> Note:
     """Return what is needed of trial spaces that were compared; their first steps are not taken again once a stage is noted."""
     return {
         "candidates": [
@@ -79,13 +79,13 @@ def note_of_candidates(candidates: Sequence[Candidate], trials: Sequence[Trial])
     }
 
 
-def candidates_of(note: Note, trials: Sequence[Trial], domain: Domain) -> list[Candidate]:
+def candidates_of(note: Note, trials: Sequence[Trial], domain: Domain) -> list[TriedSpace]:
     """Return the trial spaces of a note."""
     found = []
     for one in note["candidates"]:
         trial, recipe = trials[one["trial"]], _recipe(one["recipe"])
         step = Step(recipe.features(trial.network, one["width"], domain), torch.empty(0), *one["norms"])
-        found.append(Candidate(trial, recipe, one["width"], step, one["whole"], one["hasty"]))
+        found.append(TriedSpace(trial, recipe, one["width"], step, one["whole"], one["hasty"]))
     return found
 
 

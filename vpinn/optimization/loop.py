@@ -29,7 +29,6 @@ from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.stagnation import stagnates
 from vpinn.optimization.training import COLUMNS, Training
-from vpinn.optimization.watch import UNKNOWN, watches_all
 from vpinn.sampling import Logarithmic, Sampler, best_batch
 
 GROWN = 2.0
@@ -187,13 +186,9 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         training.anchor = (theta, training.state)
     stays = torch.equal(new, theta) and "generator" not in state  # a step drawn at random may stay where the next one moves
     training.idle = training.idle + 1 if stays else 0
+    size = plan.points_of(samplers)
+    noise = training.watch.after(closure, theta, rate, size, training.step, partial(plan.method.bath, state))
     training.theta, training.state = new, state
-    noise, size = UNKNOWN, plan.points_of(samplers)
-    if closure.gradient is not None and size is not None:
-        seen = (theta, closure.gradient, closure.clipped, rate, size, closure.evaluate, training.step)
-        noise = training.watch.observe(*seen, partial(plan.method.bath, state))
-    elif closure.gradient is not None and watches_all(training.step):
-        noise = training.watch.observe_all(theta, closure.gradient, closure.clipped, training.step)
     if closure.gradient is not None and plan.clip == "auto":
         training.clipping = noted(training.clipping, closure.gradient)
     training.step += 1

@@ -16,7 +16,7 @@ CLOSE = 10.0
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TriedSpace:
     """A trial space with its features, as few of them showed.
 
     Attributes:
@@ -42,7 +42,7 @@ def compare_spaces(
     stream: Stream,
     width: int,
     enough: Callable[[Step], bool] = lambda step: False,
-) -> list[Candidate]:
+) -> list[TriedSpace]:
     """Return the trial spaces in the order of their residual for few features, without those that are far behind.
 
     The first one's recipe is searched for; the others start from it, and those far behind with it are searched no further. With
@@ -56,7 +56,7 @@ def compare_spaces(
         width: features per component, few.
         enough: whether a step is so good that the search for a recipe ends.
     """
-    problem, found = objectives.problem, list[Candidate]()
+    problem, found = objectives.problem, list[TriedSpace]()
     shares = [share for share in SHARES if resolves(problem, width, share)]
     for trial in trials:
         steps: dict[Recipe, Step] = {}
@@ -79,6 +79,6 @@ def compare_spaces(
         recipe = choose_features(score, shares, None if trial.corners else start, good)
         objective = objective_for(objectives, trial, width, recipe.share)
         whole = objective.test_space is not None and not stream.samplers(objective)
-        found.append(Candidate(trial, recipe, width, steps[recipe], whole, good(recipe)))
+        found.append(TriedSpace(trial, recipe, width, steps[recipe], whole, good(recipe)))
     found.sort(key=lambda candidate: candidate.step.predicted)
     return [candidate for candidate in found if candidate.step.predicted <= CLOSE * found[0].step.predicted]

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from vpinn.optimization.method import Closure
+
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
 """Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, temperature, largest curvature; between two
 looks those of the last one. Where every step sees all points, two in fifty are looked at, and the curvature is that along the
@@ -82,11 +84,20 @@ class Watch:
     last: tuple[Tensor, ...] = ()
     told: Values = UNKNOWN
 
+    def after(self, closure: Closure, theta: Tensor, rate: float, size: int | None, step: int, bath: Bath) -> Values:
+        """Return the values of ``WATCHED`` after a step from θ [P]; as for ``observe``, with ``size`` None for all points."""
+        gradient = closure.gradient
+        if gradient is None or (size is None and not watches_all(step)):
+            return UNKNOWN
+        self.count(closure.clipped)
+        if size is None:
+            return self.observe_all(theta, gradient, step)
+        return self.observe(theta, gradient, rate, size, closure.evaluate, step, bath)
+
     def observe(
         self,
         theta: Tensor,
         gradient: Tensor,
-        clipped: bool,
         rate: float,
         size: int,
         evaluate: Gradient,
@@ -98,14 +109,12 @@ class Watch:
         Args:
             theta: parameters [P] of the step.
             gradient: ∇J of the batch there [P], before clipping.
-            clipped: whether it was clipped.
             rate: step size η.
             size: points of the batch.
             evaluate: J and ∇J of the same batch.
             step: number of the step.
             bath: tells what the method makes of noise.
         """
-        self._count(clipped)
         self.kept.append((gradient, 1.0 / size))
         if step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
             self._stretch(theta, gradient, evaluate)
@@ -114,18 +123,18 @@ class Watch:
             self.told = self._values(rate, size, len(theta))
         return self.told
 
-    def observe_all(self, theta: Tensor, gradient: Tensor, clipped: bool, step: int) -> Values:
+    def observe_all(self, theta: Tensor, gradient: Tensor, step: int) -> Values:
         """Return the values of ``WATCHED`` after a step on all points; the curvature along the last step bounds the largest."""
-        self._count(clipped)
         if step % CURVATURE_EVERY == 1 and self.last:
             way = theta - self.last[0]
             square = float(way @ way)
             if square > 0.0:
                 self.curvature = float((gradient - self.last[1]) @ way) / square
         self.last = (theta, gradient)
-        return (math.nan, math.nan, self.clipped / self.weight, math.nan, self.curvature or math.nan)
+        return (math.nan, math.nan, self.clipped / max(self.weight, MEMORY), math.nan, self.curvature or math.nan)
 
-    def _count(self, clipped: bool) -> None:
+    def count(self, clipped: bool) -> None:
+        """Take notice of a step, and of whether its gradient was clipped."""
         self.clipped += MEMORY * (clipped - self.clipped)
         self.weight += MEMORY * (1.0 - self.weight)
 
@@ -146,7 +155,7 @@ class Watch:
         self.kept = self.kept[-1:]
 
     def _values(self, rate: float, size: int, parameters: int) -> Values:
-        share, curvature = self.clipped / self.weight, self.curvature or math.nan
+        share, curvature = self.clipped / max(self.weight, MEMORY), self.curvature or math.nan
         if not self.pairs:
             return (math.nan, math.nan, share, math.nan, curvature)
         trace, square = self.trace / self.pairs, max(self.square / self.pairs, 0.0)

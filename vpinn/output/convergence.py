@@ -21,7 +21,7 @@ WINDOW = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Trace:
     """One curve of training.
 
     Attributes:
@@ -49,7 +49,7 @@ def convergence_figure(solution: Solution) -> Figure | None:
     if len(history) < 2:
         return None
     columns = dict(zip(COLUMNS, history.T, strict=True))
-    rows: list[tuple[str, Sequence[Course]]] = []
+    rows: list[tuple[str, Sequence[Trace]]] = []
     if np.isfinite(columns["loss"]).sum() > 1:
         loss, axis = _loss(columns, solution)
         rows.append((axis, [loss]))
@@ -85,7 +85,7 @@ def convergence_figure(solution: Solution) -> Figure | None:
     return shown
 
 
-def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Course, str]:
+def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Trace, str]:
     """The loss, smoothed where batches make it noisy, above its least value where it is an energy or negative; and its name."""
     there = np.isfinite(columns["loss"])
     step, seconds, loss = columns["step"][there], columns["seconds"][there], columns["loss"][there]
@@ -96,16 +96,16 @@ def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Course, str]:
         least = solution.metrics.get("loss")
         value, name = loss - min(float(loss.min()), np.inf if least is None else least), "loss above its least value"
     label = f"mean of {_width(len(loss))} steps" if noisy else "loss"
-    return Course(label, step, seconds, value, ACCENT, raw=raw), name
+    return Trace(label, step, seconds, value, ACCENT, raw=raw), name
 
 
-def _watched(columns: dict[str, Array], name: str, label: str, colour: str) -> Course:
+def _watched(columns: dict[str, Array], name: str, label: str, colour: str) -> Trace:
     """Values measured now and then, where they were."""
     there = np.isfinite(columns[name])
-    return Course(label, columns["step"][there], columns["seconds"][there], columns[name][there], colour, marked=True)
+    return Trace(label, columns["step"][there], columns["seconds"][there], columns[name][there], colour, marked=True)
 
 
-def _draw(axes: Axes, course: Course, unit: str) -> None:
+def _draw(axes: Axes, course: Trace, unit: str) -> None:
     x = course.step if unit == "step" else course.seconds
     positive = course.value > 0.0
     logarithmic = bool(positive.any() and (positive.mean() > 0.9))

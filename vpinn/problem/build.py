@@ -24,8 +24,7 @@ from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.problem import Problem, Unknown
 from vpinn.problem.reference import read_reference
-from vpinn.problem.schema import Settings
-from vpinn.problem.schema import Unknown as UnknownSection
+from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols

@@ -11,7 +11,7 @@ from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 Width = Annotated[int, Field(strict=True, ge=1, le=1024)]
 
 
-class Network(Section):
+class NetworkSection(Section):
     """The neural network that stands for the unknowns."""
 
     layers: tuple[Width, ...] | None = Field(
@@ -34,7 +34,7 @@ class Network(Section):
     )
 
 
-class TestSpace(Section):
+class TestSpaceSection(Section):
     """Test functions of a weak form, and of least squares, which makes one of an energy: finite elements on the mesh."""
 
     __test__ = False  # no test case, whatever pytest reads into the name

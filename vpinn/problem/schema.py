@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.numerics import Batch, Network, Output, Quadrature, Solver, TestSpace
+from vpinn.problem.numerics import Batch, NetworkSection, Output, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 
 Coordinates = Real | tuple[Real, ...]
@@ -44,7 +44,7 @@ class Domain(Section):
         return self
 
 
-class Unknown(Section):
+class UnknownSection(Section):
     """The value shape of an unknown and the name of its test function."""
 
     shape: Literal["scalar", "vector"] | Count = Field(
@@ -147,7 +147,7 @@ class Settings(Section):
     domain: Domain | None = Field(
         None, description="Where the equation holds; only problems built in code may bring a mesh instead."
     )
-    unknowns: dict[str, Literal["scalar", "vector"] | Count | Unknown] = Field(
+    unknowns: dict[str, Literal["scalar", "vector"] | Count | UnknownSection] = Field(
         min_length=1,
         max_length=20,
         description='Unknown functions: name = "scalar", "vector", a number of components, or a table.',
@@ -161,8 +161,8 @@ class Settings(Section):
         (), max_length=1000, description="Essential conditions; natural ones are ds terms of the form."
     )
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
-    network: Network = Field(default_factory=Network, description="The trial functions.")
-    test_space: TestSpace = Field(default_factory=TestSpace, description="The test functions of a weak form.")
+    network: NetworkSection = Field(default_factory=NetworkSection, description="The trial functions.")
+    test_space: TestSpaceSection = Field(default_factory=TestSpaceSection, description="The test functions of a weak form.")
     quadrature: Quadrature = Field(default_factory=Quadrature, description="How integrals become sums.")
     batch: Batch = Field(default_factory=Batch, description="How many of the quadrature points a step sees, and which.")
     solver: Solver = Field(default_factory=Solver, description="How the weights are found.")

@@ -7,7 +7,7 @@ into samplers; `policy` says how large batches are over a run.
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.cells import Cells
-from vpinn.sampling.curve import Curve, cell_order
+from vpinn.sampling.curve import SpaceCurve, cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, bare, least_points, make_sampler
 from vpinn.sampling.measures import movable, noted, shared
 from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
@@ -25,7 +25,6 @@ __all__ = [
     "Antithetic",
     "Cells",
     "Choice",
-    "Curve",
     "Fixed",
     "Geometric",
     "Importance",
@@ -37,6 +36,7 @@ __all__ = [
     "Run",
     "Sampler",
     "Sobol",
+    "SpaceCurve",
     "State",
     "Stratified",
     "Uniform",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpinn.errors import InputError
-from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.curve import Array, Index, SpaceCurve
 from vpinn.sampling.sampler import NOTHING, Adaptive, State
 from vpinn.sampling.stratified import MEMORY
 
@@ -38,7 +38,7 @@ class Cells(Adaptive):
         fresh: whether points are made anew when drawn, so that all q of a cell are still a sample.
     """
 
-    curve: Curve
+    curve: SpaceCurve
     per_cell: int | None = None
     fresh: bool = False
 

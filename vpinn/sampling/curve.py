@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Curve:
+class SpaceCurve:
     """Where the points of a data set stand on [0, 1).
 
     Attributes:
@@ -40,7 +40,7 @@ class Curve:
     dimension: int
 
     @classmethod
-    def through(cls, points: PointSet, group: Index | None = None) -> Curve:
+    def through(cls, points: PointSet, group: Index | None = None) -> SpaceCurve:
         """Return the curve through a data set; entities of one group [n], where given, stand together."""
         measure, centers = points.entity_volumes, entity_centers(points)
         order = np.arange(points.entities) if centers is None else cell_order(centers)

@@ -11,7 +11,7 @@ import numpy as np
 from vpinn.domain import Mesh, PointSet
 from vpinn.errors import InputError
 from vpinn.sampling.cells import Cells
-from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.curve import Array, Index, SpaceCurve
 from vpinn.sampling.quantiles import Quantiles
 from vpinn.sampling.quasi import Antithetic, Run, Sobol
 from vpinn.sampling.sampler import Sampler, Uniform
@@ -51,17 +51,17 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
         return Quantiles.over(points, size, choice.count or QUANTILES, choice.allocation, choice.strata)
     if choice.strata == "tags":
         names, group = tag_groups(points)
-        curve = Curve.through(points, group)
+        curve = SpaceCurve.through(points, group)
         members = np.bincount(group) * points.per_entity
         fewest = np.minimum(TOLD, members)
         return Stratified(points.size, size, curve, _borders(curve, group), choice.allocation, names, members, fewest)
     if choice.strata == "cells":
-        curve = Curve.through(points)
+        curve = SpaceCurve.through(points)
         names, members = tuple(f"cell {k}" for k in curve.order), np.full(points.entities, points.per_entity)
         return Stratified(points.size, size, curve, curve.edges, choice.allocation, names, members)
     least = _per_stratum(choice)
     sides = _sides_apart(points, size // least)
-    curve = Curve.through(points, sides)
+    curve = SpaceCurve.through(points, sides)
     per_block = 1 if choice.allocation == "proportional" else PER_BLOCK
     count = choice.count or max(1, size // per_block)
     edges = blocks(count) if sides is None else blocks_within(_borders(curve, sides), count)
@@ -69,21 +69,21 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
 
 
 def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
-    return Run(points.size, size) if bare(points) else Sobol(points.size, size, Curve.through(points))
+    return Run(points.size, size) if bare(points) else Sobol(points.size, size, SpaceCurve.through(points))
 
 
 def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
     if bare(points):
         raise InputError('sampler "antithetic" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
     if size == 1:  # a single point, of a boundary say, has no mirror image
-        return Stratified(points.size, 1, Curve.through(points), blocks(1))
-    return Antithetic(points.size, size - size % 2, Curve.through(points))
+        return Stratified(points.size, 1, SpaceCurve.through(points), blocks(1))
+    return Antithetic(points.size, size - size % 2, SpaceCurve.through(points))
 
 
 def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
     if bare(points):
         raise InputError('sampler "cells" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
-    curve = Curve.through(points)
+    curve = SpaceCurve.through(points)
     q = len(curve.local)
     if choice.per_cell == "auto":
         return Cells(points.size, size, curve, None, points.random)
@@ -103,7 +103,7 @@ SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = {
     "antithetic": _antithetic,
     "sobol": _sobol,
     "importance": lambda points, size, choice: Importance(
-        points.size, size, Curve.through(points), blocks(choice.count or min(points.size, max(16, size)))
+        points.size, size, SpaceCurve.through(points), blocks(choice.count or min(points.size, max(16, size)))
     ),
     "cells": _cells,
 }
@@ -190,7 +190,7 @@ def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:
     return tuple(names[k] for k in found), number.astype(np.int64)
 
 
-def _borders(curve: Curve, group: Index) -> Array:
+def _borders(curve: SpaceCurve, group: Index) -> Array:
     """Return where the groups begin on a curve that keeps them together, and one at the end."""
     along = group[curve.order]
     return np.append(curve.edges[:-1][np.flatnonzero(np.diff(along, prepend=-1))], 1.0)

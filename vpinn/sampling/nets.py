@@ -15,13 +15,13 @@ from functools import lru_cache
 import numpy as np
 
 from vpinn.domain import sobol_points
-from vpinn.sampling.curve import Array, Curve
+from vpinn.sampling.curve import Array, SpaceCurve
 
 BITS = 20
 """Bits of the grid that details are told apart on."""
 
 
-def net_variance(curve: Curve, contributions: Array, size: int) -> float:
+def net_variance(curve: SpaceCurve, contributions: Array, size: int) -> float:
     """Return the variance of the estimate of Σ contributions by scrambled Sobol points whose bits the curve interleaves.
 
     Exact where 2^levels ≥ size, as no two points then share the first bits of any coordinate, or where the grid resolves all

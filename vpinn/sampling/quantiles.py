@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vpinn.domain import PointSet
-from vpinn.sampling.curve import Array, Curve, Index, cumulated
+from vpinn.sampling.curve import Array, Index, SpaceCurve, cumulated
 from vpinn.sampling.sampler import NOTHING, Adaptive, State
 from vpinn.sampling.stratified import MEMORY, Stratified, blocks
 
@@ -24,7 +24,7 @@ class Quantiles(Adaptive):
         kind: "residual" or "gradient".
     """
 
-    curve: Curve
+    curve: SpaceCurve
     measure: Array
     strata: int
     allocation: str = "proportional"
@@ -34,7 +34,7 @@ class Quantiles(Adaptive):
     def over(cls, points: PointSet, size: int, strata: int, allocation: str, kind: str) -> Quantiles:
         """Return the sampler of a data set; at most as many strata as entities and as pairs of points."""
         count = min(strata, points.entities, max(1, size // 2))
-        return cls(points.size, size, Curve.through(points), points.entity_volumes, count, allocation, kind)
+        return cls(points.size, size, SpaceCurve.through(points), points.entity_volumes, count, allocation, kind)
 
     @property
     def signal(self) -> str:

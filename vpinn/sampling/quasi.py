@@ -8,7 +8,7 @@ import numpy as np
 
 from vpinn.domain import interleaved_sobol
 from vpinn.errors import InputError
-from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.curve import Array, Index, SpaceCurve
 from vpinn.sampling.nets import net_variance
 from vpinn.sampling.sampler import NOTHING, Sampler, State
 
@@ -24,7 +24,7 @@ class Antithetic(Sampler):
         curve: layout of the data set.
     """
 
-    curve: Curve
+    curve: SpaceCurve
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,7 +65,7 @@ class Sobol(Sampler):
         curve: layout of the data set.
     """
 
-    curve: Curve
+    curve: SpaceCurve
 
     def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices with scales 1/(b p)."""

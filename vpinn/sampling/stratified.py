@@ -9,7 +9,7 @@ import numpy as np
 
 from vpinn.errors import InputError
 from vpinn.sampling.allocation import FLOOR, allocate, apportion
-from vpinn.sampling.curve import Array, Curve, Index
+from vpinn.sampling.curve import Array, Index, SpaceCurve
 from vpinn.sampling.sampler import NOTHING, Adaptive, State
 
 MEMORY = 0.3
@@ -34,7 +34,7 @@ class Stratified(Adaptive):
         fewest: least points of each stratum [K]; None: one, or two where the variance in it is learned.
     """
 
-    curve: Curve
+    curve: SpaceCurve
     edges: Array
     allocation: str = "proportional"
     names: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class Importance(Adaptive):
         edges: where blocks begin on the curve, and one at the end [K + 1].
     """
 
-    curve: Curve
+    curve: SpaceCurve
     edges: Array
 
     @property
@@ -193,7 +193,7 @@ def _inside(edges: Array, share: Index, generator: np.random.Generator) -> Array
     return np.minimum(u, np.nextafter(edges[share + 1], 0.0))  # rounding must not reach the next interval
 
 
-def _moments(curve: Curve, edges: Array, contributions: Array) -> tuple[Array, Array]:
+def _moments(curve: SpaceCurve, edges: Array, contributions: Array) -> tuple[Array, Array]:
     """Return mean and mean square [K] of contributions over probabilities in every interval of the curve."""
     index, length, part = curve.pieces(edges)
     mass = np.bincount(index, length, minlength=len(contributions))

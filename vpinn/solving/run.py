@@ -31,7 +31,7 @@ from vpinn.trial import Trial
 Report = Callable[[Training, Plan], None]
 
 
-def solve(
+def solve(  # noqa: PLR0913 (keywords of the public interface)
     problem: Problem,
     directory: str | os.PathLike[str] | None = None,
     *,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vpinn.trial.charts import Chart, Derivative
-from vpinn.trial.wedge import Solution, Term
+from vpinn.trial.wedge import Term, WedgeSolution
 
 TINY = 1e-100
 """Distance from its corner that stands for none, where a logarithm has no value."""
@@ -28,7 +28,7 @@ class CornerFunction:
 
     place: tuple[float, float]
     middle: float
-    solution: Solution
+    solution: WedgeSolution
 
 
 @dataclass(frozen=True)

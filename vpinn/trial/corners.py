@@ -13,7 +13,7 @@ from vpinn.problem import Problem
 from vpinn.trial.corner_chart import CornerFunction
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.principal import principal_part
-from vpinn.trial.wedge import WHOLE, Solution, is_elliptic, solutions
+from vpinn.trial.wedge import WHOLE, WedgeSolution, is_elliptic, solutions
 
 HIGHEST = 4.0
 """Exponents up to which functions are taken; smooth features see to the others."""
@@ -40,7 +40,7 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
     held = _held(problem, mesh, imposed)
     _, parts = np.unique(held, axis=1, return_inverse=True)
     corners = corners_of(mesh, parts.reshape(-1))
-    known, found = dict[Any, tuple[Solution, ...]](), list[CornerFunction]()
+    known, found = dict[Any, tuple[WedgeSolution, ...]](), list[CornerFunction]()
     for corner, tensor in zip(corners, _tensors(problem, mesh, corners, held), strict=True):
         middle, sides = corner.direction + corner.angle / 2, tuple(tuple(map(bool, held[:, facet])) for facet in corner.facets)
         turn = np.array([[np.cos(middle), np.sin(middle)], [-np.sin(middle), np.cos(middle)]])

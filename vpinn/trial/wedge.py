@@ -49,7 +49,7 @@ Term = tuple[complex, int, complex, int]
 
 
 @dataclass(frozen=True)
-class Solution:
+class WedgeSolution:
     """A real solution Re Σ s y^j z^q (ln z)^m, z = x + py, where θ = 0 halves the angle.
 
     Attributes:
@@ -104,7 +104,7 @@ def is_elliptic(tensor: Array) -> bool:
 
 def solutions(
     tensor: Array, angle: float, held: tuple[tuple[bool, ...], tuple[bool, ...]], highest: float
-) -> tuple[Solution, ...]:
+) -> tuple[WedgeSolution, ...]:
     """Return all solutions with exponents up to a bound, smallest first; of whole ones those with a logarithm instead.
 
     Args:
@@ -146,7 +146,7 @@ class _Sector:
         whole = round(power.real)
         return complex(whole) if abs(power - whole) < WHOLE else power
 
-    def functions(self, exponent: complex) -> Iterator[Solution]:
+    def functions(self, exponent: complex) -> Iterator[WedgeSolution]:
         """Yield the real solutions with an exponent λ, as many as independent ones, twice as many for complex λ."""
         n, real = self._tensor.shape[0], exponent.imag == 0.0
         conditions = self._conditions(exponent)
@@ -164,7 +164,7 @@ class _Sector:
             terms = [*self._slopes(exponent, c)] if whole else terms
             scaled = [(term, np.where(np.abs(share) > NOTHING * abs(size), share / size, 0.0)) for term, share in terms]
             kept = [(term, share) for term, share in scaled if share.any()]
-            yield Solution(
+            yield WedgeSolution(
                 exponent, whole, tuple(term for term, _ in kept), tuple(tuple(map(complex, share)) for _, share in kept)
             )
 
