@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert solve(folder, method) == 0
         found[method] = outcome(folder)
     return found
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Hear hang-ups, which whoever started the suite with nohup made it ignore."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def png(content: Figure) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a title: a box stands for the character
-        if (engine := content.get_layout_engine()) is not None:
+        if content.axes and (engine := content.get_layout_engine()) is not None:
             engine.execute(content)
             content.set_layout_engine(None)
         drawn = content.get_tightbbox().padded(MARGIN)
