@@ -68,6 +68,7 @@ def test_a_walk_in_all_directions_is_that_of_the_method() -> None:
         assert path[k] == pytest.approx((place - theta).numpy(), abs=1e-11)
 
 
+@pytest.mark.slow
 def test_walks_on_the_parabola_tell_what_the_network_has_in_common_with_it(people: Population) -> None:
     """Mean squares by few steps with them agree with those by many steps without, and the error is less for as many steps."""
     objective, theta = people.objective, polish(people.objective, people.theta, 60)

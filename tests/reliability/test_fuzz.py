@@ -24,8 +24,8 @@ def run(script: str, *words: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("kind", "count", "only"),
     [
-        ("problems", 10, "interval"),
-        ("meshes", 50, ""),
+        ("problems", 4, "interval"),
+        ("meshes", 25, ""),
         pytest.param("problems", 2000, "", marks=pytest.mark.slow),
         pytest.param("meshes", 2000, "", marks=pytest.mark.slow),
     ],

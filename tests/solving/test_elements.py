@@ -112,6 +112,7 @@ def test_systems_and_gradients_of_components() -> None:
     assert solution.gradient([[0.3, 0.4]])["u"] == pytest.approx(np.array([[[1, 2], [-1, 3]]]), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_cavity_driven_by_its_lid() -> None:
     """Re = 100: velocity in the middle against Marchi, Suero & Araki 2009, pressure with one degree less.
 
