@@ -174,6 +174,19 @@ def test_data_drive_a_mode() -> None:
     assert any(check.startswith("uniqueness: no solution") and "do not balance" in check for check in checks[1])
 
 
+def test_the_zero_of_an_eigenproblem_is_one_solution_of_many() -> None:
+    """Its residual is zero at all points, so that nothing is left to balance."""
+    mode = make_problem(
+        LINE,
+        unknowns={"u": "scalar"},
+        strong="-div(grad(u)) - pi**2*u",
+        boundary=on(("all", 0)),
+        solver={"method": "least-squares", "features": 60},
+    )
+    checks = solve(mode, threads=1).metrics["checks"]
+    assert any(check.startswith("uniqueness: not unique") and "any multiple of a mode" in check for check in checks)
+
+
 @pytest.mark.parametrize(("upper", "source", "flux", "gap"), [((1, 1), "1", "0", "1"), ((3, 2), "(1 + x/2)", "1/4", "13")])
 def test_equations_tell_by_how_much_data_do_not_balance(upper: tuple[int, int], source: str, flux: str, gap: str) -> None:
     """∫f + ∮g, whatever the weights of the conditions."""

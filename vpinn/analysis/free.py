@@ -112,7 +112,7 @@ def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) 
         return None
     residual = Evaluator.of(problem, trial, list(problem.equations))(theta, some_points(problem))
     mean = float(residual.mean())
-    if len(residual) != 1 or not np.abs(residual - mean).max() <= UNEVEN * abs(mean):
+    if len(residual) != 1 or mean == 0.0 or not np.abs(residual - mean).max() <= UNEVEN * abs(mean):
         return None
     return abs(2 * loss / mean)
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -25,6 +26,8 @@ from vpinn.output.style import colours, figure, magnitudes, powers_of_ten, style
 from vpinn.solution import Solution
 from vpinn.storage import inside, write_atomic
 
+ROUNDING = 1e-12
+"""Size of a component, relative to the largest of its unknown, that is drawn as zero."""
 MARGIN = 0.12
 """Inches of white around what is drawn."""
 MOST = 6
@@ -81,8 +84,8 @@ def png(content: Figure) -> bytes:
 
 def solution_figure(solution: Solution, scene: Scene) -> Figure:
     """Return a figure of every component of every unknown, with exact curves where fields are drawn as lines."""
-    values = _components(solution, solution.at(scene.points))
-    exact = _components(solution, solution.exact(scene.points))
+    values = _components(solution.at(scene.points))
+    exact = _components(solution.exact(scene.points))
     names = list(values)
     shown, axes = _grid(scene, names, solution.problem.title or "Solution")
     for name, row in zip(names, axes, strict=False):
@@ -96,10 +99,10 @@ def solution_figure(solution: Solution, scene: Scene) -> Figure:
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
     """Return a figure of u − u_exact; None where the truth is not known."""
-    exact = _components(solution, solution.exact(scene.points))
+    exact = _components(solution.exact(scene.points))
     if not exact:
         return None
-    values = _components(solution, solution.at(scene.points))
+    values = _components(solution.at(scene.points))
     shown, axes = _grid(scene, list(exact), _error_title(solution))
     for name, row in zip(exact, axes, strict=False):
         gap = values[name] - exact[name]
@@ -133,11 +136,13 @@ def make_scene(domain: Domain) -> Scene:
     return Line(canvas) if domain.dimension == 1 else Plane(canvas)
 
 
-def _components(solution: Solution, values: dict[str, Array]) -> dict[str, Array]:
-    """Scalar components [n] by name, in the order of the unknowns."""
+def _components(values: dict[str, Array]) -> dict[str, Array]:
+    """Scalar components [n] by name, in the order of the unknowns; what is rounding beside the others of its unknown is zero."""
     parts: dict[str, Array] = {}
     for name, value in values.items():
         columns = value.reshape(len(value), -1).T
+        sizes = np.nanmax(np.abs(columns), axis=1, initial=0.0)
+        columns = np.where((sizes <= ROUNDING * sizes.max(initial=0.0))[:, None], 0.0 * columns, columns)
         parts |= dict(zip(component_names(name, value.shape[1:]), columns, strict=True))
     return parts
 
