@@ -103,6 +103,21 @@ def test_stages_of_least_squares_are_whole_numbers(solved: Solved) -> None:
             assert set(axes.get_xticks()) <= set(range(-1, 6))
 
 
+def test_elements_are_drawn_without_the_features_before_them(solved: Solved) -> None:
+    solution = solved("square")
+    history = np.full((4, len(COLUMNS)), np.nan)
+    for name, values in (("step", [1, 2, 3, 4]), ("seconds", [1, 2, 3, 4]), ("estimate", [0.5, 0.4, 0.2, 0.1])):
+        history[:, COLUMNS.index(name)] = values
+    for name in ("loss", "residual"):
+        history[:2, COLUMNS.index(name)] = 1e-3
+    with styled():
+        shown = convergence_figure(replace(solution, history=history, metrics={"method": "elements"}))
+        assert shown is not None
+        assert len(shown.axes) == 2
+        (line,) = shown.axes[0].lines
+        assert line.get_xdata().tolist() == [3, 4]
+
+
 def test_colours_follow_the_sign() -> None:
     name, norm = colours(np.array([-1.0, 3.0]))
     assert (name, norm.vmin, norm.vmax) == ("RdBu_r", -3.0, 3.0)

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 from vpinn.errors import InputError
-from vpinn.optimization import Adam, Plan, Schedule, Training
+from vpinn.optimization import COLUMNS, Adam, Elements, Plan, Schedule, Training
 from vpinn.output import (
     TrainingProgress,
     as_table,
@@ -53,6 +53,26 @@ def test_lines_where_there_is_no_terminal() -> None:
     assert lines[0].startswith("step 10/100  loss 1.0000e-01  error 1.2e-01  all 64  ")
     assert lines[-1].endswith("0:00:00 left")
     assert "\x1b" not in text.getvalue()
+
+
+def test_stages_are_told_one_by_one() -> None:
+    """What a stage does not tell is not carried on from the one before; a further one is announced where it takes long."""
+    text, plan = io.StringIO(), Plan(Elements(), Schedule(1.0, 0, 9, "constant", 0.01))
+    training = Training.start(torch.zeros(1), plan.method, 0)
+    with TrainingProgress(Console(file=text, width=200)) as progress:
+        for step, (estimate, residual, ahead) in enumerate([(math.nan, 1e-4, 30.0), (1e-3, math.nan, 0.5)], start=1):
+            training.step, training.seconds = step, 70.0 * step
+            known = {"step": step, "batch_size": 64, "estimate": estimate, "residual": residual}
+            training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+            progress(training, plan)
+            training.ahead = ahead
+            progress(training, plan)
+            training.ahead = None
+    assert text.getvalue().splitlines() == [
+        "stage 1  residual 1.0e-04  all 64  after 0:01:10",
+        "stage 2  about 0:00:30",
+        "stage 2  estimate 1.0e-03  all 64  after 0:02:20",
+    ]
 
 
 def test_a_bar_on_a_terminal() -> None:

@@ -13,7 +13,7 @@ import vpinn
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.domain import Mesh, disk, interval, rectangle
 from vpinn.errors import InputError
-from vpinn.optimization import Elements
+from vpinn.optimization import COLUMNS, Elements
 from vpinn.problem import make_problem
 from vpinn.process import settle_process
 from vpinn.solving import element_stages, solve
@@ -180,6 +180,10 @@ def test_they_stand_in_where_features_are_slow_and_worse() -> None:
     assert solution.metrics["checks"] == []
     flux = 1 / (0.5 + 0.5 / 100)
     assert solution.gradient([[0.2, 0.3], [0.8, 0.3]])["u"][:, 0] == pytest.approx([flux, flux / 100], rel=1e-9)
+    columns = dict(zip(COLUMNS, solution.history.T, strict=True))
+    assert np.isfinite(columns["residual"]).any()
+    assert np.isnan(columns["residual"][-1])
+    assert (np.diff(columns["seconds"]) > 0).all()  # those of elements come after those of features
 
 
 def test_features_stay_where_they_are_asked_for() -> None:

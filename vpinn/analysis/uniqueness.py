@@ -84,8 +84,9 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         return None
     try:
         found = _found(problem, trial, theta)
-        gap = None if found is None or loss is None else imbalance(problem, trial, theta, loss)
-        return found if gap is None or found is None else replace(found, gap=gap)
+        if found is None or not found.driven or loss is None:
+            return found
+        return replace(found, gap=imbalance(problem, trial, theta, loss))
     except (InputError, np.linalg.LinAlgError):
         return None
 

@@ -20,11 +20,11 @@ class Growing:
         recipe: of the features of the next stage.
         known: number of features, and their relative residual, that tell how fast it falls.
         width: features per component of the next stage; 0 where there is none.
+        origin: recipe and known of the best stage, before it was made.
         best: the best stage so far.
         limit: its residual; infinite where the next stage is not compared with it, since its tests are richer.
         least: least degree of the tests.
         first: the first step of the next stage, where it is known.
-        origin: recipe and known of the best stage, before it was made.
         done: whether the best stage is good enough.
     """
 
@@ -32,11 +32,11 @@ class Growing:
     recipe: Recipe
     known: tuple[int, float]
     width: int
+    origin: tuple[Recipe, tuple[int, float]]
     best: Stage | None = None
     limit: float = math.inf
     least: int = 1
     first: Step | None = None
-    origin: tuple[Recipe, tuple[int, float]] = (Recipe("sin", 1.0), (1, 1.0))
     done: bool = False
 
     @property

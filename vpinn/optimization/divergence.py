@@ -23,8 +23,6 @@ SHRINK = 0.1
 """Factor of the step size at a rollback."""
 FAR = 1000.0
 """Rise of the loss above its least value, in units of its size, that is a divergence."""
-FALLEN = 0.9
-"""Fall of J below its first value, in units of its size, with which the start is not looked at again: no batch errs so far."""
 PARTED = 271_828
 """Seed of the points that parameters are compared on, other than any a user is likely to train with."""
 LASTING = 3
@@ -115,11 +113,9 @@ def final_parameters(objective: Objective, training: Training, judge: Objective 
             f"after step {training.step} the loss over all points is not finite{objective.non_finite(training.theta)}; "
             "start anew with smaller steps, or from another solver.seed"
         )
-    start, first, size = training.origin
-    if not min(scored)[0] < first - FALLEN * size:
-        tried.append(start)
-        if math.isfinite(value := score(start)):
-            scored.append((value, len(tried) - 1))
+    tried.append(training.origin[0])
+    if math.isfinite(value := score(tried[-1])):
+        scored.append((value, len(tried) - 1))
     value, k = min(scored)
     return tried[k], value if score == objective.value else objective.value(tried[k])
 

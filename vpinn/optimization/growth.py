@@ -180,7 +180,7 @@ class Growth:
             small = not self._stages.linear or pilot.before <= rounding
             width = widths[0] if small else self._next(0, (0, 1.0), known, trial)
         first = pilot if candidate.whole and width == candidate.width else None
-        return Growing(trial, candidate.recipe, known, width, first=first, origin=(candidate.recipe, known))
+        return Growing(trial, candidate.recipe, known, width, (candidate.recipe, known), first=first)
 
     def _with(self, course: Growing, stage: Stage) -> Growing:
         """Return a course with a stage that was made on it: the best one, where it is better than the best so far."""

@@ -45,7 +45,7 @@ class Trace:
 
 def convergence_figure(solution: Solution) -> Figure | None:
     """Return the figure; None for a run of a single step, which has no course."""
-    history = solution.history
+    history, method = _history(solution), solution.metrics.get("method", "")
     if len(history) < 2:
         return None
     columns = dict(zip(COLUMNS, history.T, strict=True))
@@ -53,7 +53,7 @@ def convergence_figure(solution: Solution) -> Figure | None:
     if np.isfinite(columns["loss"]).sum() > 1:
         loss, axis = _loss(columns, solution)
         rows.append((axis, [loss]))
-    method, batch = solution.metrics.get("method", ""), solution.metrics.get("batch_size", "full")
+    batch = solution.metrics.get("batch_size", "full")
     staged = method in (LeastSquares.name, Elements.name)
     measures = (
         ("error", "relative L² error", TRUTH),
@@ -83,6 +83,13 @@ def convergence_figure(solution: Solution) -> Figure | None:
         ax.set_xlabel(name)
     axes[-1][0].xaxis.set_major_locator(MaxNLocator(integer=True))
     return shown
+
+
+def _history(solution: Solution) -> Array:
+    """Return the history [steps, columns], of elements without the stages of features that these were better than."""
+    if solution.metrics.get("method") != Elements.name:
+        return solution.history
+    return solution.history[np.isnan(solution.history[:, COLUMNS.index("residual")])]
 
 
 def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Trace, str]:

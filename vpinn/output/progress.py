@@ -62,12 +62,12 @@ class TrainingProgress:
         if self._quiet or not training.history:
             return
         row, now, steps = training.history[-1], time.monotonic(), plan.schedule.steps
-        for name, column in _WATCHED.items():
-            if math.isfinite(row[column]):
-                self._watched[name] = row[column]
+        told = {name: row[column] for name, column in _WATCHED.items() if math.isfinite(row[column])}
         if isinstance(plan.method, Direct):
+            self._watched = told  # what a stage does not tell is not that of the stage before
             self._stage(training, plan)
             return
+        self._watched |= told
         if self._first is None:
             self._first = now, training.step - 1
             self._share, self._shown = 10 * training.step // steps, now if self._bar is None else -math.inf

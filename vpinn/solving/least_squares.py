@@ -122,8 +122,9 @@ class LeastSquaresStrategy(Strategy):
         """Return elements as the outcome, with the stages of features before them in the history."""
         training, stage = state.training, rival.best
         assert stage is not None
+        before = training.history[-1][COLUMNS.index("seconds")] if training.history else 0.0
         for made in rival.stages:
-            note_stage(training, made)
+            note_stage(training, dataclasses.replace(made, seconds=before + made.seconds))
             hooks.report(training)
         training.theta, training.best = stage.theta, (stage.theta, math.inf)
         training.seconds = time.perf_counter() - self._began
