@@ -26,6 +26,15 @@ def neumann(energy: str = POISSON, **sections: object) -> vpinn.Problem:
     )
 
 
+FLOW = {
+    "a": "sin(2*x)*cos(2*y)",
+    "b": "-cos(2*x)*sin(2*y)",
+    "q": "x*y**2",
+    "f": "-div(grad(as_vector([a, b]))) + grad(q)",
+}
+"""Velocity (a, b) without divergence, pressure q, and the force that drives them."""
+
+
 def flow(**sections: object) -> vpinn.Problem:
     return vpinn.make_problem(SQUARE, unknowns={"u": "vector", "p": "scalar"}, weak=STOKES, **sections)
 
@@ -35,12 +44,7 @@ def strong_flow(*conditions: dict[str, object], **sections: object) -> vpinn.Pro
     return vpinn.make_problem(
         SQUARE,
         unknowns={"u": "vector", "p": "scalar"},
-        expressions={
-            "a": "sin(2*x)*cos(2*y)",
-            "b": "-cos(2*x)*sin(2*y)",
-            "q": "x*y**2",
-            "f": "-div(grad(as_vector([a, b]))) + grad(q)",
-        },
+        expressions=FLOW,
         strong=["-div(grad(u)) + grad(p) - f", "div(u)"],
         boundary=[held, *conditions],
         reference={"exact": {"u": ["a", "b"], "p": "q"}},

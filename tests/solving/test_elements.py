@@ -10,6 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import vpinn
+from tests.finite_elements.test_level import FLOW
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.domain import Mesh, disk, interval, rectangle
 from vpinn.errors import InputError
@@ -139,12 +140,7 @@ def test_a_flow_in_a_box_is_estimated_and_passes_all_checks() -> None:
     problem = make_problem(
         rectangle(cells=3),
         unknowns={"u": "vector", "p": "scalar"},
-        expressions={
-            "a": "sin(2*x)*cos(2*y)",
-            "b": "-cos(2*x)*sin(2*y)",
-            "q": "x*y**2",
-            "f": "-div(grad(as_vector([a, b]))) + grad(q)",
-        },
+        expressions=FLOW,
         weak="(inner(grad(u), grad(v)) - p*div(v) + v_p*div(u) - dot(f, v))*dx",
         boundary=[{"on": "all", "unknown": "u", "value": ["a", "b"]}],
         reference={"exact": {"u": ["a", "b"], "p": "q"}},
