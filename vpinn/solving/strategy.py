@@ -147,6 +147,7 @@ def described(setup: Setup, trial: Trial, training: Training, size: int) -> dict
             {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
             for i in trial.imposed
         ],
+        "beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why},
         "inferred": {},
     }
 
