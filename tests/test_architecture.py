@@ -28,6 +28,7 @@ FLOW = (
     "objective",
     "finite_elements",
     "sampling",
+    "features",
     "optimization",
     "noise",
     "solution",

@@ -22,7 +22,8 @@ import numpy as np
 
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays
+from vpinn.features import Journal
+from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, save_arrays
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vpinn.features.stages import with_network
 from vpinn.forms import evaluate
 from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
 from vpinn.optimization.projection import few_points, last_layer, projected
-from vpinn.optimization.stages import with_network
 from vpinn.problem import Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
 

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vpinn.domain import Domain, Hypercube
+from vpinn.features import DEGREES, Direct, LeastSquares
+from vpinn.features.resolution import MOST_COLUMNS
 from vpinn.objective import Objective
-from vpinn.optimization import DEGREES, Direct, LeastSquares, Plan
-from vpinn.optimization.resolution import MOST_COLUMNS
+from vpinn.optimization import Plan
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows

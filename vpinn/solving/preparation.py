@@ -12,15 +12,12 @@ import torch
 
 from vpinn.domain import LagrangeSpace, Mesh, touching_parts
 from vpinn.errors import InputError, VpinnError
+from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance, solve_fem
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
-    PILOT,
-    Elements,
-    LeastSquares,
     Method,
-    Objectives,
     Plan,
     Start,
     Training,
@@ -28,7 +25,6 @@ from vpinn.optimization import (
     make_plan,
     make_rules,
     make_start,
-    objective_for,
     reason,
     stated_problem,
     trained_objective,

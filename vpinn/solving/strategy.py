@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import Estimator, assessed_objective
+from vpinn.features import Journal
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Interrupt
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
     COLUMNS,
-    Journal,
     Rules,
     Training,
     estimator_found,
