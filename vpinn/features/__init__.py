@@ -2,8 +2,8 @@
 
 `recipes` (where features stand and how steep they are), `patches` (some of them in one part of the domain), `resolution` (which
 tests and points see them) ; `rank_revealing`, `least_squares` (one fit, all rows at once), `stream` (rows in chunks) → `stages`
-(the best of several fits), `trial_spaces` (in which trial space), `cost` (seconds, counted) → `growth` (stage after stage until it
-is good, a loop over the frozen `course`; `guide` is told and judges, `journal` keeps what was found out). `direct` holds the
+(the best of several fits), `trial_spaces` (in which trial space), `cost` (seconds, counted) → `growth` (stage after stage until
+it is good, a loop over the frozen `course`; `guide` is told and judges, `journal` keeps what was found out). `direct` holds the
 settings of methods without steps.
 """
 
