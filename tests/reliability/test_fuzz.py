@@ -40,7 +40,10 @@ def test_mutants(kind: str, count: int, only: str) -> None:
     assert set(re.findall(r"(\d+):", told[2])) == {"0", "2"}  # some are sound still, others are refused
 
 
-@pytest.mark.parametrize(("method", "kills"), [("gauss-newton", 1), pytest.param("", 60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("method", "kills"),
+    [("gauss-newton", 1), ("compare", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("noise", 4), ("", 60)))],
+)
 def test_kills(method: str, kills: int) -> None:
     code, said = run("kills.py", "--kills", str(kills), "--only", method, *(["--no-figures"] if kills == 1 else []))
     assert code == 0, said

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vpinn.trial.activation import ACTIVATIONS, Activation, derivatives
+from vpinn.trial.graph import through_graph
 from vpinn.trial.layout import Layout
 from vpinn.trial.nested import nested_jets
 from vpinn.trial.sweeps import record
@@ -245,31 +246,6 @@ def _through_sweeps(
     if values is None and gradients is None:
         return x.new_zeros(sum((i + 1) * o for i, o in pairwise(layers)))
     return pull(values, None if gradients is None else gradients.view(d, m, n))
-
-
-def through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
-    """Pull cotangents back through the graph of autograd."""
-    keys = [key for key in cotangents if recorded[key].requires_grad]
-    if not keys:
-        return torch.zeros_like(leaf)
-    root = _Root.apply([cotangents[key] for key in keys], *(recorded[key] for key in keys))
-    return torch.autograd.grad(root, leaf)[0]  # type: ignore[no-any-return]
-
-
-class _Root(torch.autograd.Function):
-    """A number whose cotangents at the outputs are given: ``autograd.grad`` loads sympy, for seconds, where it gets them."""
-
-    @staticmethod
-    def forward(ctx: Any, bars: list[Tensor], *outputs: Tensor) -> Tensor:
-        """Return zero."""
-        ctx.bars = bars
-        return outputs[0].new_zeros(())
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, bar: Tensor) -> tuple[Any, ...]:
-        """Return the cotangents."""
-        return (None, *ctx.bars)
 
 
 class _FirstJets(torch.autograd.Function):
