@@ -82,12 +82,7 @@ def reduced(file: Path) -> Iterator[str]:
 
 
 LARGE = ("gear", "plate_with_holes")
-"""Files whose meshes make even a small run long; ``four_holes`` and ``composite`` have mesh files, too."""
-
-
-@pytest.mark.parametrize("name", LARGE)
-def test_reads(name: str) -> None:
-    assert vpinn.read_problem(FOLDER / f"{name}.toml").title
+"""Files whose meshes make even a small run long; ``tests/analysis/test_drawn.py`` reads them, too."""
 
 
 @pytest.mark.parametrize(

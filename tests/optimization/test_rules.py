@@ -28,7 +28,7 @@ def poisson(**sections: Any) -> vpinn.Problem:
         boundary=[{"on": "all", "value": 0}],
         reference={"exact": {"u": "u_exact"}},
         network={"layers": [10, 10]},
-        solver={"method": "gauss-newton", "steps": 60, "seed": SEED},
+        solver={"method": "gauss-newton", "steps": 40, "seed": SEED},
         **sections,
     )
 
@@ -60,7 +60,7 @@ def test_resumed_runs_are_the_same() -> None:
     whole = setup_of(poisson(), 30)
     ended = train(whole.objective, whole.start(), whole.plan)
     assert int(ended.rule["level"]) > 0
-    for half in (12, 27):
+    for half in (12,):
         first = setup_of(poisson(), half)
         arrays, meta = train(first.objective, first.start(), first.plan).arrays()
         again = setup_of(poisson(), 30)
