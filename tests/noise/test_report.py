@@ -32,8 +32,6 @@ from vpinn.problem import Problem, make_problem
 from vpinn.trial import Trial, make_trial
 
 SMALL = Effort(2e6, 10, 60, 40, 60, (0.5, 1, 2))
-LEAST = Effort(1e5, 4, 20, 10, 60, (1,), 1, 20_000)
-"""Every measurement, none of them exact."""
 STEP, POINT = 1e-3, 2e-5
 """Seconds of a step and of a point that the clock of these tests tells."""
 FORMS = {
@@ -89,20 +87,20 @@ def sums(report: NoiseReport, request: pytest.FixtureRequest) -> NoiseReport:
     return report
 
 
-@pytest.mark.parametrize("form", ["energy", pytest.param("strong", marks=pytest.mark.slow)])
-def test_the_clock_changes_nothing_but_what_is_said_of_seconds(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_changes_nothing_but_what_is_said_of_seconds(
+    sums: NoiseReport, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every other finding and the noise scales are the same to the last bit where a step takes three times as long."""
 
     def clock(objective: Objective, theta: Tensor, sizes: list[int], *rest: Any) -> Array:
-        return step + POINT * np.array(sizes)
+        return 3.0 * STEP + POINT * np.array(sizes)
 
-    found = []
     monkeypatch.setattr("vpinn.noise.costs.seconds_per_step", clock)
-    for step in (STEP, 3.0 * STEP):
-        found.append(measure_noise(problem_of(form), LEAST, error=lambda trial: lambda theta: float(theta.norm())))
-    first, second = ([f.as_row() for f in one.findings if f.item != 12] for one in found)
+    form = request.node.callspec.params["report"]
+    again = measure_noise(problem_of(form), SMALL, error=lambda trial: lambda theta: float(theta.norm()))
+    first, second = ([f.as_row() for f in one.findings if f.item != 12] for one in (sums, again))
     assert first == second
-    assert found[0].numbers["noise_scale"] == found[1].numbers["noise_scale"]
+    assert sums.numbers["noise_scale"] == again.numbers["noise_scale"]
 
 
 def known(report: NoiseReport) -> dict[str, float]:

@@ -88,7 +88,7 @@ def test_a_residual_that_is_spread_has_no_windows() -> None:
 
 def test_a_peak_is_found_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To 1e-3; without windows, features of one scale all over leave more than 1e-2."""
-    monkeypatch.setattr(direct, "WIDTHS", (200, 400))
+    monkeypatch.setattr(direct, "WIDTHS", (200, 560))
     file = tmp_path / "peak.toml"
     file.write_text(FILE)
     found = vpinn.solve(vpinn.read_problem(file), tmp_path / "run", threads=1)

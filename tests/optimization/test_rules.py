@@ -28,7 +28,7 @@ def poisson(**sections: Any) -> vpinn.Problem:
         boundary=[{"on": "all", "value": 0}],
         reference={"exact": {"u": "u_exact"}},
         network={"layers": [10, 10]},
-        solver={"method": "gauss-newton", "steps": 40, "seed": SEED},
+        solver={"method": "gauss-newton", "steps": 60, "seed": SEED},
         **sections,
     )
 
