@@ -20,8 +20,6 @@ from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training
 from vpinn.output import estimate_memory
 from vpinn.solving import Setup, prepare
 
-pytestmark = pytest.mark.xdist_group("trained on drawn points")
-
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
     """½‖image(θ)‖² + offset with its rows by autograd."""

@@ -10,7 +10,6 @@ from vpinn.optimization import COLUMNS, GaussNewton
 
 from .test_gauss_newton import closure_of, trained
 
-pytestmark = pytest.mark.xdist_group("trained on drawn points")
 SIZES = COLUMNS.index("batch_size")
 
 
