@@ -23,12 +23,12 @@ from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
-from vpinn.objective import make_objective, variation
+from vpinn.objective import make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import Objectives, objective_for, stated_problem, tests_degree
 from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
 from vpinn.optimization.recipes import Recipe
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Strong
 from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
@@ -244,7 +244,7 @@ def _derivatives(stated: Problem, trial: Trial, network: Features, theta: torch.
         for order in range(highest + 1):
             parts.append(length**order * derivative)
             derivative = ufl.grad(derivative)
-    functions = replace(stated, formulation="strong", form=tuple(parts), boundary=())
+    functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
     objective = make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
     return linearise(objective, network, theta, everything(objective, network, _stride(domain, objective.size, enough))).columns
 
@@ -256,7 +256,7 @@ def _stride(domain: Domain, size: int, enough: int) -> int:
 
 def _orders(stated: Problem) -> list[int]:
     """Return the order of the highest derivative of every unknown in F(u; v)."""
-    graph, forms = Graph(), integrals(variation(stated))
+    graph, forms = Graph(), integrals(stated.variation)
     jets = [slot for slot in graph.slots([build(graph, part.integrand) for part in forms]) if isinstance(slot, Jet)]
     counts = [unknown.function.count() for unknown in stated.unknowns]
     return [max((len(jet.derivative) for jet in jets if jet.function == count), default=0) for count in counts]
