@@ -12,16 +12,16 @@ from typing import Any
 
 import ufl
 from ufl.algorithms.analysis import extract_type
-from ufl.classes import CellDiameter, Expr
+from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
 from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
-from vpinn.problem.expression import parse_expression
+from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
-from vpinn.problem.limits import check_work
+from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
@@ -151,10 +151,10 @@ def _formulation(
 ) -> Formulation:
     """Return the equation, from text or from Python, checked."""
     kind, texts = FORMULATIONS[settings.form.formulation], settings.form.texts
-    stated = [] if python_form is None else kind.given(python_form(_python_names(scope)), scope.tags)
+    stated: list[Form | Expr] = [] if python_form is None else _checked(python_form(_python_names(scope)), kind, len(scope.tags))
     for number, text in enumerate(texts if python_form is None else ()):
         with source.located("form", kind.name, *([number] if len(texts) > 1 else [])):
-            stated.append(kind.parse(text, scope))
+            stated.append(parse_expression(text, scope) if kind.pointwise else parse_form(text, scope))
     with source.located("form", kind.name):
         return kind.make(stated, unknowns, scope.symbols)
 
@@ -163,6 +163,27 @@ def _python_names(scope: Scope) -> SimpleNamespace:
     """Return the names that a form written in Python may use."""
     measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
     return SimpleNamespace(**{**scope.names, "x": scope.symbols.x, **measures})
+
+
+def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
+    """Return the form or the equations that a Python function returned, checked."""
+    if kind.pointwise:
+        equations = list(given) if isinstance(given, list | tuple) else [given]
+        if not equations or not all(isinstance(equation, Expr) for equation in equations):
+            raise InputError(f"a {kind.name} form in Python returns UFL expressions, got {type(given).__name__}")
+        for equation in equations:
+            check_size(equation)
+        return equations
+    if not isinstance(given, Form) or not given.integrals():
+        raise InputError(f"{kind.name} in Python returns a UFL form with an integral, got {type(given).__name__}")
+    for integral in given.integrals():
+        check_size(integral.integrand())
+        number = integral.subdomain_id()
+        if integral.integral_type() not in ("cell", "exterior_facet"):
+            raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
+        if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
+            raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")
+    return [given]
 
 
 def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> tuple[Expr, ...]:

@@ -24,17 +24,13 @@ from typing import Any, ClassVar, Final, Self, TypeVar, final
 import ufl
 from ufl.classes import Expr, Form
 
-from vpinn.errors import InputError
 from vpinn.problem.checks import check_energy, check_strong, check_weak
-from vpinn.problem.expression import parse_expression, parse_form
-from vpinn.problem.limits import check_size
-from vpinn.problem.scope import Scope
 from vpinn.problem.symbols import Symbols, components
 from vpinn.problem.unknown import Unknown
 
 T = TypeVar("T")
 Products = Sequence[tuple[float, tuple[T, ...]]]
-"""A sum of products, each a number and factors."""
+"""A sum of products, each of a number and some factors."""
 
 
 class Formulation(ABC):
@@ -61,26 +57,8 @@ class Formulation(ABC):
 
     @classmethod
     @abstractmethod
-    def parse(cls, text: str, scope: Scope) -> Form | Expr:
-        """Translate one text of a problem file.
-
-        Raises:
-            InputError: it is not of this formulation's kind.
-        """
-
-    @classmethod
-    @abstractmethod
-    def given(cls, value: Any, tags: Sequence[str]) -> list[Any]:
-        """Return what a Python function returned as a list of what ``parse`` returns.
-
-        Raises:
-            InputError: it is not of this formulation's kind.
-        """
-
-    @classmethod
-    @abstractmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
-        """Return the formulation that some results of ``parse`` state.
+        """Return the formulation that one form, or some expressions, state.
 
         Raises:
             InputError: they contain functions that do not belong there, or miss some.
@@ -125,16 +103,6 @@ class Energy(Formulation):
     stiffness = 500.0
 
     @classmethod
-    def parse(cls, text: str, scope: Scope) -> Form:
-        """Translate a sum of integrals."""
-        return parse_form(text, scope)
-
-    @classmethod
-    def given(cls, value: Any, tags: Sequence[str]) -> list[Any]:
-        """Return a form, checked."""
-        return [_form(value, cls.name, tags)]
-
-    @classmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
         """Return the energy that one form states."""
         (form,) = stated
@@ -164,16 +132,6 @@ class Weak(Formulation):
     name = "weak"
     tested = True
     stiffness = 50.0
-
-    @classmethod
-    def parse(cls, text: str, scope: Scope) -> Form:
-        """Translate a sum of integrals."""
-        return parse_form(text, scope)
-
-    @classmethod
-    def given(cls, value: Any, tags: Sequence[str]) -> list[Any]:
-        """Return a form, checked."""
-        return [_form(value, cls.name, tags)]
 
     @classmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
@@ -207,21 +165,6 @@ class Strong(Formulation):
     stiffness = 100.0
 
     @classmethod
-    def parse(cls, text: str, scope: Scope) -> Expr:
-        """Translate an expression."""
-        return parse_expression(text, scope)
-
-    @classmethod
-    def given(cls, value: Any, tags: Sequence[str]) -> list[Any]:
-        """Return one or several expressions, checked."""
-        equations = list(value) if isinstance(value, list | tuple) else [value]
-        if not equations or not all(isinstance(equation, Expr) for equation in equations):
-            raise InputError(f"a strong form in Python returns UFL expressions, got {type(value).__name__}")
-        for equation in equations:
-            check_size(equation)
-        return equations
-
-    @classmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
         """Return the equations that some expressions state."""
         check_strong(stated, unknowns)
@@ -253,17 +196,3 @@ def total(forms: Sequence[Form]) -> Form:
     for form in forms[1:]:
         result = result + form
     return result
-
-
-def _form(value: Any, name: str, tags: Sequence[str]) -> Form:
-    """Return a form from Python, checked to have integrals over dx and ds of the problem's tags."""
-    if not isinstance(value, Form) or not value.integrals():
-        raise InputError(f"{name} in Python returns a UFL form with an integral, got {type(value).__name__}")
-    for integral in value.integrals():
-        check_size(integral.integrand())
-        number = integral.subdomain_id()
-        if integral.integral_type() not in ("cell", "exterior_facet"):
-            raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
-        if number != "everywhere" and not (isinstance(number, int) and 0 <= number < len(tags)):
-            raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")
-    return value
