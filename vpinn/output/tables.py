@@ -103,7 +103,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         ("problem", problem.title or "(no title)"),
         *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
         ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation if k == 0 else "", text) for k, text in forms),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
         ("points", " and ".join(per)),
         ("batch", _batch(objective, plan)),

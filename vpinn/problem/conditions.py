@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
-from vpinn.problem.problem import Condition, Unknown
+from vpinn.problem.formulation import FORMULATIONS
+from vpinn.problem.problem import Condition
 from vpinn.problem.schema import Boundary, Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
+from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest, printable
 
@@ -47,7 +49,7 @@ def _residual(
     section: Boundary, settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], key: tuple[str, int]
 ) -> Condition:
     with source.located(*key, "residual"):
-        if settings.form.formulation != "strong":
+        if not FORMULATIONS[settings.form.formulation].pointwise:
             raise InputError("a residual needs a strong form; write natural conditions as ds terms of the form")
         residual = parse_value(section.residual or "", scope)
         check_known(residual, unknowns, "a boundary residual", normal=True, functions=True)
@@ -64,7 +66,7 @@ def _value(
             has = f"components 0 to {unknown.components - 1}" if unknown.shape else "one component; leave component out"
             raise InputError(f"{unknown.name} has {has}, got {section.component}")
     with source.located(*key, *(["impose"] if section.impose != "auto" else [])):
-        if section.impose == "nitsche" and settings.form.formulation == "strong":
+        if section.impose == "nitsche" and FORMULATIONS[settings.form.formulation].pointwise:
             raise InputError("Nitsche's method needs an energy or weak form; use exact or penalty")
     with source.located(*key, "value"):
         what = unknown.name if section.component is None else f"component {section.component} of {unknown.name}"

@@ -68,13 +68,19 @@ class Form(Section):
     )
 
     @property
-    def formulation(self) -> Literal["energy", "weak", "strong"]:
-        """Which of the three is given."""
-        return "energy" if self.energy is not None else "weak" if self.weak is not None else "strong"
+    def formulation(self) -> str:
+        """Which of the keys is given: the name of a formulation."""
+        return next(key for key in Form.model_fields if getattr(self, key) is not None)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it says, equation by equation."""
+        given: str | tuple[str, ...] = getattr(self, self.formulation)
+        return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        given = [key for key in ("energy", "weak", "strong") if getattr(self, key) is not None]
+        given = [key for key in Form.model_fields if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one of energy, weak and strong, got {' and '.join(given) or 'none'}")
         if self.strong == ():

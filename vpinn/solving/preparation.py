@@ -135,7 +135,7 @@ def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
         width = min(PILOT, problem.settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), threads)
         objective = objective_for(objectives, trial, width)
-        if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
+        if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
         cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
         if cornered.corners:
