@@ -2,8 +2,8 @@
 
 Let A = Σ A_k be the operator of a linear form, with a part A_k for every measure and for values and derivatives of the test
 functions. A relative perturbation δ of the parts changes A u by up to δ Σ ‖A_k u‖ in the dual norm, and u as if its data had
-changed by that. Where ‖A u‖ is much smaller, as at −Δu − k²u = f with k² close to an eigenvalue, the answer depends on digits that nobody
-knows: on a disk of 96 curved cells the geometry moves the eigenvalue by 1e-5.
+changed by that. Where ‖A u‖ is much smaller, as at −Δu − k²u = f with k² close to an eigenvalue, the answer depends on digits
+that nobody knows: on a disk of 96 curved cells the geometry moves the eigenvalue by 1e-5.
 """
 
 from __future__ import annotations
