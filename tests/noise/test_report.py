@@ -22,8 +22,8 @@ from vpinn.errors import InputError
 from vpinn.noise import Curve, Effort, Finding, NoiseReport, measure_noise
 from vpinn.noise.draws import Array, cost_of, samplers_for
 from vpinn.noise.estimators import offsets
+from vpinn.noise.parts import _drawn, _unseen
 from vpinn.noise.population import population
-from vpinn.noise.report import _drawn, _unseen
 from vpinn.objective import Objective, make_objective
 from vpinn.optimization import make_start
 from vpinn.output.figures import png

@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
 from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
+from vpinn.features import Objectives, objective_for, tests_degree
+from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
+from vpinn.features.recipes import Recipe
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
-from vpinn.objective import Objective, make_objective, variation
+from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
-from vpinn.optimization import Objectives, objective_for, stated_problem, tests_degree
-from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
-from vpinn.optimization.recipes import Recipe
-from vpinn.problem import Problem
+from vpinn.optimization import stated_problem
+from vpinn.problem import Problem, Strong
 from vpinn.trial import Enriched, Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
@@ -248,7 +249,7 @@ def _derivatives(stated: Problem, trial: Trial) -> Objective:
         for order in range(highest + 1):
             parts.append(length**order * derivative)
             derivative = ufl.grad(derivative)
-    functions = replace(stated, formulation="strong", form=tuple(parts), boundary=())
+    functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
     return make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
 
 
@@ -259,7 +260,7 @@ def _stride(domain: Domain, size: int, enough: int) -> int:
 
 def _orders(stated: Problem) -> list[int]:
     """Return the order of the highest derivative of every unknown in F(u; v)."""
-    graph, forms = Graph(), integrals(variation(stated))
+    graph, forms = Graph(), integrals(stated.variation)
     jets = [slot for slot in graph.slots([build(graph, part.integrand) for part in forms]) if isinstance(slot, Jet)]
     counts = [unknown.function.count() for unknown in stated.unknowns]
     return [max((len(jet.derivative) for jet in jets if jet.function == count), default=0) for count in counts]
