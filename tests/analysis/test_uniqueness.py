@@ -129,7 +129,7 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
     "initial values": (LINE, {"strong": "div(grad(u)) + u", "boundary": [*on(("left", 1)), *residuals(("left", "grad(u)[0]"))]}),
     "decay": (LINE, {"strong": "grad(u)[0] + 30*u", "boundary": on(("left", 1))}),
     "inflow": (SQUARE, {"strong": "grad(u)[0]", "boundary": on(("left", 1))}),
-    "hypercube": (Hypercube((0.0,) * 3, (1.0,) * 3), {"strong": "div(grad(u))", "boundary": on(("all", 0))}),
+    "hypercube": (Hypercube((0.0,) * 2, (1.0,) * 2), {"strong": "div(grad(u))", "boundary": on(("all", 0))}),
 }
 
 
