@@ -11,17 +11,21 @@
 
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
+from vpinn.problem.in_time import output_times
 from vpinn.problem.problem import Condition, Problem, Unknown
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.symbols import Symbols, make_symbols
 from vpinn.problem.template import template
+from vpinn.problem.time import Clock, InitialState, frozen
 from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
+    "Clock",
     "Condition",
     "Evaluable",
+    "InitialState",
     "Problem",
     "Scope",
     "Settings",
@@ -29,9 +33,11 @@ __all__ = [
     "Unknown",
     "Worked",
     "copy_worked",
+    "frozen",
     "make_problem",
     "make_scope",
     "make_symbols",
+    "output_times",
     "parse_expression",
     "parse_form",
     "read_problem",

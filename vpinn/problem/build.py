@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from vpinn.errors import InputError
 from vpinn.problem.checks import check_energy, check_known, check_strong, check_weak
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.expression import parse_expression, parse_form
+from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.problem import Problem, Unknown
@@ -28,6 +30,7 @@ from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
+from vpinn.problem.time import Clock, InitialState
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest
 
@@ -80,6 +83,9 @@ def build_problem(
     meshed = isinstance(domain, Mesh)
     cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
     scope = make_scope(symbols, tuple(domain.facet_tags), cell_tags, meshed)
+    if settings.domain is not None and settings.domain.time is not None:
+        scope = scope.timed(Clock.of(settings.domain.time, symbols))
+    check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
     scope, unknowns = _define(scope, settings, source)
     form = _form(settings, source, scope, unknowns, python_form)
@@ -94,7 +100,9 @@ def build_problem(
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
-            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes)
+            clock = scope.clock
+            span = None if clock is None else (clock.start, clock.end)
+            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
@@ -102,6 +110,11 @@ def build_problem(
     enrich = _enrichment(settings, source, scope, unknowns)
     with source.located("network", "enrich"):
         check_work(form, enrich)
+    boundary = make_conditions(settings, source, scope, unknowns)
+    initial: tuple[InitialState, ...] = ()
+    if scope.clock is not None:
+        initial = make_initial(settings, source, scope, unknowns, form)
+        refuse_conditions(boundary)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -110,13 +123,15 @@ def build_problem(
         unknowns=unknowns,
         formulation=settings.form.formulation,
         form=form,
-        boundary=make_conditions(settings, source, scope, unknowns),
+        boundary=boundary,
         enrich=enrich,
         exact=exact,
         reference=reference,
         tags=scope.tags,
         directory=directory,
         source=source,
+        clock=scope.clock,
+        initial=initial,
     )
 
 
@@ -136,6 +151,9 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
         with source.located("unknowns", name):
             unknown = Unknown(name, test_name, shape, scope.symbols.coefficient(shape), scope.symbols.test_function(shape, part))
             scope = scope.define(name, unknown.function).define(test_name, unknown.test)
+            if scope.clock is not None:
+                scope = scope.timed(scope.clock.knowing(unknown.function, scope.symbols))
+                unknown = replace(unknown, rates=scope.clock.rates[unknown.function])
         unknowns.append(unknown)
     for name, value in settings.expressions.items():
         with source.located("expressions", name):
@@ -184,8 +202,9 @@ def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tupl
 
 def _from_python(python_form: PythonForm, formulation: str, scope: Scope) -> Any:
     """Call a form written in Python with the names of the problem, and check what it returns."""
+    time = {} if scope.clock is None else {"dt": scope.clock.derivative}
     names = SimpleNamespace(
-        **{**scope.names, "x": scope.symbols.x, "dx": TaggedMeasure("dx", scope), "ds": TaggedMeasure("ds", scope)}
+        **{**scope.names, **time, "x": scope.symbols.x, "dx": TaggedMeasure("dx", scope), "ds": TaggedMeasure("ds", scope)}
     )
     form = python_form(names)
     if formulation == "strong":

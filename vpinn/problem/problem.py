@@ -19,6 +19,7 @@ from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
+from vpinn.problem.time import Clock, InitialState
 
 Formulation = Literal["energy", "weak", "strong"]
 
@@ -33,6 +34,7 @@ class Unknown:
         shape: value shape, () or (components,).
         function: the UFL coefficient that stands for it.
         test: the UFL argument (number 0, part: position among the unknowns) that stands for its test function.
+        rates: UFL coefficients that stand for its first and second time derivative; () in a steady problem.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Unknown:
     shape: tuple[int, ...]
     function: ufl.Coefficient
     test: ufl.Argument
+    rates: tuple[ufl.Coefficient, ...] = ()
 
     @property
     def components(self) -> int:
@@ -92,6 +95,8 @@ class Problem:
         tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
         directory: where runs of this problem are written by default.
         source: the text, and the place of every key.
+        clock: of a problem that depends on time; None of a steady one.
+        initial: states of the unknowns at the start; none covers a component twice.
     """
 
     title: str
@@ -108,6 +113,8 @@ class Problem:
     tags: tuple[str, ...]
     directory: Path
     source: Source
+    clock: Clock | None = None
+    initial: tuple[InitialState, ...] = ()
 
     @property
     def integrals(self) -> ufl.Form:
