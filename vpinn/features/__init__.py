@@ -1,0 +1,14 @@
+"""The orthonormal feature space: one object for everything that is solved on small dense arrays.
+
+`mixture` (features of many scales) → `space` (orthonormal functions in their span) → `conditions` (lifts for values on the
+boundary) → `form` (weak form in time as tapes) → `system` (Galerkin's equations for the coefficients); `in_time` evaluates known
+expressions at any instant.
+"""
+
+from vpinn.features.conditions import Lift, homogeneous, make_lifts
+from vpinn.features.in_time import AtPoints
+from vpinn.features.mixture import Mixture
+from vpinn.features.space import OrthonormalSpace, make_space
+from vpinn.features.system import GalerkinSystem
+
+__all__ = ["AtPoints", "GalerkinSystem", "Lift", "Mixture", "OrthonormalSpace", "homogeneous", "make_lifts", "make_space"]

@@ -1,0 +1,196 @@
+"""The march itself: Galerkin's equations integrated from the start to the end.
+
+Linear equations with constant symmetric matrices and a steady drive are solved mode by mode, exactly in time; all others by the
+implicit Runge–Kutta method Radau IIA of order five (Hairer & Wanner 1996, ch. IV.8) as scipy has it, with our Jacobian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import Radau
+from scipy.linalg import LinAlgError, eigh
+
+from vpinn.errors import InputError
+from vpinn.features import GalerkinSystem
+from vpinn.march.course import Course, nodes
+
+Array = NDArray[np.float64]
+DENSE = 4
+"""Nodes that determine the polynomial of one step of Radau IIA."""
+SYMMETRIC = 1e-9
+"""Relative asymmetry up to which a matrix counts as symmetric: rounding of its sums over points."""
+RESTARTS = 60
+"""Instants to be written up to which steps end at every one of them."""
+
+
+class Collapse(ArithmeticError):
+    """The steps became too small to go on.
+
+    Attributes:
+        course: up to where they did; None where no step was taken.
+        t: where they did.
+        place: coordinates of the point where the solution changes fastest.
+    """
+
+    def __init__(self, course: Course | None, t: float, state: Array) -> None:
+        super().__init__(f"the step size collapses at t = {t:.6g}")
+        self.course, self.t, self.state = course, t, state
+
+
+@dataclass(frozen=True)
+class Marched:
+    """A march.
+
+    Attributes:
+        course: of the state.
+        steps: that it took; panels of polynomials where it was exact.
+        exact: whether it was exact in time.
+    """
+
+    course: Course
+    steps: int
+    exact: bool
+
+
+def march(
+    system: GalerkinSystem,
+    state: Array,
+    instants: Sequence[float],
+    tolerance: float,
+    scale: float,
+    note: Callable[[float], bool] = lambda t: True,
+) -> Marched:
+    """Return the course of the state.
+
+    Args:
+        system: equations.
+        state: at the first instant [system.states].
+        instants: rising; the first is the start, the last the end.
+        tolerance: relative, of a step, > 0.
+        scale: size of the coefficients, Euclidean.
+        note: told the time after every step; False ends the march.
+
+    Raises:
+        Collapse: the steps became too small.
+    """
+    if system.linear and system.steady and system.constant_mass:
+        modes = _modes(system, state, float(instants[0]))
+        if modes is not None:
+            return _exactly(system, modes, instants, tolerance * scale)
+    return _stepwise(system, state, instants, tolerance, scale, note)
+
+
+def _stepwise(
+    system: GalerkinSystem,
+    state: Array,
+    instants: Sequence[float],
+    tolerance: float,
+    scale: float,
+    note: Callable[[float], bool],
+) -> Marched:
+    rates = np.linalg.norm(state[system.size :])
+    sizes = np.full(system.states, scale)
+    if system.second.any():
+        sizes[system.size :] = max(float(rates), scale * _frequency(system, state, float(instants[0])))
+    absolute = tolerance * sizes / np.sqrt(system.size)
+    stops = list(instants[1:]) if len(instants) <= RESTARTS else [instants[-1]]
+    breaks, panels, first, count = [float(instants[0])], list[Array](), None, 0
+    places = nodes(DENSE)
+    for stop in stops:
+        with np.errstate(all="ignore"):
+            solver = Radau(
+                system.slope,
+                breaks[-1],
+                state,
+                float(stop),
+                rtol=max(tolerance, 1e-13),
+                atol=absolute,
+                jac=system.linear_jacobian if system.linear else system.jacobian,
+                first_step=None if first is None else min(first, float(stop) - breaks[-1]),
+            )
+            while solver.status == "running":
+                solver.step()
+                if solver.status == "failed" or not np.isfinite(solver.y).all():
+                    course = Course.of_panels(breaks, panels) if panels else None
+                    raise Collapse(course, breaks[-1], state)
+                t0, t1 = breaks[-1], float(solver.t)
+                dense = solver.dense_output()
+                panels.append(dense((t0 + t1) / 2 + (t1 - t0) / 2 * places).T)
+                panels[-1][-1] = solver.y
+                breaks.append(t1)
+                state = solver.y
+                count += 1
+                if solver.status == "running":
+                    first = solver.h_abs
+                if not note(t1):
+                    return Marched(Course.of_panels(breaks, panels), count, False)
+    return Marched(Course.of_panels(breaks, panels), count, False)
+
+
+def _frequency(system: GalerkinSystem, state: Array, t: float) -> float:
+    """Return how fast the solution is expected to oscillate: the least frequency of the linearised equations, in 1/time."""
+    values = np.abs(np.linalg.eigvals(system.jacobian(t, state)))
+    return float(values[values > 1e-8 * values.max()].min()) if values.max() > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """Eigenpairs K φ = λ M φ with the start and the drive in their coordinates."""
+
+    values: Array
+    vectors: Array
+    start: Array
+    rates: Array
+    drive: Array
+    second: bool
+
+
+def _modes(system: GalerkinSystem, state: Array, t: float) -> _Modes | None:
+    """Return the modes of a system with symmetric matrices, None where it has none, or damps waves."""
+    second = bool(system.second.all())
+    if system.second.any() and not second:
+        return None
+    zero = np.zeros(system.size)
+    k, c, mass = system.matrices(t, zero, zero)
+    asymmetric = any(np.abs(one - one.T).max() > SYMMETRIC * np.abs(one).max() for one in (k, mass))
+    if asymmetric or (second and np.abs(c).max() > 0.0):
+        return None
+    try:
+        values, vectors = eigh((k + k.T) / 2, (mass + mass.T) / 2)
+    except LinAlgError:
+        return None
+    a, rates = system.split(state)
+    drive = system.residual(t, zero, zero)
+    dual = vectors.T @ mass
+    return _Modes(values, vectors, dual @ a, dual @ rates, -(vectors.T @ drive), second)
+
+
+def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
+    """Return the course of c″ + λc = g, or c′ + λc = g, for every mode."""
+    begin, lam = float(instants[0]), modes.values
+
+    def states(t: Array) -> Array:
+        s = (t - begin)[:, None]
+        if not modes.second:
+            with np.errstate(all="ignore"):
+                grown = np.exp(-lam * s)
+                whole = np.where(np.abs(lam * s) > 1e-12, -np.expm1(-lam * s) / lam, s)
+            return (modes.start * grown + modes.drive * whole) @ modes.vectors.T
+        omega = np.sqrt(np.abs(lam))
+        with np.errstate(all="ignore"):
+            wave, sine = np.cos(omega * s), np.where(omega * s > 1e-8, np.sin(omega * s) / omega, s)
+            up, upper = np.cosh(omega * s), np.where(omega * s > 1e-8, np.sinh(omega * s) / omega, s)
+            c, d = np.where(lam >= 0, wave, up), np.where(lam >= 0, sine, upper)
+            half = np.where(omega * s > 1e-6, (1 - c) / lam, s * s / 2)
+        place = modes.start * c + modes.rates * d + modes.drive * half
+        rate = -modes.start * lam * d + modes.rates * c + modes.drive * d
+        return np.concatenate([place @ modes.vectors.T, rate @ modes.vectors.T], axis=1)
+
+    course = Course.of_function(states, [float(t) for t in instants], tolerance)
+    if not np.isfinite(course.values).all():
+        raise InputError("the solution grows beyond all numbers; shorten domain.time, or look for a wrong sign in the form")
+    return Marched(course, len(course.values), True)
