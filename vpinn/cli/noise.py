@@ -25,9 +25,10 @@ def noise(
     verbose: Verbose = False,
 ) -> None:
     """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
-    from vpinn.problem import read_problem
+    from vpinn.problem import read_problem, refuse_time
 
     problem = read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
+    refuse_time(problem, "the noise report takes")
     folder = output or problem.directory / "noise"
     if output is None:
         inside(problem.directory, "noise/noise.json")

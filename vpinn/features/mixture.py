@@ -18,7 +18,7 @@ from vpinn.trial import Features, Trial
 
 LEAST = 0.5
 """Smallest slope, in units of one over half the domain's width."""
-STEEP = 0.3
+STEEP = 0.35
 """Steepest slope over width^(1/d), in the same units, times π for sines and 2 for steps."""
 SHARPER = 4.0
 """Steepest slope of a feature over the gradient of the solution at its centre, relative to the range of values."""
@@ -61,7 +61,8 @@ class Mixture:
             steepest = np.maximum(steepest, SHARPER * slope * half)
         chosen = generator.choice(len(points), self.width, p=shares)
         slopes = np.exp(generator.uniform(np.log(LEAST), np.log(steepest[chosen])))
-        directions = generator.standard_normal((self.width, d)) * mesh.aspect
+        directions = generator.standard_normal((self.width, d))
+        directions *= mesh.aspect / np.linalg.norm(directions, axis=1, keepdims=True)
         weight.copy_(torch.from_numpy(slopes[:, None] * directions))
         bias.copy_(-(weight * network.normalise(torch.from_numpy(points.x[chosen]))).sum(1))
         return replace(trial, network=network), theta

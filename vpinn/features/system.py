@@ -6,7 +6,7 @@ becomes F(t, a, a′, a″) = 0, linear in the highest time derivative z of ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,6 +72,7 @@ class GalerkinSystem:
         self.second = np.concatenate([np.full(r, order == 2) for r, order in zip(space.ranks, self.orders, strict=True)])
         self._terms = [self._term(integral, mesh, degree, refine) for integral in integrals_in_time(problem)]
         self._check_highest()
+        self._tabulated: Callable[[float], Array] | None = None
 
     def _term(self, integral: Integral, mesh: Mesh, degree: int, refine: int) -> _Term:
         facets = mesh.facets(integral.tags) if integral.facet else None
@@ -215,9 +216,20 @@ class GalerkinSystem:
         a, rates = self.split(state)
         if not self.linear:
             return self.residual(t, a, rates)
-        drive = self._drive if self.steady else self.residual(t, np.zeros(self.size), np.zeros(self.size))
         k, c, _ = self._constant_matrices
-        return drive + k @ a + c @ rates
+        return self.drive(t) + k @ a + c @ rates
+
+    def drive(self, t: float) -> Array:
+        """Return F for coefficients and rates of zero [size]."""
+        if self.linear and self.steady:
+            return self._drive
+        if self._tabulated is not None:
+            return self._tabulated(t)
+        return self.residual(t, np.zeros(self.size), np.zeros(self.size))
+
+    def tabulate(self, drive: Callable[[float], Array]) -> None:
+        """Take what drives the equations from a function of time that stands for the sums over points."""
+        self._tabulated = drive
 
     def highest(self, t: float, state: Array) -> Array:
         """Return the highest time derivatives [size]."""

@@ -60,8 +60,10 @@ class Course:
         return cls(np.asarray(breaks, dtype=np.float64), np.stack(spread))
 
     @classmethod
-    def of_function(cls, function: Callable[[Array], Array], breaks: Sequence[float], tolerance: float) -> Course:
-        """Return polynomials that follow a function.
+    def of_function(
+        cls, function: Callable[[Array], Array], breaks: Sequence[float], tolerance: float, most: int | None = None
+    ) -> Course | None:
+        """Return polynomials that follow a function; None where more than ``most`` panels would be needed.
 
         Panels are halved until the polynomial on the nodes agrees with the function between them.
 
@@ -69,6 +71,7 @@ class Course:
             function: instants [m] → vectors [m, size].
             breaks: instants that panels end at, rising.
             tolerance: largest Euclidean distance, > 0.
+            most: panels allowed; by default so many that the best of them is returned.
         """
         stack = [(float(a), float(b)) for a, b in zip(breaks, breaks[1:], strict=False)][::-1]
         smallest = 1e-14 * (float(breaks[-1]) - float(breaks[0]))
@@ -81,6 +84,8 @@ class Course:
             place = lambda s, a=a, b=b: (a + b) / 2 + (b - a) / 2 * s
             values = function(place(here))
             gap = np.linalg.norm(matrix @ values - function(place(between)), axis=1).max()
+            if most is not None and len(panels) + len(stack) >= most and gap > tolerance:
+                return None
             if gap > tolerance and b - a > smallest and len(panels) + len(stack) < PANELS:
                 stack += [((a + b) / 2, b), (a, (a + b) / 2)]
                 continue

@@ -19,8 +19,14 @@ from vpinn.features import GalerkinSystem
 from vpinn.march.course import Course, nodes
 
 Array = NDArray[np.float64]
-DENSE = 4
-"""Nodes that determine the polynomial of one step of Radau IIA."""
+DENSE = 6
+"""Ends of steps that the polynomial between two of them goes through."""
+DRIVE = 1e-3
+"""Accuracy of polynomials for what drives a system, over that of the steps."""
+FEW = 20
+"""Panels of these, at most."""
+LEBESGUE = 20.0
+"""Largest factor by which such a polynomial may enlarge errors; the cubic of the step takes its place."""
 SYMMETRIC = 1e-9
 """Relative asymmetry up to which a matrix counts as symmetric: rounding of its sums over points."""
 RESTARTS = 60
@@ -33,12 +39,14 @@ class Collapse(ArithmeticError):
     Attributes:
         course: up to where they did; None where no step was taken.
         t: where they did.
+        state: there.
         place: coordinates of the point where the solution changes fastest.
     """
 
     def __init__(self, course: Course | None, t: float, state: Array) -> None:
-        super().__init__(f"the step size collapses at t = {t:.6g}")
+        super().__init__(f"the steps become too small at t = {t:.6g}")
         self.course, self.t, self.state = course, t, state
+        self.place: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ def march(
     tolerance: float,
     scale: float,
     note: Callable[[float], bool] = lambda t: True,
+    least: int = 1,
 ) -> Marched:
     """Return the course of the state.
 
@@ -73,6 +82,7 @@ def march(
         tolerance: relative, of a step, > 0.
         scale: size of the coefficients, Euclidean.
         note: told the time after every step; False ends the march.
+        least: steps between two instants, at least: marches that are compared with each other should not take the same.
 
     Raises:
         Collapse: the steps became too small.
@@ -81,54 +91,104 @@ def march(
         modes = _modes(system, state, float(instants[0]))
         if modes is not None:
             return _exactly(system, modes, instants, tolerance * scale)
-    return _stepwise(system, state, instants, tolerance, scale, note)
+    if system.linear and not system.steady:
+        _tabulate(system, instants, tolerance)
+    path = _Path(float(instants[0]), state)
+    done = _stepwise(system, path, instants, tolerance, scale, note, least)
+    if not done:
+        raise Collapse(path.course() if len(path.times) > 1 else None, path.times[-1], path.states[-1])
+    return Marched(path.course(), len(path.cubics), False)
 
 
-def _stepwise(
+def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: float) -> None:
+    """Put polynomials in time, much more exact than the steps, for what drives a linear system, where few are enough."""
+    begin, end = float(instants[0]), float(instants[-1])
+    largest = max(np.linalg.norm(system.drive(t)) for t in np.linspace(begin, end, 5))
+    found = Course.of_function(
+        lambda times: np.stack([system.drive(float(t)) for t in times]), [begin, end], DRIVE * tolerance * largest, FEW
+    )
+    if found is not None:
+        system.tabulate(found)
+
+
+class _Path:
+    """Steps taken so far: their ends, and the cubic of each, whose error is of a lower order than that of its ends."""
+
+    def __init__(self, t: float, state: Array) -> None:
+        self.times, self.states, self.cubics = [t], [state], list[Array]()
+
+    def add(self, t: float, state: Array, dense: Callable[[Array], Array]) -> None:
+        """Note a step."""
+        t0 = self.times[-1]
+        self.cubics.append(dense((t0 + t) / 2 + (t - t0) / 2 * nodes(DENSE)).T)
+        self.times.append(t)
+        self.states.append(state)
+
+    def course(self) -> Course:
+        """Return the polynomials through the ends of several steps, or the cubics where these would enlarge errors."""
+        times, states = np.array(self.times), np.stack(self.states)
+        panels = []
+        for k, cubic in enumerate(self.cubics):
+            first = int(np.clip(k - DENSE // 2 + 1, 0, max(len(times) - DENSE, 0)))
+            window = slice(first, first + DENSE)
+            t0, t1 = times[k], times[k + 1]
+            shares = _lagrange(times[window], (t0 + t1) / 2 + (t1 - t0) / 2 * nodes(DENSE))
+            good = len(shares[0]) == DENSE and np.abs(shares).sum(1).max() <= LEBESGUE
+            panels.append(shares @ states[window] if good else cubic)
+        return Course.of_panels(times, panels)
+
+
+def _lagrange(places: Array, t: Array) -> Array:
+    """Return the Lagrange polynomials of places [k] at t [m] as [m, k]."""
+    result = np.ones((len(t), len(places)))
+    for k, place in enumerate(places):
+        for other in np.delete(places, k):
+            result[:, k] *= (t - other) / (place - other)
+    return result
+
+
+def _stepwise(  # noqa: PLR0913 (what a march is told, handed on)
     system: GalerkinSystem,
-    state: Array,
+    path: _Path,
     instants: Sequence[float],
     tolerance: float,
     scale: float,
     note: Callable[[float], bool],
-) -> Marched:
+    least: int,
+) -> bool:
+    """Take steps until the end, or until ``note`` ends them; return False where they became too small."""
+    state = path.states[-1]
     rates = np.linalg.norm(state[system.size :])
     sizes = np.full(system.states, scale)
     if system.second.any():
         sizes[system.size :] = max(float(rates), scale * _frequency(system, state, float(instants[0])))
     absolute = tolerance * sizes / np.sqrt(system.size)
     stops = list(instants[1:]) if len(instants) <= RESTARTS else [instants[-1]]
-    breaks, panels, first, count = [float(instants[0])], list[Array](), None, 0
-    places = nodes(DENSE)
+    first = None
     for stop in stops:
+        left = float(stop) - path.times[-1]
         with np.errstate(all="ignore"):
             solver = Radau(
                 system.slope,
-                breaks[-1],
-                state,
+                path.times[-1],
+                path.states[-1],
                 float(stop),
                 rtol=max(tolerance, 1e-13),
                 atol=absolute,
+                max_step=left / least,
                 jac=system.linear_jacobian if system.linear else system.jacobian,
-                first_step=None if first is None else min(first, float(stop) - breaks[-1]),
+                first_step=None if first is None else min(first, left / least),
             )
             while solver.status == "running":
                 solver.step()
                 if solver.status == "failed" or not np.isfinite(solver.y).all():
-                    course = Course.of_panels(breaks, panels) if panels else None
-                    raise Collapse(course, breaks[-1], state)
-                t0, t1 = breaks[-1], float(solver.t)
-                dense = solver.dense_output()
-                panels.append(dense((t0 + t1) / 2 + (t1 - t0) / 2 * places).T)
-                panels[-1][-1] = solver.y
-                breaks.append(t1)
-                state = solver.y
-                count += 1
+                    return False
+                path.add(float(solver.t), solver.y, solver.dense_output())
                 if solver.status == "running":
                     first = solver.h_abs
-                if not note(t1):
-                    return Marched(Course.of_panels(breaks, panels), count, False)
-    return Marched(Course.of_panels(breaks, panels), count, False)
+                if not note(float(solver.t)):
+                    return True
+    return True
 
 
 def _frequency(system: GalerkinSystem, state: Array, t: float) -> float:
@@ -191,6 +251,7 @@ def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], t
         return np.concatenate([place @ modes.vectors.T, rate @ modes.vectors.T], axis=1)
 
     course = Course.of_function(states, [float(t) for t in instants], tolerance)
+    assert course is not None
     if not np.isfinite(course.values).all():
         raise InputError("the solution grows beyond all numbers; shorten domain.time, or look for a wrong sign in the form")
     return Marched(course, len(course.values), True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, Mesh, Points, PointSet
+from vpinn.domain import CellPoints, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.features import GalerkinSystem, Lift, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
 from vpinn.march.integrate import Collapse, Marched, march
@@ -26,7 +26,7 @@ from vpinn.problem import Problem, output_times
 Array = NDArray[np.float64]
 WIDTHS = {1: (48, 80, 120, 180, 270, 400, 600), 2: (80, 120, 180, 270, 400, 600, 900), 3: (120, 180, 270, 400, 600)}
 """Dimension → features of the stages."""
-PER_FEATURE = {1: 8, 2: 20, 3: 30}
+PER_FEATURE = {1: 8, 2: 24, 3: 30}
 """Dimension → quadrature points per feature."""
 RULES = (8, 12, 16, 20)
 """Degrees of quadrature, before cells are halved."""
@@ -69,7 +69,7 @@ class MarchStage:
     space: OrthonormalSpace
     lifts: tuple[Lift, ...]
     marched: Marched
-    points: PointSet
+    points: CellPoints
     estimate: Gap | None = None
 
     def at(self, points: Points) -> Field:
@@ -91,7 +91,8 @@ class Stages:
 
     Attributes:
         made: stages whose estimate is known, in order.
-        ended: why there is no further one: "tolerance", "grown", or "" where ``note`` ended them.
+        ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
+        collapsed: what was computed of a stage whose steps became too small.
     """
 
     def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
@@ -100,6 +101,7 @@ class Stages:
         self._note, self._count = note, 0
         self.made: list[MarchStage] = []
         self.ended = ""
+        self.collapsed: MarchStage | None = None
         self._base = homogeneous(self.problem)
         self._lifts = make_lifts(self.problem, self._base.background)
         self._scale = 0.0
@@ -107,22 +109,37 @@ class Stages:
         self.tolerance = solver.tolerance or TOLERANCE
         self.instants = np.union1d([problem.clock.start], output_times(problem)).tolist() if problem.clock else []
 
-    def run(self) -> MarchStage | None:
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Features of the stages."""
+        asked = self.problem.settings.solver.features
+        return WIDTHS[self.problem.domain.dimension] if asked is None else (asked, round(1.5 * asked))
+
+    def run(self, told: Callable[[], None] = lambda: None) -> MarchStage | None:
         """Return the best stage with an estimate; None where none has one since ``note`` ended them.
+
+        Args:
+            told: called after every stage whose estimate is known.
 
         Raises:
             Collapse: a stage, and one with more features as well, come to an end before the time does.
             InputError: the problem cannot be marched.
         """
-        asked = self.problem.settings.solver.features
-        widths = WIDTHS[self.problem.domain.dimension] if asked is None else (asked, round(1.5 * asked))
+        widths = self.widths
         spent, slow = 0.0, 0
         stage = self._first(widths[0])
         for width in widths[1:]:
-            following = None if stage is None else self._stage(width, stage)
+            try:
+                following = None if stage is None else self._stage(width, stage)
+            except Collapse:
+                if self._best is None:
+                    raise
+                self.ended = "collapse"
+                return self._best
             if following is None or stage is None:
                 return self._best
             self.made.append(self._estimated(stage, following))
+            told()
             reached = self.made[-1].relative
             if reached <= self.tolerance:
                 self.ended = "tolerance"
@@ -178,9 +195,14 @@ class Stages:
         self._scale = max(self._scale, first_scale(system, state, self.instants))
         number = self._count
         self._count += 1
-        marched = march(
-            system, state, self.instants, self._step_tolerance(before), self._scale, lambda t: self._note(number, t)
-        )
+        tolerance, note = self._step_tolerance(before), lambda t: self._note(number, t)
+        try:
+            marched = march(system, state, self.instants, tolerance, self._scale, note, 1 + number % 2)
+        except Collapse as collapse:
+            collapse.place = points.x[np.abs(_rates(system, collapse, points)).argmax()]
+            if collapse.course is not None:
+                self.collapsed = MarchStage(mixture, space, self._lifts, Marched(collapse.course, 0, False), every)
+            raise
         if marched.course.end < self.instants[-1]:
             return None
         largest = np.linalg.norm(marched.course.values[..., : system.size], axis=-1).max()
@@ -217,6 +239,14 @@ class Stages:
             low, high = np.minimum(low, jets[:, 0].min(1)), np.maximum(high, jets[:, 0].max(1))
         assert slopes is not None
         return np.asarray((slopes / np.maximum(high - low, 1e-300)[:, None]).max(0)) + 1e-300
+
+
+def _rates(system: GalerkinSystem, collapse: Collapse, points: Points) -> Array:
+    """Return how fast the first component changes at points where a march collapsed [n]."""
+    with np.errstate(all="ignore"):
+        top = np.nan_to_num(system.highest(collapse.t, collapse.state), posinf=0.0, neginf=0.0)
+    functions = system.space.jets(points, [()])
+    return np.max([np.abs(f[()] @ top[own]) for f, own in zip(functions, system.slices, strict=True)], axis=0)
 
 
 def counted(stage: MarchStage) -> float:

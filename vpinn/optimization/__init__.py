@@ -16,7 +16,7 @@ from vpinn.optimization.checkpoint import load_arrays, save_arrays
 from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.cost import counted_seconds
 from vpinn.optimization.dimensionless import Start, make_start
-from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, least_squares_problem
+from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, March, least_squares_problem
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
@@ -55,6 +55,7 @@ __all__ = [
     "Langevin",
     "Lbfgs",
     "LeastSquares",
+    "March",
     "Method",
     "NonFiniteError",
     "Objectives",

@@ -11,7 +11,7 @@
 
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
-from vpinn.problem.in_time import output_times
+from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time
 from vpinn.problem.problem import Condition, Problem, Unknown
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.schema import Settings, schema_json
@@ -32,6 +32,7 @@ __all__ = [
     "Symbols",
     "Unknown",
     "Worked",
+    "check_settings_in_time",
     "copy_worked",
     "frozen",
     "make_problem",
@@ -41,6 +42,7 @@ __all__ = [
     "parse_expression",
     "parse_form",
     "read_problem",
+    "refuse_time",
     "schema_json",
     "template",
     "worked_problems",

@@ -158,6 +158,20 @@ def refuse_conditions(boundary: Sequence[Condition]) -> None:
             raise InputError(f'a march meets values on the boundary exactly, got impose = "{condition.impose}"', condition.where)
 
 
+def refuse_time(problem: Problem, what: str) -> None:
+    """Refuse a problem in time where only a steady one has an answer.
+
+    Args:
+        problem: any.
+        what: subject and verb of the refusal, as in "the noise report takes".
+
+    Raises:
+        InputError: the problem depends on time.
+    """
+    if problem.clock is not None:
+        raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
+
+
 def output_times(problem: Problem) -> NDArray[np.float64]:
     """Return the instants that are written, in rising order, the end among them."""
     clock, asked = problem.clock, problem.settings.output.times

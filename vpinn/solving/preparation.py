@@ -34,7 +34,7 @@ from vpinn.optimization import (
     with_batches,
     with_layers,
 )
-from vpinn.problem import Problem
+from vpinn.problem import Problem, refuse_time
 from vpinn.process import settle_process
 from vpinn.trial import Trial, elements_trial, make_trial
 
@@ -85,6 +85,7 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     Raises:
         InputError: the problem cannot be solved as stated.
     """
+    refuse_time(problem, "this prepares")
     settle_process(threads)
     _check_parts(problem)
     check_balance(problem)
