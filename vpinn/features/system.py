@@ -171,7 +171,7 @@ class GalerkinSystem:
             top = order == self.orders[component]
             driven = (None if highest is None else highest[own]) if top else (a, rates)[order][own]
             value = moments[component][order, derivative]
-            if driven is not None:
+            if driven is not None and driven.any():
                 value = value + term.functions[component][derivative] @ driven
             inputs.append(torch.from_numpy(np.ascontiguousarray(value)))
         values = tape.moving([*term.fixed, *inputs])  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from vpinn.march.course import Course, nodes
 Array = NDArray[np.float64]
 DENSE = 6
 """Ends of steps that the polynomial between two of them goes through."""
-DRIVE = 1e-3
+DRIVE = 0.03
 """Accuracy of polynomials for what drives a system, over that of the steps."""
 FEW = 20
 """Panels of these, at most."""
@@ -92,7 +92,7 @@ def march(
         if modes is not None:
             return _exactly(system, modes, instants, tolerance * scale)
     if system.linear and not system.steady:
-        _tabulate(system, instants, tolerance)
+        _tabulate(system, instants, tolerance, scale)
     path = _Path(float(instants[0]), state)
     done = _stepwise(system, path, instants, tolerance, scale, note, least)
     if not done:
@@ -100,10 +100,10 @@ def march(
     return Marched(path.course(), len(path.cubics), False)
 
 
-def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: float) -> None:
+def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: float, scale: float) -> None:
     """Put polynomials in time, much more exact than the steps, for what drives a linear system, where few are enough."""
     begin, end = float(instants[0]), float(instants[-1])
-    largest = max(np.linalg.norm(system.drive(t)) for t in np.linspace(begin, end, 5))
+    largest = max(scale / (end - begin), *(float(np.linalg.norm(system.drive(t))) for t in np.linspace(begin, end, 5)))
     found = Course.of_function(
         lambda times: np.stack([system.drive(float(t)) for t in times]), [begin, end], DRIVE * tolerance * largest, FEW
     )
