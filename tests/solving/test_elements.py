@@ -14,7 +14,8 @@ from tests.finite_elements.test_level import FLOW
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.domain import Mesh, disk, interval, rectangle
 from vpinn.errors import InputError
-from vpinn.optimization import COLUMNS, Elements
+from vpinn.features import Elements
+from vpinn.optimization import COLUMNS
 from vpinn.problem import make_problem
 from vpinn.process import settle_process
 from vpinn.solving import element_stages, solve

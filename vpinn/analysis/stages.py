@@ -6,8 +6,8 @@ import math
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.estimate import Estimator, make_estimator
-from vpinn.optimization import Judgement, Stage
-from vpinn.optimization.least_squares import Fit
+from vpinn.features import Judgement, Stage
+from vpinn.features.least_squares import Fit
 from vpinn.problem import Problem
 
 

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
 from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
+from vpinn.features import Objectives, objective_for, tests_degree
+from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
+from vpinn.features.recipes import Recipe
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
 from vpinn.objective import make_objective, variation
 from vpinn.objective.linearisation import Rows, everything, linearise
-from vpinn.optimization import Objectives, objective_for, stated_problem, tests_degree
-from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
-from vpinn.optimization.recipes import Recipe
+from vpinn.optimization import stated_problem
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 

@@ -282,7 +282,7 @@ def _show_problem(problem: Problem) -> None:
 
         print_table(as_table(rows_in_time(problem)))
         return
-    from vpinn.optimization import LeastSquares, objective_for, widest
+    from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.solving import prepare
 

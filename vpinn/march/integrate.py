@@ -15,7 +15,7 @@ from scipy.integrate import Radau
 from scipy.linalg import LinAlgError, eigh
 
 from vpinn.errors import InputError
-from vpinn.features import GalerkinSystem
+from vpinn.features.orthonormal import GalerkinSystem
 from vpinn.march.course import Course, nodes
 
 Array = NDArray[np.float64]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.domain import Points
-from vpinn.features import AtPoints, Lift, OrthonormalSpace
-from vpinn.features.space import Derivative
+from vpinn.features.orthonormal import AtPoints, Lift, OrthonormalSpace
+from vpinn.features.orthonormal.space import Derivative
 from vpinn.forms import Background
 from vpinn.march.course import Course
 from vpinn.problem import Problem

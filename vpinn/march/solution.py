@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vpinn.domain import CellPoints, Mesh, located_points
 from vpinn.errors import InputError
-from vpinn.features import Mixture, OrthonormalSpace, homogeneous, make_lifts
-from vpinn.features.space import distances_of
+from vpinn.features.orthonormal import Mixture, OrthonormalSpace, homogeneous, make_lifts
+from vpinn.features.orthonormal.space import distances_of
 from vpinn.march.course import Course
 from vpinn.march.integrate import Marched
 from vpinn.march.stages import MarchStage

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, Mesh, Points
 from vpinn.errors import InputError
-from vpinn.features import GalerkinSystem, Lift, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
+from vpinn.features.orthonormal import GalerkinSystem, Lift, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
 from vpinn.march.integrate import Collapse, Marched, march
 from vpinn.march.measure import Field, Gap, field_of, gap_between
 from vpinn.march.start import first_scale, start

@@ -10,7 +10,7 @@ from ufl.classes import Expr, Zero
 
 from vpinn.domain import Points
 from vpinn.errors import InputError
-from vpinn.features import AtPoints, GalerkinSystem
+from vpinn.features.orthonormal import AtPoints, GalerkinSystem
 from vpinn.forms import components
 from vpinn.problem import Problem
 

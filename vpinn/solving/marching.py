@@ -29,7 +29,8 @@ from vpinn.march import (
     make_solution,
     stage_of,
 )
-from vpinn.optimization import COLUMNS, March, Plan, Training, save_arrays
+from vpinn.features import March
+from vpinn.optimization import COLUMNS, Plan, Training, save_arrays
 from vpinn.optimization.schedule import Schedule
 from vpinn.problem import Problem, output_times
 from vpinn.process import peak_memory_mb, settle_process

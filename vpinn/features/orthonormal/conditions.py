@@ -19,8 +19,8 @@ from ufl.classes import CellDiameter, Expr, FacetNormal, Zero
 
 from vpinn.domain import Box, LagrangeSpace, Mesh, Points, check_points, functions_per_cell
 from vpinn.errors import InputError
-from vpinn.features.in_time import AtPoints
-from vpinn.features.space import Derivative
+from vpinn.features.orthonormal.in_time import AtPoints
+from vpinn.features.orthonormal.space import Derivative
 from vpinn.finite_elements import condition_points
 from vpinn.forms import Background, components
 from vpinn.problem import Clock, Condition, Problem, frozen

@@ -11,22 +11,12 @@ import torch
 
 from vpinn.domain import Hypercube, interval, rectangle
 from vpinn.errors import InputError
+from vpinn.features import PILOT, Guide, Journal, Judgement, LeastSquares, Objectives, Stage, grow, least_squares_problem
+from vpinn.features.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
+from vpinn.features.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
-from vpinn.optimization import (
-    PILOT,
-    Guide,
-    Journal,
-    Judgement,
-    LeastSquares,
-    Objectives,
-    Stage,
-    candidates,
-    grow,
-    least_squares_problem,
-)
-from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
-from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
+from vpinn.optimization import candidates
 from vpinn.problem import Problem, make_problem
 from vpinn.solving import prepare, solve
 from vpinn.trial import Features, make_trial

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vpinn.features.in_time import uniform
+from vpinn.features.orthonormal.in_time import uniform
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Jet, Node, Tape, compile_tapes, derivatives
 from vpinn.objective.statement import Integrands
@@ -25,7 +25,7 @@ TrialKey: TypeAlias = tuple[int, int, Derivative]
 
 
 @dataclass(frozen=True)
-class Integral:
+class IntegralInTime:
     """What is integrated over one measure.
 
     Attributes:
@@ -74,7 +74,7 @@ class Integral:
         return {derivative for _, derivative in self.tests}
 
 
-def integrals_in_time(problem: Problem) -> tuple[Integral, ...]:
+def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
     """Return the weak form of a problem in time over dx and ds; of equations, each times a test function."""
     clock = problem.clock
     assert clock is not None
@@ -93,7 +93,7 @@ def integrals_in_time(problem: Problem) -> tuple[Integral, ...]:
     return tuple(found)
 
 
-def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tuple[int, int]], clock: int) -> Integral:
+def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tuple[int, int]], clock: int) -> IntegralInTime:
     graph = side.graph
     jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in keys]
     trials = [(keys[jet.function][0], keys[jet.function][1] + jet.component, jet.derivative) for jet in jets]
@@ -107,4 +107,4 @@ def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tu
     tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     constant = tuple(graph.static[slope] for slope in slopes.values())
     tests = tuple((jet.component, jet.derivative) for jet in nodes)
-    return Integral(side.facet, tags, residual, both, tests, tuple(slopes), constant, keys, clock)
+    return IntegralInTime(side.facet, tags, residual, both, tests, tuple(slopes), constant, keys, clock)

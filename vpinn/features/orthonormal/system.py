@@ -17,10 +17,10 @@ from scipy.linalg import LinAlgError, lu_factor, lu_solve
 
 from vpinn.domain import CellPoints, FacetPoints, Mesh, Points
 from vpinn.errors import InputError
-from vpinn.features.conditions import Lift, LiftAtPoints
-from vpinn.features.form import Derivative, Integral, integrals_in_time
-from vpinn.features.in_time import spread
-from vpinn.features.space import OrthonormalSpace
+from vpinn.features.orthonormal.conditions import Lift, LiftAtPoints
+from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integrals_in_time
+from vpinn.features.orthonormal.in_time import spread
+from vpinn.features.orthonormal.space import OrthonormalSpace
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
@@ -40,7 +40,7 @@ class _Term:
         fixed: what the points fix, for both tapes.
     """
 
-    integral: Integral
+    integral: IntegralInTime
     points: Points
     functions: list[dict[Derivative, Array]]
     lifts: tuple[LiftAtPoints, ...]
@@ -74,7 +74,7 @@ class GalerkinSystem:
         self._check_highest()
         self._tabulated: Callable[[float], Array] | None = None
 
-    def _term(self, integral: Integral, mesh: Mesh, degree: int, refine: int) -> _Term:
+    def _term(self, integral: IntegralInTime, mesh: Mesh, degree: int, refine: int) -> _Term:
         facets = mesh.facets(integral.tags) if integral.facet else None
         every = CellPoints(mesh, degree, refine=refine) if facets is None else FacetPoints(mesh, facets, degree, refine=refine)
         points = every.take(range(every.size))

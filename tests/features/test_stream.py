@@ -11,11 +11,11 @@ import torch
 import vpinn
 from vpinn.domain import rectangle
 from vpinn.errors import InputError
+from vpinn.features import stream
+from vpinn.features.least_squares import fit
+from vpinn.features.recipes import Recipe
+from vpinn.features.stages import with_network
 from vpinn.objective import make_objective
-from vpinn.optimization import stream
-from vpinn.optimization.least_squares import fit
-from vpinn.optimization.recipes import Recipe
-from vpinn.optimization.stages import with_network
 from vpinn.problem import Problem, make_problem
 from vpinn.sampling import make_sampler
 from vpinn.solving import prepare
