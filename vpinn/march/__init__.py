@@ -4,23 +4,23 @@
 `measure` (norms over space and time) → `stages` (more features, with an estimate of the error) → `solution` (the field).
 """
 
-from vpinn.march.course import Course
+from vpinn.march.trajectory import Trajectory
 from vpinn.march.integrate import Collapse, Marched, march
-from vpinn.march.measure import Field, Gap, as_metrics, exact_field, gap_between
+from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
-from vpinn.march.stages import TOLERANCE, MarchStage, Stages
+from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
 from vpinn.march.start import start
 
 __all__ = [
     "TOLERANCE",
     "Collapse",
-    "Course",
+    "Trajectory",
+    "Distance",
     "Field",
-    "Gap",
     "MarchStage",
+    "MarchStages",
     "Marched",
     "MarchedSolution",
-    "Stages",
     "arrays_of",
     "as_metrics",
     "exact_field",

@@ -16,7 +16,7 @@ from scipy.linalg import LinAlgError, eigh
 
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import GalerkinSystem
-from vpinn.march.course import Course, nodes
+from vpinn.march.trajectory import Trajectory, nodes
 
 Array = NDArray[np.float64]
 DENSE = 6
@@ -27,6 +27,8 @@ FEW = 20
 """Panels of these, at most."""
 LEBESGUE = 20.0
 """Largest factor by which such a polynomial may enlarge errors; the cubic of the step takes its place."""
+EXACT, ROUNDING = 1e-4, 1e-12
+"""Accuracy of the polynomials for modes over the tolerance of steps, and the best there is."""
 SYMMETRIC = 1e-9
 """Relative asymmetry up to which a matrix counts as symmetric: rounding of its sums over points."""
 RESTARTS = 60
@@ -43,7 +45,7 @@ class Collapse(ArithmeticError):
         place: coordinates of the point where the solution changes fastest.
     """
 
-    def __init__(self, course: Course | None, t: float, state: Array) -> None:
+    def __init__(self, course: Trajectory | None, t: float, state: Array) -> None:
         super().__init__(f"the steps become too small at t = {t:.6g}")
         self.course, self.t, self.state = course, t, state
         self.place: Array | None = None
@@ -59,7 +61,7 @@ class Marched:
         exact: whether it was exact in time.
     """
 
-    course: Course
+    course: Trajectory
     steps: int
     exact: bool
 
@@ -90,7 +92,7 @@ def march(
     if system.linear and system.steady and system.constant_mass:
         modes = _modes(system, state, float(instants[0]))
         if modes is not None:
-            return _exactly(system, modes, instants, tolerance * scale)
+            return _exactly(system, modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
     if system.linear and not system.steady:
         _tabulate(system, instants, tolerance, scale)
     path = _Path(float(instants[0]), state)
@@ -104,7 +106,7 @@ def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: floa
     """Put polynomials in time, much more exact than the steps, for what drives a linear system, where few are enough."""
     begin, end = float(instants[0]), float(instants[-1])
     largest = max(scale / (end - begin), *(float(np.linalg.norm(system.drive(t))) for t in np.linspace(begin, end, 5)))
-    found = Course.of_function(
+    found = Trajectory.of_function(
         lambda times: np.stack([system.drive(float(t)) for t in times]), [begin, end], DRIVE * tolerance * largest, FEW
     )
     if found is not None:
@@ -124,7 +126,7 @@ class _Path:
         self.times.append(t)
         self.states.append(state)
 
-    def course(self) -> Course:
+    def course(self) -> Trajectory:
         """Return the polynomials through the ends of several steps, or the cubics where these would enlarge errors."""
         times, states = np.array(self.times), np.stack(self.states)
         panels = []
@@ -135,7 +137,7 @@ class _Path:
             shares = _lagrange(times[window], (t0 + t1) / 2 + (t1 - t0) / 2 * nodes(DENSE))
             good = len(shares[0]) == DENSE and np.abs(shares).sum(1).max() <= LEBESGUE
             panels.append(shares @ states[window] if good else cubic)
-        return Course.of_panels(times, panels)
+        return Trajectory.of_panels(times, panels)
 
 
 def _lagrange(places: Array, t: Array) -> Array:
@@ -147,7 +149,7 @@ def _lagrange(places: Array, t: Array) -> Array:
     return result
 
 
-def _stepwise(  # noqa: PLR0913 (what a march is told, handed on)
+def _stepwise(
     system: GalerkinSystem,
     path: _Path,
     instants: Sequence[float],
@@ -250,7 +252,7 @@ def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], t
         rate = -modes.start * lam * d + modes.rates * c + modes.drive * d
         return np.concatenate([place @ modes.vectors.T, rate @ modes.vectors.T], axis=1)
 
-    course = Course.of_function(states, [float(t) for t in instants], tolerance)
+    course = Trajectory.of_function(states, [float(t) for t in instants], tolerance)
     assert course is not None
     if not np.isfinite(course.values).all():
         raise InputError("the solution grows beyond all numbers; shorten domain.time, or look for a wrong sign in the form")

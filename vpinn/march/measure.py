@@ -13,7 +13,7 @@ from vpinn.domain import Points
 from vpinn.features.orthonormal import AtPoints, Lift, OrthonormalSpace
 from vpinn.features.orthonormal.space import Derivative
 from vpinn.forms import Background
-from vpinn.march.course import Course
+from vpinn.march.trajectory import Trajectory
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
 
@@ -24,7 +24,7 @@ INSTANTS = 24
 """Instants of the Gauss rule that norms over time are sums of, between every two that are written, at most."""
 
 
-def field_of(space: OrthonormalSpace, lifts: Sequence[Lift], course: Course, points: Points) -> Field:
+def field_of(space: OrthonormalSpace, lifts: Sequence[Lift], course: Trajectory, points: Points) -> Field:
     """Return a marched field at points."""
     d = points.x.shape[1]
     wanted: list[Derivative] = [(), *((i,) for i in range(d))]
@@ -64,7 +64,7 @@ def exact_field(problem: Problem, points: Points) -> Field:
 
 
 @dataclass(frozen=True)
-class Gap:
+class Distance:
     """How far one field is from another.
 
     Attributes:
@@ -93,7 +93,7 @@ def instants_of(instants: Sequence[float]) -> tuple[Array, Array]:
     return t[order], weight[order]
 
 
-def gap_between(problem: Problem, found: Field, truth: Field, names: Sequence[str], w: Array, instants: Sequence[float]) -> Gap:
+def gap_between(problem: Problem, found: Field, truth: Field, names: Sequence[str], w: Array, instants: Sequence[float]) -> Distance:
     """Return the distance of a field from another.
 
     Args:
@@ -132,13 +132,13 @@ def gap_between(problem: Problem, found: Field, truth: Field, names: Sequence[st
         }
     largest = sums[:, 2].sum(1).max() or 1.0
     curve = np.stack([times, np.sqrt(sums[:, 0].sum(1) / largest)], axis=1)
-    return Gap(unknowns, _ratio(whole[:2].sum(), whole[2:].sum()), _ratio(last[:2].sum(), last[2:].sum()), curve)
+    return Distance(unknowns, _ratio(whole[:2].sum(), whole[2:].sum()), _ratio(last[:2].sum(), last[2:].sum()), curve)
 
 
 def _ratio(error: float, size: float) -> float:
     return float(np.sqrt(error / (size or 1.0)))
 
 
-def as_metrics(gap: Gap) -> dict[str, Any]:
+def as_metrics(gap: Distance) -> dict[str, Any]:
     """Return the errors of unknowns as metrics."""
     return {name: dict(found) for name, found in gap.unknowns.items()}

@@ -15,7 +15,7 @@ from vpinn.domain import CellPoints, Mesh, located_points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import Mixture, OrthonormalSpace, homogeneous, make_lifts
 from vpinn.features.orthonormal.space import distances_of
-from vpinn.march.course import Course
+from vpinn.march.trajectory import Trajectory
 from vpinn.march.integrate import Marched
 from vpinn.march.stages import MarchStage
 from vpinn.objective import weakened
@@ -163,5 +163,5 @@ def stage_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
     space = OrthonormalSpace(stated, trial, torch.from_numpy(arrays["theta"]), distances_of(stated, trial), maps, spectra)
     assert isinstance(stated.domain, Mesh)
     points = CellPoints(stated.domain, kept["degree"], refine=kept["refine"])
-    marched = Marched(Course.from_arrays(arrays), kept["steps"], kept["exact"])
+    marched = Marched(Trajectory.from_arrays(arrays), kept["steps"], kept["exact"])
     return MarchStage(mixture, space, make_lifts(stated, base.background), marched, points)

@@ -1,4 +1,4 @@
-"""Stages of a march: more and more features, each stage the yardstick of the one before.
+"""MarchStages of a march: more and more features, each stage the yardstick of the one before.
 
 The difference of two stages estimates the error of the first, in space and in time: the second has half as many features again,
 finer quadrature and smaller steps. From the second stage on, features follow the solution: where its gradient is large at any
@@ -18,7 +18,7 @@ from vpinn.domain import CellPoints, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import GalerkinSystem, Lift, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
 from vpinn.march.integrate import Collapse, Marched, march
-from vpinn.march.measure import Field, Gap, field_of, gap_between
+from vpinn.march.measure import Distance, Field, field_of, gap_between
 from vpinn.march.start import first_scale, start
 from vpinn.objective import highest_order, weakened
 from vpinn.problem import Problem, output_times
@@ -70,7 +70,7 @@ class MarchStage:
     lifts: tuple[Lift, ...]
     marched: Marched
     points: CellPoints
-    estimate: Gap | None = None
+    estimate: Distance | None = None
 
     def at(self, points: Points) -> Field:
         """Return the field at points."""
@@ -82,7 +82,7 @@ class MarchStage:
         return math.inf if self.estimate is None else self.estimate.relative
 
 
-class Stages:
+class MarchStages:
     """Marches of one problem.
 
     Args:
@@ -180,7 +180,7 @@ class Stages:
         every = self._points(mesh, width)
         points = every.take(range(every.size))
         slope = None if before is None else self._slope(before, points)
-        uneven = slope is not None and slope.max() > UNEVEN * (slope @ points.w) / points.w.sum()
+        uneven = slope is not None and _uneven(slope, points.w, mesh)
         mixture = Mixture("tanh" if uneven else "sin", width, self._seed)
         trial, theta = mixture.draw(self._base, mesh, points, slope)
         space = make_space(self.problem, trial, theta, every)
@@ -247,6 +247,12 @@ def _rates(system: GalerkinSystem, collapse: Collapse, points: Points) -> Array:
         top = np.nan_to_num(system.highest(collapse.t, collapse.state), posinf=0.0, neginf=0.0)
     functions = system.space.jets(points, [()])
     return np.max([np.abs(f[()] @ top[own]) for f, own in zip(functions, system.slices, strict=True)], axis=0)
+
+
+def _uneven(slope: Array, w: Array, mesh: Mesh) -> bool:
+    """Return whether gradients over the range of values are large somewhere, and much larger than elsewhere."""
+    lower, upper = mesh.bounds
+    return bool(slope.max() > max(UNEVEN * (slope @ w) / w.sum(), UNEVEN / (upper - lower).max()))
 
 
 def counted(stage: MarchStage) -> float:

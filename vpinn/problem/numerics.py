@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+from vpinn.problem.section import Count, Natural, Positive, Real, Section
 
 
 class TestSpaceSection(Section):

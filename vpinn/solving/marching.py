@@ -15,13 +15,14 @@ import torch
 from vpinn import run_files, run_folder
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import DivergenceError, InputError
+from vpinn.features import March
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.march import (
     Collapse,
-    Gap,
+    Distance,
     MarchedSolution,
     MarchStage,
-    Stages,
+    MarchStages,
     arrays_of,
     as_metrics,
     exact_field,
@@ -29,7 +30,6 @@ from vpinn.march import (
     make_solution,
     stage_of,
 )
-from vpinn.features import March
 from vpinn.optimization import COLUMNS, Plan, Training, save_arrays
 from vpinn.optimization.schedule import Schedule
 from vpinn.problem import Problem, output_times
@@ -46,7 +46,7 @@ FINER = 4
 """Degrees by which the quadrature of errors is higher than that of the march."""
 
 
-def solve_in_time(  # noqa: PLR0913 (keywords of the public interface)
+def solve_in_time(
     problem: Problem,
     folder: Path | None,
     resume: bool,
@@ -69,7 +69,7 @@ def solve_in_time(  # noqa: PLR0913 (keywords of the public interface)
             run_files.check_vacant(folder, resume, overwrite)
         settle_process(threads)
         with signals.abandons():
-            stages = Stages(problem, lambda number, t: signals.signal is None and not signals.late)
+            stages = MarchStages(problem, lambda number, t: signals.signal is None and not signals.late)
         if folder is not None:
             run_folder.begin(folder, problem, run_folder.describe(problem, March.name, threads), anew=True)
         ready = time.perf_counter() - began
@@ -95,7 +95,7 @@ def solve_in_time(  # noqa: PLR0913 (keywords of the public interface)
 class _Run:
     """What a run knows beside its stages: where it is written, and when it began."""
 
-    def __init__(self, problem: Problem, stages: Stages, folder: Path | None, threads: int, began: float, ready: float) -> None:
+    def __init__(self, problem: Problem, stages: MarchStages, folder: Path | None, threads: int, began: float, ready: float) -> None:
         self._problem, self._stages, self._folder, self._threads = problem, stages, folder, threads
         self._began, self._ready = began, ready
         self._training = Training.start(torch.zeros(0, dtype=torch.float64), March(), problem.settings.solver.seed)
@@ -118,7 +118,7 @@ class _Run:
         if report is not None:
             report(training, Plan(March(), Schedule(1e-3, steps=len(self._stages.widths))))
 
-    def _gap(self, stage: MarchStage) -> Gap:
+    def _gap(self, stage: MarchStage) -> Distance:
         """Return the distance of a stage from the exact solution."""
         mesh = self._problem.domain
         assert isinstance(mesh, Mesh)

@@ -17,7 +17,7 @@ PANELS = 200_000
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Trajectory:
     """A vector as a function of time.
 
     Attributes:
@@ -44,12 +44,12 @@ class Course:
         return {"breaks": self.breaks, "course": self.values}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Course:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Trajectory:
         """Return the course that was kept."""
         return cls(arrays["breaks"], arrays["course"])
 
     @classmethod
-    def of_panels(cls, breaks: Sequence[float], values: Sequence[Array]) -> Course:
+    def of_panels(cls, breaks: Sequence[float], values: Sequence[Array]) -> Trajectory:
         """Return the course of panels [nodes, size] each, which may have nodes of different number; all get the most."""
         most = max(len(panel) for panel in values)
         target = nodes(most)
@@ -62,7 +62,7 @@ class Course:
     @classmethod
     def of_function(
         cls, function: Callable[[Array], Array], breaks: Sequence[float], tolerance: float, most: int | None = None
-    ) -> Course | None:
+    ) -> Trajectory | None:
         """Return polynomials that follow a function; None where more than ``most`` panels would be needed.
 
         Panels are halved until the polynomial on the nodes agrees with the function between them.
