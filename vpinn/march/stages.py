@@ -34,7 +34,7 @@ TOLERANCE = 1e-6
 """Relative error estimate that is good enough by default."""
 LOOSE, TIGHT = 0.05, 1e-11
 """Tolerance of the integrator over that of the whole, and the smallest there is."""
-SPENT = 60.0
+SPENT = 20.0
 """Seconds, as they are counted, that stages may take together."""
 GROWTH = 3.0
 """Seconds of a stage over those of the one before, as they are expected."""

@@ -240,7 +240,7 @@ def _with_reference(solution: MarchedSolution, problem: Problem) -> MarchedSolut
     for name, truth in reference.values.items():
         gap = values[name].reshape(len(truth), -1) - truth
         known = {
-            key: float(np.linalg.norm(gap[rows]) / (np.linalg.norm(truth[rows]) or 1.0))
+            key: float(np.linalg.norm(gap[rows]) / (max(np.linalg.norm(truth[rows]), 1e-6 * np.linalg.norm(truth)) or 1.0))
             for key, rows in (("relative_l2", slice(None)), ("relative_l2_final", last))
         }
         found = {**known, "points": len(truth), "outside": reference.outside}
