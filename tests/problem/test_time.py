@@ -49,9 +49,16 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         ({"reference": {"fem": {"degree": 2}}}, "elements solve steady problems"),
         ({"network": {"enrich": ["x"]}}, "extra functions are for steady problems"),
         ({"time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": (), "output": {"times": 3}}, "no instants"),
-        ({"time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": (), "solver": {"method": "march"}}, "needs a problem in time"),
         (
-            {"unknowns": {"u": "scalar", "p": "scalar"}, "weak": f"{HEAT} + p*v*dx + u*v_p*dx", "boundary": [{**START, "unknown": "u"}]},
+            {"time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": (), "solver": {"method": "march"}},
+            "needs a problem in time",
+        ),
+        (
+            {
+                "unknowns": {"u": "scalar", "p": "scalar"},
+                "weak": f"{HEAT} + p*v*dx + u*v_p*dx",
+                "boundary": [{**START, "unknown": "u"}],
+            },
             "no time derivative of p",
         ),
     ],
@@ -71,11 +78,16 @@ def test_an_energy_is_refused() -> None:
 def test_a_domain_without_cells_is_refused() -> None:
     with pytest.raises(InputError, match="a problem in time needs cells"):
         make_problem(
-            {"shape": "hypercube", "upper": [1.0, 1.0], "time": [0, 1]}, unknowns={"u": "scalar"}, strong="dt(u)", boundary=[START]
+            {"shape": "hypercube", "upper": [1.0, 1.0], "time": [0, 1]},
+            unknowns={"u": "scalar"},
+            strong="dt(u)",
+            boundary=[START],
         )
 
 
-@pytest.mark.parametrize("text", ["exp(-t)*sin(x)", "t**3*x + sqrt(1 + t)", "grad(sin(t*x)*x)[0]", "conditional(lt(t, 1), t**2, x)"])
+@pytest.mark.parametrize(
+    "text", ["exp(-t)*sin(x)", "t**3*x + sqrt(1 + t)", "grad(sin(t*x)*x)[0]", "conditional(lt(t, 1), t**2, x)"]
+)
 def test_time_derivative_of_an_expression_is_that_of_differences(text: str) -> None:
     problem = stated()
     clock = problem.clock

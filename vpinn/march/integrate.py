@@ -96,7 +96,7 @@ def march(
     if system.linear and not system.steady:
         _tabulate(system, instants, tolerance, scale)
     path = _Path(float(instants[0]), state)
-    done = _stepwise(system, path, instants, tolerance, scale, note, least)
+    done = _stepwise(system, path, instants, _Control(tolerance, scale, least, note))
     if not done:
         raise Collapse(path.course() if len(path.times) > 1 else None, path.times[-1], path.states[-1])
     return Marched(path.course(), len(path.cubics), False)
@@ -149,22 +149,24 @@ def _lagrange(places: Array, t: Array) -> Array:
     return result
 
 
-def _stepwise(
-    system: GalerkinSystem,
-    path: _Path,
-    instants: Sequence[float],
-    tolerance: float,
-    scale: float,
-    note: Callable[[float], bool],
-    least: int,
-) -> bool:
+@dataclass(frozen=True)
+class _Control:
+    """How steps are taken; see `march`."""
+
+    tolerance: float
+    scale: float
+    least: int
+    note: Callable[[float], bool]
+
+
+def _stepwise(system: GalerkinSystem, path: _Path, instants: Sequence[float], control: _Control) -> bool:
     """Take steps until the end, or until ``note`` ends them; return False where they became too small."""
     state = path.states[-1]
     rates = np.linalg.norm(state[system.size :])
-    sizes = np.full(system.states, scale)
+    sizes = np.full(system.states, control.scale)
     if system.second.any():
-        sizes[system.size :] = max(float(rates), scale * _frequency(system, state, float(instants[0])))
-    absolute = tolerance * sizes / np.sqrt(system.size)
+        sizes[system.size :] = max(float(rates), control.scale * _frequency(system, state, float(instants[0])))
+    absolute = control.tolerance * sizes / np.sqrt(system.size)
     stops = list(instants[1:]) if len(instants) <= RESTARTS else [instants[-1]]
     first = None
     for stop in stops:
@@ -175,11 +177,11 @@ def _stepwise(
                 path.times[-1],
                 path.states[-1],
                 float(stop),
-                rtol=max(tolerance, 1e-13),
+                rtol=max(control.tolerance, 1e-13),
                 atol=absolute,
-                max_step=left / least,
+                max_step=left / control.least,
                 jac=system.linear_jacobian if system.linear else system.jacobian,
-                first_step=None if first is None else min(first, left / least),
+                first_step=None if first is None else min(first, left / control.least),
             )
             while solver.status == "running":
                 solver.step()
@@ -188,7 +190,7 @@ def _stepwise(
                 path.add(float(solver.t), solver.y, solver.dense_output())
                 if solver.status == "running":
                     first = solver.h_abs
-                if not note(float(solver.t)):
+                if not control.note(float(solver.t)):
                     return True
     return True
 

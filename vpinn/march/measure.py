@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,7 @@ def instants_of(instants: Sequence[float]) -> tuple[Array, Array]:
     per = max(2, INSTANTS // (len(instants) - 1))
     s, w = np.polynomial.legendre.leggauss(per)
     times, weights = [np.asarray(instants, dtype=np.float64)], [np.zeros(len(instants))]
-    for a, b in zip(instants, instants[1:], strict=False):
+    for a, b in itertools.pairwise(instants):
         times.append((a + b) / 2 + (b - a) / 2 * s)
         weights.append((b - a) / 2 * w)
     t, weight = np.concatenate(times), np.concatenate(weights)
@@ -95,7 +96,9 @@ def instants_of(instants: Sequence[float]) -> tuple[Array, Array]:
     return t[order], weight[order]
 
 
-def gap_between(problem: Problem, found: Field, truth: Field, names: Sequence[str], w: Array, instants: Sequence[float]) -> Distance:
+def gap_between(
+    problem: Problem, found: Field, truth: Field, names: Sequence[str], w: Array, instants: Sequence[float]
+) -> Distance:
     """Return the distance of a field from another.
 
     Args:

@@ -15,9 +15,9 @@ from vpinn.domain import CellPoints, Mesh, located_points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import Mixture, OrthonormalSpace, homogeneous, make_lifts
 from vpinn.features.orthonormal.space import distances_of
-from vpinn.march.trajectory import Trajectory
 from vpinn.march.integrate import Marched
 from vpinn.march.stages import MarchStage
+from vpinn.march.trajectory import Trajectory
 from vpinn.objective import weakened
 from vpinn.problem import Problem, frozen
 from vpinn.solution import Solution
@@ -100,13 +100,12 @@ def make_solution(
 def _at(problem: Problem, stage: MarchStage, t: float) -> tuple[Problem, Trial, torch.Tensor]:
     """Return the problem, the trial space and its parameters at an instant."""
     space = stage.space
-    parts, known, at = [], dict(space.trial.background.known), 0
+    parts, known = [], dict(space.trial.background.known)
     own = np.split(stage.marched.course(t)[: space.size], np.cumsum(space.ranks)[:-1])
-    for lift, distance in zip(stage.lifts, space.distances, strict=True):
+    for at, (lift, distance) in enumerate(zip(stage.lifts, space.distances, strict=True)):
         value, fields = lift.field(t)
         known |= fields
         parts.append(value + distance * space.trial.function[at])
-        at += 1
     unknowns, first = {}, 0
     for unknown in problem.unknowns:
         whole = parts[first : first + unknown.components]

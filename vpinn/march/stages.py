@@ -242,11 +242,12 @@ class MarchStages:
 
 
 def _rates(system: GalerkinSystem, collapse: Collapse, points: Points) -> Array:
-    """Return how fast the first component changes at points where a march collapsed [n]."""
+    """Return how fast the component that changes fastest does so at points where a march collapsed [n]."""
     with np.errstate(all="ignore"):
         top = np.nan_to_num(system.highest(collapse.t, collapse.state), posinf=0.0, neginf=0.0)
     functions = system.space.jets(points, [()])
-    return np.max([np.abs(f[()] @ top[own]) for f, own in zip(functions, system.slices, strict=True)], axis=0)
+    changes = [np.abs(f[()] @ top[own]) for f, own in zip(functions, system.slices, strict=True)]
+    return np.asarray(np.max(changes, axis=0))
 
 
 def _uneven(slope: Array, w: Array, mesh: Mesh) -> bool:
@@ -275,7 +276,7 @@ def refuse_strong(problem: Problem) -> None:
         held = [tag for c in problem.boundary if c.unknown == unknown.name for tag in c.on]
         if not held or len(problem.domain.facets(tuple(held))) < len(problem.domain.facets("all")):
             raise InputError(
-                f"{unknown.name} is free on a part of the boundary, where equations of second order leave it open; write the weak "
-                "form, whose ds terms say what holds there",
+                f"{unknown.name} is free on a part of the boundary, where equations of second order leave it open; write the "
+                "weak form, whose ds terms say what holds there",
                 problem.where("form", "strong"),
             )

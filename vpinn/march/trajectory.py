@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,7 +38,7 @@ class Trajectory:
         """Return the vector [size] at an instant between the first and the last."""
         panel = int(np.clip(np.searchsorted(self.breaks, t, side="left") - 1, 0, len(self.values) - 1))
         a, b = self.breaks[panel], self.breaks[panel + 1]
-        return barycentric(self.values.shape[1], (2 * t - (a + b)) / (b - a)) @ self.values[panel]
+        return np.asarray(barycentric(self.values.shape[1], float((2 * t - (a + b)) / (b - a))) @ self.values[panel])
 
     def arrays(self) -> dict[str, Array]:
         """Return what a file keeps."""
@@ -49,7 +50,7 @@ class Trajectory:
         return cls(arrays["breaks"], arrays["course"])
 
     @classmethod
-    def of_panels(cls, breaks: Sequence[float], values: Sequence[Array]) -> Trajectory:
+    def of_panels(cls, breaks: Sequence[float] | Array, values: Sequence[Array]) -> Trajectory:
         """Return the course of panels [nodes, size] each, which may have nodes of different number; all get the most."""
         most = max(len(panel) for panel in values)
         target = nodes(most)
@@ -73,21 +74,21 @@ class Trajectory:
             tolerance: largest Euclidean distance, > 0.
             most: panels allowed; by default so many that the best of them is returned.
         """
-        stack = [(float(a), float(b)) for a, b in zip(breaks, breaks[1:], strict=False)][::-1]
+        stack = [(float(a), float(b)) for a, b in itertools.pairwise(breaks)][::-1]
         smallest = 1e-14 * (float(breaks[-1]) - float(breaks[0]))
         here = nodes(DEGREE + 1)
         between = (here[1:] + here[:-1]) / 2
         matrix = np.stack([barycentric(DEGREE + 1, float(s)) for s in between])
-        ends, panels = [float(breaks[0])], []
+        ends, panels = [float(breaks[0])], list[Array]()
         while stack:
             a, b = stack.pop()
-            place = lambda s, a=a, b=b: (a + b) / 2 + (b - a) / 2 * s
-            values = function(place(here))
-            gap = np.linalg.norm(matrix @ values - function(place(between)), axis=1).max()
+            middle, half = (a + b) / 2, (b - a) / 2
+            values = function(middle + half * here)
+            gap = np.linalg.norm(matrix @ values - function(middle + half * between), axis=1).max()
             if most is not None and len(panels) + len(stack) >= most and gap > tolerance:
                 return None
             if gap > tolerance and b - a > smallest and len(panels) + len(stack) < PANELS:
-                stack += [((a + b) / 2, b), (a, (a + b) / 2)]
+                stack += [(middle, b), (a, middle)]
                 continue
             ends.append(b)
             panels.append(values)
@@ -97,7 +98,7 @@ class Trajectory:
 @lru_cache(maxsize=8)
 def nodes(count: int) -> Array:
     """Return the Chebyshev–Lobatto nodes on [−1, 1], rising [count], count ≥ 2."""
-    return -np.cos(np.pi * np.arange(count) / (count - 1))
+    return np.asarray(-np.cos(np.pi * np.arange(count) / (count - 1)))
 
 
 def barycentric(count: int, s: float) -> Array:
@@ -105,7 +106,7 @@ def barycentric(count: int, s: float) -> Array:
     gap = s - nodes(count)
     near = np.abs(gap) < 1e-15
     if near.any():
-        return near.astype(np.float64) / near.sum()
+        return np.asarray(near / near.sum())
     weights = (-1.0) ** np.arange(count)
     weights[[0, -1]] *= 0.5
     shares = weights / gap

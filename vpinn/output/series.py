@@ -103,7 +103,9 @@ def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
     assert isinstance(domain, Mesh)
     canvas = make_canvas(domain, refine)
     parts = [fields_on(solution.snapshot(t), canvas) for t in solution.times]
-    x = np.concatenate([np.column_stack([part.x, np.full(len(part.x), t)]) for part, t in zip(parts, solution.times, strict=True)])
+    x = np.concatenate(
+        [np.column_stack([part.x, np.full(len(part.x), t)]) for part, t in zip(parts, solution.times, strict=True)]
+    )
     names = set.intersection(*(set(part.values) for part in parts))
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values if name in names}
     return Fields(x, None, values)

@@ -30,7 +30,7 @@ from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
-from vpinn.problem.time import Clock, InitialState
+from vpinn.problem.time import Clock
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest
 
@@ -83,8 +83,7 @@ def build_problem(
     meshed = isinstance(domain, Mesh)
     cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
     scope = make_scope(symbols, tuple(domain.facet_tags), cell_tags, meshed)
-    if settings.domain is not None and settings.domain.time is not None:
-        scope = scope.timed(Clock.of(settings.domain.time, symbols))
+    scope = _timed(scope, settings)
     check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
     scope, unknowns = _define(scope, settings, source)
@@ -100,8 +99,7 @@ def build_problem(
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
-            clock = scope.clock
-            span = None if clock is None else (clock.start, clock.end)
+            span = None if settings.domain is None else settings.domain.time
             reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
@@ -111,10 +109,8 @@ def build_problem(
     with source.located("network", "enrich"):
         check_work(form, enrich)
     boundary = make_conditions(settings, source, scope, unknowns)
-    initial: tuple[InitialState, ...] = ()
-    if scope.clock is not None:
-        initial = make_initial(settings, source, scope, unknowns, form)
-        refuse_conditions(boundary)
+    refuse_conditions(scope, boundary)
+    initial = make_initial(settings, source, scope, unknowns, form)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -135,6 +131,13 @@ def build_problem(
     )
 
 
+def _timed(scope: Scope, settings: Settings) -> Scope:
+    """Return the scope with time in it, where the problem depends on time."""
+    if settings.domain is None or settings.domain.time is None:
+        return scope
+    return scope.timed(Clock.of(settings.domain.time, scope.symbols))
+
+
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Add constants, unknowns with their test functions, and named expressions to the scope, in this order."""
     for name, number in settings.constants.items():
@@ -152,8 +155,8 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
             unknown = Unknown(name, test_name, shape, scope.symbols.coefficient(shape), scope.symbols.test_function(shape, part))
             scope = scope.define(name, unknown.function).define(test_name, unknown.test)
             if scope.clock is not None:
-                scope = scope.timed(scope.clock.knowing(unknown.function, scope.symbols))
-                unknown = replace(unknown, rates=scope.clock.rates[unknown.function])
+                clock = scope.clock.knowing(unknown.function, scope.symbols)
+                scope, unknown = scope.timed(clock), replace(unknown, rates=clock.rates[unknown.function])
         unknowns.append(unknown)
     for name, value in settings.expressions.items():
         with source.located("expressions", name):

@@ -37,7 +37,7 @@ def make_conditions(settings: Settings, source: Source, scope: Scope, unknowns: 
                     raise InputError(
                         'the start of time stands alone, on = "initial"; give further parts a condition of their own'
                         if scope.clock is not None
-                        else 'there is no start in a steady problem; give time = [start, end] in [domain], or name a boundary part'
+                        else 'there is no start in a steady problem; give time = [start, end] in [domain], or a boundary part'
                     )
                 if tag != "all" and tag not in scope.facet_tags:
                     raise InputError(

@@ -21,11 +21,6 @@ from vpinn.problem.values import parse_value
 
 TIMES = 11
 """Instants that are written by default."""
-ONLY_STEADY = (
-    ("network", "enrich", "extra functions are for steady problems; leave them out"),
-    ("reference", "fem", "elements solve steady problems; compare with exact or file"),
-)
-"""Settings that a problem in time does not take: section, key, and what to do."""
 
 
 def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hypercube) -> None:
@@ -35,40 +30,46 @@ def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hy
         InputError: says which.
     """
     span = None if settings.domain is None else settings.domain.time
-    if span is None:
-        with source.located("output", "times"):
-            if settings.output.times is not None:
-                raise InputError("a steady problem has no instants; leave it out, or give time = [start, end] in [domain]")
-        with source.located("solver", "method"):
-            if settings.solver.method == "march":
-                raise InputError('"march" needs a problem in time: give time = [start, end] in [domain], or another method')
-        return
-    with source.located("output", "times"):
-        times = settings.output.times if isinstance(settings.output.times, tuple) else ()
-        for instant in times:
-            if not span[0] <= instant <= span[1]:
-                raise InputError(f"instants lie between start and end, {span[0]:g} to {span[1]:g}, got {instant:g}")
-        if settings.output.times == ():
-            raise InputError("give at least one instant, or how many")
-    with source.located("domain", "time"):
-        if not isinstance(domain, Mesh):
-            raise InputError("a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file")
-    with source.located("form", settings.form.formulation):
-        if settings.form.formulation == "energy":
-            raise InputError("an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation")
-    with source.located("solver", "method"):
-        if settings.solver.method not in ("auto", "march"):
-            raise InputError(f'problems in time are marched, got "{settings.solver.method}"; leave it out, or write "march"')
-    with source.located("solver", "precision"):
-        if settings.solver.precision != "float64":
-            raise InputError("a march needs float64; leave it out")
-    with source.located("batch", "size"):
-        if settings.batch.size != "full":
-            raise InputError("a march sees all points in every step; leave [batch] out")
-    for section, key, what in ONLY_STEADY:
-        if getattr(getattr(settings, section), key):
-            with source.located(section, key):
-                raise InputError(what)
+    rules = _steady_rules(settings) if span is None else _rules_in_time(settings, domain, span)
+    for section, key, broken, told in rules:
+        if broken:
+            raise InputError(f"{section}.{key}: {told}", source.place(section, key))
+
+
+Rules = list[tuple[str, str, bool, str]]
+"""Section, key, whether its value is refused, and what to say then."""
+
+
+def _steady_rules(settings: Settings) -> Rules:
+    """Return what a steady problem does not take."""
+    marched, times = settings.solver.method == "march", settings.output.times is not None
+    span = "time = [start, end] in [domain]"
+    return [
+        ("output", "times", times, f"a steady problem has no instants; leave it out, or give {span}"),
+        ("solver", "method", marched, f'"march" needs a problem in time: give {span}, or another method'),
+    ]
+
+
+def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[float, float]) -> Rules:
+    """Return what a problem in time does not take."""
+    asked, solver = settings.output.times, settings.solver
+    outside = [t for t in asked if not span[0] <= t <= span[1]] if isinstance(asked, tuple) else []
+    between = f"instants lie between start and end, {span[0]:g} to {span[1]:g}, got {outside[0]:g}" if outside else ""
+    energy = "an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation"
+    method = f'problems in time are marched, got "{solver.method}"; leave it out, or write "march"'
+    cells = "a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file"
+    extra = "extra functions are for steady problems; leave them out"
+    return [
+        ("output", "times", bool(outside), between),
+        ("output", "times", asked == (), "give at least one instant, or how many"),
+        ("domain", "time", not isinstance(domain, Mesh), cells),
+        ("form", "energy", settings.form.formulation == "energy", energy),
+        ("solver", "method", solver.method not in ("auto", "march"), method),
+        ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
+        ("batch", "size", settings.batch.size != "full", "a march sees all points in every step; leave [batch] out"),
+        ("network", "enrich", bool(settings.network.enrich), extra),
+        ("reference", "fem", settings.reference.fem is not None, "elements solve steady problems; compare with exact or file"),
+    ]
 
 
 def make_initial(
@@ -81,7 +82,8 @@ def make_initial(
             order, or missing where it is of second; or two states name one component.
     """
     clock = scope.clock
-    assert clock is not None
+    if clock is None:
+        return ()
     found: list[InitialState] = []
     for number, section in enumerate(settings.boundary):
         if section.on != INITIAL:
@@ -89,7 +91,7 @@ def make_initial(
         key = ("boundary", number)
         with source.located(*key):
             if section.residual is not None or section.impose != "auto" or section.weight is not None:
-                raise InputError('a state at the start has a value, and a rate where the equation has dt(dt(…)); nothing else')
+                raise InputError("a state at the start has a value, and a rate where the equation has dt(dt(…)); nothing else")
         unknown = named_unknown(section, source, unknowns, key)
         order = clock.order(unknown.function, form)
         values: list[Expr | None] = []
@@ -101,17 +103,26 @@ def make_initial(
                 values.append(value)
         with source.located(*key, "rate"):
             if values[1] is not None and order < 2:
-                raise InputError(f"the equation of {unknown.name} has no second time derivative, which a rate is for; leave it out")
+                raise InputError(
+                    f"the equation of {unknown.name} has no second time derivative, which a rate is for; leave it out"
+                )
             if values[1] is None and order == 2:
-                raise InputError(f"the equation of {unknown.name} has dt(dt({unknown.name})); give its first one at the start, rate")
-        for other in found:
-            same = other.component == section.component or None in {other.component, section.component}
-            if other.unknown == unknown.name and same:
-                raise InputError(f"{unknown.name} has a state at the start already, from {other.where}", source.place(*key))
+                raise InputError(
+                    f"the equation of {unknown.name} has dt(dt({unknown.name})); give its first one at the start, rate"
+                )
+        _refuse_second(found, unknown.name, section.component, source.place(*key))
         assert values[0] is not None
         found.append(InitialState(unknown.name, section.component, values[0], values[1], source.place(*key)))
     _check_complete(settings, source, clock, unknowns, form, found)
     return tuple(found)
+
+
+def _refuse_second(found: Sequence[InitialState], name: str, component: int | None, place: str) -> None:
+    """Refuse a second state at the start of one component."""
+    for other in found:
+        same = other.component == component or None in {other.component, component}
+        if other.unknown == name and same:
+            raise InputError(f"{name} has a state at the start already, from {other.where or 'an earlier condition'}", place)
 
 
 def _check_complete(
@@ -127,31 +138,32 @@ def _check_complete(
     for unknown in unknowns:
         if not clock.order(unknown.function, form):
             raise InputError(
-                f"the form has no time derivative of {unknown.name}; add dt({unknown.name}), since systems with algebraic equations, "
-                "as a pressure has, cannot be marched yet",
+                f"the form has no time derivative of {unknown.name}; add dt({unknown.name}), since systems with algebraic "
+                "equations, as a pressure has, cannot be marched yet",
                 place,
             )
         given = {state.component for state in found if state.unknown == unknown.name}
         missing = [] if None in given else [c for c in range(unknown.components) if c not in given]
         if missing and (unknown.shape == () or not given):
             raise InputError(
-                f'the form has a time derivative of {unknown.name}, but nothing says where {unknown.name} starts; add a [[boundary]] '
-                f'with on = "initial"{f", unknown = {chr(34)}{unknown.name}{chr(34)}" if len(unknowns) > 1 else ""} and its value',
+                f"the form has a time derivative of {unknown.name}, but nothing says where {unknown.name} starts; add a "
+                f'[[boundary]] with on = "initial", unknown = "{unknown.name}" and its value',
                 place,
             )
         if missing:
             raise InputError(
-                f'component {missing[0]} of {unknown.name} has no state at the start; add a [[boundary]] with on = "initial"', place
+                f'component {missing[0]} of {unknown.name} has no state at the start; add a [[boundary]] with on = "initial"',
+                place,
             )
 
 
-def refuse_conditions(boundary: Sequence[Condition]) -> None:
+def refuse_conditions(scope: Scope, boundary: Sequence[Condition]) -> None:
     """Refuse conditions that no march takes.
 
     Raises:
         InputError: says where.
     """
-    for condition in boundary:
+    for condition in boundary if scope.clock is not None else ():
         if condition.residual is not None:
             raise InputError("a march takes values on the boundary; write this as a ds term of a weak form", condition.where)
         if condition.impose not in ("auto", "exact"):

@@ -19,5 +19,5 @@ class Output(Section):
     refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(0, description="Refinements of the fields' mesh, 0 to 4.")
     times: Annotated[int, Field(strict=True, ge=2, le=10_000)] | tuple[Real, ...] | None = Field(
         None,
-        description="With domain.time: how many instants are written, from start to end (2 to 10,000), or a list of them; default 11.",
+        description="With domain.time: how many instants are written, from start to end (2 to 10,000), or a list; default 11.",
     )

@@ -63,7 +63,7 @@ class Clock:
         Raises:
             InputError: it would hold a third time derivative, or more parts than an expression may have.
         """
-        if expression in self.rates:
+        if isinstance(expression, ufl.Coefficient) and expression in self.rates:
             return self.rates[expression][0]
         check_size(expression)
         lowered = apply_derivatives(apply_algebra_lowering(expression))

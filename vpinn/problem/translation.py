@@ -189,9 +189,6 @@ class Translator:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
             case "Dx", [f, *axes] if axes:
                 return self._derivative(node, f, axes)
-            case "dt", [f] if self.scope.clock is not None:
-                self._count_derivatives(node, 1)
-                return self._apply(node, self.scope.clock.derivative, self.tensor(f))
             case "Identity", [size]:
                 return self._identity(node, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
@@ -226,6 +223,9 @@ class Translator:
         return value
 
     def _operator(self, node: ast.Call, name: str) -> Expr:
+        if name == "dt" and self.scope.clock is not None and len(node.args) == 1:
+            self._count_derivatives(node, 1)
+            return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
             if name in _REFUSED:
                 self._fail(node, _REFUSED[name])

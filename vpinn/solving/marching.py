@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,19 @@ FINER = 4
 """Degrees by which the quadrature of errors is higher than that of the march."""
 
 
-def solve_in_time(
-    problem: Problem,
-    folder: Path | None,
-    resume: bool,
-    overwrite: bool,
-    threads: int,
-    report: Callable[[Training, Plan], None] | None = None,
-    interrupt: Interrupt | None = None,
-) -> MarchedSolution:
+@dataclass(frozen=True)
+class Told:
+    """Where a run is written, and what it is told; see `solve`."""
+
+    folder: Path | None
+    resume: bool
+    overwrite: bool
+    threads: int
+    report: Callable[[Training, Plan], None] | None = None
+    interrupt: Interrupt | None = None
+
+
+def solve_in_time(problem: Problem, told: Told) -> MarchedSolution:
     """Solve a problem in time; arguments as of `solve`. A run that is resumed starts anew, and ends with the same bits.
 
     Raises:
@@ -63,10 +68,11 @@ def solve_in_time(
         DivergenceError: the steps became too small; what was computed up to there is in the folder.
     """
     began = time.perf_counter()
+    folder, threads, interrupt = told.folder, told.threads, told.interrupt
     limit = problem.settings.solver.time_limit
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
-            run_files.check_vacant(folder, resume, overwrite)
+            run_files.check_vacant(folder, told.resume, told.overwrite)
         settle_process(threads)
         with signals.abandons():
             stages = MarchStages(problem, lambda number, t: signals.signal is None and not signals.late)
@@ -76,7 +82,7 @@ def solve_in_time(
         run = _Run(problem, stages, folder, threads, began, ready)
         with signals.limited(limit):
             try:
-                stage = stages.run(lambda: run.told(report))
+                stage = stages.run(lambda: run.told(told.report))
             except Collapse as collapse:
                 raise run.collapsed(collapse) from None
             late = signals.late
@@ -95,7 +101,9 @@ def solve_in_time(
 class _Run:
     """What a run knows beside its stages: where it is written, and when it began."""
 
-    def __init__(self, problem: Problem, stages: MarchStages, folder: Path | None, threads: int, began: float, ready: float) -> None:
+    def __init__(
+        self, problem: Problem, stages: MarchStages, folder: Path | None, threads: int, began: float, ready: float
+    ) -> None:
         self._problem, self._stages, self._folder, self._threads = problem, stages, folder, threads
         self._began, self._ready = began, ready
         self._training = Training.start(torch.zeros(0, dtype=torch.float64), March(), problem.settings.solver.seed)
@@ -179,7 +187,9 @@ class _Run:
                 "give more solver.features"
             )
         if self._stages.ended == "collapse":
-            checks.append("march: with more features the steps became too small; the solution may cease to exist, refine the mesh")
+            checks.append(
+                "march: with more features the steps became too small; the solution may cease to exist, refine the mesh"
+            )
         if not self._problem.exact:
             return {}, {}, checks
         gap = self._gap(stage)
@@ -188,8 +198,8 @@ class _Run:
         wrong = found["effectivity"] is not None and not EFFECTIVITY[0] <= found["effectivity"] <= EFFECTIVITY[1]
         if wrong and gap.relative > NEGLIGIBLE:
             checks.append(
-                f"error estimate: it is {found['effectivity']:.2g} times the error, {estimate.relative:.1e} over space and time; do "
-                "not trust it on problems like this, refine the mesh"
+                f"error estimate: it is {found['effectivity']:.2g} times the error, {estimate.relative:.1e} over space and time; "
+                "do not trust it on problems like this, refine the mesh"
             )
         return as_metrics(gap), found | {"true_over_time": gap.curve.tolist()}, checks
 
@@ -248,7 +258,9 @@ def _with_reference(solution: MarchedSolution, problem: Problem) -> MarchedSolut
     return solution
 
 
-def load_in_time(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any], metrics: Mapping[str, Any]) -> MarchedSolution:
+def load_in_time(
+    problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> MarchedSolution:
     """Return the solution that a run folder of a march holds."""
     history = np.empty((0, len(COLUMNS)))
     return make_solution(problem, stage_of(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)

@@ -23,7 +23,7 @@ from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
-from vpinn.solving.marching import load_in_time, solve_in_time
+from vpinn.solving.marching import Told, load_in_time, solve_in_time
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
@@ -69,7 +69,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     folder = None if directory is None else Path(directory)
     problem = problem if method is None else _with_method(problem, method)
     if problem.clock is not None:
-        return solve_in_time(problem, folder, resume, overwrite, threads or available_cores(), report, interrupt)
+        return solve_in_time(problem, Told(folder, resume, overwrite, threads or available_cores(), report, interrupt))
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)

@@ -21,7 +21,9 @@ def stated(shape: dict[str, object], value: str) -> Problem:
     )
 
 
-@pytest.mark.parametrize("shape", [{"shape": "rectangle", "cells": 3}, {"shape": "l-shape", "cells": 3}, {"shape": "disk", "cells": 3}])
+@pytest.mark.parametrize(
+    "shape", [{"shape": "rectangle", "cells": 3}, {"shape": "l-shape", "cells": 3}, {"shape": "disk", "cells": 3}]
+)
 def test_takes_the_values_and_their_time_derivatives(shape: dict[str, object]) -> None:
     problem = stated(shape, VALUE)
     (lift,) = make_lifts(problem, homogeneous(problem).background)

@@ -1,8 +1,8 @@
-"""Values on the boundary in time: unknowns are a lift, which takes the values, plus functions that vanish where these are given.
+"""Values on the boundary in time: unknowns are a lift, which takes the values, plus functions that vanish where they are given.
 
-On a box whose values agree where sides meet the lift is transfinite interpolation, an expression of coordinates and time. Elsewhere
-it is the discrete harmonic extension of the values at the nodes of elements. That is linear in the values, which are sums of few
-products of functions of time and of space: these are found from samples in time, and every one is extended once.
+On a box whose values agree where sides meet the lift is transfinite interpolation, an expression of coordinates and time.
+Elsewhere it is the discrete harmonic extension of the values at the nodes of elements. That is linear in the values, which are
+sums of few products of functions of time and of space: these are found from samples in time, and every one is extended once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ GAP = 1e-9
 class Lift(Protocol):
     """A known function of space and time that takes the boundary values of one component."""
 
-    constant: bool
+    @property
+    def constant(self) -> bool:
+        """Whether it does not depend on time."""
 
     def at(self, points: Points, wanted: Iterable[Derivative], orders: int) -> LiftAtPoints:
         """Return the function and its time derivatives up to an order at points."""
@@ -212,7 +214,8 @@ class MeshLift:
             between = [lift.nodal(t)[0][last] for t in (np.array(instants[1:]) + np.array(instants[:-1])) / 2]
             gap = max(np.abs(one - (one @ kept.T) @ kept).max() for one in between)
             if gap > 1e-8 * np.abs(samples).max():
-                raise InputError("a boundary value varies too fast in time for a lift; shorten domain.time", prescribed[0][0].where)
+                where = prescribed[0][0].where
+                raise InputError("a boundary value varies too fast in time for a lift; shorten domain.time", where)
         return lift
 
     def nodal(self, t: float) -> Array:

@@ -53,7 +53,8 @@ class AtPoints:
 
 def uniform(graph: Graph, nodes: Sequence[Node], clock: Clock) -> list[Node]:
     """Return nodes in which the gradient of time is zero."""
-    slots = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == clock.t.count() and slot.derivative]
+    jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == clock.t.count()]
+    slots = [jet for jet in jets if jet.derivative]
     return graph.substitute(nodes, dict.fromkeys(slots, 0.0)) if slots else list(nodes)
 
 

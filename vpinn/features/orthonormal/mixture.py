@@ -69,4 +69,4 @@ class Mixture:
 
     def steepest(self, dimension: int) -> float:
         """Return the steepest slope where nothing is known of the solution."""
-        return max(2 * LEAST, STEEP * self.width ** (1 / dimension) * (np.pi if self.kind == "sin" else 2.0))
+        return float(max(2 * LEAST, STEEP * self.width ** (1 / dimension) * (np.pi if self.kind == "sin" else 2.0)))

@@ -113,8 +113,8 @@ def make_space(problem: Problem, trial: Trial, theta: Tensor, points: PointSet, 
     columns = 1 + trial.network.layers[1]
     if points.size < columns:
         raise InputError(
-            f"{points.size:,} quadrature points cannot tell {columns:,} features apart; raise quadrature.degree, refine the mesh, "
-            "or lower solver.features"
+            f"{points.size:,} quadrature points cannot tell {columns:,} features apart; raise quadrature.degree, refine the "
+            "mesh, or lower solver.features"
         )
     distances = distances_of(problem, trial)
     made: dict[str, tuple[Array, Array]] = {}

@@ -1,11 +1,13 @@
 """Galerkin's equations on the orthonormal space: ordinary differential equations for its coefficients.
 
-The unknowns are u = L(x, t) + Σ a_k(t) φ_k(x) with a lift L and functions φ that vanish where u is given. Tested with the φ, a form
-becomes F(t, a, a′, a″) = 0, linear in the highest time derivative z of every component, z = −M⁻¹ F|_{z = 0}.
+The unknowns are u = L(x, t) + Σ a_k(t) φ_k(x) with a lift L and functions φ that vanish where u is given. Tested with the φ, a
+form becomes F(t, a, a′, a″) = 0, linear in the highest time derivative z of every component, z = −M⁻¹ F|_{z = 0}.
 """
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, lu_factor, lu_solve
+from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
 
 from vpinn.domain import CellPoints, FacetPoints, Mesh, Points
 from vpinn.errors import InputError
@@ -21,6 +23,7 @@ from vpinn.features.orthonormal.conditions import Lift, LiftAtPoints
 from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integrals_in_time
 from vpinn.features.orthonormal.in_time import spread
 from vpinn.features.orthonormal.space import OrthonormalSpace
+from vpinn.forms import Tape, Value
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
@@ -44,7 +47,7 @@ class _Term:
     points: Points
     functions: list[dict[Derivative, Array]]
     lifts: tuple[LiftAtPoints, ...]
-    fixed: list[object]
+    fixed: list[Value]
 
 
 class GalerkinSystem:
@@ -68,11 +71,13 @@ class GalerkinSystem:
         self.problem, self.space, self.lifts = problem, space, tuple(lifts)
         self.orders = tuple(clock.order(u.function, problem.form) for u in problem.unknowns for _ in range(u.components))
         starts = np.cumsum([0, *space.ranks])
-        self.slices = [slice(int(a), int(b)) for a, b in zip(starts, starts[1:], strict=False)]
+        self.slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
         self.second = np.concatenate([np.full(r, order == 2) for r, order in zip(space.ranks, self.orders, strict=True)])
         self._terms = [self._term(integral, mesh, degree, refine) for integral in integrals_in_time(problem)]
         self._check_highest()
         self._tabulated: Callable[[float], Array] | None = None
+        if self.constant_mass:
+            _ = self._mass_factor
 
     def _term(self, integral: IntegralInTime, mesh: Mesh, degree: int, refine: int) -> _Term:
         facets = mesh.facets(integral.tags) if integral.facet else None
@@ -157,12 +162,10 @@ class GalerkinSystem:
                 found[which][self.slices[component], self.slices[other]] += weighted.T @ term.functions[other][its]
         return found[0], found[1], found[2]
 
-    def _outputs(
-        self, term: _Term, tape: object, t: float, a: Array, rates: Array, highest: Array | None
-    ) -> list[Array]:
+    def _outputs(self, term: _Term, tape: Tape, t: float, a: Array, rates: Array, highest: Array | None) -> list[Array]:
         moments = [lift(t) for lift in term.lifts]
         inputs = []
-        for key in term.integral.inputs(tape):  # type: ignore[arg-type]
+        for key in term.integral.inputs(tape):
             if key is None:
                 inputs.append(torch.tensor(t, dtype=torch.float64))
                 continue
@@ -174,7 +177,7 @@ class GalerkinSystem:
             if driven is not None and driven.any():
                 value = value + term.functions[component][derivative] @ driven
             inputs.append(torch.from_numpy(np.ascontiguousarray(value)))
-        values = tape.moving([*term.fixed, *inputs])  # type: ignore[attr-defined]
+        values = tape.moving([*term.fixed, *inputs])
         return [spread(value, len(term.points)) for value in values]
 
     @cached_property
@@ -198,15 +201,14 @@ class GalerkinSystem:
         Raises:
             InputError: it is singular.
         """
-        try:
-            factors = lu_factor(mass)
-        except (LinAlgError, ValueError):
-            factors = (np.zeros_like(mass), np.zeros(len(mass), dtype=np.int32))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)  # of a zero on the diagonal, which is told below
+            factors: tuple[Array, NDArray[np.int32]] = lu_factor(mass)
         diagonal = np.abs(np.diag(factors[0]))
         if not diagonal.min() > SINGULAR * diagonal.max():
             raise InputError(
-                "the time derivatives of the form do not determine the unknowns: their matrix is singular; systems with algebraic "
-                "equations cannot be marched yet",
+                "the time derivatives of the form do not determine the unknowns: their matrix is singular; systems with "
+                "algebraic equations cannot be marched yet",
                 self.problem.where("form", self.problem.formulation),
             )
         return factors
@@ -235,9 +237,9 @@ class GalerkinSystem:
         """Return the highest time derivatives [size]."""
         force = self.force(t, state)
         if self.constant_mass:
-            return -lu_solve(self._mass_factor, force)
+            return np.asarray(-lu_solve(self._mass_factor, force))
         a, rates = self.split(state)
-        return -lu_solve(self._factor(self.matrices(t, a, rates)[2]), force)
+        return np.asarray(-lu_solve(self._factor(self.matrices(t, a, rates)[2]), force))
 
     def slope(self, t: float, state: Array) -> Array:
         """Return the time derivative of a state."""
