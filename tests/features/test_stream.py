@@ -74,11 +74,11 @@ def test_batches_that_say_something_new_ask_for_more(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("form", "refine"), [("strong", 2), ("weak", 0), ("energy", 0), pytest.param("strong", 8, marks=pytest.mark.slow)]
+    ("form", "refine"), [("strong", 1), ("weak", 0), ("energy", 0), pytest.param("strong", 8, marks=pytest.mark.slow)]
 )
 def test_problems_are_solved_on_drawn_points(form: str, refine: int) -> None:
-    """Of 4,096 points and, refined eight times, of 17 million, 160 features take a few thousand."""
-    solution = vpinn.solve(made(form, refine=refine, features=160), threads=1)
+    """Of 1,024 points and, refined eight times, of 17 million, 160 features take a few thousand."""
+    solution = vpinn.solve(made(form, refine=refine, features=120), threads=1)
     assert solution.errors["u"]["relative_l2"] <= 1e-6
     assert solution.metrics["quadrature_points"] >= 256 * 4**refine
 

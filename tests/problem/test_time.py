@@ -11,7 +11,7 @@ import ufl
 from vpinn.domain import located_points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
-from vpinn.problem import Problem, frozen, make_problem, output_times, parse_expression
+from vpinn.problem import Problem, frozen, make_problem, output_times, parse_expression, stated_in
 from vpinn.problem.scope import make_scope
 
 HEAT = "dt(u)*v*dx + inner(grad(u), grad(v))*dx"
@@ -107,7 +107,7 @@ def test_order_of_the_highest_time_derivative() -> None:
     first, second = stated(), stated("dt(dt(u))*v*dx + dt(u)*v*dx", [{**START, "rate": 0}])
     for problem, order in ((first, 1), (second, 2)):
         assert problem.clock is not None
-        assert problem.clock.order(problem.unknowns[0].function, problem.form) == order
+        assert problem.clock.order(problem.unknowns[0].function, stated_in(problem.formulation)) == order
 
 
 def test_instants_that_are_written_end_at_the_end() -> None:

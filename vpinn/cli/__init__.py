@@ -286,7 +286,7 @@ def _show_problem(problem: Problem) -> None:
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.solving import prepare
 
-    setup = prepare(problem)
+    setup = prepare(problem, trains=False)
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None
     curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers

@@ -153,7 +153,7 @@ class Stages:
     def _finer(self, width: int, least: int) -> int:
         """Return a degree of tests of which there are ``LOCAL_TESTS`` per feature."""
         mesh = self._problem.domain
-        if not isinstance(mesh, Mesh) or self._problem.formulation == "strong":
+        if not isinstance(mesh, Mesh) or self._problem.formulation.pointwise:
             return least
         degrees = range(least, HIGHEST_TEST_DEGREE)
         enough = (p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p) >= LOCAL_TESTS * width)

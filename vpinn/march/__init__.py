@@ -6,7 +6,7 @@
 
 from vpinn.march.integrate import Collapse, Marched, march
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
-from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
+from vpinn.march.solution import MarchedSolution, arrays_of, frozen_formulation, make_solution, stage_of
 from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
 from vpinn.march.start import start
 from vpinn.march.trajectory import Trajectory
@@ -24,6 +24,7 @@ __all__ = [
     "arrays_of",
     "as_metrics",
     "exact_field",
+    "frozen_formulation",
     "gap_between",
     "make_solution",
     "march",

@@ -19,7 +19,7 @@ from vpinn.march.integrate import Marched
 from vpinn.march.stages import MarchStage
 from vpinn.march.trajectory import Trajectory
 from vpinn.objective import weakened
-from vpinn.problem import Problem, frozen
+from vpinn.problem import Formulation, Problem, Strong, Weak, frozen
 from vpinn.solution import Solution
 from vpinn.trial import Features, Trial
 
@@ -122,10 +122,19 @@ def steady_at(problem: Problem, t: float) -> Problem:
     assert clock is not None
     values = {clock.t: t}
     still = values | {rate: 0.0 for pair in clock.rates.values() for rate in pair}
-    form = tuple(frozen(one, still) for one in problem.form) if isinstance(problem.form, tuple) else frozen(problem.form, still)
+    formulation = frozen_formulation(problem.formulation, still)
     boundary = tuple(replace(c, value=None if c.value is None else frozen(c.value, values)) for c in problem.boundary)
     exact = {name: frozen(value, values) for name, value in problem.exact.items()}
-    return replace(problem, form=form, boundary=boundary, exact=exact, reference=None, clock=None, initial=())
+    return replace(problem, formulation=formulation, boundary=boundary, exact=exact, reference=None, clock=None, initial=())
+
+
+def frozen_formulation(
+    formulation: Formulation, values: Mapping[ufl.Coefficient, float], still: tuple[ufl.Coefficient, ...] = ()
+) -> Formulation:
+    """Return a formulation with numbers for functions that do not vary in space; see `frozen`."""
+    if formulation.pointwise:
+        return Strong(tuple(frozen(one, values, still) for one in formulation.equations))
+    return Weak(frozen(formulation.integrals, values, still))
 
 
 def arrays_of(stage: MarchStage) -> tuple[dict[str, Array], dict[str, Any]]:

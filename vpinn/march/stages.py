@@ -270,7 +270,7 @@ def refuse_strong(problem: Problem) -> None:
     Raises:
         InputError: names the unknown.
     """
-    if problem.formulation != "strong" or highest_order(problem) < 2:
+    if not problem.formulation.pointwise or highest_order(problem) < 2:
         return
     for unknown in problem.unknowns:
         held = [tag for c in problem.boundary if c.unknown == unknown.name for tag in c.on]

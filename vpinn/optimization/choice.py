@@ -58,4 +58,4 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"
     if batches and not isinstance(domain, Mesh) and domain.dimension > MANY_DIMENSIONS:
         steps += ', and in many dimensions go farther than steps on all points do (batch.size = "full")'
-    return f"{steps}; least squares does not apply to the {problem.formulation} form in {where}: {refused}"
+    return f"{steps}; least squares does not apply to the {problem.formulation.name} form in {where}: {refused}"

@@ -146,4 +146,4 @@ def _smooth(values: Array) -> Array:
 
 def _is_energy(solution: Solution) -> bool:
     """Whether the loss is an energy, whose least value is not zero; least squares makes rows of it."""
-    return solution.problem.formulation == "energy" and solution.metrics.get("method") != "least-squares"
+    return not solution.problem.formulation.squared and solution.metrics.get("method") != "least-squares"

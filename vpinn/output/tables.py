@@ -13,12 +13,13 @@ from rich.text import Text
 from vpinn.domain import Domain, Hypercube
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
+from vpinn.march import frozen_formulation
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows
-from vpinn.problem import Problem, frozen, output_times
+from vpinn.problem import Problem, output_times, stated_in
 from vpinn.solution import Solution
 from vpinn.text import escaped
 from vpinn.trial import Imposed, Trial
@@ -105,7 +106,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         ("problem", problem.title or "(no title)"),
         *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
         ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation if k == 0 else "", text) for k, text in forms),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
         ("points", " and ".join(per)),
         ("batch", _batch(objective, plan)),
@@ -133,12 +134,11 @@ def rows_in_time(problem: Problem) -> Rows:
     orders = {1: "first", 2: "second"}
     unknowns = (
         f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'}, "
-        f"{orders[clock.order(u.function, problem.form)]} order in time)"
+        f"{orders[clock.order(u.function, stated_in(problem.formulation))]} order in time)"
         for u in problem.unknowns
     )
-    form = problem.form
-    still = tuple(frozen(one, {}, (clock.t,)) for one in form) if isinstance(form, tuple) else frozen(form, {}, (clock.t,))
-    forms = enumerate(text for part in lowered_form(replace(problem, form=still)) for text in part.split("\n"))
+    still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
+    forms = enumerate(text for part in lowered_form(still) for text in part.split("\n"))
     conditions = [f"{c.unknown} on {', '.join(c.on)}: exact" for c in problem.boundary]
     states = [f"{s.unknown} at t = {clock.start:g}: value{'' if s.rate is None else ' and rate'}" for s in problem.initial]
     times = output_times(problem)
@@ -147,7 +147,7 @@ def rows_in_time(problem: Problem) -> Rows:
         *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
         ("time", f"{clock.start:g} to {clock.end:g}, written at {len(times):,} instants"),
         ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation if k == 0 else "", text) for k, text in forms),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
         ("method", "march, on orthonormal random features, until the estimated error over space and time is small enough"),
     ]

@@ -12,11 +12,13 @@ from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
-from vpinn.problem.problem import Condition, Problem, Unknown
+from vpinn.problem.formulation import Formulation
+from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
 from vpinn.problem.time import Clock, InitialState
+from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import parse_value
 
 TIMES = 11
@@ -73,7 +75,7 @@ def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[flo
 
 
 def make_initial(
-    settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], form: Form | tuple[Expr, ...]
+    settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], formulation: Formulation
 ) -> tuple[InitialState, ...]:
     """Return the states at the start, checked against the time derivatives of the form.
 
@@ -93,7 +95,7 @@ def make_initial(
             if section.residual is not None or section.impose != "auto" or section.weight is not None:
                 raise InputError("a state at the start has a value, and a rate where the equation has dt(dt(…)); nothing else")
         unknown = named_unknown(section, source, unknowns, key)
-        order = clock.order(unknown.function, form)
+        order = clock.order(unknown.function, stated_in(formulation))
         values: list[Expr | None] = []
         for name, given in (("value", section.value), ("rate", section.rate)):
             with source.located(*key, name):
@@ -113,7 +115,7 @@ def make_initial(
         _refuse_second(found, unknown.name, section.component, source.place(*key))
         assert values[0] is not None
         found.append(InitialState(unknown.name, section.component, values[0], values[1], source.place(*key)))
-    _check_complete(settings, source, clock, unknowns, form, found)
+    _check_complete(settings, source, clock, unknowns, formulation, found)
     return tuple(found)
 
 
@@ -130,13 +132,13 @@ def _check_complete(
     source: Source,
     clock: Clock,
     unknowns: Sequence[Unknown],
-    form: Form | tuple[Expr, ...],
+    formulation: Formulation,
     found: Sequence[InitialState],
 ) -> None:
     """Refuse unknowns without a time derivative, or whose state at the start is not given."""
     place = source.place("form", settings.form.formulation)
     for unknown in unknowns:
-        if not clock.order(unknown.function, form):
+        if not clock.order(unknown.function, stated_in(formulation)):
             raise InputError(
                 f"the form has no time derivative of {unknown.name}; add dt({unknown.name}), since systems with algebraic "
                 "equations, as a pressure has, cannot be marched yet",
@@ -168,6 +170,11 @@ def refuse_conditions(scope: Scope, boundary: Sequence[Condition]) -> None:
             raise InputError("a march takes values on the boundary; write this as a ds term of a weak form", condition.where)
         if condition.impose not in ("auto", "exact"):
             raise InputError(f'a march meets values on the boundary exactly, got impose = "{condition.impose}"', condition.where)
+
+
+def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
+    """Return the form, or the equations, of a formulation."""
+    return formulation.equations if formulation.pointwise else (formulation.integrals,)
 
 
 def refuse_time(problem: Problem, what: str) -> None:

@@ -39,12 +39,15 @@ class Domain(Section):
     time: tuple[Real, Real] | None = Field(
         None, description='Start and end of a problem that depends on time t; its state at the start is a condition on "initial".'
     )
+    tags: dict[Text, Text] = Field(
+        {}, max_length=100, description="Groups of cells, for dx('name'): those where a condition holds at the centre."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.mesh is None) == (self.shape is None):
             raise ValueError("give exactly one of mesh and shape")
-        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "time"})):
+        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags", "time"})):
             raise ValueError(f"{', '.join(extra)} belongs to a shape; leave it out with a mesh")
         if self.time is not None and not self.time[0] < self.time[1]:
             raise ValueError(f"time ends after it starts, got {self.time[0]:g} to {self.time[1]:g}; write time = [start, end]")
@@ -74,13 +77,19 @@ class Form(Section):
     )
 
     @property
-    def formulation(self) -> Literal["energy", "weak", "strong"]:
-        """Which of the three is given."""
-        return "energy" if self.energy is not None else "weak" if self.weak is not None else "strong"
+    def formulation(self) -> str:
+        """Which of the keys is given: the name of a formulation."""
+        return next(key for key in Form.model_fields if getattr(self, key) is not None)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it says, equation by equation."""
+        given: str | tuple[str, ...] = getattr(self, self.formulation)
+        return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        given = [key for key in ("energy", "weak", "strong") if getattr(self, key) is not None]
+        given = [key for key in Form.model_fields if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one of energy, weak and strong, got {' and '.join(given) or 'none'}")
         if self.strong == ():
@@ -92,6 +101,7 @@ class Boundary(Section):
     """A condition on part of the boundary: a value of the unknown, or a residual that must vanish there."""
 
     on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, "all", or "initial": the start of domain.time.')
+    where: Text | None = Field(None, description="Condition on the coordinates: only that piece of the boundary part.")
     unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
     component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
@@ -108,6 +118,11 @@ class Boundary(Section):
     weight: Positive | None = Field(
         None, description="Weight of a penalty or Nitsche condition (> 0); default chosen from the form."
     )
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Boundary tags."""
+        return (self.on,) if isinstance(self.on, str) else self.on
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -9,7 +9,7 @@ written. What depends on t alone is the same all over the domain, so that its gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -83,9 +83,8 @@ class Clock:
         check_size(result)
         return result
 
-    def order(self, function: ufl.Coefficient, form: Any) -> int:
-        """Return the order of the highest time derivative of an unknown in a form, or in equations: 0, 1 or 2."""
-        parts = form if isinstance(form, tuple) else (form,)
+    def order(self, function: ufl.Coefficient, parts: Sequence[ufl.Form | Expr]) -> int:
+        """Return the order of the highest time derivative of an unknown in forms or equations: 0, 1 or 2."""
         present = {one for part in parts for one in extract_coefficients(part)}
         first, second = self.rates[function]
         return 2 if second in present else int(first in present)

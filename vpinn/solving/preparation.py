@@ -78,8 +78,14 @@ class Setup:
         return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
-def prepare(problem: Problem, threads: int = 1) -> Setup:
+def prepare(problem: Problem, threads: int = 1, trains: bool = True) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
+
+    Args:
+        problem: the problem.
+        threads: threads that share the work, ≥ 1.
+        trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
+            only looked at has the objective of the file, of the same sizes.
 
     Raises:
         InputError: the problem cannot be solved as stated.
@@ -94,10 +100,10 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, name, threads)
+            return _prepare(problem, name, threads, trains)
         except InputError as error:
             refused = refused or error.message
-    return dataclasses.replace(_prepare(problem, last, threads), reason=reason(problem, last, refused))
+    return dataclasses.replace(_prepare(problem, last, threads, trains), reason=reason(problem, last, refused))
 
 
 def _check_parts(problem: Problem) -> None:
@@ -117,7 +123,7 @@ def _check_parts(problem: Problem) -> None:
         )
 
 
-def _prepare(problem: Problem, name: str, threads: int) -> Setup:
+def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
     if name == Elements.name:
         return _with_elements(problem, threads)
     direct = name == LeastSquares.name
@@ -130,11 +136,13 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
         width = min(PILOT, problem.settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), threads)
         objective = objective_for(objectives, trial, width)
-        if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
+        if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
         cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
         if cornered.corners:
             others += (cornered,)
+    elif not trains:
+        objective = trained_objective(problem, trial, name, threads)
     else:
 
         def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
@@ -142,10 +150,10 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
 
         begun = _begun(problem, trial, made)
         trial, objective = begun.trial, begun.objective
-        trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
+        trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
 

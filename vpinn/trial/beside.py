@@ -26,8 +26,8 @@ DEGREE = 2
 
 def has_parts(problem: Problem) -> bool:
     """Return whether the form differs between parts of a mesh, where the solution kinks."""
-    stated = isinstance(problem.domain, Mesh) and problem.formulation != "strong"
-    return stated and any(not part.facet and part.tags for part in integrals(problem.integrals))
+    parts = integrals(problem.formulation.integrals)
+    return isinstance(problem.domain, Mesh) and any(not part.facet and part.tags for part in parts)
 
 
 def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values: Array, why: str) -> Trial:

@@ -24,7 +24,7 @@ from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integral
 from vpinn.features.orthonormal.in_time import spread
 from vpinn.features.orthonormal.space import OrthonormalSpace
 from vpinn.forms import Tape, Value
-from vpinn.problem import Problem
+from vpinn.problem import Problem, stated_in
 
 Array = NDArray[np.float64]
 SINGULAR = 1e-13
@@ -69,7 +69,8 @@ class GalerkinSystem:
         assert isinstance(mesh, Mesh)
         assert clock is not None
         self.problem, self.space, self.lifts = problem, space, tuple(lifts)
-        self.orders = tuple(clock.order(u.function, problem.form) for u in problem.unknowns for _ in range(u.components))
+        stated = stated_in(problem.formulation)
+        self.orders = tuple(clock.order(u.function, stated) for u in problem.unknowns for _ in range(u.components))
         starts = np.cumsum([0, *space.ranks])
         self.slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
         self.second = np.concatenate([np.full(r, order == 2) for r, order in zip(space.ranks, self.orders, strict=True)])
@@ -209,7 +210,7 @@ class GalerkinSystem:
             raise InputError(
                 "the time derivatives of the form do not determine the unknowns: their matrix is singular; systems with "
                 "algebraic equations cannot be marched yet",
-                self.problem.where("form", self.problem.formulation),
+                self.problem.where("form", self.problem.formulation.name),
             )
         return factors
 
