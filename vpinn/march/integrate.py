@@ -25,6 +25,8 @@ DRIVE = 0.03
 """Accuracy of polynomials for what drives a system, over that of the steps."""
 FEW = 20
 """Panels of these, at most."""
+SLACK = 1.0 + 1e-9
+"""Factor of the largest step, so that rounding leaves no sliver of time before an instant."""
 LEBESGUE = 20.0
 """Largest factor by which such a polynomial may enlarge errors; the cubic of the step takes its place."""
 EXACT, ROUNDING = 1e-4, 1e-12
@@ -179,18 +181,19 @@ def _stepwise(system: GalerkinSystem, path: _Path, instants: Sequence[float], co
                 float(stop),
                 rtol=max(control.tolerance, 1e-13),
                 atol=absolute,
-                max_step=left / control.least,
+                max_step=SLACK * left / control.least,
                 jac=system.linear_jacobian if system.linear else system.jacobian,
-                first_step=None if first is None else min(first, left / control.least),
+                first_step=None if first is None else min(first, left / control.least, left),
             )
-            while solver.status == "running":
+            while solver.status == "running" and float(stop) - solver.t > ROUNDING * left:
                 solver.step()
                 if solver.status == "failed" or not np.isfinite(solver.y).all():
                     return False
-                path.add(float(solver.t), solver.y, solver.dense_output())
+                reached = float(stop) if float(stop) - solver.t <= ROUNDING * left else float(solver.t)
+                path.add(reached, solver.y, solver.dense_output())
                 if solver.status == "running":
                     first = solver.h_abs
-                if not control.note(float(solver.t)):
+                if not control.note(reached):
                     return True
     return True
 
