@@ -30,7 +30,7 @@ def test_an_example_of_the_guide_runs(text: str, tmp_path: Path) -> None:
 
 
 def test_the_string_of_the_guide_is_the_damped_mode(tmp_path: Path) -> None:
-    """u = e^(−0.15 t) sin(ωt)/ω sin(πx) with ω² = π² − 0.15²."""
+    """The field is e^(−0.15 t) sin(ωt)/ω sin(πx) with ω² = π² − 0.15²."""
     file = tmp_path / "example.toml"
     file.write_text(EXAMPLES[1])
     solution = vpinn.solve(vpinn.read_problem(file, ["solver.tolerance=1e-4"]), threads=1)
@@ -42,7 +42,7 @@ def test_the_string_of_the_guide_is_the_damped_mode(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the reference of others is not at hand")
 def test_burgers_agrees_with_the_reference_of_others() -> None:
-    """u at 256 points and 100 instants; it is good to about 1e-4 where the layer is steep."""
+    """Values at 256 points and 100 instants, good to about 1e-4 where the layer is steep."""
     kept = np.load(SHARED / "deepxde_burgers.npz")
     solution = vpinn.solve(vpinn.read_problem(FOLDER / "burgers.toml"), threads=1)
     t, x = kept["t"].ravel(), kept["x"].ravel()
