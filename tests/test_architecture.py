@@ -33,6 +33,7 @@ FLOW = (
     "noise",
     "solution",
     "analysis",
+    "march",
     "output",
     "run_files",
     "run_folder",

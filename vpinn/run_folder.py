@@ -23,7 +23,7 @@ import numpy as np
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
 from vpinn.features import Journal
-from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, save_arrays
+from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
@@ -41,14 +41,14 @@ FREE: dict[str, tuple[str, ...] | None] = {
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
-def describe(problem: Problem, plan: Plan, threads: int) -> dict[str, Any]:
+def describe(problem: Problem, method: str, threads: int) -> dict[str, Any]:
     """Return the content of run.json."""
     return {
         "title": problem.title,
         "settings": problem.settings.model_dump(mode="json"),
         "files": fingerprints(problem),
         "data": problem.source.data if problem.source.text is not None else None,
-        "method": plan.method.name,
+        "method": method,
         "seed": problem.settings.solver.seed,
         "threads": threads,
         **environment(),
@@ -174,8 +174,18 @@ def save(
         arrays["solution"] = solution.theta.numpy()
         if solution.cell_estimate is not None:
             arrays["cell_estimate"] = solution.cell_estimate
-        write_atomic(folder / METRICS, _json(dict(solution.metrics)))
+        write_metrics(folder, solution.metrics)
     save_arrays(folder / CHECKPOINT, arrays, meta)
+    write_history(folder, training)
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write what is known of a solution."""
+    write_atomic(folder / METRICS, _json(dict(metrics)))
+
+
+def write_history(folder: Path, training: Training) -> None:
+    """Write one row per step."""
     write_atomic(folder / HISTORY, _history(training).encode())
 
 

@@ -67,7 +67,7 @@ SECTIONS = [
     (section("solver", "steps = true"), "must be an integer, got true"),
     (section("solver", 'steps = "many"'), "must be an integer"),
     (section("solver", 'method = "adm"'), "did you mean 'adam'"),
-    (section("solver", 'method = "newton"'), "one of 'auto', 'least-squares', 'elements', 'gauss-newton', 'spring', "),
+    (section("solver", 'method = "newton"'), "one of 'auto', 'least-squares', 'march', 'elements', 'gauss-newton', 'spring', "),
     (section("solver", "learning_rate = 0"), "> 0"),
     (section("solver", "learning_rate = inf"), "finite"),
     (section("solver", "learning_rate = nan"), "finite"),
@@ -145,7 +145,7 @@ SECTIONS = [
 ]
 
 UNAVAILABLE = [
-    (domain('shape = "rectangle"\ntime = [0, 1] #!'), "not available in this version"),
+    (domain('shape = "rectangle"\ntime_cells = 4 #!'), "not available in this version"),
     (section("network", 'normalisation = "batch"'), "left 1.6 times the error of the same network without; leave it out"),
     (problem(more="[parameters] #!\nmu = [0, 1]\n"), "not available in this version"),
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "not available in this version"),
@@ -303,9 +303,9 @@ EXPRESSIONS = [
         ("'tr(grad(u))'", "square matrix"),
         ("'sin(grad(u))'", "takes a scalar"),
         ("'sin(x, y)'", "takes 1 argument, got 2"),
-        ("'t'", "time is not available"),
+        ("'t'", "needs time = [start, end]"),
         ("'z'", "no coordinate z"),
-        ("'dt(u)'", "time derivatives are not available"),
+        ("'dt(u)'", "needs time = [start, end]"),
         ("'jump(u)'", "jumps"),
         ("'lambda: 1'", "not part of the expression language"),
         ("'__import__(\"os\")'", "unknown function"),

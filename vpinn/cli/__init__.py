@@ -125,11 +125,12 @@ def export(
     if output is not None and formats:
         raise InputError("the suffix of --output is the format; leave out --format")
     solution = _load(run)
-    from vpinn.output import export as write
-    from vpinn.output import points_of
+    from vpinn.output import is_timed, points_of, write
 
-    points = points_of(at, solution.problem.domain.dimension) if at else None
-    targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or ["vtu"]]
+    timed = is_timed(solution)
+    points = points_of(at, solution.problem.domain.dimension, timed) if at else None
+    usual = "pvd" if timed else "vtu"
+    targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or [usual]]
     for target in targets:
         write(solution, target, refine, points)
         if not quiet:
@@ -152,16 +153,13 @@ def evaluate(
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
     solution = _load(run)
-    from vpinn.output import export as write
-    from vpinn.output import fields_at, points_of
-    from vpinn.output.formats import aligned, csv
+    from vpinn.output import is_timed, points_of, table_at, write
 
-    points = points_of(at, solution.problem.domain.dimension)
+    points = points_of(at, solution.problem.domain.dimension, is_timed(solution))
     if output is not None:
         write(solution, output, points=points)
         return
-    fields = fields_at(solution, points)
-    print(csv(fields.x, fields.values).decode().rstrip() if as_csv else aligned(fields.x, fields.values))
+    print(table_at(solution, points, as_csv))
 
 
 @app.command(epilog="Example: `vpinn report results/heat`")
@@ -279,6 +277,11 @@ def _load(folder: Path) -> Solution:
 
 def _show_problem(problem: Problem) -> None:
     from vpinn.analysis import make_estimator
+    if problem.clock is not None:
+        from vpinn.output import as_table, rows_in_time
+
+        print_table(as_table(rows_in_time(problem)))
+        return
     from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.solving import prepare

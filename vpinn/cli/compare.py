@@ -65,10 +65,10 @@ def compare(  # noqa: PLR0913 (one argument per option)
     """
     if resume and overwrite:
         raise InputError("--resume goes on with a comparison and --overwrite replaces it; give one of them")
-    from vpinn.problem import read_problem
+    from vpinn.problem import read_problem, refuse_time
 
     chosen = [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])]
-    read_problem(file, chosen)  # what is wrong with the file is told at once, before torch loads
+    refuse_time(read_problem(file, chosen), "a comparison takes")  # what is wrong is told at once, before torch loads
     from vpinn.comparison import Moment, as_tables, notes
     from vpinn.comparison import compare as run
     from vpinn.interrupt import Interrupt, Stopped

@@ -23,6 +23,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and fai
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks of bugs.")]
 At = Annotated[
     list[str] | None,
-    option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5", or a csv file with columns x, y, …. Repeatable.'),
+    option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5" (t last), or a csv file with columns x, y, …. Repeatable.'),
 ]
 Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix is the format.")]

@@ -4,11 +4,11 @@
 tests and points see them) ; `rank_revealing`, `least_squares` (one fit, all rows at once), `stream` (rows in chunks) → `stages`
 (the best of several fits), `trial_spaces` (in which trial space), `cost` (seconds, counted) → `growth` (stage after stage until
 it is good, a loop over the frozen `course`; `guide` is told and judges, `journal` keeps what was found out). `direct` holds the
-settings of methods without steps.
+settings of methods without steps. `orthonormal` has the functions that problems in time are marched on.
 """
 
 from vpinn.features.cost import counted_seconds
-from vpinn.features.direct import DEGREES, Direct, Elements, LeastSquares, least_squares_problem
+from vpinn.features.direct import DEGREES, Direct, Elements, LeastSquares, March, least_squares_problem
 from vpinn.features.growth import grow
 from vpinn.features.guide import Guide
 from vpinn.features.journal import Journal
@@ -25,6 +25,7 @@ __all__ = [
     "Journal",
     "Judgement",
     "LeastSquares",
+    "March",
     "Objectives",
     "Stage",
     "counted_seconds",

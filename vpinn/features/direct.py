@@ -109,6 +109,19 @@ class Elements(Direct):
         return max(map(len, DEGREES.values()))
 
 
+@dataclass(frozen=True)
+class March(Direct):
+    """Marching in time, whose stages have more and more features."""
+
+    name = "march"
+    full = True
+
+    @property
+    def stages(self) -> int:
+        """Stages, at most."""
+        return len(WIDTHS)
+
+
 def least_squares_problem(problem: Problem) -> Problem:
     """Return the problem that least squares solves: an energy by its first variation, others as they are."""
     return problem if problem.formulation.squared else dataclasses.replace(problem, formulation=Weak(problem.variation))

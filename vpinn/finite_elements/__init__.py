@@ -7,7 +7,7 @@ then) → `newton` (factors, or `multilevel` iterations) → `solution`; `solve`
 
 from vpinn.finite_elements.assembly import Assembler, assemble
 from vpinn.finite_elements.balance import check_balance
-from vpinn.finite_elements.essential import boundary_values
+from vpinn.finite_elements.essential import boundary_values, condition_points
 from vpinn.finite_elements.form import coefficients, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
@@ -29,6 +29,7 @@ __all__ = [
     "check",
     "check_balance",
     "coefficients",
+    "condition_points",
     "key_of",
     "linearised",
     "lower",

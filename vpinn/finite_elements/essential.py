@@ -70,6 +70,17 @@ def boundary_values(
     condition: Condition, value: Expr, space: LagrangeSpace, background: Background
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the functions on a condition's boundary part [n] and the value's components there [k, n]."""
+    points, every = condition_points(condition, space)
+    found = evaluate([value], points, background)
+    if not np.isfinite(found).all():
+        raise InputError("finite elements: the boundary value is not finite at a node of the boundary", condition.where)
+    dofs, inverse, count = np.unique(every, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(inverse.ravel(), row, len(dofs)) for row in found])
+    return dofs, sums / count
+
+
+def condition_points(condition: Condition, space: LagrangeSpace) -> tuple[Points, NDArray[np.int64]]:
+    """Return the nodes on the facets of a condition's boundary part, facet by facet, and the functions they belong to [n]."""
     mesh = space.mesh
     facets = mesh.facets(condition.on)
     closure = np.array(space.element.entity_closure_dofs[mesh.dimension - 1], dtype=np.int64)  # [n_f, p]
@@ -88,9 +99,4 @@ def boundary_values(
         h=mesh.h[cells],
         local=np.tile(np.arange(p), len(facets)),
     )
-    found = evaluate([value], points, background)
-    if not np.isfinite(found).all():
-        raise InputError("finite elements: the boundary value is not finite at a node of the boundary", condition.where)
-    dofs, inverse, count = np.unique(space.dofs[cell[:, None], nodes], return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(inverse.ravel(), row, len(dofs)) for row in found])
-    return dofs, sums / count
+    return points, space.dofs[cell[:, None], nodes].ravel()

@@ -20,7 +20,7 @@ from vpinn.finite_elements.motions import Kernel, Motion
 from vpinn.finite_elements.newton import newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
-from vpinn.problem import Problem
+from vpinn.problem import Problem, refuse_time
 from vpinn.process import settle_process
 
 Array = NDArray[np.float64]
@@ -161,6 +161,7 @@ def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -
     Raises:
         InputError: they cannot; says why and what to do.
     """
+    refuse_time(problem, "finite elements solve")
     mesh, where = problem.domain, problem.where("reference", "fem")
     if not isinstance(mesh, Mesh):
         raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)

@@ -11,15 +11,16 @@
 import vpinn.output.backend  # noqa: F401
 from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
 from vpinn.output.fields import Fields, export, fields_at
-from vpinn.output.figures import draw, png
-from vpinn.output.folder import field_formats, publish
+from vpinn.output.figures import png
+from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import points_of
 from vpinn.output.memory import estimate_memory
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
 from vpinn.output.runs_progress import RunsProgress
+from vpinn.output.series import export_in_time, is_timed, table_at, write
 from vpinn.output.style import styled
-from vpinn.output.tables import as_table, failed_checks, problem_rows, solution_rows
+from vpinn.output.tables import as_table, failed_checks, problem_rows, rows_in_time, solution_rows
 
 __all__ = [
     "Fields",
@@ -30,16 +31,21 @@ __all__ = [
     "draw",
     "estimate_memory",
     "export",
+    "export_in_time",
     "failed_checks",
     "field_formats",
     "fields_at",
+    "is_timed",
     "png",
     "points_of",
     "problem_rows",
     "publish",
     "ribbons_figure",
+    "rows_in_time",
     "scaling_figure",
     "solution_rows",
     "styled",
+    "table_at",
+    "write",
     "write_report",
 ]

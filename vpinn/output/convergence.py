@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vpinn.features import Elements, LeastSquares
+from vpinn.features import Elements, LeastSquares, March
 from vpinn.optimization import COLUMNS
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, powers_of_ten
 from vpinn.solution import Solution
@@ -55,7 +55,7 @@ def convergence_figure(solution: Solution) -> Figure | None:
         loss, axis = _loss(columns, solution)
         rows.append((axis, [loss]))
     batch = solution.metrics.get("batch_size", "full")
-    staged = method in (LeastSquares.name, Elements.name)
+    staged = method in (LeastSquares.name, Elements.name, March.name)
     measures = (
         ("error", "relative L² error", TRUTH),
         ("estimate", "relative error estimate", INK),

@@ -84,8 +84,8 @@ def png(content: Figure) -> bytes:
 
 def solution_figure(solution: Solution, scene: Scene) -> Figure:
     """Return a figure of every component of every unknown, with exact curves where fields are drawn as lines."""
-    values = _components(solution.at(scene.points))
-    exact = _components(solution.exact(scene.points))
+    values = components_of(solution.at(scene.points))
+    exact = components_of(solution.exact(scene.points))
     names = list(values)
     shown, axes = _grid(scene, names, solution.problem.title or "Solution")
     for name, row in zip(names, axes, strict=False):
@@ -99,10 +99,10 @@ def solution_figure(solution: Solution, scene: Scene) -> Figure:
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
     """Return a figure of u − u_exact; None where the truth is not known."""
-    exact = _components(solution.exact(scene.points))
+    exact = components_of(solution.exact(scene.points))
     if not exact:
         return None
-    values = _components(solution.at(scene.points))
+    values = components_of(solution.at(scene.points))
     shown, axes = _grid(scene, list(exact), _error_title(solution))
     for name, row in zip(exact, axes, strict=False):
         gap = values[name] - exact[name]
@@ -136,7 +136,7 @@ def make_scene(domain: Domain) -> Scene:
     return Line(canvas) if domain.dimension == 1 else Plane(canvas)
 
 
-def _components(values: dict[str, Array]) -> dict[str, Array]:
+def components_of(values: dict[str, Array]) -> dict[str, Array]:
     """Scalar components [n] by name, in the order of the unknowns; what is rounding beside the others of its unknown is zero."""
     parts: dict[str, Array] = {}
     for name, value in values.items():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from vpinn.errors import InputError
+from vpinn.march import MarchedSolution
 from vpinn.objective import Objective
 from vpinn.output.fields import export
-from vpinn.output.figures import draw
+from vpinn.output.figures import draw as draw_steady
+from vpinn.output.instants import draw_in_time
 from vpinn.output.report import write_report
+from vpinn.output.series import export_in_time
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 
@@ -48,7 +51,18 @@ def publish(solution: Solution, folder: Path, objective: Objective | None = None
     """
     problem = solution.problem
     refine = problem.settings.output.refine
-    written = [export(solution, folder / f"solution.{name}", refine) for name in field_formats(problem)]
+    if isinstance(solution, MarchedSolution):
+        targets = [folder / f"solution.{'pvd' if name == 'vtu' else name}" for name in field_formats(problem)]
+        written = [export_in_time(solution, target, refine)[0] for target in targets]
+    else:
+        written = [export(solution, folder / f"solution.{name}", refine) for name in field_formats(problem)]
     draw(solution, folder / "figures", objective)
     report = write_report(solution, folder)
     return {"field": ", ".join(map(str, written)), "figures": str(folder / "figures"), "report": str(report)}
+
+
+def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
+    """Draw the figures of a solution, in time or not; see `draw_steady` and `draw_in_time`."""
+    if isinstance(solution, MarchedSolution):
+        return draw_in_time(solution, directory)
+    return draw_steady(solution, directory, objective)

@@ -83,26 +83,27 @@ def xdmf(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: 
     return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root)
 
 
-def csv(x: Array, values: Mapping[str, Array]) -> bytes:
+def csv(x: Array, values: Mapping[str, Array], timed: bool = False) -> bytes:
     """Return a table with a header: coordinates, then every component of every field, with 17 digits.
 
     Args:
         x: coordinates [n, d].
         values: name → [n, …].
+        timed: whether the last coordinate is time.
     """
-    names, columns = table(x, values)
+    names, columns = table(x, values, timed)
     buffer = io.BytesIO()
     np.savetxt(buffer, columns, fmt="%.17g", delimiter=",", header=",".join(names), comments="")
     return buffer.getvalue()
 
 
-def table(x: Array, values: Mapping[str, Array]) -> tuple[list[str], Array]:
+def table(x: Array, values: Mapping[str, Array], timed: bool = False) -> tuple[list[str], Array]:
     """Return column names and columns [n, k].
 
     Components of a vector w are w0, w1, …; derivatives are du/dx, dw0/dy, ….
     """
-    coordinates = coordinate_names(x.shape[1])
-    names, columns = list(coordinates), [x]
+    coordinates = coordinate_names(x.shape[1] - timed)
+    names, columns = [*coordinates, *(["t"] if timed else [])], [x]
     for name, value in values.items():
         function = name.removeprefix("grad_")
         if function != name and function in values:
@@ -114,9 +115,9 @@ def table(x: Array, values: Mapping[str, Array]) -> tuple[list[str], Array]:
     return names, np.concatenate(columns, axis=1)
 
 
-def aligned(x: Array, values: Mapping[str, Array]) -> str:
+def aligned(x: Array, values: Mapping[str, Array], timed: bool = False) -> str:
     """Return the same columns for a reader: six digits, right-aligned under their names."""
-    names, rows = table(x, values)
+    names, rows = table(x, values, timed)
     width = max(14, *(len(name) + 2 for name in names))
     lines = ["".join(f"{name:>{width}}" for name in names)]
     return "\n".join(lines + ["".join(f"{value:>{width}.6g}" for value in row) for row in rows])

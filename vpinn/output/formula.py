@@ -122,9 +122,11 @@ class Formula:
 
 
 def _names(problem: Problem) -> dict[int, list[str]]:
-    names = {}
+    names = {} if problem.clock is None else {problem.clock.t.count(): ["t"]}
     for unknown in problem.unknowns:
         names[unknown.function.count()] = component_names(unknown.name, unknown.shape)
+        for rate, text in zip(unknown.rates, (f"dt({unknown.name})", f"dt(dt({unknown.name}))"), strict=False):
+            names[rate.count()] = [text] if not unknown.shape else [f"{text}[{k}]" for k in range(unknown.components)]
         names[-1 - (unknown.test.part() or 0)] = component_names(unknown.test_name, unknown.shape)
     return names
 

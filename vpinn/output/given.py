@@ -16,12 +16,13 @@ from vpinn.problem.wording import printable
 MAX_BYTES = 200_000_000
 
 
-def points_of(given: Sequence[str], dimension: int) -> NDArray[np.float64]:
-    """Return the points [n, d] of ``--at`` options.
+def points_of(given: Sequence[str], dimension: int, timed: bool = False) -> NDArray[np.float64]:
+    """Return the points [n, d] of ``--at`` options, with instants [n, d + 1] of a problem in time.
 
     Args:
         given: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
         dimension: d.
+        timed: whether an instant follows the coordinates.
 
     Raises:
         InputError: neither numbers nor a file, or not d of them.
@@ -31,14 +32,14 @@ def points_of(given: Sequence[str], dimension: int) -> NDArray[np.float64]:
         try:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
-            parts.append(read_points(Path(text), dimension))
+            parts.append(read_points(Path(text), dimension, timed))
             continue
-        parts.append(_checked([numbers], dimension, "--at"))
+        parts.append(_checked([numbers], _names(dimension, timed), "--at"))
     return np.concatenate(parts)
 
 
-def read_points(path: Path, dimension: int) -> NDArray[np.float64]:
-    """Return the points [n, d] of a csv file: the columns x, y, … of a header, or d columns without one.
+def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.float64]:
+    """Return the points [n, d] of a csv file: the columns x, y, … of a header, t the last in time, or as many without one.
 
     Raises:
         InputError: no such file, a column is missing, or a line is not numbers; says the line.
@@ -54,10 +55,10 @@ def read_points(path: Path, dimension: int) -> NDArray[np.float64]:
             lines = [(number, line) for number, line in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in line)]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", printable(where)) from None
-    columns: Sequence[int] = range(dimension)
+    names = _names(dimension, timed)
+    columns: Sequence[int] = range(len(names))
     if lines and not _is_number(lines[0][1][0]):
         header = [cell.strip() for cell in lines.pop(0)[1]]
-        names = coordinate_names(dimension)
         missing = [name for name in names if name not in header]
         if missing:
             raise InputError(f"no column {', '.join(missing)}; the columns are {printable(', '.join(header))}", f"{where}:1")
@@ -69,15 +70,19 @@ def read_points(path: Path, dimension: int) -> NDArray[np.float64]:
         try:
             rows.append([float(line[column]) for column in columns])
         except (ValueError, IndexError):
-            raise InputError(f"expected {dimension} numbers, got {printable(','.join(line))!r}", f"{where}:{number}") from None
-    return _checked(rows, dimension, where)
+            raise InputError(f"expected {len(names)} numbers, got {printable(','.join(line))!r}", f"{where}:{number}") from None
+    return _checked(rows, names, where)
 
 
-def _checked(rows: Sequence[Sequence[float]], dimension: int, where: str) -> NDArray[np.float64]:
-    points = np.array(rows, dtype=np.float64)
-    if points.shape[1] != dimension:
-        names = ", ".join(coordinate_names(dimension))
-        raise InputError(f"a point has {dimension} coordinate{'s' * (dimension > 1)} ({names}), got {points.shape[1]}", where)
+def _names(dimension: int, timed: bool) -> tuple[str, ...]:
+    return (*coordinate_names(dimension), "t") if timed else coordinate_names(dimension)
+
+
+def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) -> NDArray[np.float64]:
+    points, count = np.array(rows, dtype=np.float64), len(names)
+    if points.shape[1] != count:
+        wanted = f"{count} coordinate{'s' * (count > 1)} ({', '.join(names)})"
+        raise InputError(f"a point has {wanted}, got {points.shape[1]}", where)
     if not np.isfinite(points).all():
         raise InputError("a coordinate is not a finite number", where)
     return points

@@ -16,7 +16,9 @@ from vpinn.text import escaped
 
 CAPTIONS = {
     "solution": "Solution",
+    "snapshots": "Course in time",
     "error": "Error",
+    "time": "Error over time",
     "estimate": "Error estimate",
     "convergence": "Convergence",
     "quadrature": "Quadrature points",

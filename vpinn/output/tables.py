@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.table import Table
@@ -12,12 +13,13 @@ from rich.text import Text
 from vpinn.domain import Domain, Hypercube
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
+from vpinn.march import frozen_formulation
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows
-from vpinn.problem import Problem
+from vpinn.problem import Problem, output_times, stated_in
 from vpinn.solution import Solution
 from vpinn.text import escaped
 from vpinn.trial import Imposed, Trial
@@ -35,6 +37,7 @@ _STOPPED = {
     "converged": "converged to rounding, no step changed the parameters",
     "time limit": "the time limit is over",
     "signal": "stopped by a signal",
+    "collapse": "the steps in time became too small",
 }
 
 
@@ -122,6 +125,32 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         ("memory", f"about {memory / 1e6:,.0f} MB"),
     ]
     return rows
+
+
+def rows_in_time(problem: Problem) -> Rows:
+    """Return what a march of a problem in time would do; runs nothing."""
+    clock = problem.clock
+    assert clock is not None
+    orders = {1: "first", 2: "second"}
+    unknowns = (
+        f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'}, "
+        f"{orders[clock.order(u.function, stated_in(problem.formulation))]} order in time)"
+        for u in problem.unknowns
+    )
+    still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
+    forms = enumerate(text for part in lowered_form(still) for text in part.split("\n"))
+    conditions = [f"{c.unknown} on {', '.join(c.on)}: exact" for c in problem.boundary]
+    states = [f"{s.unknown} at t = {clock.start:g}: value{'' if s.rate is None else ' and rate'}" for s in problem.initial]
+    times = output_times(problem)
+    return [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("time", f"{clock.start:g} to {clock.end:g}, written at {len(times):,} instants"),
+        ("unknowns", ", ".join(unknowns)),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
+        ("method", "march, on orthonormal random features, until the estimated error over space and time is small enough"),
+    ]
 
 
 def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
@@ -218,8 +247,8 @@ def _walk(walk: Mapping[str, Any]) -> str:
 
 
 def _error(found: Mapping[str, float]) -> str:
-    parts = [f"{name} {found[key]:.2e}" for key, name in (("relative_l2", "L²"), ("relative_h1", "H¹")) if key in found]
-    return f"{', '.join(parts)} (relative)"
+    named = (("relative_l2", "L²"), ("relative_h1", "H¹"), ("relative_l2_final", "L² at the end"))
+    return f"{', '.join(f'{name} {found[key]:.2e}' for key, name in named if key in found)} (relative)"
 
 
 def _finite_elements(fem: Mapping[str, Any]) -> Rows:
@@ -231,7 +260,7 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
 
 
 def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
-    text = f"{found.get('relative_energy', math.nan):.2e} of the flux"
+    text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]
         text += f" ({low:.1e} to {high:.1e}, from {cells['drawn']:,} of {cells['of']:,} cells)"

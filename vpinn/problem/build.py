@@ -22,6 +22,7 @@ from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
+from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.parts import mark_parts
@@ -31,6 +32,7 @@ from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
+from vpinn.problem.time import Clock
 from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest
@@ -83,11 +85,12 @@ def build_problem(
     symbols = make_symbols(domain.dimension)
     meshed = isinstance(domain, Mesh)
     scope = make_scope(symbols, meshed=meshed)
+    check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
     scope = _constants(scope, settings, source)
     domain, pieces = mark_parts(domain, settings, scope, source)
     cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
-    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags)
+    scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
     scope, unknowns = _define(scope, settings, source)
     formulation = _formulation(settings, source, scope, unknowns, python_form)
     exact: dict[str, Expr] = {}
@@ -101,7 +104,8 @@ def build_problem(
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
-            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes)
+            span = None if settings.domain is None else settings.domain.time
+            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
@@ -109,6 +113,9 @@ def build_problem(
     enrich = _enrichment(settings, source, scope, unknowns)
     with source.located("network", "enrich"):
         check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
+    boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
+    refuse_conditions(scope, boundary)
+    initial = make_initial(settings, source, scope, unknowns, formulation)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -116,17 +123,27 @@ def build_problem(
         symbols=symbols,
         unknowns=unknowns,
         formulation=formulation,
-        boundary=make_conditions(settings, source, scope, unknowns, domain, pieces),
+        boundary=boundary,
         enrich=enrich,
         exact=exact,
         reference=reference,
         tags=scope.tags,
         directory=directory,
         source=source,
+        clock=scope.clock,
+        initial=initial,
     )
 
 
+def _timed(scope: Scope, settings: Settings) -> Scope:
+    """Return the scope with time in it, where the problem depends on time."""
+    if settings.domain is None or settings.domain.time is None:
+        return scope
+    return scope.timed(Clock.of(settings.domain.time, scope.symbols))
+
+
 def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
+    """Add constants to the scope."""
     for name, number in settings.constants.items():
         with source.located("constants", name):
             scope = scope.define(name, ufl.as_ufl(float(number)))
@@ -146,6 +163,9 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
         with source.located("unknowns", name):
             unknown = Unknown(name, test_name, shape, scope.symbols.coefficient(shape), scope.symbols.test_function(shape, part))
             scope = scope.define(name, unknown.function).define(test_name, unknown.test)
+            if scope.clock is not None:
+                clock = scope.clock.knowing(unknown.function, scope.symbols)
+                scope, unknown = scope.timed(clock), replace(unknown, rates=clock.rates[unknown.function])
         unknowns.append(unknown)
     for name, value in settings.expressions.items():
         with source.located("expressions", name):
@@ -171,7 +191,8 @@ def _formulation(
 def _python_names(scope: Scope) -> SimpleNamespace:
     """Return the names that a form written in Python may use."""
     measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
-    return SimpleNamespace(**{**scope.names, "x": scope.symbols.x, **measures})
+    time = {} if scope.clock is None else {"dt": scope.clock.derivative}
+    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures})
 
 
 def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:

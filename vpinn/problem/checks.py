@@ -93,7 +93,7 @@ def check_known(expression: Expr, unknowns: Sequence[Unknown], what: str, normal
         InputError: says which.
     """
     _refuse_tests(expression, unknowns, what)
-    if not functions and (found := [u.name for u in unknowns if u.function in set(extract_coefficients(expression))]):
+    if not functions and (found := [u.name for u in unknowns if _occurs(u, set(extract_coefficients(expression)))]):
         raise InputError(f"{what} cannot depend on the unknown {found[0]}")
     if not normal and extract_type(expression, FacetNormal):
         raise InputError(f"{what} cannot contain the normal n, which exists on the boundary only")
@@ -109,8 +109,13 @@ def _refuse_tests(expression: Form | Expr, unknowns: Sequence[Unknown], what: st
 def _check_unknowns(form: Form | Sequence[Expr], unknowns: Sequence[Unknown]) -> None:
     present = {function for part in _parts(form) for function in extract_coefficients(part)}
     for unknown in unknowns:
-        if unknown.function not in present:
+        if not _occurs(unknown, present):
             raise InputError(f"the form does not contain the unknown {unknown.name}; nothing would determine it")
+
+
+def _occurs(unknown: Unknown, present: set[Expr]) -> bool:
+    """Return whether an unknown, or one of its time derivatives, is among the functions of an expression."""
+    return bool({unknown.function, *unknown.rates} & present)
 
 
 def _check_normal(form: Form) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ufl.classes import Expr
+
 from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
@@ -17,6 +19,9 @@ from vpinn.problem.source import Source
 from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest, printable
+
+INITIAL = "initial"
+"""Tag of the start of time."""
 
 
 def make_conditions(
@@ -31,8 +36,16 @@ def make_conditions(
     conditions: list[Condition] = []
     for number, section in enumerate(settings.boundary):
         key = ("boundary", number)
+        if section.on == INITIAL and scope.clock is not None:
+            continue
         for tag in _tags(section):
             with source.located(*key, "on"):
+                if tag == INITIAL and tag not in scope.facet_tags:
+                    raise InputError(
+                        'the start of time stands alone, on = "initial"; give further parts a condition of their own'
+                        if scope.clock is not None
+                        else 'there is no start in a steady problem; give time = [start, end] in [domain], or a boundary part'
+                    )
                 if tag != "all" and tag not in scope.facet_tags:
                     raise InputError(
                         f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}"
@@ -65,22 +78,41 @@ def _residual(
 def _value(
     section: Boundary, settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], key: tuple[str, int]
 ) -> Condition:
+    unknown = named_unknown(section, source, unknowns, key)
+    with source.located(*key, *(["impose"] if section.impose != "auto" else [])):
+        if section.impose == "nitsche" and FORMULATIONS[settings.form.formulation].pointwise:
+            raise InputError("Nitsche's method needs an energy or weak form; use exact or penalty")
+    with source.located(*key, "value"):
+        value = parse_value(section.value if section.value is not None else 0.0, scope)
+        value = fitted(value, unknown, section.component)
+        check_known(value, unknowns, "a boundary value", normal=True)
+    tags = _tags(section)
+    return Condition(tags, unknown.name, section.component, value, None, section.impose, section.weight, source.place(*key))
+
+
+def named_unknown(section: Boundary, source: Source, unknowns: Sequence[Unknown], key: tuple[str, int]) -> Unknown:
+    """Return the unknown that a condition names, or the only one.
+
+    Raises:
+        InputError: there is none of this name, or it has no such component.
+    """
     with source.located(*key, *(["unknown"] if section.unknown else [])):
         unknown = _unknown(section.unknown, unknowns)
     with source.located(*key, *(["component"] if section.component is not None else [])):
         if section.component is not None and (not unknown.shape or section.component >= unknown.components):
             has = f"components 0 to {unknown.components - 1}" if unknown.shape else "one component; leave component out"
             raise InputError(f"{unknown.name} has {has}, got {section.component}")
-    with source.located(*key, *(["impose"] if section.impose != "auto" else [])):
-        if section.impose == "nitsche" and FORMULATIONS[settings.form.formulation].pointwise:
-            raise InputError("Nitsche's method needs an energy or weak form; use exact or penalty")
-    with source.located(*key, "value"):
-        what = unknown.name if section.component is None else f"component {section.component} of {unknown.name}"
-        value = parse_value(section.value if section.value is not None else 0.0, scope)
-        value = fit_shape(value, unknown.shape if section.component is None else (), what)
-        check_known(value, unknowns, "a boundary value", normal=True)
-    tags = _tags(section)
-    return Condition(tags, unknown.name, section.component, value, None, section.impose, section.weight, source.place(*key))
+    return unknown
+
+
+def fitted(value: Expr, unknown: Unknown, component: int | None) -> Expr:
+    """Return a value in the shape of an unknown, or of one of its components.
+
+    Raises:
+        InputError: it has another shape.
+    """
+    what = unknown.name if component is None else f"component {component} of {unknown.name}"
+    return fit_shape(value, unknown.shape if component is None else (), what)
 
 
 def _unknown(name: str | None, unknowns: Sequence[Unknown]) -> Unknown:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+from vpinn.problem.section import Count, Natural, Positive, Real, Section
 
 
 class TestSpaceSection(Section):
@@ -169,11 +169,22 @@ class Solver(Section):
     """The optimisation."""
 
     method: Literal[
-        "auto", "least-squares", "elements", "gauss-newton", "spring", "broyden", "lbfgs", "adam", "sgd", "langevin", "evolution"
+        "auto",
+        "least-squares",
+        "march",
+        "elements",
+        "gauss-newton",
+        "spring",
+        "broyden",
+        "lbfgs",
+        "adam",
+        "sgd",
+        "langevin",
+        "evolution",
     ] = Field(
         "auto",
         description="auto picks one and the report says which: least-squares where it can, else lbfgs; finite elements where "
-        "they are better than features; adam on batches and above five dimensions.",
+        "they are better than features; adam on batches and above five dimensions; march, and nothing else, with domain.time.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
@@ -258,18 +269,8 @@ class Solver(Section):
         for key in ("learning_rate", "warmup", "schedule", "decay", "clip", "scaling"):
             if key in given and self.method == "evolution":
                 raise ValueError(f'method "evolution" takes no {key}: it has no gradient, and finds its steps; try spread')
-        if "features" in given and self.method not in ("auto", "least-squares"):
+        if "features" in given and self.method not in ("auto", "least-squares", "march"):
             raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
         if self.steps is not None and isinstance(self.warmup, int) and self.warmup >= self.steps and self.warmup > 0:
             raise ValueError(f"warmup must be less than steps, got {self.warmup} of {self.steps}")
         return self
-
-
-class Output(Section):
-    """Files of the run folder."""
-
-    directory: Text | None = Field(
-        None, description="Run folder, below the problem file or the working directory; default results/<file stem>."
-    )
-    formats: tuple[Literal["vtu", "xdmf", "csv", "npz"], ...] = Field(("vtu",), description="Formats of the solution field.")
-    refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(0, description="Refinements of the fields' mesh, 0 to 4.")

@@ -20,6 +20,7 @@ from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
+from vpinn.problem.time import Clock, InitialState
 from vpinn.problem.unknown import Unknown
 
 
@@ -66,6 +67,8 @@ class Problem:
         tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
         directory: where runs of this problem are written by default.
         source: the text, and the place of every key.
+        clock: of a problem that depends on time; None of a steady one.
+        initial: states of the unknowns at the start; none covers a component twice.
     """
 
     title: str
@@ -81,6 +84,8 @@ class Problem:
     tags: tuple[str, ...]
     directory: Path
     source: Source
+    clock: Clock | None = None
+    initial: tuple[InitialState, ...] = ()
 
     @property
     def variation(self) -> ufl.Form:

@@ -23,7 +23,7 @@ class ReferenceValues:
     """What is known of the unknowns at points.
 
     Attributes:
-        points: coordinates [n, d] in the domain.
+        points: coordinates [n, d] in the domain, [n, d + 1] of a problem in time, t the last.
         values: unknown → its components there [n, components].
         outside: points of the file that lie outside the domain, and were left out.
     """
@@ -33,13 +33,16 @@ class ReferenceValues:
     outside: int
 
 
-def read_reference(path: Path, domain: Domain, unknowns: dict[str, tuple[int, ...]]) -> ReferenceValues:
+def read_reference(
+    path: Path, domain: Domain, unknowns: dict[str, tuple[int, ...]], span: tuple[float, float] | None = None
+) -> ReferenceValues:
     """Read the columns x, y, … (x0, x1, … beyond three dimensions) and those of unknowns: u, or w0, w1, … of components.
 
     Args:
         path: CSV file with a header line, of at most 200 MB.
         domain: where the values hold.
         unknowns: name → shape.
+        span: start and end of a problem in time, whose values have a column t; None of a steady one.
 
     Raises:
         InputError: a column is missing or holds something else than numbers, or no point lies in the domain.
@@ -48,6 +51,7 @@ def read_reference(path: Path, domain: Domain, unknowns: dict[str, tuple[int, ..
     columns = _read_columns(path, where)
     listed = printable(", ".join(columns), 200)
     coordinates = ("x", "y", "z")[:d] if d <= 3 else tuple(f"x{k}" for k in range(d))
+    coordinates += ("t",) if span is not None else ()
     missing = [name for name in coordinates if name not in columns]
     if missing:
         raise InputError(f"the reference has no column {', '.join(missing)}; its columns are {listed}", where)
@@ -68,7 +72,9 @@ def read_reference(path: Path, domain: Domain, unknowns: dict[str, tuple[int, ..
     if parts:
         raise InputError(f"the reference has no column {', '.join(parts)}, though others of it; its columns are {listed}", where)
     points = np.stack([columns[name] for name in coordinates], axis=1)
-    inside = located_points(domain, points)[1]
+    inside = located_points(domain, points[:, :d])[1]
+    if span is not None:
+        inside &= (points[:, d] >= span[0]) & (points[:, d] <= span[1])
     if not inside.any():
         raise InputError("no point of the reference lies inside the domain; check its coordinates", where)
     values = {name: np.stack([columns[column] for column in wanted], axis=1)[inside] for name, wanted in whole.items()}

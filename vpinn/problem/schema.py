@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from vpinn.problem.network import NetworkSection
-from vpinn.problem.numerics import Batch, Output, Quadrature, Solver, TestSpaceSection
+from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
+from vpinn.problem.output_section import Output
 from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 
 Coordinates = Real | tuple[Real, ...]
@@ -35,6 +36,9 @@ class Domain(Section):
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = Field(None, description="Cell type.")
     center: tuple[Real, Real] | None = Field(None, description="Centre of a disk; default [0, 0].")
     radius: Positive | None = Field(None, description="Radius of a disk; default 1.")
+    time: tuple[Real, Real] | None = Field(
+        None, description='Start and end of a problem that depends on time t; its state at the start is a condition on "initial".'
+    )
     tags: dict[Text, Text] = Field(
         {}, max_length=100, description="Groups of cells, for dx('name'): those where a condition holds at the centre."
     )
@@ -43,8 +47,10 @@ class Domain(Section):
     def _check(self) -> Self:
         if (self.mesh is None) == (self.shape is None):
             raise ValueError("give exactly one of mesh and shape")
-        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags"})):
+        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags", "time"})):
             raise ValueError(f"{', '.join(extra)} belongs to a shape; leave it out with a mesh")
+        if self.time is not None and not self.time[0] < self.time[1]:
+            raise ValueError(f"time ends after it starts, got {self.time[0]:g} to {self.time[1]:g}; write time = [start, end]")
         return self
 
 
@@ -94,11 +100,14 @@ class Form(Section):
 class Boundary(Section):
     """A condition on part of the boundary: a value of the unknown, or a residual that must vanish there."""
 
-    on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, or "all".')
+    on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, "all", or "initial": the start of domain.time.')
     where: Text | None = Field(None, description="Condition on the coordinates: only that piece of the boundary part.")
     unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
     component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
+    rate: Value | None = Field(
+        None, description='On "initial", where the equation has the second time derivative: the first one at the start.'
+    )
     residual: Text | None = Field(
         None,
         description="With a strong form, instead of value: an expression of the unknowns that must vanish, imposed by penalty.",
@@ -121,6 +130,8 @@ class Boundary(Section):
             raise ValueError('on needs at least one tag; write "all" for the whole boundary')
         if (self.value is None) == (self.residual is None):
             raise ValueError("give exactly one of value and residual")
+        if self.rate is not None and self.on != "initial":
+            raise ValueError('rate is given at the start, on = "initial"; leave it out elsewhere')
         if self.residual is not None and (self.impose not in ("auto", "penalty") or self.component is not None):
             raise ValueError("a residual is imposed by penalty and has no component; leave out impose and component")
         if self.residual is not None and self.unknown is not None:

@@ -17,6 +17,7 @@ from ufl.measure import Measure
 from vpinn.errors import InputError
 from vpinn.problem.operators import MEASURES, SYNTAX, make_operators
 from vpinn.problem.symbols import Symbols
+from vpinn.problem.time import Clock
 from vpinn.problem.wording import closest, printable
 
 RESERVED = frozenset({"t", "n", "h", "pi", "dS", "dt", *MEASURES, *SYNTAX, *make_operators(1)})
@@ -32,12 +33,14 @@ class Scope:
         names: name → UFL expression: coordinates, constants, unknowns, test functions, earlier expressions.
         facet_tags: boundary parts that ds takes.
         cell_tags: groups of cells that dx takes.
+        clock: of a problem that depends on time, with the unknowns defined so far; None of a steady one.
     """
 
     symbols: Symbols
     names: Mapping[str, Expr]
     facet_tags: tuple[str, ...] = ()
     cell_tags: tuple[str, ...] = ()
+    clock: Clock | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -64,6 +67,10 @@ class Scope:
             ids.append(self.tags.index(tag))
         over = "everywhere" if not ids else ids[0] if len(ids) == 1 else tuple(dict.fromkeys(ids))
         return Measure(name, domain=self.symbols.mesh, subdomain_id=over)
+
+    def timed(self, clock: Clock) -> Scope:
+        """Return the scope of a problem that depends on time, in which t is time."""
+        return replace(self, names={**self.names, "t": clock.t}, clock=clock)
 
     def define(self, name: str, value: Expr) -> Scope:
         """Return the scope with one more name.

@@ -26,8 +26,8 @@ _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
 _REFUSED = {
     "dS": "integrals over interior facets are not available: a network is smooth there, so jumps vanish and ds is the boundary",
-    "dt": "time derivatives are not available in this version; pose a steady problem, or make time a coordinate",
-    "t": "time is not available in this version; pose a steady problem, or make time a coordinate",
+    "dt": "a time derivative needs time = [start, end] in [domain]",
+    "t": "time needs time = [start, end] in [domain]",
     "h": "the cell diameter h needs a mesh, and this domain has none",
     "jump": "jumps are not available: a network is smooth across interior facets",
     "avg": "averages over interior facets are not available: a network is smooth there",
@@ -223,6 +223,9 @@ class Translator:
         return value
 
     def _operator(self, node: ast.Call, name: str) -> Expr:
+        if name == "dt" and self.scope.clock is not None and len(node.args) == 1:
+            self._count_derivatives(node, 1)
+            return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
             if name in _REFUSED:
                 self._fail(node, _REFUSED[name])

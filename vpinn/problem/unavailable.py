@@ -10,8 +10,7 @@ from vpinn.problem.source import Source
 
 # section.key → what to do instead; a section alone stands for the whole of it.
 _KEYS = {
-    "domain.time": "pose a steady problem, or make time a coordinate of a rectangle or box",
-    "domain.time_cells": "pose a steady problem, or make time a coordinate of a rectangle or box",
+    "domain.time_cells": "a march chooses its steps itself; leave it out, or make time a coordinate of a rectangle or box",
     # python tests/benchmarks/batch_normalisation.py
     "network.normalisation": "a batch's own statistics (64 points) biased the gradient by 0.7 of its size after training and "
     "left 1.6 times the error of the same network without; leave it out: coordinates and first weights are scaled as they are",

@@ -17,6 +17,7 @@ class Unknown:
         shape: value shape, () or (components,).
         function: the UFL coefficient that stands for it.
         test: the UFL argument (number 0, part: position among the unknowns) that stands for its test function.
+        rates: UFL coefficients that stand for its first and second time derivative; () in a steady problem.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Unknown:
     shape: tuple[int, ...]
     function: ufl.Coefficient
     test: ufl.Argument
+    rates: tuple[ufl.Coefficient, ...] = ()
 
     @property
     def components(self) -> int:

@@ -55,7 +55,7 @@ def worked_problems() -> tuple[Worked, ...]:
 
 
 def copy_worked(name: str, target: Path) -> list[Path]:
-    """Copy a worked problem, and its mesh beside it, without replacing anything.
+    """Copy a worked problem, with its mesh and its reference values beside it, without replacing anything.
 
     Args:
         name: of the worked problem.
@@ -74,8 +74,9 @@ def copy_worked(name: str, target: Path) -> list[Path]:
         hint = f"did you mean {near[0]}?" if near else "vpinn new --list names them"
         raise InputError(f"--from: there is no worked problem {name!r}; {hint}")
     file = known[name].file
-    mesh = tomllib.loads(file.read_text(encoding="utf-8"))["domain"].get("mesh")
-    copies = [(file, target), *([] if mesh is None else [(file.parent / mesh, target.parent / mesh)])]
+    stated = tomllib.loads(file.read_text(encoding="utf-8"))
+    named = (stated["domain"].get("mesh"), stated.get("reference", {}).get("file"))
+    copies = [(file, target), *((file.parent / one, target.parent / one) for one in named if one is not None)]
     for source, copy in copies:
         if copy.exists() and (copy == target or copy.read_bytes() != source.read_bytes()):
             raise InputError("exists already; choose another name, or another folder", str(copy))

@@ -31,7 +31,7 @@ from vpinn.optimization import (
     with_batches,
     with_layers,
 )
-from vpinn.problem import Problem
+from vpinn.problem import Problem, refuse_time
 from vpinn.process import settle_process
 from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
 
@@ -90,6 +90,7 @@ def prepare(problem: Problem, threads: int = 1, trains: bool = True) -> Setup:
     Raises:
         InputError: the problem cannot be solved as stated.
     """
+    refuse_time(problem, "this prepares")
     settle_process(threads)
     _check_parts(problem)
     check_balance(problem)

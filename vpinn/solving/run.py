@@ -17,12 +17,13 @@ from vpinn.analysis import assess
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
-from vpinn.problem import Problem
+from vpinn.problem import Problem, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
+from vpinn.solving.marching import Told, load_in_time, solve_in_time
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
@@ -66,11 +67,14 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
+    problem = problem if method is None else _with_method(problem, method)
+    if problem.clock is not None:
+        return solve_in_time(problem, Told(folder, resume, overwrite, threads or available_cores(), report, interrupt))
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
-            setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
+            setup = prepare(problem, threads or available_cores())
             strategy = strategy_of(setup)
             state = strategy.start()
         if folder is not None:
@@ -103,6 +107,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     folder = Path(directory)
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
+    if problem.clock is not None:
+        return load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
     training = Training.from_arrays(arrays, meta)
     problem, trial = run_folder.space_of(problem, arrays, meta)
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
@@ -124,7 +130,7 @@ def strategy_of(setup: Setup) -> Strategy:
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
     """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
     setup = strategy.setup
-    described = run_folder.describe(setup.problem, setup.plan, setup.objective.threads)
+    described = run_folder.describe(setup.problem, setup.plan.method.name, setup.objective.threads)
     if resume:
         training, record, journal = run_folder.resumed(folder, described)
         state = strategy.resumed(State(training, journal, record))
@@ -145,4 +151,5 @@ def _assessed(outcome: Outcome, training: Training, threads: int, began: float, 
 def _with_method(problem: Problem, method: str) -> Problem:
     data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
     source = dataclasses.replace(problem.source, data=data)
+    check_settings_in_time(validate(source), source, problem.domain)
     return dataclasses.replace(problem, source=source, settings=validate(source))

@@ -14,10 +14,10 @@ from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.elements import conditions_alone, elements_trial
 from vpinn.trial.enrichment import Enriched, check_enrichment
-from vpinn.trial.essential import Factor
+from vpinn.trial.essential import Factor, on_box
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
-from vpinn.trial.field import MeshField
+from vpinn.trial.field import MeshField, harmonic
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
 from vpinn.trial.network import Jets, Network, Pullback
@@ -53,7 +53,9 @@ __all__ = [
     "coefficients_of",
     "conditions_alone",
     "elements_trial",
+    "harmonic",
     "has_parts",
     "make_trial",
+    "on_box",
     "with_fields",
 ]

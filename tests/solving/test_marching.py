@@ -1,0 +1,159 @@
+"""Runs of problems in time: the folder, what comes back from it, the command line, and runs that end early."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import vpinn
+from vpinn.cli import main
+from vpinn.errors import InputError
+
+HEAT = """
+title = "Heat"
+[domain]
+shape = "rectangle"
+cells = 2
+time = [0, 0.1]
+[unknowns]
+u = "scalar"
+[expressions]
+u_exact = "exp(-2*pi**2*t)*sin(pi*x)*sin(pi*y) + x*t"
+[form]
+weak = "dt(u)*v*dx + inner(grad(u), grad(v))*dx - x*v*dx"
+[[boundary]]
+on = "all"
+value = "x*t"
+[[boundary]]
+on = "initial"
+value = "u_exact"
+[reference]
+exact = { u = "u_exact" }
+[output]
+times = 3
+[solver]
+tolerance = 1e-3
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "heat.toml"
+    path.write_text(HEAT)
+    return path
+
+
+def solved(file: Path, name: str, *more: str) -> Path:
+    folder = file.parent / name
+    assert main(["solve", str(file), "-o", str(folder), "-q", "--threads", "1", *more]) == 0
+    return folder
+
+
+def test_the_folder_has_a_series_a_report_and_metrics(file: Path) -> None:
+    folder = solved(file, "run", "--set", 'output.formats=["vtu", "csv", "npz"]')
+    sets = ElementTree.parse(folder / "solution.pvd").getroot().findall("./Collection/DataSet")
+    assert [float(one.attrib["timestep"]) for one in sets] == pytest.approx([0.0, 0.05, 0.1])
+    assert all((folder / one.attrib["file"]).is_file() for one in sets)
+    with (folder / "solution.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert {float(row["t"]) for row in rows} == {0.0, 0.05, 0.1}
+    row = rows[len(rows) // 2]
+    x, y, t = (float(row[name]) for name in "xyt")
+    assert float(row["u"]) == pytest.approx(np.exp(-2 * np.pi**2 * t) * np.sin(np.pi * x) * np.sin(np.pi * y) + x * t, abs=1e-3)
+    archive = np.load(folder / "solution.npz")
+    assert archive["x"].shape[1] == 2
+    assert len(archive["t"]) == len(archive["u"])
+    assert {path.stem for path in (folder / "figures").glob("*.png")} >= {"solution", "snapshots", "error", "time"}
+    assert "Course in time" in (folder / "report.html").read_text()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert {"relative_l2", "relative_h1", "relative_l2_final"} <= set(metrics["errors"]["u"])
+    assert 0.5 <= metrics["error_estimate"]["effectivity"] <= 2.0
+    assert metrics["method"] == "march"
+
+
+def test_values_come_back_from_the_folder(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = solved(file, "run")
+    assert main(["evaluate", str(folder), "--at", "0.3,0.4,0.05", "--csv"]) == 0
+    header, values = capsys.readouterr().out.strip().splitlines()[-2:]
+    found = dict(zip(header.split(","), map(float, values.split(",")), strict=True))
+    decay = np.exp(-(np.pi**2) / 10)
+    assert found["t"] == 0.05
+    assert found["u"] == pytest.approx(decay * np.sin(0.3 * np.pi) * np.sin(0.4 * np.pi) + 0.015, abs=1e-3)
+    assert found["du/dx"] == pytest.approx(decay * np.pi * np.cos(0.3 * np.pi) * np.sin(0.4 * np.pi) + 0.05, abs=1e-2)
+    loaded = vpinn.load(folder)
+    again = vpinn.solve(vpinn.read_problem(file), threads=1)
+    points = np.random.default_rng(0).uniform(0, [1, 1, 0.1], (20, 3))
+    np.testing.assert_array_equal(loaded.evaluate(points)["u"], again.evaluate(points)["u"])
+    np.testing.assert_array_equal(loaded.evaluate([[0.2, 0.3]])["u"], loaded.evaluate([[0.2, 0.3, 0.1]])["u"])
+    assert main(["export", str(folder), "-o", str(folder / "probes.csv"), "--at", "0.3,0.4,0.05"]) == 0
+    assert (folder / "probes.csv").read_text().startswith("x,y,t,u,du/dx,du/dy")
+
+
+@pytest.mark.parametrize("at", ["0.3,0.4,0.2", "0.3,0.4,-1", "0.3,0.4"])
+def test_times_outside_and_points_without_one_are_refused(file: Path, at: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = solved(file, "run")
+    assert main(["evaluate", str(folder), "--at", at]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_that_is_resumed_ends_with_the_same_bits(file: Path) -> None:
+    folder = solved(file, "run")
+    before = dict(np.load(folder / "checkpoint.npz"))
+    assert main(["solve", str(file), "-o", str(folder), "-q", "--threads", "1", "--resume"]) == 0
+    after = dict(np.load(folder / "checkpoint.npz"))
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_check_tells_form_time_and_states_and_runs_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(file)]) == 0
+    told = capsys.readouterr().out
+    for part in ("0 to 0.1, written at 3 instants", "first order in time", "v*dt(u)", "u at t = 0: value", "march"):
+        assert part in told
+
+
+@pytest.mark.parametrize("command", ["noise", "compare"])
+def test_what_takes_steady_problems_only_says_so(file: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, str(file)]) == 2
+    assert "steady problems only" in capsys.readouterr().err
+
+
+def test_elements_say_so(file: Path) -> None:
+    with pytest.raises(InputError, match="finite elements solve steady problems only"):
+        vpinn.solve_fem(vpinn.read_problem(file))
+
+
+def test_what_was_computed_before_a_collapse_is_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "blow_up.toml"
+    file.write_text(
+        '[domain]\nshape = "interval"\ncells = 2\ntime = [0, 3]\n[unknowns]\nu = "scalar"\n'
+        '[form]\nweak = "dt(u)*v*dx - u**2*v*dx"\n'
+        '[[boundary]]\non = "initial"\nvalue = 1\n'
+    )
+    folder = tmp_path / "run"
+    assert main(["solve", str(file), "-o", str(folder), "-q", "--threads", "1"]) == 3
+    told = capsys.readouterr().err
+    assert "too small at t = " in told
+    assert "is saved" in told
+    half = vpinn.load(folder).evaluate([[0.5, 0.5]])["u"]
+    np.testing.assert_allclose(half, 2.0, rtol=1e-2)
+    assert main(["export", str(folder)]) == 0
+
+
+def test_reference_values_in_time_are_compared_with(file: Path) -> None:
+    rows = [
+        (x, 0.4, t, np.exp(-2 * np.pi**2 * t) * np.sin(np.pi * x) * np.sin(0.4 * np.pi) + x * t)
+        for x in (0.2, 0.7)
+        for t in (0.05, 0.1)
+    ]
+    np.savetxt(file.parent / "known.csv", rows, delimiter=",", header="x,y,t,u", comments="")
+    file.write_text(HEAT.replace('exact = { u = "u_exact" }', 'file = "known.csv"'))
+    errors = vpinn.solve(vpinn.read_problem(file), threads=1).metrics["errors"]["u"]
+    assert errors["points"] == 4
+    assert errors["relative_l2"] < 1e-3
+    assert errors["relative_l2_final"] < 1e-3

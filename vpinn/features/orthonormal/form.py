@@ -1,0 +1,110 @@
+"""A weak form in time on the orthonormal space: what is integrated, as tapes of the unknowns' jets and of time.
+
+F(u, u′, u″; v) = Σ c · ∂v over dx and ds, with coefficients c of the point, of time, and of the unknowns' values, derivatives and
+time derivatives there. Sums over points give the residual for every test function; the derivatives of c by those jets give the
+matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vpinn.features.orthonormal.in_time import uniform
+from vpinn.finite_elements import coefficients
+from vpinn.forms import Graph, Jet, Node, Tape, compile_tapes, derivatives
+from vpinn.objective.statement import Integrands
+from vpinn.problem import Problem
+
+Derivative: TypeAlias = tuple[int, ...]
+TestKey: TypeAlias = tuple[int, Derivative]
+"""(component, derivative) of a test function; components count through all unknowns."""
+TrialKey: TypeAlias = tuple[int, int, Derivative]
+"""(order in time, component, derivative) of an unknown."""
+
+
+@dataclass(frozen=True)
+class IntegralInTime:
+    """What is integrated over one measure.
+
+    Attributes:
+        facet: True for ds.
+        tags: boundary parts that some term lives on; ("all",) for dx.
+        residual: one coefficient per entry of ``tests``.
+        linearised: those, then one derivative per entry of ``slopes``; takes the same fixed values.
+        tests: what of the test functions each coefficient multiplies.
+        slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
+        constant: for every derivative whether it depends on neither time nor unknowns.
+        keys: UFL count of an unknown or a time derivative of it → (order in time, first component).
+        clock: UFL count of time.
+    """
+
+    facet: bool
+    tags: tuple[str, ...]
+    residual: Tape
+    linearised: Tape
+    tests: tuple[TestKey, ...]
+    slopes: tuple[tuple[TestKey, TrialKey], ...]
+    constant: tuple[bool, ...]
+    keys: Mapping[int, tuple[int, int]]
+    clock: int
+
+    def inputs(self, tape: Tape) -> list[TrialKey | None]:
+        """Return what a tape takes beside its fixed values: jets of unknowns, None for time."""
+        return [self._key(slot) for slot in tape.moving_slots if isinstance(slot, Jet)]
+
+    def _key(self, jet: Jet) -> TrialKey | None:
+        if jet.function == self.clock:
+            return None
+        order, first = self.keys[jet.function]
+        return order, first + jet.component, jet.derivative
+
+    @property
+    def timed(self) -> bool:
+        """Whether time itself occurs."""
+        return None in self.inputs(self.linearised)
+
+    def trial_jets(self) -> set[Derivative]:
+        """Return the derivatives in space that are taken of unknowns."""
+        return {key[2] for key in self.inputs(self.linearised) if key is not None}
+
+    def test_jets(self) -> set[Derivative]:
+        """Return the derivatives that are taken of test functions."""
+        return {derivative for _, derivative in self.tests}
+
+
+def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
+    """Return the weak form of a problem in time over dx and ds; of equations, each times a test function."""
+    clock = problem.clock
+    assert clock is not None
+    keys, first = {}, 0
+    for unknown in problem.unknowns:
+        for order, function in enumerate((unknown.function, *unknown.rates)):
+            keys[function.count()] = order, first
+        first += unknown.components
+    found = []
+    for facet in (False, True):
+        side = Integrands(Graph(frozenset({*keys, clock.t.count()})), facet)
+        nodes = coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)
+        if nodes:
+            settled = dict(zip(nodes, uniform(side.graph, list(nodes.values()), clock), strict=True))
+            found.append(_integral(side, settled, keys, clock.t.count()))
+    return tuple(found)
+
+
+def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tuple[int, int]], clock: int) -> IntegralInTime:
+    graph = side.graph
+    jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in keys]
+    trials = [(keys[jet.function][0], keys[jet.function][1] + jet.component, jet.derivative) for jet in jets]
+    slopes = {
+        ((test.component, test.derivative), trial): slope
+        for test, node in nodes.items()
+        for trial, slope in zip(trials, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
+        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
+    }
+    residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
+    tags = tuple(sorted(side.tags)) if side.facet else ("all",)
+    constant = tuple(graph.static[slope] for slope in slopes.values())
+    tests = tuple((jet.component, jet.derivative) for jet in nodes)
+    return IntegralInTime(side.facet, tags, residual, both, tests, tuple(slopes), constant, keys, clock)

@@ -1,0 +1,272 @@
+"""Galerkin's equations on the orthonormal space: ordinary differential equations for its coefficients.
+
+The unknowns are u = L(x, t) + Σ a_k(t) φ_k(x) with a lift L and functions φ that vanish where u is given. Tested with the φ, a
+form becomes F(t, a, a′, a″) = 0, linear in the highest time derivative z of every component, z = −M⁻¹ F|_{z = 0}.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
+
+from vpinn.domain import CellPoints, FacetPoints, Mesh, Points
+from vpinn.errors import InputError
+from vpinn.features.orthonormal.conditions import Lift, LiftAtPoints
+from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integrals_in_time
+from vpinn.features.orthonormal.in_time import spread
+from vpinn.features.orthonormal.space import OrthonormalSpace
+from vpinn.forms import Tape, Value
+from vpinn.problem import Problem, stated_in
+
+Array = NDArray[np.float64]
+SINGULAR = 1e-13
+"""Ratio of the smallest to the largest entry on the diagonal of the mass matrix' factor below which it is singular."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Term:
+    """An integral with its points, the functions and the lifts at them.
+
+    Attributes:
+        integral: what is integrated.
+        points: where.
+        functions: of every component derivative → [n, rank].
+        lifts: of every component.
+        fixed: what the points fix, for both tapes.
+    """
+
+    integral: IntegralInTime
+    points: Points
+    functions: list[dict[Derivative, Array]]
+    lifts: tuple[LiftAtPoints, ...]
+    fixed: list[Value]
+
+
+class GalerkinSystem:
+    """The equations of a problem in time on an orthonormal space.
+
+    Args:
+        problem: the problem, in weak form, or equations that are tested as they are.
+        space: of its unknowns.
+        lifts: of every component.
+        degree: of the quadrature.
+        refine: times cells are halved before the rule is applied.
+
+    Attributes:
+        orders: order of the highest time derivative of every component, 1 or 2.
+    """
+
+    def __init__(self, problem: Problem, space: OrthonormalSpace, lifts: Sequence[Lift], degree: int, refine: int = 0) -> None:
+        mesh, clock = problem.domain, problem.clock
+        assert isinstance(mesh, Mesh)
+        assert clock is not None
+        self.problem, self.space, self.lifts = problem, space, tuple(lifts)
+        stated = stated_in(problem.formulation)
+        self.orders = tuple(clock.order(u.function, stated) for u in problem.unknowns for _ in range(u.components))
+        starts = np.cumsum([0, *space.ranks])
+        self.slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
+        self.second = np.concatenate([np.full(r, order == 2) for r, order in zip(space.ranks, self.orders, strict=True)])
+        self._terms = [self._term(integral, mesh, degree, refine) for integral in integrals_in_time(problem)]
+        self._check_highest()
+        self._tabulated: Callable[[float], Array] | None = None
+        if self.constant_mass:
+            _ = self._mass_factor
+
+    def _term(self, integral: IntegralInTime, mesh: Mesh, degree: int, refine: int) -> _Term:
+        facets = mesh.facets(integral.tags) if integral.facet else None
+        every = CellPoints(mesh, degree, refine=refine) if facets is None else FacetPoints(mesh, facets, degree, refine=refine)
+        points = every.take(range(every.size))
+        trials = integral.trial_jets()
+        functions = self.space.jets(points, trials | integral.test_jets())
+        lifts = tuple(lift.at(points, sorted(trials), 2) for lift in self.lifts)
+        fixed = list(integral.linearised.fixed(self.space.trial.background.values(integral.linearised.fixed_slots, points)))
+        return _Term(integral, points, functions, lifts, fixed)
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients."""
+        return self.space.size
+
+    @property
+    def states(self) -> int:
+        """Length of the state: coefficients, then the rates of those of second order."""
+        return self.size + int(self.second.sum())
+
+    @cached_property
+    def points(self) -> int:
+        """Number of quadrature points inside."""
+        return sum(len(term.points) for term in self._terms if not term.integral.facet)
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether the equations are linear with constant coefficients, up to what drives them."""
+        return all(all(term.integral.constant) for term in self._terms)
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether nothing that drives them depends on time."""
+        return not any(term.integral.timed for term in self._terms) and all(lift.constant for lift in self.lifts)
+
+    @cached_property
+    def constant_mass(self) -> bool:
+        """Whether the mass matrix depends on neither time nor state."""
+        return all(
+            constant
+            for term in self._terms
+            for constant, (_, (order, component, _)) in zip(term.integral.constant, term.integral.slopes, strict=True)
+            if order == self.orders[component]
+        )
+
+    def _check_highest(self) -> None:
+        for term in self._terms:
+            for _, (order, component, derivative) in term.integral.slopes:
+                if order == self.orders[component] and derivative and term.integral.facet:
+                    raise InputError("a time derivative on the boundary that is differentiated in space cannot be marched yet")
+
+    def split(self, state: Array) -> tuple[Array, Array]:
+        """Return coefficients [size], and rates [size], zero where the equation is of first order, of a state."""
+        rates = np.zeros(self.size)
+        rates[self.second] = state[self.size :]
+        return state[: self.size], rates
+
+    def joined(self, a: Array, rates: Array) -> Array:
+        """Return the state of coefficients and rates."""
+        return np.concatenate([a, rates[self.second]])
+
+    def residual(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> Array:
+        """Return F [size] for all test functions, with zero highest time derivatives unless these are given."""
+        total = np.zeros(self.size)
+        for term in self._terms:
+            outputs = self._outputs(term, term.integral.residual, t, a, rates, highest)
+            for (component, derivative), value in zip(term.integral.tests, outputs, strict=True):
+                weighted = term.points.w * value
+                total[self.slices[component]] += weighted @ term.functions[component][derivative]
+        return total
+
+    def matrices(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> tuple[Array, Array, Array]:
+        """Return the derivatives of F by a, by the rates of components of second order, and by the highest time derivatives."""
+        found = tuple(np.zeros((self.size, self.size)) for _ in range(3))
+        for term in self._terms:
+            integral = term.integral
+            outputs = self._outputs(term, integral.linearised, t, a, rates, highest)[len(integral.tests) :]
+            for ((component, derivative), (order, other, its)), value in zip(integral.slopes, outputs, strict=True):
+                which = 2 if order == self.orders[other] else order
+                weighted = (term.points.w * value)[:, None] * term.functions[component][derivative]
+                found[which][self.slices[component], self.slices[other]] += weighted.T @ term.functions[other][its]
+        return found[0], found[1], found[2]
+
+    def _outputs(self, term: _Term, tape: Tape, t: float, a: Array, rates: Array, highest: Array | None) -> list[Array]:
+        moments = [lift(t) for lift in term.lifts]
+        inputs = []
+        for key in term.integral.inputs(tape):
+            if key is None:
+                inputs.append(torch.tensor(t, dtype=torch.float64))
+                continue
+            order, component, derivative = key
+            own = self.slices[component]
+            top = order == self.orders[component]
+            driven = (None if highest is None else highest[own]) if top else (a, rates)[order][own]
+            value = moments[component][order, derivative]
+            if driven is not None and driven.any():
+                value = value + term.functions[component][derivative] @ driven
+            inputs.append(torch.from_numpy(np.ascontiguousarray(value)))
+        values = tape.moving([*term.fixed, *inputs])
+        return [spread(value, len(term.points)) for value in values]
+
+    @cached_property
+    def _constant_matrices(self) -> tuple[Array, Array, Array]:
+        zero = np.zeros(self.size)
+        assert self.problem.clock is not None
+        return self.matrices(self.problem.clock.start, zero, zero)
+
+    @cached_property
+    def _drive(self) -> Array:
+        assert self.problem.clock is not None
+        return self.residual(self.problem.clock.start, np.zeros(self.size), np.zeros(self.size))
+
+    @cached_property
+    def _mass_factor(self) -> tuple[Array, NDArray[np.int32]]:
+        return self._factor(self._constant_matrices[2])
+
+    def _factor(self, mass: Array) -> tuple[Array, NDArray[np.int32]]:
+        """Return the factors of a mass matrix.
+
+        Raises:
+            InputError: it is singular.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)  # of a zero on the diagonal, which is told below
+            factors: tuple[Array, NDArray[np.int32]] = lu_factor(mass)
+        diagonal = np.abs(np.diag(factors[0]))
+        if not diagonal.min() > SINGULAR * diagonal.max():
+            raise InputError(
+                "the time derivatives of the form do not determine the unknowns: their matrix is singular; systems with "
+                "algebraic equations cannot be marched yet",
+                self.problem.where("form", self.problem.formulation.name),
+            )
+        return factors
+
+    def force(self, t: float, state: Array) -> Array:
+        """Return F with zero highest time derivatives [size]."""
+        a, rates = self.split(state)
+        if not self.linear:
+            return self.residual(t, a, rates)
+        k, c, _ = self._constant_matrices
+        return self.drive(t) + k @ a + c @ rates
+
+    def drive(self, t: float) -> Array:
+        """Return F for coefficients and rates of zero [size]."""
+        if self.linear and self.steady:
+            return self._drive
+        if self._tabulated is not None:
+            return self._tabulated(t)
+        return self.residual(t, np.zeros(self.size), np.zeros(self.size))
+
+    def tabulate(self, drive: Callable[[float], Array]) -> None:
+        """Take what drives the equations from a function of time that stands for the sums over points."""
+        self._tabulated = drive
+
+    def highest(self, t: float, state: Array) -> Array:
+        """Return the highest time derivatives [size]."""
+        force = self.force(t, state)
+        if self.constant_mass:
+            return np.asarray(-lu_solve(self._mass_factor, force))
+        a, rates = self.split(state)
+        return np.asarray(-lu_solve(self._factor(self.matrices(t, a, rates)[2]), force))
+
+    def slope(self, t: float, state: Array) -> Array:
+        """Return the time derivative of a state."""
+        top = self.highest(t, state)
+        _, rates = self.split(state)
+        return self.joined(np.where(self.second, rates, top), top)
+
+    def jacobian(self, t: float, state: Array) -> Array:
+        """Return the derivative of ``slope`` by the state [states, states]."""
+        if self.linear:
+            return self.linear_jacobian
+        a, rates = self.split(state)
+        top = None if self.constant_mass else self.highest(t, state)
+        return self._jacobian(self.matrices(t, a, rates, top))
+
+    @cached_property
+    def linear_jacobian(self) -> Array:
+        """The derivative of ``slope`` where the equations are linear with constant coefficients."""
+        return self._jacobian(self._constant_matrices)
+
+    def _jacobian(self, matrices: tuple[Array, Array, Array]) -> Array:
+        k, c, mass = matrices
+        n, second = self.size, self.second
+        factors = self._mass_factor if self.constant_mass else self._factor(mass)
+        by_state = -lu_solve(factors, np.concatenate([k, c[:, second]], axis=1))
+        identity = np.zeros((n, self.states))
+        identity[np.flatnonzero(second), n + np.arange(int(second.sum()))] = 1.0
+        upper = np.where(second[:, None], identity, by_state)
+        return np.concatenate([upper, by_state[second]])

@@ -1,0 +1,264 @@
+"""The march itself: Galerkin's equations integrated from the start to the end.
+
+Linear equations with constant symmetric matrices and a steady drive are solved mode by mode, exactly in time; all others by the
+implicit Runge–Kutta method Radau IIA of order five (Hairer & Wanner 1996, ch. IV.8) as scipy has it, with our Jacobian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import Radau
+from scipy.linalg import LinAlgError, eigh
+
+from vpinn.errors import InputError
+from vpinn.features.orthonormal import GalerkinSystem
+from vpinn.march.trajectory import Trajectory, nodes
+
+Array = NDArray[np.float64]
+DENSE = 6
+"""Ends of steps that the polynomial between two of them goes through."""
+DRIVE = 0.03
+"""Accuracy of polynomials for what drives a system, over that of the steps."""
+FEW = 20
+"""Panels of these, at most."""
+SLACK = 1.0 + 1e-9
+"""Factor of the largest step, so that rounding leaves no sliver of time before an instant."""
+LEBESGUE = 20.0
+"""Largest factor by which such a polynomial may enlarge errors; the cubic of the step takes its place."""
+EXACT, ROUNDING = 1e-4, 1e-12
+"""Accuracy of the polynomials for modes over the tolerance of steps, and the best there is."""
+SYMMETRIC = 1e-9
+"""Relative asymmetry up to which a matrix counts as symmetric: rounding of its sums over points."""
+RESTARTS = 60
+"""Instants to be written up to which steps end at every one of them."""
+
+
+class Collapse(ArithmeticError):
+    """The steps became too small to go on.
+
+    Attributes:
+        course: up to where they did; None where no step was taken.
+        t: where they did.
+        state: there.
+        place: coordinates of the point where the solution changes fastest.
+    """
+
+    def __init__(self, course: Trajectory | None, t: float, state: Array) -> None:
+        super().__init__(f"the steps become too small at t = {t:.6g}")
+        self.course, self.t, self.state = course, t, state
+        self.place: Array | None = None
+
+
+@dataclass(frozen=True)
+class Marched:
+    """A march.
+
+    Attributes:
+        course: of the state.
+        steps: that it took; panels of polynomials where it was exact.
+        exact: whether it was exact in time.
+    """
+
+    course: Trajectory
+    steps: int
+    exact: bool
+
+
+def march(
+    system: GalerkinSystem,
+    state: Array,
+    instants: Sequence[float],
+    tolerance: float,
+    scale: float,
+    note: Callable[[float], bool] = lambda t: True,
+    least: int = 1,
+) -> Marched:
+    """Return the course of the state.
+
+    Args:
+        system: equations.
+        state: at the first instant [system.states].
+        instants: rising; the first is the start, the last the end.
+        tolerance: relative, of a step, > 0.
+        scale: size of the coefficients, Euclidean.
+        note: told the time after every step; False ends the march.
+        least: steps between two instants, at least: marches that are compared with each other should not take the same.
+
+    Raises:
+        Collapse: the steps became too small.
+    """
+    if system.linear and system.steady and system.constant_mass:
+        modes = _modes(system, state, float(instants[0]))
+        if modes is not None:
+            return _exactly(system, modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
+    if system.linear and not system.steady:
+        _tabulate(system, instants, tolerance, scale)
+    path = _Path(float(instants[0]), state)
+    done = _stepwise(system, path, instants, _Control(tolerance, scale, least, note))
+    if not done:
+        raise Collapse(path.course() if len(path.times) > 1 else None, path.times[-1], path.states[-1])
+    return Marched(path.course(), len(path.cubics), False)
+
+
+def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: float, scale: float) -> None:
+    """Put polynomials in time, much more exact than the steps, for what drives a linear system, where few are enough."""
+    begin, end = float(instants[0]), float(instants[-1])
+    largest = max(scale / (end - begin), *(float(np.linalg.norm(system.drive(t))) for t in np.linspace(begin, end, 5)))
+    found = Trajectory.of_function(
+        lambda times: np.stack([system.drive(float(t)) for t in times]), [begin, end], DRIVE * tolerance * largest, FEW
+    )
+    if found is not None:
+        system.tabulate(found)
+
+
+class _Path:
+    """Steps taken so far: their ends, and the cubic of each, whose error is of a lower order than that of its ends."""
+
+    def __init__(self, t: float, state: Array) -> None:
+        self.times, self.states, self.cubics = [t], [state], list[Array]()
+
+    def add(self, t: float, state: Array, dense: Callable[[Array], Array]) -> None:
+        """Note a step."""
+        t0 = self.times[-1]
+        self.cubics.append(dense((t0 + t) / 2 + (t - t0) / 2 * nodes(DENSE)).T)
+        self.times.append(t)
+        self.states.append(state)
+
+    def course(self) -> Trajectory:
+        """Return the polynomials through the ends of several steps, or the cubics where these would enlarge errors."""
+        times, states = np.array(self.times), np.stack(self.states)
+        panels = []
+        for k, cubic in enumerate(self.cubics):
+            first = int(np.clip(k - DENSE // 2 + 1, 0, max(len(times) - DENSE, 0)))
+            window = slice(first, first + DENSE)
+            t0, t1 = times[k], times[k + 1]
+            shares = _lagrange(times[window], (t0 + t1) / 2 + (t1 - t0) / 2 * nodes(DENSE))
+            good = len(shares[0]) == DENSE and np.abs(shares).sum(1).max() <= LEBESGUE
+            panels.append(shares @ states[window] if good else cubic)
+        return Trajectory.of_panels(times, panels)
+
+
+def _lagrange(places: Array, t: Array) -> Array:
+    """Return the Lagrange polynomials of places [k] at t [m] as [m, k]."""
+    result = np.ones((len(t), len(places)))
+    for k, place in enumerate(places):
+        for other in np.delete(places, k):
+            result[:, k] *= (t - other) / (place - other)
+    return result
+
+
+@dataclass(frozen=True)
+class _Control:
+    """How steps are taken; see `march`."""
+
+    tolerance: float
+    scale: float
+    least: int
+    note: Callable[[float], bool]
+
+
+def _stepwise(system: GalerkinSystem, path: _Path, instants: Sequence[float], control: _Control) -> bool:
+    """Take steps until the end, or until ``note`` ends them; return False where they became too small."""
+    state = path.states[-1]
+    rates = np.linalg.norm(state[system.size :])
+    sizes = np.full(system.states, control.scale)
+    if system.second.any():
+        sizes[system.size :] = max(float(rates), control.scale * _frequency(system, state, float(instants[0])))
+    absolute = control.tolerance * sizes / np.sqrt(system.size)
+    stops = list(instants[1:]) if len(instants) <= RESTARTS else [instants[-1]]
+    first = None
+    for stop in stops:
+        left = float(stop) - path.times[-1]
+        with np.errstate(all="ignore"):
+            solver = Radau(
+                system.slope,
+                path.times[-1],
+                path.states[-1],
+                float(stop),
+                rtol=max(control.tolerance, 1e-13),
+                atol=absolute,
+                max_step=SLACK * left / control.least,
+                jac=system.linear_jacobian if system.linear else system.jacobian,
+                first_step=None if first is None else min(first, left / control.least, left),
+            )
+            while solver.status == "running" and float(stop) - solver.t > ROUNDING * left:
+                solver.step()
+                if solver.status == "failed" or not np.isfinite(solver.y).all():
+                    return False
+                reached = float(stop) if float(stop) - solver.t <= ROUNDING * left else float(solver.t)
+                path.add(reached, solver.y, solver.dense_output())
+                if solver.status == "running":
+                    first = solver.h_abs
+                if not control.note(reached):
+                    return True
+    return True
+
+
+def _frequency(system: GalerkinSystem, state: Array, t: float) -> float:
+    """Return how fast the solution is expected to oscillate: the least frequency of the linearised equations, in 1/time."""
+    values = np.abs(np.linalg.eigvals(system.jacobian(t, state)))
+    return float(values[values > 1e-8 * values.max()].min()) if values.max() > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """Eigenpairs K φ = λ M φ with the start and the drive in their coordinates."""
+
+    values: Array
+    vectors: Array
+    start: Array
+    rates: Array
+    drive: Array
+    second: bool
+
+
+def _modes(system: GalerkinSystem, state: Array, t: float) -> _Modes | None:
+    """Return the modes of a system with symmetric matrices, None where it has none, or damps waves."""
+    second = bool(system.second.all())
+    if system.second.any() and not second:
+        return None
+    zero = np.zeros(system.size)
+    k, c, mass = system.matrices(t, zero, zero)
+    asymmetric = any(np.abs(one - one.T).max() > SYMMETRIC * np.abs(one).max() for one in (k, mass))
+    if asymmetric or (second and np.abs(c).max() > 0.0):
+        return None
+    try:
+        values, vectors = eigh((k + k.T) / 2, (mass + mass.T) / 2)
+    except LinAlgError:
+        return None
+    a, rates = system.split(state)
+    drive = system.residual(t, zero, zero)
+    dual = vectors.T @ mass
+    return _Modes(values, vectors, dual @ a, dual @ rates, -(vectors.T @ drive), second)
+
+
+def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
+    """Return the course of c″ + λc = g, or c′ + λc = g, for every mode."""
+    begin, lam = float(instants[0]), modes.values
+
+    def states(t: Array) -> Array:
+        s = (t - begin)[:, None]
+        if not modes.second:
+            with np.errstate(all="ignore"):
+                grown = np.exp(-lam * s)
+                whole = np.where(np.abs(lam * s) > 1e-12, -np.expm1(-lam * s) / lam, s)
+            return (modes.start * grown + modes.drive * whole) @ modes.vectors.T
+        omega = np.sqrt(np.abs(lam))
+        with np.errstate(all="ignore"):
+            wave, sine = np.cos(omega * s), np.where(omega * s > 1e-8, np.sin(omega * s) / omega, s)
+            up, upper = np.cosh(omega * s), np.where(omega * s > 1e-8, np.sinh(omega * s) / omega, s)
+            c, d = np.where(lam >= 0, wave, up), np.where(lam >= 0, sine, upper)
+            half = np.where(omega * s > 1e-6, (1 - c) / lam, s * s / 2)
+        place = modes.start * c + modes.rates * d + modes.drive * half
+        rate = -modes.start * lam * d + modes.rates * c + modes.drive * d
+        return np.concatenate([place @ modes.vectors.T, rate @ modes.vectors.T], axis=1)
+
+    course = Trajectory.of_function(states, [float(t) for t in instants], tolerance)
+    assert course is not None
+    if not np.isfinite(course.values).all():
+        raise InputError("the solution grows beyond all numbers; shorten domain.time, or look for a wrong sign in the form")
+    return Marched(course, len(course.values), True)

@@ -1,0 +1,149 @@
+"""Marched fields beside each other and beside the truth: norms over space and time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain import Points
+from vpinn.features.orthonormal import AtPoints, Lift, OrthonormalSpace
+from vpinn.features.orthonormal.space import Derivative
+from vpinn.forms import Background
+from vpinn.march.trajectory import Trajectory
+from vpinn.problem import Problem
+from vpinn.problem.operators import gradient
+
+Array = NDArray[np.float64]
+Field = Callable[[float], Array]
+"""Instant → values and gradients of every component [components, 1 + d, n]."""
+VANISHED = 1e-12
+"""Share of the largest square norm over time that one at the end counts for at least: what died out has no relative error."""
+INSTANTS = 24
+"""Instants of the Gauss rule that norms over time are sums of, between every two that are written, at most."""
+
+
+def field_of(space: OrthonormalSpace, lifts: Sequence[Lift], course: Trajectory, points: Points) -> Field:
+    """Return a marched field at points."""
+    d = points.x.shape[1]
+    wanted: list[Derivative] = [(), *((i,) for i in range(d))]
+    functions = [np.stack([jets[key] for key in wanted]) for jets in space.jets(points, wanted)]
+    known = [lift.at(points, wanted, 0) for lift in lifts]
+    ends = np.cumsum(space.ranks)
+
+    def at(t: float) -> Array:
+        parts = np.split(course(t)[: space.size], ends[:-1])
+        found = []
+        for table, lift, own in zip(functions, known, parts, strict=True):
+            moment = lift(t)
+            found.append(table @ own + np.stack([moment[0, key] for key in wanted]))
+        return np.stack(found)
+
+    return at
+
+
+def exact_field(problem: Problem, points: Points) -> Field:
+    """Return the exact solution at points, of the unknowns that it is stated for, in order."""
+    assert problem.clock is not None
+    d, n = points.x.shape[1], len(points)
+    truths = [problem.exact[u.name] for u in problem.unknowns if u.name in problem.exact]
+    expressions = [one for truth in truths for one in (truth, gradient(truth, d))]
+    found = AtPoints(expressions, points, Background(problem.domain), problem.clock)
+    shapes = [u.components for u in problem.unknowns if u.name in problem.exact]
+
+    def at(t: float) -> Array:
+        rows, start, parts = found(t), 0, []
+        for components in shapes:
+            values, slopes = rows[start : start + components], rows[start + components : start + components * (1 + d)]
+            parts.append(np.concatenate([values[:, None], slopes.reshape(components, d, n)], axis=1))
+            start += components * (1 + d)
+        return np.concatenate(parts)
+
+    return at
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far one field is from another.
+
+    Attributes:
+        unknowns: name → relative_l2 and relative_h1 over space and time, relative_l2_final and relative_h1_final at the end.
+        relative: over space and time, in H¹, of all unknowns together.
+        final: the same at the end.
+        curve: instants, and the distance in L² at each over the largest norm of the truth [instants, 2].
+    """
+
+    unknowns: Mapping[str, Mapping[str, float]]
+    relative: float
+    final: float
+    curve: Array
+
+
+def instants_of(instants: Sequence[float]) -> tuple[Array, Array]:
+    """Return instants and weights of sums over time [m] each, those given among them with weight zero."""
+    per = max(2, INSTANTS // (len(instants) - 1))
+    s, w = np.polynomial.legendre.leggauss(per)
+    times, weights = [np.asarray(instants, dtype=np.float64)], [np.zeros(len(instants))]
+    for a, b in itertools.pairwise(instants):
+        times.append((a + b) / 2 + (b - a) / 2 * s)
+        weights.append((b - a) / 2 * w)
+    t, weight = np.concatenate(times), np.concatenate(weights)
+    order = np.argsort(t, kind="stable")
+    return t[order], weight[order]
+
+
+def gap_between(
+    problem: Problem, found: Field, truth: Field, names: Sequence[str], w: Array, instants: Sequence[float]
+) -> Distance:
+    """Return the distance of a field from another.
+
+    Args:
+        problem: the problem.
+        found: all components.
+        truth: those of the unknowns named, in order.
+        names: of these unknowns.
+        w: weights of the points [n].
+        instants: rising, from the start to the end.
+    """
+    rows: list[int] = []
+    owner: list[int] = []
+    at = 0
+    for unknown in problem.unknowns:
+        if unknown.name in names:
+            rows += range(at, at + unknown.components)
+            owner += [names.index(unknown.name)] * unknown.components
+        at += unknown.components
+    times, weights = instants_of(instants)
+    sums = np.zeros((len(times), 4, len(names)))
+    for k, t in enumerate(times):
+        exact = truth(float(t))
+        error = found(float(t))[rows] - exact
+        for column, squares in enumerate((error[:, 0] ** 2 @ w, (error[:, 1:] ** 2 @ w).sum(1))):
+            np.add.at(sums[k, column], owner, squares)
+        for column, squares in enumerate((exact[:, 0] ** 2 @ w, (exact[:, 1:] ** 2 @ w).sum(1)), 2):
+            np.add.at(sums[k, column], owner, squares)
+    whole, last, most = np.tensordot(weights, sums, 1), sums[-1], sums.max(0)
+    unknowns: dict[str, dict[str, float]] = {}
+    for j, name in enumerate(names):
+        unknowns[name] = {
+            "relative_l2": _ratio(whole[0, j], whole[2, j]),
+            "relative_h1": _ratio(whole[:2, j].sum(), whole[2:, j].sum()),
+            "relative_l2_final": _ratio(last[0, j], max(last[2, j], VANISHED * most[2, j])),
+            "relative_h1_final": _ratio(last[:2, j].sum(), max(last[2:, j].sum(), VANISHED * most[2:, j].sum())),
+        }
+    largest = sums[:, 2].sum(1).max() or 1.0
+    curve = np.stack([times, np.sqrt(sums[:, 0].sum(1) / largest)], axis=1)
+    return Distance(unknowns, _ratio(whole[:2].sum(), whole[2:].sum()), _ratio(last[:2].sum(), last[2:].sum()), curve)
+
+
+def _ratio(error: float, size: float) -> float:
+    return float(np.sqrt(error / (size or 1.0)))
+
+
+def as_metrics(gap: Distance) -> dict[str, Any]:
+    """Return the errors of unknowns as metrics."""
+    return {name: dict(found) for name, found in gap.unknowns.items()}

@@ -1,0 +1,72 @@
+"""Where a march starts: the state projected, and how large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from ufl.classes import Expr, Zero
+
+from vpinn.domain import Points
+from vpinn.errors import InputError
+from vpinn.features.orthonormal import AtPoints, GalerkinSystem
+from vpinn.forms import components
+from vpinn.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
+    """Return the state at the start: values and rates less those of the lift, projected in L² [system.states].
+
+    Args:
+        problem: with states of all components.
+        system: its equations.
+        points: quadrature points inside.
+
+    Raises:
+        InputError: a value at the start is not finite.
+    """
+    clock, functions = problem.clock, system.space.jets(points, [()])
+    assert clock is not None
+    found = []
+    for order in (0, 1):
+        values = AtPoints(_stated(problem, order), points, system.space.trial.background, clock)(clock.start)
+        if not np.isfinite(values).all():
+            raise InputError("a state at the start is not finite at a point of the domain", problem.initial[0].where)
+        root = np.sqrt(points.w)
+        parts = []
+        for value, lift, jets in zip(values, system.lifts, functions, strict=True):
+            known = lift.at(points, [()], order)(clock.start)[order, ()]
+            parts.append(np.linalg.lstsq(root[:, None] * jets[()], root * (value - known), rcond=None)[0])
+        found.append(np.concatenate(parts))
+    return system.joined(found[0], found[1])
+
+
+def _stated(problem: Problem, order: int) -> list[Expr]:
+    """Return the values at the start of all components, or their rates, zero where there are none."""
+    found: list[Expr] = []
+    for unknown in problem.unknowns:
+        own: list[Expr] = [Zero()] * unknown.components
+        for state in problem.initial:
+            given = state.rate if order else state.value
+            if state.unknown == unknown.name and given is not None:
+                parts = components(given)
+                if state.component is None:
+                    own = list(parts)
+                else:
+                    own[state.component] = parts[0]
+        found += own
+    return found
+
+
+def first_scale(system: GalerkinSystem, state: Array, instants: Sequence[float]) -> float:
+    """Return about how large the coefficients become: as the state is, or as what drives it will make them."""
+    begin, span = float(instants[0]), float(instants[-1]) - float(instants[0])
+    a, rates = system.split(state)
+    size = max(float(np.linalg.norm(a)), span * float(np.linalg.norm(rates)))
+    driven = system.force(begin, np.zeros(system.states))
+    matrix = system.matrices(begin, a, rates)[0]
+    still = np.linalg.lstsq(matrix, driven, rcond=1e-12)[0]
+    return max(size, float(np.linalg.norm(still)), 1e-300)

@@ -1,0 +1,122 @@
+"""Figures of a problem in time: snapshots in one row, space beside time in one dimension, and the error over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vpinn.march import MarchedSolution
+from vpinn.output.convergence import convergence_figure
+from vpinn.output.curves import Line
+from vpinn.output.figures import components_of, error_figure, make_scene, png, solution_figure
+from vpinn.output.scene import Scene
+from vpinn.output.style import ACCENT, INK, TRUTH, colours, figure, powers_of_ten, styled
+from vpinn.storage import inside, write_atomic
+
+Array = NDArray[np.float64]
+SNAPSHOTS = 5
+"""Instants that a row of snapshots shows."""
+ACROSS = 201
+"""Instants that a picture of space and time is drawn from."""
+MOST = 4
+"""Components that are shown, one row each."""
+FLOOR = 1e-17
+"""Relative error that stands for zero where a curve has a logarithmic axis."""
+
+
+def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
+    """Draw the figures of a solution in time, as png.
+
+    Args:
+        solution: what to draw.
+        directory: folder of the figures, made if need be.
+
+    Returns:
+        the files written: solution (at the last instant), snapshots, and error, time, convergence where they apply.
+
+    Raises:
+        StorageError: a file could not be written.
+    """
+    written = []
+    with styled():
+        scene = make_scene(solution.problem.domain)
+        drawn = {
+            "solution": solution_figure(solution, scene),
+            "snapshots": _space_and_time(solution) if isinstance(scene, Line) else _snapshots(solution, scene),
+            "error": error_figure(solution, scene),
+            "time": _error_over_time(solution),
+            "convergence": convergence_figure(solution),
+        }
+        for name, content in drawn.items():
+            if content is not None:
+                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
+                written.append(directory / f"{name}.png")
+    return written
+
+
+def _snapshots(solution: MarchedSolution, scene: Scene) -> Figure:
+    """Return every component at a few instants, in one row with one scale."""
+    chosen = np.unique(np.linspace(0, len(solution.times) - 1, SNAPSHOTS).round().astype(int))
+    times = [solution.times[k] for k in chosen]
+    fields = [components_of(solution.snapshot(t).at(scene.points)) for t in times]
+    names = list(fields[0])[:MOST]
+    width, height = scene.size
+    scale = min(1.0, 3.0 / width) if scene.panels == 1 else 1.0
+    columns = len(times) * scene.panels
+    shown = figure(columns * width * scale, len(names) * height * scale + 0.6, solution.timed.title if solution.timed else "")
+    grid = shown.subplots(len(names), columns, squeeze=False)
+    for name, axes in zip(names, grid, strict=True):
+        tones = colours(np.concatenate([field[name] for field in fields]))
+        for k, (t, field) in enumerate(zip(times, fields, strict=True)):
+            row = list(axes[k * scene.panels : (k + 1) * scene.panels])
+            painted = scene.draw(row, field[name], tones)
+            row[0].set_title(f"{name}, t = {t:.4g}")
+        bar = shown.colorbar(painted, ax=list(axes), aspect=30, pad=0.01)
+        bar.outline.set_visible(False)
+    return shown
+
+
+def _space_and_time(solution: MarchedSolution) -> Figure:
+    """Return every component over the interval and time, with the curves at a few instants beside it."""
+    problem, stage = solution.march
+    scene = make_scene(problem.domain)
+    order = np.argsort(scene.points.x[:, 0])
+    field, x = stage.at(scene.points), scene.points.x[order, 0]
+    times = np.linspace(stage.marched.course.breaks[0], stage.marched.course.end, ACROSS)
+    whole = np.stack([field(float(t))[:, 0] for t in times], axis=1)[:, :, order]
+    names = list(components_of(solution.at(scene.points)))[:MOST]
+    shown = figure(10.0, 3.2 * len(names) + 0.4, problem.title)
+    grid = shown.subplots(len(names), 2, squeeze=False)
+    for name, values, (left, right) in zip(names, whole, grid, strict=False):
+        tone, norm = colours(values)
+        painted = left.pcolormesh(times, x, values.T, cmap=tone, norm=norm, shading="gouraud", rasterized=True)
+        left.set(xlabel="t", ylabel="x", title=name)
+        shown.colorbar(painted, ax=left, aspect=30, pad=0.02).outline.set_visible(False)
+        chosen = np.linspace(0, ACROSS - 1, SNAPSHOTS).round().astype(int)
+        for number, k in enumerate(chosen):
+            right.plot(x, values[k], color=ACCENT, alpha=0.25 + 0.75 * number / (SNAPSHOTS - 1), label=f"t = {times[k]:.3g}")
+        right.set(xlabel="x", title=name)
+        right.legend(loc="best", fontsize=8)
+    return shown
+
+
+def _error_over_time(solution: MarchedSolution) -> Figure | None:
+    """Return the estimate, and the error where it is known, over time; None without an estimate."""
+    told = solution.metrics.get("estimate_over_time")
+    if not told:
+        return None
+    shown = figure(6.5, 3.4, "Error over time")
+    axes = shown.subplots()
+    curves = [(told, INK, "estimate"), (solution.error_estimate.get("true_over_time"), TRUTH, "error")]
+    for curve, colour, label in curves:
+        if curve:
+            t, value = np.array(curve).T
+            axes.semilogy(t, np.maximum(value, FLOOR), color=colour, label=label)
+    axes.set(xlabel="t", ylabel="relative L² distance")
+    powers_of_ten(axes.yaxis)
+    axes.grid(True)
+    axes.legend(loc="best")
+    return shown

@@ -1,0 +1,116 @@
+"""Fields of a problem in time: one file per instant, and what holds them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vpinn.domain import Mesh
+from vpinn.errors import InputError
+from vpinn.march import MarchedSolution
+from vpinn.output import formats
+from vpinn.output.canvas import make_canvas
+from vpinn.output.fields import Fields, export, fields_at, fields_on
+from vpinn.solution import Solution
+from vpinn.storage import write_atomic
+
+Array = NDArray[np.float64]
+
+
+def export_in_time(solution: MarchedSolution, path: Path, refine: int = 0, points: ArrayLike | None = None) -> list[Path]:
+    """Write the fields of a solution in time; the suffix of the path chooses the format.
+
+    A .pvd is a ParaView collection of one .vtu per instant beside it; .csv and .npz hold all instants, with a column t; .vtu and
+    .xdmf hold the last one.
+
+    Args:
+        solution: what to write.
+        path: .pvd, .csv, .npz, .vtu or .xdmf; replaced atomically.
+        refine: refinements of the output mesh beyond the default, 0 to 4.
+        points: coordinates and instants [n, d + 1] to write instead, as .csv or .npz.
+
+    Returns:
+        the files written.
+
+    Raises:
+        InputError: an unknown suffix, points in a format that has no time, or too fine a mesh.
+        StorageError: a file could not be written.
+    """
+    if points is not None and path.suffix not in (".csv", ".npz"):
+        raise InputError(f"points and instants are written as .csv or .npz, got {path.name!r}")
+    if path.suffix == ".pvd":
+        return _collection(solution, path, refine)
+    if path.suffix not in (".csv", ".npz"):
+        return [export(solution, path, refine)]
+    fields = _all_instants(solution, refine) if points is None else fields_in_time(solution, points)
+    content = formats.csv(fields.x, fields.values, True) if path.suffix == ".csv" else _npz(fields)
+    write_atomic(path, content)
+    return [path]
+
+
+def is_timed(solution: Solution) -> bool:
+    """Return whether a solution is one in time."""
+    return isinstance(solution, MarchedSolution)
+
+
+def write(solution: Solution, path: Path, refine: int = 0, points: ArrayLike | None = None) -> None:
+    """Write the fields of a solution, in time or not; see `export` and `export_in_time`."""
+    if isinstance(solution, MarchedSolution):
+        export_in_time(solution, path, refine, points)
+    else:
+        export(solution, path, refine, points)
+
+
+def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
+    """Return values and gradients at points as text: columns for a reader, or comma-separated."""
+    timed = is_timed(solution)
+    fields = fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
+    if as_csv:
+        return formats.csv(fields.x, fields.values, timed).decode().rstrip()
+    return formats.aligned(fields.x, fields.values, timed)
+
+
+def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:
+    """Return values and gradients at points and instants [n, d + 1], t last; nan outside the domain."""
+    rows, d = np.atleast_2d(np.asarray(x, dtype=np.float64)), solution.problem.domain.dimension
+    if rows.ndim != 2 or rows.shape[1] != d + 1:
+        raise InputError(f"points need {d} coordinates and t each, got an array of shape {list(np.shape(x))}")
+    values = dict(solution.evaluate(rows))
+    values |= {f"grad_{name}": slopes for name, slopes in solution.gradient(rows).items()}
+    return Fields(rows, None, values)
+
+
+def _collection(solution: MarchedSolution, path: Path, refine: int) -> list[Path]:
+    """Write a .vtu per instant, then the collection, so that it never points to nothing."""
+    written, entries = [], []
+    digits = len(str(len(solution.times) - 1))
+    for number, t in enumerate(solution.times):
+        target = path.with_name(f"{path.stem}_{number:0{digits}}.vtu")
+        export(solution.snapshot(t), target, refine)
+        written.append(target)
+        entries.append(f'    <DataSet timestep="{t:.17g}" part="0" file={quoteattr(target.name)}/>\n')
+    head = '<?xml version="1.0"?>\n<VTKFile type="Collection" version="0.1">\n  <Collection>\n'
+    write_atomic(path, (head + "".join(entries) + "  </Collection>\n</VTKFile>\n").encode())
+    return [path, *written]
+
+
+def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
+    """Return the fields on the output mesh at every instant, one below the other."""
+    domain = solution.problem.domain
+    assert isinstance(domain, Mesh)
+    canvas = make_canvas(domain, refine)
+    parts = [fields_on(solution.snapshot(t), canvas) for t in solution.times]
+    x = np.concatenate(
+        [np.column_stack([part.x, np.full(len(part.x), t)]) for part, t in zip(parts, solution.times, strict=True)]
+    )
+    names = set.intersection(*(set(part.values) for part in parts))
+    values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values if name in names}
+    return Fields(x, None, values)
+
+
+def _npz(fields: Fields) -> bytes:
+    """Return an archive with x [n, d], t [n] and the fields."""
+    return formats.npz(np.ascontiguousarray(fields.x[:, :-1]), None, {"t": fields.x[:, -1], **fields.values}, {})

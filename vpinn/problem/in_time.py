@@ -1,0 +1,200 @@
+"""What a problem that depends on time states beside its form: where it starts, and which settings it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from ufl.classes import Expr, Form
+
+from vpinn.domain import Hypercube, Mesh
+from vpinn.errors import InputError
+from vpinn.problem.checks import check_known
+from vpinn.problem.conditions import INITIAL, fitted, named_unknown
+from vpinn.problem.formulation import Formulation
+from vpinn.problem.problem import Condition, Problem
+from vpinn.problem.schema import Settings
+from vpinn.problem.scope import Scope
+from vpinn.problem.source import Source
+from vpinn.problem.time import Clock, InitialState
+from vpinn.problem.unknown import Unknown
+from vpinn.problem.values import parse_value
+
+TIMES = 11
+"""Instants that are written by default."""
+
+
+def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hypercube) -> None:
+    """Refuse settings that time rules out, and those of time in a steady problem.
+
+    Raises:
+        InputError: says which.
+    """
+    span = None if settings.domain is None else settings.domain.time
+    rules = _steady_rules(settings) if span is None else _rules_in_time(settings, domain, span)
+    for section, key, broken, told in rules:
+        if broken:
+            raise InputError(f"{section}.{key}: {told}", source.place(section, key))
+
+
+Rules = list[tuple[str, str, bool, str]]
+"""Section, key, whether its value is refused, and what to say then."""
+
+
+def _steady_rules(settings: Settings) -> Rules:
+    """Return what a steady problem does not take."""
+    marched, times = settings.solver.method == "march", settings.output.times is not None
+    span = "time = [start, end] in [domain]"
+    return [
+        ("output", "times", times, f"a steady problem has no instants; leave it out, or give {span}"),
+        ("solver", "method", marched, f'"march" needs a problem in time: give {span}, or another method'),
+    ]
+
+
+def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[float, float]) -> Rules:
+    """Return what a problem in time does not take."""
+    asked, solver = settings.output.times, settings.solver
+    outside = [t for t in asked if not span[0] <= t <= span[1]] if isinstance(asked, tuple) else []
+    between = f"instants lie between start and end, {span[0]:g} to {span[1]:g}, got {outside[0]:g}" if outside else ""
+    energy = "an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation"
+    method = f'problems in time are marched, got "{solver.method}"; leave it out, or write "march"'
+    cells = "a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file"
+    extra = "extra functions are for steady problems; leave them out"
+    return [
+        ("output", "times", bool(outside), between),
+        ("output", "times", asked == (), "give at least one instant, or how many"),
+        ("domain", "time", not isinstance(domain, Mesh), cells),
+        ("form", "energy", settings.form.formulation == "energy", energy),
+        ("solver", "method", solver.method not in ("auto", "march"), method),
+        ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
+        ("batch", "size", settings.batch.size != "full", "a march sees all points in every step; leave [batch] out"),
+        ("network", "enrich", bool(settings.network.enrich), extra),
+        ("reference", "fem", settings.reference.fem is not None, "elements solve steady problems; compare with exact or file"),
+    ]
+
+
+def make_initial(
+    settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], formulation: Formulation
+) -> tuple[InitialState, ...]:
+    """Return the states at the start, checked against the time derivatives of the form.
+
+    Raises:
+        InputError: an unknown has none, or no time derivative in the form; a rate is given where the equation is of first
+            order, or missing where it is of second; or two states name one component.
+    """
+    clock = scope.clock
+    if clock is None:
+        return ()
+    found: list[InitialState] = []
+    for number, section in enumerate(settings.boundary):
+        if section.on != INITIAL:
+            continue
+        key = ("boundary", number)
+        with source.located(*key):
+            if section.residual is not None or section.impose != "auto" or section.weight is not None:
+                raise InputError("a state at the start has a value, and a rate where the equation has dt(dt(…)); nothing else")
+        unknown = named_unknown(section, source, unknowns, key)
+        order = clock.order(unknown.function, stated_in(formulation))
+        values: list[Expr | None] = []
+        for name, given in (("value", section.value), ("rate", section.rate)):
+            with source.located(*key, name):
+                value = None if given is None else fitted(parse_value(given, scope), unknown, section.component)
+                if value is not None:
+                    check_known(value, unknowns, f"an initial {name}", normal=False)
+                values.append(value)
+        with source.located(*key, "rate"):
+            if values[1] is not None and order < 2:
+                raise InputError(
+                    f"the equation of {unknown.name} has no second time derivative, which a rate is for; leave it out"
+                )
+            if values[1] is None and order == 2:
+                raise InputError(
+                    f"the equation of {unknown.name} has dt(dt({unknown.name})); give its first one at the start, rate"
+                )
+        _refuse_second(found, unknown.name, section.component, source.place(*key))
+        assert values[0] is not None
+        found.append(InitialState(unknown.name, section.component, values[0], values[1], source.place(*key)))
+    _check_complete(settings, source, clock, unknowns, formulation, found)
+    return tuple(found)
+
+
+def _refuse_second(found: Sequence[InitialState], name: str, component: int | None, place: str) -> None:
+    """Refuse a second state at the start of one component."""
+    for other in found:
+        same = other.component == component or None in {other.component, component}
+        if other.unknown == name and same:
+            raise InputError(f"{name} has a state at the start already, from {other.where or 'an earlier condition'}", place)
+
+
+def _check_complete(
+    settings: Settings,
+    source: Source,
+    clock: Clock,
+    unknowns: Sequence[Unknown],
+    formulation: Formulation,
+    found: Sequence[InitialState],
+) -> None:
+    """Refuse unknowns without a time derivative, or whose state at the start is not given."""
+    place = source.place("form", settings.form.formulation)
+    for unknown in unknowns:
+        if not clock.order(unknown.function, stated_in(formulation)):
+            raise InputError(
+                f"the form has no time derivative of {unknown.name}; add dt({unknown.name}), since systems with algebraic "
+                "equations, as a pressure has, cannot be marched yet",
+                place,
+            )
+        given = {state.component for state in found if state.unknown == unknown.name}
+        missing = [] if None in given else [c for c in range(unknown.components) if c not in given]
+        if missing and (unknown.shape == () or not given):
+            raise InputError(
+                f"the form has a time derivative of {unknown.name}, but nothing says where {unknown.name} starts; add a "
+                f'[[boundary]] with on = "initial", unknown = "{unknown.name}" and its value',
+                place,
+            )
+        if missing:
+            raise InputError(
+                f'component {missing[0]} of {unknown.name} has no state at the start; add a [[boundary]] with on = "initial"',
+                place,
+            )
+
+
+def refuse_conditions(scope: Scope, boundary: Sequence[Condition]) -> None:
+    """Refuse conditions that no march takes.
+
+    Raises:
+        InputError: says where.
+    """
+    for condition in boundary if scope.clock is not None else ():
+        if condition.residual is not None:
+            raise InputError("a march takes values on the boundary; write this as a ds term of a weak form", condition.where)
+        if condition.impose not in ("auto", "exact"):
+            raise InputError(f'a march meets values on the boundary exactly, got impose = "{condition.impose}"', condition.where)
+
+
+def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
+    """Return the form, or the equations, of a formulation."""
+    return formulation.equations if formulation.pointwise else (formulation.integrals,)
+
+
+def refuse_time(problem: Problem, what: str) -> None:
+    """Refuse a problem in time where only a steady one has an answer.
+
+    Args:
+        problem: any.
+        what: subject and verb of the refusal, as in "the noise report takes".
+
+    Raises:
+        InputError: the problem depends on time.
+    """
+    if problem.clock is not None:
+        raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
+
+
+def output_times(problem: Problem) -> NDArray[np.float64]:
+    """Return the instants that are written, in rising order, the end among them."""
+    clock, asked = problem.clock, problem.settings.output.times
+    assert clock is not None
+    if isinstance(asked, tuple):
+        return np.unique([*asked, clock.end])
+    return np.linspace(clock.start, clock.end, asked or TIMES)

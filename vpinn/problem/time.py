@@ -1,0 +1,144 @@
+"""Time in expressions: the symbol t, time derivatives of unknowns, and expressions at one instant.
+
+t, and the time derivatives of every unknown, are UFL functions of their own; dt(f) is carried out by the chain rule where it is
+written. What depends on t alone is the same all over the domain, so that its gradient vanishes.
+"""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import ufl
+from ufl.algorithms.analysis import extract_arguments, extract_coefficients
+from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
+from ufl.algorithms.apply_derivatives import apply_derivatives
+from ufl.algorithms.map_integrands import map_integrands
+from ufl.classes import Expr, Zero
+from ufl.corealg.map_dag import map_expr_dag
+from ufl.corealg.multifunction import MultiFunction
+
+from vpinn.errors import InputError
+from vpinn.problem.limits import check_size
+from vpinn.problem.symbols import Symbols
+
+Stated = TypeVar("Stated", Expr, ufl.Form)
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """The time of a problem.
+
+    Attributes:
+        start: first instant, in units of time.
+        end: last instant, > start.
+        t: symbol of time.
+        one: symbol of the number one, which the chain rule puts for the derivative of t.
+        rates: function of an unknown → its first and second time derivative.
+    """
+
+    start: float
+    end: float
+    t: ufl.Coefficient
+    one: ufl.Coefficient
+    rates: Mapping[ufl.Coefficient, tuple[ufl.Coefficient, ufl.Coefficient]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, span: tuple[float, float], symbols: Symbols) -> Clock:
+        """Return the clock of a time span."""
+        return cls(*span, symbols.coefficient(), symbols.coefficient())
+
+    def knowing(self, function: ufl.Coefficient, symbols: Symbols) -> Clock:
+        """Return the clock with the time derivatives of one more unknown."""
+        shape = function.ufl_shape
+        return replace(self, rates={**self.rates, function: (symbols.coefficient(shape), symbols.coefficient(shape))})
+
+    def derivative(self, expression: Expr) -> Expr:
+        """Return the time derivative of an expression of coordinates, time and unknowns.
+
+        Raises:
+            InputError: it would hold a third time derivative, or more parts than an expression may have.
+        """
+        if isinstance(expression, ufl.Coefficient) and expression in self.rates:
+            return self.rates[expression][0]
+        check_size(expression)
+        lowered = apply_derivatives(apply_algebra_lowering(expression))
+        present = set(extract_coefficients(lowered))
+        if extract_arguments(lowered):
+            raise InputError("test functions have no time derivative; take that of the unknown, as in dt(u)*v")
+        if any(second in present for _, second in self.rates.values()):
+            raise InputError("a third time derivative; split the equation into several of lower order")
+        follows = {self.t: self.one}
+        for function, (first, second) in self.rates.items():
+            follows |= {function: first, first: second}
+        total: Expr = Zero(expression.ufl_shape)
+        for function, slope in follows.items():
+            if function in present:
+                total = total + apply_derivatives(ufl.derivative(lowered, function, slope))
+        result = frozen(total, {self.one: 1.0}, still=(self.t,))
+        check_size(result)
+        return result
+
+    def order(self, function: ufl.Coefficient, parts: Sequence[ufl.Form | Expr]) -> int:
+        """Return the order of the highest time derivative of an unknown in forms or equations: 0, 1 or 2."""
+        present = {one for part in parts for one in extract_coefficients(part)}
+        first, second = self.rates[function]
+        return 2 if second in present else int(first in present)
+
+
+@dataclass(frozen=True, eq=False)
+class InitialState:
+    """The state of an unknown at the start.
+
+    Attributes:
+        unknown: its name.
+        component: one component of it from 0; None for all.
+        value: expression of the coordinates, of the unknown's shape, or scalar with a component.
+        rate: its first time derivative, likewise; None where the equation has no second one.
+        where: place in the problem file.
+    """
+
+    unknown: str
+    component: int | None
+    value: Expr
+    rate: Expr | None
+    where: str
+
+
+class _Frozen(MultiFunction):
+    """Puts numbers for functions that are the same all over the domain, whose gradients vanish."""
+
+    def __init__(self, values: Mapping[Any, float], still: tuple[Any, ...]) -> None:
+        super().__init__()
+        self._values, self._still = values, still
+
+    def coefficient(self, o: Any) -> Any:
+        return o if o not in self._values else ufl.as_ufl(self._values[o]) if o.ufl_shape == () else Zero(o.ufl_shape)
+
+    def grad(self, o: Any) -> Any:
+        inner = o
+        while isinstance(inner, ufl.classes.Grad):
+            inner = inner.ufl_operands[0]
+        return Zero(o.ufl_shape) if inner in self._values or inner in self._still else o
+
+    expr = MultiFunction.reuse_if_untouched
+    terminal = MultiFunction.reuse_if_untouched
+
+
+def frozen(stated: Stated, values: Mapping[ufl.Coefficient, float], still: tuple[ufl.Coefficient, ...] = ()) -> Stated:
+    """Return an expression or a form with numbers for functions that do not vary in space.
+
+    Args:
+        stated: what they occur in.
+        values: function → number; zero for functions with components.
+        still: functions that stay, but whose gradients vanish.
+    """
+    rules = _Frozen(values, still)
+    lowered = apply_derivatives(apply_algebra_lowering(stated))
+    if isinstance(lowered, ufl.Form):
+        return map_integrands(lambda part: map_expr_dag(rules, part), lowered)
+    return map_expr_dag(rules, lowered)
