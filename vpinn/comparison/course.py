@@ -19,6 +19,7 @@ from vpinn.objective import Curvature
 from vpinn.optimization import COLUMNS, Closure, Direct, Langevin, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
+from vpinn.placement import Placement, wide
 from vpinn.problem import Problem
 from vpinn.process import peak_memory_mb
 from vpinn.sampling import Adaptive
@@ -130,12 +131,12 @@ def _warm_up(setup: Setup) -> None:
         train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
 
 
-def measured_course(problem: Problem, threads: int, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
+def measured_course(problem: Problem, placement: Placement, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
     """Solve a problem and return how its error fell.
 
     Args:
         problem: with its seed.
-        threads: threads that share the work, ≥ 1.
+        placement: where it runs.
         seconds: of training; None for as many as the problem's steps take.
         tell: called now and then.
 
@@ -143,9 +144,9 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
         InputError: the problem cannot be solved as stated.
     """
     libraries, began = peak_memory_mb(), time.perf_counter()
-    setup = prepare(problem, threads)
+    setup = prepare(problem, placement)
     if isinstance(setup.plan.method, Direct):
-        return _direct(problem, threads, seconds, tell, (time.perf_counter() - began, libraries))
+        return _direct(problem, placement, seconds, tell, (time.perf_counter() - began, libraries))
     tell(0.0, 0, math.nan)
     _warm_up(setup)
     ready = time.perf_counter() - began
@@ -200,7 +201,7 @@ def make_error(setup: Setup) -> Callable[[Tensor], float]:
         return lambda theta: _largest(truth(theta))
     if (known := problem.reference) is not None:
         nothing = np.empty((0, len(COLUMNS)))
-        return lambda theta: _largest(reference_errors(Solution(problem, trial, theta.double(), {}, nothing), known))
+        return lambda theta: _largest(reference_errors(Solution(problem, trial, wide(theta), {}, nothing), known))
     space = setup.objective.test_space
     estimator = make_estimator(problem, trial, space.space.degree if space is not None else None)
     if estimator is None:
@@ -248,7 +249,7 @@ def _fluctuation(training: Training) -> float:
     return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan
 
 
-def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, before: tuple[float, float]) -> Course:
+def _direct(problem: Problem, placement: Placement, seconds: float | None, tell: Tell, before: tuple[float, float]) -> Course:
     """Solve by least squares, whose stages are its steps; the growth ends when the time is up."""
     rows: list[tuple[float, int, float, float]] = []
     interrupt, used = Interrupt(), time.process_time()
@@ -260,7 +261,7 @@ def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, b
         if seconds is not None and training.seconds > seconds:
             interrupt.signal = 0
 
-    solution = solve(problem, threads=threads, report=report, interrupt=interrupt)
+    solution = solve(problem, threads=placement.threads, device=placement.device.type, report=report, interrupt=interrupt)
     cpu, memory = time.process_time() - used, peak_memory_mb()
     ready, libraries = before
     if interrupt.signal is not None:

@@ -32,6 +32,7 @@ from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.optimization import Start, make_start
 from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.optimization.split import batches_of
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
 from vpinn.trial import Trial, make_trial
 
@@ -98,10 +99,10 @@ def measure_noise(  # noqa: PLR0915 (one measurement after the other)
     began = time.process_time()
     seed = problem.settings.solver.seed
     generator = np.random.default_rng(seed)
-    def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
-        return make_objective(problem, space, precision, unit=unit)
+    def made(space: Trial, placement: Placement, unit: float) -> Objective:
+        return make_objective(problem, space, placement, unit=unit)
 
-    begun = make_start(problem, make_trial(problem), made)
+    begun = make_start(problem, make_trial(problem), made, HERE.precise(problem.settings.solver.precision))
     trial, theta = begun.trial, begun.plain
     objective = _as_sampled(_drawn(problem, begun))
     if not math.isfinite(objective.value(theta)):

@@ -21,6 +21,7 @@ from torch import Tensor
 from vpinn.interrupt import apart
 from vpinn.objective import Curvature, Objective, curvature
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State, number
+from vpinn.placement import HOST
 
 Solve = Callable[[Tensor, Tensor | None], Tensor]
 """b, and r with b = Σ sᵢrᵢaᵢ where there is one → (G + λD)⁻¹b."""
@@ -75,7 +76,7 @@ class GaussNewton(Method):
 
     def initial(self, theta: Tensor) -> State:
         """Return the first λ."""
-        return {"damping": torch.tensor(self.damping, dtype=torch.float64)}
+        return {"damping": torch.tensor(self.damping, dtype=torch.float64, device=HOST)}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
@@ -222,7 +223,7 @@ class _Model:
         if self._triangle is None:
             tall = self._rows / self._size
             self._triangle = apart(partial(torch.linalg.qr, tall.T if self._dual else tall, mode="r"))[1]
-        shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype)
+        shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype, device=self._size.device)
         triangle = apart(partial(torch.linalg.qr, torch.cat([self._triangle, shift]), mode="r"))[1]
 
         def once(b: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from vpinn.optimization.least_squares import PILOT, Step, tests_degree
 from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
 from vpinn.optimization.stages import Judgement, Stage, Stages
 from vpinn.optimization.trial_spaces import CLOSE, TriedSpace, compare_spaces
+from vpinn.placement import HOST
 from vpinn.trial import Evaluator, Trial
 
 LEAP = 4.0
@@ -280,7 +281,7 @@ class Growth:
         domain = self._problem.domain
         points = cell_points(domain, "gauss" if isinstance(domain, Mesh) else "sobol", 2, 256, 0)
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
-        nothing = torch.zeros(trial.network.size, dtype=torch.float64)
+        nothing = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
 
 

@@ -34,6 +34,7 @@ from vpinn.optimization import (
     with_batches,
     with_layers,
 )
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
 from vpinn.process import settle_process
 from vpinn.trial import Trial, elements_trial, make_trial
@@ -79,13 +80,18 @@ class Setup:
         return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
-def prepare(problem: Problem, threads: int = 1) -> Setup:
+def prepare(problem: Problem, placement: Placement = HERE) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
+    Args:
+        problem: to solve.
+        placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
+
     Raises:
-        InputError: the problem cannot be solved as stated.
+        InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
-    settle_process(threads)
+    placement = placement.precise(problem.settings.solver.precision)
+    settle_process(placement.threads)
     _check_parts(problem)
     check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
@@ -94,10 +100,10 @@ def prepare(problem: Problem, threads: int = 1) -> Setup:
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, name, threads)
+            return _prepare(problem, name, placement)
         except InputError as error:
             refused = refused or error.message
-    return dataclasses.replace(_prepare(problem, last, threads), reason=reason(problem, last, refused))
+    return dataclasses.replace(_prepare(problem, last, placement), reason=reason(problem, last, refused))
 
 
 def _check_parts(problem: Problem) -> None:
@@ -117,9 +123,9 @@ def _check_parts(problem: Problem) -> None:
         )
 
 
-def _prepare(problem: Problem, name: str, threads: int) -> Setup:
+def _prepare(problem: Problem, name: str, placement: Placement) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, threads)
+        return _with_elements(problem, placement.home)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
@@ -128,7 +134,7 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     trial = make_trial(problem, rows=direct)
     if direct:
         width = min(PILOT, problem.settings.solver.features or PILOT)
-        objectives = Objectives(stated_problem(problem, trial, name), threads)
+        objectives = Objectives(stated_problem(problem, trial, name), placement.home)
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
@@ -137,12 +143,12 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
             others += (cornered,)
     else:
 
-        def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
-            return trained_objective(problem, space, name, threads, unit, precision)
+        def made(space: Trial, where: Placement, unit: float) -> Objective:
+            return trained_objective(problem, space, name, where, unit)
 
-        begun = make_start(problem, trial, made)
+        begun = make_start(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
-        trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
+        trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
@@ -150,12 +156,12 @@ def _prepare(problem: Problem, name: str, threads: int) -> Setup:
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
 
 
-def _with_elements(problem: Problem, threads: int) -> Setup:
+def _with_elements(problem: Problem, placement: Placement) -> Setup:
     """Return the setup of elements: their lowest degree, of which ``vpinn check`` shows the test functions."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
-    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, test_degree=FIRST, threads=threads)
+    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
     with problem.source.located("batch"):
         plan = make_plan(Elements.name, problem.settings, objective)
     return Setup(problem, trial, objective, plan, reason=reason(problem, Elements.name))

@@ -16,6 +16,7 @@ from vpinn import run_files, run_folder
 from vpinn.analysis import assess
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Elements, LeastSquares, Plan, Training, load_arrays, samples_of
+from vpinn.placement import Placement, wide
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
@@ -39,6 +40,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     resume: bool = False,
     overwrite: bool = False,
     threads: int | None = None,
+    device: str | None = None,
     report: Report | None = None,
     interrupt: Interrupt | None = None,
 ) -> Solution:
@@ -51,6 +53,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         resume: go on from the folder's checkpoint.
         overwrite: replace what is in the folder.
         threads: threads that share the work, ≥ 1; default as many as there are cores.
+        device: that steps of training work on, cpu (the default), cuda or mps.
         report: called after every step.
         interrupt: signals received; without one they are caught while this call lasts.
 
@@ -59,7 +62,8 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
 
     Raises:
         Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
-        InputError: the problem cannot be solved as stated, or the folder holds a run already, or another one writes into it.
+        InputError: the problem cannot be solved as stated, the device is not there, or the folder holds a run already, or another
+            one writes into it.
         DivergenceError: training diverged.
         StorageError: the folder could not be written.
     """
@@ -69,7 +73,8 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
-            setup = prepare(problem if method is None else _with_method(problem, method), threads or available_cores())
+            placement = Placement.of(device, threads or available_cores())
+            setup = prepare(problem if method is None else _with_method(problem, method), placement)
             strategy = strategy_of(setup)
             state = strategy.start()
         if folder is not None:
@@ -87,7 +92,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         if state.training.stopped == "signal":
             return finish().solution
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
-            solution = _assessed(finish(), state.training, setup.objective.threads, began, ready)
+            solution = _assessed(finish(), state.training, setup.objective.placement, began, ready)
         save(state, solution.trial, solution)
         return solution
 
@@ -107,7 +112,7 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_files.read_json(folder / run_files.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
-    return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
 
 
 def strategy_of(setup: Setup) -> Strategy:
@@ -123,20 +128,20 @@ def strategy_of(setup: Setup) -> Strategy:
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
     """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
     setup = strategy.setup
-    described = run_folder.describe(setup.problem, setup.plan, setup.objective.threads)
+    described = run_folder.describe(setup.problem, setup.plan, setup.objective.placement)
     if resume:
-        training, record, journal = run_folder.resumed(folder, described)
+        training, record, journal = run_folder.resumed(folder, described, setup.objective.placement.device)
         state = strategy.resumed(State(training, journal, record))
     run_folder.begin(folder, setup.problem, described, anew=not resume)
     return state
 
 
-def _assessed(outcome: Outcome, training: Training, threads: int, began: float, ready: float) -> Solution:
+def _assessed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the solution with its assessment, and what it took."""
     solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated, outcome.first)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
-    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": threads}
+    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), **placement.told}
     checks = [*solution.metrics["checks"], *outcome.checks]
     return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks, **closing})
 
