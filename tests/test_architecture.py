@@ -29,6 +29,7 @@ FLOW = (
     "objective",
     "finite_elements",
     "sampling",
+    "features",
     "optimization",
     "noise",
     "solution",

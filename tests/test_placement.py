@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import vpinn
 from vpinn.cli import app
 from vpinn.domain import Hypercube, Mesh, rectangle
-from vpinn.optimization import Direct, final_parameters, train
+from vpinn.features import Direct
+from vpinn.optimization import final_parameters, train
 from vpinn.optimization.plan import METHODS
 from vpinn.placement import DEVICES, HERE, HOST, Placement, host, wide
 from vpinn.problem import FORMULATIONS, Problem, template

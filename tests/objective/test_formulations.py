@@ -18,9 +18,9 @@ import ufl
 
 from vpinn.domain import CellPoints, Mesh, rectangle
 from vpinn.errors import InputError
+from vpinn.features import least_squares_problem
 from vpinn.forms import Background, evaluate, integrals
 from vpinn.objective import make_objective
-from vpinn.optimization import least_squares_problem
 from vpinn.problem import FORMULATIONS, Problem, Settings, make_problem
 from vpinn.problem.schema import Form
 from vpinn.trial import make_trial

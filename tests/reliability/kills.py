@@ -1,8 +1,10 @@
 """Runs that are killed at any moment of any phase, and resumed until they end: the same bytes as without.
 
-``python tests/reliability/kills.py --kills 200 [--only adam] [--seed 1]`` goes through all methods in turn. Each run is ``vpinn
-solve`` in a fork of one process that has the libraries loaded, killed by SIGKILL at a moment drawn from the whole of its time:
-reading, set-up, training, assessment, fields, figures, report.
+``python tests/reliability/kills.py --kills 200 [--only adam] [--seed 1]`` goes through all methods in turn, and through ``vpinn
+compare`` and ``vpinn noise``. Each run is in a fork of one process that has the libraries loaded, killed by SIGKILL at a moment
+drawn from the whole of its time: reading, set-up, training, assessment, fields, figures, report. Figures take most of that time,
+and are drawn in every third run. What a comparison and a report of noise leave depends on seconds: there a clock is read that
+goes on by the same time whenever it is read, and memory is always the same.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +37,12 @@ METHODS = {
     "spring": "steps = 10\n[batch]\nsize = 32",
     "langevin": "steps = 60\n[batch]\nsize = 32",
     "evolution": "steps = 20",
+    "compare": "steps = 30",
+    "noise": "",
 }
-"""Method, and what else its problem file says."""
+"""Method, or command that is no "solve", and what else its problem file says."""
+TICK = 2.0**-10
+"""Seconds between two looks at a clock."""
 TEXT = """
 [domain]
 shape = "rectangle"
@@ -59,8 +66,12 @@ method = "{method}"
 checkpoint = 0.01
 {more}
 """
-MARKS = ("run.json", "checkpoint.npz", "metrics.json", "solution.csv", "report.html")
+MARKS = (
+    "run.json", "checkpoint.npz", "metrics.json", "solution.csv", "report.html", "comparison.json", "noise.npz", "noise.json",
+)  # fmt: skip
 """Files in the order in which a run writes them."""
+RECORDS = {"compare": "comparison.json", "noise": "noise.npz"}
+"""What there is to go on from, of commands that are no "solve"."""
 TIMES = ("seconds", "peak_memory_mb")
 
 
@@ -70,14 +81,41 @@ def write(folder: Path, method: str) -> Path:
     path = folder / "problem.toml"
     form = 'strong = "-div(grad(u)) - 4"' if method == "spring" else 'energy = "0.5*inner(grad(u), grad(u))*dx - 4*u*dx"'
     fem = "" if method == "spring" else "fem = { degree = 2 }"
-    path.write_text(TEXT.format(method=method.partition(",")[0], form=form, fem=fem, more=METHODS[method]))
+    name = "adam" if method in RECORDS else method.partition(",")[0]
+    path.write_text(TEXT.format(method=name, form=form, fem=fem, more=METHODS[method]))
     return path
 
 
-def begin(path: Path, figures: bool) -> int:
-    """Start ``vpinn solve`` in a fork, to go on where there is a checkpoint, and return its process id."""
+def asked(path: Path, method: str) -> list[str]:
+    """Return the command of a method, to go on where there is something to go on from."""
     run = path.parent / "run"
+    if method in RECORDS:
+        how = ["--resume"] if (run / RECORDS[method]).exists() else []
+        more = ["--quick"] if method == "noise" else ["--threads", "1", "--seeds", "2", "--vary", "batch.size=full,16"]
+        return [method, str(path), "-q", "-o", str(run), *more, *how]
     how = ["--resume"] if (run / "checkpoint.npz").exists() else ["--overwrite"] if (run / "run.json").exists() else []
+    return ["solve", str(path), "-q", "--threads", "1", "-o", str(run), *how]
+
+
+def settle_clocks() -> None:
+    """Let the clocks, the memory and the start of processes be the same in every run, and reports be small."""
+    import multiprocessing
+
+    import vpinn.comparison.course
+    import vpinn.comparison.runs
+    import vpinn.noise
+
+    ticks = count()
+    time.process_time = time.perf_counter = lambda: next(ticks) * TICK  # type: ignore[assignment]
+    vpinn.comparison.course.peak_memory_mb = lambda: 100.0
+    vpinn.comparison.runs.processor_seconds = lambda pid: 0.0
+    vpinn.comparison.runs._context = lambda: multiprocessing.get_context("fork")
+    vpinn.noise.QUICK = vpinn.noise.Effort(2e5, 10, 60, 40, 60, (0.5, 1, 2), drawn=20_000)
+
+
+def begin(path: Path, method: str, figures: bool) -> int:
+    """Start the command of a method in a fork, and return its process id."""
+    words = asked(path, method)
     pid = os.fork()
     if pid:
         return pid
@@ -85,33 +123,39 @@ def begin(path: Path, figures: bool) -> int:
     try:
         from vpinn.cli import main
 
-        if not figures:
+        if method in RECORDS:
+            settle_clocks()
+        elif not figures:
             import vpinn.output.folder
 
             vpinn.output.folder.draw = lambda *_: []  # type: ignore[attr-defined]
         os.dup2(os.open(path.parent / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         sys.stderr = os.fdopen(2, "w")
-        code = main(["solve", str(path), "-q", "--threads", "1", "-o", str(run), *how])
+        code = main(words)
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def finish(path: Path, figures: bool) -> float:
+def finish(path: Path, method: str, figures: bool) -> float:
     """Let a run go on to its end; return its seconds.
 
     Raises:
         AssertionError: it did not end well.
     """
     began = time.perf_counter()
-    _, status = os.waitpid(begin(path, figures), 0)
+    _, status = os.waitpid(begin(path, method, figures), 0)
     assert os.waitstatus_to_exitcode(status) == 0, (path.parent / "said").read_text()
     return time.perf_counter() - began
 
 
-def outcome(run: Path) -> dict[str, Any]:
+def outcome(run: Path, method: str) -> dict[str, Any]:
     """Return everything a run left but for times: arrays to the last bit, metrics, fields, and names of files."""
     from vpinn.optimization import COLUMNS, load_arrays
+
+    if method in RECORDS:
+        files = sorted(path for path in run.rglob("*") if path.is_file())
+        return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
     arrays, meta = load_arrays(run / "checkpoint.npz")
     found: dict[str, Any] = {name: array.tobytes() for name, array in arrays.items() if name != "history"}
@@ -125,11 +169,13 @@ def outcome(run: Path) -> dict[str, Any]:
     return found
 
 
-def killed(path: Path, kills: int, seconds: float, generator: random.Random, figures: bool) -> Iterator[str]:
+def killed(
+    path: Path, method: str, kills: int, seconds: float, generator: random.Random, figures: bool
+) -> Iterator[str]:
     """Kill a run a few times, resume it each time and let it end; yield what it had reached at each kill."""
     run, done = path.parent / "run", 0
     while done < kills:
-        pid = begin(path, figures)
+        pid = begin(path, method, figures)
         time.sleep(generator.uniform(0.0, seconds))
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -141,11 +187,11 @@ def killed(path: Path, kills: int, seconds: float, generator: random.Random, fig
         done += 1
         reached = [name for name in MARKS if (run / name).exists()]
         yield reached[-1] if reached else "nothing"
-    finish(path, figures)
+    finish(path, method, figures)
 
 
 def compared(
-    folder: Path, method: str, kills: int, generator: random.Random, figures: bool, whole: dict[str, Any]
+    folder: Path, method: str, kills: int, generator: random.Random, figures: bool, whole: dict[Any, Any]
 ) -> Counter[str]:
     """Kill a run of a method, and hold its end against that of a run that nobody disturbed.
 
@@ -155,14 +201,14 @@ def compared(
     Raises:
         AssertionError: it ended otherwise.
     """
-    if method not in whole:
+    if (method, figures) not in whole:
         path = write(folder / "whole", method)
-        seconds = finish(path, figures)
-        whole[method] = outcome(path.parent / "run"), seconds
-    expected, seconds = whole[method]
+        seconds = finish(path, method, figures)
+        whole[method, figures] = outcome(path.parent / "run", method), seconds
+    expected, seconds = whole[method, figures]
     path = write(folder / "killed", method)
-    reached = Counter(killed(path, kills, seconds, generator, figures))
-    found = outcome(path.parent / "run")
+    reached = Counter(killed(path, method, kills, seconds, generator, figures))
+    found = outcome(path.parent / "run", method)
     wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
     assert not wrong, f"{method}: {', '.join(wrong)} differ"
     return reached
@@ -177,10 +223,12 @@ def main() -> int:
     parser.add_argument("--no-figures", action="store_true", help="leave out what takes most of the time")
     options = parser.parse_args()
     import vpinn.cli
-    import vpinn.output
+    import vpinn.comparison
+    import vpinn.noise
+    import vpinn.output.noise
     import vpinn.solving  # noqa: F401
 
-    generator, whole = random.Random(options.seed), dict[str, Any]()
+    generator, whole = random.Random(options.seed), dict[Any, Any]()
     methods = [method for method in METHODS if options.only in method]
     reached, lost, done, turn = Counter[str](), 0, 0, 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -188,7 +236,8 @@ def main() -> int:
         method, kills = methods[turn % len(methods)], min(generator.randint(1, 3), options.kills - done)
         with tempfile.TemporaryDirectory() as name:
             try:
-                reached += compared(Path(name), method, kills, generator, not options.no_figures, whole)
+                figures = method in RECORDS or (not options.no_figures and (turn + turn // len(methods)) % 3 == 0)
+                reached += compared(Path(name), method, kills, generator, figures, whole)
             except KeyboardInterrupt:  # what was found until then is told
                 break
             except Exception as error:

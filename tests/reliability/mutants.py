@@ -2,28 +2,39 @@
 
 ``python tests/reliability/mutants.py problems --count 2000 [--seed 1] [--only l_shape]`` checks mutants of the problem files,
 ``python tests/reliability/mutants.py meshes --count 2000 [--only vtu]`` reads mutants of meshes in every format that is allowed.
-Each runs in a fork of one process that has the libraries loaded; what falls short is printed and kept in ``--keep FOLDER``.
+``--start 2000`` goes on with those after. They run one after the other in forks of one process that has the libraries loaded,
+whose processor time is added to that of each; what falls short is printed and kept in ``--keep FOLDER``.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import json
 import os
 import random
 import re
 import resource
+import shutil
 import signal
 import sys
 import tempfile
+import time
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from vpinn.process import peak_memory_mb
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 SECONDS, BYTES = 5.0, 1_000_000_000
 """Processor time and resident memory that no input may take."""
+TOGETHER = 100
+"""Mutants that one fork tries, at most."""
 TOKENS = (
     '"', "'", "[", "]", "{", "}", "=", ".", ",", "#", "\n", " ", "0", "-1", "1e999", "nan", "true", "u", "x", "dx", "[[", "]]",
     '"""', "\\", "\x07", "é", "1e-300", "1e300", "999999999", "-0.0", "inf",
@@ -68,28 +79,62 @@ class Outcome:
         return "" if self.code == 0 or self.said.count("\n") == 1 else "not one line"
 
 
-def forked(work: Callable[[], int], cap: float = 4 * SECONDS) -> Outcome:
-    """Run work in a fork, of at most ``cap`` seconds of processor time."""
-    with tempfile.TemporaryFile() as file:
+def tried(works: Sequence[Callable[[], int]], cap: float = 4 * SECONDS) -> Iterator[Outcome]:
+    """Run works one after the other in a fork, each of at most ``cap`` seconds of processor time.
+
+    One that ends the fork ends no other: the rest runs in a new one.
+    """
+    done = 0
+    while done < len(works):
+        ours, theirs = os.pipe()
         pid = os.fork()
         if not pid:
-            code = 70
+            os.close(ours)
+            with contextlib.suppress(BaseException):
+                _one_by_one(works[done:], cap, theirs)
+            os._exit(0)
+        os.close(theirs)
+        with os.fdopen(ours) as told:
+            for line in told:
+                if not line.endswith("\n"):
+                    break
+                yield Outcome(**json.loads(line))
+                done += 1
+        _, status, used = os.wait4(pid, 0)
+        if done < len(works):
+            yield Outcome(os.waitstatus_to_exitcode(status) or 70, "", used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+            done += 1
+
+
+def _one_by_one(works: Sequence[Callable[[], int]], cap: float, told: int) -> None:
+    """Run works in this process, and write their outcomes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stdout = os.fdopen(1, "w")
+    for work in works:
+        with tempfile.TemporaryFile() as file, contextlib.suppress(OSError):
+            os.dup2(file.fileno(), 2)
+            sys.stderr = os.fdopen(os.dup(2), "w", errors="backslashreplace")
+            Path("/proc/self/clear_refs").write_text("5")  # from here on the largest memory counts anew
+            began, code = _spent(), 70
+            resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + cap) + 1, resource.RLIM_INFINITY))
             try:
-                resource.setrlimit(resource.RLIMIT_CPU, (int(cap), int(cap) + 1))
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-                os.dup2(file.fileno(), 2)
-                sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", errors="backslashreplace")
                 code = work()
             except BaseException as error:
                 sys.stderr.write(f"Traceback: {type(error).__name__}: {error}\n")
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        _, status, used = os.wait4(pid, 0)
-        file.seek(0)
-        said = file.read(20_000).decode(errors="replace")
-    return Outcome(os.waitstatus_to_exitcode(status), said, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+            sys.stderr.close()
+            file.seek(0)
+            said = file.read(20_000).decode(errors="replace")
+            memory = max(int(peak_memory_mb() * 1e6), *_children, 0)
+            _children.clear()
+            found = {"code": code, "said": said, "seconds": _spent() - began, "memory": memory}
+            os.write(told, (json.dumps(found) + "\n").encode())
+
+
+_children = [0]  # bytes that processes of the work had
+
+
+def _spent() -> float:
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def problem_mutant(generator: random.Random, text: str) -> str:
@@ -146,10 +191,9 @@ def bytes_mutant(generator: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
-def problems(only: str) -> dict[str, str]:
-    """Return the problem files without a mesh file, by name."""
-    texts = {path.stem: path.read_text() for path in sorted(PROBLEMS.glob("*.toml")) if only in path.stem}
-    return {name: text for name, text in texts.items() if "\nmesh" not in text}
+def problems(only: str) -> dict[str, bytes]:
+    """Return the problem files, by name."""
+    return {path.name: path.read_bytes() for path in sorted(PROBLEMS.glob("*.toml")) if only in path.stem}
 
 
 def check_problem(path: Path) -> int:
@@ -157,6 +201,23 @@ def check_problem(path: Path) -> int:
     from vpinn.cli import main
 
     return main(["check", str(path)])
+
+
+def check_text(path: Path) -> int:
+    """Read a file whose data were checked before, in another text: comments and spaces differ."""
+    from vpinn.problem.source import read_source
+    from vpinn.problem.validation import validate
+
+    validate(read_source(path))
+    return 0
+
+
+def stated(content: bytes) -> str:
+    """Return what a problem file states, and the text itself where that is no TOML."""
+    try:
+        return repr(tomllib.loads(content.decode()))
+    except (ValueError, RecursionError):
+        return content.decode(errors="replace")
 
 
 def check_mesh(path: Path) -> int:
@@ -202,54 +263,80 @@ def meshes(only: str, folder: Path) -> dict[str, bytes]:
     return found
 
 
-def run(kind: str, count: int, seed: int, only: str, keep: Path | None) -> Iterator[tuple[str, bytes, Outcome]]:
+def run(kind: str, numbers: range, seed: int, only: str, keep: Path | None = None) -> Iterator[tuple[str, bytes, Outcome]]:
     """Yield name, content and outcome of mutants."""
     import io
     from contextlib import redirect_stdout
 
-    generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        shutil.copytree(PROBLEMS / "meshes", folder / "meshes")
         with redirect_stdout(io.StringIO()):
-            files = problems(only) if kind == "problems" else {}
-            sound = {f"{stem}.toml": text.encode() for stem, text in files.items()} or meshes(only, folder)
+            sound = problems(only) if kind == "problems" else meshes(only, folder)
         names = sorted(sound)
-        for number in range(count):
-            chosen = names[number % len(names)]
-            if kind == "problems":
-                content = problem_mutant(generator, sound[chosen].decode()).encode("utf-8", "surrogatepass")
-            else:
-                content = bytes_mutant(generator, sound[chosen])
-            path = folder / f"mutant{Path(chosen).suffix}"
-            path.write_bytes(content)
-            outcome = forked(lambda path=path: (check_problem if kind == "problems" else check_mesh)(path))  # type: ignore[misc]
-            if outcome.fault and keep is not None:
-                keep.mkdir(exist_ok=True)
-                (keep / f"{seed}-{number}-{chosen.replace(' ', '_')}").write_bytes(content)
-            yield chosen, content, outcome
+        for first in range(numbers.start, numbers.stop, TOGETHER):
+            made = []
+            for number in range(first, min(first + TOGETHER, numbers.stop)):
+                chosen, generator = names[number % len(names)], random.Random(f"{seed} {number}")
+                if kind == "problems":
+                    content = problem_mutant(generator, sound[chosen].decode()).encode("utf-8", "surrogatepass")
+                else:
+                    content = bytes_mutant(generator, sound[chosen])
+                made.append((number, chosen, content))
+            works = [partial(_written, kind, folder / f"mutant{Path(chosen).suffix}", content) for _, chosen, content in made]
+            for (number, chosen, content), outcome in zip(made, tried(works), strict=True):
+                outcome = dataclasses.replace(outcome, seconds=outcome.seconds + _loading[kind])
+                if outcome.code == 0:
+                    _accepted.add(stated(content) if kind == "problems" else repr(content))
+                if outcome.fault and keep is not None:
+                    keep.mkdir(exist_ok=True)
+                    (keep / f"{seed}-{number}-{chosen.replace(' ', '_')}").write_bytes(content)
+                yield chosen, content, outcome
+
+
+def _written(kind: str, path: Path, content: bytes) -> int:
+    path.write_bytes(content)
+    if kind == "meshes":
+        return check_mesh(path)
+    return check_text(path) if stated(content) in _accepted else check_problem(path)
+
+
+_accepted = set[str]()  # what was stated by mutants that are sound still
+
+
+_loading = dict.fromkeys(("problems", "meshes"), 0.0)  # processor time that each would take by itself to load the libraries
 
 
 def preload(kind: str) -> None:
-    """Load in this process what every fork needs."""
+    """Load in this process what every fork needs, and read meshes as the child does, but in a fork of this process."""
+    import importlib
+
     from vpinn.domain import mesh_file
 
-    if kind == "meshes":  # read as the child does, but in a fork of this process, and so without its start
-        import importlib.util
+    began = time.process_time()
+    names = ("vpinn.cli", "vpinn.solving", "vpinn.output", "scipy.linalg", "scipy.stats") if kind == "problems" else ()
+    for name in (*names, "meshio"):
+        importlib.import_module(name)
+    _loading[kind] = time.process_time() - began
+    spec = importlib.util.spec_from_file_location("child", mesh_file._CHILD)
+    assert spec is not None
+    assert spec.loader is not None
+    child = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(child)
+    child.limit = lambda memory, seconds: _limit(seconds)
 
-        import meshio  # noqa: F401
+    def read(arguments: list[str]) -> int:
+        pid = os.fork()
+        if not pid:
+            code = 70
+            with contextlib.suppress(SystemExit):
+                code = child.main(arguments) or 0
+            os._exit(code)
+        _, status, used = os.wait4(pid, 0)
+        _children.append(used.ru_maxrss * 1024)
+        return os.waitstatus_to_exitcode(status)
 
-        spec = importlib.util.spec_from_file_location("child", mesh_file._CHILD)
-        assert spec is not None
-        assert spec.loader is not None
-        child = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(child)
-        child.limit = lambda memory, seconds: _limit(seconds)
-
-        def run(arguments: list[str]) -> int:
-            outcome = forked(lambda: child.main(arguments) or 0)
-            return outcome.code
-
-        mesh_file._run = run
+    mesh_file._run = read
 
 
 def _limit(seconds: int) -> None:
@@ -262,22 +349,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=["problems", "meshes"])
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--start", type=int, default=0, help="number of the first, 0 by default")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     preload(options.kind)
-    faults, codes, longest, largest = Counter[str](), Counter[int](), 0.0, 0
+    faults, codes, longest, largest, spent = Counter[str](), Counter[int](), 0.0, 0, 0.0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = range(options.start, options.start + options.count)
+
+    def tell() -> None:
+        imports = _loading[options.kind]
+        most = f"at most {longest:.2f} s, {imports:.2f} of them imports, {largest / 1e6:.0f} MB; {spent:.0f} s in all"
+        ended = f"codes {dict(codes)} ({len(_accepted)} different accepted)"
+        print(f"{codes.total()} mutants: {ended}, faults {dict(faults)}, {most}", flush=True)
+
     with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
-        for chosen, _, outcome in run(options.kind, options.count, options.seed, options.only, options.keep):
+        for chosen, _, outcome in run(options.kind, numbers, options.seed, options.only, options.keep):
             codes[outcome.code] += 1
             longest, largest = max(longest, outcome.seconds), max(largest, outcome.memory)
+            spent += outcome.seconds - _loading[options.kind]
             if outcome.fault:
                 faults[outcome.fault] += 1
                 told = f"{outcome.seconds:.1f} s, {outcome.memory / 1e6:.0f} MB: {outcome.said[:300]}"
                 print(f"{outcome.fault}: {chosen}: {told}", flush=True)
-    print(f"{codes.total()} mutants: codes {dict(codes)}, faults {dict(faults)}, at most {longest:.2f} s, {largest / 1e6:.0f} MB")
+            if codes.total() % 1000 == 0 and codes.total() < options.count:
+                tell()
+    tell()
     return 1 if faults else 0
 
 

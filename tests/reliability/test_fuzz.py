@@ -24,7 +24,7 @@ def run(script: str, *words: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("kind", "count", "only"),
     [
-        ("problems", 4, "interval"),
+        ("problems", 12, "interval"),
         ("meshes", 25, ""),
         pytest.param("problems", 2000, "", marks=pytest.mark.slow),
         pytest.param("meshes", 2000, "", marks=pytest.mark.slow),
@@ -33,14 +33,17 @@ def run(script: str, *words: str) -> tuple[int, str]:
 def test_mutants(kind: str, count: int, only: str) -> None:
     """No traceback, no "bug:", one line each. How long they take depends on the machine, and is for the script by hand."""
     _, said = run("mutants.py", kind, "--count", str(count), "--only", only)
-    told = re.search(r"(\d+) mutants: codes (\{.*?\}), faults (\{.*?\})", said)
+    told = re.search(r"(\d+) mutants: codes (\{.*?\}) \(\d+ different accepted\), faults (\{.*?\})", said)
     assert told is not None, said
     assert set(re.findall(r"'(.*?)'", told[3])) <= {"slow"}, said
     assert int(told[1]) == count
     assert set(re.findall(r"(\d+):", told[2])) == {"0", "2"}  # some are sound still, others are refused
 
 
-@pytest.mark.parametrize(("method", "kills"), [("gauss-newton", 1), pytest.param("", 60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("method", "kills"),
+    [("gauss-newton", 1), ("compare", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("noise", 4), ("", 60)))],
+)
 def test_kills(method: str, kills: int) -> None:
     code, said = run("kills.py", "--kills", str(kills), "--only", method, *(["--no-figures"] if kills == 1 else []))
     assert code == 0, said
@@ -54,11 +57,11 @@ def test_what_the_scripts_look_for_is_found(tmp_path: Path) -> None:
         "def bug(): raise ZeroDivisionError\n"
         "def told(): print('bug: x', file=sys.stderr); return 1\n"
         "def two(): print('a\\nb', file=sys.stderr); return 2\n"
-        "def long(): \n    while True: pass\n"
+        "def long():\n    while True: pass\n"
         "def large(): b = bytearray(1_100_000_000); b[::4096] = b'x'*len(b[::4096]); return 0\n"
         "def one(): print('a', file=sys.stderr); return 2\n"
         "works = (bug, told, two, long, large, one, lambda: 0, lambda: 3)\n"
-        "print([mutants.forked(f, 1 if f is long else 20).fault for f in works])"
+        "print([outcome.fault for outcome in mutants.tried(works, 6)])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code, str(HERE)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['bug', 'bug', 'not one line', 'slow', 'large', '', '', 'code 3']"

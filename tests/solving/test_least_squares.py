@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import vpinn
+from vpinn.features.stages import Stage, Stages
 from vpinn.optimization import COLUMNS, Plan, Training
-from vpinn.optimization.stages import Stage, Stages
 from vpinn.run_files import read_json
 from vpinn.solving import solve
 

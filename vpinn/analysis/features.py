@@ -23,11 +23,11 @@ from vpinn.analysis.drawn import DrawnPoints, drawn_cells
 from vpinn.analysis.tangent import Corrected, Shift
 from vpinn.domain import CellPoints, Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
+from vpinn.features.least_squares import solve_columns
+from vpinn.features.recipes import Recipe
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations, highest_order
 from vpinn.objective.penalty import penalty_weight, residual_weight
-from vpinn.optimization.least_squares import solve_columns
-from vpinn.optimization.recipes import Recipe
 from vpinn.placement import HOST, host
 from vpinn.problem import Problem, Strong
 from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial

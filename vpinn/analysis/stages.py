@@ -6,8 +6,9 @@ import math
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.estimate import Estimator, make_estimator
-from vpinn.optimization import Judgement, LeastSquares, Stage, stated_problem
-from vpinn.optimization.least_squares import Fit
+from vpinn.features import Judgement, LeastSquares, Stage
+from vpinn.features.least_squares import Fit
+from vpinn.optimization import stated_problem
 from vpinn.problem import Problem
 
 

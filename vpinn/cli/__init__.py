@@ -278,12 +278,12 @@ def _load(folder: Path) -> Solution:
 
 def _show_problem(problem: Problem, device: str | None) -> None:
     from vpinn.analysis import make_estimator
-    from vpinn.optimization import LeastSquares, objective_for, widest
+    from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.placement import Placement
     from vpinn.solving import prepare
 
-    setup = prepare(problem, Placement.of(device, 1))
+    setup = prepare(problem, Placement.of(device, 1), trains=False)
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None
     curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers

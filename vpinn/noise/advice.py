@@ -113,9 +113,8 @@ def compared(  # noqa: PLR0913 (budgets of a measurement)
         choices.append({"sampler": "stratified", "strata": own.strata, "allocation": own.allocation})
     count, made = batches_of(objective), {}
     for number, keys in enumerate(choices):
-        batch = Batch.model_validate({"size": size, **keys})
         with contextlib.suppress(InputError):
-            made[number] = samplers_of(settings.model_copy(update={"batch": batch}), objective, size, count)
+            made[number] = samplers_by(keys, settings, objective, size)
     draws = draws or int(np.clip(drawn // (len(made) * len(places) * size), *DRAWS))
     measured: dict[int, list[tuple[float, float]]] = {number: [] for number in made}
     for place, theta in enumerate(places):
@@ -134,6 +133,16 @@ def compared(  # noqa: PLR0913 (budgets of a measurement)
         Candidate(choices[number], samplers, *(tuple(column) for column in zip(*measured[number], strict=True)))
         for number, samplers in made.items()
     ]
+
+
+def samplers_by(keys: Keys, settings: Settings, objective: Objective, size: int) -> tuple[Sampler, ...]:
+    """Return the samplers of a problem file with some lines of ``[batch]``, one per measure.
+
+    Raises:
+        InputError: they cannot draw so many of its points.
+    """
+    batch = Batch.model_validate({"size": size, **keys})
+    return samplers_of(settings.model_copy(update={"batch": batch}), objective, size, batches_of(objective))
 
 
 def simplest(found: Sequence[Candidate]) -> Candidate:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vpinn.domain import Mesh
+from vpinn.features.direct import LeastSquares
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.direct import LeastSquares
 from vpinn.problem import Problem
 
 MANY_DIMENSIONS = 5

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vpinn.optimization import COLUMNS, Elements, LeastSquares
+from vpinn.features import Elements, LeastSquares
+from vpinn.optimization import COLUMNS
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, powers_of_ten
 from vpinn.solution import Solution
 

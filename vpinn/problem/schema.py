@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.numerics import Batch, NetworkSection, Output, Quadrature, Solver, TestSpaceSection
+from vpinn.problem.network import NetworkSection
+from vpinn.problem.numerics import Batch, Output, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 
 Coordinates = Real | tuple[Real, ...]

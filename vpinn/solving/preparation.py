@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,16 +11,13 @@ import numpy as np
 import torch
 
 from vpinn.domain import LagrangeSpace, Mesh, touching_parts
-from vpinn.errors import InputError
+from vpinn.errors import InputError, VpinnError
+from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.finite_elements import check_balance
+from vpinn.finite_elements import check_balance, solve_fem
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
-    PILOT,
-    Elements,
-    LeastSquares,
     Method,
-    Objectives,
     Plan,
     Start,
     Training,
@@ -27,7 +25,6 @@ from vpinn.optimization import (
     make_plan,
     make_rules,
     make_start,
-    objective_for,
     reason,
     stated_problem,
     trained_objective,
@@ -37,10 +34,12 @@ from vpinn.optimization import (
 from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
 from vpinn.process import settle_process
-from vpinn.trial import Trial, elements_trial, make_trial
+from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
 
 FIRST = 2
 """Degree of the first elements."""
+MOST = 100_000
+"""Points up to which a network by itself is added to elements: the noise of drawn points hides what these leave."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,14 @@ class Setup:
         return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
-def prepare(problem: Problem, placement: Placement = HERE) -> Setup:
+def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Args:
         problem: to solve.
         placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
+        trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
+            only looked at has the objective of the file, of the same sizes.
 
     Raises:
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
@@ -100,10 +101,10 @@ def prepare(problem: Problem, placement: Placement = HERE) -> Setup:
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, name, placement)
+            return _prepare(problem, name, placement, trains)
         except InputError as error:
             refused = refused or error.message
-    return dataclasses.replace(_prepare(problem, last, placement), reason=reason(problem, last, refused))
+    return dataclasses.replace(_prepare(problem, last, placement, trains), reason=reason(problem, last, refused))
 
 
 def _check_parts(problem: Problem) -> None:
@@ -123,7 +124,7 @@ def _check_parts(problem: Problem) -> None:
         )
 
 
-def _prepare(problem: Problem, name: str, placement: Placement) -> Setup:
+def _prepare(problem: Problem, name: str, placement: Placement, trains: bool) -> Setup:
     if name == Elements.name:
         return _with_elements(problem, placement.home)
     direct = name == LeastSquares.name
@@ -141,19 +142,50 @@ def _prepare(problem: Problem, name: str, placement: Placement) -> Setup:
         cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
         if cornered.corners:
             others += (cornered,)
+    elif not trains:
+        objective = trained_objective(problem, trial, name, placement)
     else:
 
         def made(space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(problem, space, name, where, unit)
 
-        begun = make_start(problem, trial, made, placement)
+        begun = _begun(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
-        trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
+        trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
+
+
+def _begun(
+    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
+) -> Start:
+    """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
+
+    Raises:
+        InputError: elements are asked for and cannot solve the problem.
+    """
+    asked = problem.settings.network.elements
+    if asked == 0:
+        return make_start(problem, trial, made, placement)
+    if asked != "auto":
+        try:
+            found = solve_fem(problem, asked)
+        except InputError as error:
+            raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
+        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made, placement)
+    alone = make_start(problem, trial, made, placement)
+    if not has_parts(problem) or alone.objective.size > MOST:
+        return alone
+    try:
+        found = solve_fem(problem, DEGREE)
+    except VpinnError:
+        return alone
+    why = "the form differs between parts of the domain"
+    beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
+    return beside if beside.least < alone.least else alone
 
 
 def _with_elements(problem: Problem, placement: Placement) -> Setup:

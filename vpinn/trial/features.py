@@ -13,7 +13,8 @@ from vpinn.errors import InputError
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.enrichment import Enriched
-from vpinn.trial.network import Derivative, Jets, Pullback, through_graph
+from vpinn.trial.graph import through_graph
+from vpinn.trial.network import Derivative, Jets, Pullback
 
 BYTES = 4_000_000
 """Memory of the features of points that are evaluated together, little enough for caches."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vpinn.placement import HOST
 from vpinn.trial.activation import ACTIVATIONS, Activation, derivatives
+from vpinn.trial.graph import through_graph
 from vpinn.trial.layout import Layout
 from vpinn.trial.nested import nested_jets
 from vpinn.trial.sweeps import record
@@ -247,13 +248,6 @@ def _through_sweeps(
     if values is None and gradients is None:
         return x.new_zeros(sum((i + 1) * o for i, o in pairwise(layers)))
     return pull(values, None if gradients is None else gradients.view(d, m, n))
-
-
-def through_graph(leaf: Tensor, recorded: Jets, cotangents: Mapping[tuple[int, Derivative], Tensor]) -> Tensor:
-    """Pull cotangents back through the graph of autograd."""
-    keys = [key for key in cotangents if recorded[key].requires_grad]
-    outputs, bars = [recorded[key] for key in keys], [cotangents[key] for key in keys]
-    return torch.autograd.grad(outputs, leaf, bars)[0] if keys else torch.zeros_like(leaf)
 
 
 class _FirstJets(torch.autograd.Function):

@@ -20,7 +20,7 @@ from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
 from vpinn.trial.essential import Factor, guarded, on_box, on_disk, on_polygon
 from vpinn.trial.features import Features
-from vpinn.trial.field import MeshField, harmonic, torsion
+from vpinn.trial.field import Beside, MeshField, harmonic, torsion
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import near
 from vpinn.trial.places import small_places
@@ -59,7 +59,8 @@ class Trial:
         imposed: every condition, component by component.
         coefficients: the UFL constant that stands for those of the enrich functions [max(1, network.extra)].
         scales: what the network's outputs and coefficients are multiples of.
-        elements: finite element functions that are added to the network's outputs, component by component; () for none.
+        elements: finite element functions that are the solution, beside a network of one neuron, by component; () for none.
+        beside: finite element functions beside a trained network, None for none.
     """
 
     network: Enriched
@@ -70,6 +71,7 @@ class Trial:
     coefficients: ufl.Constant | None = None
     scales: Scales | None = None
     elements: tuple[MeshField, ...] = ()
+    beside: Beside | None = None
 
     @property
     def space(self) -> LagrangeSpace | None:

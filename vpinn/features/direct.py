@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vpinn.features.stream import Stream
 from vpinn.objective import Objective
-from vpinn.optimization.stream import Stream
 from vpinn.problem import Problem, Weak
 from vpinn.sampling import Sampler
 

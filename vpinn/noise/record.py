@@ -1,0 +1,173 @@
+"""What a report has measured so far, part by part: one that goes on reads the parts again instead of measuring them anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpinn.errors import InputError
+from vpinn.noise.finding import Curve, Finding
+from vpinn.noise.pilot import RateTrial
+from vpinn.optimization import load_arrays, save_arrays
+
+FILE, REPORT = "noise.npz", "noise.json"
+OWN = (REPORT, "recommendation.toml", "figures")
+"""What a report leaves beside its record."""
+_KINDS = {kind.__name__: kind for kind in (Finding, Curve, RateTrial)}
+_Part = TypeVar("_Part")
+
+
+@dataclass
+class Record:
+    """Parts of one report.
+
+    Attributes:
+        parts: name → what was found, the state of the generator after it, and the processor time that it took, all as JSON has
+            them but for arrays.
+        keep: told the record after every new part.
+    """
+
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keep: Callable[[Record], None] = lambda record: None
+
+    def part(self, name: str, find: Callable[[], _Part], generator: np.random.Generator) -> _Part:
+        """Return a part: as recorded, with the generator as it was after it, or what ``find`` finds now.
+
+        Args:
+            name: of the part, one of its kind.
+            find: measures it; may return numbers, texts, arrays, tensors, findings, curves, trials, and tuples, lists and
+                dictionaries of them.
+            generator: that ``find`` draws from.
+        """
+        if name in self.parts:
+            generator.bit_generator.state = self.parts[name]["generator"]
+            return _whole(self.parts[name]["found"])  # type: ignore[no-any-return]
+        began = time.process_time()
+        found = find()
+        seconds = time.process_time() - began
+        self.parts[name] = {"found": _plain(found), "generator": generator.bit_generator.state, "seconds": seconds}
+        self.keep(self)
+        return found
+
+    @property
+    def seconds(self) -> float:
+        """Processor time of all parts."""
+        return float(sum(part["seconds"] for part in self.parts.values()))
+
+
+def begin(folder: Path, question: Mapping[str, Any], resume: bool, overwrite: bool) -> Record:
+    """Return the record of a report that is written into a folder, empty unless it goes on.
+
+    Args:
+        folder: where to.
+        question: what the report depends on, JSON-compatible.
+        resume: go on with the report that is there.
+        overwrite: replace it.
+
+    Raises:
+        InputError: the folder holds a report and nobody said what becomes of it, or files of its names that no report wrote;
+            or there is none to go on with, or one of another question.
+        StorageError: the record is damaged, or cannot be written.
+    """
+    path = folder / FILE
+    there = os.path.lexists(path)
+    if not there and (names := [name for name in OWN if os.path.lexists(folder / name)]) and not _is_report(folder / REPORT):
+        raise InputError(f"{folder / names[0]} is there and no report wrote it; move it or choose another folder with -o")
+    if resume and not there:
+        raise InputError(f"{folder} holds no report to resume; run without --resume")
+    if not resume and not overwrite and (there or (folder / REPORT).exists()):
+        raise InputError(
+            f"{folder} holds a report already; go on with --resume, replace it with --overwrite, or choose another with -o"
+        )
+    known = json.loads(json.dumps(question))
+    record = Record(keep=lambda record: _write(path, record, known))
+    if resume:
+        arrays, meta = load_arrays(path)
+        if changed := sorted(key for key in known if meta["question"].get(key) != known[key]):
+            told = f"--resume needs the report as it was, but {changed[0]} changed"
+            raise InputError(f"{folder}: {told}; start anew with --overwrite")
+        record.parts = _joined(meta["parts"], arrays)
+    else:
+        _write(path, record, known)
+    return record
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        return path.is_file() and "findings" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
+def _write(path: Path, record: Record, question: Mapping[str, Any]) -> None:
+    arrays: dict[str, NDArray[Any]] = {}
+    parts = _split(record.parts, arrays)
+    save_arrays(path, arrays, {"question": question, "parts": parts})
+
+
+def _split(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return a value with every array replaced by its name, and put the array under it."""
+    match value:
+        case np.ndarray():
+            name = f"array.{len(arrays)}"
+            arrays[name] = value
+            return {"array": name}
+        case dict():
+            return {key: _split(entry, arrays) for key, entry in value.items()}
+        case list():
+            return [_split(entry, arrays) for entry in value]
+    return value
+
+
+def _joined(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    match value:
+        case {"array": str(name)}:
+            return arrays[name]
+        case dict():
+            return {key: _joined(entry, arrays) for key, entry in value.items()}
+        case list():
+            return [_joined(entry, arrays) for entry in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, but for arrays."""
+    match value:
+        case torch.Tensor():
+            return {"tensor": value.numpy().copy()}
+        case tuple():
+            return {"tuple": [_plain(entry) for entry in value]}
+        case list():
+            return [_plain(entry) for entry in value]
+        case dict():
+            return {"entries": [[key, _plain(entry)] for key, entry in value.items()]}
+        case np.generic():
+            return value.item()
+    if type(value) in _KINDS.values():
+        return {"kind": type(value).__name__, "fields": _plain(dict(vars(value)))}
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Return the value of which ``_plain`` made this."""
+    match value:
+        case {"tensor": rows}:
+            return torch.from_numpy(np.array(rows))
+        case {"tuple": entries}:
+            return tuple(map(_whole, entries))
+        case {"entries": entries}:
+            return {key: _whole(entry) for key, entry in entries}
+        case {"kind": name, "fields": fields}:
+            return _KINDS[name](**_whole(fields))
+        case list():
+            return [_whole(entry) for entry in value]
+    return value
