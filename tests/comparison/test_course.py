@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import vpinn
-from vpinn.comparison.course import Counted, Course, _until, measured_course
-from vpinn.optimization import COLUMNS
-from vpinn.placement import HERE
+from vpinn.comparison import course
+from vpinn.comparison.course import Course, _until, counted, measured_course
+from vpinn.optimization import COLUMNS, Langevin, Method
+from vpinn.optimization.plan import METHODS
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
-from vpinn.solving import prepare
+from vpinn.solving import Setup, prepare, run
 
 ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
 
@@ -94,11 +97,37 @@ def test_the_step_size_falls_over_the_budget() -> None:
 def test_a_walk_is_half_of_the_budget() -> None:
     """Langevin samples in the second half of the steps foretold, whatever steps the file asks for."""
     setup = prepare(sine(solver={"method": "langevin", "steps": 5, "temperature": 1e-3}))
-    plan = dataclasses.replace(setup.plan, method=Counted(setup.plan.method))
+    plan = dataclasses.replace(setup.plan, method=counted(setup.plan.method)[0])
     method = _until(plan, dataclasses.replace(setup.start(), step=300, seconds=2.0), 2.1, 4.0).method
-    assert isinstance(method, Counted)
-    assert method.calls is plan.method.calls
-    assert method.method == dataclasses.replace(setup.plan.method, length=600)
+    assert isinstance(method, Langevin)
+    assert type(method) is type(plan.method)
+    assert vars(method) == vars(dataclasses.replace(setup.plan.method, length=600))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if isinstance(METHODS[name](sine().settings), Method)])
+def test_a_method_that_is_counted_is_asked_for_the_same(name: str) -> None:
+    """Flags, limits and remedies of every method, so that it is watched, warmed up and stopped as elsewhere."""
+    method = METHODS[name](sine().settings)
+    assert isinstance(method, Method)
+    found, calls = counted(method)
+    told = [at for at in dir(Method) if not at.startswith("_") and not callable(getattr(Method, at, None))]
+    assert {at: getattr(found, at) for at in told} == {at: getattr(method, at) for at in told}
+    squares = torch.full((3,), 4.0, dtype=torch.float64)
+    assert found.stability(squares)[0] == method.stability(squares)[0]
+    assert calls == []
+
+
+def test_least_squares_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[Problem] = []
+
+    def noted(problem: Problem, placement: Placement) -> Setup:
+        prepared.append(problem)
+        return prepare(problem, placement)
+
+    monkeypatch.setattr(course, "prepare", noted)
+    monkeypatch.setattr(run, "prepare", noted)
+    measured_course(sine(solver={"method": "least-squares"}), HERE, None)
+    assert len(prepared) == 1
 
 
 def test_least_squares_has_stages_for_steps() -> None:

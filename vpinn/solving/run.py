@@ -93,7 +93,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         if state.training.stopped == "signal":
             return finish().solution
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
-            solution = _assessed(finish(), state.training, setup.objective.placement, began, ready)
+            solution = _closed(finish(), state.training, setup.objective.placement, began, ready)
         save(state, solution.trial, solution)
         return solution
 
@@ -137,14 +137,20 @@ def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> Stat
     return state
 
 
-def _assessed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
-    """Return the solution with its assessment, and what it took."""
+def assessed(outcome: Outcome) -> Solution:
+    """Return the solution of an outcome with its errors, its error estimate and the checks that fail."""
     solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated, outcome.first)
+    checks = [*solution.metrics["checks"], *outcome.checks]
+    return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks})
+
+
+def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
+    """Return the solution with its assessment, and what it took."""
+    solution = assessed(outcome)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), **placement.told}
-    checks = [*solution.metrics["checks"], *outcome.checks]
-    return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks, **closing})
+    return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
 
 
 def _with_method(problem: Problem, method: str) -> Problem:
