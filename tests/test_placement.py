@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ import vpinn
 from vpinn.cli import app
 from vpinn.domain import Hypercube, Mesh, rectangle
 from vpinn.features import Direct
+from vpinn.objective import make_objective
 from vpinn.optimization import final_parameters, train
 from vpinn.optimization.plan import METHODS
 from vpinn.placement import DEVICES, HERE, HOST, Placement, host, wide
 from vpinn.problem import FORMULATIONS, Problem, template
 from vpinn.sampling import SAMPLERS
 from vpinn.solving import prepare
+from vpinn.trial import Near, make_trial
 from vpinn.trial.activation import ACTIVATIONS
 
 ROOT = Path(vpinn.__file__).parent
@@ -228,3 +232,36 @@ def test_a_run_goes_on_where_it_worked(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text.replace('"device": "cpu"', '"device": "cuda"'))
     with pytest.raises(vpinn.InputError, match="--device was cuda, now it is cpu; resume with --device cuda"):
         vpinn.solve(problem, tmp_path, threads=1, resume=True)
+
+
+PULLED = [*itertools.product(FORMULATIONS, ACTIVATIONS), ("weak", "near")]
+
+
+@pytest.mark.parametrize(("name", "kind"), PULLED)
+def test_what_a_step_takes_is_where_it_works(name: str, kind: str) -> None:
+    """Integrands, residuals, their dual norm, gradients and drawn points of a placement elsewhere: nothing of the host gets in.
+
+    The other place is one without memory, where operations that mix devices are refused, and nothing has a value to come back.
+    """
+    there = Placement(torch.device("meta"))
+    network = {"layers": [8, 8], "activation": kind if kind in ACTIVATIONS else "tanh"}
+    problem = problem_of(name, "adam", network=network)
+    trial = make_trial(problem)
+    if kind == "near":
+        trial = replace(trial, network=Near.restored(trial.network, [(0.5, 0.5, 0.1, 0.0, 1.0)]))
+    objective = make_objective(problem, trial, there)
+    theta = trial.network.initial(torch.Generator().manual_seed(0)).to(there.device)
+    for measure in objective.measures:
+        index = np.arange(0, measure.points.size, 3)
+        for points in (*measure.whole(measure.points.size), measure.batch(index, np.full(len(index), 3.0))):
+            jets, pullback = measure.record(theta, points)
+            density, coefficients = measure.evaluate(points, jets)
+            residual = dual = None
+            if measure.contraction is not None and points.frame is not None and objective.test_space is not None:
+                w, frame, aligned = points.w, points.frame, points.aligned
+                residual = measure.contraction.assemble(measure.tests, coefficients, w, frame, aligned, objective.outputs)
+                dual = objective.test_space.riesz(residual)
+            value, gradient = measure.pull_back(points, (jets, pullback), dual)
+            made = (density, *coefficients, residual, dual, value, gradient)
+            assert all(each.device == there.device for each in made if isinstance(each, torch.Tensor))
+            assert gradient.shape == theta.shape
