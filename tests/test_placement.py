@@ -241,8 +241,8 @@ PULLED = [*itertools.product(FORMULATIONS, ACTIVATIONS), ("weak", "near")]
 def test_what_a_step_takes_is_where_it_works(name: str, kind: str) -> None:
     """Integrands, residuals, their dual norm, gradients and drawn points of a placement elsewhere: nothing of the host gets in.
 
-    The other place is one without memory, where arithmetic that mixes devices is refused, and nothing has a value to come back. It
-    does not refuse indices of the host.
+    The other place is one without memory, where arithmetic that mixes devices is refused, and nothing has a value to come back.
+    Indices of the host are not refused.
     """
     there = Placement(torch.device("meta"))
     network = {"layers": [8, 8], "activation": kind if kind in ACTIVATIONS else "tanh"}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.parts import mark_parts
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
@@ -80,9 +82,12 @@ def build_problem(
             domain = load_domain(settings.domain, folder)
     symbols = make_symbols(domain.dimension)
     meshed = isinstance(domain, Mesh)
-    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
-    scope = make_scope(symbols, tuple(domain.facet_tags), cell_tags, meshed)
+    scope = make_scope(symbols, meshed=meshed)
     _check_numerics(settings, source, meshed)
+    scope = _constants(scope, settings, source)
+    domain, pieces = mark_parts(domain, settings, scope, source)
+    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
+    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags)
     scope, unknowns = _define(scope, settings, source)
     formulation = _formulation(settings, source, scope, unknowns, python_form)
     exact: dict[str, Expr] = {}
@@ -111,7 +116,7 @@ def build_problem(
         symbols=symbols,
         unknowns=unknowns,
         formulation=formulation,
-        boundary=make_conditions(settings, source, scope, unknowns),
+        boundary=make_conditions(settings, source, scope, unknowns, domain, pieces),
         enrich=enrich,
         exact=exact,
         reference=reference,
@@ -121,11 +126,15 @@ def build_problem(
     )
 
 
-def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
-    """Add constants, unknowns with their test functions, and named expressions to the scope, in this order."""
+def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
     for name, number in settings.constants.items():
         with source.located("constants", name):
             scope = scope.define(name, ufl.as_ufl(float(number)))
+    return scope
+
+
+def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
+    """Add unknowns with their test functions, and named expressions to the scope, in this order."""
     taken = {*settings.constants, *settings.unknowns, *settings.expressions}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):

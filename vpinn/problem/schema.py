@@ -35,12 +35,15 @@ class Domain(Section):
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = Field(None, description="Cell type.")
     center: tuple[Real, Real] | None = Field(None, description="Centre of a disk; default [0, 0].")
     radius: Positive | None = Field(None, description="Radius of a disk; default 1.")
+    tags: dict[Text, Text] = Field(
+        {}, max_length=100, description="Groups of cells, for dx('name'): those where a condition holds at the centre."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.mesh is None) == (self.shape is None):
             raise ValueError("give exactly one of mesh and shape")
-        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh"})):
+        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags"})):
             raise ValueError(f"{', '.join(extra)} belongs to a shape; leave it out with a mesh")
         return self
 
@@ -92,6 +95,7 @@ class Boundary(Section):
     """A condition on part of the boundary: a value of the unknown, or a residual that must vanish there."""
 
     on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, or "all".')
+    where: Text | None = Field(None, description="Condition on the coordinates: only that piece of the boundary part.")
     unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
     component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
@@ -105,6 +109,11 @@ class Boundary(Section):
     weight: Positive | None = Field(
         None, description="Weight of a penalty or Nitsche condition (> 0); default chosen from the form."
     )
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Boundary tags."""
+        return (self.on,) if isinstance(self.on, str) else self.on
 
     @model_validator(mode="after")
     def _check(self) -> Self:
