@@ -110,12 +110,12 @@ def promised_decrease(objective: Objective, theta: Tensor, damping: float) -> fl
     """Return the decrease of J that a step promises by the model on the objective's own points; None where G is not positive.
 
     Args:
-        objective: of any formulation.
-        theta: parameters [size].
+        objective: of any formulation, in float64.
+        theta: parameters [size], anywhere.
         damping: λ > 0, relative to the diagonal of G.
     """
-    theta = theta.double()
-    found = _Model(curvature(objective, theta), theta, objective.gradient(theta)[1].double()).step(damping)
+    theta = objective.placement.put(theta)
+    found = _Model(curvature(objective, theta), theta, objective.gradient(theta)[1]).step(damping)
     return None if found is None else found[1]
 
 
