@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -43,3 +48,51 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+READER = """
+import importlib.util, json, os, sys, warnings
+import meshio, numpy
+warnings.simplefilter("ignore")
+spec = importlib.util.spec_from_file_location("child", sys.argv[1])
+child = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(child)
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        try:
+            child.main(json.loads(line))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+"""Reads mesh files as the child process does, each in a fork that has the libraries loaded: they take most of its time."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reader() -> Iterator[None]:
+    """Read mesh files in forks of one process, which begins with the first of them."""
+    from vpinn.domain import mesh_file
+
+    own, child, read = os.getpid(), str(mesh_file._CHILD), mesh_file._run
+    with contextlib.ExitStack() as stack:
+
+        @cache
+        def process() -> subprocess.Popen[str]:
+            command, pipe = [sys.executable, "-I", "-c", READER, child], subprocess.PIPE
+            return stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+
+        def run(arguments: list[str]) -> int:
+            if os.getpid() != own:  # in a fork, whose parent may be reading
+                return read(arguments)
+            stdin, stdout = process().stdin, process().stdout
+            assert stdin is not None
+            assert stdout is not None
+            stdin.write(json.dumps(arguments) + "\n")
+            stdin.flush()
+            return int(stdout.readline())
+
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(mesh_file, "_run", run)
+        yield

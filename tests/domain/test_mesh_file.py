@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,43 +19,6 @@ from .meshes import SHAPED, curved
 meshio = pytest.importorskip("meshio")
 REFERENCES = Path(__file__).parents[3] / "shared" / "references"
 TYPES = {kind: (cell, order) for kind, (cell, order, _) in module._TYPES.items()}
-
-READER = """
-import importlib.util, json, os, sys, warnings
-import meshio, numpy
-warnings.simplefilter("ignore")
-spec = importlib.util.spec_from_file_location("child", sys.argv[1])
-child = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(child)
-for line in sys.stdin:
-    pid = os.fork()
-    if not pid:
-        try:
-            child.main(json.loads(line))
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-"""Reads files as the child process does, each in a fork that has the libraries loaded: they take most of its time."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def reader() -> Iterator[None]:
-    """Read in forks of one process."""
-    command, pipe = [sys.executable, "-I", "-c", READER, str(module._CHILD)], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process, pytest.MonkeyPatch.context() as patch:
-        assert process.stdin is not None
-        assert process.stdout is not None
-
-        def run(arguments: list[str]) -> int:
-            process.stdin.write(json.dumps(arguments) + "\n")
-            process.stdin.flush()
-            return int(process.stdout.readline())
-
-        patch.setattr(module, "_run", run)
-        yield
-        process.stdin.close()
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_nitsche_has_rows_of_either_sign() -> None:
 
 
 def test_drawn_points_estimate_the_curvature_without_bias() -> None:
-    """The mean of δᵀGδ over 150 batches lies within four standard errors of that of all points."""
+    """The mean of δᵀGδ over 100 batches lies within four standard errors of that of all points."""
     _, objective, theta = make("strong: poisson")
     delta = direction(theta)
     exact = float(delta @ curvature(objective, theta).gram @ delta)
@@ -128,7 +128,7 @@ def test_drawn_points_estimate_the_curvature_without_bias() -> None:
     for name in ("uniform", "stratified"):
         sampler = make_sampler(name, objective.measures[0].points, 12)
         found = []
-        for _ in range(150):
+        for _ in range(100):
             parts = [(objective.measures[0], objective.measures[0].batch(*sampler.draw(generator)))]
             drawn = curvature(objective, theta, parts)
             assert drawn.rows.shape == (12, len(theta))

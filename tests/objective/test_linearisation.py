@@ -96,17 +96,17 @@ def test_columns_against_differences(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_products_of_drawn_columns_are_unbiased() -> None:
-    """E RᵀR = AᵀA for the triangle of a batch: of the entries, the means over 150 batches of 24 points, ± 4.5 standard errors."""
+    """E RᵀR = AᵀA for the triangle of a batch: of the entries, the means over 80 batches of 24 points, ± 4.5 standard errors."""
     trial, objective, theta = make("strong: system", network={"layers": [3]})
     whole = linearise(objective, trial.network, theta)
     expected = whole.columns.T @ whole.columns
     generator, samplers = np.random.default_rng(4), [make_sampler("stratified", m.points, 24) for m in objective.batched]
     found = []
-    for _ in range(150):
+    for _ in range(80):
         batch = [(m, m.batch(*s.draw(generator))) for m, s in zip(objective.batched, samplers, strict=True)]
         columns = linearise(objective, trial.network, theta, batch).columns
         found.append(columns.T @ columns)
-    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(150)
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(80)
     rounding = 1e-12 * np.abs(expected).max()
     assert (np.abs(mean - expected) <= 4.5 * error + rounding).all()
     assert error.max() >= 1e6 * rounding

@@ -290,7 +290,7 @@ def poisson(**sections: Any) -> tuple[Any, Objective, Tensor]:
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "lbfgs", "broyden", "gauss-newton", "adam in batches"])
 def test_the_same_run_twice_is_the_same_to_the_last_bit(name: str) -> None:
-    """And what was written down half-way and read back goes on to the same end."""
+    """The second one written down half-way, and read back."""
     problem, objective, theta = poisson()
     samplers = ()
     if "batches" in name:
@@ -301,22 +301,22 @@ def test_the_same_run_twice_is_the_same_to_the_last_bit(name: str) -> None:
     schedule = Schedule(1e-3 if method.learning_rate else 1.0, steps=steps)
     plan = Plan(method, schedule, samplers, monitor_every=20)
     results = []
-    for half in (None, None, middle):
+    for half in (None, middle):
         training = Training.start(theta, method, 5)
         if half is not None:
             train(objective, training, Plan(method, Schedule(schedule.learning_rate, steps=half), samplers, monitor_every=20))
             training = Training.from_arrays(*training.arrays())
         results.append(train(objective, training, plan))
     other = train(objective, Training.start(theta, method, 6), plan)
-    for found in results[1:]:
-        assert torch.equal(found.theta, results[0].theta)
-        assert torch.equal(found.best[0], results[0].best[0])
-        assert found.best[1] == results[0].best[1]
-        seconds = COLUMNS.index("seconds")
-        for table in ((np.delete(np.array(r.history), seconds, axis=1)) for r in (found,)):
-            assert np.array_equal(table, np.delete(np.array(results[0].history), seconds, axis=1), equal_nan=True)
-        assert found.generator.bit_generator.state == results[0].generator.bit_generator.state
-    assert torch.equal(other.theta, results[0].theta) == (not samplers)
+    whole, resumed = results
+    assert torch.equal(resumed.theta, whole.theta)
+    assert torch.equal(resumed.best[0], whole.best[0])
+    assert resumed.best[1] == whole.best[1]
+    seconds = COLUMNS.index("seconds")
+    tables = [np.delete(np.array(found.history), seconds, axis=1) for found in results]
+    assert np.array_equal(*tables, equal_nan=True)
+    assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
+    assert torch.equal(other.theta, whole.theta) == (not samplers)
 
 
 def test_plans() -> None:

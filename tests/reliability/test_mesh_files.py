@@ -17,7 +17,7 @@ from typing import Any
 import meshio
 import numpy as np
 import pytest
-from domain.test_mesh_file import SQUARE_MSH, reader  # noqa: F401
+from domain.test_mesh_file import SQUARE_MSH
 
 from vpinn.domain import CellPoints
 from vpinn.domain.mesh_file import FORMATS, read_mesh

@@ -62,8 +62,8 @@ RULES: dict[str, dict[str, Any]] = {
 }
 RANDOM = {"stochastic-gauss": ("cells",), "monte-carlo": ("cells", "three of a cell", "cells, auto")}
 """Rules that are random → samplers that are tried with them."""
-TWO = ("uniform", "blocks", "neyman", "importance", "three of a cell")
-"""Samplers of two batches in the fast suite; the control variate is a product of two batches, too, and tried with all."""
+TWO = ("uniform", "blocks", "neyman", "gradient", "importance", "three of a cell")
+"""Samplers of products of two batches in the fast suite: one of each kind. Energies and squares are tried with all."""
 SQUARES = ("blocks", "gradient", "residual, neyman", "importance", "three of a cell", "cells, auto", "cells")
 """Samplers of equations in the fast suite: those that learn from residuals, and one of each kind; energies are tried with all."""
 ESTIMATORS = ("plain", "two-batch", "u-statistic", "control-variate")
@@ -72,9 +72,8 @@ CASES = [
         *(form, estimator, sampler, rule),
         id=f"{form}, {estimator}, {sampler}, {rule}",
         marks=pytest.mark.slow
-        if (estimator == "two-batch" and sampler not in TWO)
+        if (estimator in ("two-batch", "control-variate") and sampler not in TWO)
         or (form == "strong" and (sampler not in SQUARES or rule != "gauss"))
-        or (estimator == "control-variate" and rule != "gauss")
         else (),
     )
     for form, estimator, sampler, rule in itertools.product(FORMS, ESTIMATORS, SAMPLERS, RULES)

@@ -162,8 +162,10 @@ def test_anisotropic_diffusion() -> None:
 
 @pytest.mark.parametrize(
     ("domain", "tags", "features"),
-    [(split_side(), ("held", "rest"), 100), (l_shape(3), ("all",), 150)],
-    ids=["free side", "re-entrant"],
+    [
+        pytest.param(split_side(), ("held", "rest"), 100, id="free side"),
+        pytest.param(l_shape(3), ("all",), 150, id="re-entrant", marks=pytest.mark.slow),
+    ],
 )
 def test_loads_beside_singular_corners(domain: Mesh, tags: tuple[str, ...], features: int) -> None:
     """-Δu = 1: estimates in the energy norm that were 0.17 and 0.13 without functions of corners."""
