@@ -18,6 +18,7 @@ ROOT = Path(vpinn.__file__).parent
 FLOW = (
     "text",
     "errors",
+    "placement",
     "interrupt",
     "storage",
     "process",

@@ -193,7 +193,7 @@ def test_changed_files_and_threads_are_not_resumed(problem: vpinn.Problem, files
     (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
     with pytest.raises(vpinn.InputError, match=f"but file.{name} changed"):
         vpinn.solve(vpinn.read_problem(folder / "problem.toml"), run, resume=True, threads=1)
-    with pytest.raises(vpinn.InputError, match="the run used 1 threads, now there are 2; resume with --threads 1"):
+    with pytest.raises(vpinn.InputError, match="--threads was 1, now it is 2; resume with --threads 1"):
         vpinn.solve(problem, run, resume=True, threads=2)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
 from vpinn.features import Journal
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
+from vpinn.placement import Placement, host
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
@@ -41,7 +43,7 @@ FREE: dict[str, tuple[str, ...] | None] = {
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
-def describe(problem: Problem, method: str, threads: int) -> dict[str, Any]:
+def describe(problem: Problem, method: str, placement: Placement) -> dict[str, Any]:
     """Return the content of run.json."""
     return {
         "title": problem.title,
@@ -50,7 +52,7 @@ def describe(problem: Problem, method: str, threads: int) -> dict[str, Any]:
         "data": problem.source.data if problem.source.text is not None else None,
         "method": method,
         "seed": problem.settings.solver.seed,
-        "threads": threads,
+        **placement.told,
         **environment(),
     }
 
@@ -106,11 +108,11 @@ def _discard(folder: Path) -> None:
         raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
 
 
-def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, Any], Journal]:
+def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, dict[str, Any], Journal]:
     """Return the training state of a folder whose run has the same settings, the description beside it, and its journal.
 
     Raises:
-        InputError: a setting, a file or the number of threads changed; the message names it.
+        InputError: a setting, a file, the number of threads or the device changed; the message names it.
         StorageError: the checkpoint is missing or damaged.
     """
     before = read_json(folder / RUN) or {}
@@ -120,13 +122,15 @@ def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, A
         changed = f"file.{mesh}"
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
-    if before["threads"] != record["threads"]:
-        raise InputError(
-            f"{folder}: the run used {before['threads']} threads, now there are {record['threads']}; "
-            f"resume with --threads {before['threads']}, since results depend on them"
-        )
+    for name in ("threads", "device"):
+        then, now = before.get(name, record[name]), record[name]
+        if then != now:
+            raise InputError(
+                f"{folder}: --{name} was {then}, now it is {now}; resume with --{name} {then}, on which results depend"
+            )
     arrays, meta = load_arrays(folder / CHECKPOINT)
-    return Training.from_arrays(arrays, meta), meta, Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
+    journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
+    return Training.from_arrays(arrays, meta, device), meta, journal
 
 
 def save(
@@ -171,7 +175,7 @@ def save(
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     if solution is not None:
-        arrays["solution"] = solution.theta.numpy()
+        arrays["solution"] = host(solution.theta)
         if solution.cell_estimate is not None:
             arrays["cell_estimate"] = solution.cell_estimate
         write_metrics(folder, solution.metrics)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vpinn.domain import Points
 from vpinn.optimization import Samples, moved_along
+from vpinn.placement import host
 from vpinn.problem import Evaluable, Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -65,8 +66,8 @@ class Solution(Evaluable):
         """
         if self.samples is None:
             return {}, {}
-        fields = np.stack([self._evaluators[0](theta, points) for theta in self.samples.weights.double()])
-        held = moved_along(self._evaluators[0], self.samples.center, self.samples.tangents, points).numpy()
+        fields = np.stack([self._evaluators[0](theta, points) for theta in self.samples.weights])
+        held = host(moved_along(self._evaluators[0], self.samples.center, self.samples.tangents, points))
         variance = fields.var(0, ddof=1) + (held**2).mean(0)
         return self._by_unknown(fields.mean(0)), self._by_unknown(np.sqrt(variance))
 

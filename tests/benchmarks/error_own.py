@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import vpinn
 from vpinn.domain import located_points
 from vpinn.optimization import Training
+from vpinn.placement import Placement
 from vpinn.solution import Solution
 from vpinn.solving import prepare
 
@@ -87,7 +88,7 @@ def trained(name: str, method: str, seconds: float, seed: int) -> dict[str, Any]
         network={"layers": [20, 20] if method == "gauss-newton" else [30, 30, 30]},
     )
     began = time.perf_counter()
-    setup = prepare(problem, threads())
+    setup = prepare(problem, Placement(threads=threads()))
     ready = time.perf_counter() - began
     kept: list[tuple[float, torch.Tensor]] = []
 

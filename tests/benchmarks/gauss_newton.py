@@ -20,6 +20,8 @@ import os
 import time
 from pathlib import Path
 
+from vpinn.placement import Placement
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 FORMS = {
@@ -57,7 +59,7 @@ def measure(options: argparse.Namespace, seed: int) -> None:
         solver={"method": options.method, "time_limit": options.seconds, "seed": seed, "steps": options.steps},
         **{options.form: FORMS[options.form]},
     )
-    setup = prepare(problem, options.threads)
+    setup = prepare(problem, Placement(threads=options.threads))
     truth = TrueError(problem, setup.trial, independent_points(problem, WATCHED_DEGREE))
     seen: list[tuple[float, float, float]] = []
     wall, cpu = time.perf_counter(), time.process_time()

@@ -39,7 +39,7 @@ def stated(name: str, method: str, steps: int, batch: int, seed: int, project: i
 def measured(name: str, options: argparse.Namespace, seed: int, start: str, project: int) -> float:
     """Return the error after the steps."""
     problem = stated(name, options.method, options.steps, options.batch, seed, project)
-    setup = prepare(problem, 1)
+    setup = prepare(problem)
     assert setup.begun is not None
     training = Training.start(getattr(setup.begun, start), setup.plan.method, seed)  # type: ignore[arg-type]
     train(setup.objective, training, setup.plan)

@@ -36,6 +36,7 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
 
     import vpinn
     from vpinn.optimization import Training, train
+    from vpinn.placement import Placement
     from vpinn.process import peak_memory_mb
     from vpinn.solving import prepare
 
@@ -51,7 +52,7 @@ def measure(form: str, points: int, threads: int, steps: int) -> dict[str, float
         **{form: FORMS[form]},
         **test_space,
     )
-    setup = prepare(problem, threads)
+    setup = prepare(problem, Placement(threads=threads))
     trial, objective, plan = setup.trial, setup.objective, setup.plan
     assert objective.size == points, objective.size
     training = Training.start(trial.network.initial(torch.Generator().manual_seed(0)).float(), plan.method, 0)

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import vpinn
-from vpinn.comparison.course import Counted, Course, _until, measured_course
-from vpinn.optimization import COLUMNS
+from vpinn.comparison import course
+from vpinn.comparison.course import Course, _until, counted, measured_course
+from vpinn.optimization import COLUMNS, Langevin, Method
+from vpinn.optimization.plan import METHODS
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
-from vpinn.solving import prepare
+from vpinn.solving import Setup, prepare, run
 
 ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
 
@@ -39,7 +43,7 @@ def consistent(course: Course) -> None:
 def test_without_a_budget_it_is_the_run_of_solve() -> None:
     """Stopping to measure changes nothing: the last error is that of the same steps in one go."""
     problem = sine(solver={"method": "adam", "steps": 100, "learning_rate": 0.02, "schedule": "cosine", "warmup": 9})
-    course = measured_course(problem, 1, None)
+    course = measured_course(problem, HERE, None)
     consistent(course)
     solution = vpinn.solve(problem, threads=1)
     assert (course.stopped, course.updates[-1]) == ("steps", 100)
@@ -50,7 +54,7 @@ def test_without_a_budget_it_is_the_run_of_solve() -> None:
 def test_a_budget_of_seconds_is_spent_on_training() -> None:
     told: list[tuple[float, int, float]] = []
     problem = sine(solver={"method": "adam", "steps": 1}, batch={"size": 8, "sampler": "uniform"})
-    course = measured_course(problem, 1, 0.2, lambda *values: told.append(values))
+    course = measured_course(problem, HERE, 0.2, lambda *values: told.append(values))
     consistent(course)
     assert course.stopped == "time limit"
     assert max(course.seconds[:-1], default=0.0) <= 0.2 < course.seconds[-1]
@@ -60,7 +64,7 @@ def test_a_budget_of_seconds_is_spent_on_training() -> None:
 
 
 def test_every_call_of_a_line_search_counts() -> None:
-    course = measured_course(sine(solver={"method": "lbfgs", "steps": 30}), 1, None)
+    course = measured_course(sine(solver={"method": "lbfgs", "steps": 30}), HERE, None)
     consistent(course)
     assert course.evaluations[-1] % 32 == 0
     assert course.evaluations[-1] >= 32 * course.updates[-1]
@@ -68,13 +72,13 @@ def test_every_call_of_a_line_search_counts() -> None:
 
 def test_rows_of_the_curvature_count() -> None:
     """A step of Gauss–Newton takes a gradient, rows, and gradients ahead."""
-    course = measured_course(sine(solver={"method": "gauss-newton", "steps": 4}), 1, None)
+    course = measured_course(sine(solver={"method": "gauss-newton", "steps": 4}), HERE, None)
     assert course.evaluations[-1] >= 3 * 32 * course.updates[-1]
 
 
 def test_pilots_count() -> None:
     batch = {"size": 8, "sampler": "stratified", "allocation": "neyman", "strata_count": 2}
-    course = measured_course(sine(solver={"method": "adam", "steps": 51}, batch=batch), 1, None)
+    course = measured_course(sine(solver={"method": "adam", "steps": 51}, batch=batch), HERE, None)
     assert course.evaluations[-1] > 8 * 51
 
 
@@ -93,29 +97,55 @@ def test_the_step_size_falls_over_the_budget() -> None:
 def test_a_walk_is_half_of_the_budget() -> None:
     """Langevin samples in the second half of the steps foretold, whatever steps the file asks for."""
     setup = prepare(sine(solver={"method": "langevin", "steps": 5, "temperature": 1e-3}))
-    plan = dataclasses.replace(setup.plan, method=Counted(setup.plan.method))
+    plan = dataclasses.replace(setup.plan, method=counted(setup.plan.method)[0])
     method = _until(plan, dataclasses.replace(setup.start(), step=300, seconds=2.0), 2.1, 4.0).method
-    assert isinstance(method, Counted)
-    assert method.calls is plan.method.calls
-    assert method.method == dataclasses.replace(setup.plan.method, length=600)
+    assert isinstance(method, Langevin)
+    assert type(method) is type(plan.method)
+    assert vars(method) == vars(dataclasses.replace(setup.plan.method, length=600))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if isinstance(METHODS[name](sine().settings), Method)])
+def test_a_method_that_is_counted_is_asked_for_the_same(name: str) -> None:
+    """Flags, limits and remedies of every method, so that it is watched, warmed up and stopped as elsewhere."""
+    method = METHODS[name](sine().settings)
+    assert isinstance(method, Method)
+    found, calls = counted(method)
+    told = [at for at in dir(Method) if not at.startswith("_") and not callable(getattr(Method, at, None))]
+    assert {at: getattr(found, at) for at in told} == {at: getattr(method, at) for at in told}
+    squares = torch.full((3,), 4.0, dtype=torch.float64)
+    assert found.stability(squares)[0] == method.stability(squares)[0]
+    assert calls == []
+
+
+def test_least_squares_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[Problem] = []
+
+    def noted(problem: Problem, placement: Placement) -> Setup:
+        prepared.append(problem)
+        return prepare(problem, placement)
+
+    monkeypatch.setattr(course, "prepare", noted)
+    monkeypatch.setattr(run, "prepare", noted)
+    measured_course(sine(solver={"method": "least-squares"}), HERE, None)
+    assert len(prepared) == 1
 
 
 def test_least_squares_has_stages_for_steps() -> None:
-    course = measured_course(sine(solver={"method": "least-squares"}), 1, 60.0)
+    course = measured_course(sine(solver={"method": "least-squares"}), HERE, 60.0)
     consistent(course)
     assert course.error[-1] < 1e-5
     assert course.stopped in ("grown", "tolerance")
 
 
 def test_without_truth_the_estimate_falls() -> None:
-    course = measured_course(sine(reference={}, solver={"method": "lbfgs", "steps": 60}), 1, None)
+    course = measured_course(sine(reference={}, solver={"method": "lbfgs", "steps": 60}), HERE, None)
     consistent(course)
     assert course.error[-1] < 0.1 * course.error[0]
-    direct = measured_course(sine(reference={}, solver={"method": "least-squares"}), 1, None)
+    direct = measured_course(sine(reference={}, solver={"method": "least-squares"}), HERE, None)
     assert direct.error[-1] < 1e-4
 
 
 def test_divergence_ends_a_run_without_an_error() -> None:
     problem = sine(energy="0.5*inner(grad(u), grad(u))*dx - u*dx + ln(-1 - u*u)*dx", solver={"method": "adam"})
-    course = measured_course(problem, 1, 1.0)
+    course = measured_course(problem, HERE, 1.0)
     assert (course.stopped, course.error) == ("diverged", ())

@@ -7,6 +7,7 @@ import pytest
 from vpinn.comparison.settings import combinations, settled
 from vpinn.comparison.variants import Variant, make_variants
 from vpinn.errors import InputError
+from vpinn.placement import HERE
 
 TEXT = """
 [domain]
@@ -39,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def variants(file: Path, *vary: str, single: tuple[str, ...] = (), changes: tuple[str, ...] = ()) -> list[Variant]:
-    return make_variants(file, changes, combinations(vary, single), 1)
+    return make_variants(file, changes, combinations(vary, single), HERE)
 
 
 def labels(file: Path, *vary: str, single: tuple[str, ...] = (), changes: tuple[str, ...] = ()) -> list[str]:

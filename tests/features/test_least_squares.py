@@ -17,6 +17,7 @@ from vpinn.features.recipes import KINDS, SCALES, SHARES, Recipe, choose_feature
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
 from vpinn.optimization import candidates
+from vpinn.placement import HERE
 from vpinn.problem import Problem, make_problem
 from vpinn.solving import prepare, solve
 from vpinn.trial import Features, make_trial
@@ -145,7 +146,7 @@ def growth(problem: Problem, method: LeastSquares, enough: int = 99) -> tuple[St
         return len(seen) < enough
 
     stated = least_squares_problem(problem)
-    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, Guide(report)), seen
+    return grow(Objectives(stated, HERE), [make_trial(stated, rows=True)], method, Guide(report)), seen
 
 
 def test_growth_ends_at_the_tolerance() -> None:
@@ -173,7 +174,7 @@ def judged_growth(method: LeastSquares, *verdicts: Judgement) -> tuple[Stage, li
             asked.append(stage)
         return verdicts[min(len(asked), len(verdicts)) - 1]
 
-    return grow(Objectives(stated, 1), [make_trial(stated, rows=True)], method, Guide(judge=judge)), asked
+    return grow(Objectives(stated, HERE), [make_trial(stated, rows=True)], method, Guide(judge=judge)), asked
 
 
 def test_growth_is_not_deceived_by_its_tests() -> None:
@@ -202,7 +203,7 @@ def test_a_stage_that_fits_its_own_points_alone_is_not_taken() -> None:
         return stage.fit.residual if stage.fit is stages[0][0].fit else math.inf
 
     trials = [make_trial(stated, rows=True)]
-    best = grow(Objectives(stated, 1), trials, LeastSquares(asked=1e-8), Guide(report, unseen=unseen), journal)
+    best = grow(Objectives(stated, HERE), trials, LeastSquares(asked=1e-8), Guide(report, unseen=unseen), journal)
     (first, _), (second, ahead) = stages[:2]
     assert second.fit.residual < first.fit.residual
     assert ahead.fit is first.fit
@@ -226,7 +227,7 @@ def test_a_journal_tells_the_verdicts_of_the_run_before() -> None:
     def solved(journal: Journal) -> tuple[Stage, list[float]]:
         told: list[float] = []
         best = grow(
-            Objectives(stated, 1), trials, method, Guide(judge=judge, told=lambda stage, v: told.append(v.relative)), journal
+            Objectives(stated, HERE), trials, method, Guide(judge=judge, told=lambda stage, v: told.append(v.relative)), journal
         )
         return best, told
 

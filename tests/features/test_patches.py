@@ -15,6 +15,7 @@ from vpinn.domain import rectangle
 from vpinn.features import Objectives, direct, objective_for
 from vpinn.features.patches import windows
 from vpinn.features.recipes import Recipe
+from vpinn.placement import HERE
 from vpinn.trial import Features, make_trial
 
 PEAK = "exp(-600*((x - 0.3)**2 + (y - 0.6)**2))"
@@ -65,7 +66,7 @@ def peaked(truth: str = PEAK, form: Any = WEAK) -> vpinn.Problem:
 def drawn(problem: vpinn.Problem, count: int) -> np.ndarray:
     """Windows for the residual of no features at all."""
     trial = make_trial(problem, rows=True)
-    objective = objective_for(Objectives(problem, 1), trial, 60, 0.0, 5)
+    objective = objective_for(Objectives(problem, HERE), trial, 60, 0.0, 5)
     network = Recipe("sin", 1.0).features(trial.network, 60, problem.domain)
     objective = replace(objective, measures=tuple(replace(m, network=network) for m in objective.measures))
     theta = torch.zeros(network.size, dtype=torch.float64)

@@ -10,6 +10,7 @@ from vpinn.domain import rectangle
 from vpinn.features.resolution import Objectives, affordable, least_degree
 from vpinn.features.stream import Stream
 from vpinn.features.trial_spaces import CLOSE, compare_spaces
+from vpinn.placement import HERE
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import make_trial
 
@@ -39,6 +40,6 @@ def test_the_better_space_comes_first_and_one_far_behind_is_left_out() -> None:
     """Weighted rows beside a distance that few features follow much better."""
     problem = meshed(3)
     weighted, exact = make_trial(problem, rows=True), make_trial(problem)
-    found = compare_spaces(Objectives(problem, 1), (weighted, exact), Stream(lambda objective: (), 0), 30)
+    found = compare_spaces(Objectives(problem, HERE), (weighted, exact), Stream(lambda objective: (), 0), 30)
     assert found[0].trial is exact
     assert all(candidate.step.predicted <= CLOSE * found[0].step.predicted for candidate in found)

@@ -28,6 +28,7 @@ from vpinn.objective import Objective, make_objective
 from vpinn.optimization import make_start
 from vpinn.output.figures import png
 from vpinn.output.noise import PANELS, _tick, noise_markdown, noise_table, publish_noise
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import Trial, make_trial
 
@@ -290,10 +291,10 @@ def test_what_is_measured_is_what_training_draws() -> None:
     for form, measured in (("weak", ((0, 0), (1, 1))), ("energy", ())):
         problem = problem_of(form)
 
-        def made(space: Trial, precision: torch.dtype, unit: float, problem: Problem = problem) -> Objective:
-            return make_objective(problem, space, precision, unit=unit)
+        def made(space: Trial, placement: Placement, unit: float, problem: Problem = problem) -> Objective:
+            return make_objective(problem, space, placement, unit=unit)
 
-        begun = make_start(problem, make_trial(problem), made)
+        begun = make_start(problem, make_trial(problem), made, HERE)
         objective = _drawn(problem, begun)
         assert objective.estimator == ("control-variate" if form == "weak" else "plain")
         assert set(measured) <= set(objective.batched[0].derivatives)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from objective.cases import CASES, make
 from vpinn.objective import Batch, Objective, candidate_values
+from vpinn.placement import Placement
 
 
 def around(theta: Tensor, count: int = 5) -> Tensor:
@@ -52,5 +53,5 @@ def test_over_batches(name: str) -> None:
 def test_the_result_depends_neither_on_threads_nor_on_what_goes_together() -> None:
     _, objective, theta = make("weak: convection and reaction")
     thetas = around(theta, 7)
-    one, two = (candidate_values(dataclasses.replace(objective, threads=n), thetas) for n in (1, 2))
+    one, two = (candidate_values(dataclasses.replace(objective, placement=Placement(threads=n)), thetas) for n in (1, 2))
     assert float((one - two).abs().max()) <= 1e-13 * float(one.abs().max())

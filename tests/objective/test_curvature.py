@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.objective import Objective, curvature
+from vpinn.placement import Placement
 from vpinn.sampling import make_sampler
 
 from .cases import CASES, make
@@ -139,7 +140,7 @@ def test_drawn_points_estimate_the_curvature_without_bias() -> None:
 
 def test_threads_change_nothing() -> None:
     _, objective, theta = make("weak: convection and reaction")
-    other: Objective = dataclasses.replace(objective, threads=3)
+    other: Objective = dataclasses.replace(objective, placement=Placement(threads=3))
     one, two = curvature(objective, theta), curvature(other, theta)
     assert (one.gram - two.gram).abs().max() <= 1e-13 * one.gram.abs().max()
 

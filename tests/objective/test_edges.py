@@ -11,6 +11,7 @@ import torch
 from vpinn.domain import Mesh, box, points, rectangle
 from vpinn.finite_elements import assembly, solve_fem
 from vpinn.objective import make_objective, measure, objective
+from vpinn.placement import Placement
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import make_trial
 
@@ -113,7 +114,7 @@ def test_objectives_do_not_depend_on_parts_and_batches(form: str, monkeypatch: p
         agrees((sum(v for v, _ in ones), torch.stack([g for _, g in ones]).sum(0)))
     torch.set_num_threads(2)
     try:
-        agrees(make_objective(problem, trial, threads=2).gradient(theta))
+        agrees(make_objective(problem, trial, Placement(threads=2)).gradient(theta))
     finally:
         torch.set_num_threads(1)
 

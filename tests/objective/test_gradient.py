@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from vpinn.objective import make_objective, measure, objective
+from vpinn.placement import Placement
 from vpinn.trial import make_trial
 
 from .cases import CASES, make, problem_of, start
@@ -77,7 +78,7 @@ def test_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = make_trial(problem)
     theta = start(trial)
     alone = make_objective(problem, trial).gradient(theta)
-    several = make_objective(problem, trial, threads=3)
+    several = make_objective(problem, trial, Placement(threads=3))
     torch.set_num_threads(3)
     try:
         found = [several.gradient(theta) for _ in range(4)]
@@ -98,7 +99,7 @@ def test_single_precision(name: str) -> None:
     trial = make_trial(problem)
     theta = start(trial)
     value, gradient = make_objective(problem, trial).gradient(theta)
-    single, slope = make_objective(problem, trial, torch.float32).gradient(theta.float())
+    single, slope = make_objective(problem, trial, Placement(dtype=torch.float32)).gradient(theta.float())
     assert slope.dtype == torch.float32
     assert abs(single - value) <= 1e-4 * abs(value)
     assert (slope - gradient).abs().max() <= 1e-3 * gradient.abs().max()

@@ -14,6 +14,7 @@ from vpinn.domain import LagrangeSpace, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import DualNorm, TestSpace, linearisation, make_objective, whitening
 from vpinn.objective.linearisation import linearise
+from vpinn.placement import HERE
 from vpinn.problem import Weak, make_problem
 from vpinn.sampling import make_sampler
 from vpinn.trial import make_trial
@@ -137,7 +138,7 @@ def test_whitened_columns_have_the_dual_norm(essential: bool, monkeypatch: pytes
     columns = np.random.default_rng(0).normal(size=(space.size, 4))
     for limit in (10_000, 0):
         monkeypatch.setattr(whitening, "DENSE_FACTOR", limit)
-        norm = DualNorm(space, free, essential, torch.float64)
+        norm = DualNorm(space, free, essential, HERE)
         white = norm.whitening(torch.from_numpy(columns)).numpy()
         assert white.shape == (len(free), 4)
         products = columns[free].T @ np.stack([norm.riesz(torch.from_numpy(c.copy())).numpy() for c in columns[free].T], axis=1)
@@ -147,7 +148,7 @@ def test_whitened_columns_have_the_dual_norm(essential: bool, monkeypatch: pytes
 def test_components_are_whitened_one_by_one() -> None:
     space = LagrangeSpace(rectangle(cells=2), 2)
     left = space.boundary_dofs(space.mesh.facets("left"))
-    tests = TestSpace(space, (left, np.empty(0, np.int64)), torch.float64)
+    tests = TestSpace(space, (left, np.empty(0, np.int64)), HERE)
     r = torch.from_numpy(np.random.default_rng(0).normal(size=(2, space.size)))
     white = tests.whiten(r[:, :, None])
     assert white.shape == (tests.size, 1)

@@ -17,6 +17,7 @@ from torch import Tensor
 from vpinn.domain import LagrangeSpace, Mesh, interval, make_mesh, rectangle
 from vpinn.errors import InputError
 from vpinn.objective import DualNorm, Objective, TestSpace, make_objective, test_space
+from vpinn.placement import HERE, Placement
 from vpinn.problem import make_problem
 from vpinn.trial import Trial, make_trial
 
@@ -212,9 +213,9 @@ def test_dual_norms(essential: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = torch.from_numpy(np.linalg.solve(gram, r.numpy()))
     for limit in (10_000, 0):
         monkeypatch.setattr(test_space, "DENSE", limit)
-        found = DualNorm(space, free, essential, torch.float64).riesz(r)
+        found = DualNorm(space, free, essential, HERE).riesz(r)
         assert (found - expected).abs().max() <= 1e-10 * expected.abs().max()
-        single = DualNorm(space, free, essential, torch.float32).riesz(r.float())
+        single = DualNorm(space, free, essential, Placement(dtype=torch.float32)).riesz(r.float())
         assert single.dtype == torch.float32
         assert (single - expected).abs().max() <= 1e-3 * expected.abs().max()
 
@@ -242,19 +243,19 @@ def test_a_body_that_nothing_holds_has_the_norm_of_h1() -> None:
     right = space.locations()[:, 0] > 2
     left = np.intersect1d(space.boundary_dofs(space.mesh.facets("all")), np.flatnonzero(~right))
     load = torch.from_numpy(space.mass() @ right.astype(float))
-    found = TestSpace(space, (left,), torch.float64).riesz(load[None])[0].numpy()
+    found = TestSpace(space, (left,), HERE).riesz(load[None])[0].numpy()
     assert np.abs(found - right).max() <= 1e-12
 
 
 def test_functions_left_out_stay_zero() -> None:
     space = LagrangeSpace(rectangle(cells=2), 2)
     left = space.boundary_dofs(space.mesh.facets("left"))
-    tests = TestSpace(space, (left, np.empty(0, np.int64)), torch.float64)
+    tests = TestSpace(space, (left, np.empty(0, np.int64)), HERE)
     assert tests.size == 2 * space.size - len(left)
     found = tests.riesz(torch.ones(2, space.size, dtype=torch.float64))
     assert not found[0, left].any()
     assert found[0, np.setdiff1d(np.arange(space.size), left)].abs().min() > 0
-    none = TestSpace(space, (np.arange(space.size),), torch.float64)
+    none = TestSpace(space, (np.arange(space.size),), HERE)
     with pytest.raises(InputError, match="no function left inside"):
         none.riesz(torch.ones(1, space.size, dtype=torch.float64))
 

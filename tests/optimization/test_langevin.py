@@ -179,7 +179,7 @@ def test_directions_that_the_loss_does_not_see_are_held() -> None:
 
 def begun(posterior: Posterior, walked: int, count: int) -> tuple[Setup, State]:
     """State of a walk that has not begun, at plain weights, with some directions of random weights, after ``count`` samples."""
-    setup = prepare(posterior.problem(), 1)
+    setup = prepare(posterior.problem())
     center, generator = setup.start().theta, torch.Generator().manual_seed(7)
     basis = torch.randn(len(center), walked, generator=generator, dtype=torch.float64)
     state: State = {"center": center, "basis": basis, "generator": generator.get_state(), "taken": torch.tensor(count)}

@@ -79,7 +79,7 @@ def quadrature(
         Where the estimate, whose own rule is finer, is below ``SMALL``, no other rule is asked, and nothing counts as changed.
     """
     theta, trial = solution.theta, solution.trial
-    double = objective.measures[0].dtype == torch.float64
+    double = objective.placement.dtype == torch.float64
     seen = loss if double else _objective(stated, trial, objective, 0).value(theta)
     if estimate is not None and estimate.relative <= SMALL:
         return {"seen": seen, "change": 0.0, "limit": SQUARES if stated.formulation.squared else EXCESS}
@@ -129,7 +129,7 @@ def tests(
     space = objective.test_space
     if space is None or estimator is None or estimator.residual is None or estimate is None:
         return {}
-    residual = objective.residual(theta.to(space.dtype))
+    residual = objective.residual(objective.placement.put(theta))
     seen = float(np.linalg.norm(space.whiten(residual[:, :, None]))) * math.sqrt(objective.unit)
     richer, _ = estimator.residual.dual_norm(theta, estimate.corrected.residual if estimate.corrected else None)
     passes = richer <= RICHER * seen or estimate.relative <= SMALL

@@ -40,6 +40,7 @@ from vpinn.finite_elements import Level
 from vpinn.forms import Field
 from vpinn.objective import bends
 from vpinn.objective.test_functions import ENOUGH, default_test_degree
+from vpinn.placement import wide
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
 
@@ -125,7 +126,7 @@ class Estimator:
     def __call__(self, theta: Tensor) -> Estimate | None:
         """Return the estimate of parameters [size]; None where nothing can be said. The last one is kept."""
         if not self._last or not torch.equal(self._last[0][0], theta):
-            self._last[:] = [(theta.clone(), self._estimate(theta.double()))]
+            self._last[:] = [(theta.clone(), self._estimate(wide(theta)))]
         return self._last[0][1]
 
     def _estimate(self, theta: Tensor) -> Estimate | None:

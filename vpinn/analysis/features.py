@@ -28,6 +28,7 @@ from vpinn.features.recipes import Recipe
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations, highest_order
 from vpinn.objective.penalty import penalty_weight, residual_weight
+from vpinn.placement import HOST, host
 from vpinn.problem import Problem, Strong
 from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial
 
@@ -66,11 +67,11 @@ class NetworkField:
         """Return derivatives up to ``order``, [n] each."""
         d = self.network.dimension
         wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
-        places, part = torch.tensor(points.x), PART if len(points) > CHUNK else max(1, len(points))
+        places, part = torch.tensor(points.x, device=HOST), PART if len(points) > CHUNK else max(1, len(points))
         some = [places[start : start + part] for start in range(0, max(1, len(points)), part)]
         with torch.no_grad():
             parts = [self.network.jets(self.theta, self.network.normalise(x), wanted) for x in some]
-        return {derivative: torch.cat([found[self.component, derivative] for found in parts]).numpy() for derivative in wanted}
+        return {derivative: host(torch.cat([found[self.component, derivative] for found in parts])) for derivative in wanted}
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,11 @@ class Linearised:
         step = max(1, len(self.points.w) // most)
         roots = np.sqrt(step * self.points.w[::step])
         wanted = {jet.derivative for _, jet in self.slopes}
-        found = features.features(drawn, features.normalise(torch.tensor(self.points.x[::step])), wanted)
+        found = features.features(drawn, features.normalise(torch.tensor(self.points.x[::step], device=HOST)), wanted)
         n, h = len(roots), features.layers[-2]
         columns = np.zeros((len(self.values), n, features.outputs, h))
         for (which, jet), slope in zip(self.slopes, self.derivatives[:, ::step] * roots, strict=True):
-            columns[which, :, jet.component] += slope[:, None] * found[jet.derivative].numpy()
+            columns[which, :, jet.component] += slope[:, None] * host(found[jet.derivative])
         return (self.values[:, ::step] * roots).ravel(), columns.reshape(len(self.values) * n, -1)
 
 

@@ -7,13 +7,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import FacetPoints, Mesh, gauss
 from vpinn.forms import components
 from vpinn.objective import Objective, TestSpace, make_objective
+from vpinn.placement import host, wide
 from vpinn.problem import Problem, Weak
 from vpinn.trial import Evaluator, Trial
 
@@ -41,7 +41,7 @@ class Residual:
             theta: parameters.
             residual: F(u; φᵢ) [components, size] where it is known.
         """
-        residual = self.objective.residual(theta.double()) if residual is None else residual
+        residual = self.objective.residual(wide(theta)) if residual is None else residual
         riesz = self._space.riesz(residual)
         return math.sqrt(max(0.0, float((residual * riesz).sum()))), riesz
 
@@ -65,7 +65,7 @@ class Residual:
             cells = np.arange(start, min(start + step, mesh.n_cells))
             geometry = mesh.frames(cells, rule.points)
             weights = rule.weights * geometry.determinant
-            for row in riesz.numpy():
+            for row in host(riesz):
                 local = np.einsum("qdn,mn->mqd", gradients, row[space.dofs[cells]])
                 slopes = np.einsum(
                     "mqij,mqj->mqi", np.broadcast_to(geometry.inverse_transpose, (*local.shape, local.shape[-1])), local
@@ -80,7 +80,7 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
     assert isinstance(mesh, Mesh)
     weak = dataclasses.replace(_conforming(problem), formulation=Weak(problem.variation), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
-    objective = make_objective(weak, met, torch.float64, min(MAX_DEGREE, 2 * degree + 4), degree)
+    objective = make_objective(weak, met, degree=min(MAX_DEGREE, 2 * degree + 4), test_degree=degree)
     if not any(measure.tests for measure in objective.measures):
         return None
     gaps = []

@@ -30,6 +30,7 @@ from vpinn.forms import Graph, Jet, build, integrals
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
+from vpinn.placement import HERE, HOST
 from vpinn.problem import Problem, Strong
 from vpinn.trial import Enriched, Evaluator, Features, Trial, conditions_alone
 
@@ -94,7 +95,7 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
 
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
-    objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), 1), list[float]()
+    objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), HERE), list[float]()
     derivatives = _derivatives(objectives.problem, trial)
     level = Level.of(problem)
     levels, look, free = len(level.opened if trial.space is None else level.motions), None, np.zeros(0, dtype=bool)
@@ -277,7 +278,7 @@ def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
     """Return parameters [size] whose first features are the coordinates, as rigid motions and gradients have them."""
     moved, d = theta.clone(), network.layers[0]
     weight, bias = network.unpack(moved)[0]
-    weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64), 0.0
+    weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64, device=HOST), 0.0
     return moved
 
 

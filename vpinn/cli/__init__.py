@@ -60,14 +60,14 @@ def solve(  # noqa: PLR0913 (one argument per option)
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     seed: Seed = None,
     threads: Threads = None,
-    device: Device = "cpu",
+    device: Device = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
     if resume and overwrite:
         raise InputError("--resume goes on with a run and --overwrite replaces it; give one of them")
-    problem = _read(file, changes, seed, device)
+    problem = _read(file, changes, seed)
     directory = output or problem.directory
     from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
     from vpinn.solving import solve as run
@@ -76,12 +76,13 @@ def solve(  # noqa: PLR0913 (one argument per option)
     if output is None:
         check_unused(directory, "run.json", ("noise",))
     if verbose:
-        _show_problem(problem)
+        _show_problem(problem, device)
     with claimed(directory):
         with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
             solution = run(
-                problem, directory, resume=resume, overwrite=overwrite, threads=threads, report=progress, interrupt=interrupt
-            )
+                problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
+                report=progress, interrupt=interrupt,
+            )  # fmt: skip
         unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
         if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
             steps = solution.metrics["steps"]
@@ -98,9 +99,9 @@ app.command(epilog=compare.EPILOG)(compare.compare)
 
 
 @app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
-def check(file: File, changes: Set = None, seed: Seed = None, device: Device = "cpu", verbose: Verbose = False) -> None:
+def check(file: File, changes: Set = None, seed: Seed = None, device: Device = None, verbose: Verbose = False) -> None:
     """Validate a problem file and show what would be solved: lowered form, points, parameters, memory. Runs nothing."""
-    _show_problem(_read(file, changes, seed, device))
+    _show_problem(_read(file, changes, seed), device)
 
 
 app.command(epilog=noise.EPILOG)(noise.noise)
@@ -259,9 +260,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _read(file: Path, changes: list[str] | None, seed: int | None, device: str) -> Problem:
-    if device != "cpu":
-        raise InputError(f"this version computes on cpu, got {device!r}", "--device")
+def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:
     from vpinn.problem import read_problem
 
     return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
@@ -275,7 +274,7 @@ def _load(folder: Path) -> Solution:
     return load(folder)
 
 
-def _show_problem(problem: Problem) -> None:
+def _show_problem(problem: Problem, device: str | None) -> None:
     from vpinn.analysis import make_estimator
     if problem.clock is not None:
         from vpinn.output import as_table, rows_in_time
@@ -284,9 +283,10 @@ def _show_problem(problem: Problem) -> None:
         return
     from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
+    from vpinn.placement import Placement
     from vpinn.solving import prepare
 
-    setup = prepare(problem, trains=False)
+    setup = prepare(problem, Placement.of(device, 1), trains=False)
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None
     curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers

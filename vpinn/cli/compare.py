@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from vpinn.cli.display import print_table, say
-from vpinn.cli.options import File, Quiet, Seed, Set, Threads, Verbose, option
+from vpinn.cli.options import Device, File, Quiet, Seed, Set, Threads, Verbose, option
 from vpinn.errors import InputError
 
 EPILOG = (
@@ -49,6 +49,7 @@ def compare(  # noqa: PLR0913 (one argument per option)
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the comparison in the folder.")] = False,
     seed: Seed = None,
     threads: Threads = None,
+    device: Device = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -82,7 +83,7 @@ def compare(  # noqa: PLR0913 (one argument per option)
 
         comparison, courses, folder = run(
             file, output, vary=vary or (), single=variant or (), changes=chosen, seeds=seeds, seconds=seconds, threads=threads,
-            resume=resume, overwrite=overwrite, report=report, interrupt=interrupt,
+            device=device, resume=resume, overwrite=overwrite, report=report, interrupt=interrupt,
         )  # fmt: skip
     if interrupt.signal is not None:
         total = len(comparison.variants) * len(comparison.seeds)

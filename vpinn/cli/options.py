@@ -18,7 +18,7 @@ Set = Annotated[
 Folder = Annotated[Path | None, option("-o", "--output", metavar="DIR", help="Folder; default results/ and the file's name.")]
 Seed = Annotated[int | None, option(help="Seed of every random choice; short for --set solver.seed=…")]
 Threads = Annotated[int | None, option(min=1, help="Threads of torch; default one per core.")]
-Device = Annotated[str, typer.Option(help="Where to compute; this version has cpu.")]
+Device = Annotated[str | None, option(metavar="NAME", help="Where steps of training compute: cpu (default), cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failing checks only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more, and tracebacks of bugs.")]
 At = Annotated[

@@ -19,6 +19,7 @@ from vpinn.comparison.table import as_tables, notes
 from vpinn.comparison.variants import make_variants
 from vpinn.errors import InputError
 from vpinn.interrupt import Interrupt
+from vpinn.placement import Placement
 from vpinn.process import available_cores
 from vpinn.storage import check_unused, claimed, inside
 
@@ -36,6 +37,7 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
     seeds: int | None = None,
     seconds: float | None = None,
     threads: int | None = None,
+    device: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[Moment], None] = lambda moment: None,
@@ -52,6 +54,7 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
         seeds: how many, ≥ 1, counted from the problem's seed; None for 3, or for those of the comparison that is resumed.
         seconds: of training of every run, > 0; None for what the steps of the first run take.
         threads: of every run; None for as many as there are cores.
+        device: of every run, cpu (the default), cuda or mps.
         resume: skip the runs that the folder holds.
         overwrite: replace the comparison in the folder.
         report: told where the comparison is.
@@ -72,7 +75,7 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
     asked = combinations(vary, single)
     interrupt = interrupt or Interrupt()
     with interrupt.abandons():
-        variants = make_variants(path, changes, asked, threads := threads or available_cores())
+        variants = make_variants(path, changes, asked, placement := Placement.of(device, threads or available_cores()))
     problem = variants[0].problem(variants[0].first_seed)
     target = folder or problem.directory.with_name(f"{problem.directory.name}-compare")
     if folder is None:
@@ -84,7 +87,7 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
             before = record.read_question(target)
             seeds, seconds = seeds or before["seeds"], seconds or before["seconds"]
         first = problem.settings.solver.seed
-        comparison = Comparison(problem, variants, [first + k for k in range(seeds or SEEDS)], seconds, threads)
+        comparison = Comparison(problem, variants, [first + k for k in range(seeds or SEEDS)], seconds, placement)
         courses = record.read_courses(target, comparison) if resume else {}
 
         def keep(place: Place, course: Course) -> None:
@@ -92,7 +95,7 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
             record.write(target, comparison, courses)
 
         record.write(target, comparison, courses)
-        run_all(variants, comparison.seeds, seconds, threads, courses, keep, report, interrupt)
+        run_all(variants, comparison.seeds, seconds, placement, courses, keep, report, interrupt)
         if interrupt.signal is None:
             with interrupt.abandons():
                 draw(comparison, courses, target / "figures")

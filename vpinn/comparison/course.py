@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -20,11 +21,13 @@ from vpinn.objective import Curvature
 from vpinn.optimization import COLUMNS, Closure, Langevin, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
+from vpinn.placement import Placement, wide
 from vpinn.problem import Problem
 from vpinn.process import peak_memory_mb
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
-from vpinn.solving import Setup, prepare, solve
+from vpinn.solving import Hooks, Setup, prepare
+from vpinn.solving.run import assessed, strategy_of
 
 SPACING = 0.06
 """Time between measurements of the error, as a share of the time so far."""
@@ -79,50 +82,33 @@ class Course:
         return cls(seconds, tuple(int(mark[1]) for mark in marks), evaluations, error, stopped, *numbers)
 
 
-@dataclass(frozen=True)
-class Counted(Method):
-    """A method that counts how often the gradient, or the rows of the curvature, are evaluated.
+def counted(method: Method) -> tuple[Method, list[int]]:
+    """Return a method that takes the same steps, and a list that gets how often each evaluates gradient or rows of curvature.
 
-    Attributes:
-        method: what takes the steps.
-        calls: one entry per step, of its evaluations.
+    Its class lies below the method's own, so that all that a run asks of a method is answered alike.
     """
-
-    method: Method
-    calls: list[int] = field(default_factory=list)
-
-    def stability(self, squares: Tensor) -> tuple[float, Tensor]:
-        """Return the method's."""
-        return self.method.stability(squares)
-
-    def squares(self, state: State) -> Tensor | None:
-        """Return the method's."""
-        return self.method.squares(state)
-
-    def initial(self, theta: Tensor) -> State:
-        """Return the method's state."""
-        return self.method.initial(theta)
-
-    def bath(self, state: State) -> tuple[float, Tensor] | None:
-        """Return the method's bath."""
-        return self.method.bath(state)
+    calls: list[int] = []
+    kind = type(method)
 
     def step(
-        self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
+        self: Method, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take the method's step."""
         rows, curved = closure.curvature, 0
 
-        def counted(at: Tensor) -> Curvature:
+        def counting(at: Tensor) -> Curvature:
             nonlocal curved
             curved += 1
             return rows(at)
 
-        closure.curvature = counted
+        closure.curvature = counting
         try:
-            return self.method.step(theta, state, closure, learning_rate, same)
+            return kind.step(self, theta, state, closure, learning_rate, same)
         finally:
-            self.calls.append(closure.evaluations + curved)
+            calls.append(closure.evaluations + curved)
+
+    found = copy.copy(method)
+    object.__setattr__(found, "__class__", type(f"Counted{kind.__name__}", (kind,), {"step": step}))
+    return found, calls
 
 
 def _warm_up(setup: Setup) -> None:
@@ -131,12 +117,12 @@ def _warm_up(setup: Setup) -> None:
         train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
 
 
-def measured_course(problem: Problem, threads: int, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
+def measured_course(problem: Problem, placement: Placement, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
     """Solve a problem and return how its error fell.
 
     Args:
         problem: with its seed.
-        threads: threads that share the work, ≥ 1.
+        placement: where it runs.
         seconds: of training; None for as many as the problem's steps take.
         tell: called now and then.
 
@@ -144,15 +130,15 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
         InputError: the problem cannot be solved as stated.
     """
     libraries, began = peak_memory_mb(), time.perf_counter()
-    setup = prepare(problem, threads)
+    setup = prepare(problem, placement)
     if isinstance(setup.plan.method, Direct):
-        return _direct(problem, threads, seconds, tell, (time.perf_counter() - began, libraries))
+        return _direct(setup, seconds, tell, (time.perf_counter() - began, libraries))
     tell(0.0, 0, math.nan)
     _warm_up(setup)
     ready = time.perf_counter() - began
     tell(0.0, 0, math.nan)  # a set-up as long as the seconds is no reason to give up
-    training, counted = setup.start(), Counted(setup.plan.method)
-    plan = dataclasses.replace(setup.plan, method=counted, tolerance=None, checkpoint_every=math.inf)
+    training, (method, calls) = setup.start(), counted(setup.plan.method)
+    plan = dataclasses.replace(setup.plan, method=method, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
     next_mark, cpu, memory, stopped, last = 0.0, 0.0, 0.0, "", [-math.inf, math.nan]
     error: Callable[[Tensor], float] | None = None
@@ -181,7 +167,7 @@ def measured_course(problem: Problem, threads: int, seconds: float | None, tell:
         tell(training.seconds, training.step, last[1])
         paused, last[1] = time.perf_counter(), error(training.theta)
         cost = time.perf_counter() - paused
-        marks.append((training.seconds, training.step, _evaluations(counted, plan, training), last[1]))
+        marks.append((training.seconds, training.step, _evaluations(calls, plan, training), last[1]))
         next_mark = training.seconds + max(SPACING * training.seconds, cost)
     noise = _fluctuation(training) if plan.samplers else math.nan
     return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, noise)
@@ -201,7 +187,7 @@ def make_error(setup: Setup) -> Callable[[Tensor], float]:
         return lambda theta: _largest(truth(theta))
     if (known := problem.reference) is not None:
         nothing = np.empty((0, len(COLUMNS)))
-        return lambda theta: _largest(reference_errors(Solution(problem, trial, theta.double(), {}, nothing), known))
+        return lambda theta: _largest(reference_errors(Solution(problem, trial, wide(theta), {}, nothing), known))
     space = setup.objective.test_space
     estimator = make_estimator(problem, trial, space.space.degree if space is not None else None)
     if estimator is None:
@@ -224,8 +210,8 @@ def _until(plan: Plan, training: Training, mark: float, seconds: float | None) -
     steps = max(steps, training.step + 1)
     schedule = dataclasses.replace(plan.schedule, steps=steps, warmup=min(plan.schedule.warmup, round(WARMUP * steps)))
     method = plan.method
-    if isinstance(method, Counted) and isinstance(method.method, Langevin):  # its walk is the second half of the budget
-        method = dataclasses.replace(method, method=dataclasses.replace(method.method, length=steps))
+    if isinstance(method, Langevin):  # its walk is the second half of the budget
+        method = dataclasses.replace(method, length=steps)
     return dataclasses.replace(plan, method=method, schedule=schedule, time_limit=min(mark, seconds))
 
 
@@ -236,10 +222,10 @@ def _ended(training: Training, seconds: float | None) -> str:
     return "time limit" if seconds is not None and training.seconds > seconds else ""
 
 
-def _evaluations(counted: Counted, plan: Plan, training: Training) -> float:
+def _evaluations(calls: Sequence[int], plan: Plan, training: Training) -> float:
     sizes = [row[COLUMNS.index("batch_size")] for row in training.history]
     pilots = sum(sampler.pilot_size for sampler in plan.samplers if isinstance(sampler, Adaptive))
-    return float(sum(counted.calls) * np.mean(sizes) + pilots * -(-len(counted.calls) // PILOT_EVERY))
+    return float(sum(calls) * np.mean(sizes) + pilots * -(-len(calls) // PILOT_EVERY))
 
 
 def _fluctuation(training: Training) -> float:
@@ -249,19 +235,21 @@ def _fluctuation(training: Training) -> float:
     return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan
 
 
-def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, before: tuple[float, float]) -> Course:
-    """Solve by least squares, whose stages are its steps; the growth ends when the time is up."""
+def _direct(setup: Setup, seconds: float | None, tell: Tell, before: tuple[float, float]) -> Course:
+    """Solve without steps: stages stand for them, and the last one is that in which the time is up."""
     rows: list[tuple[float, int, float, float]] = []
     interrupt, used = Interrupt(), time.process_time()
 
-    def report(training: Training, plan: Plan) -> None:
+    def report(training: Training) -> None:
         row = dict(zip(COLUMNS, training.history[-1], strict=True))
         rows.append((training.seconds, training.step, math.nan, row["error"]))
         tell(training.seconds, training.step, row["error"])
         if seconds is not None and training.seconds > seconds:
             interrupt.signal = 0
 
-    solution = solve(problem, threads=threads, report=report, interrupt=interrupt)
+    strategy = strategy_of(setup)
+    state = strategy.start()
+    finish = strategy.solve(state, Hooks(report, lambda *kept: None, interrupt))
     cpu, memory = time.process_time() - used, peak_memory_mb()
     ready, libraries = before
     if interrupt.signal is not None:
@@ -269,6 +257,7 @@ def _direct(problem: Problem, threads: int, seconds: float | None, tell: Tell, b
         return Course.of(known, "time limit", ready, cpu, memory, libraries, math.nan)
     known = [row for row in rows if math.isfinite(row[3])]
     if not known:  # without an exact solution the error is measured at the end alone
+        solution = assessed(finish())
         errors = {name: dict(found) for name, found in solution.errors.items()}
         known = [(*rows[-1][:3], _largest(errors) if errors else float(solution.error_estimate["relative_energy"]))]
-    return Course.of(known, str(solution.metrics["stopped"]), ready, cpu, memory, libraries, math.nan)
+    return Course.of(known, state.training.stopped, ready, cpu, memory, libraries, math.nan)

@@ -55,7 +55,8 @@ def setting(comparison: Comparison) -> str:
     said = [*methods] if len(methods) == 1 else []
     said += [f"{size:,} weights" for size in sizes] if len(sizes) == 1 else []
     said += [f"{count:,} quadrature points" for count in points] if len(points) == 1 else []
-    threads = f"{comparison.threads} thread{'s' * (comparison.threads > 1)}"
+    count = comparison.placement.threads
+    threads = f"{count} thread{'s' * (count > 1)}"
     return ", ".join([*said, comparison.problem.settings.solver.precision, threads])
 
 

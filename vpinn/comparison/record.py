@@ -15,6 +15,7 @@ from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import summarise, thresholds
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, StorageError
+from vpinn.placement import Placement
 from vpinn.problem import Problem
 from vpinn.run_files import read_json
 from vpinn.run_folder import environment, fingerprints
@@ -34,14 +35,14 @@ class Comparison:
         variants: all points first.
         seeds: of every variant.
         seconds: of training of every run; None for what the first run's steps take.
-        threads: of every run.
+        placement: of every run.
     """
 
     problem: Problem
     variants: list[Variant]
     seeds: list[int]
     seconds: float | None
-    threads: int
+    placement: Placement
 
     @property
     def error(self) -> str:
@@ -135,7 +136,7 @@ def _question(comparison: Comparison) -> dict[str, Any]:
     """Return what must be the same for runs to belong together."""
     return {
         "seconds": comparison.seconds,
-        "threads": comparison.threads,
+        **comparison.placement.told,
         "files": fingerprints(comparison.problem),
         "problem": comparison.problem.source.data,
         "variants": {variant.label: variant.settings for variant in comparison.variants},

@@ -16,6 +16,7 @@ from vpinn.comparison.course import Course, measured_course
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, VpinnError
 from vpinn.interrupt import Interrupt
+from vpinn.placement import Placement
 from vpinn.process import processor_seconds, safe_path
 
 POLL = 0.1
@@ -65,7 +66,7 @@ def run_all(  # noqa: PLR0913 (what runs, and whom it tells)
     variants: list[Variant],
     seeds: list[int],
     seconds: float | None,
-    threads: int,
+    placement: Placement,
     done: Mapping[Place, Course],
     keep: Callable[[Place, Course], None],
     report: Callable[[Moment], None],
@@ -77,7 +78,7 @@ def run_all(  # noqa: PLR0913 (what runs, and whom it tells)
         variants: the first of them, with the first seed, sets the budget where there is none: what its steps take.
         seeds: of every variant.
         seconds: of training that every run has, None to be set.
-        threads: of every run.
+        placement: of every run.
         done: runs of an earlier session.
         keep: told every finished run.
         report: told where the comparison is.
@@ -101,7 +102,7 @@ def run_all(  # noqa: PLR0913 (what runs, and whom it tells)
             report(Moment(len(finished), len(places), label, seed, at, budget, error))
 
         tell(0.0, float("nan"))
-        course = _one(context, variants[number], seed, seconds, threads, tell, interrupt)
+        course = _one(context, variants[number], seed, seconds, placement, tell, interrupt)
         if course is None:
             return
         finished[place] = course
@@ -140,13 +141,13 @@ def _one(
     variant: Variant,
     seed: int,
     seconds: float | None,
-    threads: int,
+    placement: Placement,
     tell: Callable[[float, float], None],
     interrupt: Interrupt,
 ) -> Course | None:
     """Return the course of one run, None where a signal ended it."""
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, variant, seed, seconds, threads), daemon=True)  # type: ignore[attr-defined]
+    process = context.Process(target=_child, args=(sender, variant, seed, seconds, placement), daemon=True)  # type: ignore[attr-defined]
     with safe_path():
         process.start()
     sender.close()
@@ -155,7 +156,7 @@ def _one(
     try:
         while interrupt.signal is None:
             if not receiver.poll(POLL):
-                if seconds is not None and processor_seconds(process.pid) - heard > (seconds + GRACE) * threads:
+                if seconds is not None and processor_seconds(process.pid) - heard > (seconds + GRACE) * placement.threads:
                     return Course.of([], "no step within the seconds", *[math.nan] * 5)
                 continue
             heard = processor_seconds(process.pid)
@@ -180,12 +181,12 @@ def _one(
         receiver.close()
 
 
-def _child(sender: Connection, variant: Variant, seed: int, seconds: float | None, threads: int) -> None:
+def _child(sender: Connection, variant: Variant, seed: int, seconds: float | None, placement: Placement) -> None:
     """Send how a run goes, and its course or what was wrong; the parent decides what a signal ends."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
-        sender.send(measured_course(variant.problem(seed), threads, seconds, lambda at, _, error: sender.send((at, error))))
+        sender.send(measured_course(variant.problem(seed), placement, seconds, lambda at, _, error: sender.send((at, error))))
     except VpinnError as error:
         sender.send(error)
     except BrokenPipeError:  # the parent is gone

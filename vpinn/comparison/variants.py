@@ -13,6 +13,7 @@ from typing import Any
 from vpinn.comparison.settings import BATCH, ON_ALL_POINTS, TAKES_BATCHES, Combination, meaningless, settled
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
+from vpinn.placement import Placement
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source, read_source
@@ -60,14 +61,14 @@ class Variant:
         return _build(self.path, {**self.data, "solver": {**self.data.get("solver", {}), "seed": seed}})
 
 
-def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combination], threads: int) -> list[Variant]:
+def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combination], placement: Placement) -> list[Variant]:
     """Return the variants, the one with all points in every step first.
 
     Args:
         path: problem file.
         changes: ``section.key=value`` for all of them.
         asked: settings of each; empty for all points against mini-batches, those of the file or 1/16 of the points.
-        threads: of every run.
+        placement: of every run.
 
     Raises:
         InputError: a variant cannot be solved as stated; or there is no error to compare by.
@@ -78,7 +79,7 @@ def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combinatio
     chosen = [settled(combination) for combination in _with_full(chosen)]
     found: dict[str, Variant] = {}
     for combination in chosen:
-        variant = _make(path, changes, combination, threads)
+        variant = _make(path, changes, combination, placement)
         found.setdefault(json.dumps(variant.data, sort_keys=True), variant)
     variants = list(found.values())
     names = _names([variant.settings for variant in variants])
@@ -131,7 +132,7 @@ def _with_full(chosen: list[Combination]) -> list[Combination]:
     return [full[0], *(combination for combination in chosen if combination is not full[0])]
 
 
-def _make(path: Path, changes: Sequence[str], settings: Combination, threads: int) -> Variant:
+def _make(path: Path, changes: Sequence[str], settings: Combination, placement: Placement) -> Variant:
     """Return a variant, checked down to its plan.
 
     Raises:
@@ -141,9 +142,9 @@ def _make(path: Path, changes: Sequence[str], settings: Combination, threads: in
     try:
         if share := _FRACTION.fullmatch(settings.get("batch.size", "")):
             counted = {**settings, "batch.size": "full", "solver.method": TAKES_BATCHES[0]}
-            whole = _prepared(path, changes, counted, threads)[0]
+            whole = _prepared(path, changes, counted, placement)[0]
             settings = {**settings, "batch.size": str(max(1, whole.objective.measures[0].points.size // max(1, int(share[1]))))}
-        setup, data = _prepared(path, changes, settings, threads)
+        setup, data = _prepared(path, changes, settings, placement)
     except InputError as error:
         where = "" if not error.where or error.where.startswith("--set") else f"{error.where}: "
         raise InputError(f"{where}{error.message}", f"variant {name}") from None
@@ -151,12 +152,12 @@ def _make(path: Path, changes: Sequence[str], settings: Combination, threads: in
     return Variant("", "", settings, path, data, plan.method.name, size, plan.batch_size, setup.trial.network.size)
 
 
-def _prepared(path: Path, changes: Sequence[str], settings: Combination, threads: int) -> tuple[Setup, dict[str, Any]]:
+def _prepared(path: Path, changes: Sequence[str], settings: Combination, placement: Placement) -> tuple[Setup, dict[str, Any]]:
     source = read_source(path, [*changes, *(f"{key}={value}" for key, value in settings.items())])
     for key in meaningless(settings):
         section, _, name = key.partition(".")
         source.data.get(section, {}).pop(name, None)
-    return prepare(_build(path, source.data, source), threads), source.data
+    return prepare(_build(path, source.data, source), placement), source.data
 
 
 def _names(settings: Sequence[Combination]) -> list[tuple[str, str]]:

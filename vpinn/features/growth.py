@@ -21,6 +21,7 @@ from vpinn.features.least_squares import PILOT, Step, tests_degree
 from vpinn.features.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
 from vpinn.features.stages import Judgement, Stage, Stages
 from vpinn.features.trial_spaces import CLOSE, TriedSpace, compare_spaces
+from vpinn.placement import HOST
 from vpinn.trial import Evaluator, Trial
 
 LEAP = 4.0
@@ -280,7 +281,7 @@ class Growth:
         domain = self._problem.domain
         points = cell_points(domain, "gauss" if isinstance(domain, Mesh) else "sobol", 2, 256, 0)
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
-        nothing = torch.zeros(trial.network.size, dtype=torch.float64)
+        nothing = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
 
 

@@ -16,6 +16,7 @@ from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import Objectives
 from vpinn.features.stages import Stage, with_network
 from vpinn.features.trial_spaces import TriedSpace
+from vpinn.placement import HOST, host
 from vpinn.trial import Trial
 
 Note = dict[str, Any]
@@ -84,7 +85,7 @@ def candidates_of(note: Note, trials: Sequence[Trial], domain: Domain) -> list[T
     found = []
     for one in note["candidates"]:
         trial, recipe = trials[one["trial"]], _recipe(one["recipe"])
-        step = Step(recipe.features(trial.network, one["width"], domain), torch.empty(0), *one["norms"])
+        step = Step(recipe.features(trial.network, one["width"], domain), torch.empty(0, device=HOST), *one["norms"])
         found.append(TriedSpace(trial, recipe, one["width"], step, one["whole"], one["hasty"]))
     return found
 
@@ -98,7 +99,7 @@ def note_of_stage(stage: Stage | None) -> Note:
     stated = {name: getattr(stage, name) for name in numbers}
     return {
         "stage": {**stated, "fit": known, "recipe": asdict(stage.recipe), "degree": tests_degree(stage.objective)},
-        "theta": fit.theta.numpy(),
+        "theta": host(fit.theta),
     }
 
 

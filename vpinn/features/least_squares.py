@@ -20,6 +20,7 @@ from vpinn.features.rank_revealing import rank_revealing_solution
 from vpinn.features.recipes import Recipe
 from vpinn.objective import Objective, Part
 from vpinn.objective.linearisation import everything, linearise, residual_norm
+from vpinn.placement import host
 from vpinn.trial import Enriched, Features
 
 Array = NDArray[np.float64]
@@ -172,7 +173,7 @@ def last_layer(network: Enriched, theta: Tensor) -> Array:
     """
     (weight, bias), h = network.unpack(theta)[-1], network.shared
     layer = torch.cat([weight[:, :h], bias[:, None]], 1).reshape(-1)
-    flat: Array = torch.cat([layer, weight[0, h : h + network.tied], network.coefficients(theta)]).numpy()
+    flat: Array = host(torch.cat([layer, weight[0, h : h + network.tied], network.coefficients(theta)]))
     return flat
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.objective import Objective
+from vpinn.placement import host
 from vpinn.trial import Features
 
 Array = NDArray[np.float64]
@@ -76,7 +77,7 @@ def _contributions(objective: Objective, network: Features, theta: Tensor) -> tu
     if objective.test_space is not None:
         residual = objective.residual(theta)
         parts = (residual * objective.test_space.riesz(residual)).sum(0).clamp_min(0.0)
-        return objective.test_space.space.locations(), parts.numpy()
+        return objective.test_space.space.locations(), host(parts)
     places, squares = [], []
     for measure in objective.measures:
         if measure.facet:
@@ -84,6 +85,6 @@ def _contributions(objective: Objective, network: Features, theta: Tensor) -> tu
         with torch.no_grad():
             for points in measure.whole(10_000):
                 density, _ = measure.integrands(theta, points)
-                places.append(network.restore(points.x).numpy())
-                squares.append((points.w * density).numpy())
+                places.append(host(network.restore(points.x)))
+                squares.append(host(points.w * density))
     return np.concatenate(places), np.concatenate(squares)

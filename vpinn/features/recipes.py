@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vpinn.domain import Domain, Mesh, sources_behind
 from vpinn.domain.sources import LEAST
+from vpinn.placement import HOST
 from vpinn.trial import Enriched, Features, PatchChart
 
 KINDS = ("sin", "tanh")
@@ -75,10 +76,10 @@ class Recipe:
 
     def draw(self, network: Features, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return parameters [size] with random features and a last layer of zeros."""
-        (d, h, _), theta = network.layers, torch.zeros(network.size, dtype=torch.float64)
-        aspect = torch.from_numpy(domain.aspect) if isinstance(domain, Mesh) else torch.ones(d, dtype=torch.float64)
-        weight = torch.randn(h, d, generator=generator, dtype=torch.float64)
-        center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
+        (d, h, _), theta = network.layers, torch.zeros(network.size, dtype=torch.float64, device=HOST)
+        aspect = torch.from_numpy(domain.aspect) if isinstance(domain, Mesh) else torch.ones(d, dtype=torch.float64, device=HOST)
+        weight = torch.randn(h, d, generator=generator, dtype=torch.float64, device=HOST)
+        center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64, device=HOST) - 1
         for chart, part in network.parts:
             weight[part] *= OSCILLATION if isinstance(chart, PatchChart) else self.scale * aspect
             if isinstance(chart, PatchChart):

@@ -12,6 +12,7 @@ from vpinn.domain import Mesh, functions_per_cell, gauss
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
 from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree, quadrature_rule
+from vpinn.placement import Placement
 from vpinn.problem import Problem
 from vpinn.trial import MeshField, Trial
 
@@ -30,11 +31,11 @@ class Objectives:
 
     Attributes:
         problem: weak or strong.
-        threads: threads that share the work.
+        placement: where the work is done; on the host.
     """
 
     problem: Problem
-    threads: int
+    placement: Placement
     _made: dict[tuple[int, ...], Objective] = field(default_factory=dict)
 
     def of(self, trial: Trial, width: int, degree: int = 0) -> Objective:
@@ -48,7 +49,7 @@ class Objectives:
         key = (trial.function.count(), degree, points, rim, refine)
         if key not in self._made:
             self._made[key] = make_objective(
-                problem, trial, degree=points, test_degree=degree or None, threads=self.threads, facet_degree=rim, refine=refine
+                problem, trial, self.placement, degree=points, test_degree=degree or None, facet_degree=rim, refine=refine
             )
         return self._made[key]
 

@@ -18,6 +18,7 @@ from vpinn.features.stream import Stream
 from vpinn.finite_elements import Level
 from vpinn.objective import Objective
 from vpinn.objective.variation import is_linear
+from vpinn.placement import HOST
 from vpinn.trial import Enriched, Features, Trial
 
 LOCAL = 0.75
@@ -162,7 +163,7 @@ class Stages:
     def _unsolved(self, objective: Objective, fitted: Features) -> float:
         """Return the residual of no features, on the points of those fitted."""
         none = Recipe("sin", 1.0).features(fitted, 1, self._problem.domain)
-        return self._stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64), fitted)
+        return self._stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64, device=HOST), fitted)
 
 
 def with_network(objective: Objective, network: Enriched) -> Objective:

@@ -23,6 +23,7 @@ from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
 from vpinn.forms import Background, Value
+from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
 CHUNK_BYTES = 16e6
@@ -101,7 +102,7 @@ class Assembler(ABC):
             pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
         jets = None if values is None else self._jets(values[:, torch.from_numpy(self.space.dofs[cells])], table, pull)
         outputs = self.outputs(points, jets, matrix)
-        w, count = torch.tensor(points.w).view(m, q), len(self.tests)
+        w, count = torch.tensor(points.w, device=HOST).view(m, q), len(self.tests)
         return Local(cells, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
@@ -200,7 +201,7 @@ def assemble(
         residual [free], and a scipy.sparse CSC array [free, free] or None.
     """
     free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(mixed.embedded(values))
-    residual = torch.zeros(free + 1, dtype=torch.float64)  # those prescribed share the last place, cut off at the end
+    residual = torch.zeros(free + 1, dtype=torch.float64, device=HOST)  # those prescribed share the last place, which is cut off
     numbers = [numbering[mixed.numbers(c)] for c in range(len(mixed.spaces))]
     blocks: dict[tuple[int, int], tuple[Pattern, Tensor]] = {}
     for assembler in assemblers:
@@ -216,7 +217,7 @@ def assemble(
                     blocks[c, other] = pattern, pattern.zeros()
                 pattern, entries = blocks[c, other]
                 pattern.add(entries, local.cells, _restricted(block, mixed.within[c], mixed.within[other]))
-    return residual[:free].numpy(), joined(blocks, numbers, numbers, free) if matrix else None
+    return host(residual[:free]), joined(blocks, numbers, numbers, free) if matrix else None
 
 
 def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> Tensor:

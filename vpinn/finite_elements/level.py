@@ -88,7 +88,7 @@ class Level:
             return theta
         unknowns = [component for unknown in self.problem.unknowns for component in components(unknown.function)]
         points = self._points
-        integrals = Evaluator.of(self.problem, trial, [unknowns[at] for at in self.opened]).integrate(theta.double(), points)
+        integrals = Evaluator.of(self.problem, trial, [unknowns[at] for at in self.opened]).integrate(theta, points)
         result = theta.clone()
         bias = trial.network.unpack(result)[-1][1]
         for at, integral in zip(self.opened, integrals, strict=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import LagrangeSpace
+from vpinn.placement import HOST, host
 
 Integers = NDArray[np.int64]
 Short = NDArray[np.int32]
@@ -41,7 +42,7 @@ class Pattern:
 
     def zeros(self) -> Tensor:
         """Return the entries of a zero matrix [entries]."""
-        return torch.zeros(len(self.rows), dtype=torch.float64)
+        return torch.zeros(len(self.rows), dtype=torch.float64, device=HOST)
 
     def add(self, entries: Tensor, cells: Integers, block: Tensor) -> None:
         """Add matrices [m, n_rows, n_columns] of cells [m]."""
@@ -82,7 +83,7 @@ def joined(
     kept = []
     counts = np.zeros(size, dtype=np.int64)
     for (c, other), (pattern, entries) in sorted(blocks.items()):
-        row, column, values = rows[c][pattern.rows], columns[other][pattern.columns], entries.numpy()
+        row, column, values = rows[c][pattern.rows], columns[other][pattern.columns], host(entries)
         if not (used := (row >= 0) & (column >= 0)).all():
             row, column, values = row[used], column[used], values[used]
         own = np.bincount(column, minlength=size)

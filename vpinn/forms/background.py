@@ -18,6 +18,7 @@ from vpinn.forms.graph import Geometry, Graph, Jet, Slot
 from vpinn.forms.lowering import build
 from vpinn.forms.operations import Value
 from vpinn.forms.tape import compile_tape
+from vpinn.placement import HOST, host
 from vpinn.problem.symbols import components
 
 Array = NDArray[np.float64]
@@ -49,7 +50,7 @@ class Background:
             for count, known in self.known.items()
             if (order := max((len(s.derivative) for s in slots if isinstance(s, Jet) and s.function == count), default=-1)) >= 0
         }
-        return [torch.tensor(self._value(slot, points, jets)) for slot in slots]
+        return [torch.tensor(self._value(slot, points, jets), device=HOST) for slot in slots]
 
     def _value(self, slot: Slot, points: Points, jets: Mapping[int, Mapping[tuple[int, ...], Array]]) -> Array:
         if isinstance(slot, Jet):
@@ -97,4 +98,4 @@ def evaluate(expressions: Sequence[ufl.core.expr.Expr], points: Points, backgrou
     fixed: Sequence[Value] = background.values(tape.fixed_slots, points)
     values = tape.moving(tape.fixed(fixed))
     n = len(points.x)
-    return np.stack([v.numpy() if isinstance(v, Tensor) else np.full(n, v) for v in values])
+    return np.stack([host(v) if isinstance(v, Tensor) else np.full(n, v) for v in values])

@@ -8,6 +8,8 @@ from typing import Final, TypeAlias
 import torch
 from torch import Tensor
 
+from vpinn.placement import HOST
+
 Value: TypeAlias = Tensor | float
 """One number per point, or one for all of them."""
 CONDITIONS: Final = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not")
@@ -90,4 +92,4 @@ FIXED: Final[Mapping[str, Callable[..., Tensor]]] = TORCH | {
 
 def folded(operation: str, values: list[float]) -> float:
     """Return an operation on plain numbers; nan or infinite where it has no value."""
-    return float(TORCH[operation](*(torch.tensor(value, dtype=torch.float64) for value in values)))
+    return float(TORCH[operation](*(torch.tensor(value, dtype=torch.float64, device=HOST) for value in values)))

@@ -23,6 +23,7 @@ from vpinn.objective import Objective
 from vpinn.optimization.batches import PILOT_EVERY, pilots
 from vpinn.optimization.batching import samplers_of
 from vpinn.optimization.split import PAIRS, batches_of
+from vpinn.placement import host, wide
 from vpinn.problem import Settings
 from vpinn.problem.numerics import Batch
 from vpinn.sampling import Adaptive, Sampler, State, movable
@@ -117,7 +118,7 @@ def compared(  # noqa: PLR0913 (budgets of a measurement)
     draws = draws or int(np.clip(drawn // (len(made) * len(places) * size), *DRAWS))
     measured: dict[int, list[tuple[float, float]]] = {number: [] for number in made}
     for place, theta in enumerate(places):
-        kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), objective.gradient(theta)[1].double().numpy()
+        kept, gradient = Contributions.at(objective, theta, most=MOST_BYTES), host(wide(objective.gradient(theta)[1]))
         for number, samplers in made.items():
             generator, squares = np.random.default_rng((seed, place, number)), np.empty((GROUPS, draws // GROUPS))
             for group in squares:

@@ -20,6 +20,7 @@ from vpinn.noise.population import CHUNK, Population, kept, population
 from vpinn.noise.questions import OpenSamples, Question
 from vpinn.objective import Objective
 from vpinn.optimization.spectrum import Product
+from vpinn.placement import host, wide
 from vpinn.sampling import Sampler
 
 NORMAL = 0.02
@@ -97,7 +98,7 @@ def _first_order(
     if found[0] is None or found[1] is None:
         return None
     ahead, behind = found[0], found[1]
-    gradients = [objective.gradient(place)[1].double().numpy() for place in places]
+    gradients = [host(wide(objective.gradient(place)[1])) for place in places]
 
     def derivative(count: int) -> Array:
         parts = []
@@ -154,7 +155,7 @@ def squares(people: Population, size: int, generator: np.random.Generator) -> Qu
         alone, n = replace(one, parts=(part,)), sampler.points
         chosen = generator.choice(n, min(n, SINGLE), replace=False)
         points = [[(index, np.array([float(n)]))] for index in chosen[:, None]]
-        squared = alone.estimates(points)[0] - n * part.losses[chosen].numpy()  # ½‖Nrᵢ‖²
+        squared = alone.estimates(points)[0] - n * host(part.losses[chosen])  # ½‖Nrᵢ‖²
         whole = alone.estimates([[(np.arange(n), np.ones(n))]])[0][0] - float(part.losses.sum())
         value, error = mean_and_error(squared)
         predicted += float(bias.squared_residual(2.0 * (value - whole), float(sampler.size)))
@@ -181,7 +182,7 @@ def batch_normalisation(people: Population, size: int, generator: np.random.Gene
         for k, _, chunk, points in chunks(people.objective):
             if k == 0:
                 found.append(streams(chunk.network, people.theta, points.x, ((),)).inputs[-1][0])
-    units = torch.cat(found).numpy()
+    units = host(torch.cat(found))
     spread = units.std(0)
     units = units[:, spread > 1e-6 * spread.max()]
     units = (units - units.mean(0)) / units.std(0)

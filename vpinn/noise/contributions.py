@@ -20,6 +20,7 @@ from torch import Tensor
 from vpinn.noise.draws import Array, Drawer, Drawn, Draws
 from vpinn.noise.gradients import chunks, integrands, separate, streams
 from vpinn.objective import Objective, TestSpace
+from vpinn.placement import HOST, host
 
 MOST_BYTES = 700e6
 """Memory that contributions may take; beyond it, batches go through the network."""
@@ -107,7 +108,7 @@ class Contributions:
             if measure.contraction is not None and points.frame is not None:
                 tested, functions = measure.contraction.basis(measure.tests, points.frame)
             else:
-                tested, functions = loss.new_zeros(0, n, 0), torch.zeros(n, 0, dtype=torch.int64)
+                tested, functions = loss.new_zeros(0, n, 0), torch.zeros(n, 0, dtype=torch.int64, device=HOST)
             parts = (loss.detach(), rows, coefficients.T, slopes.transpose(0, 1), tested.transpose(0, 1), functions)
             found[k].append(parts)
         made = []
@@ -158,14 +159,14 @@ class Contributions:
         losses, gradients, share = np.zeros(len(first)), np.zeros((len(first), self.size)), 1.0 / len(groups)
         for group in groups:
             for part, matrix in zip(self.parts, group, strict=True):
-                losses += share * (matrix @ part.losses.numpy())
+                losses += share * (matrix @ host(part.losses))
                 if part.rows is not None:
-                    gradients += share * _summed(matrix, part.rows.numpy())
+                    gradients += share * _summed(matrix, host(part.rows))
         if self.space is None:
             return losses, gradients
         sums = [self._residuals(group) for group in groups]
         duals = [self.space.riesz(r) for r in sums]
-        losses += 0.5 * (sums[0] * duals[-1]).sum((0, 1)).numpy()
+        losses += 0.5 * host((sums[0] * duals[-1]).sum((0, 1)))
         for k, part in enumerate(self.parts):
             jets = [_jets(part, group[k], dual) for group, dual in zip(groups, reversed(duals), strict=True)]
             for t, slopes in enumerate(part.slopes):
@@ -173,7 +174,7 @@ class Contributions:
                     csr_array((matrix.data * jet[t], matrix.indices, matrix.indptr), matrix.shape)
                     for matrix, jet in zip((group[k] for group in groups), jets, strict=True)
                 ]
-                gradients += share * _summed(sum(tested[1:], tested[0]), slopes.numpy())
+                gradients += share * _summed(sum(tested[1:], tested[0]), host(slopes))
         return losses, gradients
 
     def _residuals(self, group: Sequence[csr_array]) -> Tensor:
@@ -188,7 +189,7 @@ class Contributions:
         found = []
         for part in self.parts:
             total = csr_array((len(part.losses), self.outputs * self.space.space.size if self.space else 0))
-            for t, values in enumerate(part.coefficients.numpy()):
+            for t, values in enumerate(host(part.coefficients)):
                 total = total + diags_array(values) @ self._functions(part, t)
             found.append(csr_array(total))
         return tuple(found)
@@ -230,13 +231,13 @@ class Contributions:
         n = scales[0].shape[1]
         residuals = np.zeros((2, self.outputs * self.space.space.size, n))
         for part, scale, jets in seen:
-            for one, weight in zip(jets, part.coefficients.numpy(), strict=True):
+            for one, weight in zip(jets, host(part.coefficients), strict=True):
                 for side in (0, 1):
                     residuals[side] += one.T @ (scale[side] * weight).T
-        duals = [self.space.riesz(torch.from_numpy(r).view(self.outputs, -1, n)).view(-1, n).numpy() for r in residuals]
+        duals = [host(self.space.riesz(torch.from_numpy(r).view(self.outputs, -1, n)).view(-1, n)) for r in residuals]
         total = np.zeros((n, self.size))
         for part, scale, jets in seen:
-            for one, slope in zip(jets, part.slopes.numpy(), strict=True):
+            for one, slope in zip(jets, host(part.slopes), strict=True):
                 for side in (0, 1):
                     total += 0.5 * (scale[side] * (one @ duals[1 - side]).T) @ slope
         product = 0.5 * (residuals[0] * duals[1]).sum(0)
@@ -246,12 +247,12 @@ class Contributions:
         """Return the influence wℓ + rᵢᵀG⁻¹r of every point on J, per measure [N]: half its derivative by weight, of a square."""
         whole = [[(np.arange(len(part.losses)), np.ones(len(part.losses))) for part in self.parts]]
         group = [_matrix(whole, k, part) for k, part in enumerate(self.parts)]
-        found = [part.losses.numpy() for part in self.parts]
+        found = [host(part.losses) for part in self.parts]
         if self.space is None:
             return found
         dual = self.space.riesz(self._residuals(group))
         return [
-            loss + sum(c * jets for c, jets in zip(part.coefficients.numpy(), _jets(part, matrix, dual), strict=True))
+            loss + sum(c * jets for c, jets in zip(host(part.coefficients), _jets(part, matrix, dual), strict=True))
             for loss, part, matrix in zip(found, self.parts, group, strict=True)
         ]
 
@@ -259,9 +260,9 @@ class Contributions:
         """Return one test jet of all functions at all points [N, outputs · space.size]."""
         assert self.space is not None
         n, local = part.functions.shape
-        place = (part.functions + part.offsets[t]).reshape(-1).numpy()
+        place = host((part.functions + part.offsets[t]).reshape(-1))
         shape = (n, self.outputs * self.space.space.size)
-        return csr_array((part.basis[t].reshape(-1).numpy(), place, local * np.arange(n + 1)), shape)
+        return csr_array((host(part.basis[t].reshape(-1)), place, local * np.arange(n + 1)), shape)
 
 
 def _along(gradients: Tensor, basis: Tensor | None) -> Tensor:
@@ -294,4 +295,4 @@ def _jets(part: Part, matrix: csr_array, dual: Tensor) -> list[Array]:
     rows = dual.reshape(-1, n).T.contiguous()  # the functions of a batch lie side by side
     place, flat = part.functions[point] + (batch * rows.shape[1])[:, None], rows.reshape(-1)
     values = {offset: flat[place + offset] for offset in set(part.offsets)}
-    return [torch.linalg.vecdot(values[offset], part.basis[t, point]).numpy() for t, offset in enumerate(part.offsets)]
+    return [host(torch.linalg.vecdot(values[offset], part.basis[t, point])) for t, offset in enumerate(part.offsets)]

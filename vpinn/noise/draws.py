@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.objective import Batch, Objective
+from vpinn.placement import host
 from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler, shared
 
 Array = NDArray[np.float64]
@@ -103,7 +104,7 @@ def repeat(objective: Objective, draw: Drawer, theta: Tensor, count: int) -> Dra
     losses, gradients = np.empty(count), np.empty((count, len(theta)))
     for k in range(count):
         losses[k], gradient = estimate(objective, draw)(theta)
-        gradients[k] = gradient.numpy()
+        gradients[k] = host(gradient)
     return Draws(losses, gradients)
 
 

@@ -15,6 +15,7 @@ from vpinn.noise.finding import CONFIDENCE
 from vpinn.noise.population import ALONG, LED, Population
 from vpinn.noise.questions import OpenSamples
 from vpinn.optimization.spectrum import Product
+from vpinn.placement import host
 from vpinn.sampling import Sampler
 
 LEFT_OUT = 0.03
@@ -53,7 +54,7 @@ class Bend:
         g = torch.from_numpy(people.gradient)
         total, top, left, images = 0.0, 0.0, people.trace, list[Array]()
         for s, v in zip(people.spread, people.directions.T, strict=True):
-            images.append(product(torch.from_numpy(v.copy())).numpy())
+            images.append(host(product(torch.from_numpy(v.copy()))))
             bend = float(v @ images[-1])
             total, top, left = total + s * bend, max(top, abs(bend)), left - s
             if left * top <= LEFT_OUT * abs(total):

@@ -18,6 +18,7 @@ from vpinn.noise.minimum import Minimum
 from vpinn.noise.questions import OpenSamples, Question
 from vpinn.objective import Objective
 from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.placement import host
 
 PROBED = 64
 """Batches at first whose curvature is measured through the network."""
@@ -62,7 +63,7 @@ def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.r
     bends = [np.zeros(m.points.size) for m in objective.measures]
     for sign in (1, -1):
         for k, start, part in point_gradients(objective, theta + sign * step * top):
-            bends[k][start : start + len(part)] += sign / (2 * step) * (part @ top).numpy()
+            bends[k][start : start + len(part)] += sign / (2 * step) * host(part @ top)
     made = samplers_for(objective, "uniform", size)
     two = 2 if objective.test_space is not None and objective.estimator == "two-batch" else 1
     spread = sum(s.variance(v) for s, v in zip(made, bends, strict=True)) / two

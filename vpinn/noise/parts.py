@@ -29,6 +29,7 @@ from vpinn.noise.questions import settle
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.optimization import Start, make_start
 from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
 from vpinn.trial import Trial, make_trial
 
@@ -72,10 +73,10 @@ class Subject:
             InputError: the loss is not finite at the start.
         """
 
-        def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
-            return make_objective(problem, space, precision, unit=unit)
+        def made(space: Trial, placement: Placement, unit: float) -> Objective:
+            return make_objective(problem, space, placement, unit=unit)
 
-        begun = make_start(problem, make_trial(problem), made)
+        begun = make_start(problem, make_trial(problem), made, HERE.precise(problem.settings.solver.precision))
         objective = _as_sampled(_drawn(problem, begun))
         if not math.isfinite(objective.value(begun.plain)):
             where = objective.non_finite(begun.plain)

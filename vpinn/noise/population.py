@@ -18,6 +18,7 @@ from vpinn.noise.draws import Drawer, Draws, repeat, step_cost
 from vpinn.noise.gradients import chunks, integrands, point_gradients, streams
 from vpinn.noise.questions import OpenSamples
 from vpinn.objective import Objective
+from vpinn.placement import host
 from vpinn.sampling import NOTHING, Sampler, State, Uniform
 
 Array = NDArray[np.float64]
@@ -180,7 +181,7 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
     known = np.empty((size, 0)) if isinstance(directions, int) else directions
     along = [np.zeros((n, known.shape[1])) for n in counts]
     for k, start, part in point_gradients(objective, theta):
-        s = part.numpy()
+        s = host(part)
         along[k][start : start + len(s)] = s @ known
         totals[k] += s.sum(0)
         square = s**2
@@ -188,13 +189,13 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
         moments[k] += square.sum(0)
         inside = chosen[k][(chosen[k] >= start) & (chosen[k] < start + len(s))] - start
         pilot.append(counts[k] * s[inside])
-    gradient = np.asarray(sum(totals)) if objective.test_space is None else objective.gradient(theta)[1].numpy()
+    gradient = np.asarray(sum(totals)) if objective.test_space is None else host(objective.gradient(theta)[1])
     _refuse(gradient, squares)
     if isinstance(directions, int) and directions:
         known = _leading(np.concatenate(pilot), directions)
         along = [np.zeros((n, known.shape[1])) for n in counts]
         for k, start, part in point_gradients(objective, theta):
-            along[k][start : start + len(part)] = part.numpy() @ known
+            along[k][start : start + len(part)] = host(part) @ known
     return Population(objective, theta, gradient, known, tuple(along), tuple(squares), tuple(moments), tuple(totals))
 
 
@@ -231,5 +232,5 @@ def point_losses(objective: Objective, theta: Tensor) -> tuple[Array, ...]:
     with torch.no_grad():
         for k, _, measure, points in chunks(objective):
             density, _ = integrands(measure, points, streams(measure.network, theta, points.x, measure.derivatives))
-            found[k].append((points.w * density).detach().numpy())
+            found[k].append(host(points.w * density))
     return tuple(np.concatenate(parts) for parts in found)

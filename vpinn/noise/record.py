@@ -18,6 +18,7 @@ from vpinn.errors import InputError
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import RateTrial
 from vpinn.optimization import load_arrays, save_arrays
+from vpinn.placement import host
 
 FILE, REPORT = "noise.npz", "noise.json"
 OWN = (REPORT, "recommendation.toml", "figures")
@@ -143,7 +144,7 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON has it, but for arrays."""
     match value:
         case torch.Tensor():
-            return {"tensor": value.numpy().copy()}
+            return {"tensor": host(value).copy()}
         case tuple():
             return {"tuple": [_plain(entry) for entry in value]}
         case list():

@@ -18,6 +18,7 @@ from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.population import ALONG, CHUNK, OFF, Population
 from vpinn.noise.questions import OpenSamples, Question
 from vpinn.optimization import Adam, Closure
+from vpinn.placement import HOST, host
 from vpinn.sampling import Sampler
 
 SETTLING, SETTLED, WALKS = 0.25, 64, 8
@@ -190,7 +191,7 @@ def _walks_of_adam(
 ) -> Callable[[int], Array]:
     """Return a function that walks on, and returns −Δθ·sign(∇J)/size over the learning rate, of every step [count, WALKS]."""
     method, sign, size = Adam(), torch.from_numpy(np.sign(people.gradient)), len(people.gradient)
-    theta, draw = torch.zeros(WALKS, size, dtype=torch.float64), drawer(made, generator)
+    theta, draw = torch.zeros(WALKS, size, dtype=torch.float64, device=HOST), drawer(made, generator)
     state = method.initial(theta)
 
     def walk(count: int) -> Array:
@@ -201,7 +202,7 @@ def _walks_of_adam(
             gradients = torch.from_numpy(people.repeat(draw, few * WALKS).gradients).view(few, WALKS, size)
             for k, rows in enumerate(gradients):
                 new, state, _ = method.step(theta, state, Closure(partial(_found, rows)), 1.0, False)
-                seen[start + k] = -(new @ sign).numpy() / size
+                seen[start + k] = -host(new @ sign) / size
         return seen
 
     return walk

@@ -20,6 +20,7 @@ from vpinn.noise.finding import CONFIDENCE
 from vpinn.noise.minimum import Minimum, student, walked_mean
 from vpinn.noise.questions import OpenSamples
 from vpinn.optimization import Closure, Method, NonFiniteError
+from vpinn.placement import HOST, host
 
 REPLICAS = 24
 """Walks on the parabola."""
@@ -96,7 +97,7 @@ class Walk:
 
         The mean place is that of the parabola plus the mean difference, which hardly has noise.
         """
-        k, centre = len(self.minimum.curvatures), self._centre.numpy()
+        k, centre = len(self.minimum.curvatures), host(self._centre)
         settled = self.few.values[len(self.few.values) // SETTLING :]
         x, y = settled[:, :k], settled[:, k : 2 * k]
         if self.many is None:
@@ -157,13 +158,13 @@ class Walk:
                 drawn = [draw() for _ in range(people.batches)]
                 batches = [batch_of(people.objective, one) for one in drawn]
                 gradient = basis.T @ people.objective.sampled(people.theta + basis @ self._place, *batches)[1]
-                here = torch.full((k,), math.nan, dtype=torch.float64)
+                here = torch.full((k,), math.nan, dtype=torch.float64, device=HOST)
                 if kept is not None:
                     here = torch.from_numpy(kept.estimates(*([one] for one in drawn))[1][0])
                 less = gradient - curvatures * self._place
                 self._place, self._states[0] = self._moved(self._place, self._states[0], gradient)
                 self._shadow, self._states[1] = self._moved(self._shadow, self._states[1], curvatures * self._shadow + here)
-                row[:] = torch.cat([self._place, self._shadow, less, here]).numpy()
+                row[:] = host(torch.cat([self._place, self._shadow, less, here]))
                 self._step[0] += 1
             if not np.isfinite(seen[:, :k]).all():
                 raise NonFiniteError("parameters")
@@ -190,7 +191,7 @@ class Walk:
         seen, curvatures = np.empty(noise.shape), torch.from_numpy(self.minimum.curvatures.copy())
         for row, part in zip(seen, torch.from_numpy(noise), strict=True):
             self._spread, self._spread_state = self._moved(self._spread, self._spread_state, curvatures * self._spread + part)
-            row[:] = self._spread.numpy()
+            row[:] = host(self._spread)
         return seen
 
     def _moved(self, place: Tensor, state: dict[str, Tensor], gradient: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vpinn.forms import Value
 from vpinn.objective.objective import PART_BYTES, Batch, Objective, Part, bytes_per_point
+from vpinn.placement import HOST, wide
 
 ORDERS = 2
 """Order of the derivatives up to which parameters are evaluated together."""
@@ -31,14 +32,14 @@ def candidate_values(objective: Objective, thetas: Tensor, first: Batch | None =
         second: another batch, where squares are estimated by the product of two.
     """
     if first is not None and objective.test_space is not None and objective.estimator == "u-statistic":
-        return torch.tensor([objective.sampled(theta, first)[0] for theta in thetas], dtype=torch.float64)
+        return torch.tensor([objective.sampled(theta, first)[0] for theta in thetas], dtype=torch.float64, device=HOST)
     groups = [objective.parts() if first is None else first, *([] if second is None else [second])]
     found = [_sums(objective, thetas, parts) for parts in groups]
     values = torch.stack([value for value, _ in found]).mean(0)
     one, other = found[0][1], found[-1][1]
     if objective.test_space is None or one is None or other is None:
         return values
-    return values + 0.5 * (one * objective.test_space.riesz(other)).sum((0, 1)).double()
+    return values + 0.5 * wide((one * objective.test_space.riesz(other)).sum((0, 1)))
 
 
 def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[Tensor, Tensor | None]:
@@ -56,7 +57,7 @@ def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[
         part, rows = job
         return rows, *_several(objective, part, thetas[rows])
 
-    values, residual = torch.zeros(len(thetas), dtype=torch.float64), None
+    values, residual = torch.zeros(len(thetas), dtype=torch.float64, device=HOST), None
     for rows, density, tested in objective.over_parts(work, jobs()):
         values[rows] += density
         if tested is not None:
@@ -76,9 +77,9 @@ def _several(objective: Objective, part: Part, thetas: Tensor) -> tuple[Tensor, 
             density, coefficients = measure.integrands(thetas[0], points)
 
         def spread(value: Value) -> Tensor:
-            return torch.as_tensor(value, dtype=points.w.dtype).expand(len(thetas), len(points.w))
+            return torch.as_tensor(value, dtype=points.w.dtype, device=points.w.device).expand(len(thetas), len(points.w))
 
-        values = (spread(density) @ points.w).double()
+        values = wide(spread(density) @ points.w)
         if measure.contraction is None or points.frame is None:
             return values, None
         columns = [spread(c).T for c in coefficients]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
 from vpinn.forms import Jet, Value
+from vpinn.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Contraction:
     Attributes:
         space: continuous Lagrange space, the same for every component.
         points: the measure's points.
-        dtype: precision of training.
+        placement: where steps work.
     """
 
     space: LagrangeSpace
     points: CellPoints | FacetPoints
-    dtype: torch.dtype
+    placement: Placement
 
     @cached_property
     def tables(self) -> Tensor:
@@ -86,7 +87,7 @@ class Contraction:
         values, gradients = self.space.tabulate(placed)  # [rows, n_local], [rows, d, n_local]
         if self.constant is not None:
             gradients = np.einsum("ik,rkn->rin", self.constant, gradients)
-        return torch.from_numpy(np.concatenate([values[:, None], gradients], axis=1)).to(self.dtype)
+        return self.placement.put(np.concatenate([values[:, None], gradients], axis=1))
 
     @property
     def columns(self) -> int:
@@ -97,9 +98,9 @@ class Contraction:
     @cached_property
     def dofs(self) -> Tensor:
         """Global functions of every cell [n_cells, n_local]."""
-        return torch.from_numpy(np.array(self.space.dofs))
+        return self.placement.put(np.array(self.space.dofs))
 
-    def frame(self, points: Points, dtype: torch.dtype) -> Frame:
+    def frame(self, points: Points) -> Frame:
         """Return where points stand; constant J⁻ᵀ over the mesh is stored once."""
         if self.constant is None:
             pull = self.space.mesh.frames_at(points.cell, points.reference).inverse_transpose
@@ -109,7 +110,8 @@ class Contraction:
         if isinstance(self.points, FacetPoints):
             row = row + self.points.per_entity * self.space.mesh.boundary[points.entity, 1]
         tables = None if self.points.tabulated else self._tabulated(points.reference)
-        return Frame(torch.from_numpy(points.cell), torch.from_numpy(row), torch.from_numpy(pull).to(dtype), tables)
+        put = self.placement.put
+        return Frame(put(points.cell), put(row), put(pull), tables)
 
     def assemble(
         self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame, aligned: bool, outputs: int
@@ -256,9 +258,9 @@ class Contraction:
 
 def _scatter(dofs: Tensor, here: Tensor, size: int) -> Tensor:
     """Return local functions at points [n, n_local] as a sparse matrix [size, n], which columns of values multiply."""
-    points = torch.arange(len(dofs)).repeat_interleave(dofs.shape[1])
+    points = torch.arange(len(dofs), device=dofs.device).repeat_interleave(dofs.shape[1])
     index = torch.stack([dofs.reshape(-1), points])
-    return torch.sparse_coo_tensor(index, here.reshape(-1), (size, len(dofs)), check_invariants=True)
+    return torch.sparse_coo_tensor(index, here.reshape(-1), (size, len(dofs)), device=dofs.device, check_invariants=True)
 
 
 def _scaled(rows: Tensor, factor: Tensor | None) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Batch, Objective, Part
+from vpinn.placement import HOST, host
 from vpinn.trial import Network
 from vpinn.trial.jacobian import Keys, jet_jacobian
 
@@ -154,7 +155,8 @@ def _gram(rows: Tensor, signs: Tensor) -> Tensor:
     for sign in (1.0, -1.0):
         chosen = rows if bool((signs == sign).all()) else rows[signs == sign]
         if len(chosen):
-            total += torch.from_numpy(dsyrk(sign, chosen.numpy().T, lower=1)).T
+            blas = chosen.device == HOST
+            total += torch.from_numpy(dsyrk(sign, host(chosen).T, lower=1)).T if blas else sign * chosen.T @ chosen
     return total.triu() + total.triu(1).T
 
 
@@ -244,7 +246,7 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
         w, frame, aligned = points.w, points.frame, points.aligned
         return share, squared, measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)
 
-    shares, squares = list[_Share](), list[Tensor]()
+    shares, squares, put = list[_Share](), list[Tensor](), objective.placement.put
     tested: Tensor | None = None
     for share, block, part in objective.over_parts(columns, parts):
         shares.append(share)
@@ -253,7 +255,7 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
             tested = part if tested is None else tested.add_(part)
     assert tested is not None
     spread = torch.tensor_split(tested, BLOCKS, 2)
-    whitened = torch.cat([torch.from_numpy(w) for w in objective.over_parts(space.whiten, spread)], 1)
+    whitened = torch.cat([put(w) for w in objective.over_parts(space.whiten, spread)], 1)
     rows = torch.cat([*squares, whitened[:, 1:]])
 
     def with_squares(residuals: Sequence[Tensor], whitened: Tensor) -> Tensor:
@@ -261,7 +263,7 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
 
     def image(moved: Tensor) -> Tensor:
         squares = [_split_squares(share.part, moved).residual for share in shares if share.signs.numel()]
-        return with_squares(squares, torch.from_numpy(space.whiten(objective.residual(moved, parts)[:, :, None]))[:, 0])
+        return with_squares(squares, put(space.whiten(objective.residual(moved, parts)[:, :, None]))[:, 0])
 
     signs = with_squares([share.signs for share in shares], rows.new_ones(space.size))
     residual = with_squares([share.residual for share in shares], whitened[:, 0])

@@ -20,6 +20,7 @@ from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.objective import Objective, Part
 from vpinn.objective.test_space import TestSpace
+from vpinn.placement import HOST, host
 from vpinn.trial import Enriched
 from vpinn.trial.network import Derivative
 
@@ -115,7 +116,7 @@ class TestedRows:
 
     def __init__(self, space: TestSpace, width: int, triangle: Triangle) -> None:
         self._space, self._triangle, self._eliminated = space, triangle, set[int]()
-        self._outside = [torch.zeros(norm.whitening.skeleton, width, dtype=torch.float64) for norm in space.norms]
+        self._outside = [torch.zeros(norm.whitening.skeleton, width, dtype=torch.float64, device=HOST) for norm in space.norms]
         self._inside: Tensor | None = None
 
     def add(self, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> None:
@@ -139,8 +140,8 @@ class TestedRows:
         """Hand on the rows that waited for all points."""
         for component, (norm, columns) in enumerate(zip(self._space.norms, self._outside, strict=True)):
             if component not in self._eliminated and self._inside is not None:
-                self._eliminate(component, slice(0, self._space.space.mesh.n_cells), torch.zeros(()))
-            self._triangle.add(norm.whitening.outside(columns).numpy())
+                self._eliminate(component, slice(0, self._space.space.mesh.n_cells), torch.zeros((), device=HOST))
+            self._triangle.add(host(norm.whitening.outside(columns)))
 
     def _add_assembled(self, part: Tensor) -> None:
         """Take residuals [components, space.size, width] of points that are no whole cells."""
@@ -157,7 +158,7 @@ class TestedRows:
         if self._inside is not None:
             local = local + self._inside[component].view(-1, len(whitening.inner), self._inside.shape[2])[cells]
         rows, left = whitening.interiors(cells, local)
-        self._triangle.add(rows.numpy())
+        self._triangle.add(host(rows))
         whitening.condense(cells, self._outside[component], -left)
 
 
@@ -209,7 +210,7 @@ def _all_rows(
         if tested is not None and measure.tests:
             tested.add(measure, points, coefficients)
         for root in roots:
-            triangle.add((points.w.sqrt()[:, None] * root).numpy())
+            triangle.add(host(points.w.sqrt()[:, None] * root))
     if tested is not None:
         tested.finish()
     return triangle.reduced()

@@ -15,6 +15,7 @@ from torch import Tensor
 from vpinn.domain import PointSet
 from vpinn.forms import Background, Jet, Parameter, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
+from vpinn.placement import HOST, Placement
 from vpinn.trial import Jets, Network, Pullback
 
 CACHE_BYTES = 512e6
@@ -29,7 +30,7 @@ Recorded: TypeAlias = tuple[Jets, Pullback]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Quadrature points with everything that training does not change, in the precision of training.
+    """Quadrature points with everything that training does not change, where steps work.
 
     Attributes:
         x: normalised coordinates [n, d].
@@ -87,7 +88,7 @@ class Measure:
         tests: jets of test functions that the residual contracts with.
         contraction: how coefficients become residuals; None where ``tests`` is empty.
         background: what the points fix.
-        dtype: precision of training.
+        placement: where steps work.
     """
 
     points: PointSet
@@ -98,7 +99,7 @@ class Measure:
     tests: tuple[Jet, ...]
     contraction: Contraction | None
     background: Background
-    dtype: torch.dtype
+    placement: Placement
 
     @cached_property
     def derivatives(self) -> tuple[tuple[int, ...], ...]:
@@ -116,15 +117,15 @@ class Measure:
         return tuple(slot.component for slot in self.slopes.moving_slots if isinstance(slot, Jet) and slot.function == DUAL)
 
     def compute(self, index: NDArray[np.int64] | range, fresh: int | None = None) -> Prepared:
-        """Prepare points of the data set from scratch, in float64 and then rounded to the training precision."""
-        points = self.points.take(index, fresh)
+        """Prepare points of the data set from scratch, on the host in float64, and put them where steps work."""
+        points, put = self.points.take(index, fresh), self.placement.put
         values = self.tape.fixed(self.background.values(self.tape.fixed_slots, points))
         n = len(points.w)
-        fixed = tuple((v if isinstance(v, Tensor) else torch.full((n,), v, dtype=torch.float64)).to(self.dtype) for v in values)
-        x = self.network.normalise(torch.tensor(points.x)).to(self.dtype)
-        frame = None if self.contraction is None else self.contraction.frame(points, self.dtype)
+        fixed = tuple(put(v if isinstance(v, Tensor) else np.full(n, v)) for v in values)
+        x = put(self.network.normalise(torch.tensor(points.x, device=HOST)))
+        frame = None if self.contraction is None else self.contraction.frame(points)
         aligned = isinstance(index, range) and len(index) % self.points.per_entity == 0
-        return Prepared(x, torch.tensor(points.w, dtype=self.dtype), fixed, frame, aligned)
+        return Prepared(x, put(points.w.copy()), fixed, frame, aligned)
 
     @cached_property
     def everything(self) -> Prepared | None:
@@ -150,8 +151,8 @@ class Measure:
             taken = self.compute(index, int(generator.integers(2**63)))
         else:
             everything = self.everything
-            taken = self.compute(index) if everything is None else everything.rows(torch.from_numpy(index), False)
-        return replace(taken, w=taken.w * torch.from_numpy(scale).to(self.dtype), aligned=False)
+            taken = self.compute(index) if everything is None else everything.rows(self.placement.put(index), False)
+        return replace(taken, w=taken.w * self.placement.put(scale), aligned=False)
 
     def thinned(self, chunk: int, stride: int) -> Iterator[Prepared]:
         """Yield every ``stride``-th point, standing for them all, at most ``chunk`` at a time."""

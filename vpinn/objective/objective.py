@@ -19,6 +19,7 @@ from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared, Recorded, integral
 from vpinn.objective.pairs import pair_products
 from vpinn.objective.test_space import TestSpace
+from vpinn.placement import HERE, Placement
 
 PART_BYTES = 28e6
 """Memory per thread for the activations of one part: bounded, and large enough to outweigh the calls."""
@@ -47,7 +48,7 @@ class Objective:
         test_space: of a weak form, else None.
         outputs: number of test components.
         estimator: "plain", "two-batch", "u-statistic" or "control-variate", for the squared residual of drawn batches.
-        threads: threads that share the work on a part, ≥ 1.
+        placement: where the points are, and how many threads share the work on a part.
         why: the reason for the estimator.
         controlled: the same integrals with a control variate; () without one.
         unit: what J is a multiple of, > 0, in the units of the problem file's functional; residuals are multiples of its root.
@@ -57,7 +58,7 @@ class Objective:
     test_space: TestSpace | None
     outputs: int
     estimator: str = "plain"
-    threads: int = 1
+    placement: Placement = HERE
     why: str = ""
     controlled: tuple[Measure, ...] = ()
     unit: float = 1.0
@@ -198,7 +199,7 @@ class Objective:
     def _split(self, times: float) -> Iterator[Part]:
         """Yield all points in parts of equal size."""
         for measure in self.measures:
-            room = part_bytes(self.threads) * (times if max(map(len, measure.derivatives), default=0) <= 1 else 1.0)
+            room = part_bytes(self.placement.threads) * (times if max(map(len, measure.derivatives), default=0) <= 1 else 1.0)
             largest = max(SMALLEST, int(room / bytes_per_point(measure)))
             size, entity = measure.points.size, measure.points.per_entity
             part = -(-size // -(-size // largest))
@@ -214,7 +215,7 @@ def part_bytes(threads: int) -> float:
 def bytes_per_point(measure: Measure) -> float:
     """Return roughly the memory of one point's activations and cotangents."""
     order = max(map(len, measure.derivatives), default=0)
-    return 6.0 * (4 if measure.dtype == torch.float32 else 8) * sum(measure.network.layers) * (1 + order)
+    return 6.0 * measure.placement.dtype.itemsize * sum(measure.network.layers) * (1 + order)
 
 
 def _total(gradients: Sequence[Tensor]) -> Tensor:

@@ -25,6 +25,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import Mesh, facet_points
 from vpinn.forms import Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
 from vpinn.objective.test_functions import NITSCHE
+from vpinn.placement import HOST
 from vpinn.problem import Condition, Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -104,7 +105,7 @@ class _Sizes:
                     slopes.append(graph.multiply([graph.number(self._length**-total), slope]))
         if not slopes:
             return 0.0
-        theta = torch.zeros(self._trial.network.size, dtype=torch.float64)
+        theta = torch.zeros(self._trial.network.size, dtype=torch.float64, device=HOST)
         values = Evaluator(self._trial, compile_tape(graph, slopes))(theta, self._points)
         largest = float(np.sqrt(np.mean(values**2, axis=1)).max())
         return largest if math.isfinite(largest) else 0.0

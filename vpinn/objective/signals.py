@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.objective.measure import Measure, Prepared
+from vpinn.placement import host, wide
 from vpinn.trial import Enriched
 
 
@@ -41,8 +42,7 @@ def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDA
         columns += values.unbind(1)
     if not columns:
         return np.zeros((len(points.w), 1))
-    result: NDArray[np.float64] = (points.w[:, None] * torch.stack(columns, 1)).double().numpy()
-    return result
+    return host(wide(points.w[:, None] * torch.stack(columns, 1)))
 
 
 def has_residual(measures: Sequence[Measure]) -> bool:

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 import ufl
 from numpy.typing import NDArray
 
@@ -34,6 +33,7 @@ from vpinn.objective.objective import Objective
 from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_weight
 from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
 from vpinn.trial import Imposed, Trial, check_enrichment
 
@@ -71,10 +71,9 @@ class Integrands:
 def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chosen)
     problem: Problem,
     trial: Trial,
-    dtype: torch.dtype = torch.float64,
+    placement: Placement = HERE,
     degree: int | None = None,
     test_degree: int | None = None,
-    threads: int = 1,
     summed: bool = False,
     facet_degree: int | None = None,
     refine: int | None = None,
@@ -85,10 +84,9 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     Args:
         problem: the problem.
         trial: its trial space.
-        dtype: precision of training.
+        placement: where steps work.
         degree: quadrature degree; default that of the problem file.
         test_degree: degree of the test space; default that of the problem file.
-        threads: threads that share the work, ≥ 1.
         summed: take few enough points to sum over them, at most ``SUMMED`` on a hypercube.
         facet_degree: quadrature degree on the boundary; default that of the domain.
         refine: times every cell is halved before the rule is applied; default that of the problem file with its own degree,
@@ -98,7 +96,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
     """
-    space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation.tested else None
+    space = make_test_space(problem, trial, placement, test_degree) if problem.formulation.tested else None
     own, asked = degree is None and not summed, problem.settings.quadrature.refine
     degree = degree or quadrature_degree(problem, space)
     if refine is None:
@@ -109,22 +107,21 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {False: degree, True: facet_degree or degree}
         pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed)) for side in found)
-        return tuple(_measure(problem, trial, side, space, dtype, points, unit) for side, points in pointed)
+        return tuple(_measure(problem, trial, side, space, placement, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
     found = varied if whole else measures(integrals(problem.formulation.integrals))
-    return Objective(found, space, outputs, estimator, threads, why, varied if drawn else (), unit)
+    return Objective(found, space, outputs, estimator, placement, why, varied if drawn else (), unit)
 
 
 def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
     """Return the objective, or one like it with few enough points to sum over all of them again and again."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
-    precision, threads = objective.measures[0].dtype, objective.threads
-    return make_objective(problem, trial, precision, threads=threads, summed=True, unit=objective.unit)
+    return make_objective(problem, trial, objective.placement, summed=True, unit=objective.unit)
 
 
 def _integrands(
@@ -248,7 +245,7 @@ def _measure(
     trial: Trial,
     side: Integrands,
     space: TestSpace | None,
-    dtype: torch.dtype,
+    placement: Placement,
     points: PointSet,
     unit: float,
 ) -> Measure:
@@ -273,8 +270,8 @@ def _measure(
     rule, _ = quadrature_rule(problem)
     if tests and rule not in ("gauss", "stochastic-gauss"):
         raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
-    contraction = Contraction(space.space, points, dtype) if tests and space is not None else None  # type: ignore[arg-type]
-    measure = Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, dtype)
+    contraction = Contraction(space.space, points, placement) if tests and space is not None else None  # type: ignore[arg-type]
+    measure = Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, placement)
     if problem.enrich:
         for part in points.chunks(AT_A_TIME):
             if part.start >= CHECKED:

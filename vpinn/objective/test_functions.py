@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vpinn.domain import LagrangeSpace, Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
+from vpinn.placement import Placement
 from vpinn.problem import Problem
 from vpinn.trial import Trial
 
@@ -20,13 +20,13 @@ ENOUGH = 1_000
 HIGHEST_DEFAULT = 8
 
 
-def make_test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: int | None = None) -> TestSpace:
+def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree: int | None = None) -> TestSpace:
     """Return the test functions of a weak form, those left out where the unknown is prescribed.
 
     Args:
         problem: weak.
         trial: its trial space, which says where conditions are met and where Nitsche's terms stand.
-        dtype: precision of training.
+        placement: where steps work.
         degree: of the elements; default that of the problem file.
 
     Raises:
@@ -57,7 +57,7 @@ def make_test_space(problem: Problem, trial: Trial, dtype: torch.dtype, degree: 
             "raise test_space.degree or refine the mesh",
             where,
         )
-    return TestSpace(space, tuple(essential), dtype, tuple(stabilised))
+    return TestSpace(space, tuple(essential), placement, tuple(stabilised))
 
 
 def interior_functions(space: LagrangeSpace) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ from vpinn.domain import FacetPoints, LagrangeSpace
 from vpinn.errors import InputError
 from vpinn.interrupt import apart
 from vpinn.objective.whitening import Whitening
+from vpinn.placement import Placement, host, wide
 
 DENSE = 1_500
 """Up to this many test functions of a component G⁻¹ is one dense matrix, which is the faster way."""
@@ -57,7 +58,7 @@ class DualNorm:
         space: continuous Lagrange space.
         free: functions tested with [m], ascending.
         held: whether every body of the mesh has a condition somewhere, so that ∫∇φᵢ·∇φⱼ with the last argument is a norm.
-        dtype: precision of training.
+        placement: where steps work.
         stabilised: weakly imposed conditions, whose γ/h joins the norm.
 
     Raises:
@@ -69,7 +70,7 @@ class DualNorm:
         space: LagrangeSpace,
         free: NDArray[np.int64],
         held: bool,
-        dtype: torch.dtype,
+        placement: Placement,
         stabilised: Sequence[Stabilised] = (),
     ) -> None:
         if not len(free):
@@ -77,7 +78,7 @@ class DualNorm:
                 f"the test space of degree {space.degree} has no function left inside the essential boundary; "
                 "raise test_space.degree or refine the mesh"
             )
-        self._space, self._free, self._dtype = space, free, dtype
+        self._space, self._free, self._placement = space, free, placement
         self._mass = not held
         parts = [part.gram(space) for part in stabilised]
         self._boundary = sum(parts[1:], parts[0]) if parts else None
@@ -96,7 +97,7 @@ class DualNorm:
     @cached_property
     def dense(self) -> Tensor | None:
         """G⁻¹ [m, m] where it is one matrix."""
-        return torch.from_numpy(np.linalg.inv(self._block.toarray())).to(self._dtype) if len(self._free) <= DENSE else None
+        return self._placement.put(np.linalg.inv(self._block.toarray())) if len(self._free) <= DENSE else None
 
     @cached_property
     def _factor(self) -> Any:
@@ -107,7 +108,7 @@ class DualNorm:
         """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""
         if self.dense is not None:
             return self.dense @ residual
-        return torch.from_numpy(self._factor.solve(residual.double().numpy())).to(residual.dtype)
+        return self._placement.put(self._factor.solve(host(residual).astype(np.float64, copy=False)))
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class TestSpace:
     Attributes:
         space: continuous Lagrange space, the same for every component.
         essential: per component, the functions left out: the unknown is prescribed there, or only bubbles are asked for.
-        dtype: precision of training.
+        placement: where steps work.
         stabilised: per component, conditions imposed by Nitsche's terms; () for none at all.
     """
 
@@ -125,7 +126,7 @@ class TestSpace:
 
     space: LagrangeSpace
     essential: tuple[NDArray[np.int64], ...]
-    dtype: torch.dtype
+    placement: Placement
     stabilised: tuple[tuple[Stabilised, ...], ...] = ()
 
     @cached_property
@@ -159,19 +160,18 @@ class TestSpace:
         for free, fixed, weak in zip(self.free, self.essential, self.stabilised or [()] * len(self.essential), strict=True):
             key = (free.tobytes(), *((part.facets.tobytes(), part.weight) for part in weak))
             if key not in made:
-                made[key] = DualNorm(self.space, free, self._held(fixed, weak), self.dtype, weak)
+                made[key] = DualNorm(self.space, free, self._held(fixed, weak), self.placement, weak)
             norms.append(made[key])
         return tuple(norms)
 
     @cached_property
     def _rows(self) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(free) for free in self.free)
+        return tuple(map(self.placement.put, self.free))
 
     def whiten(self, columns: Tensor) -> NDArray[np.float64]:
         """Return rows [size, k] whose Euclidean norm is the dual norm, for columns [components, space.size, k]."""
-        parts = zip(columns.double(), self.norms, strict=True)
-        rows: NDArray[np.float64] = torch.cat([norm.whitening(column) for column, norm in parts]).numpy()
-        return rows
+        parts = zip(wide(columns), self.norms, strict=True)
+        return host(torch.cat([norm.whitening(column) for column, norm in parts]))
 
     @cached_property
     def _inverses(self) -> dict[int, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vpinn.domain import LagrangeSpace, assemble_cells
 from vpinn.interrupt import apart
+from vpinn.placement import host
 
 DENSE_FACTOR = 8_000
 """Up to this many functions outside cell interiors, their factor is dense."""
@@ -58,12 +59,12 @@ class Whitening:
             factors.append(factor)
             couplings.append(coupling)
             condensed = local[:, self.outer[:, None], self.outer] - coupling.mT @ coupling
-            parts.append((space.dofs[cells][:, self.outer], condensed.numpy()))
+            parts.append((space.dofs[cells][:, self.outer], host(condensed)))
         self._factors, self._couplings = torch.cat(factors), torch.cat(couplings)
         schur = assemble_cells(parts, self.skeleton)
         if boundary is not None:
             schur = schur + boundary[: self.skeleton, : self.skeleton]
-        self._schur = schur.tocsc()[self._free.numpy()][:, self._free.numpy()]
+        self._schur = schur.tocsc()[free[: len(self._free)]][:, free[: len(self._free)]]
 
     def interiors(self, cells: slice, local: Tensor) -> tuple[Tensor, Tensor]:
         """Eliminate the interiors of cells: return their whitened rows [m·n_i, K] and what is left to others [m, n_o, K].
@@ -88,7 +89,7 @@ class Whitening:
             solve: Callable[[], Tensor] = partial(torch.linalg.solve_triangular, self._cholesky, right, upper=False)
             return solve() if len(right) * right.numel() <= SHORT else apart(solve)
         lower, diagonal, order = self._sparse_cholesky
-        solved = spsolve_triangular(lower, right.numpy()[order], lower=True, unit_diagonal=True)
+        solved = spsolve_triangular(lower, host(right)[order], lower=True, unit_diagonal=True)
         return torch.from_numpy(solved / np.sqrt(diagonal)[:, None])
 
     def __call__(self, columns: Tensor) -> Tensor:

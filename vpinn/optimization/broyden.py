@@ -27,7 +27,7 @@ class Broyden(QuasiNewton):
 
     def identity(self, theta: Tensor) -> State:
         """Return the identity matrix."""
-        return {"inverse": torch.eye(len(theta), dtype=theta.dtype)}
+        return {"inverse": torch.eye(len(theta), dtype=theta.dtype, device=theta.device)}
 
     def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
         """Return H·gradient, [size]."""

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpinn.placement import host, wide
+
 WINDOW = 200
 """Steps that a threshold is taken from."""
 FEWEST = 20
@@ -20,7 +22,7 @@ State = dict[str, Tensor]
 def noted(state: State, gradient: Tensor) -> State:
     """Return the state with the norm of a step's gradient [size], before clipping, and its product with the one before."""
     before = state.get("before", torch.zeros_like(gradient))
-    row = torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None].double()
+    row = wide(torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None])
     rows = torch.cat([state["rows"], row])[-WINDOW:] if "rows" in state else row
     return {"rows": rows, "before": gradient}
 
@@ -32,7 +34,7 @@ def threshold(state: State) -> float | None:
     """
     if len(state.get("rows", ())) < FEWEST:
         return None
-    norms, along = state["rows"][1:].numpy().T
+    norms, along = host(state["rows"][1:]).T
     return max(float(np.quantile(norms, TAIL)), best_threshold(norms, along))
 
 

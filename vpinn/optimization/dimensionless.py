@@ -21,6 +21,7 @@ from vpinn.forms import evaluate
 from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
 from vpinn.optimization.projection import few_points, last_layer, projected
+from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
 
@@ -60,7 +61,7 @@ class Start:
 
     @property
     def plain(self) -> Tensor:
-        """Parameters as networks are always drawn [size]."""
+        """Parameters as networks are always drawn [size], on the host in float64."""
         return self.trial.network.initial(torch.Generator().manual_seed(self.seed))
 
     @cached_property
@@ -68,7 +69,8 @@ class Start:
         """Parameters with the last layer solved for, the best of plain ones and of random features in the first layer [size]."""
         objective, network = self.objective, self.trial.network
         parts = few_points(objective, np.random.default_rng(self.seed))
-        return _best(objective, network, [_flat(network, self.plain), *_draws(network, self.plain, self.seed)], parts)[0]
+        starts = [_flat(network, self.plain), *_draws(network, self.plain, self.seed)]
+        return _best(objective, network, [theta.to(objective.placement.device) for theta in starts], parts)[0]
 
     def start(self, method: Method, drawn: bool) -> Tensor:
         """Return where a method starts [size], in the precision of training.
@@ -81,18 +83,21 @@ class Start:
             drawn: whether they see mini-batches.
         """
         solved = method.curved and not drawn and is_sum_of_squares(self.objective)
-        return (self.solved if solved else self.plain).to(self.objective.measures[0].dtype)
+        return self.objective.placement.put(self.solved if solved else self.plain)
 
 
-def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, float], Objective]) -> Start:
+def make_start(
+    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
+) -> Start:
     """Return a problem's trial space and objective without units.
 
     Args:
         problem: in the formulation of the file.
         trial: its trial space.
-        made: trial space, precision and unit → objective.
+        made: trial space, placement and unit → objective.
+        placement: where steps work; sizes are found on the host in float64.
     """
-    seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, torch.float64, 1.0)
+    seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, placement.home, 1.0)
     few, many = WIDTH
     if objective.test_space is not None:
         many = max(few, min(many, COLUMNS // (network.outputs**2 * objective.test_space.space.size)))
@@ -107,9 +112,9 @@ def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtyp
     scales = _scales(problem, trial, seen, best)
     most = _value(seen, _flat(wide, best, scales.shifts), parts)
     unit = most - least if _is_energy(seen) else most
-    scaled, precision = trial.scaled(scales), getattr(torch, problem.settings.solver.precision)
-    found = made(scaled, precision, max(unit, ROUNDING * abs(most)) or 1.0)
-    if precision == torch.float64:  # the factors of the test space's norm are made already
+    scaled = trial.scaled(scales)
+    found = made(scaled, placement, max(unit, ROUNDING * abs(most)) or 1.0)
+    if placement == placement.home:  # the factors of the test space's norm are made already
         found = replace(found, test_space=objective.test_space)
     return Start(scaled, found, seed, least)
 
@@ -134,8 +139,8 @@ def _draws(network: Enriched, plain: Tensor, seed: int) -> Iterator[Tensor]:
     h, d = network.layers[1], network.layers[0]
     theta = _flat(network, plain)
     generator = torch.Generator().manual_seed(seed)
-    direction = torch.randn(h, d, generator=generator, dtype=torch.float64)
-    center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64) - 1
+    direction = torch.randn(h, d, generator=generator, dtype=torch.float64, device=HOST)
+    center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64, device=HOST) - 1
     for scale in SCALES:
         theta = theta.clone()
         (weight, bias), *_ = network.unpack(theta)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vpinn.optimization.spectrum import EXACT, difference_product, leading
+from vpinn.placement import HOST, wide
 
 MODES = 64
 """Directions that are looked for in networks of more than ``EXACT`` weights; of smaller ones all."""
@@ -58,12 +59,13 @@ def upward(evaluate: Gradient, theta: Tensor, seed: int) -> tuple[Tensor, Tensor
     product = difference_product(evaluate, theta, torch.finfo(theta.dtype).eps ** (1 / 3))
     size = len(theta)
     count = size if size <= EXACT else MODES
-    found = leading(lambda v: product(v.to(theta.dtype)).double(), size, count, np.random.default_rng(seed))
+    found = leading(lambda v: wide(product(v.to(theta))), size, count, np.random.default_rng(seed))
     taken = np.flatnonzero((found.values > 0.0) & (found.residuals < CONVERGED * np.abs(found.values)))
     if not len(taken):
-        gradient = evaluate(theta)[1].double()
+        gradient = wide(evaluate(theta)[1])
         length = float(gradient.norm()) or 1.0
-        return torch.tensor([length / (float(theta.norm()) or 1.0)], dtype=torch.float64), (gradient / length)[:, None]
+        curvature = length / (float(theta.norm()) or 1.0)
+        return gradient.new_tensor([curvature]), (gradient / length)[:, None]
     return torch.from_numpy(found.values[taken].copy()), torch.from_numpy(found.vectors[:, taken].copy())
 
 
@@ -81,7 +83,7 @@ def seen(
         generator: of the draws.
     """
     value, gradient = evaluate(theta)
-    draws = torch.randn(DRAWS, len(values), generator=generator, dtype=torch.float64)
+    draws = torch.randn(DRAWS, len(values), generator=generator, dtype=torch.float64, device=HOST)
     heat = WIDE**2 * temperature
     width = (heat / values).sqrt()
 
@@ -89,7 +91,7 @@ def seen(
         """Root mean square of J less its model, in units of T."""
         total = 0.0
         for draw in draws:
-            moved = (vectors[:, :count] @ (width[:count] * draw[:count])).to(theta.dtype)
+            moved = (vectors[:, :count] @ (width[:count] * draw[:count])).to(theta)
             model = value + float(gradient @ moved) + 0.5 * heat * float(draw[:count].square().sum())
             total += ((evaluate(theta + moved)[0] - model) / temperature) ** 2
         return math.sqrt(total / DRAWS)

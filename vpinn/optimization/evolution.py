@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
+from vpinn.placement import HOST, host, wide
 
 FULL = 200
 """Weights up to which the whole covariance matrix is learned: it takes some 10·P² evaluations to pay."""
@@ -47,7 +48,7 @@ class Evolution(Method):
     def initial(self, theta: Tensor) -> State:
         """Return a search that was told nothing yet."""
         count = self.population or 4 + int(3 * math.log(len(theta)))
-        return {"start": theta, "told": torch.empty(0, count, dtype=torch.float64)}
+        return {"start": theta, "told": torch.empty(0, count, dtype=torch.float64, device=HOST)}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
@@ -59,21 +60,21 @@ class Evolution(Method):
         """
         search = self._search(state)
         asked = search.ask()
-        places = torch.cat([theta[None], torch.from_numpy(np.stack(asked)).to(theta.dtype)])
+        places = torch.cat([theta[None], torch.from_numpy(np.stack(asked)).to(theta)])
         found = closure.compare(places)
         finite = torch.isfinite(found)
         if not finite.any():
             raise NonFiniteError("loss")
         worst = found[finite].max()
-        found = torch.where(finite, found, worst + (1.0 + worst.abs()) * (1.0 + (places - theta).norm(dim=1).double()))
+        found = torch.where(finite, found, worst + (1.0 + worst.abs()) * (1.0 + wide((places - theta).norm(dim=1))))
         search.tell(asked, found[1:].tolist())
         state = {**state, "told": torch.cat([state["told"], found[None, 1:]])}
         self._live.append((state["told"], search))
-        return torch.from_numpy(search.mean.copy()).to(theta.dtype), state, float(found[0])
+        return torch.from_numpy(search.mean.copy()).to(theta), state, float(found[0])
 
     def _search(self, state: State) -> Any:
         """Return the search after what the state was told: the one at hand if it is that, else one that is told it again."""
-        told, start = state["told"], state["start"].double().numpy()
+        told, start = state["told"], host(wide(state["start"]))
         live = self._live.pop() if self._live else None
         if live is not None and live[0] is told:
             return live[1]

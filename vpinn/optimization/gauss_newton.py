@@ -21,6 +21,7 @@ from torch import Tensor
 from vpinn.interrupt import apart
 from vpinn.objective import Curvature, Objective, curvature
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State, number
+from vpinn.placement import HOST
 
 Solve = Callable[[Tensor, Tensor | None], Tensor]
 """b, and r with b = Σ sᵢrᵢaᵢ where there is one → (G + λD)⁻¹b."""
@@ -75,7 +76,7 @@ class GaussNewton(Method):
 
     def initial(self, theta: Tensor) -> State:
         """Return the first λ."""
-        return {"damping": torch.tensor(self.damping, dtype=torch.float64)}
+        return {"damping": torch.tensor(self.damping, dtype=torch.float64, device=HOST)}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
@@ -109,12 +110,12 @@ def promised_decrease(objective: Objective, theta: Tensor, damping: float) -> fl
     """Return the decrease of J that a step promises by the model on the objective's own points; None where G is not positive.
 
     Args:
-        objective: of any formulation.
-        theta: parameters [size].
+        objective: of any formulation, in float64.
+        theta: parameters [size], anywhere.
         damping: λ > 0, relative to the diagonal of G.
     """
-    theta = theta.double()
-    found = _Model(curvature(objective, theta), theta, objective.gradient(theta)[1].double()).step(damping)
+    theta = objective.placement.put(theta)
+    found = _Model(curvature(objective, theta), theta, objective.gradient(theta)[1]).step(damping)
     return None if found is None else found[1]
 
 
@@ -222,7 +223,7 @@ class _Model:
         if self._triangle is None:
             tall = self._rows / self._size
             self._triangle = apart(partial(torch.linalg.qr, tall.T if self._dual else tall, mode="r"))[1]
-        shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype)
+        shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype, device=self._size.device)
         triangle = apart(partial(torch.linalg.qr, torch.cat([self._triangle, shift]), mode="r"))[1]
 
         def once(b: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 from vpinn.optimization.directions import PILOT, mean_of, seen, upward
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, State, number
 from vpinn.optimization.walk import KEPT, empty_walk, recorded
+from vpinn.placement import HOST, wide
 
 COOL = 1e-6
 """Default temperature, for a J in its own unit (see ``dimensionless``)."""
@@ -64,7 +65,8 @@ class Langevin(Method):
         """Return the state before the first step: Adam's, no samples, and the generator of the noise."""
         samples = theta.new_zeros((KEPT, len(theta)))
         generator = torch.Generator().manual_seed(self.seed)
-        return {**Adam().initial(theta), "samples": samples, "taken": torch.tensor(0), "generator": generator.get_state()}
+        none = torch.tensor(0, device=HOST)
+        return {**Adam().initial(theta), "samples": samples, "taken": none, "generator": generator.get_state()}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
@@ -88,7 +90,7 @@ class Langevin(Method):
         else:
             new, state, value, virial = _uncorrected(theta, state, closure, generator)
             share = 1.0
-        state |= {"count": torch.tensor(count + 1), "generator": generator.get_state()}
+        state |= {"count": torch.tensor(count + 1, device=HOST), "generator": generator.get_state()}
         if count >= sampled:
             state = recorded(state, new, count + 1 - sampled, self.length - sampled, virial, value, share)
         return new, state, value
@@ -99,7 +101,7 @@ class Langevin(Method):
         evaluate = closure.evaluate if fresh is None else mean_of([fresh() for _ in range(CURVED)])
         values, vectors = upward(evaluate, theta, self.seed)
         pilots = [evaluate] if fresh is None else [fresh() for _ in range(PILOT)]
-        slopes = torch.stack([pilot(theta)[1].double() for pilot in pilots]) @ vectors
+        slopes = torch.stack([wide(pilot(theta)[1]) for pilot in pilots]) @ vectors
         variance = slopes.var(0) if fresh is not None else torch.zeros_like(values)
         promised = (slopes.mean(0).square() - variance / len(slopes)).clamp(min=0.0) / (2.0 * values)
         if isinstance(self.temperature, str):
@@ -118,20 +120,20 @@ class Langevin(Method):
             step = min(DRAWN, 2.0 * OWN * heat / own) if own > 0.0 else DRAWN
         numbers = {"temperature": heat, "rate": step, "added": max(0.0, heat - 0.5 * step * own)}
         numbers["left"] = float(promised[count:].sum())
-        basis = (vectors / scales.sqrt()).to(theta.dtype)
-        place = torch.zeros(count, dtype=torch.float64)
+        basis = (vectors / scales.sqrt()).to(theta)
+        place = torch.zeros(count, dtype=torch.float64, device=HOST)
         walk = {name: number(value) for name, value in numbers.items()} | empty_walk(count)
         return {"center": theta, "basis": basis, "place": place, **walk}
 
 
 def _at(state: State, place: Tensor) -> Tensor:
     """Return θ = c + Wz in the weights' own precision."""
-    return state["center"] + state["basis"] @ place.to(state["center"].dtype)
+    return state["center"] + state["basis"] @ place.to(state["center"])
 
 
 def _slope(state: State, gradient: Tensor) -> Tensor:
     """Return s = Wᵀ∇J [r]."""
-    return (gradient @ state["basis"]).double()
+    return wide(gradient @ state["basis"])
 
 
 def _corrected(theta: Tensor, state: State, closure: Closure, generator: torch.Generator) -> tuple[Tensor, State, float, float]:
@@ -141,8 +143,8 @@ def _corrected(theta: Tensor, state: State, closure: Closure, generator: torch.G
         state = {**state, "level": number(value), "slope": _slope(state, gradient)}
     place, slope, value = state["place"], state["slope"], float(state["level"])
     rate, heat = float(state["rate"]), float(state["temperature"])
-    kick = torch.randn(len(place), generator=generator, dtype=torch.float64)
-    chance = float(torch.rand((), generator=generator, dtype=torch.float64))
+    kick = torch.randn(len(place), generator=generator, dtype=torch.float64, device=HOST)
+    chance = float(torch.rand((), generator=generator, dtype=torch.float64, device=HOST))
     moved = place - rate * slope + math.sqrt(2.0 * rate * heat) * kick
     new = _at(state, moved)
     try:
@@ -164,7 +166,7 @@ def _uncorrected(theta: Tensor, state: State, closure: Closure, generator: torch
     value, _ = closure(theta)
     assert closure.gradient is not None
     place, slope, rate = state["place"], _slope(state, closure.gradient), float(state["rate"])
-    kick = torch.randn(len(place), generator=generator, dtype=torch.float64)
+    kick = torch.randn(len(place), generator=generator, dtype=torch.float64, device=HOST)
     moved = place - rate * slope + math.sqrt(2.0 * rate * float(state["added"])) * kick
     state = {key: entry for key, entry in state.items() if key not in ("slope", "level")}
     return _at(state, moved), {**state, "place": moved}, value, float(place @ slope)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vpinn.optimization.method import State
 from vpinn.optimization.quasi_newton import QuasiNewton
+from vpinn.placement import host, wide
 
 Vector = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Lbfgs(QuasiNewton):
 
     def identity(self, theta: Tensor) -> State:
         """Return an empty memory."""
-        empty = torch.zeros(0, len(theta), dtype=theta.dtype)
+        empty = theta.new_zeros(0, len(theta))
         return {"steps": empty, "changes": empty}
 
     def learned(self, state: State, moved: Tensor, change: Tensor, square: float) -> State:
@@ -38,8 +39,8 @@ class Lbfgs(QuasiNewton):
 
     def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
         """Return H·gradient by the two-loop recursion, [size]."""
-        q: Vector = gradient.double().numpy().copy()
-        pairs = list(zip(state["steps"].double().numpy(), state["changes"].double().numpy(), strict=True))
+        q: Vector = host(wide(gradient)).copy()
+        pairs = list(zip(host(wide(state["steps"])), host(wide(state["changes"])), strict=True))
         weights = [1.0 / (s @ y) for s, y in pairs]
         alphas = []
         for (s, y), rho in zip(reversed(pairs), reversed(weights), strict=True):
@@ -50,4 +51,4 @@ class Lbfgs(QuasiNewton):
             q *= (s @ y) / (y @ y)
         for (s, y), rho, alpha in zip(pairs, weights, reversed(alphas), strict=True):
             q += (alpha - rho * (y @ q)) * s
-        return torch.from_numpy(q).to(gradient.dtype)
+        return torch.from_numpy(q).to(gradient)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vpinn.objective import Curvature
+from vpinn.placement import HOST
 from vpinn.trial import LAYERS
 
 State: TypeAlias = dict[str, Tensor]
@@ -29,7 +30,7 @@ def _no_curvature(theta: Tensor) -> Curvature:
 
 def number(value: float) -> Tensor:
     """Return a number as an entry of a state."""
-    return torch.tensor(value, dtype=torch.float64)
+    return torch.tensor(value, dtype=torch.float64, device=HOST)
 
 
 def _no_candidates(thetas: Tensor) -> Tensor:
@@ -256,7 +257,7 @@ class Adam(Method):
     def initial(self, theta: Tensor) -> State:
         """Return zero moments."""
         zero = torch.zeros_like(theta)
-        return {"mean": zero, "square": zero, "count": torch.zeros((), dtype=torch.int64)}
+        return {"mean": zero, "square": zero, "count": torch.zeros((), dtype=torch.int64, device=HOST)}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vpinn.optimization.method import Method
 from vpinn.optimization.spectrum import difference_product, leading
+from vpinn.placement import HOST, wide
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
 DRAWS = 32
@@ -30,7 +31,7 @@ def measured_noise(draw: Callable[[], Gradient], theta: Tensor) -> float:
         draw: makes J and ∇J of a new batch.
         theta: parameters [size].
     """
-    gradients = torch.stack([draw()(theta)[1] for _ in range(DRAWS)]).double()
+    gradients = wide(torch.stack([draw()(theta)[1] for _ in range(DRAWS)]))
     mean = gradients.mean(0)
     trace = float(((gradients - mean) ** 2).sum()) / (DRAWS - 1)
     square = float(mean @ mean) - trace / DRAWS
@@ -65,7 +66,7 @@ def stable_rate(
     product = difference_product(sharp, theta, nudge)
 
     def scaled(v: Tensor) -> Tensor:
-        return (root * product(root * v.to(theta.dtype))).double()
+        return wide(root * product(root * v.to(theta)))
 
     steps = min(LANCZOS, len(theta))
     found = leading(scaled, len(theta), steps, generator, steps)
@@ -73,7 +74,7 @@ def stable_rate(
     curvature = float(found.values[top])
     if not curvature > 0.0:
         return math.inf
-    u = root * torch.from_numpy(found.vectors[:, top].copy()).to(theta.dtype)
+    u = root * torch.from_numpy(found.vectors[:, top].copy()).to(theta)
     bends = [float(u @ difference_product(draw(), theta, nudge)(u)) for _ in range(SPREAD)]
     return limit * curvature / (curvature**2 + float(np.var(bends, ddof=1)))
 
@@ -85,7 +86,7 @@ def bent_limit(method: Method, curvature: float) -> float:
         method: what takes the steps; one with scales of its own is limited by another curvature.
         curvature: largest eigenvalue of the Hessian, seen on the way; not positive: none was.
     """
-    limit, scales = method.stability(torch.full((1,), 4.0, dtype=torch.float64))
+    limit, scales = method.stability(torch.full((1,), 4.0, dtype=torch.float64, device=HOST))
     return limit / curvature if curvature > 0.0 and float(scales) == 1.0 else math.inf
 
 
@@ -96,7 +97,7 @@ def measured_trace(draw: Callable[[], Gradient], theta: Tensor) -> float:
         draw: makes J and ∇J of a new batch.
         theta: parameters [P].
     """
-    return float(torch.stack([draw()(theta)[1] for _ in range(DRAWS)]).double().var(0).sum())
+    return float(wide(torch.stack([draw()(theta)[1] for _ in range(DRAWS)])).var(0).sum())
 
 
 def warmup_steps(rate: float, stable: float, most: int) -> int:

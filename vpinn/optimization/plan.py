@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-import torch
-
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.features.direct import Direct, Elements, LeastSquares, least_squares_problem
@@ -23,6 +21,7 @@ from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
+from vpinn.placement import Placement
 from vpinn.problem import Problem, Settings
 from vpinn.problem.numerics import Solver
 from vpinn.sampling import Logarithmic, Sampler
@@ -89,7 +88,7 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
 
 
 def trained_objective(
-    problem: Problem, trial: Trial, name: str, threads: int, unit: float = 1.0, precision: torch.dtype | None = None
+    problem: Problem, trial: Trial, name: str, placement: Placement, unit: float = 1.0
 ) -> Objective:
     """Return what training minimises.
 
@@ -97,17 +96,15 @@ def trained_objective(
         problem: the problem.
         trial: its trial space.
         name: of the method, one of ``METHODS``.
-        threads: threads that share the work, ≥ 1.
+        placement: where steps work.
         unit: what the objective is a multiple of, > 0, in the units of the file's functional.
-        precision: of its numbers; None for that of the file.
 
     Raises:
         InputError: the problem cannot be stated so, or a method of second order has fewer test functions than functions in
             the last layer, a combination of which always makes the residual vanish, whatever the solution. First-order steps
             stay near where they start, and may still do well with few.
     """
-    precision = precision or getattr(torch, problem.settings.solver.precision)
-    objective = make_objective(stated_problem(problem, trial, name), trial, precision, threads=threads, unit=unit)
+    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
     if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
         raise InputError(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vpinn.optimization.line_search import search
 from vpinn.optimization.method import Closure, Method, State, number
+from vpinn.placement import HOST
 
 CURVED = 1e-14
 """Cosine between step and change of gradient from which the pair tells a curvature."""
@@ -55,7 +56,7 @@ class QuasiNewton(Method):
 
     def initial(self, theta: Tensor) -> State:
         """Return the identity, of which ``fresh`` says that it has no scale yet."""
-        known = {"fresh": torch.tensor(True), "value": number(math.nan), "gradient": torch.zeros_like(theta)}
+        known = {"fresh": torch.tensor(True, device=HOST), "value": number(math.nan), "gradient": torch.zeros_like(theta)}
         return {**self.identity(theta), **known}
 
     def step(
@@ -80,7 +81,7 @@ class QuasiNewton(Method):
         size = float(torch.linalg.vector_norm(moved) * torch.linalg.vector_norm(change))
         if float(moved @ change) > max(UNDERFLOW, CURVED * size):
             square = -length * float(moved @ gradient)  # sᵀH⁻¹s, as s = −tH∇J
-            after |= {**self.learned(state, moved, change, square), "fresh": torch.tensor(False)}
+            after |= {**self.learned(state, moved, change, square), "fresh": torch.tensor(False, device=HOST)}
         return theta + moved, after, value
 
 

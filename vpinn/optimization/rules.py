@@ -22,6 +22,7 @@ from vpinn.objective import Objective, quadrature_degree, quadrature_rule
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.method import Method, State, number
 from vpinn.optimization.training import Training
+from vpinn.placement import HOST
 from vpinn.problem import Problem
 
 EVERY = {False: 20, True: 5}
@@ -126,4 +127,4 @@ def _level(training: Training) -> int:
 
 
 def _noted(level: int, theta: Tensor, seen: float, finer: float) -> State:
-    return {"level": torch.tensor(level), "theta": theta, "seen": number(seen), "finer": number(finer)}
+    return {"level": torch.tensor(level, device=HOST), "theta": theta, "seen": number(seen), "finer": number(finer)}

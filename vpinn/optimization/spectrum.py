@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.errors import InputError
+from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
 Product = Callable[[Tensor], Tensor]
@@ -78,7 +79,7 @@ def leading(product: Product, size: int, count: int, generator: np.random.Genera
     q /= np.linalg.norm(q)
     for k in range(steps):
         basis[k] = q
-        image = product(torch.from_numpy(q)).numpy()
+        image = host(product(torch.from_numpy(q)))
         diagonal[k] = image @ q
         for _ in range(2):  # twice is enough (Giraud et al. 2005)
             image = image - basis[: k + 1].T @ (basis[: k + 1] @ image)
@@ -94,6 +95,6 @@ def leading(product: Product, size: int, count: int, generator: np.random.Genera
 
 def matrix(product: Product, size: int) -> Array:
     """Return the Hessian [size, size], one product per weight."""
-    unit = torch.eye(size, dtype=torch.float64)
-    columns = np.stack([product(row).numpy() for row in unit])
+    unit = torch.eye(size, dtype=torch.float64, device=HOST)
+    columns = np.stack([host(product(row)) for row in unit])
     return np.asarray(0.5 * (columns + columns.T))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective
+from vpinn.placement import wide
 from vpinn.sampling import NOTHING, Sampler, State, Stratified, movable, noted, shared
 
 PAIRS = 2
@@ -114,7 +115,7 @@ def redrawn(
     sides = range(batches_of(objective))
 
     def gradient(batches: Sequence[Batch]) -> Tensor:
-        return objective.sampled(theta, *batches)[1].double()
+        return wide(objective.sampled(theta, *batches)[1])
 
     found = np.zeros((pairs, len(pieces)))
     for pair in range(pairs):

@@ -22,6 +22,7 @@ from vpinn.errors import InputError
 from vpinn.objective import Objective, curvature
 from vpinn.optimization.method import State, number
 from vpinn.optimization.projection import few_points
+from vpinn.placement import HOST, wide
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -52,20 +53,20 @@ def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: S
     """
     if "basis" not in state:
         return state
-    center, basis = state["center"].double(), state["basis"].double()
+    center, basis = wide(state["center"]), wide(state["basis"])
     count = int(state["taken"])
     nothing = {"tangents": center.new_zeros(count, len(center)), "held": number(math.nan), "open": number(math.nan)}
     if len(center) > MOST:
         return {**state, **nothing}
     generator = torch.Generator()
     generator.set_state(state["generator"])
-    points = few_points(objective, np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))))
+    points = few_points(objective, np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator, device=HOST))))
     try:
-        gram = curvature(objective, state["center"], points).gram.double()
+        gram = wide(curvature(objective, state["center"], points).gram)
     except InputError:  # derivatives of third order
         return {**state, **nothing}
     values, vectors = torch.linalg.eigh(gram)
-    rounding = LEAST * torch.finfo(objective.measures[0].dtype).eps
+    rounding = LEAST * torch.finfo(objective.placement.dtype).eps
     least = rounding * max(float(values[-1]), 0.0)
     kept = values > least
     if not kept.any():
@@ -74,7 +75,7 @@ def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: S
     law = vectors * (float(state["temperature"]) / values).sqrt()  # δ = law ξ
     inside = torch.linalg.pinv(basis.T @ gram @ basis, rtol=rounding, hermitian=True)
     rest = law - basis @ (inside @ (basis.T @ (gram @ law)))
-    draws = torch.randn(count, len(values), generator=generator, dtype=torch.float64)
+    draws = torch.randn(count, len(values), generator=generator, dtype=torch.float64, device=HOST)
     measure = objective.measures[0].points
     seen = measure.take(np.unique(np.linspace(0, measure.size - 1, min(SEEN, measure.size)).astype(np.int64)))
     field = Evaluator.of(problem, trial, [unknown.function for unknown in problem.unknowns])

@@ -14,6 +14,7 @@ from torch import Tensor
 from vpinn.features.direct import Direct
 from vpinn.optimization.method import Method, State
 from vpinn.optimization.watch import WATCHED, Watch
+from vpinn.placement import HOST, host
 from vpinn.sampling import State as Learned
 
 STEPPED = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped")
@@ -61,9 +62,9 @@ class Training:
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
-    best: tuple[Tensor, float] = field(default=(torch.empty(0), math.inf))
-    anchor: tuple[Tensor, State] = field(default=(torch.empty(0), {}))
-    origin: tuple[Tensor, float, float] = field(default=(torch.empty(0), math.nan, math.nan))
+    best: tuple[Tensor, float] = field(default=(torch.empty(0, device=HOST), math.inf))
+    anchor: tuple[Tensor, State] = field(default=(torch.empty(0, device=HOST), {}))
+    origin: tuple[Tensor, float, float] = field(default=(torch.empty(0, device=HOST), math.nan, math.nan))
     astray: int = 0
     shrink: float = 1.0
     rollbacks: int = 0
@@ -106,13 +107,20 @@ class Training:
         generator = self.generator.bit_generator.state
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
         meta["settled"] = self.settled
-        return {name: tensor.detach().numpy() for name, tensor in arrays.items()} | known | {"history": history}, meta
+        meta["placed"] = [name for name, tensor in arrays.items() if tensor.device != HOST]
+        return {name: host(tensor) for name, tensor in arrays.items()} | known | {"history": history}, meta
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any]) -> Training:
-        """Return the state that ``arrays`` described, equal to the last bit."""
-        others = ("history", "learned.")
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items() if not name.startswith(others)}
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any], device: torch.device = HOST
+    ) -> Training:
+        """Return the state that ``arrays`` described, equal to the last bit, on the device where steps work."""
+        others, placed = ("history", "learned."), meta.get("placed", ())
+        tensors = {
+            name: torch.from_numpy(np.array(array)).to(device if name in placed else HOST)
+            for name, array in arrays.items()
+            if not name.startswith(others)
+        }
         states = {
             prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             for prefix in ("state.", "anchor.", "watch.", "clipping.", "rule.")

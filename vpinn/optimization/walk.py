@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from vpinn.optimization.method import State
+from vpinn.placement import HOST, wide
 
 KEPT = 64
 """Samples that are kept, evenly."""
@@ -54,8 +55,8 @@ class Samples:
 
 def empty_walk(directions: int) -> State:
     """Return the sums of a walk that has not begun: per block of steps, z·s, J and accepted share, and means of z."""
-    zero = torch.zeros(directions, dtype=torch.float64)
-    return {"means": zero.repeat(BLOCKS, 1), "squares": zero, "sums": torch.zeros(BLOCKS, 4, dtype=torch.float64)}
+    zero = torch.zeros(directions, dtype=torch.float64, device=HOST)
+    return {"means": zero.repeat(BLOCKS, 1), "squares": zero, "sums": torch.zeros(BLOCKS, 4, dtype=torch.float64, device=HOST)}
 
 
 def recorded(state: State, theta: Tensor, done: int, span: int, virial: float, value: float, share: float) -> State:
@@ -72,7 +73,7 @@ def recorded(state: State, theta: Tensor, done: int, span: int, virial: float, v
     """
     block = min(BLOCKS - 1, (done - 1) * BLOCKS // span)
     sums, means = state["sums"].clone(), state["means"].clone()
-    sums[block] += torch.tensor([1.0, virial, value, share], dtype=torch.float64)
+    sums[block] += torch.tensor([1.0, virial, value, share], dtype=torch.float64, device=HOST)
     means[block] += state["place"]
     state = {**state, "sums": sums, "means": means, "squares": state["squares"] + state["place"] ** 2}
     taken = int(state["taken"])
@@ -150,4 +151,4 @@ def samples_of(state: State) -> Samples | None:
     found = walk_found(state)
     if found is None or found["checks"] or "tangents" not in state or int(state["taken"]) < 2:
         return None
-    return Samples(state["samples"][: int(state["taken"])], state["center"].double(), state["tangents"])
+    return Samples(state["samples"][: int(state["taken"])], wide(state["center"]), state["tangents"])

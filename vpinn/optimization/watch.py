@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from vpinn.optimization.method import Closure
+from vpinn.placement import HOST
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
 """Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, temperature, largest curvature; between two
@@ -179,13 +180,13 @@ class Watch:
 
     def state(self) -> State:
         """Return everything as tensors, for a checkpoint."""
-        found = {"numbers": torch.tensor([getattr(self, name) for name in _NUMBERS], dtype=torch.float64)}
-        found["told"] = torch.tensor(self.told, dtype=torch.float64)
+        found = {"numbers": torch.tensor([getattr(self, name) for name in _NUMBERS], dtype=torch.float64, device=HOST)}
+        found["told"] = torch.tensor(self.told, dtype=torch.float64, device=HOST)
         if self.top is not None:
             found["top"] = self.top
         if self.kept:
             found["kept"] = torch.stack([row for row, _ in self.kept])
-            found["shares"] = torch.tensor([share for _, share in self.kept], dtype=torch.float64)
+            found["shares"] = torch.tensor([share for _, share in self.kept], dtype=torch.float64, device=HOST)
         if self.last:
             found["last"] = torch.stack(self.last)
         return found

@@ -45,7 +45,7 @@ def _cached(measure: Measure) -> float:
 
 def _activations(objective: Objective) -> float:
     """Bytes of a chunk of points on its way through the network, forward and back."""
-    limit = part_bytes(objective.threads) if objective.test_space is None else RECORDED_BYTES
+    limit = part_bytes(objective.placement.threads) if objective.test_space is None else RECORDED_BYTES
     layers = objective.measures[0].network.layers
     return min(limit, objective.size * 8.0 * 12.0 * sum(layers))
 

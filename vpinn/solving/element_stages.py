@@ -14,6 +14,7 @@ from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
+from vpinn.placement import HOST
 from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
 
@@ -76,7 +77,7 @@ class ElementStage:
     @property
     def theta(self) -> torch.Tensor:
         """Parameters of the network beside the elements: zeros [trial.network.size]."""
-        return torch.zeros(self.trial.network.size, dtype=torch.float64)
+        return torch.zeros(self.trial.network.size, dtype=torch.float64, device=HOST)
 
     @property
     def relative(self) -> float:
@@ -144,7 +145,7 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
     found = solve_fem(problem, degree)
     trial = elements_trial(problem, found.space, found.values)
     estimator = make_estimator(problem, trial, degree)
-    estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64))
+    estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
     gain = 1.0 if before is None else before.gain
     rise = 0 if before is None else degree - before.found.space.degree
     if before is not None and estimate is not None and rise and before.relative <= HALF:

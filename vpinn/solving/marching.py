@@ -33,6 +33,7 @@ from vpinn.march import (
 )
 from vpinn.optimization import COLUMNS, Plan, Training, save_arrays
 from vpinn.optimization.schedule import Schedule
+from vpinn.placement import Placement
 from vpinn.problem import Problem, output_times
 from vpinn.process import peak_memory_mb, settle_process
 from vpinn.storage import claimed
@@ -77,7 +78,7 @@ def solve_in_time(problem: Problem, told: Told) -> MarchedSolution:
         with signals.abandons():
             stages = MarchStages(problem, lambda number, t: signals.signal is None and not signals.late)
         if folder is not None:
-            run_folder.begin(folder, problem, run_folder.describe(problem, March.name, threads), anew=True)
+            run_folder.begin(folder, problem, run_folder.describe(problem, March.name, Placement(threads=threads)), anew=True)
         ready = time.perf_counter() - began
         run = _Run(problem, stages, folder, threads, began, ready)
         with signals.limited(limit):

@@ -31,6 +31,7 @@ from vpinn.optimization import (
     with_batches,
     with_layers,
 )
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem, refuse_time
 from vpinn.process import settle_process
 from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
@@ -78,20 +79,21 @@ class Setup:
         return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
-def prepare(problem: Problem, threads: int = 1, trains: bool = True) -> Setup:
+def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Args:
-        problem: the problem.
-        threads: threads that share the work, ≥ 1.
+        problem: to solve.
+        placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
         trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
             only looked at has the objective of the file, of the same sizes.
 
     Raises:
-        InputError: the problem cannot be solved as stated.
+        InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
     refuse_time(problem, "this prepares")
-    settle_process(threads)
+    placement = placement.precise(problem.settings.solver.precision)
+    settle_process(placement.threads)
     _check_parts(problem)
     check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
@@ -100,10 +102,10 @@ def prepare(problem: Problem, threads: int = 1, trains: bool = True) -> Setup:
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, name, threads, trains)
+            return _prepare(problem, name, placement, trains)
         except InputError as error:
             refused = refused or error.message
-    return dataclasses.replace(_prepare(problem, last, threads, trains), reason=reason(problem, last, refused))
+    return dataclasses.replace(_prepare(problem, last, placement, trains), reason=reason(problem, last, refused))
 
 
 def _check_parts(problem: Problem) -> None:
@@ -123,9 +125,9 @@ def _check_parts(problem: Problem) -> None:
         )
 
 
-def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
+def _prepare(problem: Problem, name: str, placement: Placement, trains: bool) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, threads)
+        return _with_elements(problem, placement.home)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
@@ -134,7 +136,7 @@ def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
     trial = make_trial(problem, rows=direct)
     if direct:
         width = min(PILOT, problem.settings.solver.features or PILOT)
-        objectives = Objectives(stated_problem(problem, trial, name), threads)
+        objectives = Objectives(stated_problem(problem, trial, name), placement.home)
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
@@ -142,23 +144,25 @@ def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
         if cornered.corners:
             others += (cornered,)
     elif not trains:
-        objective = trained_objective(problem, trial, name, threads)
+        objective = trained_objective(problem, trial, name, placement)
     else:
 
-        def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
-            return trained_objective(problem, space, name, threads, unit, precision)
+        def made(space: Trial, where: Placement, unit: float) -> Objective:
+            return trained_objective(problem, space, name, where, unit)
 
-        begun = _begun(problem, trial, made)
+        begun = _begun(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
-        trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
+        trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
 
 
-def _begun(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, float], Objective]) -> Start:
+def _begun(
+    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
+) -> Start:
     """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
 
     Raises:
@@ -166,14 +170,14 @@ def _begun(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, f
     """
     asked = problem.settings.network.elements
     if asked == 0:
-        return make_start(problem, trial, made)
+        return make_start(problem, trial, made, placement)
     if asked != "auto":
         try:
             found = solve_fem(problem, asked)
         except InputError as error:
             raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
-        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made)
-    alone = make_start(problem, trial, made)
+        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made, placement)
+    alone = make_start(problem, trial, made, placement)
     if not has_parts(problem) or alone.objective.size > MOST:
         return alone
     try:
@@ -181,16 +185,16 @@ def _begun(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, f
     except VpinnError:
         return alone
     why = "the form differs between parts of the domain"
-    beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made)
+    beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
     return beside if beside.least < alone.least else alone
 
 
-def _with_elements(problem: Problem, threads: int) -> Setup:
+def _with_elements(problem: Problem, placement: Placement) -> Setup:
     """Return the setup of elements: their lowest degree, of which ``vpinn check`` shows the test functions."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
-    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, test_degree=FIRST, threads=threads)
+    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
     with problem.source.located("batch"):
         plan = make_plan(Elements.name, problem.settings, objective)
     return Setup(problem, trial, objective, plan, reason=reason(problem, Elements.name))

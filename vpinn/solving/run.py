@@ -17,6 +17,7 @@ from vpinn.analysis import assess
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
+from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
@@ -41,6 +42,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     resume: bool = False,
     overwrite: bool = False,
     threads: int | None = None,
+    device: str | None = None,
     report: Report | None = None,
     interrupt: Interrupt | None = None,
 ) -> Solution:
@@ -53,6 +55,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         resume: go on from the folder's checkpoint.
         overwrite: replace what is in the folder.
         threads: threads that share the work, ≥ 1; default as many as there are cores.
+        device: that steps of training work on, cpu (the default), cuda or mps.
         report: called after every step.
         interrupt: signals received; without one they are caught while this call lasts.
 
@@ -61,20 +64,22 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
 
     Raises:
         Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
-        InputError: the problem cannot be solved as stated, or the folder holds a run already, or another one writes into it.
+        InputError: the problem cannot be solved as stated, the device is not there, or the folder holds a run already, or another
+            one writes into it.
         DivergenceError: training diverged.
         StorageError: the folder could not be written.
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
     problem = problem if method is None else _with_method(problem, method)
+    placement = Placement.of(device, threads or available_cores())
     if problem.clock is not None:
-        return solve_in_time(problem, Told(folder, resume, overwrite, threads or available_cores(), report, interrupt))
+        return solve_in_time(problem, Told(folder, resume, overwrite, placement.threads, report, interrupt))
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
-            setup = prepare(problem, threads or available_cores())
+            setup = prepare(problem, placement)
             strategy = strategy_of(setup)
             state = strategy.start()
         if folder is not None:
@@ -92,7 +97,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         if state.training.stopped == "signal":
             return finish().solution
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
-            solution = _assessed(finish(), state.training, setup.objective.threads, began, ready)
+            solution = _closed(finish(), state.training, setup.objective.placement, began, ready)
         save(state, solution.trial, solution)
         return solution
 
@@ -114,7 +119,7 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
     metrics = run_files.read_json(folder / run_files.METRICS) or {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
-    return Solution(problem, trial, theta.double(), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
 
 
 def strategy_of(setup: Setup) -> Strategy:
@@ -130,22 +135,28 @@ def strategy_of(setup: Setup) -> Strategy:
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
     """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
     setup = strategy.setup
-    described = run_folder.describe(setup.problem, setup.plan.method.name, setup.objective.threads)
+    described = run_folder.describe(setup.problem, setup.plan.method.name, setup.objective.placement)
     if resume:
-        training, record, journal = run_folder.resumed(folder, described)
+        training, record, journal = run_folder.resumed(folder, described, setup.objective.placement.device)
         state = strategy.resumed(State(training, journal, record))
     run_folder.begin(folder, setup.problem, described, anew=not resume)
     return state
 
 
-def _assessed(outcome: Outcome, training: Training, threads: int, began: float, ready: float) -> Solution:
-    """Return the solution with its assessment, and what it took."""
+def assessed(outcome: Outcome) -> Solution:
+    """Return the solution of an outcome with its errors, its error estimate and the checks that fail."""
     solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated, outcome.first)
+    checks = [*solution.metrics["checks"], *outcome.checks]
+    return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks})
+
+
+def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
+    """Return the solution with its assessment, and what it took."""
+    solution = assessed(outcome)
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
-    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "threads": threads}
-    checks = [*solution.metrics["checks"], *outcome.checks]
-    return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks, **closing})
+    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), **placement.told}
+    return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
 
 
 def _with_method(problem: Problem, method: str) -> Problem:

@@ -27,6 +27,7 @@ from vpinn.optimization import (
     walk_found,
     with_tangents,
 )
+from vpinn.placement import wide
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.solving.preparation import Setup
@@ -165,7 +166,7 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> O
     tests = objective.test_space.size if objective.test_space else None
     metrics = {**described(setup, trial, training, objective.size), "test_functions": tests}
     if training.stopped == "signal":
-        return Outcome(Solution(setup.problem, trial, training.best[0].double(), metrics, history_of(training)))
+        return Outcome(Solution(setup.problem, trial, wide(training.best[0]), metrics, history_of(training)))
     if plan.samplers:
         objective = assessed_objective(setup.problem, summable(objective, setup.problem, trial))
     theta, loss = final_parameters(objective, training, rules.judge(training))
@@ -180,7 +181,7 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> O
         checks = [f"walk: {check}" for check in walk.pop("checks")]
         metrics["walk"] = walk
     samples = samples_of(training.state)
-    found = Solution(setup.problem, trial, theta.double(), metrics, history_of(training), samples=samples)
+    found = Solution(setup.problem, trial, wide(theta), metrics, history_of(training), samples=samples)
     return Outcome(found, objective, estimator, loss * objective.unit, setup.stated, tuple(checks))
 
 

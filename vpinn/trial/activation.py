@@ -76,7 +76,7 @@ class Tanh(Activation):
 
     def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Return σ'(a)."""
-        return torch.addcmul(_number(1.0, z.dtype), z, z, value=-1, out=out)
+        return torch.addcmul(_number(1.0, z.dtype, z.device), z, z, value=-1, out=out)
 
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return σ''(a)."""
@@ -98,7 +98,7 @@ class Tanh(Activation):
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor, empty: bool = False) -> Tensor:
         """Return s σ'(a) − 2 z q σ'(a)."""
         if empty:
-            return torch.addcmul(_number(0.0, z.dtype), q, z, value=-2, out=s)
+            return torch.addcmul(_number(0.0, z.dtype, z.device), q, z, value=-2, out=s)
         return self.through(s, a, z, t, s).addcmul_(q, z, value=-2)
 
 
@@ -213,5 +213,5 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 @lru_cache
-def _number(value: float, dtype: torch.dtype) -> Tensor:
-    return torch.tensor(value, dtype=dtype)
+def _number(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(value, dtype=dtype, device=device)

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from vpinn.placement import HOST
 from vpinn.trial.charts import Chart, Derivative
 from vpinn.trial.wedge import Term, WedgeSolution
 
@@ -67,10 +68,10 @@ class CornerChart(Chart):
                 shares.append((term[1], group.setdefault((function.place, function.middle, term), len(group)), k, share))
         groups = []
         for j, terms in found.items():
-            matrix = torch.zeros(len(terms), self.components, len(self.functions), dtype=torch.complex128)
+            matrix = torch.zeros(len(terms), self.components, len(self.functions), dtype=torch.complex128, device=HOST)
             for power, row, k, share in shares:
                 if power == j:
-                    matrix[row, :, k] = torch.tensor(share, dtype=torch.complex128)
+                    matrix[row, :, k] = torch.tensor(share, dtype=torch.complex128, device=HOST)
             groups.append(_Terms.of(j, list(terms), matrix.flatten(1)))
         return tuple(groups)
 
@@ -111,10 +112,10 @@ class _Terms:
     def of(cls, j: int, terms: Sequence[tuple[tuple[float, float], float, Term]], shares: Tensor) -> _Terms:
         """Return the terms of corners and directions β."""
         frames = list(dict.fromkeys((*place, middle, term[0]) for place, middle, term in terms))
-        a, b, beta, p = torch.tensor(frames, dtype=torch.complex128).T
+        a, b, beta, p = torch.tensor(frames, dtype=torch.complex128, device=HOST).T
         cos, sin = torch.cos(beta.real), torch.sin(beta.real)
-        at = torch.tensor([frames.index((*place, middle, term[0])) for place, middle, term in terms])
-        q, log = torch.tensor([term[2:] for _, _, term in terms], dtype=torch.complex128).T
+        at = torch.tensor([frames.index((*place, middle, term[0])) for place, middle, term in terms], device=HOST)
+        q, log = torch.tensor([term[2:] for _, _, term in terms], dtype=torch.complex128, device=HOST).T
         own = shares.shape[0] == shares.shape[1] and bool((shares == torch.diag(shares.diagonal())).all())
         kept = shares.diagonal() if own else shares
         return cls(j, torch.stack([a.real, b.real], 1), (cos - p * sin, sin + p * cos), (-sin, cos), at, q, log.real, kept)
@@ -127,7 +128,7 @@ class _Terms:
         ln, inverse = torch.log(z)[:, self.frame], z.reciprocal()[:, self.frame]
         z_by = tuple(slope[self.frame] for slope in self.z_by)
         power, q, log, j = torch.exp(self.q * ln), self.q, self.log, self.j
-        sums = 1.0 - log + log * ln if bool(log.any()) else torch.ones(())
+        sums = 1.0 - log + log * ln if bool(log.any()) else log.new_ones(())
         w = [power * sums]
         power = power * inverse
         w.append(power * (q * sums + log))

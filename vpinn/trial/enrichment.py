@@ -19,6 +19,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import Points, check_points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
+from vpinn.placement import HOST
 from vpinn.problem import Condition, Problem
 from vpinn.trial.network import Derivative, Jets, Network, Pullback
 
@@ -58,7 +59,7 @@ class Enriched(Network):
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return random parameters [size] in float64, coefficients zero."""
-        return torch.cat([super().initial(generator), torch.zeros(self.extra, dtype=torch.float64)])
+        return torch.cat([super().initial(generator), torch.zeros(self.extra, dtype=torch.float64, device=HOST)])
 
     def coefficients(self, theta: Tensor) -> Tensor:
         """Return the coefficients [extra] as a view of the parameters [size]."""

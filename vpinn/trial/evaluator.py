@@ -15,6 +15,7 @@ from vpinn.domain import Points, PointSet
 from vpinn.forms import Jet, Parameter, Tape, compile_tape
 from vpinn.forms.graph import Graph
 from vpinn.forms.lowering import build
+from vpinn.placement import HOST, host, wide
 from vpinn.problem import Problem
 from vpinn.problem.symbols import components
 from vpinn.trial.network import Derivative, Jets
@@ -53,14 +54,14 @@ class Evaluator:
             if jets is None or not jets.keys() >= set(self._keys):
                 jets = self.jets(theta, points)
             values = self.tape.moving([*fixed, *(jets[key] for key in self._keys)])
-        return np.stack([v.detach().numpy() if isinstance(v, Tensor) else np.full(n, v) for v in values])
+        return np.stack([host(v) if isinstance(v, Tensor) else np.full(n, v) for v in values])
 
     def jets(self, theta: Tensor, points: Points) -> Jets:
         """Return what the expressions take of the network at n points, [n] each."""
         network = self.trial.network
         wanted = {derivative for _, derivative in self._keys}
         with torch.no_grad():
-            return network.jets(theta.double(), network.normalise(torch.tensor(points.x)), wanted) if wanted else {}
+            return network.jets(wide(theta), network.normalise(torch.tensor(points.x, device=HOST)), wanted) if wanted else {}
 
     @property
     def _keys(self) -> list[tuple[int, Derivative]]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from vpinn.placement import HOST
 from vpinn.trial.activation import Activation
 
 LINE = 8
@@ -19,8 +20,8 @@ SIZES = 8
 LARGEST = 160e6
 """Bytes above which no memory is kept: it would outweigh what making it costs."""
 
-Key: TypeAlias = tuple[int, int, torch.dtype, int]
-"""Points, order, precision and number of partial sums that memory is made for."""
+Key: TypeAlias = tuple[int, int, torch.dtype, torch.device, int]
+"""Points, order, precision, device and number of partial sums that memory is made for."""
 
 
 class Memory(Protocol):
@@ -58,49 +59,58 @@ class Layout:
 
     @cached_property
     def _maps(self) -> tuple[Tensor, Tensor]:
-        """Parameter of every entry, ``size`` for 0 and ``size + 1`` for σ⁻¹(1); and the entry of every parameter."""
+        """Parameter of every entry, ``size`` for 0 and ``size + 1`` for σ⁻¹(1); and the entry of every parameter; on the host."""
         size = sum((i + 1) * o for i, o in pairwise(self.layers))
         starts = accumulate(((i + 1) * o for i, o in pairwise(self.layers)), initial=0)
         blocks = []
         for (rows, columns), (i, o), at in zip(self.shapes, pairwise(self.layers), starts, strict=False):
-            block = torch.full((rows, columns), size)
-            block[:o, :i] = torch.arange(at, at + i * o).view(o, i)
-            block[:o, i] = torch.arange(at + i * o, at + (i + 1) * o)
+            block = torch.full((rows, columns), size, device=HOST)
+            block[:o, :i] = torch.arange(at, at + i * o, device=HOST).view(o, i)
+            block[:o, i] = torch.arange(at + i * o, at + (i + 1) * o, device=HOST)
             if rows > o:
                 block[o, i] = size + 1
             blocks.append(block)
         first, *rest = blocks
         entries = torch.cat([block.reshape(-1) for block in (*rest, *(b.T for b in blocks[:-1]))])
         entries_bar = torch.cat([block.reshape(-1) for block in (first.T, *rest)])
-        taken = torch.empty(size + 2, dtype=torch.int64)
-        taken[entries_bar] = torch.arange(len(entries_bar))
+        taken = torch.empty(size + 2, dtype=torch.int64, device=HOST)
+        taken[entries_bar] = torch.arange(len(entries_bar), device=HOST)
         return entries, taken[:size]
 
-    def matrices(self, dtype: torch.dtype) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    def _maps_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in self._placed:
+            self._placed[device] = (self._maps[0].to(device), self._maps[1].to(device))
+        return self._placed[device]
+
+    @cached_property
+    def _placed(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        return {}
+
+    def matrices(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Return memory for the matrices, and its views W₂, … , W_out and W₁ᵀ, … , W_Lᵀ, whose rows products take faster."""
         hidden, transposed = self.shapes[1:], [(columns, rows) for rows, columns in self.shapes[:-1]]
-        flat, views = _pieces([*hidden, *transposed], dtype)
+        flat, views = _pieces([*hidden, *transposed], dtype, device)
         return flat, views[: len(hidden)], views[len(hidden) :]
 
-    def cotangents(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def cotangents(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return memory for the cotangents of the matrices, and its views, those of W₁ᵀ and of W₂, … , W_out."""
         (rows, columns), *others = self.shapes
-        flat, (first_t, *views) = _pieces([(columns, rows), *others], dtype)
+        flat, (first_t, *views) = _pieces([(columns, rows), *others], dtype, device)
         return flat, first_t, views
 
-    def numbers(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def numbers(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return memory for the parameters, 0 and σ⁻¹(1), which the matrices are ``gathered`` from, and its view [size]."""
         size = len(self._maps[1])
-        numbers = torch.tensor([0.0] * (size + 1) + [self.sigma.one], dtype=dtype)
+        numbers = torch.tensor([0.0] * (size + 1) + [self.sigma.one], dtype=dtype, device=device)
         return numbers, numbers[:size]
 
     def gathered(self, numbers: Tensor, flat: Tensor) -> Tensor:
         """Write the entries of all matrices, one after the other."""
-        return torch.index_select(numbers, 0, self._maps[0], out=flat)
+        return torch.index_select(numbers, 0, self._maps_on(flat.device)[0], out=flat)
 
     def parameters(self, flat: Tensor) -> Tensor:
         """Return the entries of the flat cotangents that are parameters [size]."""
-        return flat.index_select(0, self._maps[1])
+        return flat.index_select(0, self._maps_on(flat.device)[1])
 
     def borrow(self, kind: type[Kind], key: Key) -> Kind:
         """Return memory that nobody uses, made if there is none."""
@@ -124,8 +134,8 @@ class Layout:
         return {}
 
 
-def _pieces(shapes: list[tuple[int, int]], dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+def _pieces(shapes: list[tuple[int, int]], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, list[Tensor]]:
     """Return memory for matrices one after the other, and the matrices as views of it."""
     sizes = [rows * columns for rows, columns in shapes]
-    flat = torch.empty(sum(sizes), dtype=dtype)
+    flat = torch.empty(sum(sizes), dtype=dtype, device=device)
     return flat, [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vpinn.placement import HOST
 from vpinn.trial.activation import ACTIVATIONS, Activation, derivatives
 from vpinn.trial.graph import through_graph
 from vpinn.trial.layout import Layout
@@ -70,17 +71,17 @@ class Network:
         return ACTIVATIONS[self.activation]
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Return random parameters [size] in float64.
+        """Return random parameters [size] in float64 on the host.
 
         Weights follow Glorot & Bengio (2010), normal with variance 2/(in + out); first-layer biases are uniform on
         [−1, 1], which spreads the units over the domain.
         """
         parts = []
         for k, (i, o) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
-            weight = torch.randn(o, i, generator=generator, dtype=torch.float64) * math.sqrt(2 / (i + o))
-            bias = torch.zeros(o, dtype=torch.float64)
+            weight = torch.randn(o, i, generator=generator, dtype=torch.float64, device=HOST) * math.sqrt(2 / (i + o))
+            bias = torch.zeros(o, dtype=torch.float64, device=HOST)
             if k == 0:
-                bias = 2 * torch.rand(o, generator=generator, dtype=torch.float64) - 1
+                bias = 2 * torch.rand(o, generator=generator, dtype=torch.float64, device=HOST) - 1
             parts += [weight.reshape(-1), bias]
         return torch.cat(parts)
 
@@ -131,7 +132,8 @@ class Network:
             orders = derivatives(self.sigma, torch.addmm(bias, x, weight.T), max(map(len, wanted)))
             return {key: math.prod((slopes[i] for i in key), start=orders[len(key)]) for key in wanted}
         wide, hidden = replace(self, layers=(*layers, h, h)), sum((i + 1) * o for i, o in pairwise((*layers, h)))
-        identity = torch.cat([theta[:hidden], torch.eye(h, dtype=theta.dtype).reshape(-1), theta.new_zeros(h)])
+        unit = torch.eye(h, dtype=theta.dtype, device=theta.device)
+        identity = torch.cat([theta[:hidden], unit.reshape(-1), theta.new_zeros(h)])
         jets = nested_jets(wide, identity, x, wanted)
         return {derivative: torch.stack([jets[c, derivative].detach() for c in range(h)], 1) for derivative in wanted}
 
@@ -158,12 +160,12 @@ class Network:
 
     def stretch(self, like: Tensor) -> Tensor:
         """Return the derivative [d] of the normalised coordinates, in 1/length."""
-        return _stretch(self.lower, self.upper, like.dtype)
+        return _stretch(self.lower, self.upper, like.dtype, like.device)
 
     @cached_property
     def layout(self) -> Layout:
         """Where the parameters stand in the matrices of the layers."""
-        return Layout(self.layers, self.sigma, tuple(_stretch(self.lower, self.upper, torch.float64).tolist()))
+        return Layout(self.layers, self.sigma, _stretches(self.lower, self.upper))
 
     def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
         """Evaluate as ``jets`` does, and return the jets with their pullback: cotangents → cotangent of θ [size].
@@ -280,6 +282,10 @@ def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Deriva
     return result
 
 
+def _stretches(lower: tuple[float, ...], upper: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(2 / (b - a) for a, b in zip(lower, upper, strict=True))
+
+
 @lru_cache
-def _stretch(lower: tuple[float, ...], upper: tuple[float, ...], dtype: torch.dtype) -> Tensor:
-    return torch.tensor([2 / (b - a) for a, b in zip(lower, upper, strict=True)], dtype=dtype)
+def _stretch(lower: tuple[float, ...], upper: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(_stretches(lower, upper), dtype=dtype, device=device)

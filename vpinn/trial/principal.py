@@ -11,6 +11,7 @@ from torch import Tensor
 from vpinn.domain import Points
 from vpinn.errors import InputError
 from vpinn.forms import Background, Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
+from vpinn.placement import host
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ def principal_part(problem: Problem, points: Points) -> Array | None:
     n, d = sum(u.components for u in problem.unknowns), problem.domain.dimension
     result = np.zeros((len(points), n, d, n, d))
     for place, value in zip(entries, values, strict=True):
-        result[:, *place] = value.numpy() if isinstance(value, Tensor) else value
+        result[:, *place] = host(value) if isinstance(value, Tensor) else value
     return result if np.isfinite(result).all() else None
 
 

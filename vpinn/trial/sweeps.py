@@ -42,30 +42,30 @@ class Sweeps:
 
     Args:
         layout: of the parameters.
-        key: points n; order, 0 for values, 1 for gradients as well; precision; and number of partial sums over the points, 1 or
-            2, because threads share a product of matrices by its rows only.
+        key: points n; order, 0 for values, 1 for gradients as well; precision; device; and number of partial sums over the
+            points, 1 or 2, because threads share a product of matrices by its rows only.
     """
 
     def __init__(self, layout: Layout, key: Key) -> None:
-        n, order, dtype, sums = self.key = key
+        n, order, dtype, device, sums = self.key = key
         d, m = layout.layers[0], layout.layers[-1]
         self._layout = layout
-        numbers, self._theta = layout.numbers(dtype)
-        self.flat, self.onward, self.w_t = layout.matrices(dtype)
-        self.flat_bar, self.first_bar_t, self.onward_bar = layout.cotangents(dtype)
+        numbers, self._theta = layout.numbers(dtype, device)
+        self.flat, self.onward, self.w_t = layout.matrices(dtype, device)
+        self.flat_bar, self.first_bar_t, self.onward_bar = layout.cotangents(dtype, device)
         self.parts = [bar[None] if sums == 1 else bar.new_empty(2, *bar.shape) for bar in self.onward_bar[:-1]]
-        self.stretch = torch.tensor(layout.stretch, dtype=dtype)[:, None]
+        self.stretch = torch.tensor(layout.stretch, dtype=dtype, device=device)[:, None]
         first_t = self.w_t[0][:d]
         self.inward, self.inward_bar = torch.empty_like(first_t), torch.empty_like(first_t)
-        x = torch.ones(n, d + 1, dtype=dtype)
+        x = torch.ones(n, d + 1, dtype=dtype, device=device)
         self._x = x[:, :d]
-        self.values, self.values_bar = torch.empty(2, m, n, dtype=dtype)
-        self.slopes, self.slopes_bar = torch.empty(2, d, m, n if order else 0, dtype=dtype)
+        self.values, self.values_bar = torch.empty(2, m, n, dtype=dtype, device=device)
+        self.slopes, self.slopes_bar = torch.empty(2, d, m, n if order else 0, dtype=dtype, device=device)
         width = sum(columns for _, columns in layout.shapes[1:])
         self.bytes = n * dtype.itemsize * width * (1 + order * m)
         points = max(SMALLEST, BLOCK_BYTES // (dtype.itemsize * width)) * sums
         size = -(-n // (max(1, round(n / points)) * sums)) * sums
-        memory = Block.scratch(layout, size, order, dtype)
+        memory = Block.scratch(layout, size, key)
         self._blocks = [Block(x, layout, slice(at, min(at + size, n)), key, memory) for at in range(0, n, max(1, size))]
         self._set: Calls = [
             partial(layout.gathered, numbers, self.flat),
@@ -112,7 +112,7 @@ class Sweeps:
 
     def _pulling(self, valued: bool, bent: bool) -> Calls:
         """Return the calls of a pullback of values, gradients or both."""
-        shared = self.key[3] > 1
+        shared = self.key[4] > 1
         calls: Calls = [total.zero_ for total in (self.flat_bar, self.inward_bar, *(self.parts if shared else ()))]
         for block in self._blocks:
             calls += block.pullback(self, valued, bent)
@@ -136,27 +136,28 @@ class Block:
 
     def __init__(self, x: Tensor, layout: Layout, points: slice, key: Key, memory: list[Tensor]) -> None:
         self._layout, self._points = layout, points
-        _, self._order, dtype, self._sums = key
+        _, self._order, dtype, device, self._sums = key
         self._m, sigma, widths = layout.layers[-1], layout.sigma, [columns for _, columns in layout.shapes[1:]]
         n, rows = points.stop - points.start, (points.stop - points.start) * self._m
-        self._z = [x[points], *(torch.empty(n, width, dtype=dtype) for width in widths)]
+        self._z = [x[points], *(torch.empty(n, width, dtype=dtype, device=device) for width in widths)]
         self._a = [torch.empty_like(z) for z in self._z[1:]] if sigma.keeps_argument else self._z[1:]
         slopes, bends, passing = memory[: len(widths)], memory[len(widths) : -2], memory[-2:]
         self._slopes = [_rows(part, n, width) for part, width in zip(slopes, widths, strict=True)]
         self._a_bar = [_rows(passing[k % 2], n, width) for k, width in enumerate(widths)]
         if self._order:
-            self._delta = [torch.empty(rows, width, dtype=dtype) for width in widths]
+            self._delta = [torch.empty(rows, width, dtype=dtype, device=device) for width in widths]
             self._r = self._delta[:-1] if sigma.takes_product else [torch.empty_like(part) for part in self._delta[:-1]]
             self._bend = [_rows(part, rows, width) for part, width in zip(bends, widths, strict=True)]
             self._r_bar = [_rows(passing[k % 2], rows, width) for k, width in enumerate(widths)]
 
     @staticmethod
-    def scratch(layout: Layout, n: int, order: int, dtype: torch.dtype) -> list[Tensor]:
-        """Return memory for σ', for what the slopes bend, and twice for what passes from layer to layer."""
+    def scratch(layout: Layout, n: int, key: Key) -> list[Tensor]:
+        """Return memory for σ', for what the slopes bend, and twice for what passes from layer to layer, of n points."""
+        _, order, dtype, device, _ = key
         m = layout.layers[-1] if order else 1
         widths = [columns for _, columns in layout.shapes[1:]]
         rows = [n * width for width in widths], [m * n * width for width in widths if order], [m * n * max(widths)] * 2
-        return [torch.empty(size, dtype=dtype) for part in rows for size in part]
+        return [torch.empty(size, dtype=dtype, device=device) for part in rows for size in part]
 
     def evaluation(self, sweeps: Sweeps, values: bool) -> Calls:
         """Return the calls that make values, if asked for, and at order 1 gradients."""
@@ -178,7 +179,7 @@ class Block:
                 calls.append(partial(torch.mm, self._delta[k], sweeps.onward[k - 1], out=self._r[k - 1]))
                 r = self._wide(self._r[k - 1])
         here = sweeps.slopes[..., self._points]
-        inner = here[:, 0] if self._m == 1 else torch.empty(here.shape, dtype=here.dtype).flatten(1)
+        inner = here[:, 0] if self._m == 1 else here.new_empty(here.shape).flatten(1)
         calls.append(partial(torch.mm, sweeps.inward, self._delta[0].T, out=inner))
         return calls if self._m == 1 else [*calls, partial(here.copy_, inner.view(here.shape))]
 
@@ -196,7 +197,7 @@ class Block:
         """Return the calls that send the cotangent of the gradients from the inputs to the outputs."""
         sigma, last = self._layout.sigma, len(self._a) - 1
         here = sweeps.slopes_bar[..., self._points]
-        outer = here[:, 0] if self._m == 1 else torch.empty(here.shape, dtype=here.dtype).flatten(1)
+        outer = here[:, 0] if self._m == 1 else here.new_empty(here.shape).flatten(1)
         calls: Calls = [] if self._m == 1 else [partial(outer.view(here.shape).copy_, here)]
         calls.append(partial(sweeps.inward_bar.addmm_, outer, self._delta[0]))
         calls.append(partial(torch.mm, outer.T, sweeps.inward, out=self._bend[0]))
@@ -268,5 +269,5 @@ def record(
 ) -> tuple[Tensor | None, Tensor | None, Recording]:
     """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
     sums = 2 if torch.get_num_threads() > 1 and len(x) % 2 == 0 else 1
-    sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype, sums))
+    sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype, theta.device, sums))
     return *sweeps.evaluate(theta, x, values), Recording(layout, sweeps)
