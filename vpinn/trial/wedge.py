@@ -237,7 +237,8 @@ def _pencil(tensor: Array) -> Array:
 def _roots(tensor: Array) -> tuple[Root, ...]:
     """Return the roots p with Im p > 0 of det A(ν, ν), ν = (1, p), coinciding ones together, with their invariant pairs."""
     n, pencil = len(tensor), _pencil(tensor)
-    close = max(CLOSE, 10 * float(np.finfo(float).eps ** 0.5 * np.linalg.cond(tensor[:, 1, :, 1])))  # rounding splits double roots by less
+    apart = 10 * float(np.finfo(float).eps ** 0.5 * np.linalg.cond(tensor[:, 1, :, 1]))  # rounding splits double roots by less
+    close = max(CLOSE, apart)
     groups = list[list[complex]]()
     for p in sorted(map(complex, eigvals(pencil)), key=lambda p: (p.real, p.imag)):
         if p.imag > 0.0:
