@@ -28,6 +28,7 @@ FLOW = (
     "objective",
     "finite_elements",
     "sampling",
+    "features",
     "optimization",
     "noise",
     "solution",
@@ -40,8 +41,8 @@ FLOW = (
     "cli",
     "__main__",
 )
-AHEAD = {("solution", "output", "export")}
-"""The one convenience that reaches ahead: (importing stage, imported stage, function it stands in)."""
+AHEAD = {("solution", "output", "export"), ("problem", "forms", "_holds")}
+"""What reaches ahead, inside a function: (importing stage, imported stage, function). Fields written, conditions evaluated."""
 MAX_LINES = 300
 FILES = sorted(ROOT.rglob("*.py"))
 

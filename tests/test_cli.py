@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
 
 from vpinn.cli import main
+from vpinn.cli.__main__ import run
 from vpinn.process import processor_seconds
 
 TEXT = """
@@ -43,8 +45,21 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("torsion.toml")
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "vpinn.cli", *arguments]
+def forked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, TextIO]:
+    """Run the program in a fork of this process, which has imported everything; return its process id and its stderr."""
+    monkeypatch.setattr(sys, "argv", ["vpinn", *arguments])
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.dup2(writer, 2)
+            os.close(reader)
+            sys.stderr = os.fdopen(2, "w", buffering=1)
+            run()
+        finally:
+            os._exit(70)
+    os.close(writer)
+    return pid, os.fdopen(reader)
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -109,7 +124,9 @@ def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     }
     assert json.loads((run / "run.json").read_text())["seed"] == 7
     (run / "report.html").unlink()
-    assert main(["report", str(run), "-q"]) == 0
+    with monkeypatch.context() as patch:  # the figures are drawn as they were above
+        patch.setattr("vpinn.output.folder.draw", lambda solution, folder: sorted(folder.iterdir()))
+        assert main(["report", str(run), "-q"]) == 0
     assert (run / "report.html").is_file()
     assert main(["export", str(run), "-f", "npz", "-f", "pvd"]) == 0
     assert capsys.readouterr().out.split() == [str(run / "solution.npz"), str(run / "solution.pvd")]
@@ -316,21 +333,18 @@ def ended_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
-def test_signals_save_the_state(number: signal.Signals, code: int, file: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    long = command(
-        "solve", str(file), "-o", "run", "--set", "solver.steps=20000", "--set", "solver.method=adam", "--threads", "1"
-    )
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_the_state(number: signal.Signals, code: int, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = ("--set", "solver.steps=20000", "--set", "solver.method=adam", "--threads", "1")
     ended = ended_children()
-    process = subprocess.Popen(long, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    assert line.startswith("step "), line
-    before = processor_seconds(process.pid)
-    process.send_signal(number)
-    _, rest = process.communicate(timeout=600)
-    assert process.returncode == code, rest
+    pid, stderr = forked(monkeypatch, "solve", str(file), "-o", "run", *changed)
+    with stderr:
+        line = stderr.readline()
+        assert line.startswith("step "), line
+        before = processor_seconds(pid)
+        os.kill(pid, number)
+        rest = stderr.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code, rest
     assert ended_children() - ended - before < 5.0
     assert "the state is saved, go on with --resume" in rest
     assert main(["evaluate", "run", "--at", "0.5,0.5"]) == 0

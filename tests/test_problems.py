@@ -82,16 +82,15 @@ def reduced(file: Path) -> Iterator[str]:
 
 
 LARGE = ("gear", "plate_with_holes")
-"""Files whose meshes make even a small run long; ``four_holes`` and ``composite`` have mesh files, too."""
+LONG = ("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann")
+"""Files whose meshes, or what is special about them, make even a small run long.
 
-
-@pytest.mark.parametrize("name", LARGE)
-def test_reads(name: str) -> None:
-    assert vpinn.read_problem(FOLDER / f"{name}.toml").title
+``tests/analysis/test_drawn.py`` reads them, too, and what is special about them has tests of its own.
+"""
 
 
 @pytest.mark.parametrize(
-    "file", [pytest.param(f, marks=pytest.mark.slow) if f.stem in LARGE else f for f in FILES], ids=lambda file: file.stem
+    "file", [pytest.param(f, marks=pytest.mark.slow) if f.stem in LARGE + LONG else f for f in FILES], ids=lambda file: file.stem
 )
 def test_runs(file: Path) -> None:
     problem = vpinn.read_problem(file, list(reduced(file)))

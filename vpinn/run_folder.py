@@ -22,7 +22,8 @@ import numpy as np
 
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
-from vpinn.optimization import COLUMNS, Journal, Plan, Training, load_arrays, save_arrays
+from vpinn.features import Journal
+from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, save_arrays
 from vpinn.problem import Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
@@ -30,7 +31,7 @@ from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
-from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial
+from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, with_fields
 
 FREE: dict[str, tuple[str, ...] | None] = {
     "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
@@ -162,6 +163,9 @@ def save(
     if trial.space is not None:
         arrays["elements"], meta["elements"] = np.stack([field.values for field in trial.elements]), trial.space.degree
         arrays |= {f"bisected.{k}": marked for k, marked in enumerate(trial.space.mesh.bisected)}
+    if trial.beside is not None:
+        arrays["beside"] = np.stack([field.values for field in trial.beside.fields])
+        meta["beside"] = [trial.beside.degree, trial.beside.why]
     if isinstance(trial.network, Near):
         meta["places"] = trial.network.places
     if isinstance(trial.network, Features):
@@ -184,6 +188,10 @@ def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
         problem = replace(problem, domain=mesh)
         return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
+    if "beside" in meta:
+        assert isinstance(problem.domain, Mesh)
+        degree, why = meta["beside"]
+        trial = with_fields(problem, trial, LagrangeSpace(problem.domain, degree), arrays["beside"], why)
     if meta.get("scales"):
         trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
     return problem, replace(trial, network=network_of(trial, meta))

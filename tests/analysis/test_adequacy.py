@@ -104,7 +104,7 @@ def test_points_of_a_hypercube_are_named() -> None:
         strong="-div(grad(u)) - f",
         network={"layers": [20]},
         quadrature={"points": 16},
-        solver={"method": "lbfgs", "steps": 200},
+        solver={"method": "lbfgs", "steps": 120},
     )
     assert failing(solution) == ["quadrature"]
     assert "raise quadrature.points" in solution.metrics["checks"][0]

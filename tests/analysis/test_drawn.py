@@ -108,13 +108,13 @@ def test_a_run_on_drawn_cells_says_what_one_on_all_says() -> None:
     from vpinn.output.tables import solution_rows
 
     sections: dict[str, Any] = {"batch": {"size": 64}}
-    domain = {"shape": "rectangle", "cells": 18, "cell": "triangle"}
-    solver = {"method": "adam", "steps": 60, "learning_rate": 1e-2}
+    domain = {"shape": "rectangle", "cells": 12, "cell": "triangle"}
+    solver = {"method": "adam", "steps": 30, "learning_rate": 1e-2}
     whole = vpinn.solve(sine(domain, **sections, solver={**solver, "assessment": "full"}), threads=1)
-    some = vpinn.solve(sine(domain, **sections, solver={**solver, "assessment": 6_000}), threads=1)
+    some = vpinn.solve(sine(domain, **sections, solver={**solver, "assessment": 4_000}), threads=1)
     assert "assessed_cells" not in whole.metrics
     assert "interval" not in whole.error_estimate
-    assert some.metrics["assessed_cells"] == {"drawn": 240, "of": 648}
+    assert some.metrics["assessed_cells"] == {"drawn": 160, "of": 288}
     for name in ("relative_l2", "relative_h1"):
         low, high = some.errors["u"]["interval"][name]  # type: ignore[index]
         assert low < whole.errors["u"][name] < high < 1.3 * low
@@ -127,7 +127,7 @@ def test_a_run_on_drawn_cells_says_what_one_on_all_says() -> None:
     assert some.metrics["energy"] == pytest.approx(whole.metrics["energy"], rel=0.05)
     assert some.metrics["quadrature"]["change"] == pytest.approx(whole.metrics["quadrature"]["change"], abs=1e-3)
     row = dict(solution_rows(some))["error estimate"]
-    assert f"({low:.1e} to {high:.1e}, from 240 of 648 cells)" in row
+    assert f"({low:.1e} to {high:.1e}, from 160 of 288 cells)" in row
 
 
 def test_where_there_are_no_equations_at_points_nothing_is_estimated() -> None:
@@ -135,13 +135,13 @@ def test_where_there_are_no_equations_at_points_nothing_is_estimated() -> None:
     from vpinn.output.tables import solution_rows
 
     problem = make_problem(
-        {"shape": "rectangle", "cells": 12, "cell": "triangle"},
+        {"shape": "rectangle", "cells": 8, "cell": "triangle"},
         unknowns={"u": "scalar"},
         energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
         boundary=[{"on": "left", "value": 0}],
         network={"layers": [6]},
         batch={"size": 32},
-        solver={"method": "adam", "steps": 3, "assessment": 2_000},
+        solver={"method": "adam", "steps": 3, "assessment": 1_000},
     )
     found = vpinn.solve(problem, threads=1)
     assert found.metrics["error_estimate"] is None

@@ -31,7 +31,7 @@ def test_distance_is_the_error_of_the_elements() -> None:
         expressions={"truth": "exp(x)*sin(y)"},
         boundary=[{"on": "all", "value": "truth"}],
         reference={"exact": {"u": "truth"}},
-        solver={"method": "least-squares", "features": 200},
+        solver={"method": "least-squares", "features": 120},
     )
     metrics = vpinn.solve(problem, threads=1).metrics
     assert metrics["checks"] == []
@@ -45,7 +45,7 @@ def test_distance_is_the_error_of_the_elements() -> None:
 
 
 def test_errors_are_against_the_elements_where_nothing_else_is_known() -> None:
-    problem = asked(rectangle(cells=4, cell="quadrilateral"), {"degree": 4}, solver={"method": "least-squares", "features": 150})
+    problem = asked(rectangle(cells=4, cell="quadrilateral"), {"degree": 4}, solver={"method": "least-squares", "features": 80})
     metrics = vpinn.solve(problem, threads=1).metrics
     assert metrics["errors"] == metrics["fem"]["difference"]
     assert metrics["errors"]["u"]["relative_l2"] <= 3e-4

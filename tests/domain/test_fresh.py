@@ -46,9 +46,9 @@ def integral(name: str) -> float:
 
 @pytest.mark.parametrize(("name", "kind"), KINDS)
 def test_sums_over_points_made_anew_are_unbiased_for_the_integral(name: str, kind: str) -> None:
-    """Over 100 draws the mean is within four standard errors of the integral, and the same number gives the same points."""
+    """Over 50 draws the mean is within four standard errors of the integral, and the same number gives the same points."""
     points = SETS[name](kind)
-    values = np.array([total(points, fresh) for fresh in range(100)])
+    values = np.array([total(points, fresh) for fresh in range(50)])
     error = values.std(ddof=1) / np.sqrt(len(values))
     assert points.random
     assert error > 0.0

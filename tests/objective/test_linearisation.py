@@ -12,9 +12,9 @@ import ufl
 
 from vpinn.domain import LagrangeSpace, rectangle
 from vpinn.errors import InputError
-from vpinn.objective import DualNorm, TestSpace, linearisation, make_objective, variation, whitening
+from vpinn.objective import DualNorm, TestSpace, linearisation, make_objective, whitening
 from vpinn.objective.linearisation import linearise
-from vpinn.problem import make_problem
+from vpinn.problem import Weak, make_problem
 from vpinn.sampling import make_sampler
 from vpinn.trial import make_trial
 
@@ -169,12 +169,12 @@ def test_variations_by_hand(sections: dict[str, Any], weak: str) -> None:
     common: dict[str, Any] = {"unknowns": {"u": "scalar"}, "network": {"layers": [5]}, "boundary": [{"on": "left", "value": 0}]}
     problem = make_problem(rectangle(cells=2), **common, **sections)
     residuals = []
-    for form in (lambda names: variation(problem), weak):
+    for form in (lambda names: problem.variation, weak):
         stated = make_problem(rectangle(cells=2), **common, weak=weak, test_space={"degree": 3}, quadrature={"degree": 9})
         if callable(form):
             u, v = problem.unknowns[0], stated.unknowns[0]
             replaced = ufl.replace(form(None), {u.function: v.function, u.test: v.test, problem.symbols.x: stated.symbols.x})
-            stated = dataclasses.replace(stated, form=replaced)
+            stated = dataclasses.replace(stated, formulation=Weak(replaced))
         trial = make_trial(stated)
         residuals.append(make_objective(stated, trial).residual(start(trial)))
     assert residuals[1].abs().max() > 1e-3

@@ -129,14 +129,14 @@ def test_only_steps_with_curvature_of_squares_start_from_a_solved_last_layer() -
 BOUND = 1e-5
 """Largest relative difference that rounding may become in some steps."""
 METHODS = {
-    "adam": {"steps": 8},
-    "sgd": {"steps": 8},
-    "lbfgs": {"steps": 6},
-    "broyden": {"steps": 6},
-    "gauss-newton": {"steps": 3},
-    "spring": {"steps": 6},
-    "evolution": {"steps": 4},
-    "langevin": {"steps": 8},
+    "adam": {"steps": 5},
+    "sgd": {"steps": 5},
+    "lbfgs": {"steps": 4},
+    "broyden": {"steps": 4},
+    "gauss-newton": {"steps": 2},
+    "spring": {"steps": 4},
+    "evolution": {"steps": 3},
+    "langevin": {"steps": 5},
 }
 SAMPLERS = ("full", "uniform", "stratified", "antithetic", "sobol", "importance", "cells")
 DRAWN_ONLY, FULL_ONLY = ("spring",), ("lbfgs", "broyden")
@@ -194,8 +194,9 @@ def gap(form: str, method: str, sampler: str, units: tuple[float, float, float])
 
 @pytest.fixture
 def short_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A walk on drawn points is prepared by few batches and draws; they are what it costs, and what they find has units."""
+    """Walks and sizes are prepared by few batches and draws; they are what it costs, and what they find has units."""
     monkeypatch.setattr("vpinn.optimization.directions.DRAWS", 4)
+    monkeypatch.setattr("vpinn.optimization.dimensionless.SCALES", (1.0, 4.0))
     for name, count in (("CURVED", 2), ("PILOT", 8)):
         monkeypatch.setattr(f"vpinn.optimization.langevin.{name}", count)
 

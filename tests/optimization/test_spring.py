@@ -118,14 +118,14 @@ def poisson(form: str = "strong", method: str = "spring", **more: Any) -> vpinn.
         reference={"exact": {"u": "u_exact"}},
         network={"layers": [10, 10]},
         quadrature={"degree": 11},
-        solver={"method": method, "steps": 250},
+        solver={"method": method, "steps": 120},
         **{form: forms[form]},
         **more,
     )
 
 
 def test_a_small_problem_in_batches_of_sixteen() -> None:
-    """Relative L² error after 250 steps on 16 of 576 points."""
+    """Relative L² error after 120 steps on 16 of 576 points."""
     solution = vpinn.solve(poisson(batch={"size": 16}), threads=1)
     assert solution.errors["u"]["relative_l2"] <= 3e-3
 

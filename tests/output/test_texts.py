@@ -15,7 +15,8 @@ import torch
 from rich.console import Console
 
 from vpinn.errors import InputError
-from vpinn.optimization import COLUMNS, Adam, Elements, Plan, Schedule, Training
+from vpinn.features import Elements
+from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training
 from vpinn.output import (
     TrainingProgress,
     as_table,

@@ -14,7 +14,7 @@ from ufl.classes import Zero
 
 from vpinn.domain import Hypercube, Mesh, rectangle
 from vpinn.errors import InputError
-from vpinn.problem import Settings, make_problem, read_problem, schema_json, template
+from vpinn.problem import Energy, Settings, make_problem, read_problem, schema_json, template
 from vpinn.problem.unavailable import _KEYS
 
 from .corpus import TWO, problem
@@ -25,7 +25,7 @@ SQUARE = {"shape": "rectangle", "cells": 2}
 def test_the_template_runs_as_it_is(write: Callable[[str], Path]) -> None:
     stated = read_problem(write(template("my-plate_2")))
     assert stated.title == "my-plate_2"
-    assert stated.formulation == "energy"
+    assert isinstance(stated.formulation, Energy)
     assert isinstance(stated.domain, Mesh)
     assert stated.exact["u"].ufl_shape == ()
 
@@ -53,8 +53,7 @@ def test_what_a_file_becomes(write: Callable[[str], Path]) -> None:
         ("w", "z", (2,), 2, 1),
     ]
     assert stated.tags[:2] == ("left", "right")
-    assert isinstance(stated.form, ufl.Form)
-    assert [i.subdomain_id() for i in stated.form.integrals() if i.integral_type() == "exterior_facet"] == [0]
+    assert [i.subdomain_id() for i in stated.formulation.integrals.integrals() if i.integral_type() == "exterior_facet"] == [0]
     first, second, third = stated.boundary
     assert (first.on, first.unknown, first.component, first.impose, first.weight) == (("left", "top"), "w", None, "auto", 3.0)
     assert first.value is not None
@@ -88,8 +87,7 @@ def test_strong_forms_and_residual_conditions(write: Callable[[str], Path]) -> N
         '[[boundary]]\non = "all"\nunknown = "w"\nvalue = 0\n',
     )
     stated = read_problem(write(text))
-    assert isinstance(stated.form, tuple)
-    assert [equation.ufl_shape for equation in stated.form] == [(2,), ()]
+    assert [equation.ufl_shape for equation in stated.formulation.equations] == [(2,), ()]
     residual, value = stated.boundary
     assert residual.residual is not None
     assert (residual.value, residual.unknown, residual.impose) == (None, None, "penalty")
@@ -135,14 +133,13 @@ def test_forms_in_python() -> None:
         boundary=({"on": "right", "value": "y"},),
     )
     for stated in (from_text, from_code):
-        assert isinstance(stated.form, ufl.Form)
-        assert [(i.integral_type(), i.subdomain_id()) for i in stated.form.integrals()] == [
+        assert [(i.integral_type(), i.subdomain_id()) for i in stated.formulation.integrals.integrals()] == [
             ("cell", "everywhere"),
             ("exterior_facet", 0),
         ]
         assert stated.source.path is None
     strong = make_problem(SQUARE, unknowns={"u": "scalar"}, strong=lambda s: -ufl.div(ufl.grad(s.u)) - s.x[0])
-    assert len(strong.form) == 1
+    assert len(strong.formulation.equations) == 1
 
 
 @pytest.mark.parametrize(

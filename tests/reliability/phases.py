@@ -11,8 +11,8 @@ from typing import Any
 PHASES = {
     "reading": ("vpinn.problem", "read_problem"),
     "fields": ("vpinn.solving.preparation", "make_trial"),
-    "first stage": ("vpinn.optimization.stages", "Stages.make"),
-    "fit": ("vpinn.optimization.least_squares", "solve_columns"),
+    "first stage": ("vpinn.features.stages", "Stages.make"),
+    "fit": ("vpinn.features.least_squares", "solve_columns"),
     "steps": ("vpinn.solving.steps", "train"),
     "assessment": ("vpinn.solving.run", "assess"),
     "reference elements": ("vpinn.analysis.assessment", "compare_with_finite_elements"),

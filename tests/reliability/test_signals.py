@@ -18,9 +18,9 @@ import pytest
 from scipy.linalg import lstsq
 
 from vpinn.cli import main
+from vpinn.features.rank_revealing import rank_revealing_solution
 from vpinn.interrupt import Interrupt, Stopped, apart, undisturbed
 from vpinn.optimization import load_arrays
-from vpinn.optimization.rank_revealing import rank_revealing_solution
 from vpinn.storage import write_atomic
 
 from .phases import PHASES, announce
@@ -157,7 +157,7 @@ def _original(phase: str) -> Any:
 
 
 def _told(calls: list[str]) -> Any:
-    from vpinn.optimization import grow
+    from vpinn.features import grow
 
     def growing(*args: Any) -> Any:
         calls.append("grow")

@@ -92,7 +92,7 @@ def test_steps_split_between_domain_and_boundary(form: dict[str, Any]) -> None:
     alone = [{name: value for name, value in state.items() if name != "noise"} for state in learned]
     full, spread = objective.gradient(theta)[1].numpy(), []
     for states in (alone, learned):
-        found = np.array([drawn(objective, samplers, count, generator, states)(theta)[1].numpy() for _ in range(80)])
+        found = np.array([drawn(objective, samplers, count, generator, states)(theta)[1].numpy() for _ in range(50)])
         error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
         if objective.estimator != "control-variate":  # whose mean differs by a quadrature error
             assert (np.abs(found.mean(axis=0) - full) <= 4.5 * error).all()

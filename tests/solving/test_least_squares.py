@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import vpinn
+from vpinn.features.stages import Stage, Stages
 from vpinn.optimization import COLUMNS, Plan, Training
-from vpinn.optimization.stages import Stage, Stages
 from vpinn.run_files import read_json
 from vpinn.solving import solve
 
@@ -145,3 +145,18 @@ method = "least-squares"
     solution = solve(vpinn.read_problem(tmp_path / "jump.toml"), threads=1)
     assert solution.metrics["errors"]["u"]["relative_h1"] <= 1e-2
     assert solution.metrics["best_step"] == 1 < solution.metrics["steps"]
+
+
+def test_stages_of_an_energy_are_compared_by_their_residual() -> None:
+    """A nonlinear energy, negative at its minimum: stages are told apart by the variation, which least squares solves."""
+    problem = vpinn.make_problem(
+        {"shape": "rectangle", "cells": [3, 3], "cell": "quadrilateral"},
+        unknowns={"u": "scalar"},
+        energy="0.5*(1 + u**2)*inner(grad(u), grad(u))*dx - sin(3*x)*u*dx - u*ds('right')",
+        boundary=[{"on": "left", "value": "y*(1 - y)"}],
+        solver={"method": "least-squares"},
+    )
+    solution = solve(problem, threads=1)
+    assert solution.metrics["energy"] < 0.0
+    assert solution.error_estimate["relative_energy"] <= 1e-3
+    assert solution.metrics["checks"] == []

@@ -127,7 +127,7 @@ def test_a_stress_singularity() -> None:
         weak="inner(stress, grad(v))*dx + dot(div(w_stress), v)*dx - dot(dot(w_stress, n), v)*ds('notch')",
         boundary=[{"on": "outer", "value": exact}],
         reference={"exact": {"u": exact}},
-        solver={"features": 120},
+        solver={"features": 80},
     )
     solution = vpinn.solve(problem, threads=1)
     assert solution.metrics["errors"]["u"]["relative_l2"] <= 1e-9

@@ -138,9 +138,9 @@ def plate(folder: Path, hole: float, size: float = 1.0, part: bool = False) -> v
     turns = np.linspace(0.0, 2.0 * np.pi, 33)[:-1]
     circle = np.stack([np.cos(turns), np.sin(turns)], 1)
     square = 0.5 * circle / np.abs(circle).max(1, keepdims=True)
-    rings = [hole * circle + t * (square - hole * circle) for t in np.linspace(0.0, 1.0, 6)]
+    rings = [hole * circle + t * (square - hole * circle) for t in np.linspace(0.0, 1.0, 4)]
     nodes, cells, tags = np.concatenate([*rings, [[0.0, 0.0]]]), list[list[int]](), list[int]()
-    for ring in range(5):
+    for ring in range(3):
         for k in range(32):
             a, b = 32 * ring + k, 32 * ring + (k + 1) % 32
             cells += [[a, b, a + 32], [b, b + 32, a + 32]]

@@ -82,11 +82,11 @@ def quadrature(
     double = objective.measures[0].dtype == torch.float64
     seen = loss if double else _objective(stated, trial, objective, 0).value(theta)
     if estimate is not None and estimate.relative <= SMALL:
-        return {"seen": seen, "change": 0.0, "limit": EXCESS if stated.formulation == "energy" else SQUARES}
+        return {"seen": seen, "change": 0.0, "limit": SQUARES if stated.formulation.squared else EXCESS}
     fine = _objective(stated, trial, objective, FINER)
     finer = fine.value(theta)
     natural, limit = abs(finer), EXCESS
-    if stated.formulation != "energy":
+    if stated.formulation.squared:
         limit = SQUARES
     elif estimate is not None and estimate.corrected is not None:
         trial = estimate.corrected.trial

@@ -68,7 +68,7 @@ def assess(
             "true": true,
             "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
         }
-    metrics["energy"] = _energy(solution) if problem.formulation == "energy" else None
+    metrics["energy"] = None if problem.formulation.squared else _energy(solution)
     if objective is not None and loss is not None:
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:

@@ -23,12 +23,12 @@ from vpinn.analysis.drawn import DrawnPoints, drawn_cells
 from vpinn.analysis.tangent import Corrected, Shift
 from vpinn.domain import CellPoints, Mesh, Points, PointSet, cell_points, facet_points
 from vpinn.errors import InputError
+from vpinn.features.least_squares import solve_columns
+from vpinn.features.recipes import Recipe
 from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
 from vpinn.objective import equations, highest_order
 from vpinn.objective.penalty import penalty_weight, residual_weight
-from vpinn.optimization.least_squares import solve_columns
-from vpinn.optimization.recipes import Recipe
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Strong
 from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial
 
 Array = NDArray[np.float64]
@@ -181,7 +181,7 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     """
     if highest_order(problem) > HIGHEST_ORDER:
         raise InputError(f"features have derivatives up to order {HIGHEST_ORDER} only")
-    if problem.formulation != "strong":
+    if not problem.formulation.pointwise:
         _check_held(problem, trial)
     outputs = trial.network.outputs
     width = int(min(COLUMNS // outputs, max(FEWEST, trial.network.layers[-2])))
@@ -199,7 +199,7 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     if drawn_cells(problem) is not None and isinstance(points, CellPoints) and points.size > count:
         points = DrawnPoints(points, -(-count // points.per_entity))
     residuals = [_residuals(problem, trial, inside, points)]
-    stated = replace(problem, formulation="strong", form=equations(problem))
+    stated = replace(problem, formulation=Strong(equations(problem)))
     for imposed in trial.imposed:
         if imposed.how != "exact":
             u = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]

@@ -108,9 +108,9 @@ def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) 
     the residual is the same at all points, ν is one in the domain for ν = ρ/a with that residual a, and the data, tested with
     ν, leave (ν, ρ) = |ρ|²/a.
     """
-    if problem.formulation != "strong" or len(problem.equations) != 1:
+    if len(problem.formulation.equations) != 1:
         return None
-    residual = Evaluator.of(problem, trial, list(problem.equations))(theta, some_points(problem))
+    residual = Evaluator.of(problem, trial, list(problem.formulation.equations))(theta, some_points(problem))
     mean = float(residual.mean())
     if len(residual) != 1 or mean == 0.0 or not np.abs(residual - mean).max() <= UNEVEN * abs(mean):
         return None

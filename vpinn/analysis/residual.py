@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vpinn.domain import FacetPoints, Mesh, gauss
 from vpinn.forms import components
-from vpinn.objective import Objective, TestSpace, make_objective, variation
-from vpinn.problem import Problem
+from vpinn.objective import Objective, TestSpace, make_objective
+from vpinn.problem import Problem, Weak
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -78,7 +78,7 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
     """Return the residual of a problem on a mesh, on conforming elements of a degree; None of an energy without a slope."""
     mesh = problem.domain
     assert isinstance(mesh, Mesh)
-    weak = dataclasses.replace(_conforming(problem), formulation="weak", form=variation(problem), boundary=())
+    weak = dataclasses.replace(_conforming(problem), formulation=Weak(problem.variation), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     objective = make_objective(weak, met, torch.float64, min(MAX_DEGREE, 2 * degree + 4), degree)
     if not any(measure.tests for measure in objective.measures):

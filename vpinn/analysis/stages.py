@@ -6,8 +6,9 @@ import math
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.estimate import Estimator, make_estimator
-from vpinn.optimization import Judgement, Stage
-from vpinn.optimization.least_squares import Fit
+from vpinn.features import Judgement, LeastSquares, Stage
+from vpinn.features.least_squares import Fit
+from vpinn.optimization import stated_problem
 from vpinn.problem import Problem
 
 
@@ -43,7 +44,8 @@ class StageEstimators:
         """Return the residual of a stage on points that it was not fitted to; drawn points leave that of fresh draws."""
         if stage.fit.points is not None:
             return stage.fit.residual
-        return math.sqrt(2 * adequacy.unseen_loss(self._problem, stage.trial, stage.objective, stage.fit.theta))
+        stated = stated_problem(self._problem, stage.trial, LeastSquares.name)
+        return math.sqrt(2 * adequacy.unseen_loss(stated, stage.trial, stage.objective, stage.fit.theta))
 
     def _judged(self, stage: Stage) -> Judgement | None:
         estimator, theta = self.of(stage), stage.fit.theta

@@ -17,10 +17,9 @@ from torch import Tensor
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, affordable_refine
 from vpinn.finite_elements import Assembler, coefficients, key_of, linearised
 from vpinn.forms import Graph, Jet, Value, compile_tape
-from vpinn.objective import variation
 from vpinn.objective.control import by_parts, controlled
 from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Weak
 from vpinn.trial import Evaluator, Trial
 from vpinn.trial.network import Jets
 
@@ -116,7 +115,7 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
     """
     refine = affordable_refine(space.mesh, degree, problem.settings.quadrature.refine)
     counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []
-    weak = dataclasses.replace(problem, formulation="weak", form=variation(problem))
+    weak = dataclasses.replace(problem, formulation=Weak(problem.variation))
     smoother = controlled(weak) if by_parts(weak, trial) else None
     for facet in (False, True):
         side = Integrands(Graph(frozenset({trial.function.count(), *counts})), facet)

@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
 from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
+from vpinn.features import Objectives, objective_for, tests_degree
+from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
+from vpinn.features.recipes import Recipe
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
-from vpinn.objective import make_objective, variation
+from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
-from vpinn.optimization import Objectives, objective_for, stated_problem, tests_degree
-from vpinn.optimization.least_squares import PILOT_ROWS, add_to_last_layer
-from vpinn.optimization.recipes import Recipe
-from vpinn.problem import Problem
-from vpinn.trial import Evaluator, Features, Trial, conditions_alone
+from vpinn.optimization import stated_problem
+from vpinn.problem import Problem, Strong
+from vpinn.trial import Enriched, Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
@@ -93,11 +94,12 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), 1), list[float]()
+    derivatives = _derivatives(objectives.problem, trial)
     level = Level.of(problem)
     levels, look, free = len(level.opened if trial.space is None else level.motions), None, np.zeros(0, dtype=bool)
     for width in WIDTHS if problem.domain.dimension <= RESOLVED else WIDTHS[: LOOKS + 1]:
         with contextlib.suppress(InputError):  # too few points for so many features
-            look = _Look.of(problem, objectives, trial, theta, width)
+            look = _Look.of(problem, objectives, derivatives, trial, theta, width)
             least.append(float(look.ratios[levels]))
             free = look.ratios <= (OPEN if least[-1] * FELL <= least[0] or min(least) <= EXACT else EXACT)
         certain = bool(least) and least[-1] <= CERTAIN and bool(free[levels])
@@ -150,8 +152,10 @@ class _Look:
     gain: float
 
     @classmethod
-    def of(cls, problem: Problem, objectives: Objectives, trial: Trial, theta: torch.Tensor, width: int) -> _Look:
-        """Look at ``width`` features per component.
+    def of(
+        cls, problem: Problem, objectives: Objectives, derivatives: Objective, trial: Trial, theta: torch.Tensor, width: int
+    ) -> _Look:
+        """Look at ``width`` features per component, whose norm is that of their ``derivatives``.
 
         Raises:
             InputError: there are too few points for so many.
@@ -163,7 +167,8 @@ class _Look:
         enough = PILOT_ROWS * network.linear
         stride = 1 if objective.test_space is not None else _stride(problem.domain, objective.size, enough)
         rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
-        functions = _derivatives(objectives.problem, trial, network, drawn, enough)
+        stride = _stride(problem.domain, derivatives.size, enough)
+        functions = linearise(derivatives, network, drawn, everything(derivatives, network, stride)).columns
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
             raise InputError("the residual is not finite")
@@ -235,18 +240,17 @@ class _Look:
         return unknowns(theta, points) - nothing(self.theta, points)
 
 
-def _derivatives(stated: Problem, trial: Trial, network: Features, theta: torch.Tensor, enough: int) -> Array:
-    """Return columns of the features' values and derivatives, up to the order of the equations, in lengths of the domain."""
+def _derivatives(stated: Problem, trial: Trial) -> Objective:
+    """Return the squares of the unknowns and their derivatives, up to the order of the equations, in lengths of the domain."""
     domain, parts = stated.domain, []
-    length = _volume(network) ** (1 / domain.dimension)
+    length = _volume(trial.network) ** (1 / domain.dimension)
     for unknown, highest in zip(stated.unknowns, _orders(stated), strict=True):
         derivative = unknown.function
         for order in range(highest + 1):
             parts.append(length**order * derivative)
             derivative = ufl.grad(derivative)
-    functions = replace(stated, formulation="strong", form=tuple(parts), boundary=())
-    objective = make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
-    return linearise(objective, network, theta, everything(objective, network, _stride(domain, objective.size, enough))).columns
+    functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
+    return make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:
@@ -256,7 +260,7 @@ def _stride(domain: Domain, size: int, enough: int) -> int:
 
 def _orders(stated: Problem) -> list[int]:
     """Return the order of the highest derivative of every unknown in F(u; v)."""
-    graph, forms = Graph(), integrals(variation(stated))
+    graph, forms = Graph(), integrals(stated.variation)
     jets = [slot for slot in graph.slots([build(graph, part.integrand) for part in forms]) if isinstance(slot, Jet)]
     counts = [unknown.function.count() for unknown in stated.unknowns]
     return [max((len(jet.derivative) for jet in jets if jet.function == count), default=0) for count in counts]
@@ -270,6 +274,6 @@ def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
     return moved
 
 
-def _volume(network: Features) -> float:
+def _volume(network: Enriched) -> float:
     """Return the volume of the box around the domain."""
     return float(np.prod(np.subtract(network.upper, network.lower)))

@@ -279,7 +279,7 @@ def _load(folder: Path) -> Solution:
 
 def _show_problem(problem: Problem) -> None:
     from vpinn.analysis import make_estimator
-    from vpinn.optimization import LeastSquares, objective_for, widest
+    from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.solving import prepare
 

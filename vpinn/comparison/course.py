@@ -14,9 +14,10 @@ from torch import Tensor
 
 from vpinn.analysis import WATCHED_DEGREE, TrueError, independent_points, make_estimator, reference_errors
 from vpinn.errors import DivergenceError, InputError
+from vpinn.features import Direct
 from vpinn.interrupt import Interrupt
 from vpinn.objective import Curvature
-from vpinn.optimization import COLUMNS, Closure, Direct, Langevin, Method, Plan, Training, train
+from vpinn.optimization import COLUMNS, Closure, Langevin, Method, Plan, Training, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
 from vpinn.problem import Problem

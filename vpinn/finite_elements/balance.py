@@ -38,7 +38,7 @@ def check_balance(problem: Problem) -> None:
         InputError: they do not; says by how much.
     """
     mesh, level = problem.domain, Level.of(problem)
-    if not level.motions or not isinstance(mesh, Mesh) or problem.formulation == "strong":
+    if not level.motions or not isinstance(mesh, Mesh) or problem.formulation.pointwise:
         return
     parts = integrands(problem)
     if not all(part.linear for part in parts):
@@ -53,7 +53,8 @@ def check_balance(problem: Problem) -> None:
         if unknown.shape and unknown.components == mesh.dimension:
             loads = "the moments of its loads" if motion.axes else f"its loads {motion.text.removeprefix('move ')}"
             what = f"no supports hold {unknown.name}: the body is free to {motion.text}, and {loads} {gap}"
-        raise InputError(f"{what}; give a [[boundary]] value, or data that cancel", problem.where("form", problem.formulation))
+        where = problem.where("form", problem.formulation.name)
+        raise InputError(f"{what}; give a [[boundary]] value, or data that cancel", where)
 
 
 def _sums(

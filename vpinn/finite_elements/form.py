@@ -12,7 +12,6 @@ from ufl.core.expr import Expr
 
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
-from vpinn.objective import variation
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Problem
 
@@ -78,7 +77,7 @@ def coefficients(
     replaced = {u.function: unknowns[u.name] for u in problem.unknowns}
     first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     found: dict[Jet, list[Node]] = {}
-    for part in integrals(variation(problem)) if parts is None else parts:
+    for part in integrals(problem.variation) if parts is None else parts:
         if part.facet == side.facet:
             names = tuple(problem.tags[i] for i in part.tags)
             for jet, node in split(side.graph, build(side.graph, part.integrand, replaced)).items():

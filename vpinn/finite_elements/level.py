@@ -74,7 +74,7 @@ class Level:
         candidates = [motion for motion in motions(problem) if free.issuperset(motion.components)]
         if not candidates or not isinstance(problem.domain, Mesh):
             return cls(problem, ())
-        if problem.formulation == "strong":
+        if problem.formulation.pointwise:
             return cls(problem, _unnamed(problem, candidates))
         try:
             parts = integrands(problem)
@@ -128,7 +128,7 @@ class Level:
 def _unnamed(problem: Problem, candidates: Sequence[Motion]) -> tuple[Motion, ...]:
     """Return the constants among candidates of which equations and conditions take derivatives alone."""
     graph, first = Graph(), {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
-    stated = [*problem.equations, *(c.residual for c in problem.boundary if c.residual is not None)]
+    stated = [*problem.formulation.equations, *(c.residual for c in problem.boundary if c.residual is not None)]
     nodes = [build(graph, part) for expression in stated for part in components(expression)]
     jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function in first]
     named = {first[jet.function] + jet.component for jet in jets if not jet.derivative}

@@ -104,7 +104,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
             raise InputError(
                 f"finite elements: the system is singular: the form leaves {_told(opened)} open, and none balances its data; "
                 "sources and what crosses the boundary must cancel, or give a [[boundary]] value",
-                problem.where("form", problem.formulation),
+                problem.where("form", problem.formulation.name),
             )
         values = kernel.without(values)
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
@@ -164,7 +164,7 @@ def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -
     mesh, where = problem.domain, problem.where("reference", "fem")
     if not isinstance(mesh, Mesh):
         raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)
-    if problem.formulation == "strong":
+    if problem.formulation.pointwise:
         raise InputError("finite elements need a weak form or an energy; a strong form holds second derivatives", where)
     for one in degree.values() if isinstance(degree, Mapping) else (degree,):
         if not (1 <= one <= MAX_DEGREE and 0 <= refinements <= MAX_REFINEMENTS):

@@ -7,9 +7,10 @@
 from vpinn.forms.adjoint import derivatives
 from vpinn.forms.background import Background, Field, evaluate, tag
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter, Slot
-from vpinn.forms.lowering import Integral, build, components, integrals, lower, split
+from vpinn.forms.lowering import Integral, build, integrals, lower, split
 from vpinn.forms.operations import Value
 from vpinn.forms.tape import Program, Tape, compile_tape, compile_tapes
+from vpinn.problem.symbols import components
 
 __all__ = [
     "Background",

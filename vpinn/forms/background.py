@@ -15,9 +15,10 @@ from torch import Tensor
 from vpinn.domain import Domain, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Slot
-from vpinn.forms.lowering import build, components
+from vpinn.forms.lowering import build
 from vpinn.forms.operations import Value
 from vpinn.forms.tape import compile_tape
+from vpinn.problem.symbols import components
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,6 @@ functions and their derivatives; one walk turns those into nodes of a ``Graph``.
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from vpinn.errors import InputError
 from vpinn.forms.adjoint import slope
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
+from vpinn.problem.symbols import components
 
 KEPT = 256
 """Forms and expressions whose lowered ones are kept: a run needs most again, for its start, training and the assessment."""
@@ -224,13 +224,6 @@ def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
     for i, size in zip(index, shape, strict=True):
         position = position * size + i
     return position
-
-
-def components(expression: ufl.core.expr.Expr) -> list[ufl.core.expr.Expr]:
-    """Return the scalar components of an expression of any shape, last index fastest."""
-    if expression.ufl_shape == ():
-        return [expression]
-    return [expression[index] for index in itertools.product(*map(range, expression.ufl_shape))]
 
 
 def split(graph: Graph, node: Node) -> dict[Jet, Node]:

@@ -15,7 +15,7 @@ from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.signals import has_residual, signals
 from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
-from vpinn.objective.variation import equations, highest_order, pointwise, variation, weakened
+from vpinn.objective.variation import equations, highest_order, pointwise, weakened
 
 __all__ = [
     "Batch",
@@ -46,6 +46,5 @@ __all__ = [
     "quadrature_rule",
     "signals",
     "summable",
-    "variation",
     "weakened",
 ]

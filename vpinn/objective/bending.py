@@ -25,16 +25,15 @@ from ufl.core.expr import Expr
 
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, build, integrals, split
-from vpinn.objective.variation import variation
-from vpinn.problem import Condition, Problem
+from vpinn.problem import Condition, Problem, Strong
 
 
 def bends(problem: Problem) -> bool:
     """Return whether a weak form, or the variation of an energy, takes second derivatives of its test functions."""
-    if problem.formulation == "strong":
+    if problem.formulation.pointwise:
         return False
     graph = Graph()
-    parts = integrals(variation(problem))
+    parts = integrals(problem.variation)
     return any(len(jet.derivative) > 1 for part in parts for jet in split(graph, build(graph, part.integrand)))
 
 
@@ -47,7 +46,7 @@ def bent(problem: Problem) -> Problem:
     """
     if not bends(problem):
         return problem
-    parts = integrals(variation(problem))
+    parts = integrals(problem.variation)
     inside = [part for part in parts if not part.facet]
     if any(part.tags for part in inside):
         raise InputError("the bending energy holds terms of parts of the domain, which are no equation at every point")
@@ -74,7 +73,7 @@ def bent(problem: Problem) -> Problem:
                         )
                     found.append(interior.shear(problem.symbols.n) + boundary.a)
                 conditions += [Condition(side, None, None, None, one, "penalty", None, problem.where("form")) for one in found]
-    return dataclasses.replace(problem, formulation="strong", form=tuple(equations), boundary=tuple(conditions))
+    return dataclasses.replace(problem, formulation=Strong(tuple(equations)), boundary=tuple(conditions))
 
 
 def _meets(problem: Problem, part: Integral, side: Sequence[str]) -> bool:

@@ -34,10 +34,11 @@ def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
         InputError: the estimator asked for does not fit the form.
     """
     asked = problem.settings.batch.estimator
-    if problem.formulation != "weak":
+    if not problem.formulation.tested:
         if asked in ("two-batch", "u-statistic", "control-variate"):
             raise InputError(
-                f'batch.estimator = "{asked}" is for weak forms; the loss of {problem.formulation} forms is linear: use "plain"'
+                f'batch.estimator = "{asked}" is for weak forms; the loss of {problem.formulation.name} forms is linear: '
+                'use "plain"'
             )
         return "plain", "the loss is linear in the points: every batch is unbiased"
     if asked not in ("auto", "control-variate"):
@@ -63,9 +64,9 @@ def by_parts(problem: Problem, trial: Trial) -> bool:
 
 def obstacle(problem: Problem, trial: Trial) -> str:
     """Return why a problem has no control variate, "" where it has one."""
-    if problem.formulation != "weak":
+    if not problem.formulation.tested:
         return "only a weak form has one"
-    parts = [part for part in integrals(problem.integrals) if not part.facet]
+    parts = [part for part in integrals(problem.formulation.integrals) if not part.facet]
     if any(part.tags for part in parts):
         return "the form differs between parts of the domain, and fluxes may jump there"
     fluxes = list(itertools.chain.from_iterable(_fluxes(problem, part) for part in parts))
@@ -81,7 +82,7 @@ def obstacle(problem: Problem, trial: Trial) -> str:
 def controlled(problem: Problem) -> list[Integral]:
     """Return the integrals of the weak form with the control variate; boundary integrals of fluxes are everywhere on ds."""
     found = []
-    for part in integrals(problem.integrals):
+    for part in integrals(problem.formulation.integrals):
         if part.facet:
             found.append(part)
             continue

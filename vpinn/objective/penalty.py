@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import torch
@@ -26,12 +25,9 @@ from ufl.core.expr import Expr
 from vpinn.domain import Mesh, facet_points
 from vpinn.forms import Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
 from vpinn.objective.test_functions import NITSCHE
-from vpinn.objective.variation import variation
 from vpinn.problem import Condition, Problem
 from vpinn.trial import Evaluator, Trial
 
-PENALTY: Final = {"energy": 500.0, "weak": 50.0, "strong": 100.0}
-"""β of −Δu per formulation, for L = 1."""
 FACTORISED = 100.0
 """Factor of β in a strong form whose rows are factorised, where stiffness costs nothing: an enriched L-shape comes to an estimate
 of 6e-9 instead of 2e-6, a rough solution to a third of the error; by L-BFGS ten times the weight at least doubles it."""
@@ -50,15 +46,11 @@ def penalty_weight(problem: Problem, trial: Trial, condition: Condition, compone
     """
     if condition.weight is not None:
         return condition.weight
-    length, weight = side(problem), PENALTY[problem.formulation]
-    largest = _Sizes(problem, trial, condition).of(str(condition.unknown), component) or length**-2
-    if problem.formulation == "strong":
-        return weight * largest**2 * length * (FACTORISED if trial.rows else 1.0)
-    flux = _Sizes(problem, trial, condition, fluxes=True).of(str(condition.unknown), component) or largest
-    reaching = math.sqrt(largest * flux) * length  # K/ℓ, over L
-    if problem.formulation == "energy":
-        return weight * reaching / math.sqrt(problem.domain.dimension)
-    return weight * reaching * flux * length**2
+    length, name, formulation = side(problem), str(condition.unknown), problem.formulation
+    change = _Sizes(problem, trial, condition).of(name, component) or length**-2
+    flux = 0.0 if formulation.pointwise else _Sizes(problem, trial, condition, fluxes=True).of(name, component)
+    factor = FACTORISED if formulation.pointwise and trial.rows else 1.0
+    return factor * formulation.penalty(change, flux or change, length, problem.domain.dimension)
 
 
 def residual_weight(problem: Problem, trial: Trial, condition: Condition) -> float:
@@ -72,7 +64,7 @@ def residual_weight(problem: Problem, trial: Trial, condition: Condition) -> flo
             here = sizes.of(unknown.name, component, (condition.residual,))
             if here > 0.0:
                 ratios.append(sizes.of(unknown.name, component) / here)
-    return PENALTY["strong"] * side(problem) * (max(ratios, default=0.0) or 1.0) ** 2
+    return problem.formulation.stiffness * side(problem) * (max(ratios, default=0.0) or 1.0) ** 2
 
 
 def nitsche_weight(problem: Problem, trial: Trial, condition: Condition, component: int) -> float:
@@ -130,11 +122,11 @@ class _Sizes:
     ) -> list[tuple[int, Node]]:
         """Return equations with order 0, or the coefficients of a form's test functions with the order of their derivatives."""
         problem = self._problem
-        if problem.formulation == "strong":
-            parts = [part for equation in equations or problem.equations for part in components(equation)]
+        if problem.formulation.pointwise:
+            parts = [part for equation in equations or problem.formulation.equations for part in components(equation)]
             return [(0, build(graph, part, known)) for part in parts]
         found = []
-        for integral in integrals(variation(problem)):
+        for integral in integrals(problem.variation):
             if not integral.facet:
                 marks = [graph.slot(tag(problem.tags[i], False)) for i in integral.tags]
                 for jet, node in split(graph, build(graph, integral.integrand, known)).items():

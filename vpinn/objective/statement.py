@@ -98,7 +98,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     Raises:
         InputError: the formulation cannot honour something the problem asks for.
     """
-    space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation == "weak" else None
+    space = make_test_space(problem, trial, dtype, test_degree) if problem.formulation.tested else None
     own, asked = degree is None and not summed, problem.settings.quadrature.refine
     degree = degree or quadrature_degree(problem, space)
     if refine is None:
@@ -113,10 +113,9 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
     estimator, why = estimator_of(problem, trial)
-    parts = () if problem.formulation == "strong" else integrals(problem.integrals)
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
-    found = varied if whole else measures(parts)
+    found = varied if whole else measures(integrals(problem.formulation.integrals))
     return Objective(found, space, outputs, estimator, threads, why, varied if drawn else (), unit)
 
 
@@ -135,14 +134,13 @@ def _integrands(
     varying = frozenset({trial.function.count(), DUAL})
     cell, facet = Integrands(Graph(varying), False), Integrands(Graph(varying), True)
     replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
-    if problem.formulation == "strong":
-        equations = [part for equation in problem.equations for part in components(equation)]
-        nodes = [build(cell.graph, equation, replace) for equation in equations]
-        cell.roots += [cell.masked(node, ()) for node in nodes]
+    equations = [part for equation in problem.formulation.equations for part in components(equation)]
+    nodes = [build(cell.graph, equation, replace) for equation in equations]
+    cell.roots += [cell.masked(node, ()) for node in nodes]
     for part in parts:
         side = facet if part.facet else cell
         node = build(side.graph, part.integrand, replace)
-        kept = side.density if problem.formulation == "energy" else side.residual
+        kept = side.residual if problem.formulation.tested else side.density
         if part.facet and not part.tags and rows is not None:
             side.rows = rows
             kept.append(node)
@@ -200,24 +198,20 @@ def _impose(
         weight = penalty_weight(problem, trial, condition, imposed.component)
         facet.roots.append(facet.masked(graph.multiply([graph.number(math.sqrt(weight)), gap]), condition.on))
         return
-    if problem.formulation == "strong":
+    if problem.formulation.pointwise:
         raise InputError('impose = "nitsche" needs an energy or a weak form; use "penalty" with a strong form', condition.where)
-    flux = _flux(problem, unknown.function, unknown.test, imposed.component, facet, replace)
+    flux = _flux(problem, unknown.test, imposed.component, facet, replace)
     weight = nitsche_weight(problem, trial, condition, imposed.component)
     stabilisation = graph.call("divide", graph.number(weight), graph.slot(Geometry("h")))
-    minus = graph.number(-1.0)
-    if problem.formulation == "energy":
-        terms = [graph.multiply([minus, flux, gap]), graph.multiply([graph.number(0.5), stabilisation, gap, gap])]
-        facet.density.append(facet.masked(graph.add(terms), condition.on))
-    else:
-        v = build(graph, components(unknown.test)[imposed.component])
-        terms = [graph.multiply([minus, flux, v]), graph.multiply([stabilisation, gap, v])]
-        facet.residual.append(facet.masked(graph.add(terms), condition.on))
+    test = build(graph, components(unknown.test)[imposed.component])
+    products = problem.formulation.nitsche(flux, gap, test, stabilisation)
+    terms = [graph.multiply([graph.number(number), *factors]) for number, factors in products]
+    kept = facet.residual if problem.formulation.tested else facet.density
+    kept.append(facet.masked(graph.add(terms), condition.on))
 
 
 def _flux(
     problem: Problem,
-    function: ufl.Coefficient,
     test: ufl.Argument,
     component: int,
     facet: Integrands,
@@ -225,10 +219,9 @@ def _flux(
 ) -> Node:
     """Return B·n of one component on the boundary, where F = a·v + B·∇v is the (first variation of the) form."""
     graph = facet.graph
-    form = problem.integrals if problem.formulation == "weak" else ufl.derivative(problem.integrals, function, test)
     terms = []
     part_of_test = -1 - (test.part() or 0)
-    for part in integrals(form):
+    for part in integrals(problem.variation):
         if part.facet:
             continue
         node = build(graph, part.integrand, replace)

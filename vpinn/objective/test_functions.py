@@ -75,7 +75,7 @@ def default_test_degree(mesh: Mesh, bubbles: bool = False) -> int:
 def _check_bubbles(problem: Problem, trial: Trial, mesh: Mesh) -> None:
     """Refuse what bubbles, which vanish on all facets, leave untested: terms and free parts of the boundary."""
     instead = 'use test_space.kind = "conforming"'
-    if any(part.facet for part in integrals(problem.integrals)):
+    if any(part.facet for part in integrals(problem.formulation.integrals)):
         raise InputError(f"bubbles vanish on the boundary and do not see the ds terms of the form; {instead}")
     for unknown in problem.unknowns:
         for component in range(unknown.components):

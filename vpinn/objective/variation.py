@@ -1,4 +1,4 @@
-"""The weak form of any formulation: what residuals, error estimates and least squares are made of."""
+"""One formulation made of another: equations of integrals, weak forms of equations; orders and linearity."""
 
 # mypy: disable-error-code="no-any-return"
 # UFL's constructors carry no annotations.
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import ufl
@@ -17,19 +17,8 @@ from ufl.core.expr import Expr
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, build, components, integrals, lower, split
-from vpinn.problem import Problem
-
-
-def variation(problem: Problem) -> ufl.Form:
-    """Return F(u; v) of any formulation: the form itself, the first variation of an energy, ∫ R·v of equations."""
-    if problem.formulation == "weak":
-        return problem.integrals
-    if problem.formulation == "energy":
-        return _total([ufl.derivative(problem.integrals, u.function, u.test) for u in problem.unknowns])
-    tests = [part for u in problem.unknowns for part in components(u.test)]
-    equations = [part for equation in problem.equations for part in components(equation)]
-    dx = ufl.Measure("dx", domain=problem.symbols.mesh)
-    return _total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
+from vpinn.problem import Problem, Strong, Weak
+from vpinn.problem.formulation import total
 
 
 def equations(problem: Problem) -> tuple[Expr, ...]:
@@ -40,10 +29,10 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
     Raises:
         InputError: the form holds terms of the boundary or of parts of the domain, or second derivatives of a test function.
     """
-    if problem.formulation == "strong":
-        return problem.equations
+    if problem.formulation.pointwise:
+        return problem.formulation.equations
     x, found = problem.symbols.x, []
-    parts = integrals(variation(problem))
+    parts = integrals(problem.variation)
     if any(part.facet or part.tags for part in parts):
         raise InputError("the form holds terms of the boundary or of parts of the domain, which are no equation at every point")
     graph = Graph()
@@ -70,7 +59,7 @@ def pointwise(problem: Problem) -> Problem:
     Raises:
         InputError: an unknown is free on a part of the boundary, or the form has no such equations; see ``equations``.
     """
-    if problem.formulation == "strong":
+    if problem.formulation.pointwise:
         return problem
     for unknown in problem.unknowns:
         for component in range(unknown.components):
@@ -80,15 +69,15 @@ def pointwise(problem: Problem) -> Problem:
                 raise InputError(
                     f"{unknown.name} is free on a part of the boundary; state the equation and the conditions in strong form"
                 )
-    return dataclasses.replace(problem, formulation="strong", form=equations(problem))
+    return dataclasses.replace(problem, formulation=Strong(equations(problem)))
 
 
 def highest_order(problem: Problem) -> int:
     """Return the order of the highest derivative of an unknown in the equations of a strong form; 1 of other forms."""
-    if problem.formulation != "strong":
+    if not problem.formulation.pointwise:
         return 1
     graph = Graph()
-    nodes = [build(graph, part) for equation in problem.equations for part in components(equation)]
+    nodes = [build(graph, part) for equation in problem.formulation.equations for part in components(equation)]
     return max((len(slot.derivative) for slot in graph.slots(nodes) if isinstance(slot, Jet)), default=0)
 
 
@@ -97,11 +86,11 @@ def weakened(problem: Problem) -> Problem:
 
     That takes a mesh, scalar equations, and values on the whole boundary, where the test functions then vanish.
     """
-    domain, unknowns = problem.domain, {u.function for u in problem.unknowns}
-    if problem.formulation != "strong" or not isinstance(domain, Mesh) or len(problem.equations) != len(problem.unknowns):
+    domain, unknowns, equations = problem.domain, {u.function for u in problem.unknowns}, problem.formulation.equations
+    if not isinstance(domain, Mesh) or len(equations) != len(problem.unknowns):
         return problem
     everywhere, forms, fluxes = domain.facets("all"), [], 0
-    for unknown, equation in zip(problem.unknowns, problem.equations, strict=True):
+    for unknown, equation in zip(problem.unknowns, equations, strict=True):
         held = [domain.facets(c.on) for c in problem.boundary if c.unknown == unknown.name and c.value is not None]
         if unknown.shape or equation.ufl_shape or not held or len(np.unique(np.concatenate(held))) < len(everywhere):
             return problem
@@ -110,7 +99,7 @@ def weakened(problem: Problem) -> Problem:
             fluxes += flux
             tested = -ufl.inner(term.ufl_operands[0], ufl.grad(unknown.test)) if flux else term * unknown.test
             forms.append(factor * tested * ufl.Measure("dx", domain=problem.symbols.mesh))
-    return dataclasses.replace(problem, formulation="weak", form=_total(forms)) if fluxes else problem
+    return dataclasses.replace(problem, formulation=Weak(total(forms))) if fluxes else problem
 
 
 def _terms(expression: Expr, factor: float = 1.0) -> Iterator[tuple[float, Expr]]:
@@ -130,14 +119,7 @@ def is_linear(problem: Problem) -> bool:
     functions = {u.function for u in problem.unknowns}
     for unknown in problem.unknowns:
         direction = problem.symbols.coefficient(unknown.shape)
-        for part in integrals(ufl.derivative(variation(problem), unknown.function, direction)):
+        for part in integrals(ufl.derivative(problem.variation, unknown.function, direction)):
             if functions & set(extract_coefficients(lower(part.integrand))):
                 return False
     return True
-
-
-def _total(forms: Sequence[ufl.Form]) -> ufl.Form:
-    result = forms[0]
-    for form in forms[1:]:
-        result = result + form
-    return result

@@ -2,8 +2,7 @@
 
 `projection` (a last layer solved for) → `dimensionless` (before the first step) ;
 `method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
-`schedule` (its size) → `loop` (all steps) ; `least_squares` (one fit) → `stages` (the best of several) → `growth` (until it is
-good; `journal` keeps what it found out) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
+`schedule` (its size) → `loop` (all steps) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
 
 What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
 `divergence`, `rules` (on the way), `account` (what became of it). A Langevin walk: `directions` (where), `walk` (what it showed).
@@ -14,71 +13,49 @@ from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays
 from vpinn.optimization.choice import reason, with_batches
-from vpinn.optimization.cost import counted_seconds
 from vpinn.optimization.dimensionless import Start, make_start
-from vpinn.optimization.direct import DEGREES, Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.growth import grow
-from vpinn.optimization.guide import Guide
-from vpinn.optimization.journal import Journal
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.least_squares import PILOT, tests_degree
 from vpinn.optimization.loop import Plan, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective, with_layers
-from vpinn.optimization.resolution import Objectives, objective_for, widest
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
-from vpinn.optimization.stages import Judgement, Stage, with_network
 from vpinn.optimization.tangents import moved_along, with_tangents
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.optimization.walk import Samples, samples_of, walk_found
 
 __all__ = [
     "COLUMNS",
-    "DEGREES",
-    "PILOT",
     "Adam",
     "Broyden",
     "Closure",
-    "Direct",
-    "Elements",
     "Evolution",
     "GaussNewton",
-    "Guide",
-    "Journal",
-    "Judgement",
     "Langevin",
     "Lbfgs",
-    "LeastSquares",
     "Method",
     "NonFiniteError",
-    "Objectives",
     "Plan",
     "Rules",
     "Samples",
     "Schedule",
     "Sgd",
     "Spring",
-    "Stage",
     "Start",
     "Training",
     "candidates",
-    "counted_seconds",
     "estimator_found",
     "final_parameters",
-    "grow",
-    "least_squares_problem",
     "load_arrays",
     "make_plan",
     "make_rules",
     "make_start",
     "moved_along",
-    "objective_for",
     "policy_found",
     "promised_decrease",
     "reason",
@@ -86,13 +63,10 @@ __all__ = [
     "save_arrays",
     "stated_problem",
     "strata_found",
-    "tests_degree",
     "train",
     "trained_objective",
     "walk_found",
-    "widest",
     "with_batches",
     "with_layers",
-    "with_network",
     "with_tangents",
 ]

@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 from vpinn.errors import InputError
+from vpinn.features.direct import Direct
 from vpinn.objective import Objective, has_residual
 from vpinn.objective.statement import SUMMED
 from vpinn.optimization.batches import Batching
-from vpinn.optimization.direct import Direct
 from vpinn.optimization.method import Method, Sgd
 from vpinn.optimization.schedule import SCALINGS
 from vpinn.problem import Settings

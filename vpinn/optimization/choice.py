@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vpinn.domain import Mesh
+from vpinn.features.direct import LeastSquares
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.direct import LeastSquares
 from vpinn.problem import Problem
 
 MANY_DIMENSIONS = 5
@@ -58,4 +58,4 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"
     if batches and not isinstance(domain, Mesh) and domain.dimension > MANY_DIMENSIONS:
         steps += ', and in many dimensions go farther than steps on all points do (batch.size = "full")'
-    return f"{steps}; least squares does not apply to the {problem.formulation} form in {where}: {refused}"
+    return f"{steps}; least squares does not apply to the {problem.formulation.name} form in {where}: {refused}"

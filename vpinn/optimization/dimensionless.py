@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vpinn.features.stages import with_network
 from vpinn.forms import evaluate
 from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
 from vpinn.optimization.projection import few_points, last_layer, projected
-from vpinn.optimization.stages import with_network
 from vpinn.problem import Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
 
@@ -50,11 +50,13 @@ class Start:
         trial: with scales.
         objective: in its own unit.
         seed: of the first weights.
+        least: objective of random features with their last layer solved for, in units of the file.
     """
 
     trial: Trial
     objective: Objective
     seed: int
+    least: float
 
     @property
     def plain(self) -> Tensor:
@@ -97,7 +99,8 @@ def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtyp
     width = int(np.clip(objective.size // (PER_FEATURE * network.outputs), few, many))
     wide = replace(network, layers=(network.layers[0], width, network.outputs))
     seen = with_network(objective, wide)
-    enough = (FEW, FEW) if objective.test_space is None else ()  # a residual over drawn points, squared, holds their noise
+    # a residual over drawn points, squared, holds their noise; what elements leave is less than the noise of an energy over them
+    enough = (FEW, FEW) if objective.test_space is None and trial.beside is None else ()
     parts = few_points(seen, np.random.default_rng(seed), *enough)
     drawn = wide.initial(torch.Generator().manual_seed(seed))
     best, least = _best(seen, wide, list(_draws(wide, drawn, seed)), parts)
@@ -108,7 +111,7 @@ def make_start(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtyp
     found = made(scaled, precision, max(unit, ROUNDING * abs(most)) or 1.0)
     if precision == torch.float64:  # the factors of the test space's norm are made already
         found = replace(found, test_space=objective.test_space)
-    return Start(scaled, found, seed)
+    return Start(scaled, found, seed, least)
 
 
 def _best(objective: Objective, network: Enriched, starts: Sequence[Tensor], parts: Batch) -> tuple[Tensor, float]:

@@ -126,4 +126,3 @@ def _part(objective: Objective) -> Callable[[Tensor], float]:
         return objective.value
     parts = few_points(objective, np.random.default_rng(PARTED))
     return lambda theta: float(candidate_values(objective, theta[None], parts)[0])
-

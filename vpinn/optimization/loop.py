@@ -16,11 +16,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vpinn.features.direct import Direct
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
 from vpinn.optimization.clipping import noted, threshold
-from vpinn.optimization.direct import Direct
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps

@@ -10,11 +10,11 @@ import torch
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError
+from vpinn.features.direct import Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.objective import Objective, bends, bent, count_rows, is_sum_of_squares, make_objective, pointwise
 from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
-from vpinn.optimization.direct import Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.langevin import Langevin

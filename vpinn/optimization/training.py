@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vpinn.optimization.direct import Direct
+from vpinn.features.direct import Direct
 from vpinn.optimization.method import Method, State
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.sampling import State as Learned

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vpinn.optimization import COLUMNS, Elements, LeastSquares
+from vpinn.features import Elements, LeastSquares
+from vpinn.optimization import COLUMNS
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, powers_of_ten
 from vpinn.solution import Solution
 
@@ -145,4 +146,4 @@ def _smooth(values: Array) -> Array:
 
 def _is_energy(solution: Solution) -> bool:
     """Whether the loss is an energy, whose least value is not zero; least squares makes rows of it."""
-    return solution.problem.formulation == "energy" and solution.metrics.get("method") != "least-squares"
+    return not solution.problem.formulation.squared and solution.metrics.get("method") != "least-squares"

@@ -23,13 +23,11 @@ def lowered_form(problem: Problem) -> list[str]:
     """
     names = _names(problem)
     coordinates = coordinate_names(problem.domain.dimension)
-    if not isinstance(problem.form, tuple):
-        parts = [
-            (("ds" if part.facet else "dx") + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
-            for part in integrals(problem.form)
-        ]
-    else:
-        parts = [("0 =", part) for equation in problem.form for part in components(equation)]
+    parts = [
+        (("ds" if part.facet else "dx") + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
+        for part in integrals(problem.formulation.integrals)
+    ]
+    parts += [("0 =", part) for equation in problem.formulation.equations for part in components(equation)]
     texts = []
     for label, expression in parts:
         graph = Graph()

@@ -9,7 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vpinn.optimization import COLUMNS, Direct, Plan, Training
+from vpinn.features import Direct
+from vpinn.optimization import COLUMNS, Plan, Training
 
 REFRESH = 0.1
 """Seconds between updates of the bar."""

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vpinn.domain import Domain, Hypercube
+from vpinn.features import DEGREES, Direct, LeastSquares
+from vpinn.features.resolution import MOST_COLUMNS
 from vpinn.objective import Objective
-from vpinn.optimization import DEGREES, Direct, LeastSquares, Plan
-from vpinn.optimization.resolution import MOST_COLUMNS
+from vpinn.optimization import Plan
 from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows
@@ -45,6 +46,7 @@ def solution_rows(solution: Solution) -> Rows:
         ("problem", solution.problem.title or "(no title)"),
         ("method", _method(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
+        *_beside(metrics.get("beside")),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
         *_strata(metrics.get("strata", [])),
@@ -101,11 +103,12 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         ("problem", problem.title or "(no title)"),
         *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
         ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation if k == 0 else "", text) for k, text in forms),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
         ("points", " and ".join(per)),
         ("batch", _batch(objective, plan)),
         ("network", _stages(problem, trial, plan.method) if isinstance(plan.method, Direct) else network),
+        *_beside(None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}),
         *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
     ]
     if space is not None:
@@ -155,6 +158,11 @@ def _batch(objective: Objective, plan: Plan) -> str:
 
 def _method(name: str, reason: str) -> str:
     return f"{name}, {reason}" if reason else name
+
+
+def _beside(found: Mapping[str, Any] | None) -> Rows:
+    """Return what is told of elements beside the network."""
+    return [] if found is None else [("beside it", f"a solution by elements of degree {found['degree']}: {found['why']}")]
 
 
 def _imposed(part: Imposed) -> dict[str, Any]:

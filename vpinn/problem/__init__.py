@@ -5,28 +5,35 @@
     make_problem(…) ───── validate ┘
 
 ``source`` reads text and remembers the line of every key, ``schema`` and ``numerics`` describe the sections,
-``expression`` turns text into UFL by an allowlist, ``checks`` holds forms against their formulation. Every mistake is an
-`InputError` of one line with its place.
+``expression`` turns text into UFL by an allowlist, ``formulation`` says what a form means,
+``checks`` whether it can. Every mistake is an `InputError` of one line with its place.
 """
 
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
-from vpinn.problem.problem import Condition, Problem, Unknown
+from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
+from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.symbols import Symbols, make_symbols
 from vpinn.problem.template import template
+from vpinn.problem.unknown import Unknown
 from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
+    "FORMULATIONS",
     "Condition",
+    "Energy",
     "Evaluable",
+    "Formulation",
     "Problem",
     "Scope",
     "Settings",
+    "Strong",
     "Symbols",
     "Unknown",
+    "Weak",
     "Worked",
     "copy_worked",
     "make_problem",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,17 +18,20 @@ from ufl.measure import Measure
 
 from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
-from vpinn.problem.checks import check_energy, check_known, check_strong, check_weak
+from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.expression import parse_expression, parse_form
+from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
-from vpinn.problem.problem import Problem, Unknown
+from vpinn.problem.parts import mark_parts
+from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
+from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest
 
@@ -78,11 +82,14 @@ def build_problem(
             domain = load_domain(settings.domain, folder)
     symbols = make_symbols(domain.dimension)
     meshed = isinstance(domain, Mesh)
-    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
-    scope = make_scope(symbols, tuple(domain.facet_tags), cell_tags, meshed)
+    scope = make_scope(symbols, meshed=meshed)
     _check_numerics(settings, source, meshed)
+    scope = _constants(scope, settings, source)
+    domain, pieces = mark_parts(domain, settings, scope, source)
+    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
+    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags)
     scope, unknowns = _define(scope, settings, source)
-    form = _form(settings, source, scope, unknowns, python_form)
+    formulation = _formulation(settings, source, scope, unknowns, python_form)
     exact: dict[str, Expr] = {}
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
     for name, value in settings.reference.exact.items():
@@ -101,16 +108,15 @@ def build_problem(
         directory = output_directory(folder, settings.output.directory or default, anywhere)
     enrich = _enrichment(settings, source, scope, unknowns)
     with source.located("network", "enrich"):
-        check_work(form, enrich)
+        check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
     return Problem(
         title=settings.title,
         domain=domain,
         settings=settings,
         symbols=symbols,
         unknowns=unknowns,
-        formulation=settings.form.formulation,
-        form=form,
-        boundary=make_conditions(settings, source, scope, unknowns),
+        formulation=formulation,
+        boundary=make_conditions(settings, source, scope, unknowns, domain, pieces),
         enrich=enrich,
         exact=exact,
         reference=reference,
@@ -120,11 +126,15 @@ def build_problem(
     )
 
 
-def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
-    """Add constants, unknowns with their test functions, and named expressions to the scope, in this order."""
+def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
     for name, number in settings.constants.items():
         with source.located("constants", name):
             scope = scope.define(name, ufl.as_ufl(float(number)))
+    return scope
+
+
+def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
+    """Add unknowns with their test functions, and named expressions to the scope, in this order."""
     taken = {*settings.constants, *settings.unknowns, *settings.expressions}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
@@ -145,28 +155,44 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
     return scope, tuple(unknowns)
 
 
-def _form(
+def _formulation(
     settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], python_form: PythonForm | None
-) -> Form | tuple[Expr, ...]:
-    """Return the form, from text or from Python, checked against its formulation."""
-    formulation = settings.form.formulation
-    given = None if python_form is None else _from_python(python_form, formulation, scope)
-    if formulation == "strong":
-        texts = (settings.form.strong,) if isinstance(settings.form.strong, str) else settings.form.strong or ()
-        equations: list[Expr] = [] if given is None else list(given)
-        for number, text in enumerate(texts if given is None else ()):
-            with source.located("form", "strong", *([number] if len(texts) > 1 else [])):
-                equations.append(parse_expression(text, scope))
-        with source.located("form", "strong"):
-            check_strong(equations, unknowns)
-        return tuple(equations)
-    with source.located("form", formulation):
-        form = given if given is not None else parse_form(getattr(settings.form, formulation), scope)
-        if formulation == "energy":
-            check_energy(form, unknowns)
-        else:
-            check_weak(form, unknowns, scope.symbols)
-        return form
+) -> Formulation:
+    """Return the equation, from text or from Python, checked."""
+    kind, texts = FORMULATIONS[settings.form.formulation], settings.form.texts
+    stated: list[Form | Expr] = [] if python_form is None else _checked(python_form(_python_names(scope)), kind, len(scope.tags))
+    for number, text in enumerate(texts if python_form is None else ()):
+        with source.located("form", kind.name, *([number] if len(texts) > 1 else [])):
+            stated.append(parse_expression(text, scope) if kind.pointwise else parse_form(text, scope))
+    with source.located("form", kind.name):
+        return kind.make(stated, unknowns, scope.symbols)
+
+
+def _python_names(scope: Scope) -> SimpleNamespace:
+    """Return the names that a form written in Python may use."""
+    measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
+    return SimpleNamespace(**{**scope.names, "x": scope.symbols.x, **measures})
+
+
+def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
+    """Return the form or the equations that a Python function returned, checked."""
+    if kind.pointwise:
+        equations = list(given) if isinstance(given, list | tuple) else [given]
+        if not equations or not all(isinstance(equation, Expr) for equation in equations):
+            raise InputError(f"a {kind.name} form in Python returns UFL expressions, got {type(given).__name__}")
+        for equation in equations:
+            check_size(equation)
+        return equations
+    if not isinstance(given, Form) or not given.integrals():
+        raise InputError(f"{kind.name} in Python returns a UFL form with an integral, got {type(given).__name__}")
+    for integral in given.integrals():
+        check_size(integral.integrand())
+        number = integral.subdomain_id()
+        if integral.integral_type() not in ("cell", "exterior_facet"):
+            raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
+        if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
+            raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")
+    return [given]
 
 
 def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> tuple[Expr, ...]:
@@ -182,36 +208,13 @@ def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tupl
     return tuple(functions)
 
 
-def _from_python(python_form: PythonForm, formulation: str, scope: Scope) -> Any:
-    """Call a form written in Python with the names of the problem, and check what it returns."""
-    names = SimpleNamespace(
-        **{**scope.names, "x": scope.symbols.x, "dx": TaggedMeasure("dx", scope), "ds": TaggedMeasure("ds", scope)}
-    )
-    form = python_form(names)
-    if formulation == "strong":
-        equations = tuple(form) if isinstance(form, list | tuple) else (form,)
-        if not equations or not all(isinstance(equation, Expr) for equation in equations):
-            raise InputError(f"a strong form in Python returns UFL expressions, got {type(form).__name__}")
-        for equation in equations:
-            check_size(equation)
-        return equations
-    if not isinstance(form, Form) or not form.integrals():
-        raise InputError(f"{formulation} in Python returns a UFL form with an integral, got {type(form).__name__}")
-    for integral in form.integrals():
-        check_size(integral.integrand())
-        number = integral.subdomain_id()
-        if integral.integral_type() not in ("cell", "exterior_facet"):
-            raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
-        if number != "everywhere" and not (isinstance(number, int) and 0 <= number < len(scope.tags)):
-            raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")
-    return form
-
-
 def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:
     """Refuse settings that the domain or the formulation would leave without effect."""
-    quadrature = settings.quadrature
-    if not meshed and settings.form.formulation == "weak":
-        raise InputError("a weak form needs a mesh for its test functions; use energy or strong", source.place("form", "weak"))
+    quadrature, kind = settings.quadrature, FORMULATIONS[settings.form.formulation]
+    if not meshed and kind.tested:
+        raise InputError(
+            f"a {kind.name} form needs a mesh for its test functions; use energy or strong", source.place("form", kind.name)
+        )
     if not meshed and (quadrature.rule == "gauss" or quadrature.degree is not None):
         key = "rule" if quadrature.rule == "gauss" else "degree"
         raise InputError("Gauss rules need a mesh; use monte-carlo or sobol with points", source.place("quadrature", key))
@@ -220,9 +223,7 @@ def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:
             "quadrature.points is for a hypercube; on a mesh cells have those of a rule: give degree (Gauss rules) or refine",
             source.place("quadrature", "points"),
         )
-    tested = settings.form.formulation == "weak" or (
-        settings.form.formulation == "energy" and meshed and settings.solver.method in ("auto", "least-squares")
-    )
+    tested = kind.tested or (not kind.pointwise and meshed and settings.solver.method in ("auto", "least-squares"))
     if not tested and settings.test_space.model_fields_set:
         raise InputError(
             "test_space belongs to a weak form, or to an energy solved by least squares; leave it out", source.place("test_space")

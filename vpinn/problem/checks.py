@@ -15,8 +15,8 @@ from ufl.algorithms.remove_complex_nodes import remove_complex_nodes
 from ufl.classes import Expr, FacetNormal, Form, Zero
 
 from vpinn.errors import InputError
-from vpinn.problem.problem import Unknown
 from vpinn.problem.symbols import Symbols
+from vpinn.problem.unknown import Unknown
 
 
 def check_energy(form: Form, unknowns: Sequence[Unknown]) -> None:

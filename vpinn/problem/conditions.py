@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
-from vpinn.problem.problem import Condition, Unknown
+from vpinn.problem.formulation import FORMULATIONS
+from vpinn.problem.parts import Pieces
+from vpinn.problem.problem import Condition
 from vpinn.problem.schema import Boundary, Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
+from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest, printable
 
 
-def make_conditions(settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown]) -> tuple[Condition, ...]:
+def make_conditions(
+    settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], domain: Domain, pieces: Pieces
+) -> tuple[Condition, ...]:
     """Return the boundary conditions, checked against the unknowns, the tags and each other.
 
     Raises:
@@ -30,12 +37,13 @@ def make_conditions(settings: Settings, source: Source, scope: Scope, unknowns: 
                     raise InputError(
                         f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}"
                     )
-        if section.residual is not None:
-            conditions.append(_residual(section, settings, source, scope, unknowns, key))
-        else:
-            condition = _value(section, settings, source, scope, unknowns, key)
-            _refuse_overlap(condition, conditions, source, key)
-            conditions.append(condition)
+        make = _value if section.residual is None else _residual
+        condition = make(section, settings, source, scope, unknowns, key)
+        if number in pieces:
+            condition = replace(condition, on=(pieces[number],))
+        if section.residual is None:
+            _refuse_overlap(condition, conditions, domain, source, key)
+        conditions.append(condition)
     return tuple(conditions)
 
 
@@ -47,7 +55,7 @@ def _residual(
     section: Boundary, settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], key: tuple[str, int]
 ) -> Condition:
     with source.located(*key, "residual"):
-        if settings.form.formulation != "strong":
+        if not FORMULATIONS[settings.form.formulation].pointwise:
             raise InputError("a residual needs a strong form; write natural conditions as ds terms of the form")
         residual = parse_value(section.residual or "", scope)
         check_known(residual, unknowns, "a boundary residual", normal=True, functions=True)
@@ -64,7 +72,7 @@ def _value(
             has = f"components 0 to {unknown.components - 1}" if unknown.shape else "one component; leave component out"
             raise InputError(f"{unknown.name} has {has}, got {section.component}")
     with source.located(*key, *(["impose"] if section.impose != "auto" else [])):
-        if section.impose == "nitsche" and settings.form.formulation == "strong":
+        if section.impose == "nitsche" and FORMULATIONS[settings.form.formulation].pointwise:
             raise InputError("Nitsche's method needs an energy or weak form; use exact or penalty")
     with source.located(*key, "value"):
         what = unknown.name if section.component is None else f"component {section.component} of {unknown.name}"
@@ -86,13 +94,14 @@ def _unknown(name: str | None, unknowns: Sequence[Unknown]) -> Unknown:
     return unknowns[names.index(name)]
 
 
-def _refuse_overlap(new: Condition, earlier: Sequence[Condition], source: Source, key: tuple[str, int]) -> None:
+def _refuse_overlap(new: Condition, earlier: Sequence[Condition], domain: Domain, source: Source, key: tuple[str, int]) -> None:
     """Refuse a second value for a component on a boundary part that already has one."""
+    facets = set(domain.facets(new.on))
     for other in earlier:
         same = other.unknown == new.unknown and (
             other.component == new.component or other.component is None or new.component is None
         )
-        shared = sorted(set(new.on) | set(other.on) if "all" in (*new.on, *other.on) else set(new.on) & set(other.on))
-        if same and shared:
+        if same and not facets.isdisjoint(domain.facets(other.on)):
+            shared = sorted(set(new.on) & set(other.on)) or [*new.on]
             with source.located(*key, "on"):
                 raise InputError(f"{new.unknown} already has a value on {shared[0]} from {other.where or 'an earlier condition'}")

@@ -25,6 +25,7 @@ from vpinn.problem.wording import printable
 
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 100
+DEEP = "the expression is nested too deeply; split it into named [expressions]"
 
 
 def parse_expression(text: str, scope: Scope) -> Expr:
@@ -44,6 +45,27 @@ def parse_expression(text: str, scope: Scope) -> Expr:
     if not isinstance(value, Expr):
         raise InputError("dx and ds have no place in this expression; only energy and weak forms are integrals")
     return value
+
+
+def parse_condition(text: str, scope: Scope) -> Expr:
+    """Translate a condition such as ``x > 0.5 and y < 1``.
+
+    Args:
+        text: comparisons, joined by and, or, not; at most 10,000 characters.
+        scope: meaning of its names.
+
+    Returns:
+        UFL expression that is one where the condition holds and zero elsewhere.
+
+    Raises:
+        InputError: for anything else; the message names the part that is wrong.
+    """
+    tree = _tree(text)
+    try:
+        condition = Translator(scope, f"({text}\n)").condition(tree)
+    except (RecursionError, MemoryError):
+        raise InputError(DEEP) from None
+    return ufl.conditional(condition, 1.0, 0.0)
 
 
 def parse_form(text: str, scope: Scope) -> ufl.Form:
@@ -77,7 +99,7 @@ def _translate(text: str, scope: Scope) -> Value:
             for integral in value.integrals():
                 check_size(integral.integrand())
     except (RecursionError, MemoryError):
-        raise InputError("the expression is nested too deeply; split it into named [expressions]") from None
+        raise InputError(DEEP) from None
     return value
 
 
@@ -95,7 +117,7 @@ def _tree(text: str) -> ast.expr:
             warnings.simplefilter("ignore")
             tree = ast.parse(f"({text}\n)", mode="eval").body
     except (RecursionError, MemoryError):
-        raise InputError("the expression is nested too deeply; split it into named [expressions]") from None
+        raise InputError(DEEP) from None
     except SyntaxError as error:
         line = (error.lineno or 1) - 1
         lines = text.split("\n")

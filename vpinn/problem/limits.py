@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ufl.classes import Curl, Div, Expr, Form, Grad, NablaDiv, NablaGrad, ScalarValue
+from ufl.classes import Curl, Div, Expr, Grad, NablaDiv, NablaGrad, ScalarValue
 from ufl.core.ufl_type import UFLObject
 from ufl.corealg.traversal import unique_post_traversal
 
@@ -46,19 +46,18 @@ def check_value(value: UFLObject) -> None:
             raise InputError(f"has {math.prod(shape)} components in {len(shape)} axes; at most {MAX_COMPONENTS} in {MAX_RANK}")
 
 
-def check_work(form: Form | tuple[Expr, ...], functions: Sequence[Expr]) -> None:
+def check_work(parts: Sequence[Expr], functions: Sequence[Expr]) -> None:
     """Refuse derivatives of functions in the trial space that would take minutes to write out.
 
     The product and the chain rule make about three nodes of one with each derivative.
 
     Args:
-        form: whose derivatives of the unknowns are taken of the functions.
+        parts: integrands and equations whose derivatives of the unknowns are taken of the functions.
         functions: that the trial space is enriched by.
 
     Raises:
         InputError: the functions together would have over 100,000 nodes once differentiated.
     """
-    parts = form if isinstance(form, tuple) else [integral.integrand() for integral in form.integrals()]
     order = max((check_size(part) for part in parts), default=0)
     nodes = sum(len(list(unique_post_traversal(function))) for function in functions)
     if nodes * 3**order > MAX_DERIVED:

@@ -8,31 +8,6 @@ from pydantic import Field, model_validator
 
 from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 
-Width = Annotated[int, Field(strict=True, ge=1, le=1024)]
-
-
-class NetworkSection(Section):
-    """The neural network that stands for the unknowns."""
-
-    layers: tuple[Width, ...] | None = Field(
-        None,
-        min_length=1,
-        max_length=20,
-        description="Width of each hidden layer, 1 to 1024; default [20, 20] of gauss-newton, [30, 30, 30] of others.",
-    )
-    activation: Literal["tanh", "sin", "swish", "softplus"] = Field(
-        "tanh", description="Activation; smooth, since derivatives are taken."
-    )
-    places: Annotated[bool, Field(strict=True)] = Field(
-        True,
-        description="Whether a trained network sees the distance to small holes and parts of a plane mesh, too.",
-    )
-    enrich: tuple[Text, ...] = Field(
-        (),
-        max_length=100,
-        description="Extra trial functions of every scalar component, expressions of the coordinates; coefficients are found.",
-    )
-
 
 class TestSpaceSection(Section):
     """Test functions of a weak form, and of least squares, which makes one of an energy: finite elements on the mesh."""

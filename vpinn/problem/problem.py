@@ -15,36 +15,12 @@ from ufl.classes import Expr
 
 from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
+from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
-
-Formulation = Literal["energy", "weak", "strong"]
-
-
-@dataclass(frozen=True, eq=False)
-class Unknown:
-    """A function to be found.
-
-    Attributes:
-        name: as in the problem file.
-        test_name: name of its test function.
-        shape: value shape, () or (components,).
-        function: the UFL coefficient that stands for it.
-        test: the UFL argument (number 0, part: position among the unknowns) that stands for its test function.
-    """
-
-    name: str
-    test_name: str
-    shape: tuple[int, ...]
-    function: ufl.Coefficient
-    test: ufl.Argument
-
-    @property
-    def components(self) -> int:
-        """Number of scalar components, ≥ 1."""
-        return self.shape[0] if self.shape else 1
+from vpinn.problem.unknown import Unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +58,7 @@ class Problem:
         settings: the validated problem file.
         symbols: coordinates, normal and cell size, as UFL symbols.
         unknowns: in the order of the file.
-        formulation: which of the three `form` is.
-        form: UFL form for energy (no test function) and weak (linear in the test functions), integrals over subdomain ids
-            that are positions in ``tags`` or "everywhere"; a tuple of UFL expressions, any shape, for strong.
+        formulation: the equation; integrals are over subdomain ids that are positions in ``tags``, or "everywhere".
         boundary: essential conditions; none covers a component on a tag twice.
         enrich: scalar UFL expressions of the coordinates, extra trial functions of every scalar component.
         exact: unknown → UFL expression of its shape; for comparison only. Empty when unknown.
@@ -100,7 +74,6 @@ class Problem:
     symbols: Symbols
     unknowns: tuple[Unknown, ...]
     formulation: Formulation
-    form: ufl.Form | tuple[Expr, ...]
     boundary: tuple[Condition, ...]
     enrich: tuple[Expr, ...]
     exact: Mapping[str, Expr]
@@ -110,16 +83,9 @@ class Problem:
     source: Source
 
     @property
-    def integrals(self) -> ufl.Form:
-        """The form of an energy or weak problem."""
-        assert isinstance(self.form, ufl.Form)
-        return self.form
-
-    @property
-    def equations(self) -> tuple[Expr, ...]:
-        """The equations of a strong problem."""
-        assert isinstance(self.form, tuple)
-        return self.form
+    def variation(self) -> ufl.Form:
+        """F(u; v), linear in the test functions, which vanishes for all of them at the solution."""
+        return self.formulation.variation(self.unknowns, self.symbols)
 
     def unknown(self, name: str) -> Unknown:
         """Return the unknown called ``name``.

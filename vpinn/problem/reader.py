@@ -74,7 +74,7 @@ def make_problem(
         >>> problem.unknowns[0].test_name
         'v'
     """
-    forms = {key: form for key, form in (("energy", energy), ("weak", weak), ("strong", strong)) if form is not None}
+    forms = {key: form for key, form in {"energy": energy, "weak": weak, "strong": strong}.items() if form is not None}
     functions = [form for form in forms.values() if callable(form)]
     texts = {key: f"<{getattr(form, '__qualname__', 'function')}>" if callable(form) else form for key, form in forms.items()}
     data = {**_plain(sections), "unknowns": _plain(unknowns), "form": _plain(texts), "boundary": _plain(boundary)}

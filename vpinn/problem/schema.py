@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.numerics import Batch, NetworkSection, Output, Quadrature, Solver, TestSpaceSection
+from vpinn.problem.network import NetworkSection
+from vpinn.problem.numerics import Batch, Output, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 
 Coordinates = Real | tuple[Real, ...]
@@ -34,12 +35,15 @@ class Domain(Section):
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = Field(None, description="Cell type.")
     center: tuple[Real, Real] | None = Field(None, description="Centre of a disk; default [0, 0].")
     radius: Positive | None = Field(None, description="Radius of a disk; default 1.")
+    tags: dict[Text, Text] = Field(
+        {}, max_length=100, description="Groups of cells, for dx('name'): those where a condition holds at the centre."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.mesh is None) == (self.shape is None):
             raise ValueError("give exactly one of mesh and shape")
-        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh"})):
+        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags"})):
             raise ValueError(f"{', '.join(extra)} belongs to a shape; leave it out with a mesh")
         return self
 
@@ -67,13 +71,19 @@ class Form(Section):
     )
 
     @property
-    def formulation(self) -> Literal["energy", "weak", "strong"]:
-        """Which of the three is given."""
-        return "energy" if self.energy is not None else "weak" if self.weak is not None else "strong"
+    def formulation(self) -> str:
+        """Which of the keys is given: the name of a formulation."""
+        return next(key for key in Form.model_fields if getattr(self, key) is not None)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it says, equation by equation."""
+        given: str | tuple[str, ...] = getattr(self, self.formulation)
+        return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        given = [key for key in ("energy", "weak", "strong") if getattr(self, key) is not None]
+        given = [key for key in Form.model_fields if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one of energy, weak and strong, got {' and '.join(given) or 'none'}")
         if self.strong == ():
@@ -85,6 +95,7 @@ class Boundary(Section):
     """A condition on part of the boundary: a value of the unknown, or a residual that must vanish there."""
 
     on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, or "all".')
+    where: Text | None = Field(None, description="Condition on the coordinates: only that piece of the boundary part.")
     unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
     component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
@@ -98,6 +109,11 @@ class Boundary(Section):
     weight: Positive | None = Field(
         None, description="Weight of a penalty or Nitsche condition (> 0); default chosen from the form."
     )
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Boundary tags."""
+        return (self.on,) if isinstance(self.on, str) else self.on
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -8,9 +8,11 @@ UFL needs an element only to know value shapes; ``Element`` is the smallest one,
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import ufl
+from ufl.core.expr import Expr
 from ufl.finiteelement import AbstractFiniteElement
 from ufl.pullback import identity_pullback
 from ufl.sobolevspace import H1
@@ -84,3 +86,10 @@ def make_symbols(dimension: int) -> Symbols:
     cell = ufl.Cell(SIMPLEX[dimension]) if dimension in SIMPLEX else ufl.TensorProductCell(*[interval] * dimension)
     mesh = ufl.Mesh(Element(cell, (dimension,), 1))
     return Symbols(dimension, mesh, ufl.SpatialCoordinate(mesh), ufl.FacetNormal(mesh), ufl.CellDiameter(mesh))
+
+
+def components(expression: Expr) -> list[Expr]:
+    """Return the scalar components of an expression of any shape, last index fastest."""
+    if expression.ufl_shape == ():
+        return [expression]
+    return [expression[index] for index in itertools.product(*map(range, expression.ufl_shape))]

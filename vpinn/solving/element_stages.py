@@ -12,8 +12,8 @@ import torch
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
+from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
-from vpinn.optimization import DEGREES, Direct
 from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from vpinn.analysis import make_monitor
 from vpinn.errors import InputError, VpinnError
+from vpinn.features import Direct, Elements
 from vpinn.finite_elements import check
 from vpinn.interrupt import Stopped
-from vpinn.optimization import COLUMNS, Direct, Elements, Training
+from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements

@@ -9,23 +9,22 @@ from collections.abc import Callable, Iterable, Sequence
 
 from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
 from vpinn.errors import InputError
-from vpinn.finite_elements import Level
-from vpinn.interrupt import Stopped
-from vpinn.objective import Objective
-from vpinn.optimization import (
-    COLUMNS,
+from vpinn.features import (
     PILOT,
     Guide,
     Journal,
     Judgement,
     LeastSquares,
     Stage,
-    Training,
     counted_seconds,
     grow,
     tests_degree,
     with_network,
 )
+from vpinn.finite_elements import Level
+from vpinn.interrupt import Stopped
+from vpinn.objective import Objective
+from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
 from vpinn.run_folder import network_of
 from vpinn.solving.element_stages import CHEAP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,16 +11,13 @@ import numpy as np
 import torch
 
 from vpinn.domain import LagrangeSpace, Mesh, touching_parts
-from vpinn.errors import InputError
+from vpinn.errors import InputError, VpinnError
+from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.finite_elements import check_balance
+from vpinn.finite_elements import check_balance, solve_fem
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
-    PILOT,
-    Elements,
-    LeastSquares,
     Method,
-    Objectives,
     Plan,
     Start,
     Training,
@@ -27,7 +25,6 @@ from vpinn.optimization import (
     make_plan,
     make_rules,
     make_start,
-    objective_for,
     reason,
     stated_problem,
     trained_objective,
@@ -36,10 +33,12 @@ from vpinn.optimization import (
 )
 from vpinn.problem import Problem
 from vpinn.process import settle_process
-from vpinn.trial import Trial, elements_trial, make_trial
+from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
 
 FIRST = 2
 """Degree of the first elements."""
+MOST = 100_000
+"""Points up to which a network by itself is added to elements: the noise of drawn points hides what these leave."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
         width = min(PILOT, problem.settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), threads)
         objective = objective_for(objectives, trial, width)
-        if trial.rows and not problem.enrich and problem.formulation != "strong" and isinstance(problem.domain, Mesh):
+        if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
             others = (make_trial(problem),)
         cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
         if cornered.corners:
@@ -148,7 +147,7 @@ def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
         def made(space: Trial, precision: torch.dtype, unit: float) -> Objective:
             return trained_objective(problem, space, name, threads, unit, precision)
 
-        begun = make_start(problem, trial, made)
+        begun = _begun(problem, trial, made)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
@@ -156,6 +155,33 @@ def _prepare(problem: Problem, name: str, threads: int, trains: bool) -> Setup:
         trained = partial(trained_objective, trial=trial, name=name, threads=threads, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
     return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
+
+
+def _begun(problem: Problem, trial: Trial, made: Callable[[Trial, torch.dtype, float], Objective]) -> Start:
+    """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
+
+    Raises:
+        InputError: elements are asked for and cannot solve the problem.
+    """
+    asked = problem.settings.network.elements
+    if asked == 0:
+        return make_start(problem, trial, made)
+    if asked != "auto":
+        try:
+            found = solve_fem(problem, asked)
+        except InputError as error:
+            raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
+        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made)
+    alone = make_start(problem, trial, made)
+    if not has_parts(problem) or alone.objective.size > MOST:
+        return alone
+    try:
+        found = solve_fem(problem, DEGREE)
+    except VpinnError:
+        return alone
+    why = "the form differs between parts of the domain"
+    beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made)
+    return beside if beside.least < alone.least else alone
 
 
 def _with_elements(problem: Problem, threads: int) -> Setup:

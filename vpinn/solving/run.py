@@ -14,8 +14,9 @@ import torch
 
 from vpinn import run_files, run_folder
 from vpinn.analysis import assess
+from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
-from vpinn.optimization import COLUMNS, Elements, LeastSquares, Plan, Training, load_arrays, samples_of
+from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.problem import Problem
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import Estimator, assessed_objective
+from vpinn.features import Journal
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Interrupt
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
     COLUMNS,
-    Journal,
     Rules,
     Training,
     estimator_found,
@@ -147,6 +147,7 @@ def described(setup: Setup, trial: Trial, training: Training, size: int) -> dict
             {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
             for i in trial.imposed
         ],
+        "beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why},
         "inferred": {},
     }
 

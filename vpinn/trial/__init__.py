@@ -3,11 +3,12 @@
 `activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
 `field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network). `principal` (a form's coefficients at a
 corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `corner_chart`, `features` (as features). `places`
-(where solutions vary on small scales) → `near` (networks that see the distance to these). `elements` (finite elements beside a
-network).
+(where solutions vary on small scales) → `near` (networks that see the distance to these). `elements` (finite elements as a trial
+space); `beside` (coarse elements beside a trained network).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
+from vpinn.trial.beside import DEGREE, beside_elements, has_parts, with_fields
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
@@ -25,6 +26,7 @@ from vpinn.trial.trial import LAYERS, Trial, make_trial
 
 __all__ = [
     "ACTIVATIONS",
+    "DEGREE",
     "HIGHEST_ORDER",
     "LAYERS",
     "Activation",
@@ -46,9 +48,12 @@ __all__ = [
     "Scales",
     "SourceChart",
     "Trial",
+    "beside_elements",
     "check_enrichment",
     "coefficients_of",
     "conditions_alone",
     "elements_trial",
+    "has_parts",
     "make_trial",
+    "with_fields",
 ]

@@ -63,7 +63,7 @@ def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner], held: NDAr
     found = principal_part(problem, points) if len(corners) else None
     if found is None:
         return [laplacian] * len(corners)
-    weak, alone = problem.formulation != "strong", laplacian.any(axis=(1, 3))[:, None, :, None]
+    weak, alone = not problem.formulation.pointwise, laplacian.any(axis=(1, 3))[:, None, :, None]
 
     def fits(corner: Corner, one: Array, other: Array) -> bool:
         same = np.abs(one - other).max() <= JUMP * np.abs(one).max() and is_elliptic(one)

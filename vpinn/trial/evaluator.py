@@ -14,8 +14,9 @@ from torch import Tensor
 from vpinn.domain import Points, PointSet
 from vpinn.forms import Jet, Parameter, Tape, compile_tape
 from vpinn.forms.graph import Graph
-from vpinn.forms.lowering import build, components
+from vpinn.forms.lowering import build
 from vpinn.problem import Problem
+from vpinn.problem.symbols import components
 from vpinn.trial.network import Derivative, Jets
 from vpinn.trial.trial import Trial
 

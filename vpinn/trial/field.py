@@ -45,6 +45,24 @@ class MeshField:
         return {(): jets[0]} | {(i,): row for i, row in enumerate(jets[1:])}
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Finite element functions that are added to a trained network's part of every component.
+
+    Attributes:
+        fields: one per component, of one space.
+        why: the network does not stand alone.
+    """
+
+    fields: tuple[MeshField, ...]
+    why: str
+
+    @property
+    def degree(self) -> int:
+        """Degree of the elements."""
+        return self.fields[0].space.degree
+
+
 def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
     """Return D with −ΔD = 1 inside, D = 0 on the given boundary facets, scaled to a maximum of one."""
 

@@ -25,7 +25,7 @@ def principal_part(problem: Problem, points: Points) -> Array | None:
     where a form takes second derivatives, where it has no finite value, and where components and equations are not as many.
     """
     try:
-        entries = (_of_equations if problem.formulation == "strong" else _entries)(problem, graph := Graph())
+        entries = (_of_equations if problem.formulation.pointwise else _entries)(problem, graph := Graph())
         tape = compile_tape(graph, list(entries.values()))
         values = tape.moving(tape.fixed(Background(problem.domain).values(tape.fixed_slots, points)))
     except InputError:
@@ -45,7 +45,7 @@ def _entries(problem: Problem, graph: Graph) -> dict[Place, Node]:
     """
     first = _offsets(problem)
     found: dict[Place, list[Node]] = {}
-    for part in integrals(problem.integrals):
+    for part in integrals(problem.variation):
         node = build(graph, part.integrand)
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet)]
         if part.facet:
@@ -56,9 +56,7 @@ def _entries(problem: Problem, graph: Graph) -> dict[Place, Node]:
         unknowns = [jet for jet in jets if jet.function >= 0]
         slopes = [jet for jet in unknowns if jet.derivative]
         leaves = [graph.slot(jet) for jet in slopes]
-        weak = problem.formulation == "weak"
-        fluxes = split(graph, node) if weak else dict(zip(slopes, derivatives(graph, node, leaves), strict=True))
-        for test, flux in fluxes.items():
+        for test, flux in split(graph, node).items():
             if not test.derivative:
                 continue
             zeroed = graph.substitute(derivatives(graph, flux, leaves), dict.fromkeys(unknowns, 0.0))
@@ -76,7 +74,7 @@ def _of_equations(problem: Problem, graph: Graph) -> dict[Place, Node]:
         InputError: there are more or fewer than components, or one has no value at zero unknowns.
     """
     first, found = _offsets(problem), dict[Place, Node]()
-    equations = [build(graph, part) for equation in problem.equations for part in components(equation)]
+    equations = [build(graph, part) for equation in problem.formulation.equations for part in components(equation)]
     if len(equations) != sum(u.components for u in problem.unknowns):
         raise InputError("there is not one equation for each component")
     for i, node in enumerate(equations):

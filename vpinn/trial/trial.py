@@ -20,7 +20,7 @@ from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
 from vpinn.trial.essential import Factor, guarded, on_box, on_disk, on_polygon
 from vpinn.trial.features import Features
-from vpinn.trial.field import MeshField, harmonic, torsion
+from vpinn.trial.field import Beside, MeshField, harmonic, torsion
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import near
 from vpinn.trial.places import small_places
@@ -59,7 +59,8 @@ class Trial:
         imposed: every condition, component by component.
         coefficients: the UFL constant that stands for those of the enrich functions [max(1, network.extra)].
         scales: what the network's outputs and coefficients are multiples of.
-        elements: finite element functions that are added to the network's outputs, component by component; () for none.
+        elements: finite element functions that are the solution, beside a network of one neuron, by component; () for none.
+        beside: finite element functions beside a trained network, None for none.
     """
 
     network: Enriched
@@ -70,6 +71,7 @@ class Trial:
     coefficients: ufl.Constant | None = None
     scales: Scales | None = None
     elements: tuple[MeshField, ...] = ()
+    beside: Beside | None = None
 
     @property
     def space(self) -> LagrangeSpace | None:
@@ -126,7 +128,7 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
         for component in range(sizes[unknown.name]):
             asked = list(_conditions(problem, unknown.name, component))
             factor, settled = _settle(problem, component, asked, known, rows or corners, corners)
-            tested = problem.formulation == "energy" and not rows
+            tested = not problem.formulation.squared and not rows
             imposed += [replace(i, why=f"{i.why}; {TESTED}") if tested and i.how == "nitsche" else i for i in settled]
             raw = function[at]
             smooth = raw if factor is None else factor.lift + factor.distance * raw
@@ -163,7 +165,7 @@ def _settle(
 ) -> tuple[Factor | None, list[Imposed]]:
     """Decide how each condition on one component is imposed, and build the exact factor of those imposed exactly."""
     smooth = isinstance(problem.domain.shape, Box | Disk) and not corners
-    squares = rows or problem.formulation == "strong" or not isinstance(problem.domain, Mesh)
+    squares = rows or problem.formulation.pointwise or not isinstance(problem.domain, Mesh)
     fallback = "penalty" if squares else "nitsche"
     tried = ("auto", "exact") if smooth or not rows else ("exact",)
     exact = [(c, value) for c, value in asked if c.impose in tried and _enrichable(problem, c)]
@@ -213,10 +215,10 @@ def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: di
         why = "the values vary along the circle" if factor is None else "distance to a circle"
     elif isinstance(domain, Mesh):
         straight = _polygons(domain, prescribed)
-        if straight is not None and (domain.shape is not None or problem.formulation == "strong"):
+        if straight is not None and (domain.shape is not None or problem.formulation.pointwise):
             factor = on_polygon(straight, x)
             why = "the values vary along the segments" if factor is None else "distance to straight segments"
-    if factor is None and isinstance(domain, Mesh) and problem.formulation != "strong":
+    if factor is None and isinstance(domain, Mesh) and not problem.formulation.pointwise:
         return _discrete(problem, prescribed, known)
     if factor is not None and not isinstance(domain.shape, Disk) and not _meets(problem, factor, exact):
         return None, "the boundary values disagree where two parts meet"

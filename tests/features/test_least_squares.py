@@ -11,22 +11,12 @@ import torch
 
 from vpinn.domain import Hypercube, interval, rectangle
 from vpinn.errors import InputError
+from vpinn.features import PILOT, Guide, Journal, Judgement, LeastSquares, Objectives, Stage, grow, least_squares_problem
+from vpinn.features.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
+from vpinn.features.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import linearise
-from vpinn.optimization import (
-    PILOT,
-    Guide,
-    Journal,
-    Judgement,
-    LeastSquares,
-    Objectives,
-    Stage,
-    candidates,
-    grow,
-    least_squares_problem,
-)
-from vpinn.optimization.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
-from vpinn.optimization.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
+from vpinn.optimization import candidates
 from vpinn.problem import Problem, make_problem
 from vpinn.solving import prepare, solve
 from vpinn.trial import Features, make_trial
@@ -266,7 +256,7 @@ def test_features_are_as_steep_as_the_mesh_is_fine() -> None:
     """A strip of 40 × 2 square cells: slopes of one size for its box would make features that tests do not see across it."""
     strip, g = rectangle(upper=(20.0, 1.0), cells=(40, 2), cell="quadrilateral"), "sin(2*x + 0.3*sin(x))*sin(pi*y)*exp(y)"
     sections: dict[str, Any] = {"weak": "inner(grad(u), grad(v))*dx + div(grad(g))*v*dx", "expressions": {"g": g}}
-    sections |= {"solver": {"features": 200}}
+    sections |= {"solver": {"features": 170}}
     problem, _, _ = made(strip, 4, boundary=[{"on": "all", "value": "g"}], reference={"exact": {"u": "g"}}, **sections)
     solution = solve(problem, method="least-squares", threads=1)
     assert solution.errors["u"]["relative_l2"] <= 1e-3  # before: 1e4
@@ -350,7 +340,7 @@ def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(
             boundary=[{"on": "all", "value": 0}],
             reference={"exact": {"u": "u_exact"}},
             quadrature={"degree": 7, "refine": 3},
-            solver={"method": "least-squares", "features": 60},
+            solver={"method": "least-squares", "features": 40},
             **{form: forms[form]},
         ),
         threads=1,
@@ -363,7 +353,7 @@ def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(
 def test_a_clamped_plate_is_one_equation_of_fourth_order() -> None:
     """Δ²u = f with u = ∂u/∂n = 0, whose equation takes features of the box alone."""
     problem = make_problem(
-        {"shape": "rectangle", "cells": [4, 4]},
+        {"shape": "rectangle", "cells": [3, 3]},
         unknowns={"u": "scalar"},
         expressions={"exact": "(x*(1 - x)*y*(1 - y))**2*exp(x)", "f": "div(grad(div(grad(exact))))"},
         strong="div(grad(div(grad(u)))) - f",
@@ -385,8 +375,8 @@ def test_an_energy_without_cells_is_solved_by_its_equations() -> None:
         energy="(0.5*k*inner(grad(u), grad(u)) - f*u)*dx",
         boundary=[{"on": "all", "value": "exact"}],
         reference={"exact": {"u": "exact"}},
-        quadrature={"points": 2048},
-        solver={"features": 200},
+        quadrature={"points": 1024},
+        solver={"features": 120},
     )
     found = solve(problem, threads=1)
     assert found.metrics["method"] == "least-squares"

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from vpinn.domain import rectangle
-from vpinn.optimization.resolution import Objectives, affordable, least_degree
-from vpinn.optimization.stream import Stream
-from vpinn.optimization.trial_spaces import CLOSE, compare_spaces
+from vpinn.features.resolution import Objectives, affordable, least_degree
+from vpinn.features.stream import Stream
+from vpinn.features.trial_spaces import CLOSE, compare_spaces
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import make_trial
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from vpinn.features.least_squares import PILOT_ROWS, Fit, Points, Step, all_points, fit, step
 from vpinn.objective import Objective, Part
 from vpinn.objective.linearisation import residual_norm
-from vpinn.optimization.least_squares import PILOT_ROWS, Fit, Points, Step, all_points, fit, step
 from vpinn.sampling import Sampler
 from vpinn.trial import Enriched, Features
 

@@ -63,7 +63,7 @@ def objective_for(objectives: Objectives, trial: Trial, width: int, share: float
         InputError: there cannot be enough rows.
     """
     problem, columns = objectives.problem, width * trial.network.outputs
-    if problem.formulation == "strong":
+    if problem.formulation.pointwise:
         objective = objectives.of(trial, width)
         if most_features(objectives, trial) < width:
             raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
@@ -110,7 +110,7 @@ def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
     degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain
     if not ours(problem) or not isinstance(mesh, Mesh):
         return degree, refine
-    wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.equations)))
+    wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.formulation.equations)))
     while len(gauss(mesh.cell, degree).weights) * 2 ** (mesh.dimension * refine) < wanted:
         degree, refine = (degree + 1, refine) if degree < MAX_DEGREE else (degree, refine + 1)
     return degree, refine
@@ -119,8 +119,9 @@ def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
 def most_features(objectives: Objectives, trial: Trial) -> float:
     """Return how many features per component have a row each in a strong form, or ``ROWS`` tests in a weak one, at most."""
     problem = objectives.problem
-    if problem.formulation == "strong":
-        return math.inf if ours(problem) else objectives.of(trial, 1).size * len(problem.equations) / trial.network.outputs
+    if problem.formulation.pointwise:
+        equations = len(problem.formulation.equations)
+        return math.inf if ours(problem) else objectives.of(trial, 1).size * equations / trial.network.outputs
     bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain
     return mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS if isinstance(mesh, Mesh) else math.inf
 
@@ -181,4 +182,4 @@ def resolves(problem: Problem, width: int, share: float) -> bool:
     if not isinstance(mesh, Mesh) or mesh.dimension == 1 or highest_order(problem) > 2:
         return False
     tests = mesh.n_cells * functions_per_cell(mesh, local_degree(mesh, share * width))
-    return problem.formulation == "strong" or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)
+    return problem.formulation.pointwise or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)

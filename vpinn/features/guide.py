@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vpinn.optimization.stages import Judgement, Stage
+from vpinn.features.stages import Judgement, Stage
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vpinn.optimization.least_squares import Step, pilot
-from vpinn.optimization.recipes import SHARES, Recipe, choose_features
-from vpinn.optimization.resolution import Objectives, affordable, objective_for, resolves
-from vpinn.optimization.stream import Stream
+from vpinn.features.least_squares import Step, pilot
+from vpinn.features.recipes import SHARES, Recipe, choose_features
+from vpinn.features.resolution import Objectives, affordable, objective_for, resolves
+from vpinn.features.stream import Stream
 from vpinn.trial import Trial
 
 CLOSE = 10.0

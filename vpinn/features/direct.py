@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vpinn.objective import Objective, variation
-from vpinn.optimization.stream import Stream
-from vpinn.problem import Problem
+from vpinn.features.stream import Stream
+from vpinn.objective import Objective
+from vpinn.problem import Problem, Weak
 from vpinn.sampling import Sampler
 
 WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
@@ -111,6 +111,4 @@ class Elements(Direct):
 
 def least_squares_problem(problem: Problem) -> Problem:
     """Return the problem that least squares solves: an energy by its first variation, others as they are."""
-    if problem.formulation != "energy":
-        return problem
-    return dataclasses.replace(problem, formulation="weak", form=variation(problem))
+    return problem if problem.formulation.squared else dataclasses.replace(problem, formulation=Weak(problem.variation))

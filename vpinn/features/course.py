@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vpinn.optimization.least_squares import Step
-from vpinn.optimization.recipes import Recipe
-from vpinn.optimization.stages import Stage
+from vpinn.features.least_squares import Step
+from vpinn.features.recipes import Recipe
+from vpinn.features.stages import Stage
 from vpinn.trial import Trial
 
 

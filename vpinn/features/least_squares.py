@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import Domain
+from vpinn.features.rank_revealing import rank_revealing_solution
+from vpinn.features.recipes import Recipe
 from vpinn.objective import Objective, Part
 from vpinn.objective.linearisation import everything, linearise, residual_norm
-from vpinn.optimization.rank_revealing import rank_revealing_solution
-from vpinn.optimization.recipes import Recipe
 from vpinn.trial import Enriched, Features
 
 Array = NDArray[np.float64]

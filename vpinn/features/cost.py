@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vpinn.features.resolution import ROWS
+from vpinn.features.stages import Stage
 from vpinn.objective import Objective
-from vpinn.optimization.resolution import ROWS
-from vpinn.optimization.stages import Stage
 
 TRIED, FACTORISED, EVALUATED = 3, 1e-9, 1e-7
 """Recipes that a stage tries, with one step each, and seconds of a step per row and two columns, and per point and column, on

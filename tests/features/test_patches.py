@@ -12,9 +12,9 @@ import torch
 
 import vpinn
 from vpinn.domain import rectangle
-from vpinn.optimization import Objectives, direct, objective_for
-from vpinn.optimization.patches import windows
-from vpinn.optimization.recipes import Recipe
+from vpinn.features import Objectives, direct, objective_for
+from vpinn.features.patches import windows
+from vpinn.features.recipes import Recipe
 from vpinn.trial import Features, make_trial
 
 PEAK = "exp(-600*((x - 0.3)**2 + (y - 0.6)**2))"

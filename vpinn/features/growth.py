@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
-from vpinn.optimization.cost import stage_seconds
-from vpinn.optimization.course import Growing
-from vpinn.optimization.direct import LeastSquares
-from vpinn.optimization.guide import Guide
-from vpinn.optimization.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
-from vpinn.optimization.least_squares import PILOT, Step, tests_degree
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
-from vpinn.optimization.stages import Judgement, Stage, Stages
-from vpinn.optimization.trial_spaces import CLOSE, TriedSpace, compare_spaces
+from vpinn.features.cost import stage_seconds
+from vpinn.features.course import Growing
+from vpinn.features.direct import LeastSquares
+from vpinn.features.guide import Guide
+from vpinn.features.journal import Journal, Note, candidates_of, note_of_candidates, note_of_stage, stage_of
+from vpinn.features.least_squares import PILOT, Step, tests_degree
+from vpinn.features.resolution import HIGHEST_TEST_DEGREE, Objectives, widest
+from vpinn.features.stages import Judgement, Stage, Stages
+from vpinn.features.trial_spaces import CLOSE, TriedSpace, compare_spaces
 from vpinn.trial import Evaluator, Trial
 
 LEAP = 4.0

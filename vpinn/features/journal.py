@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from vpinn.domain import Domain
-from vpinn.optimization.least_squares import Fit, Step, tests_degree
-from vpinn.optimization.recipes import Recipe
-from vpinn.optimization.resolution import Objectives
-from vpinn.optimization.stages import Stage, with_network
-from vpinn.optimization.trial_spaces import TriedSpace
+from vpinn.features.least_squares import Fit, Step, tests_degree
+from vpinn.features.recipes import Recipe
+from vpinn.features.resolution import Objectives
+from vpinn.features.stages import Stage, with_network
+from vpinn.features.trial_spaces import TriedSpace
 from vpinn.trial import Trial
 
 Note = dict[str, Any]

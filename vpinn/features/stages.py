@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from vpinn.domain import Mesh, functions_per_cell
+from vpinn.features.least_squares import Fit, Step, tests_degree
+from vpinn.features.patches import windows
+from vpinn.features.recipes import Recipe
+from vpinn.features.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves
+from vpinn.features.stream import Stream
 from vpinn.finite_elements import Level
 from vpinn.objective import Objective
 from vpinn.objective.variation import is_linear
-from vpinn.optimization.least_squares import Fit, Step, tests_degree
-from vpinn.optimization.patches import windows
-from vpinn.optimization.recipes import Recipe
-from vpinn.optimization.resolution import HIGHEST_TEST_DEGREE, Objectives, objective_for, resolves
-from vpinn.optimization.stream import Stream
 from vpinn.trial import Enriched, Features, Trial
 
 LOCAL = 0.75
@@ -153,7 +153,7 @@ class Stages:
     def _finer(self, width: int, least: int) -> int:
         """Return a degree of tests of which there are ``LOCAL_TESTS`` per feature."""
         mesh = self._problem.domain
-        if not isinstance(mesh, Mesh) or self._problem.formulation == "strong":
+        if not isinstance(mesh, Mesh) or self._problem.formulation.pointwise:
             return least
         degrees = range(least, HIGHEST_TEST_DEGREE)
         enough = (p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p) >= LOCAL_TESTS * width)

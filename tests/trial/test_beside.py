@@ -1,0 +1,102 @@
+"""Networks beside a coarse finite element solution: conditions, when they take it by themselves, what a run folder keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from objective.cases import two_materials
+
+import vpinn
+from vpinn.domain import CellPoints, FacetPoints, rectangle
+from vpinn.errors import InputError
+from vpinn.problem import make_problem
+from vpinn.solving import load, prepare, solve
+from vpinn.trial import Evaluator
+
+
+def joined(elements: Any = "auto", **changed: Any) -> vpinn.Problem:
+    """Conductivities 1 and 50 side by side, 1 + x on the rim of the square."""
+    settings = {
+        "unknowns": {"u": "scalar"},
+        "energy": "0.5*inner(grad(u), grad(u))*dx('steel') + 25*inner(grad(u), grad(u))*dx('wood') - u*dx",
+        "boundary": [{"on": "all", "value": "1 + x"}],
+        "network": {"elements": elements, "layers": [6]},
+        "solver": {"method": "adam", "steps": 3},
+    }
+    return make_problem(two_materials(), **(settings | changed))
+
+
+def fields(setup: Any, theta: torch.Tensor, points: Any) -> np.ndarray:
+    """Values [1, n] of u."""
+    evaluator = Evaluator.of(setup.problem, setup.trial, [u.function for u in setup.problem.unknowns])
+    return np.asarray(evaluator(theta, points))
+
+
+def test_without_the_network_they_are_the_solution_and_conditions_hold_with_it() -> None:
+    problem = joined()
+    setup = prepare(problem)
+    assert setup.trial.beside is not None
+    assert (setup.trial.beside.degree, setup.trial.beside.why) == (2, "the form differs between parts of the domain")
+    theta = setup.trial.network.initial(torch.Generator().manual_seed(1))
+    flat = torch.zeros_like(theta)
+    inside = CellPoints(problem.domain, 6).take(range(60))  # type: ignore[arg-type]
+    elements = vpinn.solve_fem(problem, 2).at(inside)["u"]
+    scales = setup.trial.scales
+    assert scales is not None
+    assert scales.shifts == (0.0,)
+    np.testing.assert_allclose(fields(setup, flat, inside)[0], elements, rtol=1e-12)
+    mesh = problem.domain
+    rim = FacetPoints(mesh, mesh.facets("all"), 6).take(range(40))  # type: ignore[arg-type]
+    np.testing.assert_allclose(fields(setup, theta, rim)[0], 1 + rim.x[:, 0], rtol=1e-12)
+    assert scales.sizes[0] < 0.1 * np.ptp(elements)  # the network's outputs are multiples of what is left to find
+
+
+WEAK = "inner(grad(u), grad(v))*dx('steel') + 50*inner(grad(u), grad(v))*dx('wood') - v*dx"
+
+
+@pytest.mark.parametrize("form", [{}, {"weak": WEAK, "energy": None}], ids=["energy", "weak"])
+def test_a_run_ends_near_the_solution_of_elements(form: dict[str, Any]) -> None:
+    problem = joined(**form)
+    solution = solve(problem, threads=1)
+    places = [[0.3, 0.2], [0.8, 0.7], [0.5, 0.5]]
+    exact, elements = (vpinn.solve_fem(problem, degree).evaluate(places)["u"] for degree in (6, 2))
+    assert np.abs(solution.evaluate(places)["u"] - exact).max() <= 1.5 * np.abs(elements - exact).max()
+    assert solution.metrics["beside"] == {"degree": 2, "why": "the form differs between parts of the domain"}
+
+
+def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
+    text = (
+        '[domain]\nshape = "l-shape"\ncells = 2\n[unknowns]\nu = "scalar"\n'
+        '[form]\nenergy = "0.5*inner(grad(u), grad(u))*dx - u*dx"\n'
+        '[[boundary]]\non = "all"\nvalue = 0\n[network]\nlayers = [6]\nelements = 1\n[solver]\nmethod = "adam"\nsteps = 4\n'
+    )
+    file = tmp_path / "corner.toml"
+    file.write_text(text)
+    problem = vpinn.read_problem(file)
+    whole = solve(problem, tmp_path / "run", threads=1)
+    places = [[-0.5, 0.5], [0.5, 0.5]]
+    np.testing.assert_array_equal(load(tmp_path / "run").evaluate(places)["u"], whole.evaluate(places)["u"])
+    assert whole.metrics["beside"] == {"degree": 1, "why": "as asked"}
+
+
+def test_none_where_they_are_not_wanted_or_the_solution_does_not_kink() -> None:
+    assert prepare(joined(0)).trial.beside is None
+    sides = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*ds('top')"}
+    assert prepare(joined(**sides)).trial.beside is None
+
+
+def test_what_elements_cannot_solve_is_refused() -> None:
+    strong = make_problem(
+        rectangle(cells=2),
+        unknowns={"u": "scalar"},
+        strong="-div(grad(u)) - 1",
+        boundary=[{"on": "all", "value": 0}],
+        network={"elements": 2},
+        solver={"method": "adam"},
+    )
+    with pytest.raises(InputError, match=r"network.elements = 2: finite elements need a weak form or an energy"):
+        prepare(strong)

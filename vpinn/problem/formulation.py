@@ -1,0 +1,198 @@
+"""Formulations: the ways to state an equation, one class each.
+
+| key of ``[form]`` | stated is | objective |
+|---|---|---|
+| energy | a functional E(u), stationary at the solution | E(u) |
+| weak | F(u; v) = 0 for all test functions v | ½‖F(u; ·)‖² in the dual norm of the test space |
+| strong | equations R(u) = 0 at every point | ½ Σ ∫ R² |
+
+All of them have a variation F(u; v), which finite elements, least squares and error estimates work with. A new formulation is a
+class like these, listed in ``FORMULATIONS``.
+"""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's constructors carry no annotations.
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Self, TypeVar, final
+
+import ufl
+from ufl.classes import Expr, Form
+
+from vpinn.problem.checks import check_energy, check_strong, check_weak
+from vpinn.problem.symbols import Symbols, components
+from vpinn.problem.unknown import Unknown
+
+T = TypeVar("T")
+Products = Sequence[tuple[float, tuple[T, ...]]]
+"""A sum of products, each of a number and some factors."""
+
+
+class Formulation(ABC):
+    """A stated equation.
+
+    Attributes:
+        name: key of ``[form]`` in a problem file.
+        tested: whether the integrals are linear in test functions, which a mesh has; else they are a density.
+        pointwise: whether the equation holds at every point, with all its derivatives on the unknowns; else it is an integral,
+            as finite elements and Nitsche's terms need it.
+        squared: whether the objective is a sum of squares, which is zero at the solution.
+        stiffness: factor of the weights of conditions, dimensionless; see ``penalty``.
+        integrals: UFL form; without any integral where the equation is pointwise.
+        equations: UFL expressions of any shape, each zero in the domain; () where the equation is an integral.
+    """
+
+    name: ClassVar[str]
+    tested: ClassVar[bool] = False
+    pointwise: ClassVar[bool] = False
+    squared: ClassVar[bool] = True
+    stiffness: ClassVar[float]
+    integrals: Form
+    equations: tuple[Expr, ...]
+
+    @classmethod
+    @abstractmethod
+    def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
+        """Return the formulation that one form, or some expressions, state.
+
+        Raises:
+            InputError: they contain functions that do not belong there, or miss some.
+        """
+
+    @abstractmethod
+    def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
+        """Return F(u; v), linear in the test functions."""
+
+    @abstractmethod
+    def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
+        """Return the weight β > 0 of (u − g)² on the boundary, for which a gap costs there what it costs inside.
+
+        Args:
+            change: largest change S of the equation by a unit gap that reaches a length L into the domain.
+            flux: K/L², with K the change of the flux by a unit slope; any number where the equation is pointwise.
+            length: L, root mean square of the domain's extents.
+            dimension: d of the domain.
+        """
+
+    @abstractmethod
+    def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
+        """Return Nitsche's terms as a sum of products, to be integrated over the boundary; () where there are none.
+
+        Args:
+            flux: B·n of F = a v + B·∇v.
+            gap: u − g.
+            test: v.
+            scale: β/h.
+        """
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Energy(Formulation):
+    """A functional E(u) that is stationary at the solution, without test functions."""
+
+    integrals: Form
+    equations = ()
+    name = "energy"
+    squared = False
+    stiffness = 500.0
+
+    @classmethod
+    def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
+        """Return the energy that one form states."""
+        (form,) = stated
+        check_energy(form, unknowns)
+        return cls(form)
+
+    def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
+        """Return the first variation."""
+        return total([ufl.derivative(self.integrals, unknown.function, unknown.test) for unknown in unknowns])
+
+    def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
+        """Return 500 (K/ℓ) L/D with ℓ = (K/S)^½ and the diameter D = d^½ L: a perturbation of size 1/500."""
+        return self.stiffness * (math.sqrt(change * flux) * length) / math.sqrt(dimension)
+
+    def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
+        """Return −(B·n)(u − g) + ½ β/h (u − g)², part of the density."""
+        return (-1.0, (flux, gap)), (0.5, (scale, gap, gap))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Weak(Formulation):
+    """A form F(u; v), linear in the test functions, that vanishes for all of them."""
+
+    integrals: Form
+    equations = ()
+    name = "weak"
+    tested = True
+    stiffness = 50.0
+
+    @classmethod
+    def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
+        """Return the weak form that one form states."""
+        (form,) = stated
+        check_weak(form, unknowns, symbols)
+        return cls(form)
+
+    def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
+        """Return the form itself."""
+        return self.integrals
+
+    def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
+        """Return 50 K²/ℓ: the dual norm of S over the length ℓ = (K/S)^½ that a gap reaches."""
+        return self.stiffness * (math.sqrt(change * flux) * length) * flux * length**2
+
+    def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
+        """Return −(B·n) v + β/h (u − g) v, part of the residual."""
+        return (-1.0, (flux, test)), (1.0, (scale, gap, test))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Strong(Formulation):
+    """Equations that hold at every point of the domain."""
+
+    equations: tuple[Expr, ...]
+    integrals = Form([])
+    name = "strong"
+    pointwise = True
+    stiffness = 100.0
+
+    @classmethod
+    def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
+        """Return the equations that some expressions state."""
+        check_strong(stated, unknowns)
+        return cls(tuple(stated))
+
+    def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
+        """Return ∫ R·v, equation by equation and test function by test function in order."""
+        tests = [part for unknown in unknowns for part in components(unknown.test)]
+        equations = [part for equation in self.equations for part in components(equation)]
+        dx = ufl.Measure("dx", domain=symbols.mesh)
+        return total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
+
+    def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
+        """Return 100 S² L."""
+        return self.stiffness * change**2 * length
+
+    def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
+        """Return no term: equations at points have no flux."""
+        return ()
+
+
+FORMULATIONS: Final[Mapping[str, type[Formulation]]] = {kind.name: kind for kind in (Energy, Weak, Strong)}
+"""Keys of ``[form]`` in a problem file → formulations."""
+
+
+def total(forms: Sequence[Form]) -> Form:
+    """Return the sum of some forms, one at least."""
+    result = forms[0]
+    for form in forms[1:]:
+        result = result + form
+    return result
