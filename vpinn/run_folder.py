@@ -6,13 +6,14 @@ way, ``metrics.json`` at the end; fields, figures and the report are the output 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -120,13 +121,15 @@ def resumed(folder: Path, record: dict[str, Any]) -> tuple[Training, dict[str, A
         changed = f"file.{mesh}"
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
-    if before["threads"] != record["threads"]:
+    if before.get("threads") != record["threads"]:
         raise InputError(
-            f"{folder}: the run used {before['threads']} threads, now there are {record['threads']}; "
-            f"resume with --threads {before['threads']}, since results depend on them"
+            f"{folder}: the run used {before.get('threads')} threads, now there are {record['threads']}; "
+            f"resume with --threads {before.get('threads')}, since results depend on them"
         )
     arrays, meta = load_arrays(folder / CHECKPOINT)
-    return Training.from_arrays(arrays, meta), meta, Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
+    with understood(folder):
+        journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
+        return Training.from_arrays(arrays, meta), meta, journal
 
 
 def save(
@@ -177,6 +180,20 @@ def save(
         write_atomic(folder / METRICS, _json(dict(solution.metrics)))
     save_arrays(folder / CHECKPOINT, arrays, meta)
     write_atomic(folder / HISTORY, _history(training).encode())
+
+
+@contextlib.contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Enclose what is made of a checkpoint, which may be whole and hold something else than a state of this problem.
+
+    Raises:
+        StorageError: it does.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        told = f"it holds no state of a run of this problem ({type(error).__name__})"
+        raise StorageError(f"{folder / CHECKPOINT}: {told}; start anew with --overwrite") from None
 
 
 def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Problem, Trial]:
