@@ -16,6 +16,7 @@ from vpinn.analysis.errors import TrueError, independent_points, reference_error
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
+from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import CellPoints, Domain, Mesh
 from vpinn.errors import VpinnError
@@ -84,9 +85,8 @@ def assess(
             f"error estimate: it is {estimate.absolute / true:.2g} times the error, {estimate.relative:.1e} of the flux; do not "
             "trust it on problems like this, refine the mesh"
         )
-    looked_at = first or solution
-    if (free := free_functions(looked_at.problem, looked_at.trial, looked_at.theta, loss)) is not None:
-        checks.append(f"uniqueness: {free}")
+    if others := _others(first or solution, loss):
+        checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
@@ -158,6 +158,12 @@ def _trained_enough(
             f"{seen['richer']:.1e} on a richer space; raise test_space.degree, refine the mesh"
             + (' or use test_space.kind = "conforming"' if problem.settings.test_space.kind == "bubbles" else "")
         )
+
+
+def _others(solution: Solution, loss: float | None) -> str:
+    """Return what can be added to a solution, or nearly so; "" where nothing can."""
+    free = free_functions(solution.problem, solution.trial, solution.theta, loss)
+    return close_to_resonance(solution.problem) if free is None else str(free)
 
 
 def _rounding(true: float, estimate: Estimate) -> bool:

@@ -1,0 +1,52 @@
+"""Solutions close to resonance: the share that is left where terms cancel, and who is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vpinn
+from vpinn.analysis.resonance import cancellation, close_to_resonance
+from vpinn.domain import Mesh, disk, rectangle
+from vpinn.finite_elements.form import integrands
+from vpinn.problem import make_problem
+
+PROBLEMS = Path(__file__).parents[2] / "problems"
+EIGENVALUE = 2 * np.pi**2
+DISK = 5.783185962946785
+"""Square of the first zero of the Bessel function J₀ (Abramowitz & Stegun 1964, table 9.5)."""
+
+
+def helmholtz(domain: object, k2: float, source: str = "1") -> vpinn.Problem:
+    """−Δu − k² u = source, zero on the boundary."""
+    return make_problem(
+        domain,  # type: ignore[arg-type]
+        unknowns={"u": "scalar"},
+        constants={"k2": k2},
+        weak=f"inner(grad(u), grad(v))*dx - k2*u*v*dx - {source}*v*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+
+
+@pytest.mark.parametrize("gap", [0.1, 1e-3, 1e-5])
+def test_the_share_is_the_distance_from_the_eigenvalue(gap: float) -> None:
+    """A mode as source: u = f/(λ − k²), so that (λ − k²)/(λ + k²) is left."""
+    k2 = EIGENVALUE * (1 - gap)
+    problem = helmholtz(rectangle(cells=8), k2, "sin(pi*x)*sin(pi*y)")
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    share = cancellation(problem, mesh, integrands(problem), 6)
+    assert share == pytest.approx(gap / (2 - gap), rel=1e-2)
+
+
+def test_resonance_that_the_mesh_moves_a_little_fails_a_check() -> None:
+    """The continuous problem has no solution; that on the mesh has one, 3e4 times too large, with a small estimate."""
+    solution = vpinn.solve(helmholtz(disk(cells=3), DISK), threads=1)
+    assert any(check.startswith("uniqueness: close to resonance") for check in solution.metrics["checks"])
+
+
+@pytest.mark.parametrize("name", ["helmholtz", "convection_diffusion", "plate_bending", "poisson_boltzmann", "gear"])
+def test_well_posed_problems_are_not_accused(name: str) -> None:
+    assert close_to_resonance(vpinn.read_problem(PROBLEMS / f"{name}.toml")) == ""
