@@ -6,13 +6,14 @@ way, ``metrics.json`` at the end; fields, figures and the report are the output 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -129,8 +130,9 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
                 f"{folder}: --{name} was {then}, now it is {now}; resume with --{name} {then}, on which results depend"
             )
     arrays, meta = load_arrays(folder / CHECKPOINT)
-    journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
-    return Training.from_arrays(arrays, meta, device), meta, journal
+    with understood(folder):
+        journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
+        return Training.from_arrays(arrays, meta, device), meta, journal
 
 
 def save(
@@ -191,6 +193,20 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 def write_history(folder: Path, training: Training) -> None:
     """Write one row per step."""
     write_atomic(folder / HISTORY, _history(training).encode())
+
+
+@contextlib.contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Enclose what is made of a checkpoint, which may be whole and hold something else than a state of this problem.
+
+    Raises:
+        StorageError: it does.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        told = f"it holds no state of a run of this problem ({type(error).__name__})"
+        raise StorageError(f"{folder / CHECKPOINT}: {told}; start anew with --overwrite") from None
 
 
 def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Problem, Trial]:

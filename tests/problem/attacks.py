@@ -42,4 +42,28 @@ FLOODS = [
     "(" + "u*dx + " * 1000 + "u*dx)*2", "'" * 9999, "\n" * 9999, "x\n+" * 3000 + "x", "\t" * 5000 + "x", "é" * 5000,
 ]  # fmt: skip
 
-ATTACKS = CALLS + NODES + FLOODS
+DISGUISED = [
+    "ｅｖａｌ('1')", "𝐞𝐱𝐞𝐜('1')", "__ｉｍｐｏｒｔ__('os')", "ｏｐｅｎ('/etc/passwd')", "x.__ｃｌａｓｓ__",
+    "g\u0435tattr(x, 'y')", "\u00aax", "ºx",
+    "eval\u200b('1')", "eval\t('1')", "(eval)('1')", "[eval][0]('1')", "(x, eval)[1]('1')", "eval.__call__('1')", "eval ('1')",
+    "sin.__self__", "sin.__class__.__base__", "sin.__module__", "u.__reduce__()",
+    "u.__reduce_ex__(2)", "u.__getattribute__('x')",
+    "u.__dict__", "u.__init_subclass__()", "u._ufl_function_space", "u.ufl_operands[0]", "u.ufl_shape", "dx.subdomain_data()",
+    "dx.__rmul__(u)", "ds.reconstruct()", "x.__mul__(y)", "(1).__class__", "1 .real",
+    "1..__class__", "0.5.hex()", "'a'.join(x)",
+    "''.__class__.__mro__[1].__subclasses__()", "[].__class__", "{}.__class__", "(x for x in ().__class__.__bases__)",
+    "[c for c in ().__class__.__base__.__subclasses__()]", "(lambda: 0).__globals__", "(lambda: 0).__code__.co_consts",
+    "(y := eval)('1')", "x if eval('1') else y", "sin(eval)", "grad(open)", "inner(exec, exec)", "conditional(open, x, y)",
+    "as_vector([open, exec])", "as_vector(*[x, y])", "Dx(u, open)", "u[open]", "dx(open)",
+    "ds(eval('1'))", "ds('left' + 'right')",
+    "ds('left' * 9**9)", "ds(f'{x}')", "ds(b'left')", "ds(['left'])", "ds(('left',))", "ds('left')('right')", "dx()()()",
+    "u*dx(domain=x)", "u*dx(subdomain_data=open)", "u*dx(degree=10**9)", "u*dx(scheme='x')", "x,", "x, y = 1, 2", "*x, y",
+    "print", "exit", "__debug__", "__spec__", "__doc__", "__annotations__", "__dict__", "self", "cls", "os", "sys", "ufl", "np",
+    "torch", "vpinn", "builtins", "type", "object", "lambda", "import", "global x; x",
+    "nonlocal x", "x\n  y", "x\\\ny", "if x: y",
+    "while x: y", "for x in y: x", "def f(): x", "class A: x", "with x: y", "try: x", "return x",
+    "break", "pass", "@x", "x -> y",
+]  # fmt: skip
+"""Names in other letters, ways around the names of functions, and statements."""
+
+ATTACKS = CALLS + NODES + FLOODS + DISGUISED

@@ -16,7 +16,7 @@ from ufl.classes import Expr
 from vpinn.errors import InputError
 from vpinn.problem import Scope, parse_expression, parse_form
 
-from .attacks import ATTACKS, CALLS, NODES
+from .attacks import ATTACKS, CALLS, DISGUISED, NODES
 
 _events: list[str] | None = None
 _FORBIDDEN = (
@@ -74,6 +74,10 @@ def test_the_hook_sees_a_side_effect() -> None:
     assert events == ["open"]
 
 
+def test_there_are_enough() -> None:
+    assert len(set(ATTACKS)) >= 300
+
+
 @pytest.mark.parametrize("number", range(len(ATTACKS)))
 def test_attack(number: int, scope: Scope) -> None:
     outcome("x", scope)
@@ -82,7 +86,7 @@ def test_attack(number: int, scope: Scope) -> None:
         result = outcome(ATTACKS[number], scope)
     assert time.process_time() - start < 2
     assert not events
-    if ATTACKS[number] in CALLS + NODES:
+    if ATTACKS[number] in CALLS + NODES + DISGUISED:
         assert result == "refused" or ATTACKS[number] in ("x\\",)
 
 

@@ -323,7 +323,7 @@ def preload(kind: str) -> None:
     assert spec.loader is not None
     child = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(child)
-    child.limit = lambda memory, seconds: _limit(seconds)
+    child.limit = _limit
 
     def read(arguments: list[str]) -> int:
         pid = os.fork()
@@ -339,9 +339,16 @@ def preload(kind: str) -> None:
     mesh_file._run = read
 
 
-def _limit(seconds: int) -> None:
+LIBRARIES = 500_000_000
+"""Bytes of address space that a reader's own libraries take."""
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Cap what a reader may ask for beyond the libraries, of which this process has more."""
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    most = held + memory - LIBRARIES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def main() -> int:

@@ -143,5 +143,9 @@ def test_not_elliptic() -> None:
     wave[0, :, 0, :] = np.diag([1.0, -1.0])
     assert not is_elliptic(wave)
     assert not is_elliptic(flow)
+    for slope in (0.3, 0.7310585786300049, -2.0):  # of rank one: zero in one direction, which need not be looked at
+        along = np.array([1.0, slope])
+        assert not is_elliptic(-0.25 * np.einsum("a,b->ab", along, along)[None, :, None, :])
+    assert is_elliptic(np.diag([1.0, 1e-6])[None, :, None, :])
     assert is_elliptic(isotropic(NU))
     assert is_elliptic(anisotropic(3))

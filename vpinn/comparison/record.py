@@ -121,7 +121,7 @@ def read_courses(folder: Path, comparison: Comparison) -> dict[Place, Course]:
         if not changed and record["seeds"] != comparison.seeds[: len(record["seeds"])]:
             changed = "seeds"
         courses = {(run["variant"], run["seed"]): _course(run) for run in record["runs"]}
-    except (KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         raise _damaged(folder) from None
     if changed:
         raise InputError(f"{folder}: --resume needs the comparison as it was, but {changed} changed; start anew with --overwrite")

@@ -36,8 +36,9 @@ def number_nodes(mesh: Mesh, element: Any) -> tuple[Integers, int]:
     weights, _ = tabulate(lagrange(mesh.cell, 1), np.asarray(element.points))  # [n_local, n_v]
     levels = np.unique(np.round(weights, 9))
     codes = np.searchsorted(levels, np.round(weights, 9))
-    _, compact = np.unique(mesh.vertices, return_inverse=True)
-    vertices = compact.reshape(mesh.vertices.shape).astype(np.int64)
+    used = np.zeros(len(mesh.nodes), dtype=bool)
+    used[mesh.vertices] = True
+    vertices = (np.cumsum(used) - 1)[mesh.vertices]
     numbers = np.empty((mesh.n_cells, len(weights)), dtype=np.int64)
     total = 0
     for dimension in range(d):

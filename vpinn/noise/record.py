@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.errors import InputError
+from vpinn.errors import InputError, StorageError
 from vpinn.noise.finding import Curve, Finding
 from vpinn.noise.pilot import RateTrial
 from vpinn.optimization import load_arrays, save_arrays
@@ -50,8 +51,9 @@ class Record:
             generator: that ``find`` draws from.
         """
         if name in self.parts:
-            generator.bit_generator.state = self.parts[name]["generator"]
-            return _whole(self.parts[name]["found"])  # type: ignore[no-any-return]
+            with _understood():
+                generator.bit_generator.state = self.parts[name]["generator"]
+                return _whole(self.parts[name]["found"])  # type: ignore[no-any-return]
         began = time.process_time()
         found = find()
         seconds = time.process_time() - began
@@ -93,13 +95,24 @@ def begin(folder: Path, question: Mapping[str, Any], resume: bool, overwrite: bo
     record = Record(keep=lambda record: _write(path, record, known))
     if resume:
         arrays, meta = load_arrays(path)
-        if changed := sorted(key for key in known if meta["question"].get(key) != known[key]):
+        with _understood():
+            changed = sorted(key for key in known if meta["question"].get(key) != known[key])
+            record.parts = dict(_joined(meta["parts"], arrays))
+        if changed:
             told = f"--resume needs the report as it was, but {changed[0]} changed"
             raise InputError(f"{folder}: {told}; start anew with --overwrite")
-        record.parts = _joined(meta["parts"], arrays)
     else:
         _write(path, record, known)
     return record
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Turn what is raised by a record that is whole, and holds something else, into one line."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StorageError(f"{FILE} holds no report ({type(error).__name__}); start anew with --overwrite") from None
 
 
 def _is_report(path: Path) -> bool:

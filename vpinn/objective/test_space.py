@@ -132,7 +132,10 @@ class TestSpace:
     @cached_property
     def free(self) -> tuple[NDArray[np.int64], ...]:
         """Per component, the functions tested with."""
-        return tuple(np.setdiff1d(np.arange(self.space.size), fixed) for fixed in self.essential)
+        kept = np.ones((len(self.essential), self.space.size), dtype=bool)
+        for row, fixed in zip(kept, self.essential, strict=True):
+            row[fixed] = False
+        return tuple(map(np.flatnonzero, kept))
 
     @property
     def size(self) -> int:

@@ -18,6 +18,8 @@ from vpinn.placement import HOST, host
 from vpinn.sampling import State as Learned
 
 STEPPED = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped")
+MEASURES = 100
+"""Integrals of one objective at most."""
 COLUMNS = (*STEPPED, "error", "estimate", "residual", *WATCHED)
 """Columns of the history; "residual" is that of a stage of least squares, relative to that without features."""
 
@@ -128,6 +130,8 @@ class Training:
         generator = np.random.default_rng()
         generator.bit_generator.state = meta["generator"]
         numbers = meta["numbers"]
+        if not 0 <= meta["learned"] <= MEASURES:
+            raise ValueError(f"{meta['learned']} measures")
         return cls(
             theta=tensors["theta"],
             state=states["state."],

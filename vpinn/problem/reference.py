@@ -95,7 +95,7 @@ def _read_columns(path: Path, where: str) -> dict[str, NDArray[np.float64]]:
     except (OSError, ValueError, csv.Error) as error:
         reason = printable(str(error), 200)
         raise InputError(f"the reference cannot be read as numbers under a header line: {reason}", where) from None
-    if not len(table) or not np.isfinite(table).all():
+    if not header or not len(table) or not np.isfinite(table).all():
         raise InputError("the reference holds no rows of finite numbers", where)
     if twice := [name for k, name in enumerate(header) if name in header[:k]]:
         raise InputError(f"the reference has more than one column {printable(twice[0])!r}; leave one out", where)

@@ -10,11 +10,13 @@ from functools import partial
 import numpy as np
 import torch
 
+from vpinn.analysis import independent_points
 from vpinn.domain import LagrangeSpace, Mesh, touching_parts
 from vpinn.errors import InputError, VpinnError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance, solve_fem
+from vpinn.forms import Background, components, evaluate
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
     Method,
@@ -38,6 +40,8 @@ from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_part
 
 FIRST = 2
 """Degree of the first elements."""
+EXACT_DEGREE, EXACT_POINTS = 2, 2000
+"""Degree of the rule at whose points exact solutions are looked at, and about how many of them."""
 MOST = 100_000
 """Points up to which a network by itself is added to elements: the noise of drawn points hides what these leave."""
 
@@ -95,6 +99,7 @@ def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) 
     placement = placement.precise(problem.settings.solver.precision)
     settle_process(placement.threads)
     _check_parts(problem)
+    _check_exact(problem)
     check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
@@ -123,6 +128,22 @@ def _check_parts(problem: Problem) -> None:
             "them; fuse them before meshing (in Gmsh: Coherence or BooleanFragments), or merge duplicate nodes",
             problem.where("domain", "mesh"),
         )
+
+
+def _check_exact(problem: Problem) -> None:
+    """Refuse an exact solution that is not real and finite in the domain, before there is anything to compare with it.
+
+    Raises:
+        InputError: says of which unknown.
+    """
+    if not problem.exact:
+        return
+    points = independent_points(problem, EXACT_DEGREE)
+    taken = points.take(np.arange(0, points.size, max(1, points.size // EXACT_POINTS)))
+    for name, truth in problem.exact.items():
+        with np.errstate(all="ignore"), problem.source.located("reference", "exact", name):
+            if not np.isfinite(evaluate(components(truth), taken, Background(problem.domain))).all():
+                raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
 def _prepare(problem: Problem, name: str, placement: Placement, trains: bool) -> Setup:

@@ -29,7 +29,7 @@ from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.storage import claimed
-from vpinn.trial import Trial
+from vpinn.trial import ACTIVATIONS, Trial
 
 Report = Callable[[Training, Plan], None]
 
@@ -112,14 +112,18 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     folder = Path(directory)
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
-    if problem.clock is not None:
-        return load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
-    training = Training.from_arrays(arrays, meta)
-    problem, trial = run_folder.space_of(problem, arrays, meta)
-    theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
-    metrics = run_files.read_json(folder / run_files.METRICS) or {}
-    history = np.array(training.history).reshape(-1, len(COLUMNS))
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples_of(training.state))
+    with run_folder.understood(folder):
+        if problem.clock is not None:
+            return load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+        training = Training.from_arrays(arrays, meta)
+        problem, trial = run_folder.space_of(problem, arrays, meta)
+        theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
+        if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
+            raise ValueError(f"{len(theta)} parameters of {trial.network.activation}")
+        metrics = run_files.read_json(folder / run_files.METRICS) or {}
+        history = np.array(training.history).reshape(-1, len(COLUMNS))
+        samples = samples_of(training.state)
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples)
 
 
 def strategy_of(setup: Setup) -> Strategy:
@@ -138,7 +142,8 @@ def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> Stat
     described = run_folder.describe(setup.problem, setup.plan.method.name, setup.objective.placement)
     if resume:
         training, record, journal = run_folder.resumed(folder, described, setup.objective.placement.device)
-        state = strategy.resumed(State(training, journal, record))
+        with run_folder.understood(folder):
+            state = strategy.resumed(State(training, journal, record))
     run_folder.begin(folder, setup.problem, described, anew=not resume)
     return state
 

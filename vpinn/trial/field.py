@@ -6,7 +6,9 @@ parts, and with the corner behaviour of a solution at corners); the lift is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +26,18 @@ class MeshField:
 
     Attributes:
         space: continuous Lagrange space on the mesh.
-        values: its degrees of freedom [space.size].
+        given: its degrees of freedom [space.size], or what finds them when they are first asked for: ``vpinn check`` never does.
         lift: whether it is added to what training searches, which then cannot take its error away.
     """
 
     space: LagrangeSpace
-    values: Array
+    given: Array | Callable[[], Array]
     lift: bool = False
+
+    @cached_property
+    def values(self) -> Array:
+        """Its degrees of freedom [space.size]."""
+        return self.given() if callable(self.given) else self.given
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return value () and, for order ≥ 1, first derivatives (i,), [n] each, at points that name cell and reference."""
@@ -58,14 +65,18 @@ class Beside:
 
 def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
     """Return D with −ΔD = 1 inside, D = 0 on the given boundary facets, scaled to a maximum of one."""
-    load = space.mass() @ np.ones(space.size)
-    values = _solve(space, space.boundary_dofs(facets), np.zeros(space.size), load)
-    return MeshField(space, values / values.max())
+
+    def find() -> Array:
+        load = space.mass() @ np.ones(space.size)
+        values = _solve(space, space.boundary_dofs(facets), np.zeros(space.size), load)
+        return np.asarray(values / values.max())
+
+    return MeshField(space, find)
 
 
 def harmonic(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array) -> MeshField:
     """Return L with ΔL = 0 inside and given values at the degrees of freedom ``fixed`` of ``boundary`` [space.size]."""
-    return MeshField(space, _solve(space, fixed, boundary, np.zeros(space.size)), lift=True)
+    return MeshField(space, lambda: _solve(space, fixed, boundary, np.zeros(space.size)), lift=True)
 
 
 def _solve(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array, load: Array) -> Array:

@@ -41,6 +41,9 @@ DIFFERENCE = 1e-4
 SMALL = 1e-8
 """Determinant of A(ν, ν), for A with a largest entry of one, that counts as none."""
 
+REAL = 1e-6
+"""Imaginary part of a root, relative to one and it, up to which it is real: rounding splits double roots by 1e-8."""
+
 NOTHING = 1e-13
 """Share of a term in a component, relative to that of the largest, that is rounding."""
 
@@ -93,13 +96,19 @@ class Root:
 
 
 def is_elliptic(tensor: Array) -> bool:
-    """Return whether A(ν, ν) is regular for every direction ν, well away from rounding; A as for ``solutions``."""
+    """Return whether A(ν, ν) is regular for every direction ν, well away from rounding; A as for ``solutions``.
+
+    Between the directions looked at, its determinant may touch zero: at (1, p) for a real root p.
+    """
     angle = np.linspace(0.0, np.pi, 64, endpoint=False)
     normal = np.stack([np.cos(angle), np.sin(angle)])
     if not np.isfinite(tensor).all() or not tensor.any():
         return False
     found = np.linalg.det(np.einsum("at,iakb,bt->tik", normal, tensor / np.abs(tensor).max(), normal))
-    return bool(np.abs(found).min() > SMALL and np.ptp(np.sign(found)) == 0.0)
+    if np.abs(found).min() <= SMALL or np.ptp(np.sign(found)) != 0.0:
+        return False
+    roots = eigvals(_pencil(tensor / np.abs(tensor).max()))
+    return bool((np.abs(roots.imag) > REAL * (1.0 + np.abs(roots))).all())
 
 
 def solutions(
@@ -218,13 +227,18 @@ class _Sector:
         return float(np.sign(first[np.argmax(np.abs(first))]))
 
 
+def _pencil(tensor: Array) -> Array:
+    """Return the matrix [2n, 2n] whose eigenvalues are the roots p of det A(ν, ν), ν = (1, p)."""
+    n, last = len(tensor), np.linalg.inv(tensor[:, 1, :, 1])
+    middle, first = last @ (tensor[:, 0, :, 1] + tensor[:, 1, :, 0]), last @ tensor[:, 0, :, 0]
+    return np.block([[np.zeros((n, n)), np.eye(n)], [-first, -middle]])
+
+
 def _roots(tensor: Array) -> tuple[Root, ...]:
     """Return the roots p with Im p > 0 of det A(ν, ν), ν = (1, p), coinciding ones together, with their invariant pairs."""
-    n = len(tensor)
-    last = np.linalg.inv(tensor[:, 1, :, 1])
-    middle, first = last @ (tensor[:, 0, :, 1] + tensor[:, 1, :, 0]), last @ tensor[:, 0, :, 0]
-    pencil = np.block([[np.zeros((n, n)), np.eye(n)], [-first, -middle]])
-    close = max(CLOSE, 10 * float(np.finfo(float).eps ** 0.5 * np.linalg.cond(last)))  # rounding splits double roots by less
+    n, pencil = len(tensor), _pencil(tensor)
+    apart = 10 * float(np.finfo(float).eps ** 0.5 * np.linalg.cond(tensor[:, 1, :, 1]))  # rounding splits double roots by less
+    close = max(CLOSE, apart)
     groups = list[list[complex]]()
     for p in sorted(map(complex, eigvals(pencil)), key=lambda p: (p.real, p.imag)):
         if p.imag > 0.0:

@@ -1,0 +1,65 @@
+"""Resident memory over many steps: ``python tests/reliability/memory.py --steps 200000`` prints it ten times on the way.
+
+What the history of a run holds grows with its steps, and is told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+KINDS: dict[str, dict[str, Any]] = {"adam": {}, "batches": {"batch": {"size": 8}}}
+
+
+def resident_mb() -> float:
+    """Return the memory that is resident now, in MB."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * 4096 / 1e6
+
+
+def measured(steps: int, kind: str = "batches") -> list[tuple[int, float, float]]:
+    """Train for some steps; return steps, resident memory and that of the history, in MB, ten times from a tenth of them on."""
+    import vpinn
+    from vpinn.optimization import train
+    from vpinn.solving import prepare
+
+    problem = vpinn.make_problem(
+        {"shape": "interval", "cells": 8},
+        unknowns={"u": "scalar"},
+        energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [4]},
+        solver={"method": "adam", "steps": steps, "learning_rate": 1e-3},
+        **KINDS[kind],
+    )
+    setup = prepare(problem)
+    found: list[tuple[int, float, float]] = []
+
+    def report(training: Any) -> None:
+        if training.step % max(1, steps // 10) == 0:
+            rows = training.history
+            row = sys.getsizeof(rows[-1]) + sum(sys.getsizeof(value) for value in rows[-1])
+            found.append((training.step, resident_mb(), (len(rows) * row + sys.getsizeof(rows)) / 1e6))
+            print(*(f"{value:10.1f}" for value in found[-1]), flush=True)
+
+    train(setup.objective, setup.start(), setup.plan, report=report)
+    return found
+
+
+def main() -> int:
+    """Run as asked and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--kind", choices=tuple(KINDS), default="batches")
+    options = parser.parse_args()
+    found = measured(options.steps, options.kind)
+    (first, before, held), *_, (last, after, holds) = found
+    growth = after - before - (holds - held)
+    print(f"{last - first} steps: {before:.0f} to {after:.0f} MB, {holds - held:.0f} of that the history; {growth:.1f} besides")
+    return int(growth > 10.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
