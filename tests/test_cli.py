@@ -176,7 +176,7 @@ def test_values_at_points(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["solve", "nowhere.toml"], "nowhere.toml: no such file"),
         (["solve", "torsion.toml", "--set", "solver.stps=3"], "--set solver.stps: unknown key"),
         (["solve", "torsion.toml", "--seed", "-1"], "--set solver.seed"),
-        (["solve", "torsion.toml", "--device", "cuda"], "--device: this version computes on cpu"),
+        (["solve", "torsion.toml", "--device", "gpu"], "--device: a device is one of cpu, cuda, mps, got 'gpu'"),
         (["solve", "torsion.toml", "--threads", "0"], "'--threads'"),
         (["solve", "torsion.toml", "--resume", "--overwrite"], "give one of them"),
         (["solve", "torsion.toml", "--resume"], "no run to resume"),

@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from vpinn.optimization import COLUMNS
 from vpinn.output import draw
 from vpinn.output.convergence import convergence_figure
-from vpinn.output.figures import _components, error_figure, make_scene, solution_figure
+from vpinn.output.figures import components_of, error_figure, make_scene, solution_figure
 from vpinn.output.style import colours, magnitudes, power_of_ten, styled
 from vpinn.solution import Solution
 
@@ -140,7 +140,7 @@ def test_labels_of_logarithmic_axes(value: float, text: str) -> None:
 def test_a_component_that_is_rounding_is_drawn_as_zero() -> None:
     """Beside the others of its unknown; one alone is what it is."""
     x = np.linspace(0.0, 1.0, 5)
-    parts = _components({"u": np.stack([x, 1e-15 * x], axis=1), "p": 1e-15 * x})
+    parts = components_of({"u": np.stack([x, 1e-15 * x], axis=1), "p": 1e-15 * x})
     assert (parts["u0"] == x).all()
     assert not parts["u1"].any()
     assert (parts["p"] == 1e-15 * x).all()

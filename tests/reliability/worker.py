@@ -35,8 +35,8 @@ def work(folder: str, kind: str, resume: bool, naive: bool = False, steps: int |
     if naive:  # a saver that keeps the parameters and the history, but not what the next step depends on besides
         whole = Training.from_arrays.__func__  # type: ignore[attr-defined]
 
-        def half(cls: type[Training], arrays: Any, meta: Any) -> Training:
-            training: Training = whole(cls, arrays, meta)
+        def half(cls: type[Training], *given: Any) -> Training:
+            training: Training = whole(cls, *given)
             fresh = Training.start(training.theta, vpinn.solving.prepare(problem).plan.method, 7)
             kept = {"generator": fresh.generator} if kind == "batches" else {"state": fresh.state}
             return dataclasses.replace(training, **kept)

@@ -19,6 +19,7 @@ from vpinn.march.integrate import Marched
 from vpinn.march.stages import MarchStage
 from vpinn.march.trajectory import Trajectory
 from vpinn.objective import weakened
+from vpinn.placement import host
 from vpinn.problem import Formulation, Problem, Strong, Weak, frozen
 from vpinn.solution import Solution
 from vpinn.trial import Features, Trial
@@ -140,7 +141,7 @@ def frozen_formulation(
 def arrays_of(stage: MarchStage) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return what a checkpoint keeps of a march: arrays, and JSON-compatible values."""
     space, mixture = stage.space, stage.mixture
-    arrays = {"theta": space.theta.numpy(), **stage.marched.course.arrays()}
+    arrays = {"theta": host(space.theta), **stage.marched.course.arrays()}
     arrays |= {f"map.{k}": one for k, one in enumerate(space.maps)}
     arrays |= {f"spectrum.{k}": one for k, one in enumerate(space.spectra)}
     meta = {

@@ -33,7 +33,7 @@ from vpinn.march import (
 )
 from vpinn.optimization import COLUMNS, Plan, Training, save_arrays
 from vpinn.optimization.schedule import Schedule
-from vpinn.placement import Placement
+from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, output_times
 from vpinn.process import peak_memory_mb, settle_process
 from vpinn.storage import claimed
@@ -107,7 +107,7 @@ class _Run:
     ) -> None:
         self._problem, self._stages, self._folder, self._threads = problem, stages, folder, threads
         self._began, self._ready = began, ready
-        self._training = Training.start(torch.zeros(0, dtype=torch.float64), March(), problem.settings.solver.seed)
+        self._training = Training.start(torch.zeros(0, dtype=torch.float64, device=HOST), March(), problem.settings.solver.seed)
 
     def told(self, report: Callable[[Training, Plan], None] | None) -> None:
         """Note the last stage with an estimate as a step of the history, and tell it."""

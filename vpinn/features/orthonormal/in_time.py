@@ -12,6 +12,7 @@ from ufl.core.expr import Expr
 
 from vpinn.domain import Points
 from vpinn.forms import Background, Graph, Jet, Node, build, compile_tape, components
+from vpinn.placement import HOST, host
 from vpinn.problem import Clock
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ class AtPoints:
         """Return the values [k, n] of all k scalar components at an instant."""
         if self.constant and self._known is not None:
             return self._known
-        instant = [] if self.constant else [torch.tensor(t, dtype=torch.float64)]
+        instant = [] if self.constant else [torch.tensor(t, dtype=torch.float64, device=HOST)]
         values = self._moving([*self._fixed, *instant])
         found = np.stack([spread(value, self._n) for value in values]) if values else np.empty((0, self._n))
         self._known = found
@@ -60,4 +61,4 @@ def uniform(graph: Graph, nodes: Sequence[Node], clock: Clock) -> list[Node]:
 
 def spread(value: Tensor | float, n: int) -> Array:
     """Return a value per point, or one for all of them, as [n]."""
-    return np.broadcast_to(value.numpy() if isinstance(value, Tensor) else np.float64(value), (n,)).astype(np.float64)
+    return np.broadcast_to(host(value) if isinstance(value, Tensor) else np.float64(value), (n,)).astype(np.float64)

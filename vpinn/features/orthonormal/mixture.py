@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import Mesh, Points
+from vpinn.placement import HOST
 from vpinn.trial import Features, Trial
 
 LEAST = 0.5
@@ -51,7 +52,7 @@ class Mixture:
         base, d = trial.network, trial.network.dimension
         network = Features.restored(base, (d, self.width, base.outputs), self.kind, ())
         generator = np.random.default_rng([self.seed, self.width])
-        theta = torch.zeros(network.size, dtype=torch.float64)
+        theta = torch.zeros(network.size, dtype=torch.float64, device=HOST)
         (weight, bias), _ = network.unpack(theta)
         shares, steepest = points.w / points.w.sum(), np.full(len(points), self.steepest(d))
         if slope is not None and self.kind == "tanh":

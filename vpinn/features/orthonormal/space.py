@@ -22,6 +22,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import Points, PointSet
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
+from vpinn.placement import HOST, host
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
 from vpinn.trial import Features, Trial
@@ -145,10 +146,10 @@ def raw_jets(trial: Trial, theta: Tensor, points: Points, wanted: Sequence[Deriv
     network = trial.network
     assert isinstance(network, Features)
     with torch.no_grad():
-        jets = network.features(theta, network.normalise(torch.tensor(points.x)), wanted)
+        jets = network.features(theta, network.normalise(torch.tensor(points.x, device=HOST)), wanted)
     n = len(points)
     lower = {key for one in wanted for key in _parts(one)}
-    return {key: np.concatenate([np.full((n, 1), float(not key)), jets[key].numpy()], axis=1) for key in lower}
+    return {key: np.concatenate([np.full((n, 1), float(not key)), host(jets[key])], axis=1) for key in lower}
 
 
 def _orthonormal(trial: Trial, theta: Tensor, distance: Expr, points: PointSet, smallest: float) -> tuple[Array, Array]:

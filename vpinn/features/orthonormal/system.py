@@ -24,6 +24,7 @@ from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integral
 from vpinn.features.orthonormal.in_time import spread
 from vpinn.features.orthonormal.space import OrthonormalSpace
 from vpinn.forms import Tape, Value
+from vpinn.placement import HOST
 from vpinn.problem import Problem, stated_in
 
 Array = NDArray[np.float64]
@@ -168,7 +169,7 @@ class GalerkinSystem:
         inputs = []
         for key in term.integral.inputs(tape):
             if key is None:
-                inputs.append(torch.tensor(t, dtype=torch.float64))
+                inputs.append(torch.tensor(t, dtype=torch.float64, device=HOST))
                 continue
             order, component, derivative = key
             own = self.slices[component]
