@@ -121,7 +121,9 @@ def test_samplers_name_their_devices(name: str, sampler: str) -> None:
         {"batch": {"size": 40, "estimator": "two-batch", "growth": "norm-test"}},
         {"batch": {"size": 40}, "solver": {"method": "gauss-newton", "steps": 3}},
         {"quadrature": {"rule": "stochastic-gauss", "refine": 1}, "batch": {"size": 40, "sampler": "cells"}},
-        {"batch": {"size": 60}, "solver": {"method": "langevin", "temperature": 1e-4, "steps": 12}},
+        pytest.param(
+            {"batch": {"size": 60}, "solver": {"method": "langevin", "temperature": 1e-4, "steps": 12}}, marks=pytest.mark.slow
+        ),
         {"solver": {"precision": "float32"}},
     ],
     ids=["strata", "u-statistic", "growth", "gauss-newton", "random points", "langevin", "single precision"],
