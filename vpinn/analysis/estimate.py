@@ -205,7 +205,8 @@ def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:
     degree, lowest, outputs = trained + ENRICHMENT, 1 + max(fields, default=0), trial.network.outputs
     while degree < HIGHEST and mesh.n_cells * functions_per_cell(mesh, degree) < ENOUGH:
         degree += 1
-    most, floor = LARGEST[mesh.dimension], 1 if trial.space is None else 1 + trial.space.degree
+    own = trial.space or trial.beside  # elements that solved the problem itself: tests of their degree see nothing
+    most, floor = LARGEST[mesh.dimension], 1 if own is None else 1 + own.degree
     while degree > floor and mesh.n_cells * functions_per_cell(mesh, degree) * outputs > (2 * most if degree == lowest else most):
         degree -= 1
     return degree

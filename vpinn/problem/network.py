@@ -29,7 +29,7 @@ class NetworkSection(Section):
     )
     elements: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=4)] = Field(
         "auto",
-        description="Degree of a finite element solution that a trained network is added to, 0 to 4; auto: 2 where parts differ.",
+        description="Degree of a finite element solution that a trained network is added to, 0 to 4; auto: 3 where parts differ.",
     )
     enrich: tuple[Text, ...] = Field(
         (),
