@@ -11,6 +11,7 @@ import torch
 from objective.cases import two_materials
 
 import vpinn
+from vpinn.analysis.estimate import make_estimator
 from vpinn.domain import CellPoints, FacetPoints, rectangle
 from vpinn.errors import InputError
 from vpinn.problem import make_problem
@@ -102,8 +103,15 @@ def test_what_elements_cannot_solve_is_refused() -> None:
         prepare(strong)
 
 
-def test_the_estimate_has_richer_tests_than_they_however_many_cells_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trained", [1, 2])
+def test_the_estimate_has_richer_tests_than_they_however_many_cells_there_are(
+    trained: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tests of their own degree see nothing: what is left of the flux would be told as zero."""
     monkeypatch.setattr("vpinn.analysis.estimate.LARGEST", {1: 1, 2: 1, 3: 1})
-    estimate = solve(joined(), threads=1).error_estimate
-    assert estimate["relative_energy"] > 1e-3
+    monkeypatch.setattr("vpinn.analysis.estimate.ENOUGH", 0)
+    setup = prepare(joined())
+    estimator = make_estimator(setup.problem, setup.trial, trained)
+    assert estimator is not None
+    flat = torch.zeros(setup.trial.network.size, dtype=torch.float64)
+    assert estimator(flat).relative > 1e-3

@@ -202,11 +202,11 @@ def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:
     on a gear, elements of the distance's degree saw a sixth of the error. So it is above theirs while twice ``LARGEST`` allows.
     """
     fields = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
-    degree, lowest, outputs = trained + ENRICHMENT, 1 + max(fields, default=0), trial.network.outputs
+    own = trial.space or trial.beside  # elements that solved the problem itself: tests of their degree see nothing
+    floor, lowest, outputs = 1 if own is None else 1 + own.degree, 1 + max(fields, default=0), trial.network.outputs
+    degree, most = max(trained + ENRICHMENT, floor), LARGEST[mesh.dimension]
     while degree < HIGHEST and mesh.n_cells * functions_per_cell(mesh, degree) < ENOUGH:
         degree += 1
-    own = trial.space or trial.beside  # elements that solved the problem itself: tests of their degree see nothing
-    most, floor = LARGEST[mesh.dimension], 1 if own is None else 1 + own.degree
     while degree > floor and mesh.n_cells * functions_per_cell(mesh, degree) * outputs > (2 * most if degree == lowest else most):
         degree -= 1
     return degree
