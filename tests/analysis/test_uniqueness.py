@@ -17,6 +17,7 @@ from vpinn.solving import solve
 from vpinn.trial import make_trial
 
 LINE, SQUARE, CUBE = interval(cells=16), rectangle(cells=4), box(cells=2)
+SQUARES = rectangle(cells=4, cell="quadrilateral")
 POISSON = "inner(grad(u), grad(v))*dx"
 ELASTIC = "inner(2*sym(grad(u)) + div(u)*Identity(2), sym(grad(v)))*dx"
 SOLID = "inner(2*sym(grad(u)) + div(u)*Identity(3), sym(grad(v)))*dx"
@@ -52,6 +53,7 @@ OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     "slope forgotten": (LINE, {"strong": "div(grad(u)) + u", "boundary": on(("left", 1))}, "mode"),
     "beam without slopes": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": on(("all", 0))}, "mode"),
     "third order, two conditions": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": on(("left", 0))}, "mode|functions"),
+    "plate without moments": (SQUARES, {"strong": "div(grad(div(grad(u)))) - 1", "boundary": on(("all", 0))}, "functions"),
     "harmonic, one side": (SQUARE, {"strong": "div(grad(u))", "boundary": on(("left", 0))}, "mode|functions"),
     "no inflow": (SQUARE, {"strong": "grad(u)[0]", "boundary": []}, "functions"),
     "inflow elsewhere": (SQUARE, {"strong": "grad(u)[0]", "boundary": on(("bottom", 0))}, "mode|functions"),

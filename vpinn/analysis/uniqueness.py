@@ -59,6 +59,8 @@ LOOKS = 2
 """Numbers of features that are looked at in any case, without the next."""
 SETTLED = 2.0
 """Factor by which σ has fallen after that where it may go on to fall."""
+FASTER = 1.5
+"""Factor by which the fall to that number may be less than the one before and still count as faster: few features are chance."""
 NEAR = 1e-4
 """σ expected of most features above which it is not waited for."""
 DEPENDENT = 1e-11
@@ -118,7 +120,7 @@ def _falls(least: list[float], dimension: int) -> bool:
     """
     earlier, before, last = least[-3:]
     if len(least) == LOOKS + 1 or last * SETTLED > before:
-        return last * SETTLED <= before and last * earlier < before**2
+        return last * SETTLED <= before and last * earlier < FASTER * before**2
     here, now, most = (WIDTHS[at] ** (1 / dimension) for at in (len(least) - 2, len(least) - 1, -1))
     return bool(last * np.exp(-np.log(before / last) * (most - now) / (now - here)) <= NEAR)
 
@@ -170,9 +172,10 @@ class _Look:
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
         drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))
         enough = PILOT_ROWS * network.linear
-        stride = 1 if objective.test_space is not None else _stride(problem.domain, objective.size, enough)
+        few = width < WIDTHS[LOOKS]  # what the first looks show decides whether there are more, and all points cost them little
+        stride = 1 if objective.test_space is not None or few else _stride(problem.domain, objective.size, enough)
         rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
-        stride = _stride(problem.domain, derivatives.size, enough)
+        stride = 1 if few else _stride(problem.domain, derivatives.size, enough)
         functions = linearise(derivatives, network, drawn, everything(derivatives, network, stride)).columns
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
