@@ -38,7 +38,7 @@ def make_conditions(
         key = ("boundary", number)
         if section.on == INITIAL and scope.clock is not None:
             continue
-        for tag in _tags(section):
+        for tag in section.sides:
             with source.located(*key, "on"):
                 if tag == INITIAL and tag not in scope.facet_tags:
                     raise InputError(
@@ -60,10 +60,6 @@ def make_conditions(
     return tuple(conditions)
 
 
-def _tags(section: Boundary) -> tuple[str, ...]:
-    return (section.on,) if isinstance(section.on, str) else section.on
-
-
 def _residual(
     section: Boundary, settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], key: tuple[str, int]
 ) -> Condition:
@@ -72,7 +68,7 @@ def _residual(
             raise InputError("a residual needs a strong form; write natural conditions as ds terms of the form")
         residual = parse_value(section.residual or "", scope)
         check_known(residual, unknowns, "a boundary residual", normal=True, functions=True)
-    return Condition(_tags(section), None, None, None, residual, "penalty", section.weight, source.place(*key))
+    return Condition(section.sides, None, None, None, residual, "penalty", section.weight, source.place(*key))
 
 
 def _value(
@@ -86,7 +82,7 @@ def _value(
         value = parse_value(section.value if section.value is not None else 0.0, scope)
         value = fitted(value, unknown, section.component)
         check_known(value, unknowns, "a boundary value", normal=True)
-    tags = _tags(section)
+    tags = section.sides
     return Condition(tags, unknown.name, section.component, value, None, section.impose, section.weight, source.place(*key))
 
 
