@@ -27,7 +27,7 @@ from vpinn.errors import InputError, StorageError
 from vpinn.features import Journal
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
@@ -44,15 +44,25 @@ FREE: dict[str, tuple[str, ...] | None] = {
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
-def describe(problem: Problem, method: str, placement: Placement) -> dict[str, Any]:
-    """Return the content of run.json."""
+def describe(problem: Problem, settings: Settings, method: str, placement: Placement) -> dict[str, Any]:
+    """Return the content of run.json.
+
+    Args:
+        problem: what is solved.
+        settings: how; their method, if it is another than that of the file, is part of what the folder is read back with.
+        method: that was taken.
+        placement: where.
+    """
+    data = problem.source.data if problem.source.text is not None else None
+    if data is not None and settings.solver.method != problem.settings.solver.method:
+        data = {**data, "solver": {**data.get("solver", {}), "method": settings.solver.method}}
     return {
         "title": problem.title,
-        "settings": problem.settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "files": fingerprints(problem),
-        "data": problem.source.data if problem.source.text is not None else None,
+        "data": data,
         "method": method,
-        "seed": problem.settings.solver.seed,
+        "seed": settings.solver.seed,
         **placement.told,
         **environment(),
     }

@@ -115,7 +115,7 @@ def test_the_last_rule_is_kept() -> None:
 def test_what_the_file_asks_for_stays(sections: dict[str, Any]) -> None:
     """A rule that the file names is not changed."""
     problem = poisson(**sections)
-    assert make_rules(problem, SimpleNamespace(size=100, test_space=None), lambda p: None) is None  # type: ignore[arg-type, return-value]
+    assert make_rules(problem, problem.settings, SimpleNamespace(size=100, test_space=None), lambda p: None) is None  # type: ignore[arg-type, return-value]
 
 
 def test_points_of_a_hypercube_double() -> None:

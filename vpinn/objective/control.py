@@ -21,19 +21,20 @@ from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.forms import Integral, integrals
 from vpinn.problem import Problem
+from vpinn.problem.numerics import Batch
 from vpinn.trial import Trial
 
 KINKED = (uc.Conditional, uc.MinValue, uc.MaxValue, uc.Abs)
 """Operations whose results may jump where a flux must not."""
 
 
-def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
-    """Return how batches estimate squared residuals, and why.
+def estimator_of(problem: Problem, trial: Trial, batch: Batch) -> tuple[str, str]:
+    """Return how batches with some settings estimate squared residuals, and why.
 
     Raises:
         InputError: the estimator asked for does not fit the form.
     """
-    asked = problem.settings.batch.estimator
+    asked = batch.estimator
     if not problem.formulation.tested:
         if asked in ("two-batch", "u-statistic", "control-variate"):
             raise InputError(
@@ -43,7 +44,7 @@ def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
         return "plain", "the loss is linear in the points: every batch is unbiased"
     if asked not in ("auto", "control-variate"):
         return asked, "as asked"
-    if problem.settings.batch.size == "full":
+    if batch.size == "full":
         return "two-batch", "all points in every step: nothing is estimated"
     missing = obstacle(problem, trial)
     if not missing:

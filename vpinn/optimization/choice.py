@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from vpinn.domain import Mesh
 from vpinn.features.direct import LeastSquares
 from vpinn.objective.variation import is_linear
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 
 MANY_DIMENSIONS = 5
 """Dimensions above which points without cells are drawn unless all are asked for."""
@@ -18,33 +17,34 @@ STEPS: Final[dict[str, Any]] = {"learning_rate": 1e-2, "schedule": "cosine", "wa
 """Steps there, where the problem file says nothing else."""
 
 
-def with_batches(problem: Problem) -> Problem:
-    """Return the problem with mini-batches where neither method nor batches are asked for and dimensions are many.
+def with_batches(problem: Problem, settings: Settings) -> Settings:
+    """Return the settings with mini-batches where neither method nor batches are asked for and dimensions are many.
 
     Points that fill many dimensions are many, and a step on all of them takes seconds: a hundred steps of Adam on some of them
     come further. Their size goes down along a cosine, since noise would stay otherwise.
     """
-    settings, domain = problem.settings, problem.domain
+    domain = problem.domain
     asked = settings.solver.method != "auto" or "size" in settings.batch.model_fields_set
     if asked or isinstance(domain, Mesh) or domain.dimension <= MANY_DIMENSIONS:
-        return problem
+        return settings
     chosen = {name: value for name, value in STEPS.items() if name not in settings.solver.model_fields_set}
     sections = {"batch": settings.batch.model_copy(update={"size": BATCH}), "solver": settings.solver.model_copy(update=chosen)}
-    return replace(problem, settings=settings.model_copy(update=sections))
+    return settings.model_copy(update=sections)
 
 
-def reason(problem: Problem, name: str, refused: str = "") -> str:
+def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -> str:
     """Return why ``name`` solves the problem.
 
     Args:
         problem: the problem.
+        settings: how it is solved.
         name: method that was taken.
         refused: why a better one does not apply, "" where none was tried.
     """
-    solver, domain = problem.settings.solver, problem.domain
+    solver, domain = settings.solver, problem.domain
     if solver.method != "auto":
         return "as asked"
-    batches = problem.settings.batch.size != "full"
+    batches = settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
     where += f" on {domain.n_cells:,} cells" if isinstance(domain, Mesh) else " without cells"
     if name == LeastSquares.name:

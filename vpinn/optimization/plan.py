@@ -54,17 +54,17 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = {
 """Names of a problem file → methods."""
 
 
-def candidates(problem: Problem) -> tuple[str, ...]:
+def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
     """Return the methods to try in order; the first that fits the problem is taken.
 
     ``method = "auto"`` is least squares on meshes, and without cells in up to five dimensions, in float64, on all points or
     on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch, as it does by default in
     more dimensions, see ``with_batches``.
     """
-    solver = problem.settings.solver
+    solver = settings.solver
     if solver.method != "auto":
         return (solver.method,)
-    stepwise = "lbfgs" if problem.settings.batch.size == "full" else "adam"
+    stepwise = "lbfgs" if settings.batch.size == "full" else "adam"
     direct = isinstance(problem.domain, Mesh) or problem.domain.dimension <= 5
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
@@ -88,12 +88,13 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
 
 
 def trained_objective(
-    problem: Problem, trial: Trial, name: str, placement: Placement, unit: float = 1.0
+    problem: Problem, settings: Settings, trial: Trial, name: str, placement: Placement, unit: float = 1.0
 ) -> Objective:
     """Return what training minimises.
 
     Args:
         problem: the problem.
+        settings: how it is solved.
         trial: its trial space.
         name: of the method, one of ``METHODS``.
         placement: where steps work.
@@ -104,9 +105,9 @@ def trained_objective(
             the last layer, a combination of which always makes the residual vanish, whatever the solution. First-order steps
             stay near where they start, and may still do well with few.
     """
-    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit)
+    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit, settings=settings)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
-    if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
+    if objective.test_space is not None and rows < columns and METHODS[name](settings).curved:
         raise InputError(
             f"{rows:,} test functions cannot tell {columns:,} functions of the last layer apart; raise test_space.degree, refine "
             "the mesh or take a narrower last layer",
@@ -115,19 +116,18 @@ def trained_objective(
     return objective
 
 
-def with_layers(problem: Problem, name: str) -> Problem:
-    """Return the problem with a method's own hidden layers where the file says nothing; least squares has none.
+def with_layers(settings: Settings, name: str) -> Settings:
+    """Return the settings with a method's own hidden layers where they say nothing; least squares has none.
 
     Args:
-        problem: the problem.
+        settings: of the problem.
         name: of the method, one of ``METHODS``.
     """
-    settings = problem.settings
     method = METHODS[name](settings)
     if settings.network.layers is not None or isinstance(method, Direct):
-        return problem
+        return settings
     network = settings.network.model_copy(update={"layers": method.layers})
-    return replace(problem, settings=settings.model_copy(update={"network": network}))
+    return settings.model_copy(update={"network": network})
 
 
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:

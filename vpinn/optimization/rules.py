@@ -23,7 +23,7 @@ from vpinn.objective.statement import SUMMED
 from vpinn.optimization.method import Method, State, number
 from vpinn.optimization.training import Training
 from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 
 EVERY = {False: 20, True: 5}
 """Steps between looks at the finer rule, of methods without and with curvature; a look costs two values of J."""
@@ -94,29 +94,31 @@ class Rules:
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
 
-def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem], Objective]) -> Rules | None:
-    """Return finer rules for an objective over all points; None where the file asks for a rule, or where there is none.
+def make_rules(
+    problem: Problem, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
+) -> Rules | None:
+    """Return finer rules for an objective over all points; None where a rule is asked for, or where there is none.
 
     Args:
         problem: what is solved, in the file's formulation.
+        settings: how.
         objective: on the rule that training starts with.
-        made: a problem → its objective on the same trial space.
+        made: settings → the objective on the same trial space.
     """
-    settings = problem.settings.quadrature
-    if settings.degree is not None or settings.points is not None or settings.refine or objective.size > SUMMED:
+    asked = settings.quadrature
+    if asked.degree is not None or asked.points is not None or asked.refine or objective.size > SUMMED:
         return None
-    kind, count = quadrature_rule(problem)
+    kind, count = quadrature_rule(problem, settings)
     mesh, times = isinstance(problem.domain, Mesh), SUMMED // objective.size
     if mesh and kind != "gauss":
         return None
     levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if mesh else times.bit_length()
-    lowest = min(quadrature_degree(problem, objective.test_space), MAX_DEGREE - (DEGREES - 1) * FINER)
+    lowest = min(quadrature_degree(problem, objective.test_space, settings), MAX_DEGREE - (DEGREES - 1) * FINER)
 
     def make(level: int) -> Objective:
         halvings, step = divmod(level, DEGREES)
         finer = {"degree": lowest + step * FINER, "refine": halvings} if mesh else {"points": count << level}
-        quadrature = settings.model_copy(update=finer)
-        found = made(replace(problem, settings=problem.settings.model_copy(update={"quadrature": quadrature})))
+        found = made(settings.model_copy(update={"quadrature": asked.model_copy(update=finer)}))
         return replace(found, test_space=objective.test_space)
 
     return Rules(objective, make, max(1, levels))

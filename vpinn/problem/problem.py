@@ -1,4 +1,4 @@
-"""The stated problem: everything later stages need, checked, and nothing about how it is solved but its settings."""
+"""The stated problem: its mathematics, checked, and what its file asks for; other settings are arguments of what solves it."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -56,7 +56,7 @@ class Problem:
     Attributes:
         title: free text.
         domain: mesh, or a hypercube without cells.
-        settings: the validated problem file.
+        settings: the validated problem file, never changed afterwards; what is settled later is ``Setup.settings``.
         symbols: coordinates, normal and cell size, as UFL symbols.
         unknowns: in the order of the file.
         formulation: the equation; integrals are over subdomain ids that are positions in ``tags``, or "everywhere".

@@ -78,7 +78,8 @@ def solve_in_time(problem: Problem, told: Told) -> MarchedSolution:
         with signals.abandons():
             stages = MarchStages(problem, lambda number, t: signals.signal is None and not signals.late)
         if folder is not None:
-            run_folder.begin(folder, problem, run_folder.describe(problem, March.name, Placement(threads=threads)), anew=True)
+            described = run_folder.describe(problem, problem.settings, March.name, Placement(threads=threads))
+            run_folder.begin(folder, problem, described, anew=True)
         ready = time.perf_counter() - began
         run = _Run(problem, stages, folder, threads, began, ready)
         with signals.limited(limit):

@@ -18,7 +18,7 @@ from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, check_settings_in_time
+from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
@@ -71,7 +71,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
-    problem = problem if method is None else _with_method(problem, method)
+    settings = problem.settings if method is None else asking(problem, method)
     placement = Placement.of(device, threads or available_cores())
     if problem.clock is not None:
         return solve_in_time(problem, Told(folder, resume, overwrite, placement.threads, report, interrupt))
@@ -79,7 +79,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
-            setup = prepare(problem, placement)
+            setup = prepare(problem, placement, settings=settings)
             strategy = strategy_of(setup)
             state = strategy.start()
         if folder is not None:
@@ -139,7 +139,7 @@ def strategy_of(setup: Setup) -> Strategy:
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
     """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
     setup = strategy.setup
-    described = run_folder.describe(setup.problem, setup.plan.method.name, setup.objective.placement)
+    described = run_folder.describe(setup.problem, setup.settings, setup.plan.method.name, setup.objective.placement)
     if resume:
         training, record, journal = run_folder.resumed(folder, described, setup.objective.placement.device)
         with run_folder.understood(folder):
@@ -164,8 +164,14 @@ def _closed(outcome: Outcome, training: Training, placement: Placement, began: f
     return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
 
 
-def _with_method(problem: Problem, method: str) -> Problem:
+def asking(problem: Problem, method: str) -> Settings:
+    """Return the settings of a problem with another method.
+
+    Raises:
+        InputError: there is no such method, or it does not go with another setting.
+    """
     data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
     source = dataclasses.replace(problem.source, data=data)
-    check_settings_in_time(validate(source), source, problem.domain)
-    return dataclasses.replace(problem, source=source, settings=validate(source))
+    settings = validate(source)
+    check_settings_in_time(settings, source, problem.domain)
+    return settings
