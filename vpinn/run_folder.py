@@ -13,7 +13,7 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,6 @@ import torch
 
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
-from vpinn.features import Journal
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
@@ -41,6 +40,7 @@ FREE: dict[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("title", "reference", "output")),
 }
 """Settings that may change when a run goes on, since training does not see them: None stands for the whole section."""
+Arrays = dict[str, np.ndarray[Any, Any]]
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
@@ -119,8 +119,8 @@ def _discard(folder: Path) -> None:
         raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
 
 
-def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, dict[str, Any], Journal]:
-    """Return the training state of a folder whose run has the same settings, the description beside it, and its journal.
+def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, Arrays, dict[str, Any]]:
+    """Return the training state of a folder whose run has the same settings, and all arrays and values of its checkpoint.
 
     Raises:
         InputError: a setting, a file, the number of threads or the device changed; the message names it.
@@ -141,38 +141,40 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
             )
     arrays, meta = load_arrays(folder / CHECKPOINT)
     with understood(folder):
-        journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
-        return Training.from_arrays(arrays, meta, device), meta, journal
+        return Training.from_arrays(arrays, meta, device), arrays, meta
 
 
 def save(
-    folder: Path,
-    training: Training,
-    trial: Trial,
-    solution: Solution | None = None,
-    held: Mapping[str, Any] | None = None,
-    journal: Journal | None = None,
+    folder: Path, training: Training, kept: Sequence[tuple[Arrays, dict[str, Any]]], solution: Solution | None = None
 ) -> None:
     """Write checkpoint and history, and at the end the solution with its metrics.
 
     Args:
         folder: the run folder.
         training: state of the run.
-        trial: its trial space.
+        kept: what the checkpoint holds besides: arrays and JSON-compatible values, of other names each.
         solution: after the assessment.
-        held: what the checkpoint holds besides, JSON-compatible.
-        journal: of growth.
 
     Raises:
         StorageError: the file system refused.
     """
     arrays, meta = training.arrays()
-    meta |= held or {}
-    if journal is not None and journal.notes:
-        noted, meta["journal"] = journal.arrays()
-        arrays |= noted
-        meta["asked"] = journal.asked
-    meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
+    for more, values in kept:
+        arrays |= more
+        meta |= values
+    if solution is not None:
+        arrays["solution"] = host(solution.theta)
+        if solution.cell_estimate is not None:
+            arrays["cell_estimate"] = solution.cell_estimate
+        write_atomic(folder / METRICS, _json(dict(solution.metrics)))
+    save_arrays(folder / CHECKPOINT, arrays, meta)
+    write_atomic(folder / HISTORY, _history(training).encode())
+
+
+def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
+    """Return what a checkpoint keeps of a trial space, for `space_of`."""
+    arrays: Arrays = {}
+    meta: dict[str, Any] = {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if trial.scales is not None:
         meta["scales"] = astuple(trial.scales)
@@ -186,23 +188,7 @@ def save(
         meta["places"] = trial.network.places
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
-    if solution is not None:
-        arrays["solution"] = host(solution.theta)
-        if solution.cell_estimate is not None:
-            arrays["cell_estimate"] = solution.cell_estimate
-        write_metrics(folder, solution.metrics)
-    save_arrays(folder / CHECKPOINT, arrays, meta)
-    write_history(folder, training)
-
-
-def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write what is known of a solution."""
-    write_atomic(folder / METRICS, _json(dict(metrics)))
-
-
-def write_history(folder: Path, training: Training) -> None:
-    """Write one row per step."""
-    write_atomic(folder / HISTORY, _history(training).encode())
+    return arrays, meta
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
 from vpinn.output import estimate_memory
 from vpinn.solving import Setup, prepare
+from vpinn.solving.run import asking
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:

@@ -5,6 +5,7 @@
 """
 
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, frozen_formulation, make_solution, stage_of
 from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
@@ -16,6 +17,7 @@ __all__ = [
     "Collapse",
     "Distance",
     "Field",
+    "MarchJournal",
     "MarchStage",
     "MarchStages",
     "Marched",
