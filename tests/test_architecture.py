@@ -35,6 +35,7 @@ FLOW = (
     "solution",
     "analysis",
     "march",
+    "eigen",
     "output",
     "run_files",
     "run_folder",

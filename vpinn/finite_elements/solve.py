@@ -60,17 +60,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
     degrees = degrees_of(problem, parts, degree)
     ready = time.perf_counter()
     mixed, background = MixedSpace.of(mesh, degrees), Background(mesh)
-    rule = rule_degree(max(degrees), mesh)
-    assemblers = [
-        Discrete.of(
-            part,
-            mixed.highest,
-            len(degrees),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
-            background,
-        )
-        for part in parts
-    ]
+    assemblers = discretised(parts, mixed, background)
     values, given = prescribed(problem, mixed, background)
     opened, free = Level.of(problem).motions, ~given
     kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
@@ -109,6 +99,22 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         values = kernel.without(values)
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
     return FiniteElementSolution(problem, tuple(meshes), mixed, mixed.embedded(values), found.steps, seconds)
+
+
+def discretised(parts: Sequence[Integrand], mixed: MixedSpace, background: Background) -> list[Discrete]:
+    """Return the assemblers of a form on elements, one per measure, with quadrature that suits their degree."""
+    mesh, highest = mixed.mesh, mixed.highest
+    rule = rule_degree(highest.degree, mesh)
+    return [
+        Discrete.of(
+            part,
+            highest,
+            len(mixed.spaces),
+            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
+            background,
+        )
+        for part in parts
+    ]
 
 
 def _told(opened: Sequence[Motion]) -> str:

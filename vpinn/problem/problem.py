@@ -15,6 +15,7 @@ from ufl.classes import Expr
 
 from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
+from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
@@ -69,6 +70,7 @@ class Problem:
         source: the text, and the place of every key.
         clock: of a problem that depends on time; None of a steady one.
         initial: states of the unknowns at the start; none covers a component twice.
+        eigen: the right side of an eigenproblem, whose left side is the formulation; None of other problems.
     """
 
     title: str
@@ -86,6 +88,7 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    eigen: Eigenproblem | None = None
 
     @property
     def variation(self) -> ufl.Form:
