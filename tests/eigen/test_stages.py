@@ -114,3 +114,11 @@ def test_complex_modes_satisfy_their_equations() -> None:
 def test_too_many_eigenvalues_for_the_mesh() -> None:
     with pytest.raises(InputError, match="too few for 50 eigenvalues"):
         solved(stated({"shape": "interval", "cells": 2}, 50))
+
+
+@pytest.mark.parametrize(
+    ("mass", "told"), [("-u*v*dx", "positive"), ("(x - 0.5)*u*v*dx", "positive"), ("Dx(u, 0)*v*dx", "symmetric")]
+)
+def test_a_mass_form_that_is_none(mass: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        solved(stated({"shape": "interval", "cells": 8}, 3, mass=mass))

@@ -281,6 +281,11 @@ def _show_problem(problem: Problem, device: str | None) -> None:
 
         print_table(as_table(rows_in_time(problem)))
         return
+    if problem.eigen is not None:
+        from vpinn.output import as_table, rows_of_eigenproblem
+
+        print_table(as_table(rows_of_eigenproblem(problem)))
+        return
     from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.placement import Placement

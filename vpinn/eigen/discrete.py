@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vpinn.domain import Mesh
-from vpinn.eigen.pairs import Pairs, eigenpairs
+from vpinn.eigen.pairs import Pairs, check_mass, eigenpairs
 from vpinn.errors import InputError
 from vpinn.finite_elements import (
     Discrete,
@@ -92,10 +92,10 @@ def discretise(problem: Problem, degree: int, generator: np.random.Generator) ->
     mesh, eigen = problem.domain, problem.eigen
     assert isinstance(mesh, Mesh)
     assert eigen is not None
-    left, right = integrands(problem), integrands(replace(problem, formulation=eigen.mass))
+    left = integrands(problem)
     mixed, background = MixedSpace.of(mesh, degrees_of(problem, left, degree)), Background(mesh)
-    zero, everything = np.zeros(mixed.size), np.arange(mixed.size)
-    mass = assemble(discretised(right, mixed, background), mixed, zero, everything)[1]
+    zero = np.zeros(mixed.size)
+    mass = _mass(problem, mixed, background)
     free = ~prescribed(problem, mixed, background)[1]
     opened = Level.of(problem).motions
     unseen = Kernel.of(mixed, opened).unseen(mass, free)
@@ -113,6 +113,28 @@ def discretise(problem: Problem, degree: int, generator: np.random.Generator) ->
     mass = mass.tocsr()[free][:, free].tocsc()
     pairs = eigenpairs(stiffness, mass, wanted, eigen.near, factorise, generator)
     return Discretised(problem, mixed, pairs, mass, free, forms, level)
+
+
+def check_form(problem: Problem, degree: int, generator: np.random.Generator) -> None:
+    """Refuse a mass form that is not symmetric and positive on elements of a degree; see ``check_mass``.
+
+    Raises:
+        InputError: it is not, or elements cannot state the problem.
+    """
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    mixed = MixedSpace.of(mesh, degrees_of(problem, integrands(problem), degree))
+    try:
+        check_mass(_mass(problem, mixed, Background(mesh)), generator)
+    except InputError as error:
+        raise error.at(problem.where("eigen", "mass")) from None
+
+
+def _mass(problem: Problem, mixed: MixedSpace, background: Background) -> Any:
+    """Return the mass form as a sparse matrix [mixed.size, mixed.size]."""
+    assert problem.eigen is not None
+    forms = discretised(integrands(replace(problem, formulation=problem.eigen.mass)), mixed, background)
+    return assemble(forms, mixed, np.zeros(mixed.size), np.arange(mixed.size))[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,20 +55,19 @@ def eigenpairs(
 
     Args:
         stiffness: K, sparse [n, n].
-        mass: M, sparse [n, n], symmetric and positive semidefinite.
+        mass: M, sparse [n, n], symmetric and positive semidefinite; see ``check_mass``.
         count: number of pairs, 1 ≤ count ≤ n − 2.
         near: real number.
         factorise: sparse matrix → its solver; raises InputError where the matrix is singular.
         generator: of the vector that the method starts from.
 
     Raises:
-        InputError: the mass matrix is not symmetric, or has a negative eigenvalue or no positive one.
+        InputError: K − σM is singular for σ near the number.
         DivergenceError: the method does not converge.
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 
     start = generator.standard_normal(stiffness.shape[0])
-    _check_mass(mass, start)
     symmetric = _is_symmetric(stiffness)
     shift, solve = _inverse(stiffness, mass, near, factorise)
     inverse = LinearOperator(stiffness.shape, matvec=solve, dtype=np.float64)
@@ -109,12 +108,16 @@ def _inverse(stiffness: Any, mass: Any, near: float, factorise: Callable[[Any], 
         return shift, factorise((stiffness - shift * mass).tocsc())
 
 
-def _is_symmetric(matrix: Any) -> bool:
-    return bool(abs(matrix - matrix.T).max() <= SYMMETRIC * abs(matrix).max())
+def check_mass(mass: Any, generator: np.random.Generator) -> None:
+    """Refuse a mass matrix that is not symmetric, has a negative eigenvalue, or no positive one.
 
+    Args:
+        mass: sparse [n, n].
+        generator: of the vector that the search for its smallest eigenvalue starts from.
 
-def _check_mass(mass: Any, start: Array) -> None:
-    """Refuse a mass matrix that is not symmetric and positive semidefinite, or zero."""
+    Raises:
+        InputError: says which.
+    """
     from scipy.sparse import diags_array
     from scipy.sparse.linalg import eigsh
 
@@ -126,6 +129,12 @@ def _check_mass(mass: Any, start: Array) -> None:
         raise InputError(NEGATIVE)
     kept = mass.tocsr()[seen][:, seen]
     scale = diags_array(1.0 / np.sqrt(diagonal[seen]))
-    lowest = eigsh(scale @ kept @ scale, 1, which="SA", v0=start[seen], tol=1e-2, return_eigenvectors=False)
+    lowest = eigsh(
+        scale @ kept @ scale, 1, which="SA", v0=generator.standard_normal(kept.shape[0]), tol=1e-2, return_eigenvectors=False
+    )
     if lowest[0] < DEFINITE:
         raise InputError(NEGATIVE)
+
+
+def _is_symmetric(matrix: Any) -> bool:
+    return bool(abs(matrix - matrix.T).max() <= SYMMETRIC * abs(matrix).max())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vpinn.analysis import concentrated, refined
 from vpinn.domain import BISECTED, Mesh, functions_per_cell
-from vpinn.eigen.discrete import Discretised, EigenErrors, compare, discretise, nearest
+from vpinn.eigen.discrete import Discretised, EigenErrors, check_form, compare, discretise, nearest
 from vpinn.errors import InputError, VpinnError
 from vpinn.finite_elements import lowest_degree
 from vpinn.problem import Problem
@@ -24,6 +24,15 @@ FIRST, LAST = {1: 4, 2: 2, 3: 1}, {1: 12, 2: 12, 3: 8}
 """Dimension → degrees of the first stage, and of the last elements that judge one."""
 MOST = {1: 100_000, 2: 60_000, 3: 30_000}
 """Dimension → functions that the elements which judge a stage may have."""
+SECONDS = {1: 2e-5, 2: 2e-4, 3: 6e-4}
+"""Dimension → seconds of a stage per function of its richer elements, on one core. They are counted, not measured, so that runs
+can be repeated to the last bit."""
+TOLERANCE = 1e-10
+"""Relative error of the eigenvalues that is small enough where nothing else is asked for."""
+ENOUGH = 1e-6
+"""Relative error below which no stage of more than ``SPENT`` seconds follows where nothing is asked for."""
+SPENT = 5.0
+"""See ``ENOUGH``."""
 SMALL = 1e-3
 """Size of an eigenvalue relative to the largest one wanted, below which its error is judged by the latter's size."""
 ROUNDED = 2.0
@@ -45,21 +54,21 @@ class EigenStage:
     Attributes:
         found: the eigenpairs.
         chosen: positions of the wanted ones among them [count].
-        comparison: what they miss that the richer elements have.
+        errors: what they miss that the richer elements have.
         missed: factor ≥ 1 of the error of each eigenvalue over what the richer elements have of it [count].
         seconds: since the first stage began.
     """
 
     found: Discretised
     chosen: NDArray[np.int64]
-    comparison: EigenErrors
+    errors: EigenErrors
     missed: Array
     seconds: float
 
     @property
     def bounds(self) -> Array:
         """Estimated error of every eigenvalue [count], in units of λ."""
-        return self.comparison.differences * self.missed + self.comparison.rounding
+        return self.errors.differences * self.missed + self.errors.rounding
 
     @property
     def values(self) -> NDArray[Any]:
@@ -74,7 +83,7 @@ class EigenStage:
     @property
     def floor(self) -> float:
         """Relative error at which rounding of the matrices is no longer small beside that of the elements."""
-        return ROUNDED * float((self.comparison.rounding / self._sizes).max())
+        return ROUNDED * float((self.errors.rounding / self._sizes).max())
 
     @property
     def _sizes(self) -> Array:
@@ -83,13 +92,14 @@ class EigenStage:
 
 
 def solve_in_stages(
-    problem: Problem, tolerance: float, generator: Callable[[], np.random.Generator], note: Callable[[EigenStage], bool]
+    problem: Problem, asked: float | None, generator: Callable[[], np.random.Generator], note: Callable[[EigenStage], bool]
 ) -> tuple[EigenStage, str]:
     """Return the best stage, and why there is no further one: "tolerance" or "grown".
 
     Args:
         problem: an eigenproblem on a mesh.
-        tolerance: relative error of the eigenvalues that is small enough, > 0.
+        asked: relative error of the eigenvalues that is small enough, > 0; None for ``TOLERANCE``, or ``ENOUGH`` where more
+            would take longer than ``SPENT`` seconds.
         generator: returns the generator of a stage; the same for all, so that stages do not depend on each other.
         note: told every stage; False ends them.
 
@@ -97,15 +107,25 @@ def solve_in_stages(
         InputError: elements cannot state the problem, or the mesh is too coarse for so many eigenvalues, whatever the degree.
         DivergenceError: the search for eigenvalues of the first stage does not converge.
     """
-    best, slow = None, 0
+    check_form(problem, lowest_degree(problem), generator())
+    best, slow, tolerance = None, 0, asked or TOLERANCE
     for stage in _stages(problem, generator, time.perf_counter()):
         slow = 0 if best is None or stage.relative <= STAGNANT * best.relative else slow + 1
         if best is None or stage.relative < best.relative:
             best = stage
         if not note(stage) or best.relative <= max(tolerance, best.floor) or slow == PATIENCE:
             break
+        if asked is None and best.relative <= ENOUGH and _counted(stage) > SPENT:
+            break
     assert best is not None
     return best, "tolerance" if best.relative <= max(tolerance, best.floor) else "grown"
+
+
+def _counted(stage: EigenStage) -> float:
+    """Return the seconds that a further stage takes, as they are counted."""
+    mixed = stage.found.mixed
+    d = mixed.mesh.dimension
+    return SECONDS[d] * _functions(stage.found.problem, mixed.highest.degree + 2 * RISE[d])
 
 
 def _stages(problem: Problem, generator: Callable[[], np.random.Generator], began: float) -> Iterator[EigenStage]:
@@ -121,15 +141,15 @@ def _stages(problem: Problem, generator: Callable[[], np.random.Generator], bega
             if before is None:
                 raise
             return
-        comparison = compare(coarse, fine, eigen.count)
-        missed = _missed(comparison, before, mesh)
-        stage = EigenStage(coarse, nearest(coarse, eigen.count), comparison, missed, time.perf_counter() - began)
+        errors = compare(coarse, fine, eigen.count)
+        missed = _missed(errors, before, mesh)
+        stage = EigenStage(coarse, nearest(coarse, eigen.count), errors, missed, time.perf_counter() - began)
         yield stage
         higher = degree + 2 * RISE[d] <= LAST[d] and _functions(problem, degree + 2 * RISE[d]) <= MOST[d]
         if _cuts(stage, before) or not higher:
             if not _divisible(mesh):
                 return
-            problem = replace(problem, domain=refined(mesh, comparison.cells))
+            problem = replace(problem, domain=refined(mesh, errors.cells))
             if _functions(problem, degree + RISE[d]) > MOST[d]:
                 return
             coarse = discretise(problem, degree, generator())
@@ -138,17 +158,17 @@ def _stages(problem: Problem, generator: Callable[[], np.random.Generator], bega
         before = stage
 
 
-def _missed(comparison: EigenErrors, before: EigenStage | None, mesh: Mesh) -> Array:
+def _missed(errors: EigenErrors, before: EigenStage | None, mesh: Mesh) -> Array:
     """Return the factor of errors over the differences from richer elements [count].
 
     If every rise of the degree leaves the share q of an error, a difference is 1 − q of it. q is small where a mode is smooth,
     and not at a corner; it is seen when the degree rises on a mesh, and taken from there where cells become smaller.
     """
     if before is None:
-        return np.ones(len(comparison.differences))
+        return np.ones(len(errors.differences))
     if before.found.mixed.mesh is not mesh:
         return before.missed
-    shares = comparison.differences / np.maximum(before.comparison.differences, np.finfo(np.float64).tiny)
+    shares = errors.differences / np.maximum(before.errors.differences, np.finfo(np.float64).tiny)
     return np.asarray(1.0 / (1.0 - np.minimum(shares, MOST_LEFT)))
 
 
@@ -167,7 +187,7 @@ def _cuts(stage: EigenStage, before: EigenStage | None) -> bool:
         return False
     rise = stage.found.mixed.highest.degree - before.found.mixed.highest.degree
     gain = (before.relative / stage.relative) ** (1.0 / rise)
-    return gain < SMOOTH and concentrated(stage.comparison.cells)
+    return gain < SMOOTH and concentrated(stage.errors.cells)
 
 
 def _first(problem: Problem, generator: Callable[[], np.random.Generator]) -> Discretised:

@@ -20,7 +20,7 @@ from vpinn.output.report import write_report
 from vpinn.output.runs_progress import RunsProgress
 from vpinn.output.series import export_in_time, is_timed, table_at, write
 from vpinn.output.style import styled
-from vpinn.output.tables import as_table, failed_checks, problem_rows, rows_in_time, solution_rows
+from vpinn.output.tables import as_table, failed_checks, problem_rows, rows_in_time, rows_of_eigenproblem, solution_rows
 
 __all__ = [
     "Fields",
@@ -42,6 +42,7 @@ __all__ = [
     "publish",
     "ribbons_figure",
     "rows_in_time",
+    "rows_of_eigenproblem",
     "scaling_figure",
     "solution_rows",
     "styled",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -64,11 +65,14 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("walk", _walk(walk)))
     if metrics.get("errors_against") != "elements":  # that difference stands with the elements
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
-    if solution.error_estimate:
+    if "relative_eigenvalues" in solution.error_estimate:
+        rows.append(("error estimate", f"{solution.error_estimate['relative_eigenvalues']:.1e} of an eigenvalue at most"))
+    elif solution.error_estimate:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
@@ -150,6 +154,25 @@ def rows_in_time(problem: Problem) -> Rows:
         *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
         ("method", "march, on orthonormal random features, until the estimated error over space and time is small enough"),
+    ]
+
+
+def rows_of_eigenproblem(problem: Problem) -> Rows:
+    """Return what would be done to find eigenvalues; runs nothing."""
+    eigen = problem.eigen
+    assert eigen is not None
+    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
+    sides = {"a": problem, "m": replace(problem, formulation=eigen.mass)}
+    forms = [(name, text) for name, one in sides.items() for part in lowered_form(one) for text in part.split("\n")]
+    conditions = [f"{c.unknown} on {', '.join(c.on)}: zero, at nodes" for c in problem.boundary]
+    return [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("unknowns", ", ".join(unknowns)),
+        *((f"form {name}", text) for name, text in forms),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions)),
+        ("eigenvalues", f"{eigen.count} nearest to {eigen.near:g}, where a(u, v) = λ m(u, v) for all v"),
+        ("method", "elements of rising degree, and smaller cells where a mode is singular, until the eigenvalues are known well"),
     ]
 
 
@@ -267,6 +290,15 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     text += "".join(f", L² of {name} {value:.2e}" for name, value in found.get("relative_l2", {}).items()) + " (relative)"
     effectivity = found.get("effectivity")
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
+
+
+def _eigenvalue(found: Mapping[str, float]) -> str:
+    """Return an eigenvalue with as many digits as its error leaves, and its error."""
+    value, bound = found["value"], found["bound"]
+    digits = 17 if not bound else int(np.clip(np.ceil(np.log10(max(abs(value), bound) / bound)) + 1, 2, 17))
+    imaginary = found.get("imaginary")
+    text = f"{value:.{digits}g}" + ("" if imaginary is None else f" {'−' if imaginary < 0 else '+'} {abs(imaginary):.{digits}g} i")
+    return f"{text} ± {bound:.1e}"
 
 
 def _domain(domain: Domain) -> list[str]:

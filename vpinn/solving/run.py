@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
+from vpinn.eigen import mode_problem
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
@@ -22,6 +23,7 @@ from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
+from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
@@ -114,6 +116,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         if problem.clock is not None:
             return load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
         training = Training.from_arrays(arrays, meta)
+        if problem.eigen is not None:
+            problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
         theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
@@ -130,6 +134,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     Raises:
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
+    if problem.eigen is not None:
+        return EigenStrategy(problem, settings, placement)
     if problem.clock is not None:
         return MarchStrategy(problem, settings, placement)
     return strategy_of(prepare(problem, placement, settings=settings))
