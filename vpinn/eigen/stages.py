@@ -22,17 +22,17 @@ RISE = {1: 2, 2: 2, 3: 1}
 """Dimension → degrees by which the elements that judge a stage are higher, and by which a smooth solution is refined."""
 FIRST, LAST = {1: 4, 2: 2, 3: 1}, {1: 12, 2: 12, 3: 8}
 """Dimension → degrees of the first stage, and of the last elements that judge one."""
-MOST = {1: 100_000, 2: 60_000, 3: 30_000}
+MOST = {1: 300_000, 2: 150_000, 3: 50_000}
 """Dimension → functions that the elements which judge a stage may have."""
-SECONDS = {1: 2e-5, 2: 2e-4, 3: 6e-4}
+SECONDS = {1: 2e-5, 2: 1e-4, 3: 4e-4}
 """Dimension → seconds of a stage per function of its richer elements, on one core. They are counted, not measured, so that runs
 can be repeated to the last bit."""
 TOLERANCE = 1e-10
 """Relative error of the eigenvalues that is small enough where nothing else is asked for."""
 ENOUGH = 1e-6
 """Relative error below which no stage of more than ``SPENT`` seconds follows where nothing is asked for."""
-SPENT = 5.0
-"""See ``ENOUGH``."""
+SPENT, NEEDED = 5.0, 10.0
+"""Seconds that a further stage may take below ``ENOUGH``, and above it, where nothing is asked for."""
 SMALL = 1e-3
 """Size of an eigenvalue relative to the largest one wanted, below which its error is judged by the latter's size."""
 ROUNDED = 2.0
@@ -98,8 +98,8 @@ def solve_in_stages(
 
     Args:
         problem: an eigenproblem on a mesh.
-        asked: relative error of the eigenvalues that is small enough, > 0; None for ``TOLERANCE``, or ``ENOUGH`` where more
-            would take longer than ``SPENT`` seconds.
+        asked: relative error of the eigenvalues that is small enough, > 0; None for ``TOLERANCE``, or for less where a further
+            stage would take long.
         generator: returns the generator of a stage; the same for all, so that stages do not depend on each other.
         note: told every stage; False ends them.
 
@@ -115,7 +115,7 @@ def solve_in_stages(
             best = stage
         if not note(stage) or best.relative <= max(tolerance, best.floor) or slow == PATIENCE:
             break
-        if asked is None and best.relative <= ENOUGH and _counted(stage) > SPENT:
+        if asked is None and _counted(stage) > (SPENT if best.relative <= ENOUGH else NEEDED):
             break
     assert best is not None
     return best, "tolerance" if best.relative <= max(tolerance, best.floor) else "grown"

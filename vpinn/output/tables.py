@@ -70,9 +70,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
-    if "relative_eigenvalues" in solution.error_estimate:
-        rows.append(("error estimate", f"{solution.error_estimate['relative_eigenvalues']:.1e} of an eigenvalue at most"))
-    elif solution.error_estimate:
+    if solution.error_estimate:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
@@ -283,6 +281,8 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
 
 
 def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
+    if "relative_eigenvalues" in found:
+        return f"{found['relative_eigenvalues']:.1e} of an eigenvalue at most"
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]
@@ -297,8 +297,8 @@ def _eigenvalue(found: Mapping[str, float]) -> str:
     value, bound = found["value"], found["bound"]
     digits = 17 if not bound else int(np.clip(np.ceil(np.log10(max(abs(value), bound) / bound)) + 1, 2, 17))
     imaginary = found.get("imaginary")
-    text = f"{value:.{digits}g}" + ("" if imaginary is None else f" {'−' if imaginary < 0 else '+'} {abs(imaginary):.{digits}g} i")
-    return f"{text} ± {bound:.1e}"
+    rest = "" if imaginary is None else f" {'−' if imaginary < 0 else '+'} {abs(imaginary):.{digits}g} i"
+    return f"{value:.{digits}g}{rest} ± {bound:.1e}"
 
 
 def _domain(domain: Domain) -> list[str]:

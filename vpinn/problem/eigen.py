@@ -42,6 +42,21 @@ class Eigenproblem:
     near: float
 
 
+def refuse_modes(eigen: Eigenproblem | None, what: str, where: str) -> None:
+    """Refuse an eigenproblem where only a problem with one solution has an answer.
+
+    Args:
+        eigen: of the problem.
+        what: subject and verb of the refusal, as in "the noise report takes".
+        where: place of [eigen] in the problem file.
+
+    Raises:
+        InputError: it is an eigenproblem.
+    """
+    if eigen is not None:
+        raise InputError(f"{what} problems with one solution, and [eigen] asks for several modes; leave it out", where)
+
+
 def make_eigen(
     settings: Settings,
     source: Source,

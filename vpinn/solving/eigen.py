@@ -112,10 +112,9 @@ class EigenStrategy(Strategy):
         asked = self.settings.solver.method != "auto"
         checks = []
         if not stage.relative <= UNRESOLVED:
-            worst = int(np.argmax(stage.bounds / np.abs(stage.values).max()))
-            checks.append(
-                f"eigenvalues: the error of number {worst + 1} may be {stage.bounds[worst]:.1e}; refine the mesh, or ask for fewer"
-            )
+            worst = int(np.argmax(stage.bounds))
+            told = f"the error of number {worst + 1} may be {stage.bounds[worst]:.1e}"
+            checks.append(f"eigenvalues: {told}; refine the mesh, or ask for fewer")
         metrics = {
             "method": Elements.name,
             "method_reason": "as asked" if asked else f"the eigenvalues nearest to {eigen.near:g}",
