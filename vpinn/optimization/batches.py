@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
 from vpinn.optimization.schedule import SCALINGS, Scaling
+from vpinn.optimization.settled import Settled
 from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
@@ -55,33 +56,33 @@ class Batching:
         """Whether the step size follows the batch."""
         return self.scaling is not SCALINGS["none"]
 
-    def rate(self, rate: float, settled: Mapping[str, float], limit: float) -> float:
+    def rate(self, rate: float, settled: Settled, limit: float) -> float:
         """Return the step size of the batch that follows: the rule's, up to ``STABLE`` of what is stable; never raised above it.
 
         A step size that is above it without the rule stays as it is: it was asked for.
 
         Args:
             rate: step size at the first batch.
-            settled: points of the "first" and this "batch", and the "limit" of stability measured last.
+            settled: points of the first and this batch, and the limit of stability measured last.
             limit: of stability now, infinite where it is not known.
         """
-        limit = min(limit, settled["limit"])
-        wanted = rate * self.scaling(settled["batch"] / settled["first"], min(1.0, rate / limit))
+        limit = min(limit, settled.limit)
+        wanted = rate * self.scaling(settled.batch / settled.first, min(1.0, rate / limit))
         return min(wanted, max(rate, STABLE * limit))
 
     def size(self, training: Training, steps: int) -> int | None:
         """Return the points of a run's next batch by what it settled and saw; None for all points."""
-        step, settled = training.step, training.settled
+        step, settled = training.step, training.settled or Settled()
         if step >= steps - round(self.finish * steps):
             return None
         ratio = training.history[-1][_RATIO] if training.history else math.nan
         noise = float(training.state["noise"]) if "noise" in training.state else 1.0 / ratio if ratio else math.inf
-        first, watch = int(settled["first"]), training.watch
+        first, watch = int(settled.first), training.watch
         if self.barrier is not None:
-            trace = watch.trace / watch.pairs if watch.pairs else settled["trace"]
-            noise = settled["heat"] * trace / self.barrier  # points at which T is the barrier
-        size = self.policy.next(first, int(settled["batch"]), step, steps, noise)
-        settled["batch"] = size
+            trace = watch.trace / watch.pairs if watch.pairs else settled.trace
+            noise = settled.heat * trace / self.barrier  # points at which T is the barrier
+        size = self.policy.next(first, int(settled.batch), step, steps, noise)
+        training.settled = replace(settled, batch=size)
         return None if size >= self.policy.points else size
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,26 +18,40 @@ FEWEST = 20
 TAIL = 0.95
 """Share of the gradients that are never clipped."""
 
-State = dict[str, Tensor]
 
+@dataclass(frozen=True)
+class Clipping:
+    """What a threshold is taken from.
 
-def noted(state: State, gradient: Tensor) -> State:
-    """Return the state with the norm of a step's gradient [size], before clipping, and its product with the one before."""
-    before = state.get("before", torch.zeros_like(gradient))
-    row = wide(torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None])
-    rows = torch.cat([state["rows"], row])[-WINDOW:] if "rows" in state else row
-    return {"rows": rows, "before": gradient}
-
-
-def threshold(state: State) -> float | None:
-    """Return the longest norm that is let through, None while too little is known.
-
-    The larger of the norm that one gradient in twenty exceeds, and of the threshold of least error.
+    Attributes:
+        rows: norm of the gradient of a step, before clipping, and its product with the one before, of the last steps [n, 2];
+            None before the first.
+        before: the last gradient [size]; None before the first.
     """
-    if len(state.get("rows", ())) < FEWEST:
-        return None
-    norms, along = host(state["rows"][1:]).T
-    return max(float(np.quantile(norms, TAIL)), best_threshold(norms, along))
+
+    rows: Tensor | None = None
+    before: Tensor | None = None
+
+    def noted(self, gradient: Tensor) -> Clipping:
+        """Return it with the gradient [size] of one more step."""
+        before = torch.zeros_like(gradient) if self.before is None else self.before
+        row = wide(torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None])
+        return Clipping(row if self.rows is None else torch.cat([self.rows, row])[-WINDOW:], gradient)
+
+    @property
+    def threshold(self) -> float | None:
+        """The longest norm that is let through, None while too little is known.
+
+        The larger of the norm that one gradient in twenty exceeds, and of the threshold of least error.
+        """
+        if self.rows is None or len(self.rows) < FEWEST:
+            return None
+        norms, along = host(self.rows[1:]).T
+        return max(float(np.quantile(norms, TAIL)), best_threshold(norms, along))
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return what there is as tensors, for a checkpoint; ``Clipping(**arrays)`` is the same again."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def best_threshold(norms: NDArray[np.float64], along: NDArray[np.float64]) -> float:

@@ -13,16 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-import torch
-from torch import Tensor
-
 from vpinn.domain import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, quadrature_degree, quadrature_rule
 from vpinn.objective.statement import SUMMED
-from vpinn.optimization.method import Method, State, number
+from vpinn.optimization.method import Method
+from vpinn.optimization.settled import RuleLook
 from vpinn.optimization.training import Training
-from vpinn.placement import HOST
 from vpinn.problem import Problem, Settings
 
 EVERY = {False: 20, True: 5}
@@ -76,20 +73,20 @@ class Rules:
             return
         theta, before = training.theta, training.rule
         seen, finer = self.at(training).value(theta), judge.value(theta)
-        if not before:
-            training.rule = _noted(0, theta, seen, finer)
+        if before is None:
+            training.rule = RuleLook(0, theta, seen, finer)
             return
-        fall, true = float(before["seen"]) - seen, float(before["finer"]) - finer
+        fall, true = before.seen - seen, before.finer - finer
         if not fall > ROUNDING * abs(seen):
             return
         if true >= LEAST * fall:
-            training.rule = _noted(_level(training), theta, seen, finer)
+            training.rule = replace(before, theta=theta, seen=seen, finer=finer)
             return
         if not true >= 0.0:
-            theta, finer = before["theta"], float(before["finer"])
-        training.rule = _noted(_level(training) + 1, theta, finer, torch.inf)
+            theta, finer = before.theta, before.finer
+        training.rule = RuleLook(before.level + 1, theta, finer, math.inf)
         if (judge := self.judge(training)) is not None:
-            training.rule["finer"] = number(judge.value(theta))
+            training.rule = replace(training.rule, finer=judge.value(theta))
         training.theta, training.state, training.idle = theta, method.initial(theta), 0
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
@@ -125,8 +122,4 @@ def make_rules(
 
 
 def _level(training: Training) -> int:
-    return int(training.rule["level"]) if training.rule else 0
-
-
-def _noted(level: int, theta: Tensor, seen: float, finer: float) -> State:
-    return {"level": torch.tensor(level, device=HOST), "theta": theta, "seen": number(seen), "finer": number(finer)}
+    return training.rule.level if training.rule else 0

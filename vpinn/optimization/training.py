@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from vpinn.features.direct import Direct
+from vpinn.optimization.clipping import Clipping
 from vpinn.optimization.method import Method, State
+from vpinn.optimization.settled import RuleLook, Settled
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.placement import HOST, host
 from vpinn.sampling import State as Learned
@@ -35,9 +37,8 @@ class Training:
         learned: what each adaptive sampler knows.
         watch: averages that noise is told from.
         clipping: what an automatic threshold is taken from.
-        rule: "level" of the quadrature trained with, and "theta" with J "seen" on it and on a "finer" one at the last look.
-        settled: what the run settled itself: "first" and "batch", points of the first and of the last drawn batch, "noise" of
-            the first, "warmup" in steps, "stable" step size at the start; {} before the first step, or where it settles nothing.
+        rule: the last look at a finer rule of quadrature, None before the first.
+        settled: what the run settled itself, None before the first step.
         step: steps taken.
         seconds: spent so far, over all sessions.
         average: moving average of the loss.
@@ -58,9 +59,9 @@ class Training:
     generator: np.random.Generator
     learned: tuple[Learned, ...] = ()
     watch: Watch = field(default_factory=Watch)
-    clipping: State = field(default_factory=dict)
-    rule: State = field(default_factory=dict)
-    settled: dict[str, float] = field(default_factory=dict)
+    clipping: Clipping = field(default_factory=Clipping)
+    rule: RuleLook | None = None
+    settled: Settled | None = None
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
@@ -99,8 +100,8 @@ class Training:
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0], "origin": self.origin[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
         arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
-        arrays |= {f"clipping.{k}": v for k, v in self.clipping.items()}
-        arrays |= {f"rule.{k}": v for k, v in self.rule.items()}
+        arrays |= {f"clipping.{k}": v for k, v in self.clipping.arrays().items()}
+        arrays |= {f"rule.{k}": v for k, v in (self.rule.arrays() if self.rule else {}).items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -108,7 +109,7 @@ class Training:
         numbers |= {"first": self.origin[1], "size": self.origin[2]}
         generator = self.generator.bit_generator.state
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
-        meta["settled"] = self.settled
+        meta["settled"] = self.settled.numbers() if self.settled else {}
         meta["placed"] = [name for name, tensor in arrays.items() if tensor.device != HOST]
         return {name: host(tensor) for name, tensor in arrays.items()} | known | {"history": history}, meta
 
@@ -141,9 +142,9 @@ class Training:
                 for k in range(meta["learned"])
             ),
             watch=Watch.from_state(states["watch."]),
-            clipping=states["clipping."],
-            rule=states["rule."],
-            settled=dict(meta["settled"]),
+            clipping=Clipping(**states["clipping."]),
+            rule=RuleLook.of(states["rule."]),
+            settled=Settled.of(meta["settled"]),
             step=numbers["step"],
             seconds=numbers["seconds"],
             average=numbers["average"],
