@@ -1,4 +1,4 @@
-"""The command line: the only place that prints, and the only one that turns errors into exit codes."""
+"""The command line: arguments → calls of the package → printed text and exit code. `compare` and `noise` have their own files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Comparison: ways to solve one problem, at equal time and at equal accuracy.
+"""Comparison: several ways to solve one problem, compared at equal time and at equal accuracy over several seeds.
 
-`settings` (what is varied) → `variants` (the problem as each solves it) → `course` (one run), `runs` (all, interleaved, each in
-its own process) → `statistics` (over seeds) → `record` (comparison.json), `table`, `figures`.
+In goes a problem file with the settings to vary; out come ``comparison.json``, a table and figures in a folder (`compare`).
+
+`settings` (the combinations of settings asked for) → `variants` (the problem with each of them, checked) → `course` (one run of
+one seed, its error against time) → `runs` (all runs, one at a time, each in its own process) → `statistics` (over the seeds of
+a variant) → `record` (``comparison.json``), `table` and `figures`.
 """
 
 from __future__ import annotations
