@@ -31,7 +31,7 @@ class Evaluable(ABC):
 
     @abstractmethod
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
-        """Return values (order 0) or gradients (order 1) at points with their cells; shapes as of ``evaluate`` and ``gradient``."""
+        """Return values (order 0) or gradients (order 1) at points with their cells; see ``evaluate`` and ``gradient``."""
 
     def evaluate(self, x: ArrayLike) -> dict[str, Array]:
         """Return values at points.

@@ -75,7 +75,7 @@ class Formulation(ABC):
 
     @abstractmethod
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
-        """Return the weight β > 0 of (u − g)² on the boundary, chosen so that a wrong boundary value costs as much as in the domain.
+        """Return the weight β > 0 of (u − g)² on the boundary, such that a deviation costs as much there as in the domain.
 
         Args:
             change: largest change S of the equation by a unit deviation that reaches a length L into the domain.
