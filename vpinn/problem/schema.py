@@ -192,9 +192,9 @@ class Settings(Section):
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
     network: NetworkSection = Field(default_factory=NetworkSection, description="The network, which gives the trial functions.")
     test_space: TestSpaceSection = Field(default_factory=TestSpaceSection, description="The test functions of a weak form.")
-    quadrature: Quadrature = Field(default_factory=Quadrature, description="Points and weights that turn integrals into sums.")
+    quadrature: Quadrature = Field(default_factory=Quadrature, description="The quadrature points and their weights.")
     batch: Batch = Field(default_factory=Batch, description="How many quadrature points a step sees, and which.")
-    solver: Solver = Field(default_factory=Solver, description="The method that solves the problem, and its settings.")
+    solver: Solver = Field(default_factory=Solver, description="How the problem is solved.")
     output: Output = Field(default_factory=Output, description="Which files are written, and where.")
 
     @model_validator(mode="after")
