@@ -20,7 +20,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "nonlinear": (SQUARE, {"strong": "-div(grad(u)) + u**3 - 1"}, "least-squares", "one factorisation per Newton step"),
     "batches": (SQUARE, {**ENERGY, "batch": {"size": 20}}, "least-squares", "on 18 cells: the residual at drawn points"),
     "nonlinear batches": (CUBE3, {**CUBIC, "batch": {"size": 20}}, "least-squares", "nonlinear in 3 dimensions without cells"),
-    "measured batches": (SQUARE, {**ENERGY, "batch": {"size": "auto"}}, "adam", "the noise of gradients says nothing"),
+    "measured batches": (SQUARE, {**ENERGY, "batch": {"size": "auto"}}, "adam", "least-squares does not step along gradients"),
     "noisy batches": (SQUARE, {**KINKED, "batch": {"size": 20}}, "adam", "whose noise has to vanish at the solution"),
     "single batches": (SQUARE, {**ENERGY, "batch": {"size": 20}, "solver": {"precision": "float32"}}, "adam", "need float64"),
     "single": (
