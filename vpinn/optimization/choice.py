@@ -55,7 +55,7 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
         rows = "the residual at drawn points, as many as fit fresh ones as well," if batches else "the residual"
         return f"{kind} in {where}: {rows} as rows, made smallest by one factorisation{each}"
     if not refused and solver.precision != "float64":
-        refused = f"its columns are nearly dependent and need float64, precision is {solver.precision}"
+        refused = f"its columns are nearly dependent and need float64, but solver.precision is {solver.precision}"
     if not refused:
         refused = "random features fill few dimensions only"
     steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"

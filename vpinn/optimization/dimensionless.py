@@ -70,7 +70,7 @@ class Start:
 
     @cached_property
     def solved(self) -> Tensor:
-        """Parameters with the last layer solved for [size]: the best of the plain ones and of random features in the first layer."""
+        """Parameters with the last layer solved for [size]: the best of the plain ones and of random features as first layer."""
         objective, network = self.objective, self.trial.network
         parts = few_points(objective, np.random.default_rng(self.seed))
         starts = [_flat(network, self.plain), *_draws(network, self.plain, self.seed)]

@@ -36,8 +36,8 @@ LASTING = 3
 def began_at(training: Training, value: float, gradient: Tensor | None) -> None:
     """Store J and its scale at the first step of a run: the largest of |J|, the unit of J and ‖∇J‖‖θ‖/√P.
 
-    The last is the change of J if P weights change at random by their own size. It counts where J is near zero at the start, as an
-    energy or the product of two batches may be.
+    The last is the change of J if P weights change at random by their own size. It counts where J is near zero at the start, as
+    an energy or the product of two batches may be.
 
     Args:
         training: state of the run; changed in place.

@@ -55,7 +55,7 @@ class Evolution(Method):
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Evaluate one generation and return the new mean; a candidate without a finite J ranks last, and lower the farther from θ.
+        """Evaluate one generation and return the new mean; candidates without a finite J rank last, by their distance from θ.
 
         Raises:
             NonFiniteError: J is finite neither at θ nor at any candidate.
@@ -75,7 +75,7 @@ class Evolution(Method):
         return torch.from_numpy(search.mean.copy()).to(theta), state, float(found[0])
 
     def _search(self, state: State) -> Any:
-        """Return the search that has seen the values in a state: the live one if it belongs to the state, else one that repeats them."""
+        """Return the search that has seen the values in a state: the live one if it is that, else one that replays them."""
         told, start = state["told"], host(wide(state["start"]))
         live = self._live.pop() if self._live else None
         if live is not None and live[0] is told:
