@@ -1,4 +1,4 @@
-"""Expected seconds of least squares, counted from the sizes of matrices instead of measured, so that runs can be repeated exactly."""
+"""Expected seconds of least squares, counted from the sizes of matrices, not measured, so that runs can be repeated exactly."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from vpinn.features.stages import Stage
 from vpinn.objective import Objective
 
 TRIED, FACTORISED, EVALUATED = 3, 1e-9, 1e-7
-"""TRIED: recipes that a stage tries, with one step each. FACTORISED, EVALUATED: seconds of a step on one core, per row and pair of
-columns, and per point and column.
+"""TRIED: recipes that a stage tries, with one step each. FACTORISED and EVALUATED: seconds of a step on one core, per row and
+pair of columns, and per point and column.
 """
 
 
 def stage_seconds(stage: Stage, width: int) -> float:
-    """Return the expected seconds of a stage with ``width`` features per component and as many Newton steps as the given stage."""
+    """Return the expected seconds of a stage with ``width`` features per component and as many Newton steps as ``stage``."""
     objective, columns = stage.objective, width * stage.trial.network.outputs
     rows = objective.size if objective.test_space is None else int(ROWS * columns)
     return (TRIED + max(0, stage.fit.steps - 1)) * counted_seconds(objective, columns, rows)

@@ -64,13 +64,13 @@ class Direct(ABC):
 
 @dataclass(frozen=True)
 class LeastSquares(Direct):
-    """Last-layer least squares, whose stages have more and more features.
+    """Least squares for the last layer, whose stages have more and more random features.
 
     Attributes:
-        width: features per component, None to grow until the tolerance holds.
-        seed: of the features.
-        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
-        alone: whether nothing but features may solve the problem, since they were asked for.
+        width: features per component; None: they grow until the tolerance is reached.
+        seed: seed of the features.
+        samplers: objective → samplers of drawn points, see ``Stream``; () for all points, the default.
+        alone: whether only features may solve the problem, because the problem file asks for them.
     """
 
     width: int | None = None
@@ -81,22 +81,22 @@ class LeastSquares(Direct):
 
     @property
     def slack(self) -> float:
-        """Factor by which the error estimate may exceed ``aim``: one that was asked for holds as it is."""
+        """Factor by which the error estimate may exceed ``aim``; 1 for a tolerance from the problem file."""
         return 1.0 if self.asked else SLACK
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Features that stages may have."""
+        """Numbers of features per component that stages may have."""
         return WIDTHS if self.width is None else (self.width,)
 
     @property
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
         return len(self.widths)
 
     @property
     def stream(self) -> Stream:
-        """Where points come from."""
+        """Source of the points for least squares."""
         return Stream(self.samplers, self.seed)
 
 
@@ -109,7 +109,7 @@ class Elements(Direct):
 
     @property
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
         return max(map(len, DEGREES.values()))
 
 
@@ -122,10 +122,10 @@ class March(Direct):
 
     @property
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
         return len(WIDTHS)
 
 
 def least_squares_problem(problem: Problem) -> Problem:
-    """Return the problem that least squares solves: an energy by its first variation, others as they are."""
+    """Return the problem that least squares solves: the first variation of an energy, other formulations unchanged."""
     return problem if problem.formulation.squared else dataclasses.replace(problem, formulation=Weak(problem.variation))

@@ -91,8 +91,9 @@ def step(
     points: Iterable[Part] | None = None,
     at: tuple[Enriched, Tensor] | None = None,
 ) -> Step:
-    """Solve the linearised equations for the last layer itself rather than its change, in which errors outside the columns would
-    accumulate.
+    """Solve the linearised equations for the last layer.
+
+    The unknown is the layer itself and not its change, because parts that no column sees would otherwise accumulate over steps.
 
     Args:
         objective: objective of a weak or strong form.

@@ -70,8 +70,8 @@ def windows(
 def _contributions(objective: Objective, network: Features, theta: Tensor) -> tuple[Array, Array]:
     """Return places [n, d] and the parts of the squared residual [n] there.
 
-    In a weak form the places are those of the test functions φⱼ, with the products rⱼyⱼ of residual and Riesz representative, which
-    sum to the squared dual norm. In a strong form they are the points in the domain, with w R².
+    In a weak form the places are those of the test functions φⱼ, with the products rⱼyⱼ of residual and Riesz representative,
+    which sum to the squared dual norm. In a strong form they are the points in the domain, with w R².
     """
     if objective.test_space is not None:
         residual = objective.residual(theta)

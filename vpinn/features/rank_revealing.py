@@ -1,4 +1,4 @@
-"""Least-squares solutions of rank-deficient systems by LAPACK's dgelsy: QR with column pivoting, then an orthogonal factorisation.
+"""Least-squares solutions of rank-deficient systems by LAPACK's dgelsy: QR with column pivoting and an orthogonal factorisation.
 
 ``scipy.linalg.lstsq`` with the same routine gives the same bits, but keeps Python's lock, for minutes with thousands of columns.
 Here the routine is called by its address, which releases the lock, so that signals are handled meanwhile.

@@ -72,7 +72,7 @@ class Recipe:
     def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:
         """Return the recipes to try with ``leap`` times as many features: this one, and one with a correspondingly larger R.
 
-        If this one has no poles behind the boundary, a third with poles is added. Without more features this one alone is returned.
+        If this one has no poles behind the boundary, a third recipe adds them. Without more features this one alone is returned.
 
         Args:
             leap: ratio of the numbers of features, > 0.
@@ -107,7 +107,7 @@ def choose_features(
 ) -> Recipe:
     """Return the recipe with the smallest score among those tried: first activations and scales, then shares, then finer scales.
 
-    Scores are assumed to rise on both sides of the best scale and of the best share, so that nothing beyond a clear rise is tried.
+    Scores are assumed to rise on both sides of the best scale and of the best share; nothing beyond a clear rise is tried.
 
     Args:
         score: function to minimise.

@@ -210,6 +210,6 @@ def _check(settings: Settings, objective: Objective, method: Method | Direct, gr
         raise InputError(f"{method.name} needs a mini-batch in every step; leave out batch.finish")
     if objective.size > SUMMED and (batch.finish or batch.largest == points):
         raise InputError(
-            f"a step would see all {objective.size:,} points, which is more than {SUMMED:,}; leave out batch.finish, give "
+            f"a step would use all {objective.size:,} points, which is more than {SUMMED:,}; leave out batch.finish, lower "
             "batch.largest, or coarsen the quadrature"
         )

@@ -52,13 +52,13 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     where += f" on {domain.n_cells:,} cells" if isinstance(domain, Mesh) else " without cells"
     if name == LeastSquares.name:
         kind, each = ("linear", "") if is_linear(problem) else ("nonlinear", " per Newton step")
-        rows = "the residual at drawn points, as many as fit fresh ones as well," if batches else "the residual"
-        return f"{kind} in {where}: {rows} as rows, made smallest by one factorisation{each}"
+        rows = "the residual at drawn points, enough of them for others to be fitted as well," if batches else "the residual"
+        return f"{kind} in {where}: {rows} is minimised by one factorisation{each}"
     if not refused and solver.precision != "float64":
         refused = f"its columns are nearly dependent and need float64, but solver.precision is {solver.precision}"
     if not refused:
-        refused = "random features fill few dimensions only"
-    steps = "steps see mini-batches, whose noise it bears" if batches else "steps on all points"
+        refused = "random features approximate well in few dimensions only"
+    steps = "steps use mini-batches, whose noise it tolerates" if batches else "steps use all points"
     if batches and not isinstance(domain, Mesh) and domain.dimension > MANY_DIMENSIONS:
-        steps += ', and in many dimensions go farther than steps on all points do (batch.size = "full")'
+        steps += ', and in many dimensions lower the loss further than steps on all points do (batch.size = "full")'
     return f"{steps}; least squares does not apply to the {problem.formulation.name} form in {where}: {refused}"

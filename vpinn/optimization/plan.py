@@ -113,8 +113,8 @@ def trained_objective(
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
     if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
         raise InputError(
-            f"{rows:,} test functions cannot tell {columns:,} functions of the last layer apart; raise test_space.degree, refine "
-            "the mesh or take a narrower last layer",
+            f"{rows:,} test functions cannot distinguish {columns:,} functions of the last layer; raise test_space.degree, "
+            "refine the mesh, or make the last hidden layer narrower",
             problem.source.place("test_space"),
         )
     return objective
@@ -257,7 +257,7 @@ def _check_size(name: str, method: Method, objective: Objective, drawn: bool) ->
     if isinstance(method, GaussNewton) and not drawn:
         if space is not None and 8 * space.size * size > ROWS_BYTES:
             raise InputError(
-                f'solver.method = "{name}" keeps {space.size:,} test functions × {size:,} weights, '
+                f'solver.method = "{name}" stores {space.size:,} test functions × {size:,} weights, '
                 f'{8e-9 * space.size * size:.1f} GB; use "lbfgs", or lower test_space.degree'
             )
         rows = count_rows(objective)
@@ -265,5 +265,5 @@ def _check_size(name: str, method: Method, objective: Objective, drawn: bool) ->
             side = min(side, rows)
     if method.most is not None and side > method.most:
         raise InputError(
-            f'solver.method = "{name}" keeps matrices of {side:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
+            f'solver.method = "{name}" stores matrices of {side:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
         )
