@@ -106,6 +106,7 @@ class Stages:
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
 
         def recipes() -> Iterator[Recipe]:
+            """Yield the recipe and bolder ones, then one with windows if all of these have lowered the residual too little."""
             yield from recipe.bolder(leap, trial.network.dimension)
             if before is not None and tried and min(made[0].predicted for made in tried) > STALLED * before.fit.residual:
                 yield from self._local(trial, recipe, width, before, least)

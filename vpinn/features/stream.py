@@ -90,6 +90,7 @@ class Stream:
         return self._batches(objective, samplers, count, 0) if 0 < count * size < objective.size else all_points
 
     def _batches(self, objective: Objective, samplers: Sequence[Sampler], count: int, turn: int) -> Points:
+        """Return a function that draws ``count`` batches anew from the seed; another ``turn`` gives independent ones."""
         def drawn() -> Iterator[Part]:
             generator = np.random.default_rng((self.seed, turn))
             for _ in range(count):

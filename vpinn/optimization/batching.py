@@ -194,6 +194,11 @@ def _fewest(settings: Settings, objective: Objective, count: int) -> int:
 
 
 def _check(settings: Settings, objective: Objective, method: Method | Direct, growth: str) -> None:
+    """Check that batch settings fit the points and the method.
+
+    Raises:
+        InputError: they do not.
+    """
     batch, points = settings.batch, objective.batched[0].points.size
     if batch.largest is not None and batch.largest > points:
         raise InputError(f"batch.largest is {batch.largest}, but there are {points} quadrature points; give at most {points}")

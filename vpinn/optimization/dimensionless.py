@@ -135,6 +135,7 @@ def _value(objective: Objective, theta: Tensor, parts: Batch) -> float:
 
 
 def _is_energy(objective: Objective) -> bool:
+    """Return whether the objective is an energy, neither a sum of squares nor a dual norm."""
     return objective.test_space is None and not is_sum_of_squares(objective)
 
 

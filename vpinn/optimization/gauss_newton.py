@@ -169,7 +169,7 @@ class _Model:
         return self._rows @ (delta / self._size)
 
     def _back(self, r: Tensor) -> Tensor:
-        """Return Σ sᵢrᵢaᵢ [size]."""
+        """Return the combination Σ sᵢrᵢaᵢ of the rows, from r [rows], as [size]."""
         return ((self._signs * r) @ self._rows) / self._size
 
     def _times(self, delta: Tensor) -> Tensor:

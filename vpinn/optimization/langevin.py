@@ -73,7 +73,7 @@ class Langevin(Method):
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take one step."""
+        """Take one step of Adam in the first half of the run, one of the chain afterwards."""
         count, sampled = int(state["count"]), self.length - self.length // 4
         if count < self.length // 2:
             new, moved, value = Adam().step(theta, state, closure, learning_rate, same)

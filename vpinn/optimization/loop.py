@@ -59,7 +59,7 @@ class Plan:
         monitor_every: steps between calls of the monitor.
         checkpoint_every: seconds between checkpoints.
         warmup: whether the length of the warm-up is computed from the stable step size at the start.
-        probe: samplers of the batch on which the curvature is measured at the start, () for all points.
+        probe: samplers of the batch on which the curvature is measured, () for all points.
         batching: how the size of batches changes; None: it does not.
         rules: finer quadrature rules for steps that exploit the gaps between points; None: there are none.
         project: steps between solves for the last layer while all layers train; 0: none.

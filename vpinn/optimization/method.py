@@ -192,7 +192,7 @@ class Sgd(Method):
     """Gradient descent with heavy-ball momentum (Polyak 1964): p ← μp + g, θ ← θ − ηp.
 
     Attributes:
-        momentum: μ, 0 ≤ μ < 1.
+        momentum: μ, 0 ≤ μ < 1, dimensionless; 0 is plain descent.
     """
 
     momentum: float = 0.9

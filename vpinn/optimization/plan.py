@@ -78,7 +78,7 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
 
     Least squares and finite elements replace an energy by its first variation, and so do all methods where a condition is imposed
     by Nitsche's method. Without a mesh there are no test functions, and least squares solves the equations pointwise; likewise
-    where the form has second derivatives, which test functions on cells lack.
+    where the form has second derivatives of its test functions, which finite elements lack.
 
     Nitsche's energy is bounded below in finite elements, whose values inside bound their boundary fluxes (Nitsche 1971). A
     network's fluxes can grow without bound between the boundary and the nearest points, and good optimisers then lower the energy

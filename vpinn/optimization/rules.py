@@ -124,8 +124,10 @@ def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem],
 
 
 def _level(training: Training) -> int:
+    """Return the level of the rule that training currently uses."""
     return int(training.rule["level"]) if training.rule else 0
 
 
 def _noted(level: int, theta: Tensor, seen: float, finer: float) -> State:
+    """Return the record of an evaluation on the finer rule; see ``Training.rule``."""
     return {"level": torch.tensor(level, device=HOST), "theta": theta, "seen": number(seen), "finer": number(finer)}

@@ -84,7 +84,13 @@ class Training:
 
     @classmethod
     def start(cls, theta: Tensor, method: Method | Direct, seed: int) -> Training:
-        """Return the state before the first step."""
+        """Return the state before the first step.
+
+        Args:
+            theta: parameters at the start [size].
+            method: method that takes the steps.
+            seed: seed of the samplers' random numbers.
+        """
         state = method.initial(theta) if isinstance(method, Method) else {}
         begun = (theta, math.nan, math.nan)
         return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state), origin=begun)
@@ -147,7 +153,7 @@ class Training:
         generator.bit_generator.state = meta["generator"]
         numbers = meta["numbers"]
         if not 0 <= meta["learned"] <= MEASURES:
-            raise ValueError(f"{meta['learned']} measures")
+            raise ValueError(f"the checkpoint lists {meta['learned']} measures; 0 to {MEASURES} are possible")
         return cls(
             theta=tensors["theta"],
             state=states["state."],

@@ -48,9 +48,11 @@ Gradient = Callable[[Tensor], tuple[float, Tensor]]
 Bath = Callable[[], tuple[float, Tensor] | None]
 """Returns the factor c and the scales P of ``Method.bath``, None where the method has none."""
 State = dict[str, Tensor]
+"""Named tensors in a checkpoint."""
 Values = tuple[float, ...]
 """One value for each column in ``WATCHED``."""
 UNKNOWN: Values = (math.nan,) * len(WATCHED)
+"""Values of ``WATCHED`` where none is known."""
 
 
 def watches_all(step: int) -> bool:
@@ -171,6 +173,7 @@ class Watch:
         self.kept = self.kept[-1:]
 
     def _values(self, rate: float, size: int, parameters: int) -> Values:
+        """Return the values of ``WATCHED`` from the moving averages."""
         share, curvature = self.clipped / max(self.weight, MEMORY), self.curvature or math.nan
         if not self.pairs:
             return (math.nan, math.nan, share, math.nan, curvature)

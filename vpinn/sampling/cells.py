@@ -119,7 +119,7 @@ class Cells(Adaptive):
         return between, float((((rows**2 / inside).sum(axis=1) - sums**2) / mass).sum())
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return σ_b²/M + σ_w²/(M A) · (q − A)/(q − 1)."""
+        """Return the variance of the estimate of Σ contributions: σ_b²/M + σ_w²/(M A) · (q − A)/(q − 1)."""
         a = self.points_per_cell(state)
         between, within = self.components(contributions)
         return (between + within * self.left(a)) / (self.size // a)

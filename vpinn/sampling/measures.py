@@ -52,6 +52,7 @@ def noted(state: State, noise: float) -> State:
 
 
 def _bounds(sampler: Sampler) -> tuple[int, int]:
+    """Return the fewest and most points of a measure between which points may move."""
     assert isinstance(sampler, Adaptive)
     assert sampler.bounds is not None
     return sampler.bounds

@@ -54,7 +54,7 @@ class Quantiles(Adaptive):
         return self.stratified(state).draw(generator, state)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return Σ_k W_k²σ_k²/n_k for the strata of a state."""
+        """Return the variance Σ_k W_k²σ_k²/n_k of the estimate of Σ contributions, for the strata of a state."""
         return self.stratified(state).variance(contributions, state)
 
     @property

@@ -39,7 +39,7 @@ class Antithetic(Sampler):
         return index, 1.0 / (self.size * p)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return the variance of the mean over pairs."""
+        """Return the variance of the estimate of Σ contributions, that of the mean over pairs."""
         pairs = self.size // 2
         edges = np.linspace(0.0, 1.0, pairs + 1)
         index, length, _ = self.curve.pieces(edges)
@@ -73,7 +73,7 @@ class Sobol(Sampler):
         return index, 1.0 / (self.size * p)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return Σ_ℓ Γ_ℓσ_ℓ² over the levels of detail ℓ of the contributions."""
+        """Return the variance of the estimate of Σ contributions: Σ_ℓ Γ_ℓσ_ℓ² over their levels of detail ℓ."""
         return net_variance(self.curve, contributions, self.size)
 
 
@@ -87,7 +87,7 @@ class Run(Sampler):
         return index, np.full(self.size, self.points / self.size)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return the variance over all N runs."""
+        """Return the variance of the estimate of Σ contributions over all N runs."""
         ends = np.concatenate([[0.0], np.cumsum(np.concatenate([contributions, contributions[: self.size]]))])
         sums = ends[self.size : self.size + self.points] - ends[: self.points]
         return float(sums.var()) * (self.points / self.size) ** 2

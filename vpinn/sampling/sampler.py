@@ -121,7 +121,7 @@ class Uniform(Sampler):
         return index, np.full(self.size, self.points / self.size)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return N² σ²/b, times (N − b)/(N − 1) without replacement."""
+        """Return the variance N² σ²/b, times (N − b)/(N − 1) without replacement."""
         n, b = self.points, self.size
         correction = 1.0 if self.replacement else (n - b) / max(1, n - 1)
         return float(n**2 * contributions.var() / b * correction)

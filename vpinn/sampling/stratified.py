@@ -87,7 +87,7 @@ class Stratified(Adaptive):
         return index, (np.diff(self.edges) / count)[share] / p
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return Σ_k W_k²σ_k²/n_k."""
+        """Return the variance Σ_k W_k²σ_k²/n_k of the estimate of Σ contributions."""
         mean, square = _moments(self.curve, self.edges, contributions)
         return float((np.diff(self.edges) ** 2 * (square - mean**2) / self.counts(state)).sum())
 
@@ -151,7 +151,7 @@ class Importance(Adaptive):
         return index, (weight / density)[share] / (self.size * p)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return (Σ (w f)²/q − I²)/b."""
+        """Return the variance (Σ (w f)²/q − I²)/b of the estimate of Σ contributions."""
         _, square = _moments(self.curve, self.edges, contributions)
         return float((np.diff(self.edges) ** 2 * square / self.density(state)).sum() - contributions.sum() ** 2) / self.size
 
@@ -191,6 +191,7 @@ def blocks_within(borders: Array, count: int) -> Array:
 
 
 def _each(edges: Array) -> Index:
+    """Return the stratum of each point of a pilot batch."""
     return np.repeat(np.arange(len(edges) - 1), PER_STRATUM)
 
 
