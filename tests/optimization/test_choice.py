@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         "least squares does not apply to the energy form",
     ),
     "no cells": (CUBE, ENERGY, "adam", "in 6 dimensions without cells: random features approximate well"),
-    "no cells, all points": (CUBE, {**ENERGY, "batch": {"size": "full"}}, "lbfgs", "steps use all points; least squares does not"),
+    "no cells, all points": (CUBE, {**ENERGY, "batch": {"size": "full"}}, "lbfgs", "steps use all points; least squares does"),
     "no cells, few dimensions": (CUBE3, ENERGY, "least-squares", "linear in 3 dimensions without cells"),
     "free": (CUBE3, {**ENERGY, "boundary": [{"on": "left", "value": 0}]}, "lbfgs", "u is free on a part of the boundary"),
     "fourth order": (SQUARE, {"strong": "div(grad(div(grad(u)))) - 1"}, "least-squares", "linear in 2 dimensions"),

@@ -194,7 +194,7 @@ def test_small_problems(form: str, impose: str, bound: float) -> None:
 
 def test_what_it_cannot_honour_is_said_in_a_line() -> None:
     problem = poisson("strong", precision="float32")
-    with pytest.raises(InputError, match='needs solver.precision = "float64"'):
+    with pytest.raises(InputError, match=r'needs solver\.precision = "float64"'):
         prepare(problem)
     batch = {"size": 10, "estimator": "two-batch"}
     problem = vpinn.make_problem(

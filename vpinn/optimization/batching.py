@@ -119,8 +119,8 @@ def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
 def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
     """Return one sampler per measure for batches of ``size`` points of the domain.
 
-    The boundary gets points in proportion to its data set, and at least 16, a whole facet's and one of every tag (two where
-    variances by tag are reported or learned), but no more than it has; a boundary that is used whole gives each point once.
+    The boundary gets points in proportion to its data set. It gets no fewer than 16, than the points of one facet, and than one
+    per tag (two where variances by tag are reported or learned), but no more than it has; if it gets all, each is used once.
     Neyman's rule splits the points between the measures anew once it knows their noise.
 
     Args:

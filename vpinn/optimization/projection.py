@@ -66,8 +66,9 @@ def few_points(objective: Objective, generator: np.random.Generator, most: int =
 def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Generator) -> Tensor:
     """Return the parameters after a solve for the last layer, if that lowers J on points that the solve has not used.
 
-    Otherwise, and in float32, the parameters are returned as they are; so they are for weak forms with too many points to sum
-    over, since the square of a residual over drawn points is biased by their noise.
+    Otherwise the parameters are returned unchanged. There is no solve in float32, and none for a weak form with too many points
+    to sum over, because the square of a residual over drawn points is biased by their noise. With few points, the solve uses all
+    of them, and J is compared on the same points.
 
     Args:
         objective: what is trained.

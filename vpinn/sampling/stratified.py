@@ -178,7 +178,9 @@ def blocks(count: int) -> Array:
 
 
 def blocks_within(borders: Array, count: int) -> Array:
-    """Return edges of intervals in every part of the curve, equal within a part, ``count`` in all but at least one in each part.
+    """Return edges of intervals in every part of the curve, equal within a part.
+
+    There are ``count`` intervals in all, or one per part if there are more parts.
 
     Args:
         borders: where the parts begin, and the end of the last [K + 1].
