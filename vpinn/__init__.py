@@ -4,21 +4,23 @@
 
 | stage | input → output |
 |---|---|
-| `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, test spaces |
+| `domain` | shape or mesh file → mesh, quadrature points (computed when drawn), finite element spaces |
 | `problem` | TOML and UFL text → `Problem` |
 | `forms` | UFL → tapes that torch evaluates for all points at once |
-| `trial` | problem → network, and the unknowns as expressions of it |
-| `objective` | problem and trial → J(θ) and ∇J(θ), over all points or drawn ones |
-| `finite_elements` | problem → its solution in continuous Lagrange elements, to compare with |
-| `sampling` | data set → unbiased batches |
+| `trial` | problem → network, and the unknowns as expressions of it that satisfy boundary conditions |
+| `objective` | problem and trial → J(θ) and ∇J(θ), over all quadrature points or a mini-batch |
+| `finite_elements` | problem → its solution in continuous Lagrange elements, as a reference |
+| `sampling` | quadrature points → mini-batches with weights that keep integrals unbiased |
+| `features` | problem → least squares on random features, and solution by elements, without training steps |
 | `optimization` | objective and plan → trained parameters |
-| `noise` | objective and samplers → the statistics of their gradients, theory beside measurement |
+| `noise` | objective and samplers → statistics of mini-batch gradients, measured and predicted |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
-| `output`, `solving` | files, figures; strategies and the run |
+| `march` | problem in time → its solution, by time stepping |
+| `output`, `solving` | solution → files, figures, tables; problem → a whole run |
 | `comparison` | problem file and variants → runs over seeds, at equal time and at equal accuracy |
 | `cli` | the command line |
 
-Imports go up this table only. Heavy modules load when they are first asked for.
+A module imports only from rows above its own. Modules that need torch are imported when a name of theirs is first used.
 
 Example:
     >>> import vpinn
@@ -35,7 +37,7 @@ import os
 import sys
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(__file__)):
-    del sys.path[0]  # ``python -m vpinn``: the folder it is called in is data, and no module is imported from there
+    del sys.path[0]  # ``python -m vpinn``: never import modules from the working directory, it holds user files
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

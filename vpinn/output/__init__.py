@@ -1,11 +1,12 @@
-"""Output: solution → files and figures, training → progress, problem and run → tables.
+"""What a user gets to see: field files, figures, reports, tables, and the progress of training.
 
     Solution ─┬─ export ─────── vtu, pvd, xdmf, csv, npz   (canvas → fields → formats)
               ├─ draw ───────── figures/*.png              (scenes → figures)
               ├─ solution_rows ─ closing table ┐
               └─ write_report ────────────────┴─ report.html
 
-``publish`` does all of it for a run folder; ``ribbons_figure`` draws errors of many runs.
+Start from `publish`, which writes the fields, figures and report of a finished run into its folder. `problem_rows` makes the
+table of ``vpinn check``, and `ribbons_figure` the figure of ``vpinn compare``.
 """
 
 import vpinn.output.backend  # noqa: F401
