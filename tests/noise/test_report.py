@@ -316,7 +316,7 @@ def test_what_has_no_noise_is_refused() -> None:
         measure_noise(problem_of("energy", energy="inner(grad(u), grad(u))*dx + ln(u - 1e6)*dx"), SMALL)
     problem = problem_of("energy")
     objective = make_objective(problem, make_trial(problem))
-    with pytest.raises(InputError, match="a batch of one point tells no variance; give 2 or more"):
+    with pytest.raises(InputError, match="a batch of one point has no variance; give 2 or more"):
         samplers_for(objective, "uniform", 1)
     with pytest.raises(InputError, match="batch of one point"):
         measure_noise(problem_of("energy", batch={"size": 1}), SMALL)

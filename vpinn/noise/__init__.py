@@ -1,10 +1,15 @@
-"""The noise of mini-batch gradients: closed forms, measurements on a problem, and what they recommend.
+"""The noise of mini-batch gradients: predictions of theory, measurements on a problem, and recommended training settings.
 
-`variance`, `bias`, `rates`, `steady` are the theory, a function per statement. `gradients` (of single points) → `draws`
-(batches as training draws them), `contributions` (batches as sums of what points contribute) → `questions` (measured until they
-are decided) → `population` (exact statistics), `pilot` (a short run), `minimum` and `walks` (of a method near one), `falls` (of J
-by single steps), `effort` (what may be spent) → `estimators`, `signals`, `biases`, `costs`, `limits`, `dynamics`, `basins`,
-`search` (findings: predicted beside measured) → `recommend` → `parts` (of a report) → `record` (those that are done) → `report`.
+Start from `measure_noise`, which makes the whole report. The modules in order of import:
+
+- `variance`, `bias`, `rates`, `steady`: the theory, one function per statement.
+- `gradients` (gradients of single points), `draws` (mini-batches as in training), `contributions` (the same from stored rows).
+- `questions` (sampling until a result is certain), `population` (exact statistics over all points), `pilot` (a short training
+  run), `minimum` and `walks` (steps of a method near a minimum), `falls` (decrease of J by one step), `effort` (the budget).
+- `estimators`, `signals`, `biases`, `costs`, `limits`, `dynamics`, `basins`, `search`: findings, predictions beside measurements.
+- `advice`, `recommend` (settings), `parts` (stages of a report), `record` (stages on disk), `report`.
+
+The numbers of items (1 to 15) in docstrings are those of the statements of the theory, as in the table of the report.
 """
 
 from vpinn.noise.effort import FULL, QUICK, Effort
