@@ -116,7 +116,7 @@ def known(report: NoiseReport) -> dict[str, float]:
     return {
         **{name: quantile(*map(int, re.findall(r"of (\d+) gradients along (\d+)", name)[0])) for name in offsets},
         "batch normalisation of a hidden unit": -2.0 / 17.0,  # E x̂⁴/3 = (m − 1)/(m + 1) of m = 16
-        "the same times (m + 1)/(m − 1)": 1.0,
+        "normalisation times (m + 1)/(m − 1)": 1.0,
         "Adam's step at b = 32 over that at 8": 2.0,
         "largest curvature of": 1.0,
         "time to an accuracy at √(S c₀/c₁)": 1.1,

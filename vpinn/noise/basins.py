@@ -25,8 +25,8 @@ SPREAD = (0.25, 1.0, 4.0)
 """Batch sizes relative to the middle one; at one step size they span a factor of 16 in η/b."""
 WALKS = 3
 """Number of training runs at every η/b."""
-QUANTITIES = {"sharpness": "sharpness λ_max", "unseen": "J on unseen points", "solution": "relative L² error of the solution"}
-"""Name of a curve → quantity in the table. "Unseen" points are quadrature points that training does not use."""
+QUANTITIES = {"sharpness": "sharpness λ_max", "unseen": "J on unused points", "solution": "relative L² error of the solution"}
+"""Name of a curve → quantity in the table. Unused points are quadrature points that training does not use."""
 PRODUCTS = 2
 """Number of power iterations, each a product with the Hessian, for the largest eigenvalue."""
 
@@ -67,13 +67,13 @@ def basins(  # noqa: PLR0913 (budgets of a measurement)
         seen.append(found if error is None else [[*values, error(end)] for values, end in zip(found, ends, strict=True)])
     values = np.array(seen)[::-1]  # [sizes from large to small, walks, quantities]
     x = rate / np.array(sizes[::-1], dtype=np.float64)
-    told = f"{steps[1]} steps of L-BFGS after walks at b = {sizes[0]}"
+    told = f"after training at b = {sizes[0]} and {steps[1]} steps of L-BFGS,"
     rows, curves = [], {}
     for k, (key, name) in enumerate(list(QUANTITIES.items())[: values.shape[2]]):
         mean, wrong = np.array([mean_and_error(row) for row in values[:, :, k]]).T
         curves[key] = Curve(x, mean, wrong)
         if key == "unseen":  # J may be an energy, which can be negative: its difference is reported, not its ratio
-            how, found, error_of = "less", mean[-1] - mean[0], math.hypot(wrong[-1], wrong[0])
+            how, found, error_of = "minus", mean[-1] - mean[0], math.hypot(wrong[-1], wrong[0])
         else:
             how, found = "over", mean[-1] / mean[0]
             error_of = abs(found) * math.hypot(wrong[-1] / mean[-1], wrong[0] / mean[0])
@@ -84,7 +84,7 @@ def basins(  # noqa: PLR0913 (budgets of a measurement)
                 math.nan,
                 float(found),
                 float(error_of),
-                f"no closed form; {mean[-1]:.3g} ± {wrong[-1]:.1g} and {mean[0]:.3g} ± {wrong[0]:.1g}",
+                f"no closed form; values {mean[-1]:.3g} ± {wrong[-1]:.1g} and {mean[0]:.3g} ± {wrong[0]:.1g}",
             )
         )
     return rows, curves

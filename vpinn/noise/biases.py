@@ -79,7 +79,7 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
         return [
             Finding(
                 5,
-                f"a batch of {size} used for both loops: bias of the meta-gradient along the gradient",
+                f"batch of {size} used in inner and outer step: bias of the meta-gradient along the gradient",
                 predicted,
                 value,
                 math.hypot(error, rate * wrong),
@@ -210,8 +210,8 @@ def batch_normalisation(people: Population, size: int, generator: np.random.Gene
 
     def rows() -> list[Finding]:
         value, error = mean_and_error(seen.values[:, 0])
-        named = f"batch normalisation of a hidden unit over {size} points: bias of ∂/∂γ, over its mean"
-        again = f"the same times (m + 1)/(m − 1), over the mean at m = {size}"
+        named = f"batch normalisation of a hidden unit over m = {size} points: bias of ∂/∂γ, over its mean"
+        again = f"∂/∂γ of that batch normalisation times (m + 1)/(m − 1), over its mean at m = {size}"
         return [
             Finding(5, named, float(bias.normalised(size, 1.0, 1.0 / 3.0)), value - 1.0, error, outside=far),
             Finding(5, again, 1.0, factor * value, factor * error, outside=far),

@@ -128,7 +128,7 @@ def _epoch(people: Population, tried: list[int], generator: np.random.Generator)
     value, error = mean_and_error(times[:, k] * points / tried[k])
     return Finding(
         12,
-        f"seconds of an epoch, b = {tried[k]} at a time: (c₀/b + c₁)N fitted to other sizes",
+        f"seconds of an epoch in batches of b = {tried[k]}: (c₀/b + c₁)N fitted to other sizes",
         (step / tried[k] + point) * points,
         value,
         error,
@@ -188,7 +188,7 @@ def fastest(
         ),
         Finding(
             12,
-            "time to an accuracy at √(S c₀/c₁) over the least",
+            "time to an accuracy at √(S c₀/c₁), over the least time",
             LOST,
             float(lost[0]) if told else math.nan,
             float(lost[1:].std(ddof=1)),

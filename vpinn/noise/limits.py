@@ -102,7 +102,7 @@ def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.r
         return [
             Finding(
                 7,
-                f"warm-up limit at the start, b = {size}: 2λ/(λ² + v/b)",
+                f"largest stable step size at the start, b = {size}: 2λ/(λ² + v/b)",
                 limit,
                 float(2 * abs(first) / second),
                 2 * float(influence.std(ddof=1)) / math.sqrt(len(seen)),

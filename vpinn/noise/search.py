@@ -76,7 +76,7 @@ def compare(
         ),
         Finding(
             15,
-            "the same over that of Adam at equal evaluations",
+            "this logarithm of CMA-ES over that of Adam, at equal evaluations",
             math.nan,
             falls[0] / falls[1] if falls[1] > 0 else math.nan,
             spread / falls[1] if falls[1] > 0 else math.nan,

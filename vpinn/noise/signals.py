@@ -115,7 +115,7 @@ def progress(
             ),
             Finding(
                 3,
-                f"the same with S = tr Σ/‖g‖² = {isotropic:.0f}",
+                f"progress of one step at b = {x[k]:.0f}, over the full gradient's; S = tr Σ/‖g‖² = {isotropic:.0f}",
                 float(theory.progress(x[k], isotropic)),
                 float(measured),
                 float(error),
@@ -258,7 +258,7 @@ def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
             ),
             Finding(
                 10,
-                "best threshold over ‖g‖: many dimensions",
+                "best clipping threshold over ‖g‖: equal norms in many dimensions",
                 bias.best_threshold(people.square, variance) / length,
                 thresholds[best] / length,
                 wrong,
@@ -267,7 +267,7 @@ def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
             ),
             Finding(
                 10,
-                "best threshold over ‖g‖: exponential magnitudes",
+                "best clipping threshold over ‖g‖: exponential norms",
                 1.0,
                 thresholds[best] / length,
                 wrong,

@@ -86,7 +86,7 @@ def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) 
         wanted = f"{count} coordinate{'s' * (count > 1)} ({', '.join(names)})"
         raise InputError(f"a point has {wanted}, got {points.shape[1]}", where)
     if not np.isfinite(points).all():
-        raise InputError("a coordinate is not a finite number", where)
+        raise InputError("a coordinate is not a finite number; correct it", where)
     return points
 
 
