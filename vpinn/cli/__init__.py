@@ -116,7 +116,7 @@ def export(
         list[str] | None,
         option("--format", "-f", metavar="FORMAT", help="vtu (default), pvd (default in time), xdmf, csv or npz. Repeatable."),
     ] = None,
-    refine: Annotated[int, typer.Option(min=0, max=4, help="How often to refine the output mesh further.")] = 0,
+    refine: Annotated[int, typer.Option(min=0, max=4, help="Additional refinements of the output mesh.")] = 0,
     at: At = None,
     output: Target = None,
     quiet: Quiet = False,
@@ -183,7 +183,7 @@ def schema() -> None:
     print(json.dumps(schema_json(), indent=2))
 
 
-@app.command(epilog="Examples: `vpinn new heat` writes heat.toml; `vpinn new part --from plate_with_holes` starts from that")
+@app.command(epilog="Examples: `vpinn new heat` writes heat.toml; `vpinn new part --from plate_with_holes` copies an example")
 def new(
     name: Annotated[str | None, argument(help="Title of the problem, and name of its file without .toml.")] = None,
     worked: Annotated[str | None, option("--from", metavar="NAME", help="Copy this worked example, with its mesh.")] = None,

@@ -15,7 +15,7 @@ Set = Annotated[
     list[str] | None,
     option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. solver.steps=500. Repeatable."),
 ]
-Folder = Annotated[Path | None, option("-o", "--output", metavar="DIR", help="Folder to write; default results/NAME.")]
+Folder = Annotated[Path | None, option("-o", "--output", metavar="DIR", help="Folder; default results/NAME (noise: NAME/noise).")]
 Seed = Annotated[int | None, option(help="Seed of all random numbers; short for --set solver.seed=…")]
 Threads = Annotated[int | None, option(min=1, help="Threads to compute with; default one per core.")]
 Device = Annotated[str | None, option(metavar="NAME", help="Where training computes: cpu (default), cuda or mps.")]

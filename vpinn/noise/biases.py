@@ -149,7 +149,7 @@ def _meta(
 def squares(people: Population, size: int, generator: np.random.Generator) -> Question:
     """Measure the bias of ½‖r̂‖² with one batch, against ½ tr Σ_r/b summed over the measures of a weak form: item 5."""
     if people.objective.test_space is None or people.kept is None:
-        linear = "an energy or strong form has no squared residual over a batch"
+        linear = "an energy or strong form squares no mean over a batch"
         reason = linear if people.objective.test_space is None else "there are too many points to store their contributions"
         silent = Finding(5, "bias of a squared residual", math.nan, math.nan, reason=reason)
         return Question((), lambda: [silent])

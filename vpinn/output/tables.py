@@ -121,7 +121,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     if space is not None:
         kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
         weights = 0 if isinstance(plan.method, Direct) else trial.network.size
-        fewer = f", fewer than the {weights:,} weights: mind the final check on more of them" if space.size < weights else ""
+        fewer = f", fewer than the {weights:,} weights: heed the final check on richer ones" if space.size < weights else ""
         rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}{fewer}"))
     rows += [
         ("method", _method(plan.method.name, reason)),
@@ -195,8 +195,8 @@ def _method(name: str, reason: str) -> str:
 
 
 def _beside(found: Mapping[str, Any] | None) -> Rows:
-    """Return the row about a finite element solution that the network is added to; none if there is no such solution."""
-    return [] if found is None else [("added to", f"a solution by elements of degree {found['degree']}: {found['why']}")]
+    """Return the row about a finite element solution that is added to the network; none if there is no such solution."""
+    return [] if found is None else [("elements", f"of degree {found['degree']}, added to the network: {found['why']}")]
 
 
 def _imposed(part: Imposed) -> dict[str, Any]:
