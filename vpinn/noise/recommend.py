@@ -84,16 +84,16 @@ def size(
             ratio = float(np.exp(_level(curve, at) - _level(curves["uniform"], at))[0])
             spent = (1.0 + scale * ratio / at[0]) * (step + point * at[0])
             times[2**power] = min(spent, times.get(2**power, math.inf))
-    noise = f": the noise scale is {scale:.0f} points at the end" if math.isfinite(scale) else ""
+    noise = f"; the noise scale at the end is {scale:.0f} points" if math.isfinite(scale) else ""
     least = min(times.values(), default=math.inf)
     if least > WORTH * whole:
-        also = "" if whole < least else f"; batches take {least / whole:.2g} of the time by theory, equal within a factor of two"
-        return Size(points, f"a step takes {1e3 * whole:.2g} ms, and nothing is drawn{noise}{also}")
+        also = "" if whole < least else f"; mini-batches need {least / whole:.2g} of the time by theory, not clearly less"
+        return Size(points, f"mini-batches would gain little, a step on all points takes {1e3 * whole:.2g} ms{noise}{also}")
     best = min(times, key=lambda b: times[b])
     equal = [b for b in sorted(times) if times[b] <= (1.0 + EQUAL) * least]
-    also = f"; {equal[0]} to {equal[-1]} are equal within a tenth" if len(equal) > 1 else ""
-    told = f"S = {scale:.0f} points at the end of uniform draws, c₀/c₁ = {step / point:.0f} points"
-    return Size(best, f"(1 + S/b)(c₀ + c₁b) is least: {told}; {least / whole:.2g} of the time with all points{also}")
+    also = f"; {equal[0]} to {equal[-1]} points are equal within 10 %" if len(equal) > 1 else ""
+    told = f"noise scale S = {scale:.0f} points at the end, c₀/c₁ = {step / point:.0f} points"
+    return Size(best, f"least time (1 + S/b)(c₀ + c₁b): {told}; {least / whole:.2g} of the time with all points{also}")
 
 
 def drawing(found: Sequence[Candidate]) -> list[Setting]:
@@ -101,10 +101,10 @@ def drawing(found: Sequence[Candidate]) -> list[Setting]:
     chosen = simplest(found)
     others = [c for c in found if c is not chosen]
     equal = [c.name for c in found[found.index(chosen) + 1 :] if not chosen.better(c)]
-    same = f"; equal within errors, or by turns better and worse: {', '.join(equal)}; the simplest is taken" if equal else ""
+    same = f"; not clearly worse: {', '.join(equal)}; of these the simplest is taken" if equal else ""
     uniform = next((c.variance[-1] for c in found if c.name == "uniform"), math.nan)
-    share = f", {chosen.variance[-1] / uniform:.2g} of that of uniform draws" if chosen.name != "uniform" and uniform else ""
-    lines = [Setting("batch", "sampler", f'"{chosen.keys["sampler"]}"', f"variance {_told(chosen)} as drawn{share}{same}")]
+    share = f", {chosen.variance[-1] / uniform:.2g} times that of uniform draws" if chosen.name != "uniform" and uniform else ""
+    lines = [Setting("batch", "sampler", f'"{chosen.keys["sampler"]}"', f"variance {_told(chosen)} over the run{share}{same}")]
     if chosen.keys["sampler"] == "stratified":
         strata, rule = chosen.keys.get("strata", "blocks"), chosen.keys.get("allocation", "proportional")
         alike = [c for c in others if c.keys["sampler"] == "stratified" and c.keys.get("strata", "blocks") == strata]
@@ -112,7 +112,7 @@ def drawing(found: Sequence[Candidate]) -> list[Setting]:
         lines.append(Setting("batch", "allocation", f'"{rule}"', f"variance {_told(chosen)}{' beside ' * bool(rest)}{rest}"))
         lines += [Setting("batch", "strata", f'"{strata}"', "as in the file")] if strata != "blocks" else []
     if "per_cell" in chosen.keys:
-        lines.append(Setting("batch", "per_cell", str(chosen.keys["per_cell"]), "of least variance at the cost of a step"))
+        lines.append(Setting("batch", "per_cell", str(chosen.keys["per_cell"]), "least variance for the cost of a step"))
     return lines
 
 
@@ -143,8 +143,8 @@ def learning_rate(trials: Sequence[RateTrial], limit: float) -> Setting:
     worse = [t.rate for t in trials if t.rate > best.rate]
     beyond = f", and {worse[0]:.2g} is worse" if worse else ", the largest tried"
     tried = ", ".join(f"{t.rate:.2g}" for t in trials)
-    told = f"a quarter of {best.rate:g}, the lowest loss of short trials at {tried}{beyond}"
-    told += f"; plain descent is stable to {limit:.1e}"
+    told = f"a quarter of {best.rate:g}, which had the lowest loss in short trials of {tried}{beyond}"
+    told += f"; gradient descent is stable up to {limit:.1e}"
     return Setting("solver", "learning_rate", f"{PART * best.rate:g}", told)
 
 
@@ -159,7 +159,7 @@ def warmup(norms: Sequence[float], steps: int) -> Setting:
     usual = float(np.median(norms[len(norms) // 3 : 2 * len(norms) // 3]))
     long = np.flatnonzero(smooth > 2 * usual)
     length = int(np.clip(long[-1] + 10 if len(long) else 10, 10, max(10, steps // 10)))
-    return Setting("solver", "warmup", str(length), "while gradients are over twice as long as in the middle of the pilot run")
+    return Setting("solver", "warmup", str(length), "while gradient norms are over twice those in the middle of the pilot run")
 
 
 def clip(norms: Sequence[float], best: float) -> Setting:
@@ -172,7 +172,7 @@ def clip(norms: Sequence[float], best: float) -> Setting:
     half = np.array(norms[len(norms) // 2 :])
     tail = float(np.quantile(half, 0.95))
     threshold = max(best, tail)
-    told = f"one gradient in twenty is longer than {tail:.2g}; the least mean-squared error is at {best:.2g}"
+    told = f"one gradient norm in twenty exceeds {tail:.2g}; the mean-squared error is least at {best:.2g}"
     return Setting("solver", "clip", f"{threshold:.2g}", told)
 
 
