@@ -36,7 +36,7 @@ def as_tables(comparison: Comparison, courses: Mapping[Place, Course]) -> list[T
     """Return two tables with one row per variant: times to given errors and best errors; steps, evaluations and memory."""
     levels, rows = summaries(comparison, courses)
     shown = telling(levels, [found.reached for _, found in rows], COLUMNS)
-    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error", "best seed", "worst seed")
+    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error (median)", "best seed", "worst seed")
     effort = _table("updates", "epochs", "evaluations", "updates/s", "loss fluctuation", "peak MB")
     for label, found in rows:
         best = [_error(value) for value in (median(found.best), min(found.best), max(found.best))]
