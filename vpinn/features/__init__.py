@@ -1,10 +1,13 @@
-"""Random features and the best combination of them: what is solved without steps, stage by stage.
+"""Least squares with random features: solve for the best combination of random features, stage by stage, without training.
 
-`recipes` (where features stand and how steep they are), `patches` (some of them in one part of the domain), `resolution` (which
-tests and points see them) ; `rank_revealing`, `least_squares` (one fit, all rows at once), `stream` (rows in chunks) → `stages`
-(the best of several fits), `trial_spaces` (in which trial space), `cost` (seconds, counted) → `growth` (stage after stage until
-it is good, a loop over the frozen `course`; `guide` is told and judges, `journal` keeps what was found out). `direct` holds the
-settings of methods without steps. `orthonormal` has the functions that problems in time are marched on.
+Start with `grow`, which makes stages with more and more features until the solution is good enough.
+
+- Features: `recipes` (how they are drawn), `patches` (features in small parts of the domain), `resolution` (test functions and
+  points that are fine enough for them).
+- One fit: `least_squares` (all rows at once), `rank_revealing` (the factorisation), `stream` (rows from batches of points).
+- Stages: `stages` (the best of several fits), `trial_spaces` (in which trial space), `cost` (their expected seconds), `growth`
+  (the loop), with its state `course`, the callbacks `guide` and the record `journal` from which a run resumes.
+- `direct` holds the settings of methods without steps; `orthonormal` has the functions for marching in time.
 """
 
 from vpinn.features.cost import counted_seconds

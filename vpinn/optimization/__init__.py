@@ -1,11 +1,16 @@
-"""Optimisation: an objective and a plan → trained parameters.
+"""Optimisation: train the parameters of a trial space until they minimise an objective.
 
-`projection` (a last layer solved for) → `dimensionless` (before the first step) ;
-`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
-`schedule` (its size) → `loop` (all steps) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
+Start with `plan.make_plan`, which turns the settings of a problem file into a `Plan`, and `loop.train`, which carries it out.
 
-What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
-`divergence`, `rules` (on the way), `account` (what became of it). A Langevin walk: `directions` (where), `walk` (what it showed).
+- Methods, which take one step each: `method` (the interface, gradient descent and Adam), `lbfgs`, `broyden`, `gauss_newton`,
+  `spring`, `langevin`, `evolution`. `schedule` gives the size of the step; `choice` says in words why a method was picked.
+- Mini-batches: `batching` (settings → samplers of any size), `batches` (the draws of one step), `watch` (noise of the
+  gradients), `split` (share of each measure and tag in that noise), `clipping` (longest gradients).
+- Before the first step: `dimensionless` (scales of unknowns and objective), `pilot` (noise and stable step size),
+  `projection` (a solve for the last layer alone).
+- During training: `training` (state of the run), `divergence` (rollbacks), `stagnation` (when to stop), `rules` (finer
+  quadrature), `checkpoint` (files to resume from). Afterwards: `account` (what the run decided itself).
+- Langevin sampling: `directions` (the subspace that is sampled), `walk` (statistics of the chain), `tangents` (the rest).
 """
 
 from vpinn.optimization.account import policy_found, strata_found

@@ -1,8 +1,11 @@
-"""Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased.
+"""Sampling: draw the quadrature points of a step, with weights that keep the estimate of every integral unbiased.
 
-`curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles`, `cells` and `quasi` choose numbers there;
-`allocation` says how many each stratum gets, `measures` how many domain and boundary; `make` turns names of a problem file
-into samplers; `policy` says how large batches are over a run.
+Start with `make.make_sampler`, which turns the names of a problem file into a `Sampler`.
+
+- `curve` arranges a data set along [0, 1); drawing a number there draws a point. `sampler`, `stratified`, `quantiles`, `cells`
+  and `quasi` draw the numbers; `nets` computes the variance of scrambled Sobol points.
+- `allocation` splits a batch between strata, and `measures` between domain and boundary.
+- `policy` sets the size of the batches over a run.
 """
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
