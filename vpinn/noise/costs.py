@@ -107,7 +107,7 @@ def costs(
     at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
     line = np.array([rates.steps_to_accuracy(1.0, one) for one in noise]) * (step + point * at)
     each, full = np.array(noise) * at, 0.5 * people.square**2 / bend.along
-    flat = f"theory assumes a variance ∝ 1/b; as a product of two, it is {each[0] / each.min():.2g} times that at b = {at[0]:.0f}"
+    flat = f"theory assumes a variance ∝ 1/b; products of two at b = {at[0]:.0f} have {each[0] / each.min():.2g} times that"
     outside = flat if each.max() > PROPORTIONAL * each.min() else ""
 
     def found() -> tuple[list[Finding], Curve]:
