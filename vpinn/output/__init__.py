@@ -6,7 +6,7 @@
               └─ write_report ────────────────┴─ report.html
 
 `publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures).
-`problem_rows` and `formula` show a problem before it is solved, and `memory` what it will need; `progress` and `runs_progress`
+`plans` and `formula` show a problem before it is solved, and `memory` what it will need; `progress` and `runs_progress`
 show running solves; `bands` and `noise` draw comparisons of many runs and noise reports. `style` holds the look of all figures.
 """
 
@@ -17,12 +17,13 @@ from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import points_of
 from vpinn.output.memory import estimate_memory
+from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
 from vpinn.output.runs_progress import RunsProgress
 from vpinn.output.series import export_in_time, is_timed, table_at, write
 from vpinn.output.style import styled
-from vpinn.output.tables import as_table, failed_checks, problem_rows, rows_in_time, rows_of_eigenproblem, solution_rows
+from vpinn.output.tables import as_table, failed_checks, solution_rows
 
 __all__ = [
     "Fields",

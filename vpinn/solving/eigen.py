@@ -133,6 +133,7 @@ class EigenStrategy(Strategy):
             "eigenvalues": [_entry(value, bound) for value, bound in zip(stage.values, stage.bounds, strict=True)],
             "errors": {},
             "error_estimate": {"relative_eigenvalues": stage.relative},
+            "energy": None,
             "checks": checks,
         }
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
