@@ -262,7 +262,7 @@ def _measure(
     coefficients = split(graph, graph.multiply([root, graph.add(side.residual)])) if side.residual else {}
     if any(len(jet.derivative) > 1 for jet in coefficients):
         raise InputError(
-            "the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts"
+            "the weak form has second derivatives of a test function, which conforming elements do not have; integrate by parts"
         )
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
     roots = [graph.multiply([root, node]) for node in side.roots]
