@@ -38,7 +38,7 @@ import os
 import sys
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(__file__)):
-    del sys.path[0]  # ``python -m vpinn``: the folder it is called in is data, and no module is imported from there
+    del sys.path[0]  # ``python -m vpinn``: never import modules from the working directory, it holds user files
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

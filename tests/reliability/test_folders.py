@@ -154,7 +154,7 @@ def test_a_file_with_the_name_of_a_run_s_is_refused(
     name: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vpinn.run_folder._files", lambda problem: [(name, file)])
-    assert "would be lost among those of the run" in refused(capsys, "solve", str(file), *QUIET)
+    assert "would clash with a file that the run writes" in refused(capsys, "solve", str(file), *QUIET)
 
 
 def test_figures_do_not_leave_the_folder(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
