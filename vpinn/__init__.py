@@ -16,6 +16,7 @@
 | `noise` | objective and samplers → statistics of mini-batch gradients, measured and by theory |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
 | `march` | problem in time → field over space and time |
+| `eigen` | eigenproblem → eigenvalues with error estimates, and modes |
 | `output` | solution → files, figures, tables |
 | `solving` | problem → the strategy that solves it, and the run with its folder |
 | `comparison` | problem file and variants → runs over several seeds, compared at equal time and at equal accuracy |

@@ -10,8 +10,8 @@ import numpy as np
 
 import vpinn
 from vpinn.domain import Mesh, rectangle
-from vpinn.output.settled import planned, settled_rows
 from vpinn.output.plans import problem_rows
+from vpinn.output.settled import planned, settled_rows
 from vpinn.output.tables import solution_rows
 from vpinn.solving import prepare
 

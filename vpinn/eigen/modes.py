@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import ufl
@@ -24,7 +25,7 @@ from vpinn.trial import Trial, elements_trial
 Array = NDArray[np.float64]
 
 
-def mode_problem(problem: Problem, values: Sequence[complex]) -> Problem:
+def mode_problem(problem: Problem, values: Sequence[complex] | NDArray[Any]) -> Problem:
     """Return the problem whose unknowns are the modes of an eigenproblem.
 
     Args:
