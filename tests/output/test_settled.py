@@ -38,7 +38,7 @@ def test_what_a_run_settled_is_in_metrics_and_table(tmp_path: Path) -> None:
     text = f"growing geometrically: 20 points → {found['batch']['last']}, {found['batch']['changes']} changes"
     assert rows["batches"] == f"{text}; all points from step {found['batch']['all_from']} on"
     assert rows["points"].endswith("in batches")
-    assert rows["warm-up"].startswith(f"{found['warmup']['steps']} steps: up to ")
+    assert rows["warm-up"].startswith(f"{found['warmup']['steps']} steps: step sizes up to ")
     assert rows["clipping"].endswith(f"{100 * found['clip']['share']:.0f} % of the steps")
 
 
