@@ -2,25 +2,26 @@
 
     problem file ─ read_problem → Problem ─ solve → Solution ─ export, evaluate, errors
 
-| stage | input → output |
+| package or module | input → output |
 |---|---|
-| `domain` | shape or mesh file → mesh, quadrature points (computed when drawn), finite element spaces |
+| `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
 | `problem` | TOML and UFL text → `Problem` |
-| `forms` | UFL → tapes that torch evaluates for all points at once |
-| `trial` | problem → network, and the unknowns as expressions of it that satisfy boundary conditions |
-| `objective` | problem and trial → J(θ) and ∇J(θ), over all quadrature points or a mini-batch |
-| `finite_elements` | problem → its solution in continuous Lagrange elements, as a reference |
-| `sampling` | quadrature points → mini-batches with weights that keep integrals unbiased |
-| `features` | problem → least squares on random features, and solution by elements, without training steps |
-| `optimization` | objective and plan → trained parameters |
-| `noise` | objective and samplers → statistics of mini-batch gradients, measured and predicted |
+| `forms` | UFL expressions → tapes: lists of instructions that torch evaluates at all points at once |
+| `trial` | problem → network, and the unknowns as expressions of it |
+| `objective` | problem and trial space → J(θ) and ∇J(θ), over all points or over drawn ones |
+| `finite_elements` | problem → its solution by continuous Lagrange elements |
+| `sampling` | quadrature points → mini-batches with unbiased weights |
+| `features` | objective → the combination of random features with the least residual |
+| `optimization` | objective and plan → trained parameters θ |
+| `noise` | objective and samplers → statistics of mini-batch gradients, measured and by theory |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
-| `march` | problem in time → its solution, by time stepping |
-| `output`, `solving` | solution → files, figures, tables; problem → a whole run |
-| `comparison` | problem file and variants → runs over seeds, at equal time and at equal accuracy |
-| `cli` | the command line |
+| `march` | problem in time → field over space and time |
+| `output` | solution → files, figures, tables |
+| `solving` | problem → the strategy that solves it, and the run with its folder |
+| `comparison` | problem file and variants → runs over several seeds, compared at equal time and at equal accuracy |
+| `cli` | command line → the functions above |
 
-A module imports only from rows above its own. Modules that need torch are imported when a name of theirs is first used.
+A module imports only from rows above its own. torch and matplotlib are loaded when they are first needed.
 
 Example:
     >>> import vpinn

@@ -1,8 +1,10 @@
-"""Comparison of several settings ("variants") for one problem: their errors at equal time, and their times to equal accuracy.
+"""Comparison: several ways to solve one problem, compared at equal time and at equal accuracy over several seeds.
 
-Every variant is run with several seeds, every run in its own process and for the same training time. Start from `compare`. The
-modules in order: `settings` (options of the command line → settings of each variant) → `variants` (settings → checked problems) →
-`course` (one run), `runs` (all runs in turn) → `statistics` (over seeds) → `record` (comparison.json), `table`, `figures`.
+In goes a problem file with the settings to vary; out come ``comparison.json``, a table and figures in a folder (`compare`).
+
+`settings` (the combinations of settings asked for) → `variants` (the problem with each of them, checked) → `course` (one run of
+one seed, its error against time) → `runs` (all runs, one at a time, each in its own process) → `statistics` (over the seeds of
+a variant) → `record` (``comparison.json``), `table` and `figures`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""The noise of mini-batch gradients: predictions of theory, measurements on a problem, and recommended training settings.
+"""The noise of mini-batch gradients: theory, measurements on a problem, and recommended settings.
 
-Start from `measure_noise`, which makes the whole report. The modules in order of import:
+In goes a problem; out comes a `NoiseReport` that sets every theoretical prediction beside its measurement (`measure_noise`).
 
-- `variance`, `bias`, `rates`, `steady`: the theory, one function per statement.
-- `gradients` (gradients of single points), `draws` (mini-batches as in training), `contributions` (the same from stored rows).
-- `questions` (sampling until a result is certain), `population` (exact statistics over all points), `pilot` (a short training
-  run), `minimum` and `walks` (steps of a method near a minimum), `falls` (decrease of J by one step), `effort` (the budget).
-- `estimators`, `signals`, `biases`, `costs`, `limits`, `dynamics`, `basins`, `search`: findings, predictions beside measurements.
-- `advice`, `recommend` (settings), `parts` (stages of a report), `record` (stages on disk), `report`.
-
-The numbers of items (1 to 15) in docstrings are those of the statements of the theory, as in the table of the report.
+1. Theory, one function per formula: `variance`, `bias`, `rates`, `steady`.
+2. Raw measurements: `gradients` (of single points), `draws` (of batches, drawn as in training), `contributions` (of every
+   point, so that batches are sums of rows), `population` (exact statistics over all points), `pilot` (a short training run),
+   `minimum` (parameters near a minimum) and `walks` (training near it), `falls` (decrease of J by single steps).
+3. `effort` limits how many points may be evaluated; `questions` repeats a measurement until the comparison is decided.
+4. Findings, each a prediction beside its measurement (`finding`): `estimators`, `signals`, `biases`, `costs`, `limits`,
+   `dynamics`, `basins`, `search`.
+5. `advice`, `recommend`: the settings that follow. `parts`, `record`, `report`: the whole report, resumable part by part.
 """
 
 from vpinn.noise.effort import FULL, QUICK, Effort
