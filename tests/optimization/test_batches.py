@@ -157,7 +157,7 @@ def test_plain_squares_report_their_bias() -> None:
     assert found["bias"]["loss"] > 10 * found["bias"]["standard_error"] > 0
     unbiased, theta, plan = made("weak", estimator="two-batch", sampler="uniform")
     found = estimator_found(unbiased, plan.samplers, training, theta, 0.0)
-    assert found == {"name": "two-batch", "why": "as asked"}
+    assert found == {"name": "two-batch", "why": "as the problem file asks"}
 
 
 def test_estimators_that_do_not_fit_the_sampler_are_refused() -> None:

@@ -376,10 +376,11 @@ def test_what_is_asked_for_is_done() -> None:
     ]
     trial = make_trial(stated(rectangle(cells=3), asked))
     assert {i.condition.on: (i.how, i.why) for i in trial.imposed} == {
-        ("left",): ("penalty", "as asked"),
+        ("left",): ("penalty", "as the problem file asks"),
         ("top",): (
             "nitsche",
-            "as asked; the energy's first variation is tested, as Nitsche's energy has no least value for networks",
+            "as the problem file asks; the energy's first variation is tested, "
+            "as Nitsche's energy has no least value for networks",
         ),
         ("right",): ("exact", "transfinite lift on a box"),
     }

@@ -174,7 +174,13 @@ def _settle(
             c,
             component,
             value,
-            *((c.impose, "as asked") if c.impose != "auto" else ("penalty", ROWS) if rows else (fallback, NOT_ZERO)),
+            *(
+                (c.impose, "as the problem file asks")
+                if c.impose != "auto"
+                else ("penalty", ROWS)
+                if rows
+                else (fallback, NOT_ZERO)
+            ),
         )
         for c, value in asked
         if c not in [condition for condition, _ in exact]
