@@ -1,4 +1,4 @@
-"""The control variate: the same residuals and gradients, and no noise at the solution."""
+"""Test that the control variate leaves residuals and gradients unchanged, and has no noise at the solution."""
 
 from __future__ import annotations
 

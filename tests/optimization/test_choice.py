@@ -1,4 +1,4 @@
-"""Why a method was picked: one line for every case."""
+"""Test which method is picked, and the reason that is given, for every case."""
 
 from __future__ import annotations
 
