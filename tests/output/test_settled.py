@@ -1,4 +1,4 @@
-"""The closing table says what a run settled itself, and ``vpinn check`` what it would."""
+"""Test that the closing table shows what a run has chosen itself, and ``vpinn check`` what it would choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress, tables, formulas, the report and given points."""
+"""Test progress lines, tables, formulas, the report, and points given by the user."""
 
 from __future__ import annotations
 

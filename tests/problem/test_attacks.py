@@ -55,7 +55,7 @@ def audited() -> Iterator[list[str]]:
 
 
 def outcome(text: str, scope: Scope) -> str:
-    """Translate a text as expression and as form; return "accepted" or "refused". Exceptions other than InputError are passed on."""
+    """Translate a text as expression and as form; return "accepted" or "refused". Other exceptions than InputError pass."""
     result = "refused"
     for parse, kind in ((parse_expression, Expr), (parse_form, ufl.Form)):
         try:
