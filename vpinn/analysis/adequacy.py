@@ -8,14 +8,14 @@
 | energy, no error estimate | the energy on both rules | it changes by less than 10 % |
 | sum of squared residuals | the sum on both rules | it changes by less than half |
 | residual's dual norm | the norm on training's test space and on the richer one of the estimate | less than 3 times larger, or |
-|  |  | two thirds of its digits kept |
+|  |  | two thirds of the digits gained |
 
 The energy itself says little: most of its quadrature error is a constant, which moves no minimum, and its least value is not
 known. Hence the excess. If the network has used gaps between the points, the excess on training's rule is negative. If training
 has stopped at such a gap, both rules may agree; but then one more step predicts a decrease that is far above the excess.
 
-The digits are those by which the residual fell since the start: a residual that is much larger on richer tests may still be small
-there. Two thirds of them must be left on the richer tests.
+A residual that is several times larger on richer tests may still be small there. It passes if it has fallen there, since the
+start, by two thirds of the digits by which it has fallen on training's tests.
 """
 
 from __future__ import annotations

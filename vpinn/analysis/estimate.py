@@ -57,7 +57,7 @@ DRAWN_DEGREE = 6
 CHUNK = 50_000
 """Points evaluated at a time."""
 LARGEST = {1: 200_000, 2: 60_000, 3: 12_000}
-"""Dimension → largest number of basis functions of the estimate's space, which bounds the time of its factorisation."""
+"""Dimension → number of basis functions above which the degree is lowered, to bound the time of a factorisation."""
 
 
 @dataclass(frozen=True)
