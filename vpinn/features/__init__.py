@@ -1,13 +1,18 @@
-"""Least squares with random features: solve for the best combination of random features, stage by stage, without training.
+"""Random features and their best combination: a network of one hidden layer, solved by linear least squares instead of training.
 
-Start with `grow`, which makes stages with more and more features until the solution is good enough.
+In goes an objective (a weak form or strong equations) with its trial spaces; out comes the best `Stage`: random weights in the
+hidden layer, and the last layer that makes the residual smallest. `grow` repeats this with more features until the tolerance
+holds.
 
-- Features: `recipes` (how they are drawn), `patches` (features in small parts of the domain), `resolution` (test functions and
-  points that are fine enough for them).
-- One fit: `least_squares` (all rows at once), `rank_revealing` (the factorisation), `stream` (rows from batches of points).
-- Stages: `stages` (the best of several fits), `trial_spaces` (in which trial space), `cost` (their expected seconds), `growth`
-  (the loop), with its state `course`, the callbacks `guide` and the record `journal` from which a run resumes.
-- `direct` holds the settings of methods without steps; `orthonormal` has the functions for marching in time.
+1. `direct`: settings of the methods that do not train. `cost`: computation times predicted by a formula instead of measured.
+2. `recipes` (kind and scale of the random features), `patches` (features with windows in one part of the domain), `resolution`
+   (quadrature and test functions fine enough for them).
+3. `rank_revealing`, `least_squares` (one fit of the last layer), `stream` (the same from drawn batches of rows).
+4. `stages` (the best of several fits), `trial_spaces` (the trial spaces worth growing in).
+5. `growth` (stage after stage). Its state is `course`; `guide` holds the callbacks that report and judge stages, `journal` the
+   results that a resumed run reads again.
+
+`orthonormal` builds the function space for problems in time.
 """
 
 from vpinn.features.cost import counted_seconds

@@ -1,16 +1,20 @@
-"""Optimisation: train the parameters of a trial space until they minimise an objective.
+"""Optimisation: the training loop, its methods, and the settings that a run chooses itself.
 
-Start with `plan.make_plan`, which turns the settings of a problem file into a `Plan`, and `loop.train`, which carries it out.
+In go an objective and a `Plan`; out come trained parameters with the history of the run (`train`).
 
-- Methods, which take one step each: `method` (the interface, gradient descent and Adam), `lbfgs`, `broyden`, `gauss_newton`,
-  `spring`, `langevin`, `evolution`. `schedule` gives the size of the step; `choice` says in words why a method was picked.
-- Mini-batches: `batching` (settings → samplers of any size), `batches` (the draws of one step), `watch` (noise of the
-  gradients), `split` (share of each measure and tag in that noise), `clipping` (longest gradients).
-- Before the first step: `dimensionless` (scales of unknowns and objective), `pilot` (noise and stable step size),
-  `projection` (a solve for the last layer alone).
-- During training: `training` (state of the run), `divergence` (rollbacks), `stagnation` (when to stop), `rules` (finer
-  quadrature), `checkpoint` (files to resume from). Afterwards: `account` (what the run decided itself).
-- Langevin sampling: `directions` (the subspace that is sampled), `walk` (statistics of the chain), `tangents` (the rest).
+1. Methods, one step each, behind the contract of `method` (which also has Adam and SGD): `lbfgs` and `broyden` (with
+   `quasi_newton`, `line_search`), `gauss_newton`, `spring`, `langevin`, `evolution`. `schedule` gives the step size.
+2. Before the first step: `projection` (the last layer solved for), `dimensionless` (scales of unknowns and objective), `pilot`
+   (gradient noise and largest stable step, by `spectrum`).
+3. Mini-batches: `batching` (samplers for the sizes that a policy may ask for), `batches` (one step's batches), `split` (noise
+   by measure and tag).
+4. During the run: `clipping`, `watch` (noise from the gradients of the steps), `rules` (finer quadrature), `divergence`
+   (rollback), `stagnation` (the end). `training` is the state of a run, `checkpoint` its file.
+5. `plan` turns the settings of a problem file into a plan, `choice` says why a method was chosen, `account` what the run chose.
+6. `loop` puts all of this together; start reading there.
+
+Langevin sampling also uses `directions` (the weights' directions in which it samples), `walk` (statistics of its samples) and
+`tangents` (variance from all other directions).
 """
 
 from vpinn.optimization.account import policy_found, strata_found

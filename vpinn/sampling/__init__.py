@@ -1,11 +1,12 @@
-"""Sampling: draw the quadrature points of a step, with weights that keep the estimate of every integral unbiased.
+"""Sampling: which quadrature points a training step sees, and the weights that keep every integral unbiased.
 
-Start with `make.make_sampler`, which turns the names of a problem file into a `Sampler`.
+In goes a set of quadrature points; out comes a `Sampler`, which draws indices of points and the inverse of how often each is
+expected. With these factors on the quadrature weights, the sum over a batch has the integral over all points as its mean.
 
-- `curve` arranges a data set along [0, 1); drawing a number there draws a point. `sampler`, `stratified`, `quantiles`, `cells`
-  and `quasi` draw the numbers; `nets` computes the variance of scrambled Sobol points.
-- `allocation` splits a batch between strata, and `measures` between domain and boundary.
-- `policy` sets the size of the batches over a run.
+1. `curve` lays the points out along [0, 1), each as long as its share of the measure, so that samplers choose numbers there.
+2. `sampler` (the contract, and uniform draws), `stratified`, `quantiles`, `cells`, `quasi` (with `nets`): the samplers.
+3. `allocation` divides a batch among strata, `measures` a step's points between domain and boundary.
+4. `policy` decides the batch size over a run. `make` turns names of a problem file into samplers; start reading there.
 """
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
