@@ -53,7 +53,7 @@ AFTER = ("assessment", "reference elements", "files", "figures")
 
 
 def solve(folder: Path, method: str, *words: str, figures: bool = False) -> int:
-    """Run the command; figures, which take most of its time, are drawn only if the test is about them."""
+    """Run the command; figures, which take most of its time, are drawn where they are what is looked at."""
     text = FILE.format(method=method, more=METHODS[method])
     (folder / "problem.toml").write_text(text)
     quiet = ["-q", "--threads", "1", "--set", "network.layers=[6]", "-o", str(folder / "run")]

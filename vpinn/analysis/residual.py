@@ -104,6 +104,6 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
 
 
 def _conforming(problem: Problem) -> Problem:
-    """Return the problem with conforming elements as test functions."""
+    """Return the problem tested with conforming elements, whatever training tests with."""
     tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})
     return dataclasses.replace(problem, settings=problem.settings.model_copy(update={"test_space": tests}))

@@ -167,7 +167,7 @@ class _Look:
         objective, at = objective_for(objectives, trial, width), (trial.network, theta)
         space, mesh = objective.test_space, problem.domain
         if space is not None and isinstance(mesh, Mesh) and local_degree(mesh, width) > space.space.degree:
-            raise InputError("the largest cells do not see so many features")  # they would count as free
+            raise InputError("the largest cells do not see so many features")  # and would call them free
         network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
         drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))

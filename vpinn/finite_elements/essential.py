@@ -84,7 +84,7 @@ def boundary_values(
 
 
 def condition_points(condition: Condition, space: LagrangeSpace) -> tuple[Points, NDArray[np.int64]]:
-    """Return the nodes on a condition's boundary part, facet by facet, and the numbers of their basis functions [n]."""
+    """Return the nodes on the facets of a condition's boundary part, facet by facet, and the functions they belong to [n]."""
     mesh = space.mesh
     facets = mesh.facets(condition.on)
     closure = np.array(space.element.entity_closure_dofs[mesh.dimension - 1], dtype=np.int64)  # [n_f, p]

@@ -52,7 +52,7 @@ class Integrand:
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
-    """Return the integrals of a problem's weak form over dx and over ds; that of an energy is its first variation.
+    """Return the weak form of a problem over dx and ds; an energy's is its first variation.
 
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
