@@ -134,6 +134,7 @@ class Estimator:
         return self._last[0][1]
 
     def _estimate(self, theta: Tensor) -> Estimate | None:
+        """Return the estimate by the corrected solution, or by the dual norm if there is none."""
         found = None if self.correction is None else self.correction(theta)
         if found is None:
             return None if self.residual is None else self._by_dual_norm(self.residual, theta)
@@ -156,6 +157,7 @@ class Estimator:
         return dataclasses.replace(found, trial=dataclasses.replace(found.trial, background=background))
 
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:
+        """Return the estimate by the dual norm of the residual and the gaps of boundary conditions."""
         norm, riesz = residual.dual_norm(theta)
         absolute = math.hypot(norm, residual.missed(theta))
         trial = self.densities.trial  # ``densities`` may be those of a correction, which is missing here

@@ -244,6 +244,7 @@ def _check_held(problem: Problem, trial: Trial) -> None:
 
 
 def _residuals(problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet) -> Residuals:
+    """Compile scalar residuals, and their derivatives by the network's jets that are not zero."""
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     graph = Graph(frozenset({trial.function.count()}))
     nodes = [build(graph, part, known) for part in parts]

@@ -70,6 +70,7 @@ class Free:
         return f"not unique, one solution of many: {'; '.join(words)}"
 
     def _modes(self, functions: Array) -> str:
+        """Describe free functions that are neither constants nor rigid motions."""
         names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
         component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)
         place = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyzstuvw", self.points[at], strict=False))

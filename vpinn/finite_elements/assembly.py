@@ -114,6 +114,7 @@ class Assembler(ABC):
         return (pull @ jets.view(*local.shape[:2], q, places, 1)).view(len(local), -1, places)
 
     def _residual(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
+        """Return the residuals [components, m, n_local] of m cells from coefficients of the test functions."""
         m, q = w.shape
         _, _, places, n = table.shape
         weighted = w.new_zeros(self.components, m, q, places)
@@ -124,6 +125,7 @@ class Assembler(ABC):
         return torch.einsum("cmk,mkn->cmn", pulled, flat) if len(flat) > 1 else pulled @ flat[0]
 
     def _matrices(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> dict[tuple[int, int], Tensor]:
+        """Return the cell matrices of all pairs of components from derivatives of the coefficients."""
         slopes: dict[tuple[int, int], dict[tuple[int, int], Tensor]] = {}
         for ((c, place), (other, its)), slope in zip(self.slopes if outputs else (), outputs, strict=True):
             whole = slope.view(w.shape) if isinstance(slope, Tensor) else torch.full_like(w, slope)

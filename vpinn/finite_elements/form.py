@@ -111,6 +111,7 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
 
 
 def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> Integrand:
+    """Compile coefficients of test functions, and their derivatives by the unknowns."""
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])

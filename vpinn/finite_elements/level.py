@@ -120,6 +120,7 @@ class Level:
         return CellPoints(self.problem.domain, RULE)
 
     def _integrals(self, expressions: list[Expr]) -> Array:
+        """Return the integrals of known scalar expressions over the domain."""
         points = self._points
         parts = map(points.take, points.chunks(100_000))
         sums = [evaluate(expressions, part, Background(points.mesh)) @ part.w for part in parts]

@@ -114,6 +114,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
 
 
 def _told(opened: Sequence[Motion]) -> str:
+    """Name the undetermined motions for an error message."""
     return "rigid motions" if any(motion.axes for motion in opened) else "a constant"
 
 

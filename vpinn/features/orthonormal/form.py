@@ -94,6 +94,7 @@ def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
 
 
 def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tuple[int, int]], clock: int) -> IntegralInTime:
+    """Compile coefficients of test functions, and their derivatives by the unknowns and their time derivatives."""
     graph = side.graph
     jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in keys]
     trials = [(keys[jet.function][0], keys[jet.function][1] + jet.component, jet.derivative) for jet in jets]

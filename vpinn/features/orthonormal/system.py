@@ -85,6 +85,7 @@ class GalerkinSystem:
             _ = self._mass_factor
 
     def _term(self, integral: IntegralInTime, mesh: Mesh, degree: int, refine: int) -> _Term:
+        """Evaluate orthonormal functions and lifts at the quadrature points of an integral."""
         facets = mesh.facets(integral.tags) if integral.facet else None
         every = CellPoints(mesh, degree, refine=refine) if facets is None else FacetPoints(mesh, facets, degree, refine=refine)
         points = every.take(range(every.size))
@@ -130,6 +131,7 @@ class GalerkinSystem:
         )
 
     def _check_highest(self) -> None:
+        """Check that no boundary term holds the gradient of a highest time derivative."""
         for term in self._terms:
             for _, (order, component, derivative) in term.integral.slopes:
                 if order == self.orders[component] and derivative and term.integral.facet:
@@ -175,6 +177,7 @@ class GalerkinSystem:
         return found[0], found[1], found[2]
 
     def _outputs(self, term: _Term, tape: Tape, t: float, a: Array, rates: Array, highest: Array | None) -> list[Array]:
+        """Return the outputs of a tape at the points of a term, [n] each; arguments as ``residual``."""
         moments = [lift(t) for lift in term.lifts]
         inputs = []
         for key in term.integral.inputs(tape):
