@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 from vpinn.domain import Hypercube, rectangle
@@ -18,25 +19,7 @@ from vpinn.problem import read_problem
 from vpinn.problem.reference import read_reference
 from vpinn.storage import LOCK, PART, claimed, inside, read_regular, write_atomic
 
-TEXT = """
-[domain]
-shape = "interval"
-cells = 4
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [4]
-[solver]
-method = "adam"
-steps = 3
-[output]
-formats = ["csv"]
-"""
+TEXT = membrane(network="layers = [4]", solver='method = "adam"\nsteps = 3', output='formats = ["csv"]')
 QUIET = ("-q", "--threads", "1")
 
 

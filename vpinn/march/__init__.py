@@ -9,6 +9,7 @@ features; the difference of two stages is the error estimate) → `solution` (th
 """
 
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, frozen_formulation, make_solution, stage_of
 from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
@@ -20,6 +21,7 @@ __all__ = [
     "Collapse",
     "Distance",
     "Field",
+    "MarchJournal",
     "MarchStage",
     "MarchStages",
     "Marched",

@@ -34,7 +34,7 @@ from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_wei
 from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.trial import Imposed, Trial, check_enrichment
 
 SUMMED = 2**22
@@ -78,6 +78,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     facet_degree: int | None = None,
     refine: int | None = None,
     unit: float = 1.0,
+    settings: Settings | None = None,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -92,13 +93,15 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         refine: how often every cell is halved before the rule is applied; None for ``quadrature.refine`` of the problem file, or
             less if ``degree`` or ``summed`` is given and sums over so many points are not affordable.
         unit: unit of the objective, > 0, in the units of the functional in the problem file.
+        settings: settings of quadrature, test space, batch and seed; None for those of the problem file.
 
     Raises:
         InputError: the formulation does not permit something in the problem file.
     """
-    space = make_test_space(problem, trial, placement, test_degree) if problem.formulation.tested else None
-    own, asked = degree is None and not summed, problem.settings.quadrature.refine
-    degree = degree or quadrature_degree(problem, space)
+    settings = settings or problem.settings
+    space = make_test_space(problem, trial, placement, test_degree, settings) if problem.formulation.tested else None
+    own, asked = degree is None and not summed, settings.quadrature.refine
+    degree = degree or quadrature_degree(problem, space, settings)
     if refine is None:
         refine = affordable_refine(problem.domain, degree, asked) if isinstance(problem.domain, Mesh) and not own else asked
 
@@ -106,11 +109,11 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {False: degree, True: facet_degree or degree}
-        pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed)) for side in found)
+        pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed, settings)) for side in found)
         return tuple(_measure(problem, trial, side, space, placement, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
-    estimator, why = estimator_of(problem, trial)
+    estimator, why = estimator_of(problem, trial, settings.batch)
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
     found = varied if whole else measures(integrals(problem.formulation.integrals))
@@ -156,14 +159,14 @@ def _integrands(
     return cell, facet
 
 
-def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
-    """Return the quadrature degree of the problem file, or a default for the mesh and the test space.
+def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
+    """Return the quadrature degree of the settings (by default those of the problem file), or one for the mesh and the test space.
 
     Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
     that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates
     their products with fields of degree p + 3 exactly.
     """
-    asked = problem.settings.quadrature.degree
+    asked = (settings or problem.settings).quadrature.degree
     if asked is not None:
         return int(asked)
     if space is not None:
@@ -172,7 +175,7 @@ def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
     return int(np.clip(round(14 - 2 * np.log10(cells)), 4, 10))
 
 
-def quadrature_rule(problem: Problem) -> tuple[str, int]:
+def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple[str, int]:
     """Return the kind of quadrature rule and the number of points that it has on a hypercube.
 
     The default number is 2¹² in one dimension, 2¹⁴ in two and 2¹⁵ in more.
@@ -180,13 +183,13 @@ def quadrature_rule(problem: Problem) -> tuple[str, int]:
     Raises:
         InputError: the rule needs a mesh and there is none.
     """
-    settings, mesh = problem.settings.quadrature, isinstance(problem.domain, Mesh)
-    rule = settings.rule if settings.rule != "auto" else "gauss" if mesh else "sobol"
+    asked, mesh = (settings or problem.settings).quadrature, isinstance(problem.domain, Mesh)
+    rule = asked.rule if asked.rule != "auto" else "gauss" if mesh else "sobol"
     if rule in ("gauss", "stochastic-gauss") and not mesh:
         raise InputError(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
-    if settings.refine and not mesh:
+    if asked.refine and not mesh:
         raise InputError("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
-    return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
+    return rule, asked.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
 
 
 def _impose(
@@ -235,10 +238,10 @@ def _flux(
     return graph.add(terms)
 
 
-def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool) -> PointSet:
+def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool, settings: Settings) -> PointSet:
     """Return the quadrature points of some integrands."""
-    domain, seed = problem.domain, problem.settings.solver.seed
-    rule, count = quadrature_rule(problem)
+    domain, seed = problem.domain, settings.solver.seed
+    rule, count = quadrature_rule(problem, settings)
     count = min(count, SUMMED) if summed else count
     if not side.facet:
         return cell_points(domain, rule, degree, count, seed, refine)
