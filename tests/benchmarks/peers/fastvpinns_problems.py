@@ -5,8 +5,8 @@ The square is one cell of 20 × 20 points with 6 × 6 tests; the L-shape twelve 
 192 quadrilaterals with straight edges, 5 × 5 points and 3 × 3 tests each. Space, loss and training step are FastVPINNs' stock
 code; of the nonlinear problem the term ∫ u³ v is added to their loss for Poisson's equation. On the plate the error stays above
 0.5 with penalties from 10 to 1,000 and with 6 × 6 tests in 48 cells as well: tests that vanish around each cell do not see the
-flux from one cell to the next. Weights are stored during training and evaluated afterwards. Prints one JSON line like ``error_own.py``;
-``fastvpinns_poisson.py`` says how to set up the interpreter.
+flux from one cell to the next. Weights are stored during training and evaluated afterwards. Prints one JSON line like
+``error_own.py``; ``fastvpinns_poisson.py`` says how to set up the interpreter.
 """
 
 import argparse
