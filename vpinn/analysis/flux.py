@@ -54,7 +54,6 @@ def flux_gap(
 
 
 def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:
-    """Return the components of the flux, or of the gradients of all unknowns if the form has no flux, as nodes of a graph."""
     cells = coefficients(problem, unknowns, Integrands(graph, False))
     flux: dict[object, Node] = {jet: node for jet, node in cells.items() if jet.derivative}
     if flux:
