@@ -143,6 +143,21 @@ def _check_unknowns(form: Form | Sequence[Expr], unknowns: Sequence[Unknown]) ->
     for unknown in unknowns:
         if not _occurs(unknown, present):
             raise InputError(f"the form does not contain the unknown {unknown.name}; nothing would determine it")
+    left = {function for part in _parts(form) for function in extract_coefficients(_differentiated(part))}
+    for unknown in unknowns:
+        if not _occurs(unknown, left):
+            raise InputError(
+                f"every term with the unknown {unknown.name} is zero, since the derivatives of piecewise constant functions are; "
+                "nothing would determine it"
+            )
+
+
+def _differentiated(part: Form | Expr) -> Form | Expr:
+    """Return a form or an expression with its derivatives carried out."""
+    try:
+        return apply_derivatives(apply_algebra_lowering(part))
+    except RecursionError:
+        raise InputError("the form is nested too deeply; split it into several terms") from None
 
 
 def _occurs(unknown: Unknown, present: set[Expr]) -> bool:
