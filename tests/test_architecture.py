@@ -22,6 +22,7 @@ FLOW = (
     "interrupt",
     "storage",
     "process",
+    "metrics",
     "domain",
     "problem",
     "forms",

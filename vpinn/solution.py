@@ -33,7 +33,7 @@ class Solution(Evaluable):
         problem: The problem that is solved.
         trial: Trial space, which turns parameters into fields.
         theta: Parameters [trial.network.size], float64.
-        metrics: Content of metrics.json; empty before the errors are assessed.
+        metrics: Content of metrics.json (`vpinn.metrics.Metrics`, or as it was read); empty before anything is known.
         history: Record of training, one row per step; columns as in ``vpinn.optimization.COLUMNS``.
         cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
         samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.

@@ -160,7 +160,7 @@ def _integrands(
 
 
 def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
-    """Return the quadrature degree of the settings (by default those of the problem file), or one for the mesh and the test space.
+    """Return the quadrature degree of the settings, by default of the problem file, or one for mesh and test space.
 
     Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
     that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates

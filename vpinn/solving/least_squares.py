@@ -24,6 +24,7 @@ from vpinn.features import (
 )
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Stopped
+from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
@@ -152,8 +153,10 @@ class LeastSquaresStrategy(SteadyStrategy):
     ) -> Callable[[], Outcome]:
         def concluded() -> Outcome:
             found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
-            metrics = {**found.solution.metrics, "best_step": state.record["best"]}
-            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=metrics))
+            metrics = Metrics.of(found.solution.metrics)
+            assert metrics.account is not None
+            account = dataclasses.replace(metrics.account, more={**metrics.account.more, "best_step": state.record["best"]})
+            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=Metrics(account)))
 
         hooks.save(state, trial)
         return concluded

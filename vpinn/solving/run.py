@@ -16,6 +16,7 @@ import torch
 from vpinn import run_files, run_folder
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
+from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time
@@ -171,9 +172,9 @@ def _closed(outcome: Outcome, training: Training, placement: Placement, began: f
     """Return the solution with its assessment, and what it took."""
     solution = outcome.assessed()
     total = time.perf_counter() - began
-    seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
-    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), **placement.told}
-    return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
+    seconds = Seconds(total, ready, training.seconds, total - ready - training.seconds)
+    cost = Cost(outcome.loss, seconds, peak_memory_mb(), **placement.told)
+    return dataclasses.replace(solution, metrics=dataclasses.replace(Metrics.of(solution.metrics), cost=cost))
 
 
 def asking(problem: Problem, method: str) -> Settings:
