@@ -44,8 +44,8 @@ FLOW = (
     "cli",
     "__main__",
 )
-AHEAD = {("solution", "output", "export"), ("problem", "forms", "_holds")}
-"""What reaches ahead, inside a function: (importing stage, imported stage, function). Fields written, conditions evaluated."""
+AHEAD = {("problem", "forms", "_holds")}
+"""What reaches ahead, inside a function: (importing stage, imported stage, function). Conditions evaluated."""
 MAX_LINES = 300
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -151,7 +151,7 @@ class Metrics(Mapping[str, Any]):
         found: dict[str, Any] = {}
         for part in (self.account, self.accuracy, self.cost):
             entries = {} if part is None else asdict(part)
-            found |= {**entries, **entries.pop("more", {})}
+            found |= entries.pop("more", {}) | entries
         return found
 
     def __getitem__(self, name: str) -> Any:

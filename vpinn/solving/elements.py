@@ -104,7 +104,9 @@ class ElementsStrategy(SteadyStrategy):
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Raise the degree until the estimate is below the tolerance, or falls too slowly."""
-        training, signals, stages = state.training, hooks.signals, list[ElementStage]()
+        training = state.training
+        signals = hooks.signals
+        stages = list[ElementStage]()
 
         def note(stage: ElementStage) -> bool:
             stages.append(stage)

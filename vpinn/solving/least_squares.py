@@ -163,7 +163,8 @@ class LeastSquaresStrategy(SteadyStrategy):
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
-        training, journal, signals, method = state.training, _journal(state), hooks.signals, self._method
+        training, journal = state.training, _journal(state)
+        signals, method = hooks.signals, self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # the best of each trial space
 
@@ -189,8 +190,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
         guide = Guide(note, estimators.judge, told, self._beaten, estimators.unseen, ahead)
-        limit = method.time_limit
-        with signals.limited(None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)):
+        with signals.limited(self._left()):
             try:
                 with signals.abandons():
                     best = grow(self._objectives, self._trials, method, guide, journal)
@@ -217,6 +217,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         verdict = None if best.converged else estimators.judge(best)
         return best, estimator, 0.0 if verdict is None else verdict.relative
 
+    def _left(self) -> float | None:
+        """Return the seconds that are left of the time limit, None without one."""
+        limit = self._method.time_limit
+        return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
+
     def _beaten(self, verdict: Judgement) -> bool:
         """Return whether elements are better than features already."""
         return self._rival is not None and self._rival.relative < verdict.relative
@@ -239,7 +244,9 @@ def _journal(state: State) -> Journal:
 
 def _ended(best: Stage, late: bool) -> str:
     """Return why growth ended that no signal did."""
-    return "tolerance" if best.converged else "time limit" if late else "grown"
+    if best.converged:
+        return "tolerance"
+    return "time limit" if late else "grown"
 
 
 def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:

@@ -79,7 +79,9 @@ class MarchStrategy(Strategy):
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """March with more and more features until the estimate is small enough, or falls too slowly."""
-        training, signals, began = state.training, hooks.signals, time.perf_counter()
+        training = state.training
+        signals = hooks.signals
+        began = time.perf_counter()
         if (ended_with := self._best) is not None:
             return lambda: self._outcome(training, ended_with, str(state.record["ended"]))
         journal = state.journal
@@ -106,7 +108,9 @@ class MarchStrategy(Strategy):
                 self.problem.where("solver", "time_limit"),
             )
         ended = self._stages.ended
-        training.stopped = "signal" if signals.signal is not None else "time limit" if late or not ended else ended
+        training.stopped = "time limit" if late or not ended else ended
+        if signals.signal is not None:
+            training.stopped = "signal"
         if training.stopped in ENDED:
             assert best.estimate is not None
             state.record = {"asked": journal.tolerance, "estimate": _plain(best.estimate), "ended": ended}

@@ -93,12 +93,12 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         if state.training.stopped == "signal":
-            return finish().solution
+            return dataclasses.replace(finish().solution, exporter=exported)
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             outcome = finish()
             solution = _closed(outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
-        return solution
+        return dataclasses.replace(solution, exporter=exported)
 
 
 def load(directory: str | os.PathLike[str]) -> Solution:
@@ -113,7 +113,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
         if problem.clock is not None:
-            return load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            return dataclasses.replace(found, exporter=exported)
         training = Training.from_arrays(arrays, meta)
         problem, trial = run_folder.space_of(problem, arrays, meta)
         theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
@@ -122,7 +123,14 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples)
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+
+
+def exported(solution: Solution, path: Path, refine: int) -> None:
+    """Write a solution to a file; see ``Solution.export``."""
+    from vpinn.output import export  # drawing is loaded where it is needed
+
+    export(solution, path, refine)
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
