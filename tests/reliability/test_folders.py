@@ -298,7 +298,7 @@ def test_what_training_does_not_see_may_change(with_reference: Path, capsys: pyt
 def test_components_that_are_missing_and_many_dimensions(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text("x,y,w0,u\n0.5,0.5,1,2\n")
-    with pytest.raises(InputError, match="no column w1, but other components of it"):
+    with pytest.raises(InputError, match="no column w1, but others of this unknown"):
         read_reference(path, rectangle(cells=1), {"u": (), "w": (2,)})
     path.write_text("x0,x1,x2,x3,u\n0.5,0.5,0.5,0.5,2\n2,2,2,2,2\n")
     found = read_reference(path, Hypercube((0.0,) * 4, (1.0,) * 4), {"u": ()})
