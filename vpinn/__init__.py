@@ -4,6 +4,7 @@
 
 | package or module | input → output |
 |---|---|
+| `metrics` | what was done, how accurate it is, what it took → metrics.json |
 | `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
 | `problem` | TOML and UFL text → `Problem` |
 | `forms` | UFL expressions → tapes: lists of instructions that torch evaluates at all points at once |

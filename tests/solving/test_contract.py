@@ -280,6 +280,7 @@ def test_metrics_are_told_once(name: str, whole: Callable[[str], tuple[Any, Path
     assert written == json.loads(json.dumps(dict(solution.metrics)))
     assert written == vpinn.load(folder).metrics
     assert written.keys() >= COMMON
+    assert "more" not in written
     assert set(written["seconds"]) == {"total", "setup", "solve", "assessment"}
     assert written["stopped"] in ("steps", "tolerance", "grown", "converged", "stagnation")
     assert all(isinstance(check, str) for check in written["checks"])

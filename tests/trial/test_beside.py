@@ -81,7 +81,7 @@ def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
     whole = solve(problem, tmp_path / "run", threads=1)
     places = [[-0.5, 0.5], [0.5, 0.5]]
     np.testing.assert_array_equal(load(tmp_path / "run").evaluate(places)["u"], whole.evaluate(places)["u"])
-    assert whole.metrics["beside"] == {"degree": 1, "why": "as asked"}
+    assert whole.metrics["beside"] == {"degree": 1, "why": "as the problem file asks"}
 
 
 def test_none_where_they_are_not_wanted_or_the_solution_does_not_kink() -> None:

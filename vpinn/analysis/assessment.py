@@ -24,6 +24,7 @@ from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import CellPoints, Domain, Mesh
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
+from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -58,7 +59,7 @@ def assess(
             is on a finer mesh.
     """
     problem = solution.problem
-    metrics: dict[str, Any] = {**solution.metrics, "quadrature": None, "tests": None}
+    metrics: dict[str, Any] = {"quadrature": None, "tests": None}
     checks: list[str] = []
     rules = _rules(solution, objective)
     true = _compare(solution, rules, metrics, checks)
@@ -96,8 +97,8 @@ def assess(
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
-    metrics["checks"] = checks
-    return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
+    assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
+    return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
 
 
 def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints | DrawnPoints]:

@@ -101,7 +101,9 @@ def make_start(
         made: makes the objective from a trial space, a placement and a unit.
         placement: where the steps work; the sizes are found on the host in float64.
     """
-    seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, placement.home, 1.0)
+    seed = problem.settings.solver.seed
+    network = trial.network
+    objective = made(trial, placement.home, 1.0)
     few, many = WIDTH
     if objective.test_space is not None:
         many = max(few, min(many, COLUMNS // (network.outputs**2 * objective.test_space.space.size)))
@@ -172,7 +174,9 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
     means, free = moved @ w, np.ptp(distance, axis=1) <= FREE * np.abs(distance).max(1)
     offset = free & (np.abs(means) > np.abs(moved - means[:, None]).max(1))
     shifts = np.where(offset, means, 0.0)
-    rest, norms, sizes = moved - shifts[:, None], np.sqrt(distance**2 @ w), list[float]()
+    rest = moved - shifts[:, None]
+    norms = np.sqrt(distance**2 @ w)
+    sizes = list[float]()
     spread = np.sqrt(rest**2 @ w) / np.where(norms > 0, norms, 1.0)
     for unknown in problem.unknowns:
         at = len(sizes)

@@ -129,7 +129,8 @@ def _steps(metrics: Mapping[str, Any], rows: int) -> str:
 def _points(metrics: Mapping[str, Any]) -> str:
     """Return the number of quadrature points, how many of them a step uses, and the number of test functions."""
     batch, changes = metrics.get("batch_size", "full"), "batch" in metrics.get("policy", {})
-    drawn = "in batches" if changes else "all in every step" if batch == "full" else f"{batch:,} per step"
+    every = "all in every step" if batch == "full" else f"{batch:,} per step"
+    drawn = "in batches" if changes else every
     text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
     tests, directions = metrics.get("test_functions"), (metrics.get("tests") or {}).get("directions")
     return text + (f"; {tests:,} test functions" if tests else "") + (f" for {directions:,} weights" if directions else "")

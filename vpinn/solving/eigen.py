@@ -117,7 +117,7 @@ class EigenStrategy(Strategy):
             checks.append(f"eigenvalues: {told}; refine the mesh, or ask for fewer")
         metrics = {
             "method": Elements.name,
-            "method_reason": "as asked" if asked else f"the eigenvalues nearest to {eigen.near:g}",
+            "method_reason": "as the problem file asks" if asked else f"the eigenvalues nearest to {eigen.near:g}",
             "steps": training.step,
             "stopped": training.stopped,
             "rollbacks": 0,

@@ -24,6 +24,7 @@ from vpinn.features import (
 )
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Stopped
+from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
@@ -152,15 +153,18 @@ class LeastSquaresStrategy(SteadyStrategy):
     ) -> Callable[[], Outcome]:
         def concluded() -> Outcome:
             found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
-            metrics = {**found.solution.metrics, "best_step": state.record["best"]}
-            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=metrics))
+            metrics = Metrics.of(found.solution.metrics)
+            assert metrics.account is not None
+            account = dataclasses.replace(metrics.account, more={**metrics.account.more, "best_step": state.record["best"]})
+            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=Metrics(account)))
 
         hooks.save(state, trial)
         return concluded
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
-        training, journal, signals, method = state.training, _journal(state), hooks.signals, self._method
+        training, journal = state.training, _journal(state)
+        signals, method = hooks.signals, self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # the best of each trial space
 
@@ -186,8 +190,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
         guide = Guide(note, estimators.judge, told, self._beaten, estimators.unseen, ahead)
-        limit = method.time_limit
-        with signals.limited(None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)):
+        with signals.limited(self._left()):
             try:
                 with signals.abandons():
                     best = grow(self._objectives, self._trials, method, guide, journal)
@@ -214,6 +217,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         verdict = None if best.converged else estimators.judge(best)
         return best, estimator, 0.0 if verdict is None else verdict.relative
 
+    def _left(self) -> float | None:
+        """Return the seconds that are left of the time limit, None without one."""
+        limit = self._method.time_limit
+        return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
+
     def _beaten(self, verdict: Judgement) -> bool:
         """Return whether elements are better than features already."""
         return self._rival is not None and self._rival.relative < verdict.relative
@@ -236,7 +244,9 @@ def _journal(state: State) -> Journal:
 
 def _ended(best: Stage, late: bool) -> str:
     """Return why growth ended that no signal did."""
-    return "tolerance" if best.converged else "time limit" if late else "grown"
+    if best.converged:
+        return "tolerance"
+    return "time limit" if late else "grown"
 
 
 def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:

@@ -196,13 +196,9 @@ def _settle(
     fallback = "penalty" if squares else "nitsche"
     tried = ("auto", "exact") if smooth or not rows else ("exact",)
     exact = [(c, value) for c, value in asked if c.impose in tried and _enrichable(problem, c)]
+    chosen = ("penalty", ROWS) if rows else (fallback, NOT_ZERO)
     settled = [
-        Imposed(
-            c,
-            component,
-            value,
-            *((c.impose, ASKED) if c.impose != "auto" else ("penalty", ROWS) if rows else (fallback, NOT_ZERO)),
-        )
+        Imposed(c, component, value, *((c.impose, ASKED) if c.impose != "auto" else chosen))
         for c, value in asked
         if c not in [condition for condition, _ in exact]
     ]
