@@ -206,7 +206,8 @@ def _begun(
             found = solve_fem(problem, asked)
         except InputError as error:
             raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
-        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as the problem file asks"), made, placement)
+        both = beside_elements(problem, trial, found.space, found.values, "as the problem file asks")
+        return make_start(problem, both, made, placement)
     alone = make_start(problem, trial, made, placement)
     if not has_parts(problem) or alone.objective.size > MOST:
         return alone
