@@ -66,6 +66,11 @@ class Free:
             return f"no solution: {'; '.join(words)}, and {missing}"
         return f"not unique, one solution of many: {'; '.join(words)}"
 
+    @property
+    def many(self) -> bool:
+        """Whether so many functions are free that a condition is missing, or an equation."""
+        return self.near > FEW + len(motions(self.problem))
+
     def _modes(self, functions: Array) -> str:
         names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
         component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)

@@ -29,6 +29,7 @@ from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
+from vpinn.objective.variation import is_linear
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE, HOST
 from vpinn.problem import Problem, Strong
@@ -41,6 +42,8 @@ RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimensions up to which that many features resolve modes, and up to which they are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
+FIRST_CELLS = 2_000
+"""Cells up to which that takes less than about a second, so that it is done before the work."""
 RECIPE = Recipe("tanh", 2.0)
 """Features smooth enough for rigid motions and the first modes."""
 OPEN = 1e-6
@@ -94,6 +97,24 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         return replace(found, gap=imbalance(problem, trial, theta, loss))
     except (InputError, np.linalg.LinAlgError):
         return None
+
+
+def leaves_much_open(problem: Problem, trial: Trial) -> bool:
+    """Return whether a linear problem lacks so many conditions or equations that any solution is one of many.
+
+    It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.
+
+    Args:
+        problem: the problem.
+        trial: its trial space, with rows for conditions.
+    """
+    domain = problem.domain
+    if isinstance(domain, Mesh) and domain.n_cells > FIRST_CELLS:
+        return False
+    if not is_linear(stated_problem(problem, trial, "least-squares")):
+        return False
+    found = free_functions(problem, trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
+    return found is not None and found.many
 
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:

@@ -7,7 +7,15 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
+from vpinn.analysis import (
+    Estimator,
+    StageEstimators,
+    clashing_values,
+    leaves_much_open,
+    make_estimator,
+    make_monitor,
+    unseen_data,
+)
 from vpinn.errors import InputError
 from vpinn.features import (
     PILOT,
@@ -57,6 +65,7 @@ class LeastSquaresStrategy(Strategy):
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
+        self._open = False
         self._began = time.perf_counter()
 
     def start(self) -> State:
@@ -75,12 +84,17 @@ class LeastSquaresStrategy(Strategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
 
-        Unless features were asked for, elements go first where a look at features takes longer than they do. They solve the
+        A problem that leaves so much open that any answer is one of many gets the first stage. Else, unless features were asked
+        for, elements go first where a look at features takes longer than they do. They solve the
         problem where they are good enough, or better than what features end with.
         """
         self._began = time.perf_counter()
         if state.record:
             return self._resumed(state, hooks)
+        with hooks.signals.abandons():
+            self._open = leaves_much_open(self.setup.problem, self.setup.trial)
+        if self._open:
+            self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
                 if why := self._elements_first(self._rival):
@@ -170,7 +184,7 @@ class LeastSquaresStrategy(Strategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return signals.signal is None and not signals.late
+            return signals.signal is None and not signals.late and not self._open
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
