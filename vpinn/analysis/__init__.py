@@ -10,7 +10,7 @@ from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
-from vpinn.analysis.uniqueness import leaves_much_open
+from vpinn.analysis.uniqueness import open_beforehand
 
 __all__ = [
     "UNRESOLVED",
@@ -25,9 +25,9 @@ __all__ = [
     "clashing_values",
     "concentrated",
     "independent_points",
-    "leaves_much_open",
     "make_estimator",
     "make_monitor",
+    "open_beforehand",
     "reference_errors",
     "refined",
     "resolved_data",

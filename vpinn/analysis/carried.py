@@ -1,11 +1,11 @@
 """Values on parts of the boundary where the equation does not carry them, so that the solution need not take them.
 
 The linear operator −A:∇∇u + b·∇u + cu with positive semidefinite A takes values where n·An > 0, and elsewhere on the inflow
-b·n < 0 alone (Fichera 1956; Oleinik & Radkevich 1973, "Second order equations with nonnegative characteristic form"). Others are
-conditions too many: in −∂²u/∂x² = 1 on a square the values at its top and bottom, which elements meet by a layer as thin as a
-cell. Given at the outflow instead of the inflow, as the heat at the start of an equation with the sign of its diffusion wrong, they
-determine the solution up to an exponential of its frequency, which is to say not at all. Equations of first order, A = 0, may run in
-either direction.
+b·n < 0 alone (Fichera 1956; Oleinik & Radkevich 1973, "Second order equations with nonnegative characteristic form"). Others
+are conditions too many: in −∂²u/∂x² = 1 on a square the values at its top and bottom, which elements meet by a layer as thin
+as a cell. Given at the outflow instead of the inflow, as the heat at the start of an equation with the sign of its diffusion
+wrong, they determine the solution up to an exponential of its frequency, which is to say not at all. Equations of first
+order, A = 0, may run in either direction.
 """
 
 from __future__ import annotations
@@ -128,9 +128,13 @@ class _Sides:
         inflow, outflow = still & (flow < -NONE), still & (flow > NONE)
         if self.first:
             both = (held & inflow).any() and (held & outflow).any()
-            return "" if not both or relative <= CONSISTENT else (
-                "an equation of first order takes values at one end of its characteristics, and u has them at both; leave out "
-                "those at the outflow"
+            return (
+                ""
+                if not both or relative <= CONSISTENT
+                else (
+                    "an equation of first order takes values at one end of its characteristics, and u has them at both; leave out "
+                    "those at the outflow"
+                )
             )
         if not (held & outflow).any():
             return ""

@@ -67,9 +67,12 @@ class Free:
         return f"not unique, one solution of many: {'; '.join(words)}"
 
     @property
-    def many(self) -> bool:
-        """Whether so many functions are free that a condition is missing, or an equation."""
-        return self.near > FEW + len(motions(self.problem))
+    def beyond(self) -> bool:
+        """Whether there are others than rigid motions and constants."""
+        rest = self.values
+        for motion in motions(self.problem):
+            rest = without(rest, motion.values(self.points, rest.shape[1]))
+        return len(rest) > 0
 
     def _modes(self, functions: Array) -> str:
         names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]

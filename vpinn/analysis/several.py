@@ -1,10 +1,11 @@
 """Whether a nonlinear problem has several solutions: Newton's method with deflation on elements of low degree.
 
-Along a mode φ of the derivative at a solution u₁ that is known, g(a) = F(u₁ + aφ; φ) vanishes at a = 0. Where it vanishes once
-more, Galerkin's method with one function has another solution, from which Newton's method starts. So that it does not end at u₁,
-this is divided out: the zeros of m(u)F(u) with m = 1 + s²/‖u − u₁‖² are those of F but for u₁, and s is the distance of the start
-(Farrell, Birkisson & Funke 2015, SIAM J. Sci. Comput. 37, A2026–A2045). A step for m F is one along that for F, of another length.
-What is found is a solution only where elements of a higher degree have it, too: coarse ones have some of their own.
+Along a mode φ of the derivative at a solution u₁ that is known, g(a) = F(u₁ + aφ; φ) vanishes at a = 0. Where it vanishes
+once more, Galerkin's method with one function has another solution, from which Newton's method starts. So that it does not
+end at u₁, this is divided out: the zeros of m(u)F(u) with m = 1 + s²/‖u − u₁‖² are those of F but for u₁, and s is the
+distance of the start (Farrell, Birkisson & Funke 2015, SIAM J. Sci. Comput. 37, A2026–A2045). A step for m F is one along
+that for F, of another length. What is found is a solution only where elements of a higher degree have it, too: coarse ones
+have some of their own.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ MOST = 6_000
 MODES, ITERATIONS = 2, 6
 """Modes of the derivative beside a first one without nodes, and inverse iterations for them."""
 LEAST, MOST_TIMES, LARGE, PER_DECADE = 1e-3, 1e6, 1e3, 2
-"""Amplitudes a of a mode at which g is looked at: from a share of the solution to a multiple of it, and at least to a number, since
-the solution may be zero, or rounding; and how many there are in a decade."""
+"""Amplitudes a of a mode at which g is looked at: from a share of the solution to a multiple of it, and at least to a number,
+since the solution may be zero, or rounding; and how many there are in a decade."""
 STEPS = 25
 """Newton steps from a start."""
 LONGEST = 1.0

@@ -99,8 +99,8 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         return None
 
 
-def leaves_much_open(problem: Problem, trial: Trial) -> bool:
-    """Return whether a linear problem lacks so many conditions or equations that any solution is one of many.
+def open_beforehand(problem: Problem, trial: Trial) -> bool:
+    """Return whether functions can be added to any solution of a linear problem, other than rigid motions and constants.
 
     It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.
 
@@ -114,7 +114,7 @@ def leaves_much_open(problem: Problem, trial: Trial) -> bool:
     if not is_linear(stated_problem(problem, trial, "least-squares")):
         return False
     found = free_functions(problem, trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
-    return found is not None and found.many
+    return found is not None and found.beyond
 
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:

@@ -11,9 +11,9 @@ from vpinn.analysis import (
     Estimator,
     StageEstimators,
     clashing_values,
-    leaves_much_open,
     make_estimator,
     make_monitor,
+    open_beforehand,
     unseen_data,
 )
 from vpinn.errors import InputError
@@ -84,15 +84,16 @@ class LeastSquaresStrategy(Strategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
 
-        A problem that leaves so much open that any answer is one of many gets the first stage. Else, unless features were asked
-        for, elements go first where a look at features takes longer than they do. They solve the
-        problem where they are good enough, or better than what features end with.
+        A linear problem to whose solution functions can be added gets the first stage, one of its many answers. Else, unless
+        features were asked for, elements go first where a look at features takes longer than they do. They solve the problem
+        where they are good enough, or better than what features end with.
         """
         self._began = time.perf_counter()
         if state.record:
             return self._resumed(state, hooks)
         with hooks.signals.abandons():
-            self._open = leaves_much_open(self.setup.problem, self.setup.trial)
+            turns = Level.of(self.setup.problem).turns  # elements take these out
+            self._open = not turns and open_beforehand(self.setup.problem, self.setup.trial)
         if self._open:
             self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
