@@ -13,7 +13,8 @@ from vpinn.solving import solve
 
 LINE, SQUARE = interval(cells=8), rectangle(cells=4)
 ALONG = "inner(grad(u)[0], grad(v)[0])*dx"
-SIDE, BACK, BOTH, LATE = "no derivative across this side", "at the outflow and not at the inflow", "at both", "outflow, too"
+SIDE, BACK = "no derivative across this side", "at the outflow and not at the inflow"
+BOTH, LATE = "at both ends", "at the outflow, too"
 
 
 def told(domain: Any, relative: float = 0.02, on: Any = "all", **sections: Any) -> str:

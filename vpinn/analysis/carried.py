@@ -126,16 +126,10 @@ class _Sides:
         still, flow = self.across[:, 0] <= NONE, self.flow[:, 0]
         held = np.isin(np.arange(len(flow)), given)
         inflow, outflow = still & (flow < -NONE), still & (flow > NONE)
+        missed = "" if relative <= CONSISTENT else "u is given where the equation arrives with values of its own"
         if self.first:
             both = (held & inflow).any() and (held & outflow).any()
-            return (
-                ""
-                if not both or relative <= CONSISTENT
-                else (
-                    "an equation of first order takes values at one end of its characteristics, and u has them at both; leave out "
-                    "those at the outflow"
-                )
-            )
+            return f"{missed}, at both ends of its characteristics; leave out those at the outflow" if both and missed else ""
         if not (held & outflow).any():
             return ""
         if (inflow & ~held).any():
@@ -143,7 +137,7 @@ class _Sides:
                 "u is given at the outflow and not at the inflow, from where the equation carries it; the answer hangs on digits "
                 "nobody knows: look for a wrong sign, or give u where it starts"
             )
-        return "" if relative <= CONSISTENT else "u is given at the outflow, too, where the equation arrives with its own values"
+        return missed and f"{missed}, at the outflow, too; leave those out"
 
 
 def _symbol(problem: Problem, mesh: Mesh, rule: FacetPoints) -> tuple[Array, Array, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +11,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from vpinn.analysis import independent_points
+from vpinn.analysis import UNRESOLVED, independent_points, make_estimator
 from vpinn.domain import LagrangeSpace, Mesh, touching_parts
 from vpinn.errors import InputError, VpinnError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
+from vpinn.finite_elements import FiniteElementSolution, check_balance, solve_fem
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.finite_elements import check_balance, solve_fem
 from vpinn.forms import Background, components, evaluate
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
@@ -33,15 +34,22 @@ from vpinn.optimization import (
     with_batches,
     with_layers,
 )
-from vpinn.placement import HERE, Placement
+from vpinn.placement import HERE, HOST, Placement
 from vpinn.problem import Problem, refuse_time
 from vpinn.process import settle_process
-from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
+from vpinn.solving.element_stages import STAGNANT
+from vpinn.trial import Trial, beside_elements, elements_trial, has_parts, make_trial
 
 FIRST = 2
 """Degree of the first elements."""
 EXACT_DEGREE, EXACT_POINTS = 2, 2000
 """Degree of the rule at whose points exact solutions are looked at, and about how many of them."""
+RISING = (2, 3, 4)
+"""Degrees of elements beside a network: a higher one leaves it nothing to find."""
+SMALL = 1e-3
+"""Relative error estimate of them that is small enough."""
+SHARE = 4
+"""Part of the steps on drawn points that a network beside elements takes by default: what they leave is little."""
 MOST = 100_000
 """Points up to which a network by itself is added to elements: the noise of drawn points hides what these leave."""
 
@@ -175,6 +183,9 @@ def _prepare(problem: Problem, name: str, placement: Placement, trains: bool) ->
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, problem.settings, objective)
+    if plan.samplers and trial.beside is not None and problem.settings.solver.steps is None:
+        schedule = dataclasses.replace(plan.schedule, steps=plan.schedule.steps // SHARE)
+        plan = dataclasses.replace(plan, schedule=schedule)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
         trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
@@ -199,15 +210,39 @@ def _begun(
             raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
         return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made, placement)
     alone = make_start(problem, trial, made, placement)
-    if not has_parts(problem) or alone.objective.size > MOST:
+    mesh, parts = problem.domain, has_parts(problem)
+    if not isinstance(mesh, Mesh) or (mesh.shape is not None and not parts) or alone.objective.size > MOST:
         return alone
     try:
-        found = solve_fem(problem, DEGREE)
+        found = coarse_elements(problem)
     except VpinnError:
         return alone
-    why = "the form differs between parts of the domain"
+    why = "the form differs between parts of the domain" if parts else "random features leave more than a tenth of the flux"
     beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
-    return beside if beside.least < alone.least else alone
+    enough = 0.0 if parts else UNRESOLVED**2 * alone.objective.unit
+    return beside if alone.least - beside.least > enough else alone
+
+
+def coarse_elements(problem: Problem) -> FiniteElementSolution:
+    """Return elements to be added to a network: of rising degree, while the error estimate falls by half and is not small.
+
+    Raises:
+        VpinnError: elements cannot solve the problem.
+    """
+    best, least = None, math.inf
+    for degree in RISING:
+        found = solve_fem(problem, degree)
+        trial = elements_trial(problem, found.space, found.values)
+        estimator = make_estimator(problem, trial, degree)
+        estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
+        relative = math.inf if estimate is None else estimate.relative
+        slow = relative > STAGNANT * least
+        if best is None or relative < least:
+            best, least = found, relative
+        if slow or relative <= SMALL:
+            break
+    assert best is not None
+    return best
 
 
 def _with_elements(problem: Problem, placement: Placement) -> Setup:

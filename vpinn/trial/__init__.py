@@ -8,7 +8,7 @@ space); `beside` (coarse elements beside a trained network).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.beside import DEGREE, beside_elements, has_parts, with_fields
+from vpinn.trial.beside import beside_elements, has_parts, with_fields
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
@@ -26,7 +26,6 @@ from vpinn.trial.trial import LAYERS, Trial, make_trial
 
 __all__ = [
     "ACTIVATIONS",
-    "DEGREE",
     "HIGHEST_ORDER",
     "LAYERS",
     "Activation",

@@ -20,8 +20,6 @@ from vpinn.trial.field import Beside, MeshField
 from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
-DEGREE = 3
-"""Degree of the elements by default: of degree one they are coarse beside a network, of a high degree they leave it nothing."""
 
 
 def has_parts(problem: Problem) -> bool:
