@@ -17,7 +17,7 @@ from vpinn.domain import CellPoints, FacetPoints, l_shape, rectangle
 from vpinn.errors import InputError
 from vpinn.problem import make_problem
 from vpinn.solving import load, prepare, solve
-from vpinn.solving.preparation import coarse_elements
+from vpinn.solving.beside import coarse_elements
 from vpinn.trial import Evaluator
 
 
@@ -87,7 +87,7 @@ def test_they_stand_beside_a_network_where_random_features_leave_much() -> None:
     heaps = "exp(-400*((x - 0.3)**2 + (y - 0.7)**2)) - exp(-400*((x - 0.8)**2 + (y - 0.3)**2))"
     local, smooth = prepare(part(heaps)), prepare(part("x + y"))
     assert local.trial.beside is not None
-    assert local.trial.beside.why == "random features leave more than a tenth of the flux"
+    assert local.trial.beside.why == "they leave much less than random features"
     assert smooth.trial.beside is None
     assert 4 * local.plan.schedule.steps == smooth.plan.schedule.steps
     asked = prepare(part(heaps, solver={"method": "adam", "steps": 7}))
@@ -108,7 +108,7 @@ def test_their_degree_is_that_from_which_a_higher_one_gains_little() -> None:
         weak="inner(grad(u), grad(v))*dx - v*dx",
         boundary=[{"on": "all", "value": 0}],
     )
-    assert [coarse_elements(problem).space.degree for problem in (smooth, corner)] == [4, 3]
+    assert [coarse_elements(problem)[0].space.degree for problem in (smooth, corner)] == [4, 3]
 
 
 def test_a_run_folder_keeps_them(tmp_path: Path) -> None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 
-from vpinn.analysis import UNRESOLVED, independent_points, make_estimator
+from vpinn.analysis import independent_points
 from vpinn.domain import LagrangeSpace, Mesh, touching_parts
-from vpinn.errors import InputError, VpinnError
+from vpinn.errors import InputError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
-from vpinn.finite_elements import FiniteElementSolution, check_balance, solve_fem
 from vpinn.finite_elements import check as check_finite_elements
+from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
+    METHODS,
     Method,
     Plan,
     Start,
@@ -27,31 +26,24 @@ from vpinn.optimization import (
     candidates,
     make_plan,
     make_rules,
-    make_start,
     reason,
     stated_problem,
     trained_objective,
     with_batches,
     with_layers,
 )
-from vpinn.placement import HERE, HOST, Placement
-from vpinn.problem import Problem, refuse_time
+from vpinn.placement import HERE, Placement
+from vpinn.problem import Problem, Settings, refuse_time
 from vpinn.process import settle_process
-from vpinn.solving.element_stages import STAGNANT
-from vpinn.trial import Trial, beside_elements, elements_trial, has_parts, make_trial
+from vpinn.solving.beside import begin
+from vpinn.trial import Trial, elements_trial, make_trial
 
 FIRST = 2
 """Degree of the first elements."""
 EXACT_DEGREE, EXACT_POINTS = 2, 2000
 """Degree of the rule at whose points exact solutions are looked at, and about how many of them."""
-RISING = (2, 3, 4)
-"""Degrees of elements beside a network: a higher one leaves it nothing to find."""
-SMALL = 1e-3
-"""Relative error estimate of them that is small enough."""
 SHARE = 4
 """Part of the steps on drawn points that a network beside elements takes by default: what they leave is little."""
-MOST = 100_000
-"""Points up to which a network by itself is added to elements: the noise of drawn points hides what these leave."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,7 @@ class Setup:
 
     Attributes:
         problem: the problem.
+        settings: how it is solved: those of its file, with what was settled since.
         trial: its trial space.
         objective: what is minimised.
         plan: how.
@@ -70,6 +63,7 @@ class Setup:
     """
 
     problem: Problem
+    settings: Settings
     trial: Trial
     objective: Objective
     plan: Plan
@@ -85,13 +79,15 @@ class Setup:
 
     def start(self) -> Training:
         """Return the state before the first step, drawn with the problem's seed."""
-        method, seed = self.plan.method, self.problem.settings.solver.seed
+        method, seed = self.plan.method, self.settings.solver.seed
         if self.begun is None or not isinstance(method, Method):
             return Training.start(self.trial.network.initial(torch.Generator().manual_seed(seed)), method, seed)
         return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
-def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) -> Setup:
+def prepare(
+    problem: Problem, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
+) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Args:
@@ -99,26 +95,29 @@ def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) 
         placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
         trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
             only looked at has the objective of the file, of the same sizes.
+        settings: how it is solved; default those of the problem file.
 
     Raises:
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
     refuse_time(problem, "this prepares")
-    placement = placement.precise(problem.settings.solver.precision)
+    settings = with_batches(problem, settings or problem.settings)
+    placement = placement.precise(settings.solver.precision)
     settle_process(placement.threads)
     _check_parts(problem)
     _check_exact(problem)
     check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
-    *others, last = candidates(problem := with_batches(problem))
+    *others, last = candidates(problem, settings)
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, name, placement, trains)
+            return _prepare(problem, settings, name, placement, trains)
         except InputError as error:
             refused = refused or error.message
-    return dataclasses.replace(_prepare(problem, last, placement, trains), reason=reason(problem, last, refused))
+    found = _prepare(problem, settings, last, placement, trains)
+    return dataclasses.replace(found, reason=reason(problem, settings, last, refused))
 
 
 def _check_parts(problem: Problem) -> None:
@@ -154,103 +153,52 @@ def _check_exact(problem: Problem) -> None:
                 raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
-def _prepare(problem: Problem, name: str, placement: Placement, trains: bool) -> Setup:
+def _prepare(problem: Problem, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, placement.home)
+        return _with_elements(problem, settings, placement.home)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
     begun: Start | None = None
-    problem = with_layers(problem, name)
-    trial = make_trial(problem, rows=direct)
+    settings = with_layers(settings, name)
+    trial = make_trial(problem, rows=direct, layers=settings.network.layers)
     if direct:
-        width = min(PILOT, problem.settings.solver.features or PILOT)
+        width = min(PILOT, settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), placement.home)
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
-            others = (make_trial(problem),)
-        cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
+            others = (make_trial(problem, layers=settings.network.layers),)
+        cornered = make_trial(
+            problem, True, not problem.enrich and highest_order(problem) <= 2, settings.network.layers
+        )
         if cornered.corners:
             others += (cornered,)
     elif not trains:
-        objective = trained_objective(problem, trial, name, placement)
+        objective = trained_objective(problem, settings, trial, name, placement)
     else:
 
         def made(space: Trial, where: Placement, unit: float) -> Objective:
-            return trained_objective(problem, space, name, where, unit)
+            return trained_objective(problem, settings, space, name, where, unit)
 
-        begun = _begun(problem, trial, made, placement)
+        begun = begin(problem, trial, made, placement, METHODS[name](settings).curved)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
-        plan = make_plan(name, problem.settings, objective)
-    if plan.samplers and trial.beside is not None and problem.settings.solver.steps is None:
+        plan = make_plan(name, settings, objective)
+    if plan.samplers and trial.beside is not None and settings.solver.steps is None:
         schedule = dataclasses.replace(plan.schedule, steps=plan.schedule.steps // SHARE)
         plan = dataclasses.replace(plan, schedule=schedule)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
-        trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
-        plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
-    return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
+        trained = partial(trained_objective, problem, trial=trial, name=name, placement=placement, unit=objective.unit)
+        plan = dataclasses.replace(plan, rules=make_rules(problem, settings, objective, trained))
+    return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun)
 
 
-def _begun(
-    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
-) -> Start:
-    """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
-
-    Raises:
-        InputError: elements are asked for and cannot solve the problem.
-    """
-    asked = problem.settings.network.elements
-    if asked == 0:
-        return make_start(problem, trial, made, placement)
-    if asked != "auto":
-        try:
-            found = solve_fem(problem, asked)
-        except InputError as error:
-            raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
-        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made, placement)
-    alone = make_start(problem, trial, made, placement)
-    mesh, parts = problem.domain, has_parts(problem)
-    if not isinstance(mesh, Mesh) or (mesh.shape is not None and not parts) or alone.objective.size > MOST:
-        return alone
-    try:
-        found = coarse_elements(problem)
-    except VpinnError:
-        return alone
-    why = "the form differs between parts of the domain" if parts else "random features leave more than a tenth of the flux"
-    beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
-    enough = 0.0 if parts else UNRESOLVED**2 * alone.objective.unit
-    return beside if alone.least - beside.least > enough else alone
-
-
-def coarse_elements(problem: Problem) -> FiniteElementSolution:
-    """Return elements to be added to a network: of rising degree, while the error estimate falls by half and is not small.
-
-    Raises:
-        VpinnError: elements cannot solve the problem.
-    """
-    best, least = None, math.inf
-    for degree in RISING:
-        found = solve_fem(problem, degree)
-        trial = elements_trial(problem, found.space, found.values)
-        estimator = make_estimator(problem, trial, degree)
-        estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
-        relative = math.inf if estimate is None else estimate.relative
-        slow = relative > STAGNANT * least
-        if best is None or relative < least:
-            best, least = found, relative
-        if slow or relative <= SMALL:
-            break
-    assert best is not None
-    return best
-
-
-def _with_elements(problem: Problem, placement: Placement) -> Setup:
+def _with_elements(problem: Problem, settings: Settings, placement: Placement) -> Setup:
     """Return the setup of elements: their lowest degree, of which ``vpinn check`` shows the test functions."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
     objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
     with problem.source.located("batch"):
-        plan = make_plan(Elements.name, problem.settings, objective)
-    return Setup(problem, trial, objective, plan, reason=reason(problem, Elements.name))
+        plan = make_plan(Elements.name, settings, objective)
+    return Setup(problem, settings, trial, objective, plan, reason=reason(problem, settings, Elements.name))
