@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import adequacy
+from vpinn.analysis.carried import uncarried_values
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
@@ -20,6 +21,7 @@ from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
+from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import CellPoints, Domain, Mesh
 from vpinn.errors import VpinnError
@@ -80,8 +82,8 @@ def assess(
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
-    if (clash := clashing_values(problem)) is not None:
-        checks.append(f"boundary values: {clash}")
+    relative = np.nan if estimate is None else estimate.relative
+    checks += [f"boundary values: {told}" for told in (clashing_values(problem), uncarried_values(problem, relative)) if told]
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
@@ -167,9 +169,9 @@ def _trained_enough(
 
 
 def _others(solution: Solution, loss: float | None) -> str:
-    """Return what can be added to a solution, or nearly so; "" where nothing can."""
+    """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one."""
     free = free_functions(solution.problem, solution.trial, solution.theta, loss)
-    return close_to_resonance(solution.problem) if free is None else str(free)
+    return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)
 
 
 def _rounding(true: float, estimate: Estimate) -> bool:

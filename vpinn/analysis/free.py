@@ -69,6 +69,14 @@ class Free:
             return f"no solution: {'; '.join(words)}, and {missing}"
         return f"not unique, one solution of many: {'; '.join(words)}"
 
+    @property
+    def beyond(self) -> bool:
+        """Whether there are others than rigid motions and constants."""
+        rest = self.values
+        for motion in motions(self.problem):
+            rest = without(rest, motion.values(self.points, rest.shape[1]))
+        return len(rest) > 0
+
     def _modes(self, functions: Array) -> str:
         """Describe free functions that are neither constants nor rigid motions."""
         names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]

@@ -56,12 +56,14 @@ class Start:
         objective: objective in its own unit.
         seed: seed of the first weights.
         least: lowest objective of random features with their last layer solved for, in the unit of the problem file's functional.
+        look: trial space of these features, without scales, and their parameters.
     """
 
     trial: Trial
     objective: Objective
     seed: int
     least: float
+    look: tuple[Trial, Tensor]
 
     @property
     def plain(self) -> Tensor:
@@ -122,7 +124,7 @@ def make_start(
     found = made(scaled, placement, max(unit, ROUNDING * abs(most)) or 1.0)
     if placement == placement.home:  # reuse the factorised norm of the test space
         found = replace(found, test_space=objective.test_space)
-    return Start(scaled, found, seed, least)
+    return Start(scaled, found, seed, least, (replace(trial, network=wide), best))
 
 
 def _best(objective: Objective, network: Enriched, starts: Sequence[Tensor], parts: Batch) -> tuple[Tensor, float]:

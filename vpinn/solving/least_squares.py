@@ -8,7 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
+from vpinn.analysis import (
+    Estimator,
+    StageEstimators,
+    clashing_values,
+    make_estimator,
+    make_monitor,
+    open_beforehand,
+    unseen_data,
+)
 from vpinn.errors import InputError
 from vpinn.features import (
     PILOT,
@@ -16,9 +24,12 @@ from vpinn.features import (
     Journal,
     Judgement,
     LeastSquares,
+    Recipe,
     Stage,
     counted_seconds,
     grow,
+    objective_for,
+    pilot,
     tests_degree,
     with_network,
 )
@@ -45,6 +56,8 @@ RECIPES = 10
 GOOD = 1e-4
 """Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
 would do no better."""
+WIDTH, PLAIN, SOME = 20, Recipe("tanh", 1.0), 0.5
+"""Features and their recipe with which functions of corners are looked at after elements, and seconds that this may take."""
 LONG, FAIR = 10.0, 1e-3
 """Seconds of a look, as they are counted, above which such an estimate is good enough."""
 _ESTIMATE = COLUMNS.index("estimate")
@@ -60,6 +73,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
+        self._open = False
         self._began = time.perf_counter()
 
     def start(self) -> State:
@@ -79,12 +93,18 @@ class LeastSquaresStrategy(SteadyStrategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
 
-        Unless features were asked for, elements go first where a look at features takes longer than they do. They solve the
-        problem where they are good enough, or better than what features end with.
+        A linear problem to whose solution functions can be added gets the first stage, one of its many answers. Else, unless
+        features were asked for, elements go first where a look at features takes longer than they do. They solve the problem
+        where they are good enough, or better than what features end with.
         """
         self._began = time.perf_counter()
         if state.record:
             return self._resumed(state, hooks)
+        with hooks.signals.abandons():
+            turns = Level.of(self.setup.problem).turns  # elements take these out
+            self._open = not turns and open_beforehand(self.setup.problem, self.setup.trial)
+        if self._open:
+            self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
                 if why := self._elements_first(self._rival):
@@ -118,8 +138,23 @@ class LeastSquaresStrategy(SteadyStrategy):
         slow = look > max(CHEAP, rival.seconds)
         enough = FAIR if look > LONG else GOOD
         if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
-            return "choosing random features would take longer"
+            return "" if self._cornered(rival.relative) else "choosing random features would take longer"
         return ""
+
+    def _cornered(self, relative: float) -> bool:
+        """Return whether very few features with functions of corners leave less than elements, and go on with these alone."""
+        cornered = [trial for trial in self._trials if trial.corners]
+        if not cornered or relative <= self._method.tolerance:
+            return False
+        trial, few = cornered[0], WIDTH
+        objective = objective_for(self._objectives, trial, few)
+        if counted_seconds(objective, few * trial.network.outputs) > SOME:
+            return False
+        step = pilot(objective, trial.network, few, self.setup.problem.settings.solver.seed, self.setup.problem.domain, PLAIN)
+        if not step.predicted < relative * step.before:
+            return False
+        self._trials = (trial,)
+        return True
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return elements as the outcome, with the stages of features before them in the history."""
@@ -177,7 +212,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return not hooks.over(training)
+            return not hooks.over(training) and not self._open
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
