@@ -18,7 +18,7 @@ from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.uniqueness import free_functions
-from vpinn.domain import CellPoints, Domain, Mesh
+from vpinn.domain import CellPoints, Domain
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
 from vpinn.objective import Objective, make_objective, quadrature_degree
@@ -89,7 +89,7 @@ def assess(
         checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
-    if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
+    if (cells := drawn_cells(problem)) is not None:
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     metrics["checks"] = checks
     return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
@@ -178,7 +178,7 @@ def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
     """
     least, most = EFFECTIVITY
     relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
-    bent = kink(domain) if isinstance(domain, Mesh) else 0.0
+    bent = 0.0 if domain.mesh is None else kink(domain.mesh)
     if relative <= PENALISED and (estimate.relative <= adequacy.SMALL or estimate.relative <= relative <= bent):
         return True
     return least * true <= estimate.absolute <= most * true

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.domain import LagrangeSpace
 from vpinn.errors import InputError
 from vpinn.finite_elements import boundary_values
 from vpinn.forms import Background
@@ -23,8 +23,8 @@ def clashing_values(problem: Problem) -> str | None:
     Args:
         problem: on any domain; without cells nothing is said.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh):
+    mesh = problem.domain.mesh
+    if mesh is None:
         return None
     space, background = LagrangeSpace(mesh, 1), Background(mesh)
     seen: dict[tuple[str, int], list[_Given]] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import FacetPoints, Mesh, gauss
+from vpinn.domain import FacetPoints, gauss
 from vpinn.forms import components
 from vpinn.objective import Objective, TestSpace, make_objective
 from vpinn.placement import host, wide
@@ -76,8 +76,7 @@ class Residual:
 
 def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | None:
     """Return the residual of a problem on a mesh, on conforming elements of a degree; None of an energy without a slope."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     weak = dataclasses.replace(_conforming(problem), formulation=Weak(problem.variation), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     objective = make_objective(weak, met, degree=min(MAX_DEGREE, 2 * degree + 4), test_degree=degree)

@@ -19,7 +19,7 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
-from vpinn.domain import Domain, Mesh
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.features import Objectives, objective_for, tests_degree
 from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
@@ -85,7 +85,7 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         loss: half the sum of squares of the residual that a strong form is left with; None where that is not known.
     """
     domain = problem.domain
-    if domain.dimension > MOST_DIMENSIONS or (isinstance(domain, Mesh) and domain.n_cells > MOST_CELLS):
+    if domain.dimension > MOST_DIMENSIONS or domain.n_cells > MOST_CELLS:
         return None
     try:
         found = _found(problem, trial, theta)
@@ -165,8 +165,8 @@ class _Look:
             InputError: there are too few points or tests for so many.
         """
         objective, at = objective_for(objectives, trial, width), (trial.network, theta)
-        space, mesh = objective.test_space, problem.domain
-        if space is not None and isinstance(mesh, Mesh) and local_degree(mesh, width) > space.space.degree:
+        space = objective.test_space
+        if space is not None and local_degree(space.space.mesh, width) > space.space.degree:
             raise InputError("the largest cells do not see so many features")  # and would call them free
         network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
@@ -258,7 +258,7 @@ def _derivatives(stated: Problem, trial: Trial) -> Objective:
             parts.append(length**order * derivative)
             derivative = ufl.grad(derivative)
     functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
+    return make_objective(functions, replace(trial, imposed=()), degree=8)
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:
@@ -266,7 +266,7 @@ def _stride(domain: Domain, size: int, enough: int) -> int:
 
     It is odd: every second point of a Sobol sequence lies in one half of the box, where others vanish unseen.
     """
-    return 1 if isinstance(domain, Mesh) and domain.h.max() > GRADED * domain.h.min() else max(1, size // enough) | 1
+    return 1 if domain.h.max() > GRADED * domain.h.min() else max(1, size // enough) | 1
 
 
 def _orders(stated: Problem) -> list[int]:

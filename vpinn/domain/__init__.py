@@ -5,6 +5,9 @@
     shape ──── make_shape ─┤            └─ refine, locate, polygon_of
                            └→ Hypercube ── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
 
+A region is the inside of either, or a part of its boundary: ``BoundaryPart.of(domain, tags).points(degree)``. Whether there are
+cells is asked of the domain: ``mesh`` is None where there are none, and ``with_cells`` raises an error.
+
 Everything is a frozen object in numpy: meshes are checked when made, points are numbered and made when asked for, so that
 memory depends on the mesh and on the batch and never on the number of points.
 """
@@ -13,19 +16,21 @@ from vpinn.domain.bisect import BISECTED, bisect, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
-from vpinn.domain.given import Domain, bare_points, cell_points, check_points, facet_points, located_points
+from vpinn.domain.given import Domain, bare_points, located_points
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
-from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, Points, PointSet, affordable_refine
+from vpinn.domain.point_set import Points, PointSet
+from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
+from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
@@ -34,7 +39,9 @@ from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
 __all__ = [
     "AFFORDABLE",
     "BISECTED",
+    "REGIONS",
     "SHAPES",
+    "BoundaryPart",
     "Box",
     "CellPoints",
     "Corner",
@@ -43,26 +50,26 @@ __all__ = [
     "FacetPoints",
     "Frames",
     "Hypercube",
+    "Inside",
     "LagrangeSpace",
     "Mesh",
+    "MeshPoints",
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
     "Outline",
     "PointSet",
     "Points",
     "Polygon",
+    "Region",
     "Rule",
     "affordable_refine",
     "assemble_cells",
     "bare_points",
     "bisect",
     "box",
-    "cell_points",
-    "check_points",
     "corners_of",
     "disk",
     "facet_gauss",
-    "facet_points",
     "functions_per_cell",
     "gauss",
     "interleaved_sobol",

@@ -1,4 +1,4 @@
-"""Points at places somebody names: for evaluation, data and boundary values."""
+"""Points at places somebody names: for evaluation and data."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import numpy as np
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
-from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
-from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.point_set import Points
+from vpinn.domain.reference import Floats
 
 Domain = Mesh | Hypercube
 """Where a problem is posed."""
-
-PER_FACET = 64
-"""Boundary points per facet of a hypercube where only a check is made."""
 
 
 def bare_points(x: Floats) -> Points:
@@ -39,35 +35,3 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     inside = cell >= 0
     h = np.where(inside, domain.h[np.maximum(cell, 0)], np.nan)
     return Points(x, np.zeros(len(x)), cell, cell, reference, None, h, np.full(len(x), -1, dtype=np.int64)), inside
-
-
-def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Quadrature points of the domain.
-
-    Args:
-        domain: mesh or hypercube.
-        rule: "gauss" or "stochastic-gauss" (meshes only), "monte-carlo" or "sobol".
-        degree: of the Gauss rule on a mesh, or of the one whose number of points random kinds take per cell.
-        count: number of points on a hypercube.
-        seed: of random points.
-        refine: times every cell of a mesh is halved before the rule is applied.
-    """
-    if isinstance(domain, Hypercube):
-        return MonteCarloPoints(domain, count, rule, seed)
-    return CellPoints(domain, degree, rule, seed, refine)
-
-
-def facet_points(domain: Domain, facets: Integers, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Quadrature points of boundary facets; arguments as for `cell_points`."""
-    if isinstance(domain, Hypercube):
-        return MonteCarloFacetPoints(domain, facets, max(count, len(facets)), rule, seed + 1)
-    return FacetPoints(domain, facets, degree, rule, seed + 1, refine)
-
-
-def check_points(domain: Domain, facets: Integers) -> Points:
-    """A few points on each of the facets, to compare boundary values at."""
-    if isinstance(domain, Hypercube):
-        found = MonteCarloFacetPoints(domain, facets, PER_FACET * len(facets), "monte-carlo", 0)
-        return found.take(range(found.size))
-    gauss = FacetPoints(domain, facets, 5)
-    return gauss.take(range(gauss.size))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh
+from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
@@ -37,8 +37,8 @@ def check_balance(problem: Problem) -> None:
     Raises:
         InputError: they do not; says by how much.
     """
-    mesh, level = problem.domain, Level.of(problem)
-    if not level.motions or not isinstance(mesh, Mesh) or problem.formulation.pointwise:
+    mesh, level = problem.domain.mesh, Level.of(problem)
+    if not level.motions or mesh is None or problem.formulation.pointwise:
         return
     parts = integrands(problem)
     if not all(part.linear for part in parts):
@@ -69,7 +69,7 @@ def _sums(
             part,
             mixed.highest,
             len(mixed.spaces),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
+            part.region.of(mesh, part.tags).on_cells(rule),
             background,
         )
         for part in parts

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell, refine
+from vpinn.domain import Mesh, functions_per_cell, refine
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import bulge, extended, prescribed
@@ -66,7 +66,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
             part,
             mixed.highest,
             len(degrees),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
+            part.region.of(mesh, part.tags).on_cells(rule),
             background,
         )
         for part in parts
@@ -162,9 +162,9 @@ def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -
         InputError: they cannot; says why and what to do.
     """
     refuse_time(problem, "finite elements solve")
-    mesh, where = problem.domain, problem.where("reference", "fem")
-    if not isinstance(mesh, Mesh):
-        raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)
+    where = problem.where("reference", "fem")
+    no_cells = "finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file"
+    mesh = problem.domain.with_cells(no_cells, where)
     if problem.formulation.pointwise:
         raise InputError("finite elements need a weak form or an energy; a strong form holds second derivatives", where)
     for one in degree.values() if isinstance(degree, Mapping) else (degree,):

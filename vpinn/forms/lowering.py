@@ -22,6 +22,7 @@ from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.corealg.traversal import unique_post_traversal
 
+from vpinn.domain import REGIONS, Region
 from vpinn.errors import InputError
 from vpinn.forms.adjoint import slope
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
@@ -86,12 +87,12 @@ class Integral:
     """One integral of a form.
 
     Attributes:
-        facet: True for the boundary, False for the domain.
+        region: what it runs over.
         tags: subdomain identifiers, () for everywhere.
         integrand: scalar UFL expression.
     """
 
-    facet: bool
+    region: type[Region]
     tags: tuple[int, ...]
     integrand: ufl.core.expr.Expr
 
@@ -99,7 +100,7 @@ class Integral:
 @lru_cache(maxsize=KEPT)
 def integrals(form: ufl.Form) -> tuple[Integral, ...]:
     """Return the integrals of a form, derivatives of forms carried out: the same expressions whenever the same form is given."""
-    kinds = {"cell": False, "exterior_facet": True}
+    kinds = {region.integral_type: region for region in REGIONS}
     parts = []
     with _deep():
         lowered = apply_derivatives(apply_algebra_lowering(form))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgeqrf
 from torch import Tensor
 
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
@@ -94,7 +95,7 @@ def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iter
         network: the network whose last layer varies.
         stride: of a strong form every how manyth point is taken, for them all.
     """
-    for measure in sorted(objective.measures, key=lambda measure: not measure.facet):
+    for measure in sorted(objective.measures, key=lambda measure: -measure.region.codimension):
         chunk, entity = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1)))), measure.points.per_entity
         chunk = max(chunk, entity) if measure.contraction is not None and entity <= WHOLE * chunk else chunk
         thin = stride > 1 and measure.contraction is None
@@ -124,7 +125,7 @@ class TestedRows:
         contraction, frame = measure.contraction, points.frame
         assert contraction is not None
         assert frame is not None
-        if measure.facet or not points.aligned:
+        if measure.region is not Inside or not points.aligned:
             self._add_assembled(
                 contraction.assemble(measure.tests, coefficients, points.w, frame, points.aligned, len(self._outside))
             )

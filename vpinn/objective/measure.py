@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import PointSet
+from vpinn.domain import PointSet, Region
 from vpinn.forms import Background, Jet, Parameter, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
 from vpinn.placement import HOST, Placement
@@ -79,7 +79,7 @@ class Measure:
 
     Attributes:
         points: the quadrature points as a data set.
-        facet: True for ds.
+        region: what they cover.
         network: the trial space's network.
         tape: outputs are the density of the functional, one coefficient per entry of ``tests``, and the roots R of
             which the density holds ½R².
@@ -92,7 +92,7 @@ class Measure:
     """
 
     points: PointSet
-    facet: bool
+    region: type[Region]
     network: Network
     tape: Tape
     slopes: Tape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh, functions_per_cell
+from vpinn.domain import Inside, LagrangeSpace, Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
@@ -32,9 +32,8 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
     Raises:
         InputError: there is no mesh, or bubbles cannot see a term of the problem.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh):
-        raise InputError("a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube")
+    no_tests = "a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube"
+    mesh = problem.domain.with_cells(no_tests)
     bubbles = problem.settings.test_space.kind == "bubbles"
     degree = degree or problem.settings.test_space.degree or default_test_degree(mesh, bubbles)
     space = LagrangeSpace(mesh, degree)
@@ -75,7 +74,7 @@ def default_test_degree(mesh: Mesh, bubbles: bool = False) -> int:
 def _check_bubbles(problem: Problem, trial: Trial, mesh: Mesh) -> None:
     """Refuse what bubbles, which vanish on all facets, leave untested: terms and free parts of the boundary."""
     instead = 'use test_space.kind = "conforming"'
-    if any(part.facet for part in integrals(problem.formulation.integrals)):
+    if any(part.region is not Inside for part in integrals(problem.formulation.integrals)):
         raise InputError(f"bubbles vanish on the boundary and do not see the ds terms of the form; {instead}")
     for unknown in problem.unknowns:
         for component in range(unknown.components):

@@ -14,7 +14,7 @@ from ufl.algorithms.analysis import extract_coefficients
 from ufl.classes import Div, Product, ScalarValue, Sum
 from ufl.core.expr import Expr
 
-from vpinn.domain import Mesh
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, build, components, integrals, lower, split
 from vpinn.problem import Problem, Strong, Weak
@@ -33,7 +33,7 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
         return problem.formulation.equations
     x, found = problem.symbols.x, []
     parts = integrals(problem.variation)
-    if any(part.facet or part.tags for part in parts):
+    if any(part.region is not Inside or part.tags for part in parts):
         raise InputError("the form holds terms of the boundary or of parts of the domain, which are no equation at every point")
     graph = Graph()
     jets = {jet for part in parts for jet in split(graph, build(graph, part.integrand))}
@@ -87,7 +87,7 @@ def weakened(problem: Problem) -> Problem:
     That takes a mesh, scalar equations, and values on the whole boundary, where the test functions then vanish.
     """
     domain, unknowns, equations = problem.domain, {u.function for u in problem.unknowns}, problem.formulation.equations
-    if not isinstance(domain, Mesh) or len(equations) != len(problem.unknowns):
+    if domain.mesh is None or len(equations) != len(problem.unknowns):
         return problem
     everywhere, forms, fluxes = domain.facets("all"), [], 0
     for unknown, equation in zip(problem.unknowns, equations, strict=True):

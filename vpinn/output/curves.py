@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from matplotlib.axes import Axes
 
-from vpinn.domain import Hypercube, Points, located_points
+from vpinn.domain import Domain, Points, located_points
 from vpinn.output.canvas import Canvas
 from vpinn.output.formats import coordinate_names
 from vpinn.output.scene import Array, Colours, Scene
@@ -54,7 +54,7 @@ class Line(Scene):
 class Sections(Scene):
     """A field over a box of many dimensions: along lines through the centre, one per coordinate."""
 
-    domain: Hypercube
+    domain: Domain
     size = (2.6, 2.3)
 
     @property

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import Hypercube, Mesh, MonteCarloPoints, Points, located_points
+from vpinn.domain import Inside, Mesh, Points, located_points
 from vpinn.errors import InputError
 from vpinn.output import formats
 from vpinn.output.canvas import Canvas, make_canvas, select
@@ -48,8 +48,7 @@ def fields_on(solution: Solution, canvas: Canvas) -> Fields:
     domain = solution.problem.domain
     if solution.cell_estimate is not None:
         cells["error_estimate"] = solution.cell_estimate[canvas.parent]
-    if isinstance(domain, Mesh):
-        cells |= {f"tag_{name}": np.isin(canvas.parent, tag).astype(np.int32) for name, tag in domain.cell_tags.items()}
+    cells |= {f"tag_{name}": np.isin(canvas.parent, tag).astype(np.int32) for name, tag in domain.cell_tags.items()}
     return Fields(canvas.mesh.nodes, canvas.mesh, values_at(solution, canvas.points), cells)
 
 
@@ -130,8 +129,8 @@ def _gather(solution: Solution, suffix: str, refine: int, points: ArrayLike | No
     domain = solution.problem.domain
     if points is not None:
         return fields_at(solution, points)
-    if isinstance(domain, Hypercube) and suffix in (".csv", ".npz"):
-        sampled = MonteCarloPoints(domain, SAMPLES, "sobol", 0).take(range(SAMPLES))
+    if domain.mesh is None and suffix in (".csv", ".npz"):
+        sampled = Inside(domain).points(0, SAMPLES).take(range(SAMPLES))
         return fields_at(solution, sampled.x)
     return fields_on(solution, make_canvas(domain, refine))
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from vpinn.domain import Domain, Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.objective import Objective, make_objective
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
@@ -126,12 +126,11 @@ def estimate_figure(solution: Solution, scene: Scene) -> Figure | None:
 def make_scene(domain: Domain) -> Scene:
     """Return the scene that suits a domain's dimension."""
     if domain.dimension > 3:
-        assert isinstance(domain, Hypercube)
         return Sections(domain)
     if domain.dimension == 3:
         return Slices(domain)
-    if domain.dimension == 2 and isinstance(domain, Mesh) and domain.n_cells > MANY:
-        return Raster(domain)
+    if domain.dimension == 2 and domain.mesh is not None and domain.n_cells > MANY:
+        return Raster(domain.mesh)
     canvas = make_canvas(domain)
     return Line(canvas) if domain.dimension == 1 else Plane(canvas)
 

@@ -24,7 +24,7 @@ def lowered_form(problem: Problem) -> list[str]:
     names = _names(problem)
     coordinates = coordinate_names(problem.domain.dimension)
     parts = [
-        (("ds" if part.facet else "dx") + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
+        (part.region.symbol + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
         for part in integrals(problem.formulation.integrals)
     ]
     parts += [("0 =", part) for equation in problem.formulation.equations for part in components(equation)]

@@ -8,7 +8,6 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.march import MarchedSolution
 from vpinn.output import formats
@@ -99,9 +98,7 @@ def _collection(solution: MarchedSolution, path: Path, refine: int) -> list[Path
 
 def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
     """Return the fields on the output mesh at every instant, one below the other."""
-    domain = solution.problem.domain
-    assert isinstance(domain, Mesh)
-    canvas = make_canvas(domain, refine)
+    canvas = make_canvas(solution.problem.domain.with_cells(), refine)
     parts = [fields_on(solution.snapshot(t), canvas) for t in solution.times]
     x = np.concatenate(
         [np.column_stack([part.x, np.full(len(part.x), t)]) for part, t in zip(parts, solution.times, strict=True)]

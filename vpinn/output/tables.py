@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from vpinn.domain import Domain, Hypercube
+from vpinn.domain import Domain
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
 from vpinn.march import frozen_formulation
@@ -101,7 +101,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
     layers = " → ".join(map(str, trial.network.layers))
     network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
-    per = [f"{m.points.size:,} {'on the boundary' if m.facet else 'inside'}" for m in objective.measures]
+    per = [f"{m.points.size:,} {m.region.place}" for m in objective.measures]
     rows = [
         ("problem", problem.title or "(no title)"),
         *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
@@ -275,8 +275,9 @@ def _domain(domain: Domain) -> list[str]:
     ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
     span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
     tags = ", ".join(domain.tags[:-1][:20]) or "none"
-    if isinstance(domain, Hypercube):
+    mesh = domain.mesh
+    if mesh is None:
         return [f"box of {domain.dimension} dimensions without cells; {span}"]
-    size = f"{domain.n_cells:,} cells ({domain.cell}, order {domain.order}), {len(domain.nodes):,} nodes"
+    size = f"{mesh.n_cells:,} cells ({mesh.cell}, order {mesh.order}), {len(mesh.nodes):,} nodes"
     inner = f"; cell tags: {', '.join(domain.cell_tags)}" if domain.cell_tags else ""
     return [f"{size}, diameters {domain.h.min():.3g} to {domain.h.max():.3g}; {span}", f"boundary tags: {tags}{inner}"]

@@ -13,7 +13,7 @@ from typing import Literal
 import ufl
 from ufl.classes import Expr
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
@@ -72,7 +72,7 @@ class Problem:
     """
 
     title: str
-    domain: Mesh | Hypercube
+    domain: Domain
     settings: Settings
     symbols: Symbols
     unknowns: tuple[Unknown, ...]

@@ -8,7 +8,7 @@ into samplers; `policy` says how large batches are over a run.
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.cells import Cells
 from vpinn.sampling.curve import SpaceCurve, cell_order
-from vpinn.sampling.make import SAMPLERS, Choice, bare, least_points, make_sampler
+from vpinn.sampling.make import SAMPLERS, Choice, least_points, make_sampler
 from vpinn.sampling.measures import movable, noted, shared
 from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
 from vpinn.sampling.quantiles import Quantiles
@@ -41,7 +41,6 @@ __all__ = [
     "Stratified",
     "Uniform",
     "allocate",
-    "bare",
     "best_batch",
     "cell_order",
     "least_points",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
-from vpinn.domain import CellPoints, Mesh
+from vpinn.domain import CellPoints
 from vpinn.errors import DivergenceError, InputError
 from vpinn.features import March
 from vpinn.interrupt import Interrupt, Stopped
@@ -129,8 +129,7 @@ class _Run:
 
     def _gap(self, stage: MarchStage) -> Distance:
         """Return the distance of a stage from the exact solution."""
-        mesh = self._problem.domain
-        assert isinstance(mesh, Mesh)
+        mesh = self._problem.domain.with_cells()
         finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
         points = finer.take(range(finer.size))
         names = [u.name for u in self._problem.unknowns if u.name in self._problem.exact]

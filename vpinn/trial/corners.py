@@ -34,8 +34,8 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
     (k − ½)π/ω where a value is imposed on one side alone. Corners at which every exponent is two or more are taken where
     others are worse.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or mesh.dimension != 2:
+    mesh = problem.domain.mesh
+    if mesh is None or mesh.dimension != 2:
         return ()
     held = _held(problem, mesh, imposed)
     _, parts = np.unique(held, axis=1, return_inverse=True)

@@ -6,7 +6,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.domain import LagrangeSpace
 from vpinn.forms import Background, components
 from vpinn.problem import Problem
 from vpinn.trial.enrichment import Enriched
@@ -56,9 +56,8 @@ def conditions_alone(problem: Problem, trial: Trial) -> Trial:
         problem: on the mesh of the elements.
         trial: as ``elements_trial`` returns it.
     """
-    space, mesh = trial.space, problem.domain
+    space, mesh = trial.space, problem.domain.with_cells()
     assert space is not None
-    assert isinstance(mesh, Mesh)
     values, first = np.zeros((len(trial.elements), space.size)), 0
     for unknown in problem.unknowns:
         for imposed in trial.imposed:
