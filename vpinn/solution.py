@@ -46,6 +46,11 @@ class Solution(Evaluable):
     samples: Samples | None = None
 
     @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place is told by, see ``Problem``."""
+        return self.problem.coordinates
+
+    @property
     def errors(self) -> dict[str, dict[str, float]]:
         """Relative errors per unknown where the truth is known, dimensionless."""
         return dict(self.metrics.get("errors", {}))

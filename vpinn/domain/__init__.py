@@ -16,7 +16,7 @@ from vpinn.domain.bisect import BISECTED, bisect, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
-from vpinn.domain.given import Domain, bare_points, located_points
+from vpinn.domain.given import Domain, axis_names, bare_points, located_points
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
@@ -64,6 +64,7 @@ __all__ = [
     "Rule",
     "affordable_refine",
     "assemble_cells",
+    "axis_names",
     "bare_points",
     "bisect",
     "box",

@@ -14,6 +14,11 @@ Domain = Mesh | Hypercube
 """Where a problem is posed."""
 
 
+def axis_names(dimension: int) -> tuple[str, ...]:
+    """Return the names of the axes of space: x, y, z, or x0, x1, … in more than three dimensions."""
+    return ("x", "y", "z")[:dimension] if dimension <= 3 else tuple(f"x{i}" for i in range(dimension))
+
+
 def bare_points(x: Floats) -> Points:
     """Points at coordinates [n, d] that belong to no cell, with weight zero: enough for expressions of the coordinates."""
     n = len(x)

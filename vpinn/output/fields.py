@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import Inside, Mesh, Points, located_points
+from vpinn.domain import Inside, Mesh, Points, axis_names, located_points
 from vpinn.errors import InputError
 from vpinn.output import formats
 from vpinn.output.canvas import Canvas, make_canvas, select
@@ -146,7 +146,7 @@ WRITERS: Final[Mapping[str, Callable[[Fields, Path], None]]] = {
     ".vtu": lambda f, path: write_atomic(path, formats.vtu(f.x, f.mesh, f.values, f.cell_values)),
     ".pvd": _write_pvd,
     ".xdmf": lambda f, path: write_atomic(path, formats.xdmf(f.x, f.mesh, f.values, f.cell_values)),
-    ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values)),
+    ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values, axis_names(f.x.shape[1]))),
     ".npz": lambda f, path: write_atomic(path, formats.npz(f.x, f.mesh, f.values, f.cell_values)),
 }
 """Suffix → how fields are written."""

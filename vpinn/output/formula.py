@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vpinn.domain import axis_names
 from vpinn.forms import Geometry, Graph, Jet, Node, Slot, build, components, integrals
-from vpinn.output.formats import component_names, coordinate_names
+from vpinn.output.formats import component_names
 from vpinn.problem import Problem
 
 LONGEST = 1_500
@@ -22,7 +23,7 @@ def lowered_form(problem: Problem) -> list[str]:
     Example of a line: ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 + -1*u``; parts with names follow as ``  where a = …``.
     """
     names = _names(problem)
-    coordinates = coordinate_names(problem.domain.dimension)
+    coordinates = axis_names(problem.domain.dimension)
     parts = [
         (part.region.symbol + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
         for part in integrals(problem.formulation.integrals)

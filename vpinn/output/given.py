@@ -10,36 +10,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.errors import InputError
-from vpinn.output.formats import coordinate_names
 from vpinn.problem.wording import printable
 
 MAX_BYTES = 200_000_000
 
 
-def points_of(given: Sequence[str], dimension: int, timed: bool = False) -> NDArray[np.float64]:
-    """Return the points [n, d] of ``--at`` options, with instants [n, d + 1] of a problem in time.
+def points_of(given: Sequence[str], coordinates: Sequence[str]) -> NDArray[np.float64]:
+    """Return the points [n, k] of ``--at`` options.
 
     Args:
         given: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
-        dimension: d.
-        timed: whether an instant follows the coordinates.
+        coordinates: names of what a point is told by, k of them.
 
     Raises:
-        InputError: neither numbers nor a file, or not d of them.
+        InputError: neither numbers nor a file, or not k of them.
     """
     parts = []
     for text in given:
         try:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
-            parts.append(read_points(Path(text), dimension, timed))
+            parts.append(read_points(Path(text), coordinates))
             continue
-        parts.append(_checked([numbers], _names(dimension, timed), "--at"))
+        parts.append(_checked([numbers], coordinates, "--at"))
     return np.concatenate(parts)
 
 
-def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.float64]:
-    """Return the points [n, d] of a csv file: the columns x, y, … of a header, t the last in time, or as many without one.
+def read_points(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the points [n, k] of a csv file: the k named columns of a header, or the first k without one.
 
     Raises:
         InputError: no such file, a column is missing, or a line is not numbers; says the line.
@@ -55,7 +53,6 @@ def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.f
             lines = [(number, line) for number, line in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in line)]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", printable(where)) from None
-    names = _names(dimension, timed)
     columns: Sequence[int] = range(len(names))
     if lines and not _is_number(lines[0][1][0]):
         header = [cell.strip() for cell in lines.pop(0)[1]]
@@ -72,10 +69,6 @@ def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.f
         except (ValueError, IndexError):
             raise InputError(f"expected {len(names)} numbers, got {printable(','.join(line))!r}", f"{where}:{number}") from None
     return _checked(rows, names, where)
-
-
-def _names(dimension: int, timed: bool) -> tuple[str, ...]:
-    return (*coordinate_names(dimension), "t") if timed else coordinate_names(dimension)
 
 
 def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def export_in_time(solution: MarchedSolution, path: Path, refine: int = 0, point
     if path.suffix not in (".csv", ".npz"):
         return [export(solution, path, refine)]
     fields = _all_instants(solution, refine) if points is None else fields_in_time(solution, points)
-    content = formats.csv(fields.x, fields.values, True) if path.suffix == ".csv" else _npz(fields)
+    content = formats.csv(fields.x, fields.values, solution.coordinates) if path.suffix == ".csv" else _npz(fields)
     write_atomic(path, content)
     return [path]
 
@@ -65,11 +65,10 @@ def write(solution: Solution, path: Path, refine: int = 0, points: ArrayLike | N
 
 def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
     """Return values and gradients at points as text: columns for a reader, or comma-separated."""
-    timed = is_timed(solution)
     fields = fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
     if as_csv:
-        return formats.csv(fields.x, fields.values, timed).decode().rstrip()
-    return formats.aligned(fields.x, fields.values, timed)
+        return formats.csv(fields.x, fields.values, solution.coordinates).decode().rstrip()
+    return formats.aligned(fields.x, fields.values, solution.coordinates)
 
 
 def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:

@@ -10,13 +10,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from vpinn.domain import Domain
+from vpinn.domain import Domain, axis_names
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
 from vpinn.march import frozen_formulation
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
-from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned, settled_rows
 from vpinn.problem import Problem, output_times, stated_in
@@ -271,7 +270,7 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
 
 def _domain(domain: Domain) -> list[str]:
     lower, upper = domain.bounds
-    names = coordinate_names(domain.dimension)
+    names = axis_names(domain.dimension)
     ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
     span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
     tags = ", ".join(domain.tags[:-1][:20]) or "none"

@@ -13,7 +13,7 @@ from typing import Literal
 import ufl
 from ufl.classes import Expr
 
-from vpinn.domain import Domain
+from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
@@ -86,6 +86,11 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place in the problem is told by: the axes of space, and t at the end where it depends on time."""
+        return (*axis_names(self.domain.dimension), *(("t",) if self.clock is not None else ()))
 
     @property
     def variation(self) -> ufl.Form:
