@@ -305,7 +305,7 @@ def test_where_it_does_not_apply() -> None:
     with pytest.raises(InputError, match="needs a mesh; state the problem in strong form"):
         growth(cube, LeastSquares())
     coarse, _, _ = made(rectangle(cells=1), 5, strong="-div(grad(u)) - 1", quadrature={"degree": 2})
-    with pytest.raises(InputError, match="quadrature points cannot fix"):
+    with pytest.raises(InputError, match="quadrature points cannot determine"):
         growth(coarse, LeastSquares(width=100))
 
 

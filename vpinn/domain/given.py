@@ -1,4 +1,4 @@
-"""Points at places somebody names: for evaluation and data."""
+"""Points at given coordinates, for evaluation and data, and the names of these."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vpinn.domain.point_set import Points
 from vpinn.domain.reference import Floats
 
 Domain = Mesh | Hypercube
-"""Where a problem is posed."""
+"""The domain of a problem."""
 
 
 def axis_names(dimension: int) -> tuple[str, ...]:
@@ -20,16 +20,16 @@ def axis_names(dimension: int) -> tuple[str, ...]:
 
 
 def bare_points(x: Floats) -> Points:
-    """Points at coordinates [n, d] that belong to no cell, with weight zero: enough for expressions of the coordinates."""
+    """Return points at coordinates [n, d] without cells and with weight zero, sufficient for expressions of the coordinates."""
     n = len(x)
     none = np.full(n, -1, dtype=np.int64)
     return Points(np.ascontiguousarray(x), np.zeros(n), none, none, np.full_like(x, np.nan), None, np.full(n, np.nan), none)
 
 
 def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
-    """Points at coordinates [n, d] with the cells they lie in, and a mask [n] of those inside the domain.
+    """Return points at coordinates [n, d] with their cells, and a mask [n] of the points inside the domain.
 
-    On a mesh with curved or faceted boundaries a point counts as inside within a small tolerance, see `locate`.
+    On a mesh, points that lie outside by less than a small tolerance count as inside; see `locate`.
     """
     x = np.ascontiguousarray(x, dtype=np.float64)
     if isinstance(domain, Hypercube):

@@ -18,7 +18,7 @@ class Points:
     """Some points of a set, b of them.
 
     Attributes:
-        x: coordinates [b, d].
+        x: coordinates [b, d], in units of length.
         w: quadrature weights, in units of volume (or of boundary measure) [b].
         entity: the cell, or the row of `Mesh.boundary`, that the point belongs to [b].
         cell: the cell at the point [b].
@@ -83,22 +83,22 @@ class PointSet(ABC):
 
     @property
     def volume(self) -> float:
-        """Measure of what the points cover."""
+        """Sum of ``entity_volumes``: the measure that all points cover."""
         return float(self.entity_volumes.sum())
 
     @property
     def rule_weights(self) -> Floats:
-        """Weights of the rule that an entity's points repeat, relative to its sum [q]; per_entity is a multiple of q."""
+        """Weights of the rule on each part of an entity, divided by their sum [q]; per_entity is a multiple of q."""
         return np.ones(1)
 
     @property
     def rule_points(self) -> Floats | None:
-        """Where the rule's points stand in the reference cell or facet [q, d]; None where they differ or there is no rule."""
+        """Points of the rule in the reference cell or facet [q, d]; None if they differ between entities or there is no rule."""
         return None
 
     @property
     def random(self) -> bool:
-        """Whether the points are drawn at random: those of the set are one realisation, which draws need not share."""
+        """Whether the points are random; those of the set are one realisation, and batches may use others (see ``take``)."""
         return False
 
     @property
@@ -117,21 +117,21 @@ class PointSet(ABC):
 
     @abstractmethod
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
-        """Make the points with the given numbers [b]; memory is proportional to b.
+        """Return the points with the given numbers [b]; memory is proportional to b.
 
         Args:
-            index: which of them.
-            fresh: for random points: 0 … 2⁶³ − 1, another realisation, in which every repetition of a number is a point of its
-                own. None for the points of the set.
+            index: numbers of the points.
+            fresh: seed of another realisation of random points, 0 … 2⁶³ − 1, in which every repetition of a number is a different
+                point; None for the points of the set.
         """
 
     @property
     def size(self) -> int:
-        """Number of points N; may exceed what memory could hold."""
+        """Number of points N, which may be larger than memory could hold."""
         return self.entities * self.per_entity
 
     def chunks(self, max_points: int) -> Iterator[range]:
-        """Consecutive ranges of at most `max_points` >= 1 indices that cover the set; whole entities where they fit."""
+        """Return consecutive ranges of at most `max_points` >= 1 numbers that cover the set; of whole entities if these fit."""
         step = max(1, max_points // self.per_entity * self.per_entity or max_points)
         return (range(start, min(start + step, self.size)) for start in range(0, self.size, step))
 

@@ -1,4 +1,7 @@
-"""The quadrature points of a mesh as a data set: numbered, never stored, made when asked for."""
+"""The quadrature points of a mesh as a data set: points have numbers, are not stored, and are computed when they are needed.
+
+Start with `PointSet` (the interface), `CellPoints` and `Points` (a batch).
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from vpinn.domain.virtual import EntityRule, Sampled, base_rule, in_all_parts, v
 from vpinn.errors import InputError
 
 TABULATED = 2**14
-"""Points of a cell cut into parts up to which its rule is tabulated once for all cells."""
+"""Largest number of points of a refined cell for which the rule is tabulated once for all cells."""
 AFFORDABLE = 2**20
-"""Points of a rule that sums over all of them take beside those that training sees."""
+"""Largest number of points over which sums (for assessment and estimates) are taken in full."""
 LARGEST = 2**50
-"""Most points of a set: positions on [0, 1) tell no more apart."""
+"""Largest number of points of a set; more could not be distinguished as positions on [0, 1) in float64."""
 
 
 class _MeshPoints(PointSet):
@@ -199,7 +202,13 @@ MeshPoints: TypeAlias = CellPoints | FacetPoints
 
 
 def affordable_refine(mesh: Mesh, degree: int, refine: int) -> int:
-    """Return the halvings, ``refine`` at most, that leave a tabulated Gauss rule with few enough points to sum over them all."""
+    """Return how often cells may be halved, at most ``refine`` times, such that sums over all Gauss points are affordable.
+
+    Args:
+        mesh: the mesh.
+        degree: degree of the Gauss rule.
+        refine: wanted number of halvings.
+    """
     most = min(TABULATED, AFFORDABLE // mesh.n_cells) / len(gauss(mesh.cell, degree).weights)
     return next((r for r in range(refine, 0, -1) if 2 ** (mesh.dimension * r) <= most), 0)
 

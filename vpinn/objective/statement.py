@@ -1,4 +1,4 @@
-"""Problem and trial space → objective: every integral and boundary term as integrands over two measures, dx and ds.
+"""Problem and trial space → objective: all terms as integrands over two measures, dx and ds. Start with `make_objective`.
 
 | formulation | density | residual |
 |---|---|---|
@@ -9,7 +9,7 @@
 | nitsche, energy | −(∂ℓ/∂∇u·n)(u − g) + ½ β/h (u − g)² on ds | |
 | nitsche, weak | | −(B·n) v + β/h (u − g) v on ds, with F = a v + B·∇v |
 
-The weights β are those of ``penalty``.
+Here g is the boundary value, h the cell diameter and n the normal. The weights β come from `vpinn.objective.penalty`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from vpinn.problem import Problem
 from vpinn.trial import Imposed, Trial, check_enrichment
 
 SUMMED = 2**22
-"""Points of a random rule that sums over all of them still take."""
+"""Largest number of points of a random rule that is used where sums run over all points."""
 CHECKED, AT_A_TIME = 200_000, 20_000
-"""Points, from the first on, at which integrands are checked for singular enrich functions; so many are held in memory."""
+"""Number of points at which integrands are checked for singular enrich functions, and how many of them at a time."""
 
 
 @dataclass
@@ -51,15 +51,15 @@ class Integrands:
     region: type[Region]
     density: list[Node] = field(default_factory=list)
     roots: list[Node] = field(default_factory=list)
-    """Terms R of which the density holds ½R²."""
+    """Roots R; the density contains ½R² for each."""
     residual: list[Node] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
-    """Boundary parts that some term lives on, "all" among them where one lives everywhere."""
+    """Tags of the parts over which some term is integrated; "all" if a term is integrated over everything."""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Further boundary facets, where fluxes of a control variate live."""
 
     def masked(self, node: Node, tags: Sequence[str]) -> Node:
-        """Return the node times the indicator of the tagged parts."""
+        """Return the node multiplied by the indicator of the tagged parts; without tags, or with "all", the node itself."""
         self.tags |= set(tags) or {"all"}
         if not tags or "all" in tags:
             return node
@@ -84,17 +84,17 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     Args:
         problem: the problem.
         trial: its trial space.
-        placement: where steps work.
-        degree: quadrature degree; default that of the problem file.
-        test_degree: degree of the test space; default that of the problem file.
-        summed: take few enough points to sum over them, at most ``SUMMED`` on a hypercube.
-        facet_degree: quadrature degree on the boundary; default that of the domain.
-        refine: times every cell is halved before the rule is applied; default that of the problem file with its own degree,
-            as many of them as sums over all points afford with another or where ``summed``.
-        unit: what the objective is a multiple of, > 0, in the units of the file's functional.
+        placement: device, precision and threads of the computation.
+        degree: quadrature degree; None for that of the problem file.
+        test_degree: degree of the test space; None for that of the problem file.
+        summed: whether to take few enough points that sums over all of them are affordable, at most ``SUMMED`` on a hypercube.
+        facet_degree: quadrature degree on the boundary; None for that of the domain.
+        refine: how often every cell is halved before the rule is applied; None for ``quadrature.refine`` of the problem file, or
+            less if ``degree`` or ``summed`` is given and sums over so many points are not affordable.
+        unit: unit of the objective, > 0, in the units of the functional in the problem file.
 
     Raises:
-        InputError: the formulation cannot honour something the problem asks for.
+        InputError: the formulation does not permit something in the problem file.
     """
     space = make_test_space(problem, trial, placement, test_degree) if problem.formulation.tested else None
     own, asked = degree is None and not summed, problem.settings.quadrature.refine
@@ -118,7 +118,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
 
 
 def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
-    """Return the objective, or one like it with few enough points to sum over all of them again and again."""
+    """Return the objective itself, or one with fewer points if repeated sums over all of its points are not affordable."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
     return make_objective(problem, trial, objective.placement, summed=True, unit=objective.unit)
@@ -157,11 +157,11 @@ def _integrands(
 
 
 def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
-    """Return the degree of the problem file, or one that suits the mesh and the test space.
+    """Return the quadrature degree of the problem file, or a default for the mesh and the test space.
 
-    Without a test space the degree falls from 10 on a hundred cells to 4 on a hundred thousand, so that the number of
-    points stays near that of the network's detail; with one it is 2p + 3, which integrates test functions of degree p
-    against fields of degree p + 3.
+    Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
+    that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates
+    their products with fields of degree p + 3 exactly.
     """
     asked = problem.settings.quadrature.degree
     if asked is not None:
@@ -172,7 +172,13 @@ def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
 
 
 def quadrature_rule(problem: Problem) -> tuple[str, int]:
-    """Return the rule's kind and, on a hypercube, its number of points; by default 2¹² to 2¹⁵ Sobol points by dimension."""
+    """Return the kind of quadrature rule and the number of points that it has on a hypercube.
+
+    The default number is 2¹² in one dimension, 2¹⁴ in two and 2¹⁵ in more.
+
+    Raises:
+        InputError: the rule needs a mesh and there is none.
+    """
     settings, domain = problem.settings.quadrature, problem.domain
     rule = settings.rule if settings.rule != "auto" else domain.rule
     if rule in ("gauss", "stochastic-gauss"):
@@ -185,7 +191,7 @@ def quadrature_rule(problem: Problem) -> tuple[str, int]:
 def _impose(
     problem: Problem, trial: Trial, imposed: Imposed, facet: Integrands, replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr]
 ) -> None:
-    """Add the penalty or Nitsche terms of one condition on one component."""
+    """Add the penalty or Nitsche terms of one condition on one component to the integrands over ds."""
     graph, condition = facet.graph, imposed.condition
     unknown = next(u for u in problem.unknowns if u.name == condition.unknown)
     u = components(replace[unknown.function])[imposed.component]

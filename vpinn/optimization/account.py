@@ -1,4 +1,7 @@
-"""What a run settled itself, for metrics.json and the closing table."""
+"""Report what a training run decided itself: batch sizes, points per cell, quadrature, warm-up and clipping.
+
+The dictionaries go into metrics.json and into the table that closes a run.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,22 @@ from vpinn.sampling import Cells
 
 
 def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
-    """Return what became of batches, warm-up and clipping where they were left to the run; {} where nothing was.
+    """Return the quantities that the problem file left to the run; {} where it left none, or where no step was taken.
 
-    "batch": the growth, points of the first and of the last drawn batch, how often they changed, the step from which all points
-    were seen to the end (None: not at the end), and S/b of a pilot batch.
-    "per_cell": points of each drawn cell and their number in the rule, and the variances between and within cells by pilots.
-    "quadrature": points of the first and the last rule. "warmup": steps, and the largest stable step size
-    at the start. "clip": the last threshold, and the share of the steps that were clipped.
+    Entries, each present only where the run decided it:
+        "batch": "growth", name of the growth rule; points of the "first" and of the "last" drawn batch; "changes", how often the
+            size changed; "all_from", the step (from 1) from which all points were used to the end, None if the last step drew a
+            batch; "pilot_noise", noise over signal S/b of batches drawn before the first step, dimensionless.
+        "per_cell": "points" drawn in each drawn cell; "rule", number of points of the cell's rule; variances "between" and
+            "within" cells, measured by pilots.
+        "quadrature": points of the "first" and of the "last" quadrature rule.
+        "warmup": its "steps", and the largest "stable" step size at the start.
+        "clip": the last "threshold" of the gradient norm, and the "share" of the steps that were clipped, 0 to 1.
 
     Args:
-        training: of the run.
-        plan: of the run.
-        points: of all measures.
+        training: state at the end of the run.
+        plan: plan of the run.
+        points: number of quadrature points of all measures at the end.
     """
     found: dict[str, Any] = {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
@@ -62,13 +69,16 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
 
 
 def strata_found(objective: Objective, plan: Plan, training: Training, theta: Tensor) -> list[dict[str, Any]]:
-    """Return the strata by tag of the last drawn batches with the noise of the gradient in each; [] where there are none.
+    """Return the noise of the gradient in each stratum by tag of the last drawn batches; [] where there are no such strata.
 
     Args:
         objective: what was minimised.
-        plan: of the run.
-        training: of the run.
+        plan: plan of the run.
+        training: state at the end of the run.
         theta: parameters found [size].
+
+    Returns:
+        One dictionary per stratum, see ``split.noise_by_tag``.
     """
     samplers = plan.samplers
     if not samplers or not isinstance(plan.method, Method):

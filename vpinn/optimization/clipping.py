@@ -1,4 +1,7 @@
-"""Clipping thresholds from the gradients of the last steps."""
+"""Choose the threshold of gradient clipping from the gradients of the last steps.
+
+`noted` records the gradient of each step, `threshold` computes the threshold from the record.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,22 @@ from torch import Tensor
 from vpinn.placement import host, wide
 
 WINDOW = 200
-"""Steps that a threshold is taken from."""
+"""Number of last steps from which a threshold is computed."""
 FEWEST = 20
-"""Steps before the first threshold: before, nothing is clipped."""
+"""Steps before the first threshold; no gradient is clipped until then."""
 TAIL = 0.95
-"""Share of the gradients that are never clipped."""
+"""Share of the recorded gradients that is never clipped, 0 to 1."""
 
 State = dict[str, Tensor]
 
 
 def noted(state: State, gradient: Tensor) -> State:
-    """Return the state with the norm of a step's gradient [size], before clipping, and its product with the one before."""
+    """Return the record with one more step: norm of its gradient, and the product with the gradient of the step before.
+
+    Args:
+        state: record so far; {} before the first step.
+        gradient: gradient of the step before clipping [size].
+    """
     before = state.get("before", torch.zeros_like(gradient))
     row = wide(torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None])
     rows = torch.cat([state["rows"], row])[-WINDOW:] if "rows" in state else row
@@ -28,9 +36,9 @@ def noted(state: State, gradient: Tensor) -> State:
 
 
 def threshold(state: State) -> float | None:
-    """Return the longest norm that is let through, None while too little is known.
+    """Return the largest gradient norm that is not clipped, None while fewer than ``FEWEST`` steps are recorded.
 
-    The larger of the norm that one gradient in twenty exceeds, and of the threshold of least error.
+    It is the larger of two values: the ``TAIL`` quantile of the norms, and the threshold of least error (`best_threshold`).
     """
     if len(state.get("rows", ())) < FEWEST:
         return None
@@ -39,21 +47,21 @@ def threshold(state: State) -> float | None:
 
 
 def best_threshold(norms: NDArray[np.float64], along: NDArray[np.float64]) -> float:
-    """Return the C ≥ 0 of least Σ ‖min(1, C/‖g_i‖) g_i − g‖², exactly, from the norms and products g_i·g [n].
+    """Return the C ≥ 0 that minimises Σ ‖min(1, C/‖g_i‖) g_i − g‖² exactly, from norms ‖g_i‖ and products g_i·g with the mean g.
 
-    With the longest m clipped the sum is a parabola in C, lowest at the mean of their g_i·g/‖g_i‖, and the least of all is
-    at such a vertex, at one of the norms, or at zero. Magnitudes of an exponential law have it at their mean, gradients in
-    many dimensions at ‖g‖/√(1 + S/b).
+    With the m longest gradients clipped, the sum is a parabola in C whose minimum is the mean of their g_i·g/‖g_i‖. The overall
+    minimum is therefore at such a vertex, at one of the norms, or at zero. For exponentially distributed magnitudes it is their
+    mean; for gradients in many dimensions it is ‖g‖/√(1 + S/b), with the noise scale S and the batch size b.
 
     Args:
-        norms: ‖g_i‖ > 0.
-        along: g_i·g, or unbiased estimates of it: g_i·g_{i−1} of independent batches.
+        norms: ‖g_i‖ > 0 [n].
+        along: g_i·g [n], or unbiased estimates of it: g_i·g_{i−1} of independent batches.
     """
     order = np.argsort(-norms)
     length, cosine = norms[order], (along / norms)[order]
     count = np.arange(1, len(length) + 1)
     low = np.append(length[1:], 0.0)
-    best = np.clip(np.cumsum(cosine) / count, low, length)  # with the longest 1, 2, … clipped
+    best = np.clip(np.cumsum(cosine) / count, low, length)  # the best C if exactly the longest 1, 2, … are clipped
     free = np.append(np.cumsum((length**2 - 2.0 * along[order])[::-1])[::-1][1:], 0.0)
     error = free + count * best**2 - 2.0 * best * np.cumsum(cosine)
     k = int(error.argmin())

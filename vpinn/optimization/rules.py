@@ -1,9 +1,10 @@
-"""Quadrature that follows training: a finer rule takes over where steps use the gaps between the points that they see.
+"""Quadrature that adapts to training: a finer rule takes over when steps exploit the gaps between quadrature points.
 
-A network with more weights than a rule has points, or nearly so, can lower J at the points and raise it between them; good
-optimisers find that out. So every few steps J is evaluated on an independent, finer rule. Its fall since the last look
-over the fall on the points trained with is a ratio of actual to predicted decrease, as of a trust region (Conn, Gould & Toint
-2000, chapter 6): where it is below ``LEAST`` the finer rule takes over, and where it is negative the steps are taken back.
+A network with about as many weights as there are quadrature points, or more, can lower J at the points and raise it between
+them, and good optimisers find such parameters. Every few steps J is therefore evaluated on an independent, finer rule. Its
+decrease since the last evaluation, divided by the decrease on the points used for training, is a ratio of actual to predicted
+decrease as in trust-region methods (Conn, Gould & Toint 2000, chapter 6). If the ratio is below ``LEAST`` the finer rule takes
+over; if it is negative the steps since the last evaluation are undone, too. `make_rules` makes the rules of a problem.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from vpinn.placement import HOST
 from vpinn.problem import Problem
 
 EVERY = {False: 20, True: 5}
-"""Steps between looks at the finer rule, of methods without and with curvature; a look costs two values of J."""
+"""Steps between evaluations on the finer rule (two values of J each), for methods without (False) and with curvature (True)."""
 LEAST = 0.5
-"""Least share of a fall that the finer rule has to see."""
+"""Smallest accepted ratio of the decreases of J on the finer rule and on the points used for training."""
 ROUNDING = 1e-12
-"""Falls below this share of J are rounding."""
+"""Decrease of J, relative to J, below which it is a rounding error."""
 FINER = 4
-"""Degrees by which a rule is finer than the one before."""
+"""Difference of the degrees of successive rules on a mesh."""
 DEGREES = 3
-"""Degrees tried before cells are halved, which has as many points as about eight degrees more."""
+"""Number of degrees tried before all cells are halved, which gives as many points as about eight degrees more."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """An objective on finer and finer rules.
+    """An objective on a sequence of finer and finer quadrature rules.
 
     Attributes:
-        first: on the rule that training starts with.
-        make: level ≥ 1 → the objective on a finer rule.
-        levels: how many there are, ≥ 1; 1: the first alone, which stays whatever steps do.
+        first: objective on the rule with which training starts.
+        make: level ≥ 1 → objective on a finer rule.
+        levels: number of rules, ≥ 1; 1: only the first, which is then never replaced.
     """
 
     first: Objective
@@ -55,7 +56,7 @@ class Rules:
         return cache(lambda level: self.make(level) if level and self.make else self.first)
 
     def at(self, training: Training) -> Objective:
-        """Return the objective that a state is trained on."""
+        """Return the objective on the rule that training currently uses."""
         return self._made(_level(training))
 
     def judge(self, training: Training) -> Objective | None:
@@ -64,11 +65,11 @@ class Rules:
         return self._made(level) if level < self.levels else None
 
     def follow(self, training: Training, method: Method) -> None:
-        """Look at the finer rule, when it is time, and change to it where it sees too little of what was gained.
+        """Evaluate J on the finer rule, when it is due, and change to that rule if its J has decreased too little.
 
         Args:
-            training: after a step; changed in place.
-            method: what takes the steps.
+            training: state after a step; changed in place.
+            method: method that takes the steps.
         """
         judge, due = self.judge(training), training.step % EVERY[method.curved] == 0 or training.idle
         if judge is None or not due:
@@ -94,12 +95,12 @@ class Rules:
 
 
 def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem], Objective]) -> Rules | None:
-    """Return finer rules for an objective over all points; None where the file asks for a rule, or where there is none.
+    """Return finer rules for an objective over all points; None where the problem file fixes the rule, or none is finer.
 
     Args:
-        problem: what is solved, in the file's formulation.
-        objective: on the rule that training starts with.
-        made: a problem → its objective on the same trial space.
+        problem: what is solved, in the formulation of the problem file.
+        objective: objective on the rule with which training starts.
+        made: makes the objective of a problem on the same trial space.
     """
     settings = problem.settings.quadrature
     if settings.degree is not None or settings.points is not None or settings.refine or objective.size > SUMMED:
@@ -122,8 +123,10 @@ def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem],
 
 
 def _level(training: Training) -> int:
+    """Return the level of the rule that training currently uses."""
     return int(training.rule["level"]) if training.rule else 0
 
 
 def _noted(level: int, theta: Tensor, seen: float, finer: float) -> State:
+    """Return the record of an evaluation on the finer rule; see ``Training.rule``."""
     return {"level": torch.tensor(level, device=HOST), "theta": theta, "seen": number(seen), "finer": number(finer)}

@@ -1,4 +1,4 @@
-"""Points that a user gives: as text, or as a file with one point per line."""
+"""Reading of evaluation points that a user gives with ``--at``: as text, or as a csv file with one point per line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MAX_BYTES = 200_000_000
 
 
 def points_of(given: Sequence[str], coordinates: Sequence[str]) -> NDArray[np.float64]:
-    """Return the points [n, k] of ``--at`` options.
+    """Return the points [n, k] that ``--at`` options give.
 
     Args:
-        given: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
-        coordinates: names of what a point is told by, k of them.
+        given: Values of the options: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
+        coordinates: Names of the k coordinates of a point.
 
     Raises:
-        InputError: neither numbers nor a file, or not k of them.
+        InputError: A value is neither a list of numbers nor a file, or a point has the wrong number of coordinates.
     """
     parts = []
     for text in given:
@@ -37,15 +37,17 @@ def points_of(given: Sequence[str], coordinates: Sequence[str]) -> NDArray[np.fl
 
 
 def read_points(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
-    """Return the points [n, k] of a csv file: the k named columns of a header, or the first k without one.
+    """Return the points of a csv file [n, k].
+
+    If the file has a header, its columns with the k names are read in any order; without one, the first k columns.
 
     Raises:
-        InputError: no such file, a column is missing, or a line is not numbers; says the line.
+        InputError: There is no such file, it is too large, a column is missing, or a line (named) holds not only numbers.
     """
     where = str(path)
     try:
         if not path.is_file():
-            message = 'expected a point such as "0.5,0.5", or a csv file of points, which this is not'
+            message = 'expected a point such as "0.5,0.5", or an existing csv file of points'
             raise InputError(message, f"--at {printable(where)}")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"larger than {MAX_BYTES // 10**6} MB; split the file", where)
@@ -61,7 +63,7 @@ def read_points(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
             raise InputError(f"no column {', '.join(missing)}; the columns are {printable(', '.join(header))}", f"{where}:1")
         columns = [header.index(name) for name in names]
     if not lines:
-        raise InputError("holds no points", where)
+        raise InputError("the file holds no points; give one point per line", where)
     rows = []
     for number, line in lines:
         try:
@@ -77,7 +79,7 @@ def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) 
         wanted = f"{count} coordinate{'s' * (count > 1)} ({', '.join(names)})"
         raise InputError(f"a point has {wanted}, got {points.shape[1]}", where)
     if not np.isfinite(points).all():
-        raise InputError("a coordinate is not a finite number", where)
+        raise InputError("a coordinate is not a finite number; correct it", where)
     return points
 
 
