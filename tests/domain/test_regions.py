@@ -131,7 +131,6 @@ def test_points_lie_in_the_region(case: Case) -> None:
 def test_weights_sum_to_the_measure(case: Case) -> None:
     region = case.make()
     exact = integral(region, (0,) * region.domain.dimension)
-    assert abs(region.measure - exact) <= 1e-13 * exact
     for points, rule in zip(point_sets(region), RULES[region.domain.mesh is not None], strict=True):
         taken = points.take(range(points.size))
         assert len(taken) == points.size == points.entities * points.per_entity
@@ -242,8 +241,8 @@ def test_tags_tell_the_parts(case: Case) -> None:
         if isinstance(region, Inside):
             part = CellVolumes.of(region.domain, tag)
         else:
-            part = BoundaryPart.of(region.domain, (tag,)).measure if mark.any() else 0.0
-        assert abs(taken.w[mark].sum() - part) <= 1e-12 * region.measure
+            part = BoundaryPart.of(region.domain, (tag,)).points(0).volume if mark.any() else 0.0
+        assert abs(taken.w[mark].sum() - part) <= 1e-12 * taken.w.sum()
     points = region.points(2, 500)
     for tag, entities in points.tagged.items():
         np.testing.assert_array_equal(np.repeat(entities, points.per_entity), marks[tag])

@@ -183,14 +183,7 @@ class FacetPoints(_MeshPoints):
 
     Args:
         mesh: the mesh.
-        facets: rows of `mesh.boundary` [m], as `mesh.facets(tags)` gives them.
-        degree: as in `CellPoints`.
-        kind: as in `CellPoints`.
-        seed: of the random kinds.
-        refine: as in `CellPoints`.
-
-    Raises:
-        InputError: degree out of range or unknown kind.
+        facets: rows of `mesh.boundary` [m], as `mesh.facets(tags)` gives them; all else as in `CellPoints`.
     """
 
     def __init__(self, mesh: Mesh, facets: Integers, degree: int, kind: str = "gauss", seed: int = 0, refine: int = 0) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -96,11 +95,6 @@ class Region(ABC):
     @abstractmethod
     def functions(self, space: LagrangeSpace) -> Integers:
         """Return the functions of a space on the mesh that do not vanish on the region, ascending."""
-
-    @cached_property
-    def measure(self) -> float:
-        """Length, area or volume of the region in units of the coordinates; points, the ends of an interval, count one each."""
-        return self.points(0).volume
 
     def spread(self, count: int) -> Points:
         """Return at least ``count`` points all over the region, fewer than twice as many, or all that its coarsest rule has."""

@@ -162,9 +162,10 @@ class Discrete(Assembler):
 
     @classmethod
     def of(
-        cls, integrand: Integrand, space: LagrangeSpace, components: int, points: MeshPoints, background: Background
+        cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background
     ) -> Discrete:
         """Return the assembler of an integrand."""
+        points = integrand.region.of(space.mesh, integrand.tags).on_cells(degree)
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:

@@ -64,16 +64,7 @@ def _sums(
     mixed, rule = MixedSpace.of(mesh, [max(degree, mesh.order)] * offsets(problem)[-1]), min(30, 2 * degree + 4)
     background = Background(mesh)
     values, given = prescribed(problem, mixed, background)
-    assemblers = [
-        Discrete.of(
-            part,
-            mixed.highest,
-            len(mixed.spaces),
-            part.region.of(mesh, part.tags).on_cells(rule),
-            background,
-        )
-        for part in parts
-    ]
+    assemblers = [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
     residual, matrix = assemble(assemblers, mixed, values, np.arange(mixed.size))
     kernel = Kernel.of(mixed, opened)
     unseen = kernel.unseen(matrix.T, ~given)

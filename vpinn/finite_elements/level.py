@@ -138,10 +138,7 @@ def _unseen(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], candidates
     """Return those candidates that the derivative of the form does not see, at fields that are nowhere special."""
     count, background = offsets(problem)[-1], Background(mesh)
     mixed = MixedSpace.of(mesh, [max(DEGREE, mesh.order)] * count)
-    assemblers = []
-    for part in parts:
-        points = part.region.of(mesh, part.tags).on_cells(2 * DEGREE)
-        assemblers.append(Discrete.of(part, mixed.highest, count, points, background))
+    assemblers = [Discrete.of(part, mixed.highest, count, 2 * DEGREE, background) for part in parts]
     everything = np.arange(mixed.size)
     matrix = assemble(assemblers, mixed, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
     tested = ~prescribed(problem, mixed, background)[1]

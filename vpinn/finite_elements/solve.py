@@ -61,16 +61,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
     ready = time.perf_counter()
     mixed, background = MixedSpace.of(mesh, degrees), Background(mesh)
     rule = rule_degree(max(degrees), mesh)
-    assemblers = [
-        Discrete.of(
-            part,
-            mixed.highest,
-            len(degrees),
-            part.region.of(mesh, part.tags).on_cells(rule),
-            background,
-        )
-        for part in parts
-    ]
+    assemblers = [Discrete.of(part, mixed.highest, len(degrees), rule, background) for part in parts]
     values, given = prescribed(problem, mixed, background)
     opened, free = Level.of(problem).motions, ~given
     kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Inside, LagrangeSpace, Mesh, functions_per_cell
+from vpinn.domain import BoundaryPart, Inside, LagrangeSpace, Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
@@ -46,7 +46,7 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
     for unknown in problem.unknowns:
         for component in range(unknown.components):
             here = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
-            left_out = [space.boundary_dofs(mesh.facets(i.condition.on)) for i in here if i.how != "nitsche"]
+            left_out = [BoundaryPart.of(mesh, i.condition.on).functions(space) for i in here if i.how != "nitsche"]
             essential.append(np.unique(np.concatenate([shared, *left_out])))
             weak = [(mesh.facets(i.condition.on), i.condition.weight or NITSCHE) for i in here if i.how == "nitsche"]
             stabilised.append(tuple(Stabilised(facets, weight) for facets, weight in weak))

@@ -9,7 +9,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace
+from vpinn.domain import BoundaryPart, LagrangeSpace
 from vpinn.forms import Background, components
 from vpinn.problem import Problem
 from vpinn.trial.enrichment import Enriched
@@ -65,7 +65,7 @@ def conditions_alone(problem: Problem, trial: Trial) -> Trial:
     for unknown in problem.unknowns:
         for imposed in trial.imposed:
             if imposed.condition.unknown == unknown.name:
-                row, held = first + imposed.component, space.boundary_dofs(mesh.facets(imposed.condition.on))
+                row, held = first + imposed.component, BoundaryPart.of(mesh, imposed.condition.on).functions(space)
                 values[row, held] = trial.elements[row].values[held]
         first += unknown.components
     return elements_trial(problem, space, values)

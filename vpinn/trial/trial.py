@@ -275,7 +275,7 @@ def _discrete(
     locations = space.locations()
     boundary, constrained = np.zeros(space.size), np.zeros(space.size, bool)
     for tags, value in prescribed:
-        dofs = space.boundary_dofs(mesh.facets(tags))
+        dofs = BoundaryPart.of(mesh, tags).functions(space)
         values = evaluate([value], bare_points(locations[dofs]), Background(mesh))[0]
         clash = constrained[dofs] & (np.abs(boundary[dofs] - values) > GAP * (1 + np.abs(values)))
         if clash.any():
