@@ -12,29 +12,14 @@ from typing import TextIO
 
 import numpy as np
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 from vpinn.cli.__main__ import run
 from vpinn.process import processor_seconds
 
-TEXT = """
-title = "Torsion"
-[domain]
-shape = "rectangle"
-cells = 3
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [5]
-[solver]
-method = "lbfgs"
-steps = 3
-"""
+SQUARE = 'shape = "rectangle"\ncells = 3'
+TEXT = membrane(SQUARE, title="Torsion", network="layers = [5]", solver='method = "lbfgs"\nsteps = 3')
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +24,9 @@ import torch
 
 from vpinn.domain import LagrangeSpace, replayed
 from vpinn.errors import InputError, StorageError
-from vpinn.features import Journal
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
@@ -41,18 +40,29 @@ FREE: dict[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("title", "reference", "output")),
 }
 """Section → settings that may differ when a run is resumed, since training steps do not depend on them; None: all of them."""
+Arrays = dict[str, np.ndarray[Any, Any]]
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
-def describe(problem: Problem, method: str, placement: Placement) -> dict[str, Any]:
-    """Return the content of run.json: settings, hashes of files, method, seed, placement, versions and machine."""
+def describe(problem: Problem, settings: Settings, method: str, placement: Placement) -> dict[str, Any]:
+    """Return the content of run.json: settings, hashes of files, method, seed, placement, versions and machine.
+
+    Args:
+        problem: what is solved.
+        settings: how; their method, if it is another than that of the file, is part of what the folder is read back with.
+        method: that was taken.
+        placement: where.
+    """
+    data = problem.source.data if problem.source.text is not None else None
+    if data is not None and settings.solver.method != problem.settings.solver.method:
+        data = {**data, "solver": {**data.get("solver", {}), "method": settings.solver.method}}
     return {
         "title": problem.title,
-        "settings": problem.settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "files": fingerprints(problem),
-        "data": problem.source.data if problem.source.text is not None else None,
+        "data": data,
         "method": method,
-        "seed": problem.settings.solver.seed,
+        "seed": settings.solver.seed,
         **placement.told,
         **environment(),
     }
@@ -109,7 +119,7 @@ def _discard(folder: Path) -> None:
         raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
 
 
-def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, dict[str, Any], Journal]:
+def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, Arrays, dict[str, Any]]:
     """Return the state of the run in a folder, to continue it with the same settings.
 
     Args:
@@ -118,7 +128,7 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
         device: Device on which training continues.
 
     Returns:
-        The training state, the JSON part of the checkpoint, and the journal of a method whose trial space grows.
+        The training state, and arrays and JSON-compatible values of the checkpoint.
 
     Raises:
         InputError: A setting, a file, the number of threads or the device changed; the message names it.
@@ -139,38 +149,40 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
             )
     arrays, meta = load_arrays(folder / CHECKPOINT)
     with understood(folder):
-        journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
-        return Training.from_arrays(arrays, meta, device), meta, journal
+        return Training.from_arrays(arrays, meta, device), arrays, meta
 
 
 def save(
-    folder: Path,
-    training: Training,
-    trial: Trial,
-    solution: Solution | None = None,
-    held: Mapping[str, Any] | None = None,
-    journal: Journal | None = None,
+    folder: Path, training: Training, kept: Sequence[tuple[Arrays, dict[str, Any]]], solution: Solution | None = None
 ) -> None:
     """Write the checkpoint and the history of a run and, at its end, the solution with its metrics.
 
     Args:
         folder: The run folder.
         training: Training state of the run.
-        trial: Its trial space.
+        kept: Further arrays and JSON-compatible entries of the checkpoint, of other names each.
         solution: Solution with its errors and estimates; None until the run has ended.
-        held: Further JSON-compatible entries of the checkpoint.
-        journal: Journal of a method whose trial space grows; None for other methods.
 
     Raises:
         StorageError: A file could not be written.
     """
     arrays, meta = training.arrays()
-    meta |= held or {}
-    if journal is not None and journal.notes:
-        noted, meta["journal"] = journal.arrays()
-        arrays |= noted
-        meta["asked"] = journal.asked
-    meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
+    for more, values in kept:
+        arrays |= more
+        meta |= values
+    if solution is not None:
+        arrays["solution"] = host(solution.theta)
+        if solution.cell_estimate is not None:
+            arrays["cell_estimate"] = solution.cell_estimate
+        write_atomic(folder / METRICS, _json(dict(solution.metrics)))
+    save_arrays(folder / CHECKPOINT, arrays, meta)
+    write_atomic(folder / HISTORY, _history(training).encode())
+
+
+def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
+    """Return what a checkpoint keeps of a trial space, for `space_of`."""
+    arrays: Arrays = {}
+    meta: dict[str, Any] = {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if trial.scales is not None:
         meta["scales"] = astuple(trial.scales)
@@ -184,23 +196,7 @@ def save(
         meta["places"] = trial.network.places
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
-    if solution is not None:
-        arrays["solution"] = host(solution.theta)
-        if solution.cell_estimate is not None:
-            arrays["cell_estimate"] = solution.cell_estimate
-        write_metrics(folder, solution.metrics)
-    save_arrays(folder / CHECKPOINT, arrays, meta)
-    write_history(folder, training)
-
-
-def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write metrics.json: errors, estimates, times and checks of a solution."""
-    write_atomic(folder / METRICS, _json(dict(metrics)))
-
-
-def write_history(folder: Path, training: Training) -> None:
-    """Write history.csv: one row per step, columns as in ``vpinn.optimization.COLUMNS``."""
-    write_atomic(folder / HISTORY, _history(training).encode())
+    return arrays, meta
 
 
 @contextlib.contextmanager

@@ -3,33 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from membrane import membrane
 
 from vpinn.comparison.settings import combinations, settled
 from vpinn.comparison.variants import Variant, make_variants
 from vpinn.errors import InputError
 from vpinn.placement import HERE
 
-TEXT = """
-[domain]
-shape = "rectangle"
-cells = 4
-cell = "quadrilateral"
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [5]
-[quadrature]
-degree = 7
-"""
+CELLS = 'shape = "rectangle"\ncells = 4\ncell = "quadrilateral"'
+TEXT = membrane(CELLS, network="layers = [5]", quadrature="degree = 7")
 """16 points in each of 16 cells."""
-UNMESHED = TEXT.replace('"rectangle"\ncells = 4\ncell = "quadrilateral"', '"hypercube"\nlower = [0, 0]').replace(
-    "degree = 7", "points = 64"
-)
+UNMESHED = membrane('shape = "hypercube"\nlower = [0, 0]', network="layers = [5]", quadrature="points = 64")
 
 
 @pytest.fixture

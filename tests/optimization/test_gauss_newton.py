@@ -19,6 +19,7 @@ from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
 from vpinn.output import estimate_memory
 from vpinn.solving import Setup, prepare
+from vpinn.solving.run import asking
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
@@ -205,12 +206,12 @@ def test_what_it_cannot_honour_is_said_in_a_line() -> None:
         batch=batch,
     )
     with pytest.raises(InputError, match="noise has to vanish at the solution"):
-        prepare(_with(problem))
+        prepare(problem, settings=asking(problem, "gauss-newton"))
     wide = vpinn.make_problem(
         {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, energy="u*u*dx", network={"layers": [100, 100]}
     )
     with pytest.raises(InputError, match=r"stores matrices of 10,501²") as caught:
-        prepare(_with(wide))
+        prepare(wide, settings=asking(wide, "gauss-newton"))
     assert "\n" not in str(caught.value)
 
 
@@ -244,12 +245,6 @@ def test_matrices_are_as_large_as_the_smaller_of_rows_and_weights() -> None:
     tests = {"test_space": {"degree": 10}, "quadrature": {"degree": 1}}
     with pytest.raises(InputError, match=r"stores 12,321 test functions × 10,501 weights, 1\.0 GB"):
         prepare(vpinn.make_problem({**domain, "cells": 11}, weak="inner(grad(u), grad(v))*dx", **tests, **wide))
-
-
-def _with(problem: vpinn.Problem) -> vpinn.Problem:
-    from vpinn.solving.run import _with_method
-
-    return _with_method(problem, "gauss-newton")
 
 
 def test_a_step_that_another_batch_does_not_confirm_is_taken_back() -> None:

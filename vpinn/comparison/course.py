@@ -31,7 +31,7 @@ from vpinn.process import peak_memory_mb
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
 from vpinn.solving import Hooks, Setup, prepare
-from vpinn.solving.run import assessed, strategy_of
+from vpinn.solving.run import strategy_of
 
 SPACING = 0.06
 """Training time between two measurements of the error, as a share of the training time so far."""
@@ -256,26 +256,24 @@ def _direct(setup: Setup, seconds: float | None, tell: Tell, before: tuple[float
         before: Seconds of the set-up, and memory in MB before it.
     """
     rows: list[tuple[float, int, float, float]] = []
-    interrupt, used = Interrupt(), time.process_time()
+    used = time.process_time()
 
     def report(training: Training) -> None:
         row = dict(zip(COLUMNS, training.history[-1], strict=True))
         rows.append((training.seconds, training.step, math.nan, row["error"]))
         tell(training.seconds, training.step, row["error"])
-        if seconds is not None and training.seconds > seconds:
-            interrupt.signal = 0
 
     strategy = strategy_of(setup)
     state = strategy.start()
-    finish = strategy.solve(state, Hooks(report, lambda *kept: None, interrupt))
+    finish = strategy.solve(state, Hooks(report, lambda *kept: None, Interrupt(), enough=seconds))
     cpu, memory = time.process_time() - used, peak_memory_mb()
     ready, libraries = before
-    if interrupt.signal is not None:
-        known = [row for row in rows if seconds is not None and row[0] <= seconds]
+    if seconds is not None and any(row[0] > seconds for row in rows):
+        known = [row for row in rows if row[0] <= seconds]
         return Course.of(known, "time limit", ready, cpu, memory, libraries, math.nan)
     known = [row for row in rows if math.isfinite(row[3])]
     if not known:  # stages measure no error without an exact solution: assess the final one
-        solution = assessed(finish())
+        solution = finish().assessed()
         errors = {name: dict(found) for name, found in solution.errors.items()}
         known = [(*rows[-1][:3], _largest(errors) if errors else float(solution.error_estimate["relative_energy"]))]
     return Course.of(known, state.training.stopped, ready, cpu, memory, libraries, math.nan)

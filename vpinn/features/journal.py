@@ -52,16 +52,20 @@ class Journal:
         """Whether the next note is in the journal already."""
         return self.at < len(self.notes)
 
-    def arrays(self) -> tuple[dict[str, NDArray[np.float64]], list[Note]]:
-        """Return the notes up to the last one with an array, as arrays and JSON-compatible values, for a checkpoint."""
+    def arrays(self) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+        """Return the notes up to the last one with an array, as arrays and JSON values for a checkpoint; {} without notes."""
+        if not self.notes:
+            return {}, {}
         last = max((k for k, note in enumerate(self.notes) if "theta" in note), default=-1)
         kept = self.notes[: last + 1]
         arrays = {f"journal.{k}": note["theta"] for k, note in enumerate(kept) if "theta" in note}
-        return arrays, [{key: value for key, value in note.items() if key != "theta"} for note in kept]
+        plain = [{key: value for key, value in note.items() if key != "theta"} for note in kept]
+        return arrays, {"journal": plain, "asked": self.asked}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]], notes: list[Note], asked: float | None) -> Journal:
-        """Return the journal stored in ``arrays`` and ``notes``, for a given tolerance."""
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]], meta: Mapping[str, Any]) -> Journal:
+        """Return the journal stored in ``arrays`` and ``meta``."""
+        notes, asked = meta.get("journal", []), meta.get("asked")
         theta = {k: arrays[f"journal.{k}"] for k in range(len(notes)) if f"journal.{k}" in arrays}
         return cls([{**note, "theta": theta[k]} if k in theta else note for k, note in enumerate(notes)], asked=asked)
 

@@ -5,10 +5,12 @@ and time with an error estimate.
 
 `start` (projection of the initial state) → `trajectory` (the coefficients as piecewise polynomials in time) → `integrate`
 (implicit steps, or exact solution mode by mode) → `measure` (norms over space and time) → `stages` (repetition with more
-features; the difference of two stages is the error estimate) → `solution` (the field at any instant).
+features; the difference of two stages is the error estimate; `journal` stores their results for a resumed run) → `solution`
+(the field at any instant).
 """
 
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, frozen_formulation, make_solution, stage_of
 from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
@@ -20,6 +22,7 @@ __all__ = [
     "Collapse",
     "Distance",
     "Field",
+    "MarchJournal",
     "MarchStage",
     "MarchStages",
     "Marched",

@@ -252,7 +252,7 @@ def _drawn(problem: Problem, begun: Start) -> Objective:
     if objective.test_space is None or batch.size != "full":
         return objective
     settings = problem.settings.model_copy(update={"batch": batch.model_copy(update={"size": _middle(problem, objective)})})
-    found = make_objective(dataclasses.replace(problem, settings=settings), begun.trial, unit=objective.unit)
+    found = make_objective(problem, begun.trial, unit=objective.unit, settings=settings)
     return dataclasses.replace(found, test_space=objective.test_space)
 
 
@@ -270,7 +270,7 @@ def _unseen(problem: Problem, trial: Trial, objective: Objective) -> Objective:
     solver = problem.settings.solver
     settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
     degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER)
-    return _as_sampled(make_objective(dataclasses.replace(problem, settings=settings), trial, degree=degree, unit=objective.unit))
+    return _as_sampled(make_objective(problem, trial, degree=degree, unit=objective.unit, settings=settings))
 
 
 def _middle(problem: Problem, objective: Objective) -> int:

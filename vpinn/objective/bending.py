@@ -50,7 +50,7 @@ def bent(problem: Problem) -> Problem:
     parts = integrals(problem.variation)
     inside = [part for part in parts if part.region is Inside]
     if any(part.tags for part in inside):
-        raise InputError("the bending energy holds terms of parts of the domain, which are no equation at every point")
+        raise InputError("the bending energy has integrals over parts of the domain; it has no equation at every point")
     tagged = {tag for part in parts if part.region is BoundaryPart for tag in part.tags}
     moments = [(problem.tags[tag],) for tag in sorted(tagged)]
     covered = {tag for (tag,) in moments}

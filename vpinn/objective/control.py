@@ -21,19 +21,20 @@ from vpinn.domain import BoundaryPart, Inside
 from vpinn.errors import InputError
 from vpinn.forms import Integral, integrals
 from vpinn.problem import Problem
+from vpinn.problem.numerics import Batch
 from vpinn.trial import Trial
 
 KINKED = (uc.Conditional, uc.MinValue, uc.MaxValue, uc.Abs)
 """Operations with jumps or kinks; a flux that contains one may have no divergence."""
 
 
-def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
-    """Return how squared residuals are estimated from batches, and the reason.
+def estimator_of(problem: Problem, trial: Trial, batch: Batch) -> tuple[str, str]:
+    """Return how squared residuals are estimated from batches with given settings, and the reason.
 
     Raises:
         InputError: the estimator in the problem file is not possible for the form.
     """
-    asked = problem.settings.batch.estimator
+    asked = batch.estimator
     if not problem.formulation.tested:
         if asked in ("two-batch", "u-statistic", "control-variate"):
             raise InputError(
@@ -43,7 +44,7 @@ def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
         return "plain", "the loss is linear in the points: every batch is unbiased"
     if asked not in ("auto", "control-variate"):
         return asked, "as asked"
-    if problem.settings.batch.size == "full":
+    if batch.size == "full":
         return "two-batch", "all points in every step: nothing is estimated"
     missing = obstacle(problem, trial)
     if not missing:

@@ -34,7 +34,7 @@ from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_wei
 from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.trial import Imposed, Trial, check_enrichment
 
 SUMMED = 2**22
@@ -78,6 +78,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     facet_degree: int | None = None,
     refine: int | None = None,
     unit: float = 1.0,
+    settings: Settings | None = None,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
@@ -92,13 +93,15 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         refine: how often every cell is halved before the rule is applied; None for ``quadrature.refine`` of the problem file, or
             less if ``degree`` or ``summed`` is given and sums over so many points are not affordable.
         unit: unit of the objective, > 0, in the units of the functional in the problem file.
+        settings: settings of quadrature, test space, batch and seed; None for those of the problem file.
 
     Raises:
         InputError: the formulation does not permit something in the problem file.
     """
-    space = make_test_space(problem, trial, placement, test_degree) if problem.formulation.tested else None
-    own, asked = degree is None and not summed, problem.settings.quadrature.refine
-    degree = degree or quadrature_degree(problem, space)
+    settings = settings or problem.settings
+    space = make_test_space(problem, trial, placement, test_degree, settings) if problem.formulation.tested else None
+    own, asked = degree is None and not summed, settings.quadrature.refine
+    degree = degree or quadrature_degree(problem, space, settings)
     if refine is None:
         refine = asked if own or problem.domain.mesh is None else affordable_refine(problem.domain.mesh, degree, asked)
 
@@ -106,11 +109,11 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {Inside: degree, BoundaryPart: facet_degree or degree}
-        pointed = ((side, _points(problem, side, degrees[side.region], refine, summed)) for side in found)
+        pointed = ((side, _points(problem, side, degrees[side.region], refine, summed, settings)) for side in found)
         return tuple(_measure(problem, trial, side, space, placement, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
-    estimator, why = estimator_of(problem, trial)
+    estimator, why = estimator_of(problem, trial, settings.batch)
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
     found = varied if whole else measures(integrals(problem.formulation.integrals))
@@ -156,14 +159,14 @@ def _integrands(
     return cell, facet
 
 
-def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
-    """Return the quadrature degree of the problem file, or a default for the mesh and the test space.
+def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
+    """Return the quadrature degree of the settings (None for those of the problem file), or a default for mesh and test space.
 
     Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
     that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates
     their products with fields of degree p + 3 exactly.
     """
-    asked = problem.settings.quadrature.degree
+    asked = (settings or problem.settings).quadrature.degree
     if asked is not None:
         return int(asked)
     if space is not None:
@@ -171,7 +174,7 @@ def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
     return int(np.clip(round(14 - 2 * np.log10(max(1, problem.domain.n_cells))), 4, 10))
 
 
-def quadrature_rule(problem: Problem) -> tuple[str, int]:
+def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple[str, int]:
     """Return the kind of quadrature rule and the number of points that it has on a hypercube.
 
     The default number is 2¹² in one dimension, 2¹⁴ in two and 2¹⁵ in more.
@@ -179,13 +182,13 @@ def quadrature_rule(problem: Problem) -> tuple[str, int]:
     Raises:
         InputError: the rule needs a mesh and there is none.
     """
-    settings, domain = problem.settings.quadrature, problem.domain
-    rule = settings.rule if settings.rule != "auto" else domain.rule
+    asked, domain = (settings or problem.settings).quadrature, problem.domain
+    rule = asked.rule if asked.rule != "auto" else domain.rule
     if rule in ("gauss", "stochastic-gauss"):
         domain.with_cells(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
-    if settings.refine:
+    if asked.refine:
         domain.with_cells("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
-    return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
+    return rule, asked.points or 2 ** min(15, 10 + 2 * domain.dimension)
 
 
 def _impose(
@@ -234,10 +237,10 @@ def _flux(
     return graph.add(terms)
 
 
-def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool) -> PointSet:
+def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool, settings: Settings) -> PointSet:
     """Return the quadrature points of some integrands."""
-    domain, seed = problem.domain, problem.settings.solver.seed
-    rule, count = quadrature_rule(problem)
+    domain, seed = problem.domain, settings.solver.seed
+    rule, count = quadrature_rule(problem, settings)
     count = min(count, SUMMED) if summed else count
     if side.region is Inside:
         return Inside(domain).points(degree, count, rule, seed, refine)
@@ -261,7 +264,7 @@ def _measure(
     coefficients = split(graph, graph.multiply([root, graph.add(side.residual)])) if side.residual else {}
     if any(len(jet.derivative) > 1 for jet in coefficients):
         raise InputError(
-            "the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts"
+            "the weak form has second derivatives of a test function, which conforming elements do not have; integrate by parts"
         )
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
     roots = [graph.multiply([root, node]) for node in side.roots]

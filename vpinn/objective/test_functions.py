@@ -10,7 +10,7 @@ from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.trial import Trial
 
 NITSCHE = 20.0
@@ -21,22 +21,23 @@ HIGHEST_DEFAULT = 8
 """Largest default degree of the test functions."""
 
 
-def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree: int | None = None) -> TestSpace:
+def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree: int | None, settings: Settings) -> TestSpace:
     """Return the test space of a weak form, without test functions that are not zero where the unknown is prescribed.
 
     Args:
         problem: problem in weak form.
         trial: its trial space, which says how conditions are imposed.
         placement: device, precision and threads of the computation.
-        degree: degree of the elements; None for that of the problem file.
+        degree: degree of the elements; None for that of the settings.
+        settings: settings of the test space.
 
     Raises:
         InputError: there is no mesh, no test function is left, or bubbles do not test a term or a condition of the problem.
     """
     no_tests = "a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube"
     mesh = problem.domain.with_cells(no_tests)
-    bubbles = problem.settings.test_space.kind == "bubbles"
-    degree = degree or problem.settings.test_space.degree or default_test_degree(mesh, bubbles)
+    bubbles = settings.test_space.kind == "bubbles"
+    degree = degree or settings.test_space.degree or default_test_degree(mesh, bubbles)
     space = LagrangeSpace(mesh, degree)
     if bubbles:
         _check_bubbles(problem, trial, mesh)
@@ -51,7 +52,7 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
             weak = [(mesh.facets(i.condition.on), i.condition.weight or NITSCHE) for i in here if i.how == "nitsche"]
             stabilised.append(tuple(Stabilised(facets, weight) for facets, weight in weak))
     if any(len(left_out) == space.size for left_out in essential):
-        where = problem.source.place("test_space") if problem.settings.test_space.model_fields_set else ""
+        where = problem.source.place("test_space") if settings.test_space.model_fields_set else ""
         raise InputError(
             f"the test space of degree {degree} has no function left inside the essential boundary; "
             "raise test_space.degree or refine the mesh",

@@ -5,13 +5,13 @@ The dictionaries go into metrics.json and into the table that closes a run.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from vpinn.objective import Objective
-from vpinn.optimization.clipping import threshold
 from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Method
 from vpinn.optimization.split import noise_by_tag
@@ -51,20 +51,20 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
             "last": int(size[drawn[-1]]) if len(drawn) else points,
             "changes": int((np.diff(size) != 0).sum()),
             "all_from": int(drawn[-1]) + 2 if len(drawn) and drawn[-1] + 1 < len(size) else None if len(drawn) else 1,
-            "pilot_noise": settled.get("noise"),
+            "pilot_noise": None if settled is None or math.isnan(settled.noise) else settled.noise,
         }
     domain = plan.samplers[0] if plan.samplers else None
     if isinstance(domain, Cells) and domain.per_cell is None and training.learned:
         state = training.learned[0]
         found["per_cell"] = {"points": domain.points_per_cell(state), "rule": len(domain.curve.local)}
         found["per_cell"] |= {name: float(state[name][0]) for name in ("between", "within")}
-    if training.rule and training.rule["level"]:
+    if training.rule and training.rule.level:
         found["quadrature"] = {"first": int(history[0, COLUMNS.index("batch_size")]), "last": points}
-    if plan.warmup:
-        found["warmup"] = {"steps": int(settled["warmup"]), "stable": settled["stable"]}
+    if plan.warmup and settled is not None:
+        found["warmup"] = {"steps": int(settled.warmup), "stable": settled.stable}
     if plan.clip == "auto":
         share = float(history[:, COLUMNS.index("clipped")].mean())
-        found["clip"] = {"threshold": threshold(training.clipping), "share": share}
+        found["clip"] = {"threshold": training.clipping.threshold, "share": share}
     return found
 
 
@@ -83,6 +83,6 @@ def strata_found(objective: Objective, plan: Plan, training: Training, theta: Te
     samplers = plan.samplers
     if not samplers or not isinstance(plan.method, Method):
         return []
-    if plan.batching is not None and "batch" in training.settled:
-        samplers = plan.batching.samplers(int(training.settled["batch"]))
+    if plan.batching is not None and training.settled is not None:
+        samplers = plan.batching.samplers(int(training.settled.batch))
     return noise_by_tag(objective, samplers, np.random.default_rng(training.step), theta, training.learned)

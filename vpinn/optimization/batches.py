@@ -7,8 +7,8 @@ size, and with it the step size, changes over the run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
 from vpinn.optimization.schedule import SCALINGS, Scaling
+from vpinn.optimization.settled import Settled
 from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
@@ -60,33 +61,33 @@ class Batching:
         """Whether the step size follows the size of the batch."""
         return self.scaling is not SCALINGS["none"]
 
-    def rate(self, rate: float, settled: Mapping[str, float], limit: float) -> float:
+    def rate(self, rate: float, settled: Settled, limit: float) -> float:
         """Return the step size for the current batch: that of the scaling rule, up to ``STABLE`` times the limit of stability.
 
         The bound never lowers the step size below that of the first batch, which the user may have asked for.
 
         Args:
             rate: step size at the first batch, > 0.
-            settled: points of the "first" and of the current "batch", and the "limit" of stability measured last.
+            settled: points of the first and of the current batch, and the limit of stability measured last.
             limit: limit of stability estimated by this step, infinite where it is not known.
         """
-        limit = min(limit, settled["limit"])
-        wanted = rate * self.scaling(settled["batch"] / settled["first"], min(1.0, rate / limit))
+        limit = min(limit, settled.limit)
+        wanted = rate * self.scaling(settled.batch / settled.first, min(1.0, rate / limit))
         return min(wanted, max(rate, STABLE * limit))
 
     def size(self, training: Training, steps: int) -> int | None:
-        """Return the points of the run's next batch, None for all points; ``training.settled["batch"]`` is set to it."""
-        step, settled = training.step, training.settled
+        """Return the points of the run's next batch, None for all points; ``training.settled`` remembers it."""
+        step, settled = training.step, training.settled or Settled()
         if step >= steps - round(self.finish * steps):
             return None
         ratio = training.history[-1][_RATIO] if training.history else math.nan
         noise = float(training.state["noise"]) if "noise" in training.state else 1.0 / ratio if ratio else math.inf
-        first, watch = int(settled["first"]), training.watch
+        first, watch = int(settled.first), training.watch
         if self.barrier is not None:
-            trace = watch.trace / watch.pairs if watch.pairs else settled["trace"]
-            noise = settled["heat"] * trace / self.barrier  # points at which the temperature equals the barrier
-        size = self.policy.next(first, int(settled["batch"]), step, steps, noise)
-        settled["batch"] = size
+            trace = watch.trace / watch.pairs if watch.pairs else settled.trace
+            noise = settled.heat * trace / self.barrier  # points at which the temperature equals the barrier
+        size = self.policy.next(first, int(settled.batch), step, steps, noise)
+        training.settled = replace(settled, batch=size)
         return None if size >= self.policy.points else size
 
 

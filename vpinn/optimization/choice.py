@@ -5,12 +5,11 @@ The line appears in the closing table, in the report and in metrics.json.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from vpinn.features.direct import LeastSquares
 from vpinn.objective.variation import is_linear
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 
 MANY_DIMENSIONS = 5
 """Dimension above which a problem without a mesh is trained on mini-batches, unless the problem file asks for all points."""
@@ -20,33 +19,34 @@ STEPS: Final[dict[str, Any]] = {"learning_rate": 1e-2, "schedule": "cosine", "wa
 """Settings of the steps on these mini-batches, each where the problem file does not give it."""
 
 
-def with_batches(problem: Problem) -> Problem:
-    """Return the problem with mini-batches where dimensions are many and the file gives neither a method nor a batch size.
+def with_batches(problem: Problem, settings: Settings) -> Settings:
+    """Return the settings with mini-batches where dimensions are many and they give neither a method nor a batch size.
 
     A domain of many dimensions needs so many points that one step on all of them takes seconds; in the same time a hundred
     steps of Adam on mini-batches lower the loss further. The step size falls along a cosine; otherwise noise would remain.
     """
-    settings, domain = problem.settings, problem.domain
+    domain = problem.domain
     asked = settings.solver.method != "auto" or "size" in settings.batch.model_fields_set
     if asked or domain.n_cells or domain.dimension <= MANY_DIMENSIONS:
-        return problem
+        return settings
     chosen = {name: value for name, value in STEPS.items() if name not in settings.solver.model_fields_set}
     sections = {"batch": settings.batch.model_copy(update={"size": BATCH}), "solver": settings.solver.model_copy(update=chosen)}
-    return replace(problem, settings=settings.model_copy(update=sections))
+    return settings.model_copy(update=sections)
 
 
-def reason(problem: Problem, name: str, refused: str = "") -> str:
+def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -> str:
     """Return in words why the method ``name`` solves the problem.
 
     Args:
         problem: the problem.
+        settings: how it is solved.
         name: method that was picked.
         refused: why a better method does not apply, "" where none was tried.
     """
-    solver, domain = problem.settings.solver, problem.domain
+    solver, domain = settings.solver, problem.domain
     if solver.method != "auto":
         return "as asked"
-    batches = problem.settings.batch.size != "full"
+    batches = settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
     where += f" on {domain.n_cells:,} cells" if domain.n_cells else " without cells"
     if name == LeastSquares.name:

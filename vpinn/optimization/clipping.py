@@ -1,9 +1,11 @@
 """Choose the threshold of gradient clipping from the gradients of the last steps.
 
-`noted` records the gradient of each step, `threshold` computes the threshold from the record.
+``Clipping.noted`` records the gradient of each step, ``Clipping.threshold`` computes the threshold from the record.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,31 +21,40 @@ FEWEST = 20
 TAIL = 0.95
 """Share of the recorded gradients that is never clipped, 0 to 1."""
 
-State = dict[str, Tensor]
 
+@dataclass(frozen=True)
+class Clipping:
+    """Record of the last gradients, from which the threshold is computed.
 
-def noted(state: State, gradient: Tensor) -> State:
-    """Return the record with one more step: norm of its gradient, and the product with the gradient of the step before.
-
-    Args:
-        state: record so far; {} before the first step.
-        gradient: gradient of the step before clipping [size].
+    Attributes:
+        rows: norm of the gradient before clipping, and its product with the gradient of the step before, of the last ``WINDOW``
+            steps [n, 2]; None before the first step.
+        before: gradient of the last step before clipping [size]; None before the first step.
     """
-    before = state.get("before", torch.zeros_like(gradient))
-    row = wide(torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None])
-    rows = torch.cat([state["rows"], row])[-WINDOW:] if "rows" in state else row
-    return {"rows": rows, "before": gradient}
 
+    rows: Tensor | None = None
+    before: Tensor | None = None
 
-def threshold(state: State) -> float | None:
-    """Return the largest gradient norm that is not clipped, None while fewer than ``FEWEST`` steps are recorded.
+    def noted(self, gradient: Tensor) -> Clipping:
+        """Return the record with one more step, whose gradient before clipping is given [size]."""
+        before = torch.zeros_like(gradient) if self.before is None else self.before
+        row = wide(torch.stack([torch.linalg.vector_norm(gradient), gradient @ before])[None])
+        return Clipping(row if self.rows is None else torch.cat([self.rows, row])[-WINDOW:], gradient)
 
-    It is the larger of two values: the ``TAIL`` quantile of the norms, and the threshold of least error (`best_threshold`).
-    """
-    if len(state.get("rows", ())) < FEWEST:
-        return None
-    norms, along = host(state["rows"][1:]).T
-    return max(float(np.quantile(norms, TAIL)), best_threshold(norms, along))
+    @property
+    def threshold(self) -> float | None:
+        """Largest gradient norm that is not clipped, None while fewer than ``FEWEST`` steps are recorded.
+
+        It is the larger of two values: the ``TAIL`` quantile of the norms, and the threshold of least error (`best_threshold`).
+        """
+        if self.rows is None or len(self.rows) < FEWEST:
+            return None
+        norms, along = host(self.rows[1:]).T
+        return max(float(np.quantile(norms, TAIL)), best_threshold(norms, along))
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return what there is as tensors, for a checkpoint; ``Clipping(**arrays)`` is the same again."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def best_threshold(norms: NDArray[np.float64], along: NDArray[np.float64]) -> float:

@@ -118,7 +118,7 @@ def final_parameters(objective: Objective, training: Training, judge: Objective 
         DivergenceError: J is finite at none of the candidates but the start.
     """
     score, tried = _part(objective) if judge is None else judge.value, [training.theta]
-    for theta in (training.best[0], *([training.rule["theta"]] if training.rule else [])):
+    for theta in (training.best[0], *([training.rule.theta] if training.rule else [])):
         if not any(torch.equal(theta, other) for other in tried):
             tried.append(theta)
     scored = [(value, k) for k, theta in enumerate(tried) if math.isfinite(value := score(theta))]

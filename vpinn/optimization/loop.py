@@ -20,13 +20,13 @@ from vpinn.features.direct import Direct
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
-from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.projection import solved_anew
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
+from vpinn.optimization.settled import Settled
 from vpinn.optimization.stagnation import stagnates
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import Logarithmic, Sampler, best_batch
@@ -170,7 +170,7 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:
     assert isinstance(plan.method, Method)
-    if not training.settled:
+    if training.settled is None:
         training.settled = _settled(objective, training, plan, plan.method)
     samplers, rate = _drawn_how(objective, training, plan, plan.method)
     closure, theta = _draw(objective, training, plan, samplers), training.theta
@@ -190,7 +190,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     noise = training.watch.after(closure, theta, rate, size, training.step, partial(plan.method.bath, state))
     training.theta, training.state = new, state
     if closure.gradient is not None and plan.clip == "auto":
-        training.clipping = noted(training.clipping, closure.gradient)
+        training.clipping = training.clipping.noted(closure.gradient)
     training.step += 1
     watched: Mapping[str, float] = {}
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
@@ -214,10 +214,10 @@ def _attempt(training: Training, method: Method, closure: Closure, rate: float, 
     return new, state, value
 
 
-def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> dict[str, float]:
-    """Return the quantities that the run measures before its first step; see ``Training.settled``."""
+def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> Settled:
+    """Return the quantities that the run measures before its first step."""
     theta, generator, batching = training.theta, training.generator, plan.batching
-    found: dict[str, float] = {}
+    found = Settled()
 
     def draw(samplers: Sequence[Sampler]) -> Gradient:
         return drawn(objective, samplers, plan.batches, generator, ()).evaluate if samplers else objective.gradient
@@ -226,32 +226,35 @@ def _settled(objective: Objective, training: Training, plan: Plan, method: Metho
     if batching is not None:
         size, policy = batching.first, batching.policy
         if size is None:
-            found["noise"] = measured_noise(lambda: draw(plan.samplers), theta)
-            size = policy.bounded(best_batch(policy.least * found["noise"]))
-        found |= {"first": size, "batch": size}
+            found = replace(found, noise=measured_noise(lambda: draw(plan.samplers), theta))
+            size = policy.bounded(best_batch(policy.least * found.noise))
+        found = replace(found, first=size, batch=size)
         samplers = () if size >= policy.points else batching.samplers(size)
         if isinstance(policy, Logarithmic) and samplers:
-            found["trace"] = (plan.points_of(samplers) or 0) * measured_trace(lambda: draw(samplers), theta)
-            found["heat"] = 0.5 * batching.stretch * plan.schedule.learning_rate / len(theta)  # T = heat · tr Σ/b
+            trace = (plan.points_of(samplers) or 0) * measured_trace(lambda: draw(samplers), theta)
+            heat = 0.5 * batching.stretch * plan.schedule.learning_rate / len(theta)  # T = heat · tr Σ/b
+            found = replace(found, trace=trace, heat=heat)
     if plan.warmup:
         rate, most = plan.schedule.learning_rate, plan.schedule.steps // 4
-        found["stable"] = stable_rate(method, lambda: draw(samplers), draw(plan.probe), theta, generator)
-        found["warmup"] = warmup_steps(rate, found["stable"], most)
+        stable = stable_rate(method, lambda: draw(samplers), draw(plan.probe), theta, generator)
+        found = replace(found, stable=stable, warmup=warmup_steps(rate, stable, most))
     return found
 
 
 def _drawn_how(objective: Objective, training: Training, plan: Plan, method: Method) -> tuple[tuple[Sampler, ...], float]:
     """Return the samplers of this step, () for all points, and its step size."""
-    schedule, samplers, batching, settled = plan.schedule, plan.samplers, plan.batching, training.settled
-    if plan.warmup:
-        schedule = replace(schedule, warmup=int(settled["warmup"]))
+    schedule, samplers, batching = plan.schedule, plan.samplers, plan.batching
+    if plan.warmup and training.settled is not None:
+        schedule = replace(schedule, warmup=int(training.settled.warmup))
     rate = schedule(training.step) * training.shrink
     if batching is not None:
         size = batching.size(training, plan.schedule.steps)
         samplers = () if size is None else batching.samplers(size)
-        if batching.scaled:
-            if settled["batch"] >= GROWN * settled.get("seen_at", 0.0):
-                settled["limit"], settled["seen_at"] = _limit(objective, training, plan, method, samplers), settled["batch"]
+        settled = training.settled
+        if batching.scaled and settled is not None:
+            if settled.batch >= GROWN * settled.seen_at:
+                limit = _limit(objective, training, plan, method, samplers)
+                training.settled = settled = replace(settled, limit=limit, seen_at=settled.batch)
             rate = batching.rate(rate, settled, bent_limit(method, training.watch.curvature))
     return samplers, rate
 
@@ -271,7 +274,7 @@ def _limit(objective: Objective, training: Training, plan: Plan, method: Method,
 
 def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[Sampler, ...]) -> Closure:
     """Return J, ∇J, curvature and values of candidates over all points, or over batches drawn now."""
-    clip = threshold(training.clipping) if plan.clip == "auto" else plan.clip
+    clip = training.clipping.threshold if plan.clip == "auto" else plan.clip
     if not samplers:
         curved = objective
         if plan.rules is not None and objective.test_space is None and not is_sum_of_squares(objective):

@@ -57,17 +57,17 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = {
 """Names in a problem file → functions that make the method from the settings."""
 
 
-def candidates(problem: Problem) -> tuple[str, ...]:
+def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
     """Return the names of the methods to try, in order; the first that fits the problem is used.
 
     ``method = "auto"`` tries least squares first on meshes, and without a mesh in up to five dimensions, in float64. Next it
     tries L-BFGS if every step uses all points, and Adam if it uses mini-batches, which is the default in more dimensions (see
     ``with_batches``).
     """
-    solver = problem.settings.solver
+    solver = settings.solver
     if solver.method != "auto":
         return (solver.method,)
-    stepwise = "lbfgs" if problem.settings.batch.size == "full" else "adam"
+    stepwise = "lbfgs" if settings.batch.size == "full" else "adam"
     direct = problem.domain.n_cells > 0 or problem.domain.dimension <= 5
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
@@ -92,12 +92,13 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
 
 
 def trained_objective(
-    problem: Problem, trial: Trial, name: str, placement: Placement, unit: float = 1.0
+    problem: Problem, settings: Settings, trial: Trial, name: str, placement: Placement, unit: float = 1.0
 ) -> Objective:
     """Return the objective that training minimises.
 
     Args:
         problem: the problem.
+        settings: how it is solved.
         trial: its trial space.
         name: name of the method, one of ``METHODS``.
         placement: where the steps work.
@@ -108,9 +109,9 @@ def trained_objective(
             layer has functions. Some combination of these would then make the residual vanish, whatever the solution.
             First-order steps stay near their start, and may still do well with few test functions.
     """
-    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit)
+    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit, settings=settings)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
-    if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
+    if objective.test_space is not None and rows < columns and METHODS[name](settings).curved:
         raise InputError(
             f"{rows:,} test functions cannot distinguish {columns:,} functions of the last layer; raise test_space.degree, "
             "refine the mesh, or make the last hidden layer narrower",
@@ -119,19 +120,18 @@ def trained_objective(
     return objective
 
 
-def with_layers(problem: Problem, name: str) -> Problem:
-    """Return the problem with the method's default hidden layers where the file gives none; unchanged for methods without steps.
+def with_layers(settings: Settings, name: str) -> Settings:
+    """Return the settings with the method's default hidden layers where they give none; unchanged for methods without steps.
 
     Args:
-        problem: the problem.
+        settings: settings of the problem.
         name: name of the method, one of ``METHODS``.
     """
-    settings = problem.settings
     method = METHODS[name](settings)
     if settings.network.layers is not None or isinstance(method, Direct):
-        return problem
+        return settings
     network = settings.network.model_copy(update={"layers": method.layers})
-    return replace(problem, settings=settings.model_copy(update={"network": network}))
+    return settings.model_copy(update={"network": network})
 
 
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:

@@ -14,16 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-import torch
-from torch import Tensor
-
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, quadrature_degree, quadrature_rule
 from vpinn.objective.statement import SUMMED
-from vpinn.optimization.method import Method, State, number
+from vpinn.optimization.method import Method
+from vpinn.optimization.settled import RuleLook
 from vpinn.optimization.training import Training
-from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 
 EVERY = {False: 20, True: 5}
 """Steps between evaluations on the finer rule (two values of J each), for methods without (False) and with curvature (True)."""
@@ -76,47 +73,49 @@ class Rules:
             return
         theta, before = training.theta, training.rule
         seen, finer = self.at(training).value(theta), judge.value(theta)
-        if not before:
-            training.rule = _noted(0, theta, seen, finer)
+        if before is None:
+            training.rule = RuleLook(0, theta, seen, finer)
             return
-        fall, true = float(before["seen"]) - seen, float(before["finer"]) - finer
+        fall, true = before.seen - seen, before.finer - finer
         if not fall > ROUNDING * abs(seen):
             return
         if true >= LEAST * fall:
-            training.rule = _noted(_level(training), theta, seen, finer)
+            training.rule = replace(before, theta=theta, seen=seen, finer=finer)
             return
         if not true >= 0.0:
-            theta, finer = before["theta"], float(before["finer"])
-        training.rule = _noted(_level(training) + 1, theta, finer, torch.inf)
+            theta, finer = before.theta, before.finer
+        training.rule = RuleLook(before.level + 1, theta, finer, math.inf)
         if (judge := self.judge(training)) is not None:
-            training.rule["finer"] = number(judge.value(theta))
+            training.rule = replace(training.rule, finer=judge.value(theta))
         training.theta, training.state, training.idle = theta, method.initial(theta), 0
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
 
-def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem], Objective]) -> Rules | None:
-    """Return finer rules for an objective over all points; None where the problem file fixes the rule, or none is finer.
+def make_rules(
+    problem: Problem, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
+) -> Rules | None:
+    """Return finer rules for an objective over all points; None where the settings fix the rule, or none is finer.
 
     Args:
         problem: what is solved, in the formulation of the problem file.
+        settings: how it is solved.
         objective: objective on the rule with which training starts.
-        made: makes the objective of a problem on the same trial space.
+        made: makes the objective of settings on the same trial space.
     """
-    settings = problem.settings.quadrature
-    if settings.degree is not None or settings.points is not None or settings.refine or objective.size > SUMMED:
+    asked = settings.quadrature
+    if asked.degree is not None or asked.points is not None or asked.refine or objective.size > SUMMED:
         return None
-    kind, count = quadrature_rule(problem)
+    kind, count = quadrature_rule(problem, settings)
     gauss, times = kind == "gauss", SUMMED // objective.size
     if not gauss and problem.domain.n_cells:
         return None
     levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if gauss else times.bit_length()
-    lowest = min(quadrature_degree(problem, objective.test_space), MAX_DEGREE - (DEGREES - 1) * FINER)
+    lowest = min(quadrature_degree(problem, objective.test_space, settings), MAX_DEGREE - (DEGREES - 1) * FINER)
 
     def make(level: int) -> Objective:
         halvings, step = divmod(level, DEGREES)
         finer = {"degree": lowest + step * FINER, "refine": halvings} if gauss else {"points": count << level}
-        quadrature = settings.model_copy(update=finer)
-        found = made(replace(problem, settings=problem.settings.model_copy(update={"quadrature": quadrature})))
+        found = made(settings.model_copy(update={"quadrature": asked.model_copy(update=finer)}))
         return replace(found, test_space=objective.test_space)
 
     return Rules(objective, make, max(1, levels))
@@ -124,9 +123,4 @@ def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem],
 
 def _level(training: Training) -> int:
     """Return the level of the rule that training currently uses."""
-    return int(training.rule["level"]) if training.rule else 0
-
-
-def _noted(level: int, theta: Tensor, seen: float, finer: float) -> State:
-    """Return the record of an evaluation on the finer rule; see ``Training.rule``."""
-    return {"level": torch.tensor(level, device=HOST), "theta": theta, "seen": number(seen), "finer": number(finer)}
+    return training.rule.level if training.rule else 0

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from vpinn.features.direct import Direct
+from vpinn.optimization.clipping import Clipping
 from vpinn.optimization.method import Method, State
+from vpinn.optimization.settled import RuleLook, Settled
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.placement import HOST, host
 from vpinn.sampling import State as Learned
@@ -39,12 +41,8 @@ class Training:
         learned: state of each sampler; () before the first pilot.
         watch: moving averages from which the noise of the gradients is computed.
         clipping: record from which the automatic clipping threshold is computed.
-        rule: {} before the first evaluation on a finer quadrature rule; then "level" of the rule trained with (0, 1, …), and at
-            the last such evaluation the parameters "theta", J on the rule trained with ("seen") and on the finer one ("finer").
-        settled: quantities measured before the first step or set by the batch size, {} where there are none: points of the
-            "first" and of the last drawn "batch"; "noise" of the first batch (S/b); "warmup" in steps; "stable" step size at the
-            start; "limit" of stability and the batch that it was measured at ("seen_at"); "trace" tr Σ and "heat", of which
-            heat·tr Σ/b is the temperature of annealing.
+        rule: last evaluation on a finer quadrature rule, None before the first.
+        settled: quantities measured before the first step or set by the batch size, None before the first step.
         step: number of steps taken.
         seconds: seconds spent so far, over all sessions.
         average: moving average of the loss on mini-batches, nan on all points.
@@ -65,9 +63,9 @@ class Training:
     generator: np.random.Generator
     learned: tuple[Learned, ...] = ()
     watch: Watch = field(default_factory=Watch)
-    clipping: State = field(default_factory=dict)
-    rule: State = field(default_factory=dict)
-    settled: dict[str, float] = field(default_factory=dict)
+    clipping: Clipping = field(default_factory=Clipping)
+    rule: RuleLook | None = None
+    settled: Settled | None = None
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
@@ -112,8 +110,8 @@ class Training:
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0], "origin": self.origin[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
         arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
-        arrays |= {f"clipping.{k}": v for k, v in self.clipping.items()}
-        arrays |= {f"rule.{k}": v for k, v in self.rule.items()}
+        arrays |= {f"clipping.{k}": v for k, v in self.clipping.arrays().items()}
+        arrays |= {f"rule.{k}": v for k, v in (self.rule.arrays() if self.rule else {}).items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -121,7 +119,7 @@ class Training:
         numbers |= {"first": self.origin[1], "size": self.origin[2]}
         generator = self.generator.bit_generator.state
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
-        meta["settled"] = self.settled
+        meta["settled"] = self.settled.numbers() if self.settled else {}
         meta["placed"] = [name for name, tensor in arrays.items() if tensor.device != HOST]
         return {name: host(tensor) for name, tensor in arrays.items()} | known | {"history": history}, meta
 
@@ -163,9 +161,9 @@ class Training:
                 for k in range(meta["learned"])
             ),
             watch=Watch.from_state(states["watch."]),
-            clipping=states["clipping."],
-            rule=states["rule."],
-            settled=dict(meta["settled"]),
+            clipping=Clipping(**states["clipping."]),
+            rule=RuleLook.of(states["rule."]),
+            settled=Settled.of(meta["settled"]),
             step=numbers["step"],
             seconds=numbers["seconds"],
             average=numbers["average"],

@@ -1,4 +1,4 @@
-"""The problem to solve, translated and checked: domain, unknowns, equation, conditions, and the settings of the solver."""
+"""The problem to solve, translated and checked: domain, unknowns, equation, conditions, and the settings in its file."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -56,7 +56,7 @@ class Problem:
     Attributes:
         title: free text.
         domain: mesh, or hypercube without cells.
-        settings: validated sections of the problem file.
+        settings: validated sections of the problem file, never changed; those of a run are ``Setup.settings``.
         symbols: UFL symbols of coordinates, normal and cell size.
         unknowns: unknowns in the order of the file.
         formulation: the equation; the subdomain ids of its integrals are positions in ``tags``, or "everywhere".

@@ -107,7 +107,9 @@ class Trial:
         return replace(self, unknowns=unknowns, scales=scales)
 
 
-def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> Trial:
+def make_trial(
+    problem: Problem, rows: bool = False, corners: bool = False, layers: Sequence[int] | None = None
+) -> Trial:
     """Return the trial space of a problem.
 
     Args:
@@ -117,6 +119,7 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
         corners: for least squares: include singular functions of the domain's corners, which must not be multiplied by a
             distance, and impose all conditions by weighted rows. No functions are included if no corner is singular or if the
             problem file asks for an exact condition.
+        layers: widths of the hidden layers; None for those of the problem file.
 
     Raises:
         InputError: a condition asks to be imposed exactly where no smooth lift has its values.
@@ -124,9 +127,9 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
     sizes = {u.name: int(np.prod(u.shape)) for u in problem.unknowns}
     lower, upper = problem.domain.bounds
     settings = problem.settings.network
-    layers = (problem.domain.dimension, *(settings.layers or LAYERS), sum(sizes.values()))
-    extra = len(problem.enrich) * layers[-1]
-    network = Enriched(layers, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)), extra)
+    widths = (problem.domain.dimension, *(layers or settings.layers or LAYERS), sum(sizes.values()))
+    extra = len(problem.enrich) * widths[-1]
+    network = Enriched(widths, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)), extra)
     function = problem.symbols.coefficient((network.outputs,))
     coefficients = ufl.Constant(problem.symbols.mesh, shape=(max(1, extra),))
     known: dict[int, Field] = {}
@@ -151,8 +154,8 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
     functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
     if functions:
         chart = CornerChart(functions)
-        layers = (layers[0], chart.count, layers[-1])
-        network = Features(layers, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
+        widths = (widths[0], chart.count, widths[-1])
+        network = Features(widths, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed), coefficients)
 
 
