@@ -229,6 +229,22 @@ def test_test_functions_vanish_where_they_must(case: Case, degree: int) -> None:
 
 
 @every
+def test_a_rule_knows_its_place_in_cells(case: Case) -> None:
+    """Its table of reference points holds those of every point; entities are found from the cells that they belong to."""
+    region = case.make()
+    mesh = region.domain.mesh
+    if mesh is None:
+        np.testing.assert_array_equal(region.points(1, 40).entities_in(np.array([0])), [0])
+        return
+    points = region.on_cells(4)
+    taken = points.take(range(points.size))
+    np.testing.assert_array_equal(points.placed_in_cell[points.facet_of(taken), taken.local], taken.reference)
+    some = np.arange(0, mesh.n_cells, 3)
+    owned = np.unique(np.repeat(np.arange(points.entities), points.per_entity)[np.isin(taken.cell, some)])
+    np.testing.assert_array_equal(points.entities_in(some), owned)
+
+
+@every
 def test_tags_tell_the_parts(case: Case) -> None:
     region = case.make()
     taken = region.points(2, 500).take(range(region.points(2, 500).size))
