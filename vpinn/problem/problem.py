@@ -15,6 +15,7 @@ from ufl.classes import Expr
 
 from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
+from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
@@ -69,6 +70,7 @@ class Problem:
         source: text of the problem file, with the line of every key.
         clock: time span and symbol of time; None for a steady problem.
         initial: states of the unknowns at the start; no component has two.
+        eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
     title: str
@@ -86,6 +88,7 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    eigen: Eigenproblem | None = None
 
     @property
     def coordinates(self) -> tuple[str, ...]:
