@@ -14,6 +14,7 @@ from vpinn.eigen import EigenStage, mode_problem, mode_trial, solve_in_stages
 from vpinn.errors import InputError
 from vpinn.features import Elements
 from vpinn.interrupt import Stopped
+from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import COLUMNS, Plan, Training
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
@@ -115,27 +116,21 @@ class EigenStrategy(Strategy):
             worst = int(np.argmax(stage.bounds))
             told = f"the error of number {worst + 1} may be {stage.bounds[worst]:.1e}"
             checks.append(f"eigenvalues: {told}; refine the mesh, or ask for fewer")
-        metrics = {
-            "method": Elements.name,
-            "method_reason": "as the problem file asks" if asked else f"the eigenvalues nearest to {eigen.near:g}",
-            "steps": training.step,
-            "stopped": training.stopped,
-            "rollbacks": 0,
-            "parameters": found.mixed.size,
-            "degree": found.mixed.highest.degree,
-            "cells": found.mixed.mesh.n_cells,
-            "quadrature_points": sum(form.points.size for form in found.forms),
-            "test_functions": found.mixed.size,
-            "batch_size": "full",
-            "policy": {},
-            "imposed": [],
-            "inferred": {},
-            "eigenvalues": [_entry(value, bound) for value, bound in zip(stage.values, stage.bounds, strict=True)],
-            "errors": {},
-            "error_estimate": {"relative_eigenvalues": stage.relative},
-            "energy": None,
-            "checks": checks,
-        }
+        account = Account(
+            method=Elements.name,
+            method_reason="as the problem file asks" if asked else f"the eigenvalues nearest to {eigen.near:g}",
+            steps=training.step,
+            stopped=training.stopped,
+            parameters=found.mixed.size,
+            quadrature_points=sum(form.points.size for form in found.forms),
+            test_functions=found.mixed.size,
+            more={
+                "degree": found.mixed.highest.degree,
+                "cells": found.mixed.mesh.n_cells,
+                "eigenvalues": [_entry(value, bound) for value, bound in zip(stage.values, stage.bounds, strict=True)],
+            },
+        )
+        metrics = Metrics(account, Accuracy({}, {"relative_eigenvalues": stage.relative}, checks))
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return Solution(problem, trial, theta, metrics, history_of(training), stage.errors.cells)
 
