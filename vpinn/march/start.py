@@ -32,7 +32,7 @@ def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
     assert clock is not None
     found = []
     for order in (0, 1):
-        values = AtPoints(_stated(problem, order), points, system.space.trial.background, clock)(clock.start)
+        values = AtPoints(stated_at_start(problem, order), points, system.space.trial.background, clock)(clock.start)
         if not np.isfinite(values).all():
             raise InputError("a state at the start is not finite at a point of the domain", problem.initial[0].where)
         root = np.sqrt(points.w)
@@ -44,7 +44,7 @@ def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
     return system.joined(found[0], found[1])
 
 
-def _stated(problem: Problem, order: int) -> list[Expr]:
+def stated_at_start(problem: Problem, order: int) -> list[Expr]:
     """Return the values at the start of all components, or their rates, zero where there are none."""
     found: list[Expr] = []
     for unknown in problem.unknowns:

@@ -23,11 +23,12 @@ from vpinn.march import (
     Distance,
     MarchedSolution,
     MarchStage,
-    MarchStages,
+    Marches,
     arrays_of,
     as_metrics,
     exact_field,
     gap_between,
+    make_marches,
     make_solution,
     stage_of,
 )
@@ -76,7 +77,7 @@ def solve_in_time(problem: Problem, told: Told) -> MarchedSolution:
             run_files.check_vacant(folder, told.resume, told.overwrite)
         settle_process(threads)
         with signals.abandons():
-            stages = MarchStages(problem, lambda number, t: signals.signal is None and not signals.late)
+            stages = make_marches(problem, lambda number, t: signals.signal is None and not signals.late)
         if folder is not None:
             run_folder.begin(folder, problem, run_folder.describe(problem, March.name, Placement(threads=threads)), anew=True)
         ready = time.perf_counter() - began
@@ -103,7 +104,7 @@ class _Run:
     """What a run knows beside its stages: where it is written, and when it began."""
 
     def __init__(
-        self, problem: Problem, stages: MarchStages, folder: Path | None, threads: int, began: float, ready: float
+        self, problem: Problem, stages: Marches, folder: Path | None, threads: int, began: float, ready: float
     ) -> None:
         self._problem, self._stages, self._folder, self._threads = problem, stages, folder, threads
         self._began, self._ready = began, ready
@@ -125,17 +126,17 @@ class _Run:
             known["error"] = max(found["relative_l2"] for found in self._gap(stage).unknowns.values())
         training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
         if report is not None:
-            report(training, Plan(March(), Schedule(1e-3, steps=len(self._stages.widths))))
+            report(training, Plan(March(), Schedule(1e-3, steps=self._stages.most)))
 
     def _gap(self, stage: MarchStage) -> Distance:
         """Return the distance of a stage from the exact solution."""
-        mesh = self._problem.domain
+        mesh = stage.problem.domain
         assert isinstance(mesh, Mesh)
         finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
         points = finer.take(range(finer.size))
         names = [u.name for u in self._problem.unknowns if u.name in self._problem.exact]
-        exact = exact_field(self._problem, points)
-        return gap_between(self._problem, stage.at(points), exact, names, points.w, self._stages.instants)
+        exact = exact_field(stage.problem, points, stage.opened)
+        return gap_between(stage.problem, stage.at(points), exact, names, points.w, self._stages.instants)
 
     def collapsed(self, collapse: Collapse) -> DivergenceError:
         """Save what was computed, and return what to say."""
@@ -210,14 +211,12 @@ class _Run:
         how = "mode by mode, exact in time" if stage.marched.exact else f"{stage.marched.steps} implicit steps"
         described = {
             "method": March.name,
-            "method_reason": "as asked" if asked else f"in time: {stage.space.size} orthonormal functions, {how}",
+            "method_reason": "as asked" if asked else f"in time: {stage.how}, {how}",
             "steps": self._training.step,
             "time_steps": stage.marched.steps,
-            "parameters": stage.space.size,
-            "ranks": list(stage.space.ranks),
-            "features": stage.mixture.width,
+            **stage.described(),
             "quadrature_points": stage.points.size,
-            "test_functions": stage.space.size,
+            "test_functions": stage.size,
             "batch_size": "full",
             "policy": {},
             "rollbacks": 0,
@@ -225,13 +224,13 @@ class _Run:
             "energy": None,
             "imposed": [
                 {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
-                for i in stage.space.trial.imposed
+                for i in stage.imposed
             ],
             "inferred": {},
             "threads": self._threads,
         }
         times = tuple(output_times(self._problem).tolist())
-        return make_solution(self._problem, stage, times, {**described, **metrics}, history)
+        return make_solution(stage, times, {**described, **metrics}, history)
 
     def _save(self, solution: MarchedSolution) -> None:
         if self._folder is None:
@@ -264,4 +263,4 @@ def load_in_time(
 ) -> MarchedSolution:
     """Return the solution that a run folder of a march holds."""
     history = np.empty((0, len(COLUMNS)))
-    return make_solution(problem, stage_of(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)
+    return make_solution(stage_of(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)

@@ -1,0 +1,375 @@
+"""A weak form in time on continuous elements: F(t, u, u′, u″) = 0 for their coefficients, with sparse derivatives.
+
+Values on the boundary hold at the nodes at every instant; their coefficients, those that periodic sides share, and levels that the
+form leaves open are eliminated. Unknowns without a time derivative, such as a pressure, are coefficients like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpinn.domain import CellPoints, FacetPoints, Mesh, Points
+from vpinn.errors import InputError
+from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integrals_in_time
+from vpinn.finite_elements import Kernel, MixedSpace, Motion, lower, motions, rule_degree
+from vpinn.finite_elements.assembly import Assembler, Placed
+from vpinn.finite_elements.newton import factorise
+from vpinn.forms import Background, Value
+from vpinn.march.prescribed import Prescribed
+from vpinn.march.radau import Solve
+from vpinn.placement import HOST, host
+from vpinn.problem import Problem, stated_in
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class InTime(Assembler):
+    """One measure of a form in time. Derivatives are by the jets of an unknown of number order · components + component.
+
+    Attributes:
+        integral: what is integrated.
+        background: what the points fix.
+    """
+
+    integral: IntegralInTime
+    background: Background
+    _placed: dict[int, Placed] = field(default_factory=dict)
+    _fixed: dict[int, list[Value]] = field(default_factory=dict)
+    _time: list[float] = field(default_factory=lambda: [0.0])
+
+    @classmethod
+    def of(cls, integral: IntegralInTime, mixed: MixedSpace, background: Background) -> InTime:
+        """Return the assembler of an integral on elements.
+
+        Raises:
+            InputError: it takes second derivatives.
+        """
+        mesh, count, rule = mixed.mesh, len(mixed.spaces), rule_degree(mixed.highest.degree, mixed.mesh)
+        points = FacetPoints(mesh, mesh.facets(integral.tags), rule) if integral.facet else CellPoints(mesh, rule)
+        tests = tuple((c, _place(derivative)) for c, derivative in integral.tests)
+        slopes = tuple(
+            ((c, _place(derivative)), (order * count + other, _place(its)))
+            for (c, derivative), (order, other, its) in integral.slopes
+        )
+        return cls(mixed.highest, count, points, tests, slopes, integral, background)
+
+    @cached_property
+    def chunks(self) -> list[range]:
+        """Points that are worked on at a time, whole entities."""
+        return list(self.points.chunks(self.entities_at_a_time * self.points.per_entity))
+
+    def placed(self, index: range) -> Placed:
+        """Return points with what does not depend on the unknowns there, kept."""
+        if index.start not in self._placed:
+            self._placed[index.start] = super().placed(index)
+        return self._placed[index.start]
+
+    def at(self, t: float) -> InTime:
+        """Return the assembler at an instant."""
+        self._time[0] = t
+        return self
+
+    def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
+        """Return coefficients, and derivatives where wanted, at jets [orders · components, n, 1 + d]."""
+        assert jets is not None
+        integral = self.integral
+        tape = integral.linearised if matrix else integral.residual
+        key = int(points.entity[0])
+        if key not in self._fixed:
+            self._fixed[key] = list(integral.linearised.fixed(self.background.values(integral.linearised.fixed_slots, points)))
+        inputs: list[Tensor] = []
+        for one in integral.inputs(tape):
+            if one is None:
+                inputs.append(torch.tensor(self._time[0], dtype=torch.float64, device=HOST))
+            else:
+                order, component, derivative = one
+                inputs.append(jets[order * self.components + component, :, _place(derivative)])
+        return tape.moving([*self._fixed[key], *inputs])
+
+
+def _place(derivative: Derivative) -> int:
+    if len(derivative) > 1:
+        raise InputError(
+            "elements that are continuous have no second derivatives, which this form takes; integrate by parts, or split the "
+            "equation into several of lower order"
+        )
+    return 1 + derivative[0] if derivative else 0
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Derivatives of the equations by u, u′ and u″, in one pattern of entries.
+
+    Attributes:
+        entries: [3, entries].
+        rows: of every entry.
+        starts: of every column among the entries.
+    """
+
+    entries: Array
+    rows: NDArray[np.int32]
+    starts: NDArray[np.int32]
+
+    def combined(self, weights: Sequence[complex]) -> Any:
+        """Return Σ weight · derivative as scipy.sparse CSC."""
+        from scipy.sparse import csc_array
+
+        n = len(self.starts) - 1
+        return csc_array((np.asarray(weights) @ self.entries, self.rows, self.starts), shape=(n, n))
+
+    def solver(self, shift: complex) -> Solve:
+        """Return what solves with A₀ + σA₁ + σ²A₂; see `Linearised`."""
+        return factorise(self.combined((1.0, shift, shift * shift)))
+
+    def times(self, first: float, second: float, vector: Array) -> Array:
+        """Return (first · A₁ + second · A₂) times a vector."""
+        return np.asarray(self.combined((0.0, first, second)) @ vector)
+
+
+class ElementEquations:
+    """The equations of a problem in time on elements; see `Equations`.
+
+    Args:
+        problem: in weak form.
+        degree: of the elements; multipliers get one less.
+
+    Attributes:
+        mixed: elements of every component.
+        numbering: position of each function among the coefficients, -1 where it is prescribed or left out [mixed.size].
+        orders: of the highest time derivative of every coefficient.
+        linear: whether the equations are linear with constant coefficients, up to what drives them.
+        steady: whether nothing that drives them depends on time.
+        opened: constants that nothing determines.
+    """
+
+    def __init__(self, problem: Problem, degree: int) -> None:
+        mesh, clock = problem.domain, problem.clock
+        assert isinstance(mesh, Mesh)
+        assert clock is not None
+        self.problem, parts = problem, integrals_in_time(problem)
+        stated = stated_in(problem.formulation)
+        self._by_component = [clock.order(u.function, stated) for u in problem.unknowns for _ in range(u.components)]
+        self.mixed = MixedSpace.of(mesh, degrees(problem, parts, degree))
+        background = Background(mesh)
+        self._assemblers = [InTime.of(part, self.mixed, background) for part in parts]
+        self._prescribed = Prescribed(problem, self.mixed)
+        self._levels = 1 + max(order for part in parts for _, (order, _, _) in part.slopes)
+        self.linear = all(all(part.constant) for part in parts)
+        self.steady = self._prescribed.constant and not any(part.timed for part in parts)
+        self._number(np.where(self._prescribed.given, -1, 0))
+        self.opened = self._open()
+        self.kernel = Kernel.of(self.mixed, self.opened)
+        if len(self.kernel.pins):
+            fixed = np.where(self._prescribed.given, -1, 0)
+            fixed[self.kernel.pins] = -1
+            self._number(fixed)
+        self._drive: Any = None
+
+    def _number(self, fixed: Integers) -> None:
+        """Number the functions that are free."""
+        free = fixed >= 0
+        self.numbering = np.where(free, np.cumsum(free) - 1, -1)
+        self._free = np.flatnonzero(free)
+        self.size = int(free.sum())
+        by_function = np.concatenate(
+            [np.full(space.size, order) for space, order in zip(self.mixed.spaces, self._by_component, strict=True)]
+        )
+        self.orders = np.zeros(self.size, dtype=np.int64)
+        self.orders[self.numbering[self._free]] = by_function[self._free]
+        self._places = _Places.of(self.mixed, self.numbering, {pair for a in self._assemblers for pair in _blocks(a)})
+        numbers = [torch.from_numpy(np.where(self.numbering < 0, self.size, self.numbering)[self.mixed.numbers(c)]) for c in
+                   range(len(self.mixed.spaces))]
+        self._where = [number[torch.tensor(space.dofs)] for number, space in zip(numbers, self.mixed.spaces, strict=True)]
+
+    def _open(self) -> list[Motion]:
+        """Return the constants that no condition names and no derivative of the equations sees."""
+        named = {
+            (c.unknown, k)
+            for c in self.problem.boundary
+            if c.value is not None and c.unknown is not None
+            for k in (range(self.problem.unknown(c.unknown).components) if c.component is None else (c.component,))
+        }
+        every = [(u.name, k) for u in self.problem.unknowns for k in range(u.components)]
+        found = []
+        for motion in motions(self.problem):
+            at = motion.components[0]
+            if not motion.axes and every[at] not in named and self._by_component[at] == 0:
+                found.append(motion)
+        if not found:
+            return []
+        somewhere = 1.0 + 0.5 * np.cos(np.arange(self.size) ** 2)
+        assert self.problem.clock is not None
+        derivative = self.linearise(self.problem.clock.start, somewhere, somewhere, somewhere)
+        whole = Kernel.of(self.mixed, found)
+        restricted = np.zeros((len(found), self.size))
+        restricted[:, self.numbering[self._free]] = whole.functions[:, self._free]
+        sizes = abs(derivative.combined((1.0, 1.0, 1.0)))
+        seen = np.abs(derivative.combined((1.0, 1.0, 1.0)) @ restricted.T).max(0)
+        unseen = seen <= UNSEEN * (sizes @ np.abs(restricted.T)).max(0)
+        return [motion for motion, one in zip(found, unseen, strict=True) if one]
+
+    def whole(self, t: float, u: Array, derivatives: int = 0) -> Array:
+        """Return the coefficients of all functions at an instant [mixed.size], or a time derivative of them."""
+        full = self._prescribed(t)[derivatives].copy()
+        full[self._free] = u[self.numbering[self._free]]
+        return full
+
+    def _inputs(self, t: float, moments: Sequence[Array]) -> Tensor:
+        """Return u, u′ and u″, as far as they occur, in the space of the highest degree [orders · components, highest.size]."""
+        known = self._prescribed(t)
+        full = known[: self._levels].copy()
+        for row, own in zip(full, moments, strict=False):
+            row[self._free] = own[self.numbering[self._free]]
+        return torch.from_numpy(np.concatenate([embedded(self.mixed, row) for row in full]))
+
+    def _assembled(self, t: float, moments: Sequence[Array]) -> Array:
+        at = self._inputs(t, moments)
+        total = torch.zeros(self.size + 1, dtype=torch.float64, device=HOST)  # those without a number share the last place
+        for assembler in self._assemblers:
+            for index in assembler.at(t).chunks:
+                local = assembler.local(index, at, False)
+                for c, within in enumerate(self.mixed.within):
+                    own = local.residual[c] if within is None else local.residual[c] @ within
+                    total.index_add_(0, self._where[c][torch.from_numpy(local.cells)].reshape(-1), own.reshape(-1))
+        return host(total[:-1])
+
+    def residual(self, t: float, u: Array, first: Array, second: Array) -> Array:
+        """Return F [size]."""
+        if not self.linear:
+            return self._assembled(t, (u, first, second))
+        a0, a1, a2 = self._operators
+        found = self.drive(t) + a0 @ u + a1 @ first
+        return np.asarray(found + a2 @ second if self._levels > 2 else found)
+
+    def linearise(self, t: float, u: Array, first: Array, second: Array) -> Sparse:
+        """Return the derivatives of F."""
+        return self._constant if self.linear else self._derivatives(t, (u, first, second))
+
+    def _derivatives(self, t: float, moments: Sequence[Array]) -> Sparse:
+        at, count, places = self._inputs(t, moments), len(self.mixed.spaces), self._places
+        entries = torch.zeros(3, len(places.rows) + 1, dtype=torch.float64, device=HOST)
+        for assembler in self._assemblers:
+            for index in assembler.at(t).chunks:
+                local = assembler.local(index, at, True)
+                cells = torch.from_numpy(local.cells)
+                for (c, numbered), block in local.blocks.items():
+                    order, other = divmod(numbered, count)
+                    tests, trials = self.mixed.within[c], self.mixed.within[other]
+                    own = block if tests is None else tests.T @ block
+                    own = own if trials is None else own @ trials
+                    entries[order].index_add_(0, places.blocks[c, other][cells].reshape(-1), own.reshape(-1))
+        return Sparse(host(entries[:, :-1]), places.rows, places.starts)
+
+    @cached_property
+    def _constant(self) -> Sparse:
+        zero = np.zeros(self.size)
+        assert self.problem.clock is not None
+        return self._derivatives(self.problem.clock.start, (zero, zero, zero))
+
+    @cached_property
+    def _operators(self) -> tuple[Any, Any, Any]:
+        return tuple(self._constant.combined(np.eye(3)[k]).tocsr() for k in range(3))  # type: ignore[return-value]
+
+    @cached_property
+    def _driven_at_start(self) -> Array:
+        assert self.problem.clock is not None
+        return self._assembled(self.problem.clock.start, ())
+
+    def drive(self, t: float) -> Array:
+        """Return F for free coefficients of zero [size]."""
+        if self.steady:
+            return self._driven_at_start
+        return self._assembled(t, ()) if self._drive is None else np.asarray(self._drive(t))
+
+    def tabulate(self, drive: Any) -> None:
+        """Take what drives the equations from a function of time that stands for the sums over points."""
+        self._drive = drive
+
+    def place(self, values: Array) -> Array:
+        """Return where coefficients [mixed.size] are largest, over the size of their component [d]."""
+        sizes = [np.abs(values[self.mixed.numbers(c)]) for c in range(len(self.mixed.spaces))]
+        peaks = [one.max(initial=0.0) / max(float(np.sqrt(np.mean(one**2))), 1e-300) for one in sizes]
+        component = int(np.argmax(peaks))
+        return np.asarray(self.mixed.spaces[component].locations()[sizes[component].argmax()])
+
+    @property
+    def multipliers(self) -> NDArray[np.bool_]:
+        """Coefficients of unknowns whose own equations do not hold them, and no time derivative [size]."""
+        own = {c for a in self._assemblers for c, other in _blocks(a) if c == other}
+        found = np.zeros(self.size, dtype=bool)
+        for c, order in enumerate(self._by_component):
+            numbers = self.numbering[self.mixed.numbers(c)]
+            if order == 0 and c not in own:
+                found[numbers[numbers >= 0]] = True
+        return found
+
+
+UNSEEN = 1e-10
+"""Size of what the equations make of a constant, relative to its terms, up to which they do not see it."""
+
+
+def _blocks(assembler: InTime) -> set[tuple[int, int]]:
+    """Return the pairs of components that share terms."""
+    return {(c, numbered % assembler.components) for (c, _), (numbered, _) in assembler.slopes}
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where entries of cells' matrices stand in the common pattern of all derivatives.
+
+    Attributes:
+        rows: of every entry, column by column.
+        starts: of every column.
+        blocks: pair of components → place of every entry of a cell's matrix, one past the last where it has none.
+    """
+
+    rows: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    blocks: dict[tuple[int, int], Tensor]
+
+    @classmethod
+    def of(cls, mixed: MixedSpace, numbering: Integers, pairs: set[tuple[int, int]]) -> _Places:
+        """Return the places for some pairs of components."""
+        size, keys = int(numbering.max(initial=-1)) + 1, {}
+        for c, other in sorted(pairs):
+            pattern = mixed.pattern(c, other)
+            rows = numbering[mixed.numbers(c)][pattern.rows]
+            columns = numbering[mixed.numbers(other)][pattern.columns]
+            keys[c, other] = np.where((rows >= 0) & (columns >= 0), columns * size + rows, -1)
+        known = np.unique(np.concatenate([*keys.values(), np.arange(size) * (size + 1)]))
+        known = known[known >= 0]
+        columns, rows = np.divmod(known, size)
+        starts = np.searchsorted(columns, np.arange(size + 1))
+        blocks = {}
+        for pair, own in keys.items():
+            place = np.where(own >= 0, np.searchsorted(known, own), len(known))
+            blocks[pair] = torch.from_numpy(place)[mixed.pattern(*pair).places.long()]
+        return cls(rows.astype(np.int32), starts.astype(np.int32), blocks)
+
+
+def embedded(mixed: MixedSpace, values: Array) -> Array:
+    """Return coefficients [mixed.size] in the space of the highest degree [components, highest.size]."""
+    if all(within is None for within in mixed.within):
+        return values.reshape(len(mixed.spaces), -1)
+    return mixed.embedded(values)
+
+
+def degrees(problem: Problem, parts: Sequence[IntegralInTime], degree: int) -> tuple[int, ...]:
+    """Return the degree of every component: one less for multipliers."""
+    count = sum(u.components for u in problem.unknowns)
+    pairs = [
+        ((c, _place(derivative)), (other, _place(its)))
+        for part in parts
+        for (c, derivative), (_, other, its) in part.slopes
+    ]
+    return tuple(max(1, degree - one) for one in lower(count, pairs))
