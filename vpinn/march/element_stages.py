@@ -5,6 +5,7 @@ Where few cells have most of the error these are bisected for the next stage; el
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ from vpinn.objective import weakened
 from vpinn.problem import Problem, output_times
 
 Array = NDArray[np.float64]
-DEGREES = {1: (3, 5, 7, 9, 11), 2: (2, 4, 6, 8), 3: (2, 3, 4, 5)}
+DEGREES = {1: (3, 5, 7, 9, 11), 2: (2, 4, 6, 8, 10), 3: (2, 3, 4, 5)}
 """Dimension → degrees of the stages, the last of which is a yardstick alone."""
 TOLERANCE = 1e-6
 """Relative error estimate that is good enough by default."""
@@ -39,7 +40,7 @@ PATIENCE = 2
 """Such stages in a row after which there is no further one."""
 SMOOTH = 3.0
 """Factor by which the estimate falls per degree from which on higher degrees gain more than smaller cells."""
-SECONDS = {1: 1.5e-5, 2: 2e-5, 3: 6e-5}
+SECONDS = {1: 5e-6, 2: 1e-5, 3: 4e-5}
 """Dimension → seconds of a step per function where the equations are linear, as they are counted."""
 NONLINEAR = 4.0
 """The same where they are not, over that."""
@@ -84,7 +85,7 @@ class ElementMarches:
             InputError: the problem cannot be marched.
         """
         problem, rising = self.problem, DEGREES[self.problem.domain.dimension]
-        level, spent, slow, gain = 0, 0.0, 0, 1.0
+        level, spent, slow, gain = 0, 0.0, 0, math.inf
         try:
             stage = self._march(problem, rising[0])
             while stage is not None:

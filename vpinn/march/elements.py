@@ -346,8 +346,8 @@ class _Places:
             rows = numbering[mixed.numbers(c)][pattern.rows]
             columns = numbering[mixed.numbers(other)][pattern.columns]
             keys[c, other] = np.where((rows >= 0) & (columns >= 0), columns * size + rows, -1)
-        known = np.unique(np.concatenate([*keys.values(), np.arange(size) * (size + 1)]))
-        known = known[known >= 0]
+        known = np.sort(np.concatenate([*keys.values(), np.arange(size) * (size + 1)]))
+        known = known[(np.diff(known, prepend=-1) != 0) & (known >= 0)]
         columns, rows = np.divmod(known, size)
         starts = np.searchsorted(columns, np.arange(size + 1))
         blocks = {}

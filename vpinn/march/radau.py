@@ -9,6 +9,7 @@ every step (Hairer & Wanner 1996, "Solving ordinary differential equations II", 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -172,7 +173,7 @@ class Radau:
         self._derivative: Linearised | None = None
         self._solvers: tuple[float, list[Solve]] = (0.0, [])
         self._before: Step | None = None
-        self._fresh = False
+        self._fresh, self._passed = False, 0.0
 
     @property
     def t(self) -> float:
@@ -191,13 +192,8 @@ class Radau:
         """
         span = self._end - self._begin
         h, rejected = FIRST * span, False
-        while self._end - self._t > 1e-12 * span:
-            left = self._end - self._t
-            h = min(h, self._control.largest)
-            if h > left * (1.0 - 1e-9):
-                h = left
-            elif h > 0.5 * left:
-                h = 0.5 * left
+        while self._passed < 1.0:
+            h = self._fitted(min(h, self._control.largest) / span) * span
             if h < TINY * span:
                 raise Collapsed
             found = self._stages(h)
@@ -218,12 +214,25 @@ class Radau:
                 continue
             yield self._accept(h, z)
             grown = float(np.clip(grown, 0.2, 1.0 if rejected else MOST))
-            keeps = 1.0 <= grown < KEPT
+            keeps = not self._equations.linear and 1.0 <= grown < KEPT
             rejected = False
             if not self._equations.linear and contraction > SLOW:
                 self._derivative = None
             self._fresh = False
             h = h if keeps else h * grown
+
+    def _fitted(self, h: float) -> float:
+        """Return a length not above h, over the whole time, that leads to the end.
+
+        Where factors last as long as the length does, it is a power of two that divides the time passed, so that few are made.
+        """
+        left = 1.0 - self._passed
+        if not self._equations.linear:
+            return left if h > left * (1.0 - 1e-9) else min(h, 0.5 * left)
+        power = 2.0 ** min(0, math.floor(math.log2(h) + 1e-9))
+        while math.fmod(self._passed, power):
+            power /= 2.0
+        return power
 
     def _linearise(self) -> None:
         zero = np.zeros_like(self._u)
@@ -323,8 +332,10 @@ class Radau:
             start = np.where(self._algebraic, method.interpolation(np.zeros(1), start=False)[0, 1:] @ stages, start)
         first = method.inverse @ z / h
         step = Step(self._t, h, np.concatenate([start[None], stages]), np.concatenate([self._rates[None], first]))
-        reached = self._t + h
-        self._t = self._end if abs(self._end - reached) <= 1e-12 * (self._end - self._begin) else reached
+        self._passed += h / (self._end - self._begin)
+        if self._passed > 1.0 - 1e-12:
+            self._passed = 1.0
+        self._t = self._begin + self._passed * (self._end - self._begin)
         self._u, self._rates = stages[-1], first[-1]
         self._before = step
         return step
