@@ -56,10 +56,26 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         (
             {
                 "unknowns": {"u": "scalar", "p": "scalar"},
-                "weak": f"{HEAT} + p*v*dx + u*v_p*dx",
+                "weak": f"{HEAT} + p*v*dx",
                 "boundary": [{**START, "unknown": "u"}],
             },
-            "no time derivative of p",
+            "p has no equation: the form holds neither a time derivative of it nor its test function v_p",
+        ),
+        (
+            {
+                "unknowns": {"u": "scalar", "p": "scalar"},
+                "weak": f"{HEAT} + u*v_p*dx",
+                "boundary": [{**START, "unknown": "u"}],
+            },
+            "p has no equation: the form holds neither a time derivative of it nor p",
+        ),
+        (
+            {
+                "unknowns": {"u": "scalar", "p": "scalar"},
+                "weak": f"{HEAT} + p*v*dx + u*v_p*dx",
+                "boundary": [{**START, "unknown": "u"}, {**START, "unknown": "p"}],
+            },
+            "the form has no time derivative of p, which its other equations determine",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from ufl.algorithms.analysis import extract_arguments, extract_coefficients
 from ufl.classes import Expr, Form
 
 from vpinn.domain import Hypercube, Mesh
@@ -96,6 +97,12 @@ def make_initial(
                 raise InputError("a state at the start has a value, and a rate where the equation has dt(dt(…)); nothing else")
         unknown = named_unknown(section, source, unknowns, key)
         order = clock.order(unknown.function, stated_in(formulation))
+        if not order and any(clock.order(u.function, stated_in(formulation)) for u in unknowns):
+            raise InputError(
+                f"the form has no time derivative of {unknown.name}, which its other equations determine at the start, too; "
+                "leave this out",
+                source.place(*key),
+            )
         values: list[Expr | None] = []
         for name, given in (("value", section.value), ("rate", section.rate)):
             with source.located(*key, name):
@@ -135,15 +142,27 @@ def _check_complete(
     formulation: Formulation,
     found: Sequence[InitialState],
 ) -> None:
-    """Refuse unknowns without a time derivative, or whose state at the start is not given."""
-    place = source.place("form", settings.form.formulation)
+    """Refuse unknowns without an equation, a state at the start that is not given, and forms without time derivatives."""
+    place, stated = source.place("form", settings.form.formulation), stated_in(formulation)
+    orders = {unknown.name: clock.order(unknown.function, stated) for unknown in unknowns}
+    if not any(orders.values()):
+        raise InputError(
+            f"the form has no time derivative of {' or '.join(orders)}; add one, as in dt({unknowns[0].name}), or leave out "
+            "domain.time",
+            place,
+        )
+    tested = {argument for one in stated for argument in extract_arguments(one)}
+    present = {coefficient for one in stated for coefficient in extract_coefficients(one)}
     for unknown in unknowns:
-        if not clock.order(unknown.function, stated_in(formulation)):
-            raise InputError(
-                f"the form has no time derivative of {unknown.name}; add dt({unknown.name}), since systems with algebraic "
-                "equations, as a pressure has, cannot be marched yet",
-                place,
-            )
+        if not orders[unknown.name]:
+            if unknown.function not in present or not (formulation.pointwise or unknown.test in tested):
+                lacks = f"its test function {unknown.test_name}" if unknown.function in present else unknown.name
+                raise InputError(
+                    f"{unknown.name} has no equation: the form holds neither a time derivative of it nor {lacks}; add a term "
+                    f"such as div(w)*{unknown.test_name}*dx, or dt({unknown.name})*{unknown.test_name}*dx",
+                    place,
+                )
+            continue
         given = {state.component for state in found if state.unknown == unknown.name}
         missing = [] if None in given else [c for c in range(unknown.components) if c not in given]
         if missing and (unknown.shape == () or not given):
