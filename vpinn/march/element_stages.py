@@ -103,7 +103,7 @@ class ElementMarches:
                     rise = stage.mixed.highest.degree - before.mixed.highest.degree
                     gain = (before.relative / gap.relative) ** (1 / rise) if rise else gain
                     slow = slow + 1 if gap.relative > STAGNANT * before.relative else 0
-                local = problem.domain.cell in BISECTED and problem.domain.dimension < 3  # type: ignore[union-attr]
+                local = problem.domain.cell in BISECTED and problem.domain.dimension < (2 if problem.periodic else 3)  # type: ignore[union-attr]
                 higher = level + 2 < len(rising)
                 bisects = local and ((gain < SMOOTH and concentrated(shares)) or not higher)
                 if not (bisects or higher) or slow >= PATIENCE:

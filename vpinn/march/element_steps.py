@@ -126,21 +126,13 @@ def _start(equations: ElementEquations) -> tuple[Array, Array]:
             right = _moments(space, stated[component], background, clock)
             if not np.isfinite(right).all():
                 raise InputError("a state at the start is not finite at a point of the domain", problem.initial[0].where)
-            fold = _fold(numbers, equations.size)
+            fold = equations.fold(component)
             mass = space.mass()
             right = fold.T @ (right - mass @ np.where(free, 0.0, known))
             own = np.unique(numbers[free])
             full[own] = factorise((fold.T @ mass @ fold).tocsc()[own][:, own])(right[own])
         found.append(full)
     return _consistent(equations, *found), found[1]
-
-
-def _fold(numbers: NDArray[np.int64], size: int) -> Any:
-    """Return the map from coefficients to functions as scipy.sparse CSR [functions, size]."""
-    from scipy.sparse import csr_array
-
-    rows = np.flatnonzero(numbers >= 0)
-    return csr_array((np.ones(len(rows)), (rows, numbers[rows])), shape=(len(numbers), size))
 
 
 def _moments(space: LagrangeSpace, value: Any, background: Background, clock: Any) -> Array:

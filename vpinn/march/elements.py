@@ -25,6 +25,7 @@ from vpinn.finite_elements.newton import factorise
 from vpinn.forms import Background, Value
 from vpinn.march.prescribed import Prescribed
 from vpinn.march.radau import Solve
+from vpinn.march.ties import Ties
 from vpinn.placement import HOST, host
 from vpinn.problem import Problem, stated_in
 
@@ -166,30 +167,37 @@ class ElementEquations:
         self._levels = 1 + max(order for part in parts for _, (order, _, _) in part.slopes)
         self.linear = all(all(part.constant) for part in parts)
         self.steady = self._prescribed.constant and not any(part.timed for part in parts)
-        self._number(np.where(self._prescribed.given, -1, 0))
+        self._ties = Ties.of(problem, self.mixed)
+        self._number(self._prescribed.given)
         self.opened = self._open()
         self.kernel = Kernel.of(self.mixed, self.opened)
         if len(self.kernel.pins):
-            fixed = np.where(self._prescribed.given, -1, 0)
-            fixed[self.kernel.pins] = -1
+            fixed = self._prescribed.given.copy()
+            fixed[self.kernel.pins] = True
             self._number(fixed)
         self._drive: Any = None
 
-    def _number(self, fixed: Integers) -> None:
-        """Number the functions that are free."""
-        free = fixed >= 0
-        self.numbering = np.where(free, np.cumsum(free) - 1, -1)
-        self._free = np.flatnonzero(free)
-        self.size = int(free.sum())
+    def _number(self, fixed: NDArray[np.bool_]) -> None:
+        """Number the functions that are free; those that periodic sides share have one number."""
+        ties = self._ties
+        held = np.zeros(self.mixed.size, dtype=bool)
+        np.logical_or.at(held, ties.root, fixed)
+        free = ~held[ties.root]
+        root = free & (ties.root == np.arange(self.mixed.size))
+        self.numbering = np.where(free, (np.cumsum(root) - 1)[ties.root], -1)
+        self._free, self._signs = np.flatnonzero(free), ties.sign[free]
+        self.size = int(root.sum())
         by_function = np.concatenate(
             [np.full(space.size, order) for space, order in zip(self.mixed.spaces, self._by_component, strict=True)]
         )
         self.orders = np.zeros(self.size, dtype=np.int64)
         self.orders[self.numbering[self._free]] = by_function[self._free]
         self._places = _Places.of(self.mixed, self.numbering, {pair for a in self._assemblers for pair in _blocks(a)})
-        numbers = [torch.from_numpy(np.where(self.numbering < 0, self.size, self.numbering)[self.mixed.numbers(c)]) for c in
-                   range(len(self.mixed.spaces))]
-        self._where = [number[torch.tensor(space.dofs)] for number, space in zip(numbers, self.mixed.spaces, strict=True)]
+        numbers = np.where(self.numbering < 0, self.size, self.numbering)
+        parts = [(self.mixed.numbers(c), np.array(space.dofs)) for c, space in enumerate(self.mixed.spaces)]
+        self._where = [torch.from_numpy(numbers[own][dofs]) for own, dofs in parts]
+        opposite = bool((ties.sign < 0).any())
+        self._local_signs = [torch.from_numpy(ties.sign[own][dofs]) if opposite else None for own, dofs in parts]
 
     def _open(self) -> list[Motion]:
         """Return the constants that no condition names and no derivative of the equations sees."""
@@ -212,7 +220,7 @@ class ElementEquations:
         derivative = self.linearise(self.problem.clock.start, somewhere, somewhere, somewhere)
         whole = Kernel.of(self.mixed, found)
         restricted = np.zeros((len(found), self.size))
-        restricted[:, self.numbering[self._free]] = whole.functions[:, self._free]
+        restricted[:, self.numbering[self._free]] = self._signs * whole.functions[:, self._free]
         sizes = abs(derivative.combined((1.0, 1.0, 1.0)))
         seen = np.abs(derivative.combined((1.0, 1.0, 1.0)) @ restricted.T).max(0)
         unseen = seen <= UNSEEN * (sizes @ np.abs(restricted.T)).max(0)
@@ -221,7 +229,7 @@ class ElementEquations:
     def whole(self, t: float, u: Array, derivatives: int = 0) -> Array:
         """Return the coefficients of all functions at an instant [mixed.size], or a time derivative of them."""
         full = self._prescribed(t)[derivatives].copy()
-        full[self._free] = u[self.numbering[self._free]]
+        full[self._free] = self._signs * u[self.numbering[self._free]]
         return full
 
     def _inputs(self, t: float, moments: Sequence[Array]) -> Tensor:
@@ -229,7 +237,7 @@ class ElementEquations:
         known = self._prescribed(t)
         full = known[: self._levels].copy()
         for row, own in zip(full, moments, strict=False):
-            row[self._free] = own[self.numbering[self._free]]
+            row[self._free] = self._signs * own[self.numbering[self._free]]
         return torch.from_numpy(np.concatenate([embedded(self.mixed, row) for row in full]))
 
     def _assembled(self, t: float, moments: Sequence[Array]) -> Array:
@@ -240,7 +248,9 @@ class ElementEquations:
                 local = assembler.local(index, at, False)
                 for c, within in enumerate(self.mixed.within):
                     own = local.residual[c] if within is None else local.residual[c] @ within
-                    total.index_add_(0, self._where[c][torch.from_numpy(local.cells)].reshape(-1), own.reshape(-1))
+                    cells, signs = torch.from_numpy(local.cells), self._local_signs[c]
+                    own = own if signs is None else own * signs[cells]
+                    total.index_add_(0, self._where[c][cells].reshape(-1), own.reshape(-1))
         return host(total[:-1])
 
     def residual(self, t: float, u: Array, first: Array, second: Array) -> Array:
@@ -267,6 +277,9 @@ class ElementEquations:
                     tests, trials = self.mixed.within[c], self.mixed.within[other]
                     own = block if tests is None else tests.T @ block
                     own = own if trials is None else own @ trials
+                    left, right = self._local_signs[c], self._local_signs[other]
+                    if left is not None and right is not None:
+                        own = own * left[cells][:, :, None] * right[cells][:, None, :]
                     entries[order].index_add_(0, places.blocks[c, other][cells].reshape(-1), own.reshape(-1))
         return Sparse(host(entries[:, :-1]), places.rows, places.starts)
 
@@ -301,6 +314,15 @@ class ElementEquations:
         peaks = [one.max(initial=0.0) / max(float(np.sqrt(np.mean(one**2))), 1e-300) for one in sizes]
         component = int(np.argmax(peaks))
         return np.asarray(self.mixed.spaces[component].locations()[sizes[component].argmax()])
+
+    def fold(self, component: int) -> Any:
+        """Return the map from all coefficients to the functions of a component as scipy.sparse CSR [functions, size]."""
+        from scipy.sparse import csr_array
+
+        own = self.mixed.numbers(component)
+        numbers = self.numbering[own]
+        rows = np.flatnonzero(numbers >= 0)
+        return csr_array((self._ties.sign[own][rows], (rows, numbers[rows])), shape=(len(numbers), self.size))
 
     @property
     def multipliers(self) -> NDArray[np.bool_]:

@@ -26,6 +26,6 @@ def on_elements(problem: Problem) -> bool:
     """Return whether a problem in time is marched on elements."""
     clock, stated = problem.clock, stated_in(problem.formulation)
     assert clock is not None
-    if any(clock.order(unknown.function, stated) == 0 for unknown in problem.unknowns):
+    if problem.periodic or any(clock.order(unknown.function, stated) == 0 for unknown in problem.unknowns):
         return True
     return problem.settings.solver.features is None and not isinstance(problem.domain.shape, Box)

@@ -26,6 +26,7 @@ from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_c
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.parts import mark_parts
+from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
@@ -116,6 +117,7 @@ def build_problem(
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
     refuse_conditions(scope, boundary)
     initial = make_initial(settings, source, scope, unknowns, formulation)
+    periodic = make_periodic(settings, source, domain, unknowns, boundary)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -132,6 +134,7 @@ def build_problem(
         source=source,
         clock=scope.clock,
         initial=initial,
+        periodic=periodic,
     )
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import ufl
+from numpy.typing import NDArray
 from ufl.classes import Expr
 
 from vpinn.domain import Hypercube, Mesh
@@ -50,6 +52,25 @@ class Condition:
 
 
 @dataclass(frozen=True, eq=False)
+class Periodic:
+    """Two sides of the domain that are the same place.
+
+    Attributes:
+        start: boundary tag of one.
+        to: that of the other.
+        unknowns: names of the unknowns that are periodic.
+        shift: translation from one to the other [d].
+        factor: of the values on the other over those on the one: 1, or −1 where they are opposite.
+    """
+
+    start: str
+    to: str
+    unknowns: tuple[str, ...]
+    shift: NDArray[np.float64]
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A boundary value problem on a domain. Made by `read_problem` or `make_problem`, which check it.
 
@@ -69,6 +90,7 @@ class Problem:
         source: the text, and the place of every key.
         clock: of a problem that depends on time; None of a steady one.
         initial: states of the unknowns at the start; none covers a component twice.
+        periodic: sides that are the same place.
     """
 
     title: str
@@ -86,6 +108,7 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    periodic: tuple[Periodic, ...] = ()
 
     @property
     def variation(self) -> ufl.Form:
