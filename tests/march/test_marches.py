@@ -11,7 +11,7 @@ import vpinn
 import vpinn.march.integrate
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import DivergenceError, InputError
-from vpinn.march import MarchStages
+from vpinn.march import FeatureMarches
 from vpinn.problem import Problem, make_problem
 
 EXACT = {
@@ -114,7 +114,7 @@ def test_modes_agree_with_steps(weak: str, monkeypatch: pytest.MonkeyPatch) -> N
     for exact in (True, False):
         if not exact:
             monkeypatch.setattr(vpinn.march.integrate, "_modes", lambda system, state, t: None)
-        stage = MarchStages(problem).run()
+        stage = FeatureMarches(problem).run()
         assert stage is not None
         assert stage.marched.exact == exact
         fields.append(np.stack([stage.at(points)(t) for t in (0.1, 0.17, 0.3)]))
