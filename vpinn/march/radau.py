@@ -142,7 +142,7 @@ class Control:
 
     Attributes:
         tolerance: largest error of a step, relative, > 0.
-        scale: size of every coefficient, > 0 [size].
+        scale: size of every coefficient, > 0, where it is not larger itself [size].
         largest: length of a step.
     """
 
@@ -296,7 +296,7 @@ class Radau:
 
     def _norm(self, vector: Array) -> float:
         """Return the size of a change over what is tolerated, without coefficients that have no time derivative."""
-        scaled = np.where(self._algebraic, 0.0, vector) / self._control.scale
+        scaled = np.where(self._algebraic, 0.0, vector) / np.maximum(self._control.scale, np.abs(self._u))
         return float(np.linalg.norm(scaled)) / (self._size * self._control.tolerance)
 
     def _error(self, h: float, z: Array, rejected: bool) -> float:
