@@ -103,23 +103,19 @@ class ElementMarches:
                     rise = stage.mixed.highest.degree - before.mixed.highest.degree
                     gain = (before.relative / gap.relative) ** (1 / rise) if rise else gain
                     slow = slow + 1 if gap.relative > STAGNANT * before.relative else 0
-                local = problem.domain.cell in BISECTED and problem.domain.dimension < (2 if problem.periodic else 3)  # type: ignore[union-attr]
-                higher = level + 2 < len(rising)
-                bisects = local and ((gain < SMOOTH and concentrated(shares)) or not higher)
-                if not (bisects or higher) or slow >= PATIENCE:
+                if slow >= PATIENCE:
                     break
-                mesh = problem.domain
-                assert isinstance(mesh, Mesh)
-                ahead = replace(problem, domain=refined(mesh, shares)) if bisects else problem
-                degrees = rising[level : level + 2] if bisects else rising[level + 2 : level + 3]
                 spent += self._counted(problem, following.marched.steps, (rising[level + 1],))
-                if spent + self._counted(ahead, following.marched.steps, degrees) > SPENT:
+                ahead = [
+                    (changed, at)
+                    for changed, at in self._ahead(problem, level, gain, shares)
+                    if spent + self._counted(changed, following.marched.steps, rising[at : at + 2]) <= SPENT
+                ]
+                if not ahead:
                     break
-                if bisects:
-                    problem = ahead
-                    stage = self._march(problem, rising[level])
-                else:
-                    level, stage = level + 1, following
+                changed, at = ahead[0]
+                stage = following if changed is problem else self._march(changed, rising[at])
+                problem, level = changed, at
             else:
                 return self._best
         except Collapse:
@@ -129,6 +125,26 @@ class ElementMarches:
             return self._best
         self.ended = "grown"
         return self._best
+
+    def _ahead(self, problem: Problem, level: int, gain: float, shares: Array) -> list[tuple[Problem, int]]:
+        """Return the problems and levels of degrees that may follow, the best first.
+
+        Args:
+            problem: of the last stage.
+            level: of its degree.
+            gain: factor by which the estimate fell per degree.
+            shares: each cell's share of the error.
+        """
+        mesh, rising = problem.domain, DEGREES[problem.domain.dimension]
+        assert isinstance(mesh, Mesh)
+        higher = [(problem, level + 1)] if level + 2 < len(rising) else []
+        dimensions = 1 if problem.periodic else 2  # pairs of sides would no longer match
+        if mesh.cell not in BISECTED or mesh.dimension > dimensions or (mesh.cell, mesh.order) == ("quadrilateral", 2):
+            return higher
+        if higher and gain >= SMOOTH:
+            return higher
+        bisected = [(replace(problem, domain=refined(mesh, shares)), level)]
+        return bisected + higher if concentrated(shares) or not higher else higher
 
     @property
     def _best(self) -> ElementMarch | None:

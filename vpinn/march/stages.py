@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from vpinn.domain import Box
 from vpinn.features.orthonormal.form import integrals_in_time
+from vpinn.errors import InputError
 from vpinn.march.element_stages import ElementMarches
 from vpinn.march.feature_stages import FeatureMarches
+from vpinn.march.integrate import Collapse
+from vpinn.march.stage import MarchStage
 from vpinn.objective import highest_order, weakened
 from vpinn.problem import Problem, stated_in
-
-Marches = FeatureMarches | ElementMarches
 
 
 def make_marches(problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> Marches:
@@ -21,7 +23,63 @@ def make_marches(problem: Problem, note: Callable[[int, float], bool] = lambda s
         problem: in time.
         note: told a stage's number and the time that it has reached, after every step; False ends everything.
     """
-    return ElementMarches(problem, note) if on_elements(problem) else FeatureMarches(problem, note)
+    if on_elements(problem):
+        return ElementMarches(problem, note)
+    features = FeatureMarches(problem, note)
+    if problem.settings.solver.features is not None or highest_order(weakened(problem)) > 1:
+        return features
+    return BestMarches(features, ElementMarches(problem, note))
+
+
+class BestMarches:
+    """Marches on features, and on elements where features miss the tolerance: the better of both is the answer.
+
+    Args:
+        features: tried first.
+        elements: tried then.
+
+    Attributes:
+        made: stages of both whose estimate is known, in order.
+        instants: of the problem, and those that are written.
+    """
+
+    def __init__(self, features: FeatureMarches, elements: ElementMarches) -> None:
+        self._features, self._elements = features, elements
+        self.instants = features.instants
+
+    @property
+    def made(self) -> list[MarchStage]:
+        """Stages of both, in order."""
+        return [*self._features.made, *self._elements.made]
+
+    @property
+    def most(self) -> int:
+        """Number of stages that may be made."""
+        return self._features.most + self._elements.most
+
+    @property
+    def ended(self) -> str:
+        """Why there is no further stage."""
+        return self._elements.ended or self._features.ended
+
+    @property
+    def collapsed(self) -> MarchStage | None:
+        """What was computed of a march whose steps became too small."""
+        return self._features.collapsed or self._elements.collapsed
+
+    def run(self, told: Callable[[], None] = lambda: None) -> MarchStage | None:
+        """Return the best stage with an estimate; see `FeatureMarches.run`."""
+        best: MarchStage | None = self._features.run(told)
+        if best is None or self._features.ended == "tolerance" or not self._features.ended:
+            return best
+        with contextlib.suppress(Collapse, InputError):
+            other = self._elements.run(told)
+            if other is not None and other.relative < best.relative:
+                return other
+        return best
+
+
+Marches = FeatureMarches | ElementMarches | BestMarches
 
 
 def on_elements(problem: Problem) -> bool:
