@@ -2,8 +2,9 @@
 
 `radau` (implicit steps for either) and `trajectory` (the state as polynomials in time). On features: `start` (the state
 projected) → `integrate` (steps, or modes, exact in time) → `feature_march`, `feature_stages` (more features). On elements:
-`prescribed` (values on the boundary) → `elements` (sparse equations) → `element_steps` → `element_march`, `element_stages` (degrees
-rise). `measure` has norms over space and time, `stages` the choice of the space, `solution` the field.
+`prescribed` (values on the boundary) and `ties` (periodic sides) → `elements` (sparse equations) → `element_steps` →
+`element_march`, `element_stages` (degrees rise). `measure` has norms over space and time, `stages` the choice of the space,
+`solution` the field.
 """
 
 from vpinn.march.element_march import ElementMarch

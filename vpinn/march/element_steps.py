@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,7 +178,7 @@ def _scale(equations: ElementEquations, u: Array, rates: Array) -> Array:
         first += unknown.components
     for row in whole:
         sizes = np.maximum(sizes, [_mean(row[group]) for group in groups])
-    if (sizes == 0.0).any():  # at rest at the start: a step over a tenth of the time, as Euler has it, tells how far they are driven
+    if (sizes == 0.0).any():  # at rest at the start: Euler's step over a tenth of the time tells how far they are driven
         shift = 10.0 / span
         derivative = equations.linearise(clock.start, u, rates, zero)
         force = np.max([np.abs(equations.residual(float(t), u, zero, zero)) for t in np.linspace(clock.start, clock.end, 5)], 0)

@@ -1,7 +1,7 @@
 """A weak form in time on continuous elements: F(t, u, u′, u″) = 0 for their coefficients, with sparse derivatives.
 
-Values on the boundary hold at the nodes at every instant; their coefficients, those that periodic sides share, and levels that the
-form leaves open are eliminated. Unknowns without a time derivative, such as a pressure, are coefficients like any other.
+Values on the boundary hold at the nodes at every instant; their coefficients, those that periodic sides share, and levels that
+the form leaves open are eliminated. Unknowns without a time derivative, such as a pressure, are coefficients like any other.
 """
 
 from __future__ import annotations

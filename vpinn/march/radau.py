@@ -51,18 +51,15 @@ class Linearised(Protocol):
 
 
 class Equations(Protocol):
-    """Equations F(t, u, u′, u″) = 0 for the coefficients of a field, linear in the highest derivative of each.
-
-    Attributes:
-        orders: order of the highest time derivative of every coefficient, 0 to 2 [size].
-        linear: whether the derivatives of F are the same everywhere.
-    """
+    """Equations F(t, u, u′, u″) = 0 for the coefficients of a field, linear in the highest derivative of each."""
 
     @property
-    def orders(self) -> NDArray[np.int64]: ...
+    def orders(self) -> NDArray[np.int64]:
+        """Order of the highest time derivative of every coefficient [size]."""
 
     @property
-    def linear(self) -> bool: ...
+    def linear(self) -> bool:
+        """Whether the derivatives of F are the same everywhere."""
 
     def residual(self, t: float, u: Array, first: Array, second: Array) -> Array:
         """Return F [size]; time derivatives above a coefficient's order are not looked at."""
@@ -124,7 +121,14 @@ class Tableau:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: from t, of length h, with the coefficients at its start and all stages [s + 1, size], and their first derivatives."""
+    """One step.
+
+    Attributes:
+        t: where it starts.
+        h: its length.
+        values: coefficients at its start and at all stages [s + 1, size].
+        rates: their first time derivatives [s + 1, size].
+    """
 
     t: float
     h: float

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable
 
 from vpinn.domain import Box
-from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.errors import InputError
+from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.march.element_stages import ElementMarches
 from vpinn.march.feature_stages import FeatureMarches
 from vpinn.march.integrate import Collapse
@@ -85,8 +85,8 @@ Marches = FeatureMarches | ElementMarches | BestMarches
 def on_elements(problem: Problem) -> bool:
     """Return whether a problem in time is marched on elements.
 
-    Features take linear problems on boxes, where modes are exact in time and few functions do, second derivatives, which continuous
-    elements lack, and what asks for a number of them.
+    Features take linear problems on boxes, where modes are exact in time and few functions do, second derivatives, which
+    continuous elements lack, and what asks for a number of them.
     """
     clock, stated = problem.clock, stated_in(problem.formulation)
     assert clock is not None

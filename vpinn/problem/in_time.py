@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from ufl.algorithms.analysis import extract_arguments, extract_coefficients
 from ufl.classes import Expr, Form
 
 from vpinn.domain import Hypercube, Mesh
@@ -142,7 +141,7 @@ def _check_complete(
     formulation: Formulation,
     found: Sequence[InitialState],
 ) -> None:
-    """Refuse unknowns without an equation, a state at the start that is not given, and forms without time derivatives."""
+    """Refuse a state at the start that is not given, and forms without time derivatives."""
     place, stated = source.place("form", settings.form.formulation), stated_in(formulation)
     orders = {unknown.name: clock.order(unknown.function, stated) for unknown in unknowns}
     if not any(orders.values()):
@@ -151,17 +150,8 @@ def _check_complete(
             "domain.time",
             place,
         )
-    tested = {argument for one in stated for argument in extract_arguments(one)}
-    present = {coefficient for one in stated for coefficient in extract_coefficients(one)}
     for unknown in unknowns:
-        if not orders[unknown.name]:
-            if unknown.function not in present or not (formulation.pointwise or unknown.test in tested):
-                lacks = f"its test function {unknown.test_name}" if unknown.function in present else unknown.name
-                raise InputError(
-                    f"{unknown.name} has no equation: the form holds neither a time derivative of it nor {lacks}; add a term "
-                    f"such as div(w)*{unknown.test_name}*dx, or dt({unknown.name})*{unknown.test_name}*dx",
-                    place,
-                )
+        if not orders[unknown.name]:  # algebraic, as a pressure: determined at every instant
             continue
         given = {state.component for state in found if state.unknown == unknown.name}
         missing = [] if None in given else [c for c in range(unknown.components) if c not in given]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +41,8 @@ def make_periodic(
             for condition in boundary:
                 if condition.unknown in own and np.isin(domain.facets(condition.on), both).any():
                     raise InputError(
-                        f"{condition.unknown} has a value on a periodic side; leave {', '.join(condition.on)} out of one of them, "
-                        "or name the sides that have a value"
+                        f"{condition.unknown} has a value on a periodic side; in the [[boundary]] on {', '.join(condition.on)} "
+                        "name the other sides"
                     )
             found.append(Periodic(section.start, section.to, own, shift, float(section.factor)))
     return tuple(found)
