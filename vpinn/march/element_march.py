@@ -81,9 +81,9 @@ class ElementMarch(MarchStage):
 
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return what a file keeps: arrays, and JSON-compatible values."""
-        arrays = {f"bisected.{k}": marked for k, marked in enumerate(self.mixed.mesh.bisected)}
-        return arrays, {"kind": self.kind, "degrees": list(self.mixed.degrees), "constants": list(self.constants),
-                        "degree": self.points.degree, "refine": self.points.refine}
+        arrays: dict[str, Any] = {f"bisected.{k}": marked for k, marked in enumerate(self.mixed.mesh.bisected)}
+        meta = {"kind": self.kind, "degrees": list(self.mixed.degrees), "constants": list(self.constants)}
+        return arrays, meta | {"degree": self.points.degree, "refine": self.points.refine}
 
     @classmethod
     def restored(cls, problem: Problem, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ElementMarch:

@@ -230,7 +230,7 @@ class ElementEquations:
         """Return the coefficients of all functions at an instant [mixed.size], or a time derivative of them."""
         full = self._prescribed(t)[derivatives].copy()
         full[self._free] = self._signs * u[self.numbering[self._free]]
-        return full
+        return np.asarray(full)
 
     def _inputs(self, t: float, moments: Sequence[Array]) -> Tensor:
         """Return u, u′ and u″, as far as they occur, in the space of the highest degree [orders · components, highest.size]."""
@@ -291,7 +291,8 @@ class ElementEquations:
 
     @cached_property
     def _operators(self) -> tuple[Any, Any, Any]:
-        return tuple(self._constant.combined(np.eye(3)[k]).tocsr() for k in range(3))  # type: ignore[return-value]
+        a0, a1, a2 = (self._constant.combined(np.eye(3)[k]).tocsr() for k in range(3))
+        return a0, a1, a2
 
     @cached_property
     def _driven_at_start(self) -> Array:

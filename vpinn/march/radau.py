@@ -13,13 +13,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Solve = Callable[[NDArray[np.inexact]], NDArray[np.inexact]]
+Solve = Callable[[NDArray[Any]], NDArray[Any]]
 STAGES = ((1e-6, 5), (np.inf, 3))
 """Tolerance up to which a method has so many stages; its order is 2s − 1."""
 ITERATIONS = 10
@@ -316,7 +316,7 @@ class Radau:
             second = -shift * (method.error @ (rates - self._rates))
             extra = self._derivative.times(1.0, shift, pushed)
         else:
-            slope, second, extra, pushed = drift, drift, 0.0, 0.0
+            slope, second, extra = drift, drift, np.zeros_like(drift)
 
         def filtered(u: Array) -> Array:
             with np.errstate(all="ignore"):
