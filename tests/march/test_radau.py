@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from vpinn.march.radau import Collapsed, Control, Linearised, Radau, Tableau
+from vpinn.march.radau import Collapsed, Control, Linearised, Radau
+from vpinn.march.tableau import Tableau
 
 
 @dataclass

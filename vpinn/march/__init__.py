@@ -1,10 +1,14 @@
-"""Marching: problems that depend on time, integrated on the orthonormal feature space or on elements.
+"""Marching: time-dependent problems solved by Galerkin's method in space and an implicit method in time.
 
-`radau` (implicit steps for either) and `trajectory` (the state as polynomials in time). On features: `start` (the state
-projected) → `integrate` (steps, or modes, exact in time) → `feature_march`, `feature_stages` (more features). On elements:
-`prescribed` (values on the boundary) and `ties` (periodic sides) → `elements` (sparse equations) → `element_steps` →
-`element_march`, `element_stages` (degrees rise). `measure` has norms over space and time, `stages` the choice of the space,
-`solution` the field.
+In goes a problem with ``time``; out comes a `MarchedSolution`, a field over space and time with an error estimate. The functions
+of space are orthonormal features (`vpinn.features.orthonormal`) or finite elements.
+
+`radau` (implicit steps for any mass matrix) and `trajectory` (the coefficients as piecewise polynomials in time). On features:
+`start` (projection of the initial state) → `integrate` (implicit steps, or exact solution mode by mode) → `feature_march`,
+`feature_stages` (repetition with more features). On elements: `prescribed` (boundary values) and `ties` (periodic sides) →
+`assembler`, `sparse`, `elements` (sparse equations) → `element_steps` → `element_march`, `element_stages` (repetition with higher
+degrees). The difference of two stages is the error estimate (`measure`: norms over space and time); `journal` stores their
+results for a resumed run; `stages` chooses the functions, and `solution` gives the field at any instant.
 """
 
 from vpinn.march.element_march import ElementMarch
@@ -12,6 +16,7 @@ from vpinn.march.element_stages import ElementMarches
 from vpinn.march.elements import ElementEquations
 from vpinn.march.feature_stages import TOLERANCE, FeatureMarches
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
 from vpinn.march.stage import MarchStage, frozen_formulation
@@ -28,6 +33,7 @@ __all__ = [
     "ElementMarches",
     "FeatureMarches",
     "Field",
+    "MarchJournal",
     "MarchStage",
     "Marched",
     "MarchedSolution",

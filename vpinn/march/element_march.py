@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, replayed
 from vpinn.finite_elements import MixedSpace
-from vpinn.march.elements import embedded
+from vpinn.march.assembler import embedded
 from vpinn.march.integrate import Marched
 from vpinn.march.measure import Distance, Field, changing, distance_of, instants_of
 from vpinn.march.stage import MarchStage

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from vpinn.analysis import concentrated, refined
 from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
 from vpinn.errors import InputError
+from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.finite_elements import LARGEST, rule_degree
 from vpinn.march.element_march import ElementMarch, gap_of
 from vpinn.march.element_steps import Steps, march_elements
 from vpinn.march.elements import ElementEquations
 from vpinn.march.integrate import Collapse, Marched
+from vpinn.march.journal import MarchJournal
 from vpinn.objective import weakened
 from vpinn.problem import Problem, output_times
 
@@ -56,13 +58,14 @@ class ElementMarches:
         note: told the stage's number and the time that it has reached, after every step; False ends everything.
 
     Attributes:
+        journal: marches that are read instead of made.
         made: stages whose estimate is known, in order.
         ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
         collapsed: what was computed of a march whose steps became too small.
     """
 
     def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
-        self.problem, self._note, self._count = problem, note, 0
+        self.problem, self._note, self._count, self.journal = problem, note, 0, MarchJournal()
         self.made: list[ElementMarch] = []
         self.ended = ""
         self.collapsed: ElementMarch | None = None
@@ -73,6 +76,10 @@ class ElementMarches:
     def most(self) -> int:
         """Number of stages that may be made."""
         return len(DEGREES[self.problem.domain.dimension])
+
+    def after(self, journal: MarchJournal, count: int) -> None:
+        """Go on with a journal that holds so many marches of another kind."""
+        self.journal, self._count = journal, count
 
     def run(self, told: Callable[[], None] = lambda: None) -> ElementMarch | None:
         """Return the best stage with an estimate; None where none has one since ``note`` ended them.
@@ -170,7 +177,7 @@ class ElementMarches:
 
         steps = Steps(self._step_tolerance(number), lambda t: self._note(number, t))
         try:
-            marched = march_elements(equations, steps)
+            marched = self.journal.marched(number, self.instants[-1], lambda: march_elements(equations, steps))
         except Collapse as collapse:
             if collapse.course is not None:
                 self.collapsed = made(Marched(collapse.course, 0, False))
@@ -191,8 +198,6 @@ class ElementMarches:
 
     @property
     def _linear(self) -> bool:
-        from vpinn.features.orthonormal.form import integrals_in_time
-
         return all(all(part.constant) for part in integrals_in_time(weakened(self.problem)))
 
 

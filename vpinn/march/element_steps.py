@@ -15,9 +15,10 @@ from vpinn.features.orthonormal import AtPoints
 from vpinn.finite_elements import rule_degree
 from vpinn.finite_elements.newton import factorise
 from vpinn.forms import Background
-from vpinn.march.elements import ElementEquations, Sparse
+from vpinn.march.elements import ElementEquations
 from vpinn.march.integrate import Collapse, Marched
 from vpinn.march.radau import Collapsed, Control, Radau
+from vpinn.march.sparse import Sparse
 from vpinn.march.start import stated_at_start
 from vpinn.march.trajectory import Trajectory, nodes
 

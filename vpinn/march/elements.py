@@ -7,7 +7,6 @@ the form leaves open are eliminated. Unknowns without a time derivative, such as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,125 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, Points
-from vpinn.errors import InputError
-from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integrals_in_time
-from vpinn.finite_elements import Kernel, MixedSpace, Motion, lower, motions, rule_degree
-from vpinn.finite_elements.assembly import Assembler, Placed
-from vpinn.finite_elements.newton import factorise
-from vpinn.forms import Background, Value
+from vpinn.domain import Mesh
+from vpinn.features.orthonormal.form import integrals_in_time
+from vpinn.finite_elements import Kernel, MixedSpace, Motion, motions
+from vpinn.forms import Background
+from vpinn.march.assembler import InTime, degrees, embedded
 from vpinn.march.prescribed import Prescribed
-from vpinn.march.radau import Solve
+from vpinn.march.sparse import Places, Sparse
 from vpinn.march.ties import Ties
 from vpinn.placement import HOST, host
 from vpinn.problem import Problem, stated_in
 
 Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class InTime(Assembler):
-    """One measure of a form in time. Derivatives are by the jets of an unknown of number order · components + component.
-
-    Attributes:
-        integral: what is integrated.
-        background: what the points fix.
-    """
-
-    integral: IntegralInTime
-    background: Background
-    _placed: dict[int, Placed] = field(default_factory=dict)
-    _fixed: dict[int, list[Value]] = field(default_factory=dict)
-    _time: list[float] = field(default_factory=lambda: [0.0])
-
-    @classmethod
-    def of(cls, integral: IntegralInTime, mixed: MixedSpace, background: Background) -> InTime:
-        """Return the assembler of an integral on elements.
-
-        Raises:
-            InputError: it takes second derivatives.
-        """
-        mesh, count, rule = mixed.mesh, len(mixed.spaces), rule_degree(mixed.highest.degree, mixed.mesh)
-        points = FacetPoints(mesh, mesh.facets(integral.tags), rule) if integral.facet else CellPoints(mesh, rule)
-        tests = tuple((c, _place(derivative)) for c, derivative in integral.tests)
-        slopes = tuple(
-            ((c, _place(derivative)), (order * count + other, _place(its)))
-            for (c, derivative), (order, other, its) in integral.slopes
-        )
-        return cls(mixed.highest, count, points, tests, slopes, integral, background)
-
-    @cached_property
-    def chunks(self) -> list[range]:
-        """Points that are worked on at a time, whole entities."""
-        return list(self.points.chunks(self.entities_at_a_time * self.points.per_entity))
-
-    def placed(self, index: range) -> Placed:
-        """Return points with what does not depend on the unknowns there, kept."""
-        if index.start not in self._placed:
-            self._placed[index.start] = super().placed(index)
-        return self._placed[index.start]
-
-    def at(self, t: float) -> InTime:
-        """Return the assembler at an instant."""
-        self._time[0] = t
-        return self
-
-    def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
-        """Return coefficients, and derivatives where wanted, at jets [orders · components, n, 1 + d]."""
-        assert jets is not None
-        integral = self.integral
-        tape = integral.linearised if matrix else integral.residual
-        key = int(points.entity[0])
-        if key not in self._fixed:
-            self._fixed[key] = list(integral.linearised.fixed(self.background.values(integral.linearised.fixed_slots, points)))
-        inputs: list[Tensor] = []
-        for one in integral.inputs(tape):
-            if one is None:
-                inputs.append(torch.tensor(self._time[0], dtype=torch.float64, device=HOST))
-            else:
-                order, component, derivative = one
-                inputs.append(jets[order * self.components + component, :, _place(derivative)])
-        return tape.moving([*self._fixed[key], *inputs])
-
-
-def _place(derivative: Derivative) -> int:
-    if len(derivative) > 1:
-        raise InputError(
-            "elements that are continuous have no second derivatives, which this form takes; integrate by parts, or split the "
-            "equation into several of lower order"
-        )
-    return 1 + derivative[0] if derivative else 0
-
-
-@dataclass(frozen=True)
-class Sparse:
-    """Derivatives of the equations by u, u′ and u″, in one pattern of entries.
-
-    Attributes:
-        entries: [3, entries].
-        rows: of every entry.
-        starts: of every column among the entries.
-    """
-
-    entries: Array
-    rows: NDArray[np.int32]
-    starts: NDArray[np.int32]
-
-    def combined(self, weights: Sequence[complex]) -> Any:
-        """Return Σ weight · derivative as scipy.sparse CSC."""
-        from scipy.sparse import csc_array
-
-        n = len(self.starts) - 1
-        return csc_array((np.asarray(weights) @ self.entries, self.rows, self.starts), shape=(n, n))
-
-    def solver(self, shift: complex) -> Solve:
-        """Return what solves with A₀ + σA₁ + σ²A₂; see `Linearised`."""
-        return factorise(self.combined((1.0, shift, shift * shift)))
-
-    def times(self, first: float, second: float, vector: Array) -> Array:
-        """Return (first · A₁ + second · A₂) times a vector."""
-        return np.asarray(self.combined((0.0, first, second)) @ vector)
+UNSEEN = 1e-10
+"""Size of what the equations make of a constant, relative to its terms, up to which they do not see it."""
 
 
 class ElementEquations:
@@ -192,7 +86,7 @@ class ElementEquations:
         )
         self.orders = np.zeros(self.size, dtype=np.int64)
         self.orders[self.numbering[self._free]] = by_function[self._free]
-        self._places = _Places.of(self.mixed, self.numbering, {pair for a in self._assemblers for pair in _blocks(a)})
+        self._places = Places.of(self.mixed, self.numbering, {pair for a in self._assemblers for pair in a.pairs})
         numbers = np.where(self.numbering < 0, self.size, self.numbering)
         parts = [(self.mixed.numbers(c), np.array(space.dofs)) for c, space in enumerate(self.mixed.spaces)]
         self._where = [torch.from_numpy(numbers[own][dofs]) for own, dofs in parts]
@@ -328,71 +222,10 @@ class ElementEquations:
     @property
     def multipliers(self) -> NDArray[np.bool_]:
         """Coefficients of unknowns whose own equations do not hold them, and no time derivative [size]."""
-        own = {c for a in self._assemblers for c, other in _blocks(a) if c == other}
+        own = {c for a in self._assemblers for c, other in a.pairs if c == other}
         found = np.zeros(self.size, dtype=bool)
         for c, order in enumerate(self._by_component):
             numbers = self.numbering[self.mixed.numbers(c)]
             if order == 0 and c not in own:
                 found[numbers[numbers >= 0]] = True
         return found
-
-
-UNSEEN = 1e-10
-"""Size of what the equations make of a constant, relative to its terms, up to which they do not see it."""
-
-
-def _blocks(assembler: InTime) -> set[tuple[int, int]]:
-    """Return the pairs of components that share terms."""
-    return {(c, numbered % assembler.components) for (c, _), (numbered, _) in assembler.slopes}
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where entries of cells' matrices stand in the common pattern of all derivatives.
-
-    Attributes:
-        rows: of every entry, column by column.
-        starts: of every column.
-        blocks: pair of components → place of every entry of a cell's matrix, one past the last where it has none.
-    """
-
-    rows: NDArray[np.int32]
-    starts: NDArray[np.int32]
-    blocks: dict[tuple[int, int], Tensor]
-
-    @classmethod
-    def of(cls, mixed: MixedSpace, numbering: Integers, pairs: set[tuple[int, int]]) -> _Places:
-        """Return the places for some pairs of components."""
-        size, keys = int(numbering.max(initial=-1)) + 1, {}
-        for c, other in sorted(pairs):
-            pattern = mixed.pattern(c, other)
-            rows = numbering[mixed.numbers(c)][pattern.rows]
-            columns = numbering[mixed.numbers(other)][pattern.columns]
-            keys[c, other] = np.where((rows >= 0) & (columns >= 0), columns * size + rows, -1)
-        known = np.sort(np.concatenate([*keys.values(), np.arange(size) * (size + 1)]))
-        known = known[(np.diff(known, prepend=-1) != 0) & (known >= 0)]
-        columns, rows = np.divmod(known, size)
-        starts = np.searchsorted(columns, np.arange(size + 1))
-        blocks = {}
-        for pair, own in keys.items():
-            place = np.where(own >= 0, np.searchsorted(known, own), len(known))
-            blocks[pair] = torch.from_numpy(place)[mixed.pattern(*pair).places.long()]
-        return cls(rows.astype(np.int32), starts.astype(np.int32), blocks)
-
-
-def embedded(mixed: MixedSpace, values: Array) -> Array:
-    """Return coefficients [mixed.size] in the space of the highest degree [components, highest.size]."""
-    if all(within is None for within in mixed.within):
-        return values.reshape(len(mixed.spaces), -1)
-    return mixed.embedded(values)
-
-
-def degrees(problem: Problem, parts: Sequence[IntegralInTime], degree: int) -> tuple[int, ...]:
-    """Return the degree of every component: one less for multipliers."""
-    count = sum(u.components for u in problem.unknowns)
-    pairs = [
-        ((c, _place(derivative)), (other, _place(its)))
-        for part in parts
-        for (c, derivative), (_, other, its) in part.slopes
-    ]
-    return tuple(max(1, degree - one) for one in lower(count, pairs))

@@ -18,6 +18,7 @@ from vpinn.errors import InputError
 from vpinn.features.orthonormal import GalerkinSystem, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
 from vpinn.march.feature_march import FeatureMarch
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import gap_between
 from vpinn.march.start import first_scale, start
 from vpinn.objective import highest_order, weakened
@@ -60,6 +61,7 @@ class FeatureMarches:
         note: told the stage's number and the time that it has reached, after every step; False ends everything.
 
     Attributes:
+        journal: marches that are read instead of made.
         made: stages whose estimate is known, in order.
         ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
         collapsed: what was computed of a stage whose steps became too small.
@@ -68,7 +70,7 @@ class FeatureMarches:
     def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
         self._stated, self.problem = problem, weakened(problem)
         refuse_strong(self.problem)
-        self._note, self._count = note, 0
+        self._note, self._count, self.journal = note, 0, MarchJournal()
         self.made: list[FeatureMarch] = []
         self.ended = ""
         self.collapsed: FeatureMarch | None = None
@@ -84,6 +86,11 @@ class FeatureMarches:
         """Features of the stages."""
         asked = self.problem.settings.solver.features
         return WIDTHS[self.problem.domain.dimension] if asked is None else (asked, round(1.5 * asked))
+
+    @property
+    def count(self) -> int:
+        """Number of marches begun."""
+        return self._count
 
     @property
     def most(self) -> int:
@@ -172,7 +179,11 @@ class FeatureMarches:
         self._count += 1
         tolerance, note = self._step_tolerance(before), lambda t: self._note(number, t)
         try:
-            marched = march(system, state, self.instants, tolerance, self._scale, note, 1 + number % 2)
+            marched = self.journal.marched(
+                number,
+                self.instants[-1],
+                lambda: march(system, state, self.instants, tolerance, self._scale, note, 1 + number % 2),
+            )
         except Collapse as collapse:
             collapse.place = points.x[np.abs(_rates(system, collapse, points)).argmax()]
             if collapse.course is not None:

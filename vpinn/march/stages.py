@@ -11,6 +11,7 @@ from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.march.element_stages import ElementMarches
 from vpinn.march.feature_stages import FeatureMarches
 from vpinn.march.integrate import Collapse
+from vpinn.march.journal import MarchJournal
 from vpinn.march.stage import MarchStage
 from vpinn.objective import highest_order, weakened
 from vpinn.problem import Problem, stated_in
@@ -41,11 +42,13 @@ class BestMarches:
     Attributes:
         made: stages of both whose estimate is known, in order.
         instants: of the problem, and those that are written.
+        tolerance: of the error estimate.
+        journal: marches of both, in order, that are read instead of made.
     """
 
     def __init__(self, features: FeatureMarches, elements: ElementMarches) -> None:
         self._features, self._elements = features, elements
-        self.instants = features.instants
+        self.instants, self.tolerance, self.journal = features.instants, features.tolerance, MarchJournal()
 
     @property
     def made(self) -> list[MarchStage]:
@@ -69,9 +72,11 @@ class BestMarches:
 
     def run(self, told: Callable[[], None] = lambda: None) -> MarchStage | None:
         """Return the best stage with an estimate; see `FeatureMarches.run`."""
+        self._features.journal = self.journal
         best: MarchStage | None = self._features.run(told)
         if best is None or self._features.ended == "tolerance" or not self._features.ended:
             return best
+        self._elements.after(self.journal, self._features.count)
         with contextlib.suppress(Collapse, InputError):
             other = self._elements.run(told)
             if other is not None and other.relative < best.relative:
