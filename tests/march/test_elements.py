@@ -13,7 +13,7 @@ import vpinn
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.march import ElementEquations, ElementMarch, exact_field, gap_between
-from vpinn.march.element_steps import Steps, march_elements
+from vpinn.march.element_steps import Stepping, march_elements
 from vpinn.problem import Problem, make_problem
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
@@ -26,7 +26,7 @@ FLOW = "inner(dt(w) + dot(grad(w), w), v)*dx + 0.1*inner(grad(w), grad(v))*dx - 
 
 def marched(problem: Problem, degree: int, tolerance: float = 1e-8) -> ElementMarch:
     equations = ElementEquations(problem, degree)
-    found = march_elements(equations, Steps(tolerance, lambda t: True))
+    found = march_elements(equations, Stepping(tolerance, lambda t: True))
     assert isinstance(problem.domain, Mesh)
     constants = tuple(motion.components[0] for motion in equations.opened)
     points = CellPoints(problem.domain, 2 * degree + 4)
@@ -76,7 +76,7 @@ def test_a_wave_on_elements_keeps_its_energy() -> None:
         boundary=[{"on": "all", "value": 0}, {"on": "initial", "value": "(1 - x**2 - y**2)**2", "rate": "x*(1 - x**2 - y**2)"}],
     )
     equations = ElementEquations(problem, 3)
-    course = march_elements(equations, Steps(1e-9, lambda t: True)).course
+    course = march_elements(equations, Stepping(1e-9, lambda t: True)).course
     space, step = equations.mixed.highest, 1e-4
     mass, stiffness = space.mass(), space.stiffness()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from vpinn.march.radau import Collapsed, Control, Linearised, Radau
+from vpinn.march.radau import Collapsed, Control, Derivatives, Radau
 from vpinn.march.tableau import Tableau
 
 
@@ -34,7 +34,7 @@ class Oscillator:
     def residual(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return second + u
 
-    def linearise(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> Linearised:
+    def linearise(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> Derivatives:
         return Dense(np.eye(1), np.zeros((1, 1)), np.eye(1))
 
 
@@ -46,7 +46,7 @@ class Multiplier:
     def residual(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.array([first[0] + u[0] + u[2], first[1] + 2 * u[1] + u[2] - 1, u[0] + u[1] - np.sin(t)])
 
-    def linearise(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> Linearised:
+    def linearise(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> Derivatives:
         return Dense(np.array([[1, 0, 1], [0, 2, 1], [1, 1, 0.0]]), np.diag([1.0, 1, 0]), np.zeros((3, 3)))
 
 
@@ -58,7 +58,7 @@ class Grows:
     def residual(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return first - u**2
 
-    def linearise(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> Linearised:
+    def linearise(self, t: float, u: np.ndarray, first: np.ndarray, second: np.ndarray) -> Derivatives:
         return Dense(-2 * np.diag(u), np.eye(1), np.zeros((1, 1)))
 
 

@@ -18,7 +18,7 @@ from vpinn.errors import InputError
 from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.finite_elements import LARGEST, rule_degree
 from vpinn.march.element_march import ElementMarch, gap_of
-from vpinn.march.element_steps import Steps, march_elements
+from vpinn.march.element_steps import Stepping, march_elements
 from vpinn.march.elements import ElementEquations
 from vpinn.march.integrate import Collapse, Marched
 from vpinn.march.journal import MarchJournal
@@ -175,7 +175,7 @@ class ElementMarches:
         def made(marched: Marched) -> ElementMarch:
             return ElementMarch(problem, marched, points, mixed=equations.mixed, constants=constants)
 
-        steps = Steps(self._step_tolerance(number), lambda t: self._note(number, t))
+        steps = Stepping(self._step_tolerance(number), lambda t: self._note(number, t))
         try:
             marched = self.journal.marched(number, self.instants[-1], lambda: march_elements(equations, steps))
         except Collapse as collapse:

@@ -30,7 +30,7 @@ PANELS = 20
 
 
 @dataclass(frozen=True)
-class Steps:
+class Stepping:
     """How a march steps.
 
     Attributes:
@@ -44,7 +44,7 @@ class Steps:
     largest: float = 1.0
 
 
-def march_elements(equations: ElementEquations, steps: Steps) -> Marched:
+def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
     """Return the course of the coefficients of all functions [mixed.size].
 
     Raises:

@@ -37,7 +37,7 @@ TINY = 1e-13
 """Length of a step, relative to the whole time, below which there is no going on."""
 
 
-class Linearised(Protocol):
+class Derivatives(Protocol):
     """The derivatives A₀, A₁, A₂ of the equations by u, u′ and u″."""
 
     def solver(self, shift: complex) -> Solve:
@@ -65,13 +65,13 @@ class Equations(Protocol):
     def residual(self, t: float, u: Array, first: Array, second: Array) -> Array:
         """Return F [size]; time derivatives above a coefficient's order are not looked at."""
 
-    def linearise(self, t: float, u: Array, first: Array, second: Array) -> Linearised:
+    def linearise(self, t: float, u: Array, first: Array, second: Array) -> Derivatives:
         """Return the derivatives of F."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step.
+class TimeStep:
+    """One step in time.
 
     Attributes:
         t: where it starts.
@@ -124,9 +124,9 @@ class Radau:
         self._algebraic, self._second = self._orders == 0, self._orders == 2
         self._method = Tableau.of(next(s for bound, s in STAGES if control.tolerance <= bound))
         self._size = float(np.sqrt(max(1, int((~self._algebraic).sum()))))
-        self._derivative: Linearised | None = None
+        self._derivative: Derivatives | None = None
         self._solvers: tuple[float, list[Solve]] = (0.0, [])
-        self._before: Step | None = None
+        self._before: TimeStep | None = None
         self._fresh, self._passed = False, 0.0
 
     @property
@@ -138,7 +138,7 @@ class Radau:
         """Return the values at s [m], in lengths of a step, of the polynomials for its start and all stages [m, s + 1]."""
         return self._method.interpolation(s)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[TimeStep]:
         """Yield the steps.
 
         Raises:
@@ -278,14 +278,14 @@ class Radau:
             size = self._norm(filtered(self._u + np.where(self._algebraic, 0.0, found)))
         return size
 
-    def _accept(self, h: float, z: Array) -> Step:
+    def _accept(self, h: float, z: Array) -> TimeStep:
         method = self._method
         stages = self._u + z
         start = self._u
         if self._before is None and self._algebraic.any():  # what the equations make of these at the start
             start = np.where(self._algebraic, method.interpolation(np.zeros(1), start=False)[0, 1:] @ stages, start)
         first = method.inverse @ z / h
-        step = Step(self._t, h, np.concatenate([start[None], stages]), np.concatenate([self._rates[None], first]))
+        step = TimeStep(self._t, h, np.concatenate([start[None], stages]), np.concatenate([self._rates[None], first]))
         self._passed += h / (self._end - self._begin)
         if self._passed > 1.0 - 1e-12:
             self._passed = 1.0

@@ -41,7 +41,7 @@ class Sparse:
         return csc_array((np.asarray(weights) @ self.entries, self.rows, self.starts), shape=(n, n))
 
     def solver(self, shift: complex) -> Solve:
-        """Return what solves with A₀ + σA₁ + σ²A₂; see `Linearised`."""
+        """Return what solves with A₀ + σA₁ + σ²A₂; see `Derivatives`."""
         return factorise(self.combined((1.0, shift, shift * shift)))
 
     def times(self, first: float, second: float, vector: Array) -> Array:
