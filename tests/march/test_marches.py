@@ -153,3 +153,16 @@ def test_a_singular_mass_matrix_is_told() -> None:
     )
     with pytest.raises(InputError, match="their matrix is singular"):
         vpinn.solve(problem, threads=1)
+
+
+def test_a_source_that_is_off_at_the_start_moves_what_is_at_rest() -> None:
+    """u = (1 − cos t) sin(πx): neither state nor source is other than zero at t = 0."""
+    problem = make_problem(
+        {"shape": "interval", "cells": 4, "time": [0, 1]},
+        unknowns={"u": "scalar"},
+        weak="dt(u)*v*dx + inner(grad(u), grad(v))*dx - (sin(t) + pi**2*(1 - cos(t)))*sin(pi*x)*v*dx",
+        boundary=[{"on": "all", "value": 0}, {"on": "initial", "value": 0}],
+        solver={"features": 30, "tolerance": 1e-4},
+    )
+    found = vpinn.solve(problem, threads=1).evaluate([[0.5, 1.0]])["u"]
+    np.testing.assert_allclose(found, 1 - np.cos(1), rtol=1e-4)

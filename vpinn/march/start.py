@@ -66,7 +66,7 @@ def first_scale(system: GalerkinSystem, state: Array, instants: Sequence[float])
     begin, span = float(instants[0]), float(instants[-1]) - float(instants[0])
     a, rates = system.split(state)
     size = max(float(np.linalg.norm(a)), span * float(np.linalg.norm(rates)))
-    driven = system.force(begin, np.zeros(system.states))
+    drives = [system.force(float(t), np.zeros(system.states)) for t in np.linspace(begin, begin + span, 5)]
     matrix = system.matrices(begin, a, rates)[0]
-    still = np.linalg.lstsq(matrix, driven, rcond=1e-12)[0]
-    return max(size, float(np.linalg.norm(still)), 1e-300)
+    still = np.linalg.lstsq(matrix, np.stack(drives, axis=1), rcond=1e-12)[0]
+    return max(size, float(np.linalg.norm(still, axis=0).max()), 1e-300)
