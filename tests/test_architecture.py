@@ -1,4 +1,4 @@
-"""The shape of the code: imports go one way, reading a problem stays light, files stay short."""
+"""Test the structure of the code: imports go one way, reading a problem imports little, files are short."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ FLOW = (
     "interrupt",
     "storage",
     "process",
+    "metrics",
     "domain",
     "problem",
     "forms",
@@ -35,6 +37,7 @@ FLOW = (
     "solution",
     "analysis",
     "march",
+    "eigen",
     "output",
     "run_files",
     "run_folder",
@@ -43,8 +46,8 @@ FLOW = (
     "cli",
     "__main__",
 )
-AHEAD = {("solution", "output", "export"), ("problem", "forms", "_holds")}
-"""What reaches ahead, inside a function: (importing stage, imported stage, function). Fields written, conditions evaluated."""
+AHEAD = {("problem", "forms", "_holds")}
+"""What reaches ahead, inside a function: (importing stage, imported stage, function). Conditions evaluated."""
 MAX_LINES = 300
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -54,7 +57,7 @@ def stage_of(path: Path) -> str:
 
 
 def imported(path: Path, text: str) -> Iterator[tuple[str, str, int]]:
-    """Stages that a file imports, each with the function around the import ("" for the module) and its line."""
+    """Return the stages that a file imports, each with the function around the import ("" for the module) and its line."""
 
     def visit(node: ast.AST, function: str) -> Iterator[tuple[str, str, int]]:
         for child in ast.iter_child_nodes(node):
@@ -160,3 +163,71 @@ def test_no_problem_is_edited_to_change_how_it_is_solved() -> None:
         if any(keyword.arg in ("settings", "source") for keyword in node.keywords)
     ]
     assert edits == []
+
+
+def unrelated(node: ast.AST) -> bool:
+    """Whether a statement assigns three values or more to as many names, and they are not of one kind.
+
+    Of one kind are attributes of one object, constants, empty lists, calls of one function, and entries at one place or of one
+    array.
+    """
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple)):
+        return False
+    kinds = {_kind(value) for value in node.value.elts}
+    return len(node.value.elts) > 2 and len(kinds) > 1 and not _entries(node.value.elts)
+
+
+def _kind(value: ast.expr) -> str:
+    if isinstance(value, ast.Attribute):
+        return ast.unparse(value.value)
+    if isinstance(value, ast.Call):
+        return ast.unparse(value.func)
+    return type(value).__name__ if isinstance(value, ast.Constant | ast.List) else ast.unparse(value)
+
+
+def _entries(values: list[ast.expr]) -> bool:
+    found = [value for value in values if isinstance(value, ast.Subscript)]
+    if len(found) < len(values):
+        return False
+    return 1 in (len({ast.unparse(value.slice) for value in found}), len({ast.unparse(value.value) for value in found}))
+
+
+def nested(node: ast.AST) -> bool:
+    """Whether a conditional expression stands in another one."""
+    parts = (node.test, node.body, node.orelse) if isinstance(node, ast.IfExp) else ()
+    return any(isinstance(inner, ast.IfExp) for part in parts for inner in ast.walk(part))
+
+
+def counted(found: Callable[[ast.AST], bool]) -> dict[str, int]:
+    """Return how many nodes of the code are found, by stage."""
+    stages = [stage_of(path) for path in FILES for node in ast.walk(ast.parse(path.read_text())) if found(node)]
+    return dict(Counter(stages))
+
+
+def test_assignments_of_unrelated_values_become_fewer() -> None:
+    """``a, b, c = …`` hides three statements in one; those that are left have to go, and no other may come."""
+    left = {"features": 16, "objective": 11, "march": 6, "analysis": 5, "domain": 5, "finite_elements": 2}
+    left |= dict.fromkeys(("cli", "comparison", "noise", "problem", "trial"), 1)
+    assert {stage: n for stage, n in counted(unrelated).items() if n > left.get(stage, 0)} == {}
+
+
+def test_conditions_inside_conditions_become_fewer() -> None:
+    """``a if p else b if q else c`` is read twice; those that are left have to go, and no other may come."""
+    left = {"problem": 4, "domain": 2, "objective": 2, "features": 1, "forms": 1, "noise": 1, "sampling": 1}
+    assert {stage: n for stage, n in counted(nested).items() if n > left.get(stage, 0)} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a, b, c = 1, f(x), y", True),
+        ("self.a, self.b, self.c = x, y, z", True),
+        ("a, b = x, f(y)", False),
+        ("a, b, c = 0.1, 2, None", False),
+        ("a, b, c = p.x, p.y, p.z", False),
+        ("a, b, c = x[k], y[k], z[k]", False),
+        ("a, b, c = f(x)", False),
+    ],
+)
+def test_an_assignment_of_unrelated_values_is_found(text: str, found: bool) -> None:
+    assert unrelated(ast.parse(text).body[0]) == found

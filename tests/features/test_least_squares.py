@@ -1,4 +1,4 @@
-"""Least squares in the last layer: one fit, the choice of features, and growth. Seeds are fixed."""
+"""Test least squares for the last layer: one fit, the choice of features, and further features. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_growth_ends_at_the_tolerance() -> None:
 
 
 def judged_growth(method: LeastSquares, *verdicts: Judgement) -> tuple[Stage, list[Stage]]:
-    """Return the best stage and those judged; the last verdict is that on all others."""
+    """Return the best stage and the stages that were judged, with given verdicts; the last verdict is repeated."""
     problem, _, _ = made(interval(cells=40), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
     stated, asked = least_squares_problem(problem), list[Stage]()
 
@@ -383,3 +383,16 @@ def test_an_energy_without_cells_is_solved_by_its_equations() -> None:
     assert found.metrics["method"] == "least-squares"
     assert found.errors["u"]["relative_l2"] <= 1e-5
     assert found.error_estimate["effectivity"] == pytest.approx(1.0, abs=0.5)
+
+
+def test_a_residual_that_is_nowhere_finite_is_one_line() -> None:
+    """U' = 3|u|^(2/3) has no derivative at u = 0, where Newton's method starts."""
+    problem = make_problem(
+        interval(cells=4),
+        unknowns={"u": "scalar"},
+        strong="grad(u)[0] - 3*abs(u)**(2/3)",
+        boundary=[{"on": "left", "value": 0}],
+        solver={"method": "least-squares", "features": 30},
+    )
+    with pytest.raises(InputError, match="no features leave a finite residual"):
+        solve(problem, threads=1)

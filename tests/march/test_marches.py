@@ -156,7 +156,7 @@ def test_a_singular_mass_matrix_is_told() -> None:
 
 
 def test_a_source_that_is_off_at_the_start_moves_what_is_at_rest() -> None:
-    """u = (1 − cos t) sin(πx): neither state nor source is other than zero at t = 0."""
+    """U = (1 − cos t) sin(πx): neither state nor source is other than zero at t = 0."""
     problem = make_problem(
         {"shape": "interval", "cells": 4, "time": [0, 1]},
         unknowns={"u": "scalar"},

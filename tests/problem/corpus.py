@@ -1,4 +1,4 @@
-"""Malformed problem files. The line that ends in ``#!`` is the one the error must name; without one, the file alone."""
+"""Malformed problem files. An error must name the line that ends in ``#!``, or the file if there is no such line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BOUNDARY = '[[boundary]]\non = "all"\nvalue = 0\n'
 
 
 def problem(domain: str = DOMAIN, unknowns: str = UNKNOWNS, form: str = FORM, boundary: str = BOUNDARY, more: str = "") -> str:
-    """A problem file with some sections replaced."""
+    """Return a problem file with some sections replaced."""
     return f"{domain}{unknowns}{more}{form}{boundary}"
 
 
@@ -239,6 +239,8 @@ FORMS = [
     (form('energy = "u*v*dx"'), "no test functions"),
     (form('energy = "x*dx"'), "does not contain the unknown u"),
     (form('energy = "0*u*dx"'), "every integral of the form is zero"),
+    (form('energy = "inner(grad(sign(x)), grad(u))*dx"'), "every term with the unknown u is zero"),
+    (form('weak = "inner(grad(conditional(lt(u, 1), 1, 0)), grad(v))*dx"'), "every term with the unknown u is zero"),
     (form('energy = "grad(u)*dx"'), "an integrand is a scalar"),
     (form('energy = "u*n[0]*dx"'), "the normal n"),
     (form("energy = \"u*ds('lef')\""), "did you mean left"),

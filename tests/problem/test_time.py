@@ -1,4 +1,4 @@
-"""The language of time: t, dt, the span, states at the start, instants; and what is refused."""
+"""Test the language of time: t, dt, the time span, initial states, output times; and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that are not real or not finite, wherever an expression is evaluated: one line, never a bug of ours."""
+"""Test that numbers that are not real or not finite lead to an error of one line wherever an expression is evaluated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output goes into its own folder, replaces what a run wrote and nothing else, and belongs to one run at a time."""
+"""Test that output stays in its folder, replaces only what a run wrote, and belongs to one run at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUIET = ("-q", "--threads", "1")
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A problem file in the working directory; figures, which nothing here looks at, are not drawn."""
+    """Write a problem file to the working directory, and switch figures off."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("vpinn.output.folder.draw", lambda *_: [])
     (tmp_path / "heat.toml").write_text(TEXT)
@@ -168,7 +168,7 @@ def _hold(folder: str, pipe: Any) -> None:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Any:
-    """A process that holds a folder, until it is killed or told to end."""
+    """Start a process that locks a folder until it is killed or told to end."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=_hold, args=(str(tmp_path / "run"), theirs))

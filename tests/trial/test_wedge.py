@@ -1,4 +1,4 @@
-"""Solutions in sectors: exponents against transcendental equations, equations and conditions on both sides."""
+"""Test solutions in sectors: exponents against transcendental equations, the equation inside, and conditions on both sides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vpinn.trial import CornerChart, CornerFunction
-from vpinn.trial.wedge import is_elliptic, solutions
+from vpinn.trial.wedge import _Sector, is_elliptic, solutions
 
 NU = 0.3
 KAPPA = 3 - 4 * NU
@@ -29,19 +29,19 @@ WILLIAMS: dict[str, tuple[tuple[bool, bool], tuple[bool, bool], Callable[..., np
 
 
 def isotropic(nu: float) -> np.ndarray:
-    """Plane strain, μ = 1."""
+    """Return the isotropic elasticity tensor of plane strain with μ = 1."""
     shear = np.einsum("ik,ab->iakb", UNIT, UNIT) + np.einsum("ib,ak->iakb", UNIT, UNIT)
     return 2 * nu / (1 - 2 * nu) * np.einsum("ia,kb->iakb", UNIT, UNIT) + shear
 
 
 def anisotropic(n: int) -> np.ndarray:
-    """A symmetric positive definite tensor, drawn."""
+    """Return a random symmetric positive definite tensor."""
     root = np.random.default_rng(n).normal(size=(2 * n, 2 * n))
     return (root @ root.T + np.eye(2 * n)).reshape(n, 2, n, 2)
 
 
 def winding(values: np.ndarray) -> int:
-    """Number of zeros of an analytic function inside the contour that its values are on."""
+    """Return the number of zeros of an analytic function inside a contour, from its values on the contour."""
     return round(float(np.ptp(np.unwrap(np.angle(values))[[0, -1]])) / (2 * np.pi))
 
 
@@ -149,3 +149,8 @@ def test_not_elliptic() -> None:
     assert is_elliptic(np.diag([1.0, 1e-6])[None, :, None, :])
     assert is_elliptic(isotropic(NU))
     assert is_elliptic(anisotropic(3))
+
+
+def test_a_number_that_is_no_exponent_has_no_functions() -> None:
+    """Rounding leaves such numbers where a sector is all but a half-plane or a tensor spans many sizes."""
+    assert list(_Sector(isotropic(NU), 1.5 * np.pi, (HELD, FREE)).functions(1.2345 + 0j)) == []

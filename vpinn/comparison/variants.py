@@ -183,6 +183,6 @@ def _names(settings: Sequence[Combination]) -> list[tuple[str, str]]:
 def _worded(key: str, value: str) -> str:
     """Return a setting in words, such as "adam", "64 points" or "learning rate 0.01"."""
     if key == "batch.size":
-        return "full" if value == "full" else f"{int(value):,} points" if value.isdecimal() else value
+        return f"{int(value):,} points" if value.isdecimal() else value
     name = key.partition(".")[2]
     return value if name in ("method", "sampler", "allocation", "estimator") else f"{name.replace('_', ' ')} {value}"

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vpinn.domain import Mesh, cell_points
+from vpinn.errors import InputError
 from vpinn.features.cost import stage_seconds
 from vpinn.features.course import Growing
 from vpinn.features.direct import LeastSquares
@@ -72,6 +73,8 @@ def grow(
         if growth.ended or found[-1].converged:
             return found[-1]
     near = [stage for stage in found if stage.relative <= CLOSE * min(other.relative for other in found)]
+    if not near:
+        raise InputError("least squares: no features leave a finite residual; the form is not finite near where it starts")
     return near[0] if len(near) == 1 else min(near, key=growth.error)
 
 

@@ -12,20 +12,21 @@ In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`)
 6. `solution`: evaluation at points, and errors. `solve`: all steps together; start reading there.
 """
 
-from vpinn.finite_elements.assembly import Assembler, assemble
+from vpinn.finite_elements.assembly import Assembler, Discrete, assemble
 from vpinn.finite_elements.balance import check_balance
-from vpinn.finite_elements.essential import boundary_values, condition_points
-from vpinn.finite_elements.form import coefficients, key_of, linearised
+from vpinn.finite_elements.essential import boundary_values, condition_points, prescribed
+from vpinn.finite_elements.form import coefficients, integrands, key_of, linearised
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
-from vpinn.finite_elements.newton import solver
+from vpinn.finite_elements.newton import factorise, solver
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
-from vpinn.finite_elements.solve import LARGEST, check, lowest_degree, rule_degree, solve_fem
+from vpinn.finite_elements.solve import LARGEST, check, degrees_of, discretised, lowest_degree, rule_degree, solve_fem
 
 __all__ = [
     "LARGEST",
     "Assembler",
+    "Discrete",
     "FiniteElementSolution",
     "Kernel",
     "Level",
@@ -37,11 +38,16 @@ __all__ = [
     "check_balance",
     "coefficients",
     "condition_points",
+    "degrees_of",
+    "discretised",
+    "factorise",
+    "integrands",
     "key_of",
     "linearised",
     "lower",
     "lowest_degree",
     "motions",
+    "prescribed",
     "relative_errors",
     "rule_degree",
     "solve_fem",

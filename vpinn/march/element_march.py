@@ -77,7 +77,7 @@ class ElementMarch(MarchStage):
     def described(self) -> dict[str, Any]:
         """Return what metrics say of it."""
         cells = self.mixed.mesh.n_cells
-        return {"parameters": self.size, "degree": self.mixed.highest.degree, "degrees": list(self.mixed.degrees), "cells": cells}
+        return {"degree": self.mixed.highest.degree, "degrees": list(self.mixed.degrees), "cells": cells}
 
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return what a file keeps: arrays, and JSON-compatible values."""

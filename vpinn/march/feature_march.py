@@ -76,7 +76,7 @@ class FeatureMarch(MarchStage):
 
     def described(self) -> dict[str, Any]:
         """Return what metrics say of it."""
-        return {"parameters": self.size, "ranks": list(self.space.ranks), "features": self.mixture.width}
+        return {"ranks": list(self.space.ranks), "features": self.mixture.width}
 
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return what a file keeps: arrays, and JSON-compatible values."""

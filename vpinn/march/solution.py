@@ -53,7 +53,7 @@ class MarchedSolution(Solution):
         """
         problem, stage = self.march
         self._check(np.array([t]))
-        return Solution(*_at(problem, stage, t), metrics=self.metrics)
+        return Solution(*_at(problem, stage, t), metrics=self.metrics, exporter=self.exporter)
 
     def evaluate(self, x: ArrayLike) -> dict[str, Array]:
         """Return values at points and instants [n, d + 1], the instant last, or at points [n, d] at the end; see ``Solution``."""

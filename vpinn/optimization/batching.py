@@ -63,7 +63,9 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Dir
     Raises:
         InputError: the settings do not fit the points, the method or each other.
     """
-    batch, size, points = settings.batch, settings.batch.size, objective.batched[0].points.size
+    batch = settings.batch
+    size = settings.batch.size
+    points = objective.batched[0].points.size
     growth = batch.growth or (NoiseScale.name if size == "auto" else Fixed.name)
     if isinstance(size, int) and size > points:
         raise InputError(f'batch.size is {size}, but there are {points} quadrature points; give 1 to {points}, or "full"')

@@ -46,7 +46,7 @@ def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -
     """
     solver, domain = settings.solver, problem.domain
     if solver.method != "auto":
-        return "as asked"
+        return "as the problem file asks"
     batches = settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
     where += f" on {domain.n_cells:,} cells" if isinstance(domain, Mesh) else " without cells"

@@ -253,7 +253,9 @@ def _check_size(name: str, method: Method, objective: Objective, drawn: bool) ->
     Raises:
         InputError: they do not.
     """
-    size, side, space = objective.measures[0].network.size, objective.measures[0].network.size, objective.test_space
+    size = objective.measures[0].network.size
+    side = objective.measures[0].network.size
+    space = objective.test_space
     if isinstance(method, GaussNewton) and not drawn:
         if space is not None and 8 * space.size * size > ROWS_BYTES:
             raise InputError(

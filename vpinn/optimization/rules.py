@@ -88,7 +88,9 @@ class Rules:
         training.rule = RuleLook(before.level + 1, theta, finer, math.inf)
         if (judge := self.judge(training)) is not None:
             training.rule = replace(training.rule, finer=judge.value(theta))
-        training.theta, training.state, training.idle = theta, method.initial(theta), 0
+        training.theta = theta
+        training.state = method.initial(theta)
+        training.idle = 0
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
 

@@ -54,7 +54,9 @@ def make_canvas(domain: Domain, extra: int = 0) -> Canvas:
     if isinstance(domain, Hypercube):
         mesh = _grid(domain, extra)
         return Canvas(mesh, located_points(domain, mesh.nodes)[0], np.full(mesh.n_cells, -1))
-    mesh, d, times = domain, domain.dimension, 0
+    mesh = domain
+    d = domain.dimension
+    times = 0
     while len(mesh.nodes) < DETAIL[d] and len(mesh.nodes) * 2**d <= LARGEST:
         mesh, times = refine(mesh), times + 1
     _refuse_large(mesh.n_cells * 2 ** (d * extra))

@@ -89,7 +89,9 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
         rows = np.split(np.arange(len(points)), range(CHUNK, len(points), CHUNK))
         parts = [values_at(solution, select(points, some)) for some in rows]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    values, gradients, exact = solution.at(points), solution.at(points, 1), solution.exact(points)
+    values = solution.at(points)
+    gradients = solution.at(points, 1)
+    exact = solution.exact(points)
     found = dict(values)
     for name in values:
         found[f"grad_{name}"] = gradients[name]

@@ -90,15 +90,28 @@ def solution_figure(solution: Solution, scene: Scene) -> Figure:
     """Return a figure of all components of all unknowns, with the exact solution, if known, where fields are drawn as curves."""
     values = components_of(solution.at(scene.points))
     exact = components_of(solution.exact(scene.points))
-    names = list(values)
+    names, told = list(values), _eigenvalues(solution)
     shown, axes = _grid(scene, names, solution.problem.title or "Solution")
     for name, row in zip(names, axes, strict=False):
         tones = colours(values[name])
         painted = scene.draw(row, values[name], tones, exact.get(name))
-        _name(shown, scene, row, name, painted)
+        _name(shown, scene, row, name + told.get(name, ""), painted)
     if scene.panels != 3 and len(exact) and painted is None:
         axes[0][0].legend(loc="best")
     return shown
+
+
+def _eigenvalues(solution: Solution) -> dict[str, str]:
+    """Return component of a mode → its real eigenvalue in words; nothing for other solutions."""
+    found, unknowns = solution.metrics.get("eigenvalues", []), solution.problem.unknowns
+    if not found or "imaginary" in found[0]:
+        return {}
+    each = len(unknowns) // len(found)
+    return {
+        name: f",  λ = {found[at // each]['value']:.6g}"
+        for at, unknown in enumerate(unknowns)
+        for name in component_names(unknown.name, unknown.shape)
+    }
 
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:

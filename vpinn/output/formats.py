@@ -130,8 +130,12 @@ def coordinate_names(dimension: int) -> tuple[str, ...]:
 
 
 def component_names(name: str, shape: tuple[int, ...]) -> list[str]:
-    """Return the names of a field's components: u for a scalar u, and u0, u1, … for a vector."""
-    return [name] if not shape else [f"{name}{i}" for i in range(shape[0])]
+    """Return the names of a field's components.
+
+    They are u for a scalar u, u0, u1, … for a vector u, and u_1_0, u_1_1, … for a vector whose name ends with a digit.
+    """
+    between = "_" if name[-1:].isdigit() else ""
+    return [name] if not shape else [f"{name}{between}{i}" for i in range(shape[0])]
 
 
 def npz(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: CellValues) -> bytes:

@@ -51,7 +51,9 @@ class Formula:
     """
 
     def __init__(self, graph: Graph, names: Mapping[int, Sequence[str]], coordinates: Sequence[str]) -> None:
-        self._graph, self._names, self._coordinates = graph, names, coordinates
+        self._graph = graph
+        self._names = names
+        self._coordinates = coordinates
 
     def text(self, root: Node) -> tuple[str, dict[str, str]]:
         """Return the formula of a node, and the parts that it refers to by name (name → formula).
@@ -112,7 +114,8 @@ class Formula:
         parts = []
         for node, power in powers.items():
             text, strength = done[node]
-            text = text if strength >= (_PRODUCT if power == 1 else _ATOM) else f"({text})"
+            needed = _PRODUCT if power == 1 else _ATOM
+            text = text if strength >= needed else f"({text})"
             parts.append(text if power == 1 else f"{text}^{power}")
         joined = "*".join(parts)
         return joined.replace("-1*", "-", 1) if joined.startswith("-1*") else joined

@@ -93,7 +93,9 @@ class Slices(Scene):
             s, t = (np.linspace(lower[k], upper[k], PIXELS) for k in (i, j))
             planes.append((i, j, s, t))
             coordinates = np.empty((PIXELS, PIXELS, 3))
-            coordinates[..., fixed], coordinates[..., i], coordinates[..., j] = middle[fixed], s[None], t[:, None]
+            coordinates[..., fixed] = middle[fixed]
+            coordinates[..., i] = s[None]
+            coordinates[..., j] = t[:, None]
             x.append(coordinates.reshape(-1, 3))
         return planes, np.concatenate(x)
 

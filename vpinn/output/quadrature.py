@@ -53,7 +53,8 @@ def _counted(measure: Measure) -> str:
     """Return how many points an integral has, for the title."""
     points = measure.points
     many = f"{points.size:,} points {'on the boundary' if measure.facet else 'inside'}"
-    return many if points.entities == 1 else f"{many} ({points.per_entity} per {'facet' if measure.facet else 'cell'})"
+    entity = "facet" if measure.facet else "cell"
+    return many if points.entities == 1 else f"{many} ({points.per_entity} per {entity})"
 
 
 def _of_interval(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:

@@ -23,6 +23,7 @@ from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
+from vpinn.problem.eigen import make_eigen
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
@@ -121,6 +122,7 @@ def build_problem(
     refuse_conditions(scope, boundary)
     initial = make_initial(settings, source, scope, unknowns, formulation)
     periodic = make_periodic(settings, source, domain, unknowns, boundary)
+    eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -138,6 +140,7 @@ def build_problem(
         clock=scope.clock,
         initial=initial,
         periodic=periodic,
+        eigen=eigen,
     )
 
 

@@ -12,6 +12,7 @@ from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
+from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
@@ -187,15 +188,16 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
 
 
 def refuse_time(problem: Problem, what: str) -> None:
-    """Refuse a problem in time where only steady problems are possible.
+    """Refuse a problem in time, or an eigenproblem, where only steady problems with one solution are possible.
 
     Args:
         problem: the problem.
         what: subject and verb of the error text, as in "the noise report takes".
 
     Raises:
-        InputError: the problem depends on time.
+        InputError: the problem depends on time, or asks for eigenvalues.
     """
+    refuse_modes(problem.eigen, what, problem.where("eigen"))
     if problem.clock is not None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
 

@@ -17,6 +17,7 @@ from ufl.classes import Expr
 
 from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
+from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.schema import Settings
@@ -91,6 +92,7 @@ class Problem:
         clock: time span and symbol of time; None for a steady problem.
         initial: states of the unknowns at the start; no component has two.
         periodic: pairs of periodic sides; () if there are none.
+        eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
     title: str
@@ -109,6 +111,7 @@ class Problem:
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
     periodic: tuple[Periodic, ...] = ()
+    eigen: Eigenproblem | None = None
 
     @property
     def variation(self) -> ufl.Form:

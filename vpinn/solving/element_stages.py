@@ -106,7 +106,9 @@ def solve_by_elements(
         InputError: elements cannot solve the problem.
         DivergenceError: Newton's method does not converge for the first of them.
     """
-    began, spent, spare = time.perf_counter(), 0.0, 0.0
+    began = time.perf_counter()
+    spent = 0.0
+    spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
     best = stage = _stage(problem, first, began)

@@ -21,8 +21,6 @@ from vpinn.trial.field import Beside, MeshField
 from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
-DEGREE = 3
-"""Default degree of the elements. Degree 1 is too inaccurate to help a network, and a high degree leaves it nothing to learn."""
 
 
 def has_parts(problem: Problem) -> bool:

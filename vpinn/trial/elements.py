@@ -36,7 +36,9 @@ def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.fl
     fields = tuple(MeshField(space, row) for row in values)
     symbols = [problem.symbols.coefficient() for _ in fields]
     parts = [raw + symbol for raw, symbol in zip(components(function), symbols, strict=True)]
-    unknowns, imposed, first = {}, list[Imposed](), 0
+    unknowns = {}
+    imposed = list[Imposed]()
+    first = 0
     for unknown in problem.unknowns:
         own = parts[first : first + unknown.components]
         unknowns[unknown.name] = ufl.as_vector(own) if unknown.shape else own[0]
