@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -159,7 +160,8 @@ def _symbol(problem: Problem, mesh: Mesh, rule: FacetPoints) -> tuple[Array, Arr
     count, d = offsets(problem)[-1], mesh.dimension
     second, drift = np.zeros((rule.size, count, d, count, d)), np.zeros((rule.size, count, count, d))
     for key, value in zip(entries, values, strict=True):
-        (second if len(key) == 4 else drift)[:, *key] += host(value) if isinstance(value, torch.Tensor) else value
+        place: tuple[Any, ...] = (slice(None), *key)
+        (second if len(key) == 4 else drift)[place] += host(value) if isinstance(value, torch.Tensor) else value
     if not (np.isfinite(second).all() and np.isfinite(drift).all()):
         raise InputError("a coefficient is not finite on the boundary")
     constant = not problem.formulation.pointwise or bool(np.ptp(second, axis=0).max() <= NONE * np.abs(second).max())

@@ -10,6 +10,7 @@ have some of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,7 +108,7 @@ class _System:
     def interpolated(self, evaluate: Callable[[Array], Array]) -> Array:
         """Return the values [size] of a function, points → [components, n], at the nodes; 0 where it has none."""
         rows = [evaluate(space.locations())[component] for component, space in enumerate(self.mixed.spaces)]
-        return np.nan_to_num(np.concatenate(rows))
+        return np.asarray(np.nan_to_num(np.concatenate(rows)))
 
 
 def another_solution(solution: Solution) -> str:
@@ -171,8 +172,8 @@ def _starts(system: _System, known: Array) -> Iterator[Array]:
     for _ in range(ITERATIONS):
         modes = np.linalg.qr(np.stack([inverse(mode) for mode in modes.T], axis=1))[0]
     unit = float(np.abs(known).max()) or 1.0
-    decades = np.log10([LEAST * unit, max(MOST_TIMES * unit, LARGE)])
-    sizes = np.logspace(*decades, int(PER_DECADE * np.ptp(decades)) + 1)
+    low, high = math.log10(LEAST * unit), math.log10(max(MOST_TIMES * unit, LARGE))
+    sizes = np.logspace(low, high, int(PER_DECADE * (high - low)) + 1)
     for mode in (system.free(system.bump), *modes.T):
         mode = mode / (np.abs(mode).max() or 1.0)
         for sign in (1.0, -1.0):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vpinn.domain import CellPoints
-from vpinn.march import Distance, MarchStage, MarchStages, as_metrics, exact_field, gap_between
+from vpinn.march import Distance, Marches, MarchStage, as_metrics, exact_field, gap_between
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -33,13 +33,13 @@ class MarchOutcome(Outcome):
         timed: the problem in time.
         stage: the best march, with its estimate.
         stages: of the run.
-        ended: why there is no further one, as ``MarchStages`` says.
+        ended: why there is no further one, as its `stages` say.
     """
 
     _: KW_ONLY
     timed: Problem
     stage: MarchStage
-    stages: MarchStages
+    stages: Marches
     ended: str
 
     @property
@@ -80,7 +80,7 @@ class MarchOutcome(Outcome):
             )
         if not self.timed.exact:
             return {}, {}, checks
-        gap = true_gap(self.timed, self.stage, self.stages)
+        gap = true_gap(self.stage, self.stages)
         both = {"effectivity": (estimate.relative, gap.relative), "effectivity_final": (estimate.final, gap.final)}
         found = {name: told / true if true > 0 else None for name, (told, true) in both.items()}
         wrong = found["effectivity"] is not None and not EFFECTIVITY[0] <= found["effectivity"] <= EFFECTIVITY[1]
@@ -108,11 +108,12 @@ class MarchOutcome(Outcome):
         return errors
 
 
-def true_gap(problem: Problem, stage: MarchStage, stages: MarchStages) -> Distance:
+def true_gap(stage: MarchStage, stages: Marches) -> Distance:
     """Return the distance of a stage from the exact solution."""
+    problem = stage.problem
     mesh = problem.domain.with_cells()
     finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
     points = finer.take(range(finer.size))
     names = [u.name for u in problem.unknowns if u.name in problem.exact]
-    exact = exact_field(problem, points)
+    exact = exact_field(problem, points, stage.opened)
     return gap_between(problem, stage.at(points), exact, names, points.w, stages.instants)
