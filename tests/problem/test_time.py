@@ -46,7 +46,7 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         ({"output": {"times": []}}, "at least one instant"),
         ({"solver": {"method": "adam"}}, "problems in time are marched"),
         ({"batch": {"size": 10}}, "a march sees all points"),
-        ({"reference": {"fem": {"degree": 2}}}, "elements solve steady problems"),
+        ({"reference": {"fem": {"degree": {"u": 2}}}}, "elements in time take one degree"),
         ({"periodic": [{"from": "left", "to": "top"}]}, "top"),
         ({"periodic": [{"from": "left", "to": "left"}]}, "do not match"),
         ({"periodic": [{"from": "left", "to": "right", "unknown": "q"}]}, "there is no unknown 'q'"),

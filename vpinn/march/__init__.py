@@ -8,7 +8,8 @@ of space are orthonormal features (`vpinn.features.orthonormal`) or finite eleme
 `feature_stages` (repetition with more features). On elements: `prescribed` (boundary values) and `ties` (periodic sides) →
 `assembler`, `sparse`, `elements` (sparse equations) → `element_steps` → `element_march`, `element_stages` (repetition with higher
 degrees). The difference of two stages is the error estimate (`measure`: norms over space and time); `journal` stores their
-results for a resumed run; `stages` chooses the functions, and `solution` gives the field at any instant.
+results for a resumed run; `stages` chooses the functions, `solution` gives the field at any instant, and `yardstick` marches on
+elements to compare with.
 """
 
 from vpinn.march.element_march import ElementMarch
@@ -23,6 +24,7 @@ from vpinn.march.stage import MarchStage, frozen_formulation
 from vpinn.march.stages import Marches, make_marches, on_elements
 from vpinn.march.start import start
 from vpinn.march.trajectory import Trajectory
+from vpinn.march.yardstick import beside_elements, march_fem
 
 __all__ = [
     "TOLERANCE",
@@ -41,12 +43,14 @@ __all__ = [
     "Trajectory",
     "arrays_of",
     "as_metrics",
+    "beside_elements",
     "exact_field",
     "frozen_formulation",
     "gap_between",
     "make_marches",
     "make_solution",
     "march",
+    "march_fem",
     "on_elements",
     "stage_of",
     "start",

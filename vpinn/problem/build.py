@@ -116,7 +116,6 @@ def build_problem(
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
     refuse_conditions(scope, boundary)
     initial = make_initial(settings, source, scope, unknowns, formulation)
-    periodic = make_periodic(settings, source, domain, unknowns, boundary)
     eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
     return Problem(
         title=settings.title,
@@ -134,7 +133,7 @@ def build_problem(
         source=source,
         clock=scope.clock,
         initial=initial,
-        periodic=periodic,
+        periodic=make_periodic(settings, source, domain, unknowns, boundary),
         eigen=eigen,
     )
 

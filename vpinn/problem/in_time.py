@@ -61,6 +61,7 @@ def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]
     energy = "an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation"
     method = f'problems in time are marched, got "{solver.method}"; leave it out, or write "march"'
     cells = "a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file"
+    degree = "elements in time take one degree for all unknowns, and one less for multipliers; write degree = 4"
     extra = "enrich functions are for steady problems; leave them out"
     return [
         ("output", "times", bool(outside), between),
@@ -71,7 +72,7 @@ def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]
         ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
         ("batch", "size", settings.batch.size != "full", "a march sees all points in every step; leave [batch] out"),
         ("network", "enrich", bool(settings.network.enrich), extra),
-        ("reference", "fem", settings.reference.fem is not None, "elements solve steady problems; compare with exact or file"),
+        ("reference", "fem", isinstance(getattr(settings.reference.fem, "degree", 0), dict), degree),
     ]
 
 

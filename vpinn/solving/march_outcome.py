@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vpinn.domain import CellPoints
-from vpinn.march import Distance, Marches, MarchStage, as_metrics, exact_field, gap_between
+from vpinn.errors import InputError
+from vpinn.march import Collapse, Distance, Marches, MarchStage, as_metrics, beside_elements, exact_field, gap_between
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -54,6 +55,15 @@ class MarchOutcome(Outcome):
         assert estimate is not None
         if self.timed.reference is not None:
             errors = {**self._against_reference(), **errors}
+        more: dict[str, Any] = {"estimate_over_time": estimate.curve.tolist()}
+        if (asked := self.timed.settings.reference.fem) is not None:
+            assert isinstance(asked.degree, int)
+            try:
+                more["fem"] = beside_elements(self.stage, asked.degree, asked.refine, self.stages.instants)
+                if not errors:
+                    errors, more["errors_against"] = more["fem"]["difference"], "elements"
+            except (InputError, Collapse) as error:
+                checks.append(f"reference.fem: {error}")
         told = {
             "relative_energy": estimate.relative,
             "relative_energy_final": estimate.final,
@@ -61,7 +71,7 @@ class MarchOutcome(Outcome):
             "relative_l2_final": {name: found["relative_l2_final"] for name, found in estimate.unknowns.items()},
             **effectivity,
         }
-        accuracy = Accuracy(errors, told, checks, more={"estimate_over_time": estimate.curve.tolist()})
+        accuracy = Accuracy(errors, told, checks, more=more)
         metrics = dataclasses.replace(Metrics.of(self.solution.metrics), accuracy=accuracy)
         return dataclasses.replace(self.solution, metrics=metrics)
 
