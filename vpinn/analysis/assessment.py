@@ -23,7 +23,7 @@ from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
-from vpinn.domain import CellPoints, Domain, Mesh
+from vpinn.domain import CellPoints, Domain
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
 from vpinn.metrics import Accuracy, Metrics
@@ -97,7 +97,7 @@ def assess(
         checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
-    if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
+    if (cells := drawn_cells(problem)) is not None:
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
     return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
@@ -186,7 +186,7 @@ def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
     """
     least, most = EFFECTIVITY
     relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
-    bent = kink(domain) if isinstance(domain, Mesh) else 0.0
+    bent = 0.0 if domain.mesh is None else kink(domain.mesh)
     if relative <= PENALISED and (estimate.relative <= adequacy.SMALL or estimate.relative <= relative <= bent):
         return True
     return least * true <= estimate.absolute <= most * true

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import FacetPoints, Mesh
+from vpinn.domain import FacetPoints, Inside, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.finite_elements.form import offsets
@@ -43,8 +43,8 @@ def uncarried_values(problem: Problem, relative: float) -> str:
         problem: on any domain; without cells nothing is said.
         relative: error estimate of its solution; nan without one.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or not any(condition.value is not None for condition in problem.boundary):
+    mesh = problem.domain.mesh
+    if mesh is None or not any(condition.value is not None for condition in problem.boundary):
         return ""
     try:
         if not is_linear(problem):
@@ -178,7 +178,7 @@ def _terms(problem: Problem, graph: Graph, first: dict[int, int]) -> Iterator[tu
         if len(tested) != offsets(problem)[-1]:
             raise InputError("there is not one equation for each component")
     else:
-        tested = coefficients(problem, {u.name: u.function for u in problem.unknowns}, Integrands(graph, False))
+        tested = coefficients(problem, {u.name: u.function for u in problem.unknowns}, Integrands(graph, Inside))
     for test, node in tested.items():
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function in first]
         for jet, slope in zip(jets, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import ufl
 
 from vpinn.analysis.tangent import Unknowns
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Node, build, compile_tape, components
@@ -54,7 +55,7 @@ def flux_gap(
 
 
 def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:
-    cells = coefficients(problem, unknowns, Integrands(graph, False))
+    cells = coefficients(problem, unknowns, Integrands(graph, Inside))
     flux: dict[object, Node] = {jet: node for jet, node in cells.items() if jet.derivative}
     if flux:
         return flux

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.analysis.flux import measured
-from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell
+from vpinn.domain import Mesh, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import MixedSpace, assemble, lowest_degree, rule_degree
 from vpinn.finite_elements.assembly import Discrete
@@ -85,11 +85,7 @@ class _System:
     @cached_property
     def _assemblers(self) -> list[Discrete]:
         rule, count, background = rule_degree(self.degree, self.mesh), len(self.mixed.spaces), Background(self.mesh)
-        made = []
-        for part in self.parts:
-            points = FacetPoints(self.mesh, self.mesh.facets(part.tags), rule) if part.facet else CellPoints(self.mesh, rule)
-            made.append(Discrete.of(part, self.mixed.highest, count, points, background))
-        return made
+        return [Discrete.of(part, self.mixed.highest, count, rule, background) for part in self.parts]
 
     def within(self, free: Array, matrix: bool) -> tuple[Array, Any]:
         """Return F(u) and its derivative for the values of the free functions."""
@@ -123,8 +119,8 @@ def another_solution(solution: Solution) -> str:
         solution: one of the problem, on a mesh.
     """
     problem = measured(solution.problem)
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or problem.formulation.pointwise or set(problem.exact) == {u.name for u in problem.unknowns}:
+    mesh = problem.domain.mesh
+    if mesh is None or problem.formulation.pointwise or set(problem.exact) == {u.name for u in problem.unknowns}:
         return ""
     if mesh.n_cells * functions_per_cell(mesh, DEGREES[1]) * offsets(problem)[-1] > MOST:
         return ""

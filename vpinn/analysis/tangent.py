@@ -14,7 +14,7 @@ import torch
 import ufl
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, affordable_refine
+from vpinn.domain import REGIONS, LagrangeSpace, Points, affordable_refine
 from vpinn.finite_elements import Assembler, coefficients, key_of, linearised
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective.control import by_parts, controlled
@@ -118,8 +118,8 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
     counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []
     weak = dataclasses.replace(problem, formulation=Weak(problem.variation))
     smoother = controlled(weak) if by_parts(weak, trial) else None
-    for facet in (False, True):
-        side = Integrands(Graph(frozenset({trial.function.count(), *counts})), facet)
+    for region in REGIONS:
+        side = Integrands(Graph(frozenset({trial.function.count(), *counts})), region)
         nodes, graph = coefficients(problem, shift.unknowns, side), side.graph
         slopes = linearised(graph, nodes, counts)
         if smoother is not None:
@@ -129,9 +129,7 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         found = [*nodes.values(), *slopes.values()]
         w = [slot for slot in graph.slots(found) if isinstance(slot, Jet) and slot.function in counts]
         tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))
-        facets = space.mesh.facets(tuple(sorted(side.tags))) if facet else None
-        cells = CellPoints(space.mesh, degree, refine=refine)
-        points = cells if facets is None else FacetPoints(space.mesh, facets, degree, refine=refine)
+        points = region.of(space.mesh, tuple(side.tags)).on_cells(degree, refine=refine)
         tests, pairs = tuple(map(key_of, nodes)), tuple(slopes)
         tangents.append(Tangent(space, len(counts), points, tests, pairs, Evaluator(trial, tape)))
     return tuple(tangents)

@@ -1,4 +1,4 @@
-"""Points at given coordinates (for evaluation, data and boundary values), and the quadrature points of any kind of domain."""
+"""Points at given coordinates, for evaluation and data, and the names of these."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import numpy as np
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
-from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
-from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.point_set import Points
+from vpinn.domain.reference import Floats
 
 Domain = Mesh | Hypercube
 """The domain of a problem."""
 
-PER_FACET = 64
-"""Boundary points per facet of a hypercube where only a check is made."""
+
+def axis_names(dimension: int) -> tuple[str, ...]:
+    """Return the names of the axes of space: x, y, z, or x0, x1, … in more than three dimensions."""
+    return ("x", "y", "z")[:dimension] if dimension <= 3 else tuple(f"x{i}" for i in range(dimension))
 
 
 def bare_points(x: Floats) -> Points:
@@ -39,35 +40,3 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     inside = cell >= 0
     h = np.where(inside, domain.h[np.maximum(cell, 0)], np.nan)
     return Points(x, np.zeros(len(x)), cell, cell, reference, None, h, np.full(len(x), -1, dtype=np.int64)), inside
-
-
-def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Return the quadrature points of a domain.
-
-    Args:
-        domain: mesh or hypercube.
-        rule: "gauss" or "stochastic-gauss" (meshes only), "monte-carlo" or "sobol".
-        degree: degree of the Gauss rule on a mesh; random rules have as many points per cell as this rule.
-        count: number of points on a hypercube.
-        seed: seed of random points.
-        refine: how often every cell of a mesh is halved before the rule is applied, ≥ 0.
-    """
-    if isinstance(domain, Hypercube):
-        return MonteCarloPoints(domain, count, rule, seed)
-    return CellPoints(domain, degree, rule, seed, refine)
-
-
-def facet_points(domain: Domain, facets: Integers, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Quadrature points of boundary facets; arguments as for `cell_points`."""
-    if isinstance(domain, Hypercube):
-        return MonteCarloFacetPoints(domain, facets, max(count, len(facets)), rule, seed + 1)
-    return FacetPoints(domain, facets, degree, rule, seed + 1, refine)
-
-
-def check_points(domain: Domain, facets: Integers) -> Points:
-    """A few points on each of the facets, to compare boundary values at."""
-    if isinstance(domain, Hypercube):
-        found = MonteCarloFacetPoints(domain, facets, PER_FACET * len(facets), "monte-carlo", 0)
-        return found.take(range(found.size))
-    gauss = FacetPoints(domain, facets, 5)
-    return gauss.take(range(gauss.size))

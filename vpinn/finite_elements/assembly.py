@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
+from vpinn.domain import LagrangeSpace, MeshPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
@@ -60,7 +60,7 @@ class Assembler(ABC):
 
     space: LagrangeSpace
     components: int
-    points: CellPoints | FacetPoints
+    points: MeshPoints
     tests: tuple[Key, ...]
     slopes: tuple[tuple[Key, Key], ...]
 
@@ -77,9 +77,7 @@ class Assembler(ABC):
     @cached_property
     def table(self) -> Tensor:
         """Values and reference gradients of the local functions on each local facet, or once, [n_f or 1, q, 1 + d, n_local]."""
-        facet, placed = isinstance(self.points, FacetPoints), self.points.placed
-        placed = self.space.mesh.reference.facet_points(placed) if facet else placed[None]
-        values, gradients = self.space.tabulate(placed)
+        values, gradients = self.space.tabulate(self.points.placed_in_cell)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
     @property
@@ -94,8 +92,8 @@ class Assembler(ABC):
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
-        if isinstance(self.points, FacetPoints):
-            table = self.table[torch.from_numpy(mesh.boundary[points.entity[::q], 1])]
+        if self.points.on_facets:
+            table = self.table[torch.from_numpy(self.points.facet_of(points)[::q])]
             frames = mesh.frames_at(points.cell, points.reference)
             pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
         else:
@@ -167,9 +165,10 @@ class Discrete(Assembler):
 
     @classmethod
     def of(
-        cls, integrand: Integrand, space: LagrangeSpace, components: int, points: CellPoints | FacetPoints, background: Background
+        cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background
     ) -> Discrete:
         """Return the assembler of an integrand."""
+        points = integrand.region.of(space.mesh, integrand.tags).on_cells(degree)
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:

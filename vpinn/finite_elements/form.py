@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from ufl.core.expr import Expr
 
+from vpinn.domain import REGIONS, Region
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective.statement import Integrands
@@ -27,8 +28,8 @@ class Integrand:
     """The integrals of F(u; v) = Σ ∫ coefficient · (v or ∂v/∂x_i) over the domain, or those over the boundary.
 
     Attributes:
-        facet: True for ds.
-        tags: boundary parts that some term lives on; ("all",) for dx.
+        region: what it runs over.
+        tags: parts that some term lives on, "all" among them where one lives everywhere.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
@@ -37,7 +38,7 @@ class Integrand:
         first: UFL count of an unknown → number of its first component.
     """
 
-    facet: bool
+    region: type[Region]
     tags: tuple[str, ...]
     residual: Tape
     linearised: Tape
@@ -52,13 +53,13 @@ class Integrand:
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
-    """Return the weak form of a problem over dx and ds; an energy's is its first variation.
+    """Return the weak form of a problem over every kind of region; an energy's is its first variation.
 
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
-    sides = [Integrands(Graph(frozenset(counts)), facet) for facet in (False, True)]
+    sides = [Integrands(Graph(frozenset(counts)), region) for region in REGIONS]
     found = [(side, coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)) for side in sides]
     return tuple(_integrand(side, nodes, counts) for side, nodes in found if nodes)
 
@@ -81,7 +82,7 @@ def coefficients(
     first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     found: dict[Jet, list[Node]] = {}
     for part in integrals(problem.variation) if parts is None else parts:
-        if part.facet == side.facet:
+        if part.region is side.region:
             names = tuple(problem.tags[i] for i in part.tags)
             for jet, node in split(side.graph, build(side.graph, part.integrand, replaced)).items():
                 place = Jet(-1, first[jet.function] + jet.component, jet.derivative)
@@ -115,9 +116,9 @@ def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int,
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
-    tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     linear = all(graph.static[slope] for slope in slopes.values())
-    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts)
+    tags, tests = tuple(sorted(side.tags)), tuple(map(key_of, nodes))
+    return Integrand(side.region, tags, residual, both, tests, tuple(slopes), linear, counts)
 
 
 def offsets(problem: Problem) -> list[int]:

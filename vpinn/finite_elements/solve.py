@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell, refine
+from vpinn.domain import Mesh, functions_per_cell, refine
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import bulge, extended, prescribed
@@ -105,18 +105,8 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
 
 def discretised(parts: Sequence[Integrand], mixed: MixedSpace, background: Background) -> list[Discrete]:
     """Return the assemblers of a form on elements, one per measure, with quadrature that suits their degree."""
-    mesh, highest = mixed.mesh, mixed.highest
-    rule = rule_degree(highest.degree, mesh)
-    return [
-        Discrete.of(
-            part,
-            highest,
-            len(mixed.spaces),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
-            background,
-        )
-        for part in parts
-    ]
+    rule = rule_degree(mixed.highest.degree, mixed.mesh)
+    return [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
 
 
 def _told(opened: Sequence[Motion]) -> str:
@@ -176,9 +166,9 @@ def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -
         InputError: they cannot; the message says why and what to do.
     """
     refuse_time(problem, "finite elements solve")
-    mesh, where = problem.domain, problem.where("reference", "fem")
-    if not isinstance(mesh, Mesh):
-        raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)
+    where = problem.where("reference", "fem")
+    no_cells = "finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file"
+    mesh = problem.domain.with_cells(no_cells, where)
     if problem.formulation.pointwise:
         raise InputError("finite elements need a weak form or an energy; a strong form holds second derivatives", where)
     for one in degree.values() if isinstance(degree, Mapping) else (degree,):

@@ -19,7 +19,7 @@ from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
@@ -63,7 +63,7 @@ def build_problem(
     source: Source,
     settings: Settings,
     folder: Path,
-    domain: Mesh | Hypercube | None = None,
+    domain: Domain | None = None,
     python_form: PythonForm | None = None,
 ) -> Problem:
     """Translate and check every part of a problem.
@@ -87,13 +87,13 @@ def build_problem(
         with source.located("domain"):
             domain = load_domain(settings.domain, folder)
     symbols = make_symbols(domain.dimension)
-    meshed = isinstance(domain, Mesh)
+    meshed = domain.mesh is not None
     scope = make_scope(symbols, meshed=meshed)
     check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
     scope = _constants(scope, settings, source)
     domain, pieces = mark_parts(domain, settings, scope, source)
-    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
+    cell_tags = tuple(domain.cell_tags)
     scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
     scope, unknowns = _define(scope, settings, source)
     formulation = _formulation(settings, source, scope, unknowns, python_form)

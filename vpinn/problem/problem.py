@@ -13,7 +13,7 @@ from typing import Literal
 import ufl
 from ufl.classes import Expr
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
@@ -74,7 +74,7 @@ class Problem:
     """
 
     title: str
-    domain: Mesh | Hypercube
+    domain: Domain
     settings: Settings
     symbols: Symbols
     unknowns: tuple[Unknown, ...]
@@ -89,6 +89,11 @@ class Problem:
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
     eigen: Eigenproblem | None = None
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place in the problem is told by: the axes of space, and t at the end where it depends on time."""
+        return (*axis_names(self.domain.dimension), *(("t",) if self.clock is not None else ()))
 
     @property
     def variation(self) -> ufl.Form:

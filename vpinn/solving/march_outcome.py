@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vpinn.domain import CellPoints, Mesh
+from vpinn.domain import CellPoints
 from vpinn.march import Distance, MarchStage, MarchStages, as_metrics, exact_field, gap_between
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.problem import Problem
@@ -110,8 +110,7 @@ class MarchOutcome(Outcome):
 
 def true_gap(problem: Problem, stage: MarchStage, stages: MarchStages) -> Distance:
     """Return the distance of a stage from the exact solution."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
     points = finer.take(range(finer.size))
     names = [u.name for u in problem.unknowns if u.name in problem.exact]

@@ -14,7 +14,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh, Points
+from vpinn.domain import Inside, LagrangeSpace, Points
 from vpinn.forms import Background, components, evaluate, integrals
 from vpinn.problem import Problem
 from vpinn.trial.field import Beside, MeshField
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 def has_parts(problem: Problem) -> bool:
     """Return whether the form has integrals over tagged cells of a mesh; at the tags' borders the solution may have kinks."""
     parts = integrals(problem.formulation.integrals)
-    return isinstance(problem.domain, Mesh) and any(not part.facet and part.tags for part in parts)
+    return problem.domain.mesh is not None and any(part.region is Inside and part.tags for part in parts)
 
 
 def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values: Array, why: str) -> Trial:
