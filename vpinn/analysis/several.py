@@ -10,7 +10,6 @@ have some of their own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,7 +96,8 @@ class _System:
 
     def free(self, values: Array) -> Array:
         """Return the values of the free functions [free] among all [size]."""
-        return values[~self._given[1]]
+        free: Array = values[~self._given[1]]
+        return free
 
     def whole(self, free: Array) -> Array:
         """Return all values [size], given those of the free functions."""
@@ -172,8 +172,8 @@ def _starts(system: _System, known: Array) -> Iterator[Array]:
     for _ in range(ITERATIONS):
         modes = np.linalg.qr(np.stack([inverse(mode) for mode in modes.T], axis=1))[0]
     unit = float(np.abs(known).max()) or 1.0
-    low, high = math.log10(LEAST * unit), math.log10(max(MOST_TIMES * unit, LARGE))
-    sizes = np.logspace(low, high, int(PER_DECADE * (high - low)) + 1)
+    least, most = LEAST * unit, max(MOST_TIMES * unit, LARGE)
+    sizes = np.geomspace(least, most, int(PER_DECADE * np.log10(most / least)) + 1)
     for mode in (system.free(system.bump), *modes.T):
         mode = mode / (np.abs(mode).max() or 1.0)
         for sign in (1.0, -1.0):
