@@ -12,7 +12,7 @@ import pytest
 import vpinn
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import InputError
-from vpinn.march import ElementEquations, ElementMarch, exact_field, gap_between
+from vpinn.march import ElementEquations, ElementMarch, ElementMarches, MarchJournal, exact_field, gap_between
 from vpinn.march.element_steps import Stepping, march_elements
 from vpinn.problem import Problem, make_problem
 
@@ -219,3 +219,24 @@ def test_a_bisected_mesh_comes_back_from_its_folder(tmp_path: Path) -> None:
     assert solution.metrics["cells"] > 20
     points = np.column_stack([np.linspace(-0.9, 0.9, 50), np.full(50, 0.5)])
     np.testing.assert_array_equal(vpinn.load(tmp_path / "run").evaluate(points)["u"], solution.evaluate(points)["u"])
+
+
+def test_a_run_that_goes_on_with_what_it_had_ends_with_the_same_bits(tmp_path: Path) -> None:
+    problem = driven(2, solver={"tolerance": 1e-2})
+    whole = ElementMarches(problem)
+    first = whole.run()
+    assert first is not None
+    made = len(whole.journal.marches)
+    assert made > 1
+    again = ElementMarches(problem)
+    again.journal = MarchJournal(whole.tolerance, whole.journal.marches[:1])
+    second = again.run()
+    assert second is not None
+    assert len(again.journal.marches) == made
+    np.testing.assert_array_equal(first.marched.course.values, second.marched.course.values)
+    assert first.estimate is not None
+    assert second.estimate is not None
+    assert first.estimate.unknowns == second.estimate.unknowns
+    folder = tmp_path / "run"
+    before = vpinn.solve(problem, folder, threads=1).evaluate([[0.1, 0.2, 0.3]])["u"]
+    np.testing.assert_array_equal(vpinn.solve(problem, folder, threads=1, resume=True).evaluate([[0.1, 0.2, 0.3]])["u"], before)
