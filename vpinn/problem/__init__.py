@@ -23,7 +23,8 @@ from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
-from vpinn.problem.problem import Condition, Problem
+from vpinn.problem.periodic import matched
+from vpinn.problem.problem import Condition, Periodic, Problem
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
@@ -41,6 +42,7 @@ __all__ = [
     "Evaluable",
     "Formulation",
     "InitialState",
+    "Periodic",
     "Problem",
     "Scope",
     "Settings",
@@ -55,6 +57,7 @@ __all__ = [
     "make_problem",
     "make_scope",
     "make_symbols",
+    "matched",
     "output_times",
     "parse_expression",
     "parse_form",

@@ -30,6 +30,7 @@ from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_c
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.parts import mark_parts
+from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
@@ -97,19 +98,14 @@ def build_problem(
     scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
     scope, unknowns = _define(scope, settings, source)
     formulation = _formulation(settings, source, scope, unknowns, python_form)
-    exact: dict[str, Expr] = {}
-    shapes = {unknown.name: unknown.shape for unknown in unknowns}
-    for name, value in settings.reference.exact.items():
-        with source.located("reference", "exact", name):
-            if name not in shapes:
-                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
-            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
-            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    exact = _exact(settings, source, scope, unknowns)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
             span = None if settings.domain is None else settings.domain.time
-            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
+            reference = read_reference(
+                file_inside(folder, settings.reference.file), domain, {unknown.name: unknown.shape for unknown in unknowns}, span
+            )
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
@@ -137,8 +133,22 @@ def build_problem(
         source=source,
         clock=scope.clock,
         initial=initial,
+        periodic=make_periodic(settings, source, domain, unknowns, boundary),
         eigen=eigen,
     )
+
+
+def _exact(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> dict[str, Expr]:
+    """Return unknown → its exact solution, for those that the problem file states."""
+    exact: dict[str, Expr] = {}
+    shapes = {unknown.name: unknown.shape for unknown in unknowns}
+    for name, value in settings.reference.exact.items():
+        with source.located("reference", "exact", name):
+            if name not in shapes:
+                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
+            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
+            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    return exact
 
 
 def _timed(scope: Scope, settings: Settings) -> Scope:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import ufl
+from numpy.typing import NDArray
 from ufl.classes import Expr
 
 from vpinn.domain import Domain, axis_names
@@ -51,6 +53,25 @@ class Condition:
 
 
 @dataclass(frozen=True, eq=False)
+class Periodic:
+    """Two sides of the domain that are the same place.
+
+    Attributes:
+        start: boundary tag of one.
+        to: boundary tag of the other.
+        unknowns: names of the unknowns that are periodic.
+        shift: translation from one to the other [d], in units of length.
+        factor: values on the other over those on the one: 1, or −1 where they are opposite.
+    """
+
+    start: str
+    to: str
+    unknowns: tuple[str, ...]
+    shift: NDArray[np.float64]
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A boundary value problem on a domain. Made by `read_problem` or `make_problem`, which check it.
 
@@ -70,6 +91,7 @@ class Problem:
         source: text of the problem file, with the line of every key.
         clock: time span and symbol of time; None for a steady problem.
         initial: states of the unknowns at the start; no component has two.
+        periodic: pairs of periodic sides; () if there are none.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
@@ -88,6 +110,7 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    periodic: tuple[Periodic, ...] = ()
     eigen: Eigenproblem | None = None
 
     @property
