@@ -112,7 +112,8 @@ class _System:
     def interpolated(self, evaluate: Callable[[Array], Array]) -> Array:
         """Return the values [size] of a function, points → [components, n], at the nodes; 0 where it has none."""
         rows = [evaluate(space.locations())[component] for component, space in enumerate(self.mixed.spaces)]
-        return np.nan_to_num(np.concatenate(rows))
+        values: Array = np.nan_to_num(np.concatenate(rows))
+        return values
 
 
 def another_solution(solution: Solution) -> str:
