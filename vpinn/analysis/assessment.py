@@ -18,12 +18,14 @@ from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.uniqueness import free_functions
-from vpinn.domain import CellPoints, Domain, Mesh
+from vpinn.domain import CellPoints, Domain, Mesh, PlacedPoints
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
+from vpinn.forms import integrals
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.trial import Evaluator
 
 UNRESOLVED = 0.1
 """Relative error estimate above which a solution is told to be none, whatever the points and the tests say."""
@@ -161,7 +163,9 @@ def _trained_enough(
 
 
 def _others(solution: Solution, loss: float | None) -> str:
-    """Return what can be added to a solution, or nearly so; "" where nothing can."""
+    """Return what can be added to a solution, or nearly so; "" where nothing can, or where elements have told by their factors."""
+    if solution.problem.bounds or solution.problem.supports:
+        return ""
     free = free_functions(solution.problem, solution.trial, solution.theta, loss)
     return close_to_resonance(solution.problem) if free is None else str(free)
 
@@ -189,4 +193,14 @@ def _energy(solution: Solution) -> float:
     plain = dataclasses.replace(solution.trial, imposed=())
     degree = min(30, quadrature_degree(solution.problem, None) + 4)
     found = make_objective(solution.problem, plain, degree=degree)
-    return assessed_objective(solution.problem, found).value(solution.theta)
+    return assessed_objective(solution.problem, found).value(solution.theta) + _energy_at_points(solution)
+
+
+def _energy_at_points(solution: Solution) -> float:
+    """Return the terms of the energy at single points."""
+    problem, mesh, total = solution.problem, solution.problem.domain, 0.0
+    for load in problem.loads:
+        assert isinstance(mesh, Mesh)
+        terms = [part.integrand for part in integrals(load.formulation.integrals)]
+        total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, PlacedPoints(mesh, np.array([load.at]))).sum())
+    return total

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, Points, functions_per_cell
+from vpinn.domain import Mesh, Points, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import MixedSpace, assemble, rule_degree, solve_fem
 from vpinn.finite_elements.assembly import Discrete
@@ -92,7 +92,7 @@ def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degre
     u = np.concatenate([_own(mixed, component, found.values[component]) for component in range(len(mixed.spaces))])[free]
     images = []
     for part in parts:
-        points = FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule)
+        points = part.points(mesh, rule)
         for values in (True, False):
             assembler = _Part(mixed.highest, len(mixed.spaces), points, part.tests, part.slopes, part, background, values)
             images.append(assemble([assembler], mixed, np.zeros(mixed.size), numbering)[1] @ u)

@@ -13,7 +13,16 @@ from vpinn.domain.bisect import BISECTED, bisect, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
-from vpinn.domain.given import Domain, bare_points, cell_points, check_points, facet_points, located_points
+from vpinn.domain.given import (
+    Domain,
+    PlacedPoints,
+    bare_points,
+    cell_points,
+    check_points,
+    facet_points,
+    located_points,
+    node_points,
+)
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
@@ -48,6 +57,7 @@ __all__ = [
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
     "Outline",
+    "PlacedPoints",
     "PointSet",
     "Points",
     "Polygon",
@@ -73,6 +83,7 @@ __all__ = [
     "located_points",
     "make_mesh",
     "make_shape",
+    "node_points",
     "parents",
     "polygon_of",
     "read_mesh",

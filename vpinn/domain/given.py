@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vpinn.domain.hypercube import Hypercube
@@ -10,6 +12,8 @@ from vpinn.domain.mesh import Mesh
 from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.space import LagrangeSpace
+from vpinn.errors import InputError
 
 Domain = Mesh | Hypercube
 """Where a problem is posed."""
@@ -39,6 +43,50 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     inside = cell >= 0
     h = np.where(inside, domain.h[np.maximum(cell, 0)], np.nan)
     return Points(x, np.zeros(len(x)), cell, cell, reference, None, h, np.full(len(x), -1, dtype=np.int64)), inside
+
+
+def node_points(space: LagrangeSpace) -> Points:
+    """Return the nodes of elements as points, each in one of its cells, without weights [space.size]."""
+    _, first = np.unique(space.dofs, return_index=True)
+    cell, local = np.divmod(first, space.dofs.shape[1])
+    none, h = np.full(space.size, -1, dtype=np.int64), space.mesh.h[cell]
+    return Points(space.locations(), np.zeros(space.size), cell, cell, space.reference_nodes[local], None, h, none)
+
+
+class PlacedPoints(PointSet):
+    """Points of a mesh with weights of their own, in no cell's rule: point loads, nodes of a line.
+
+    Args:
+        mesh: the mesh.
+        x: coordinates inside [n, d].
+        w: weights [n]; ones by default.
+
+    Raises:
+        InputError: a point lies outside the mesh.
+    """
+
+    def __init__(self, mesh: Mesh, x: Floats, w: Floats | None = None) -> None:
+        self.mesh = mesh
+        self._points, inside = located_points(mesh, x)
+        if not inside.all():
+            raise InputError(f"the point ({', '.join(f'{c:.6g}' for c in x[inside.argmin()])}) lies outside the mesh")
+        self._weights = np.ones(len(x)) if w is None else w
+
+    @property
+    def entities(self) -> int:
+        return len(self._weights)
+
+    @property
+    def per_entity(self) -> int:
+        return 1
+
+    @property
+    def entity_volumes(self) -> Floats:
+        return self._weights
+
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+        numbers = self._checked(index)
+        return replace(self._points.rows(numbers), w=self._weights[numbers], entity=numbers)
 
 
 def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:

@@ -27,6 +27,7 @@ class Mesh:
         facet_tags: name → rows of `boundary`; "all" is implicit.
         cell_tags: name → cells.
         interior_tags: names of facet groups without a facet on the boundary.
+        vertex_tags: name → nodes that are vertices; of a mesh file, not of its refinements.
         shape: the exact outline where it is known.
         bisected: cells that were marked, time after time, to make it from another by ``bisect``; () for one that was not.
     """
@@ -39,6 +40,7 @@ class Mesh:
     facet_tags: Mapping[str, Integers] = field(default_factory=dict)
     cell_tags: Mapping[str, Integers] = field(default_factory=dict)
     interior_tags: tuple[str, ...] = ()
+    vertex_tags: Mapping[str, Integers] = field(default_factory=dict)
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
 

@@ -168,11 +168,14 @@ def _convert(raw: RawMesh) -> Mesh:
     n_facet_vertices = reference_cell(cell).facets.shape[1]
     facet_groups: dict[str, list[Integers]] = {}
     cell_groups: dict[str, list[Integers]] = {}
+    vertex_groups: dict[str, list[Integers]] = {}
     for block, name, rows in raw.groups:
         if block in offset:
             cell_groups.setdefault(name, []).append(rows + offset[block])
         elif block in blocks and _is_facet_of(blocks[block][0], cell):
             facet_groups.setdefault(name, []).append(blocks[block][1][rows, :n_facet_vertices])
+        if block in blocks and blocks[block][0] == "vertex":
+            vertex_groups.setdefault(name, []).append(blocks[block][1][rows, 0])
     return make_mesh(
         points,
         cells[:, _order(full)],
@@ -180,6 +183,7 @@ def _convert(raw: RawMesh) -> Mesh:
         order,
         {name: np.concatenate(parts) for name, parts in facet_groups.items()},
         {name: np.unique(np.concatenate(parts)) for name, parts in cell_groups.items()},
+        vertex_groups={name: np.concatenate(parts) for name, parts in vertex_groups.items()},
     )
 
 

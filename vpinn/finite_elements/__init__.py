@@ -2,13 +2,15 @@
 
 `form` (weak form → coefficients of the test functions) and `mixed` (a degree for every unknown) → `assembly` (→ residual and
 sparse derivative) with `essential` (values on the boundary), `level` (`motions` left open) and `balance` (data that must cancel
-then) → `newton` (factors, or `multilevel` iterations) → `solution`; `solve` is the whole of it.
+then) → `newton` (factors, or `multilevel` iterations), inside `bounds` (an active set) where there are obstacles → `solution`;
+`solve` is the whole of it.
 """
 
 from vpinn.finite_elements.assembly import Assembler, assemble
 from vpinn.finite_elements.balance import check_balance
-from vpinn.finite_elements.essential import boundary_values, condition_points
-from vpinn.finite_elements.form import coefficients, key_of, linearised
+from vpinn.finite_elements.bounds import Contact
+from vpinn.finite_elements.essential import boundary_values, condition_points, support_values
+from vpinn.finite_elements.form import coefficients, key_of, linearised, terms_at
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
@@ -19,6 +21,7 @@ from vpinn.finite_elements.solve import LARGEST, check, lowest_degree, rule_degr
 __all__ = [
     "LARGEST",
     "Assembler",
+    "Contact",
     "FiniteElementSolution",
     "Kernel",
     "Level",
@@ -39,4 +42,6 @@ __all__ = [
     "rule_degree",
     "solve_fem",
     "solver",
+    "support_values",
+    "terms_at",
 ]

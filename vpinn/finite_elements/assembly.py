@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, PlacedPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
@@ -26,6 +26,8 @@ from vpinn.forms import Background, Value
 from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
+Rule = CellPoints | FacetPoints | PlacedPoints
+"""Where a form is integrated, or taken at points."""
 CHUNK_BYTES = 16e6
 """Memory for the matrices and coefficients of the cells worked on at a time."""
 
@@ -52,14 +54,14 @@ class Assembler(ABC):
     Attributes:
         space: trial and test space of the highest degree, which holds those of every component.
         components: how many there are.
-        points: whole cells, or whole boundary facets, of a Gauss rule.
+        points: whole cells, or whole boundary facets, of a Gauss rule; or points with weights.
         tests: what of the test functions each coefficient multiplies.
         slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
     """
 
     space: LagrangeSpace
     components: int
-    points: CellPoints | FacetPoints
+    points: Rule
     tests: tuple[Key, ...]
     slopes: tuple[tuple[Key, Key], ...]
 
@@ -75,9 +77,13 @@ class Assembler(ABC):
 
     @cached_property
     def table(self) -> Tensor:
-        """Values and reference gradients of the local functions on each local facet, or once, [n_f or 1, q, 1 + d, n_local]."""
-        facet, placed = isinstance(self.points, FacetPoints), self.points.placed
-        placed = self.space.mesh.reference.facet_points(placed) if facet else placed[None]
+        """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: on each local facet, at each point, or once."""
+        if isinstance(self.points, PlacedPoints):
+            placed = self.points.take(range(self.points.size)).reference[:, None]
+        elif isinstance(self.points, FacetPoints):
+            placed = self.space.mesh.reference.facet_points(self.points.placed)
+        else:
+            placed = self.points.placed[None]
         values, gradients = self.space.tabulate(placed)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
@@ -93,8 +99,9 @@ class Assembler(ABC):
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
-        if isinstance(self.points, FacetPoints):
-            table = self.table[torch.from_numpy(mesh.boundary[points.entity[::q], 1])]
+        if not isinstance(self.points, CellPoints):
+            entity = points.entity[::q]
+            table = self.table[torch.from_numpy(mesh.boundary[entity, 1] if isinstance(self.points, FacetPoints) else entity)]
             frames = mesh.frames_at(points.cell, points.reference)
             pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
         else:
@@ -164,9 +171,10 @@ class Discrete(Assembler):
 
     @classmethod
     def of(
-        cls, integrand: Integrand, space: LagrangeSpace, components: int, points: CellPoints | FacetPoints, background: Background
+        cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background
     ) -> Discrete:
-        """Return the assembler of an integrand."""
+        """Return the assembler of an integrand, on a rule of a degree."""
+        points = integrand.points(space.mesh, degree)
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:

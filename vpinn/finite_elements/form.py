@@ -10,10 +10,11 @@ from typing import TypeAlias
 import numpy as np
 from ufl.core.expr import Expr
 
+from vpinn.domain import CellPoints, FacetPoints, Mesh, PlacedPoints
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.problem import Load, Place, Problem
 
 Key: TypeAlias = tuple[int, int]
 """(component, place): a component of all unknowns together, and 0 for its value or 1 + i for its derivative by x_i."""
@@ -25,6 +26,7 @@ class Integrand:
 
     Attributes:
         facet: True for ds.
+        at: the point that it is taken at instead; None of an integral.
         tags: boundary parts that some term lives on; ("all",) for dx.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
@@ -42,6 +44,13 @@ class Integrand:
     slopes: tuple[tuple[Key, Key], ...]
     linear: bool
     first: Mapping[int, int]
+    at: Place | None = None
+
+    def points(self, mesh: Mesh, degree: int) -> CellPoints | FacetPoints | PlacedPoints:
+        """Return the points of a Gauss rule of a degree on a mesh, or the one point."""
+        if self.at is not None:
+            return PlacedPoints(mesh, np.array([self.at]))
+        return FacetPoints(mesh, mesh.facets(self.tags), degree) if self.facet else CellPoints(mesh, degree)
 
     def inputs(self, tape: Tape) -> list[Key]:
         """Return what of the unknowns one of the tapes takes."""
@@ -49,15 +58,25 @@ class Integrand:
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
-    """Return the weak form of a problem over dx and ds; an energy's is its first variation.
+    """Return the weak form of a problem over dx, over ds and at points; an energy's is its first variation.
 
     Raises:
         InputError: the form takes second derivatives, which continuous elements lack.
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
-    sides = [Integrands(Graph(frozenset(counts)), facet) for facet in (False, True)]
-    found = [(side, coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)) for side in sides]
-    return tuple(_integrand(side, nodes, counts) for side, nodes in found if nodes)
+    unknowns = {u.name: u.function for u in problem.unknowns}
+    measures = [(None, False, None), (None, True, None), *((load.at, False, terms_at(problem, load)) for load in problem.loads)]
+    found = []
+    for at, facet, parts in measures:
+        side = Integrands(Graph(frozenset(counts)), facet)
+        if nodes := coefficients(problem, unknowns, side, parts):
+            found.append(_integrand(side, nodes, counts, at))
+    return tuple(found)
+
+
+def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
+    """Return the terms of F(u; v) at a point, as integrals whose integrands are taken there."""
+    return integrals(load.formulation.variation(problem.unknowns, problem.symbols))
 
 
 def coefficients(
@@ -107,13 +126,13 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
     }
 
 
-def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> Integrand:
+def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], at: Place | None) -> Integrand:
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
     tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     linear = all(graph.static[slope] for slope in slopes.values())
-    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts)
+    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts, at)
 
 
 def offsets(problem: Problem) -> list[int]:

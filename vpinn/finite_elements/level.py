@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ufl.core.expr import Expr
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh
+from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
@@ -64,8 +64,8 @@ class Level:
         forms of second derivatives and domains without a mesh leave none open.
         """
         asked = set()
-        for condition in problem.boundary:
-            if condition.value is not None and condition.unknown is not None:
+        for condition in (*problem.boundary, *problem.bounds, *problem.supports):
+            if condition.unknown is not None:
                 unknown = problem.unknown(condition.unknown)
                 which = range(unknown.components) if condition.component is None else (condition.component,)
                 asked |= {(unknown.name, component) for component in which}
@@ -139,11 +139,7 @@ def _unseen(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], candidates
     """Return those candidates that the derivative of the form does not see, at fields that are nowhere special."""
     count, background = offsets(problem)[-1], Background(mesh)
     mixed = MixedSpace.of(mesh, [max(DEGREE, mesh.order)] * count)
-    assemblers = []
-    for part in parts:
-        facets = mesh.facets(part.tags) if part.facet else None
-        points = CellPoints(mesh, 2 * DEGREE) if facets is None else FacetPoints(mesh, facets, 2 * DEGREE)
-        assemblers.append(Discrete.of(part, mixed.highest, count, points, background))
+    assemblers = [Discrete.of(part, mixed.highest, count, 2 * DEGREE, background) for part in parts]
     everything = np.arange(mixed.size)
     matrix = assemble(assemblers, mixed, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
     tested = ~prescribed(problem, mixed, background)[1]

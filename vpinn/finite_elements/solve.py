@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell, refine
+from vpinn.domain import Mesh, functions_per_cell, refine
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
+from vpinn.finite_elements.bounds import Contact
 from vpinn.finite_elements.essential import bulge, extended, prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion
-from vpinn.finite_elements.newton import newton, solver
+from vpinn.finite_elements.newton import Converged, newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
 from vpinn.problem import Problem, refuse_time
@@ -61,16 +63,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
     ready = time.perf_counter()
     mixed, background = MixedSpace.of(mesh, degrees), Background(mesh)
     rule = rule_degree(max(degrees), mesh)
-    assemblers = [
-        Discrete.of(
-            part,
-            mixed.highest,
-            len(degrees),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
-            background,
-        )
-        for part in parts
-    ]
+    assemblers = [Discrete.of(part, mixed.highest, len(degrees), rule, background) for part in parts]
     values, given = prescribed(problem, mixed, background)
     opened, free = Level.of(problem).motions, ~given
     kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
@@ -81,24 +74,17 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
     if not linear:
         values = extended(mixed, values, given)
 
-    def system(u: Array, matrix: bool) -> tuple[Array, object]:
+    def system(u: Array, matrix: bool) -> tuple[Array, Any]:
         full = values.copy()
         full[free] = u
         return assemble(assemblers, mixed, full, numbering, matrix)
 
-    inverse = partial(solver, mixed=mixed, free=free)
-    try:
-        found = newton(system, values[free], inverse)
-    except InputError:
-        if linear:
-            raise
-        # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
-        found = newton(system, (values + bulge(mixed, given))[free], inverse)
+    found, used = _found(system, values, free, Contact.of(problem, mixed, background), mixed, linear)
     values[free] = found.values
     if sources is not None:
         left = assemble(assemblers, mixed, values, everything, False)[0]
         sizes = np.zeros(mixed.size)  # of the terms that cancel in every equation
-        sizes[free] = abs(found.matrix) @ np.abs(found.values)
+        sizes[used] = abs(found.matrix) @ np.abs(values[used])
         allowed = np.abs(kernel.functions) @ (UNBALANCED * np.abs(sources) + ROUNDED * sizes)
         if (np.abs(kernel.functions @ left) > allowed).any():
             raise InputError(
@@ -109,6 +95,39 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         values = kernel.without(values)
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
     return FiniteElementSolution(problem, tuple(meshes), mixed, mixed.embedded(values), found.steps, seconds)
+
+
+def _found(
+    system: Callable[[Array, bool], tuple[Array, Any]],
+    values: Array,
+    free: NDArray[np.bool_],
+    contact: Contact | None,
+    mixed: MixedSpace,
+    linear: bool,
+) -> tuple[Converged, NDArray[np.bool_]]:
+    """Return the solution of the equations of the free functions, and the functions that its matrix is of [mixed.size].
+
+    Args:
+        system: F(u) and its derivative.
+        values: start, with the values that are given [mixed.size].
+        free: which are not given [mixed.size].
+        contact: bounds; None without any.
+        mixed: the elements.
+        linear: whether the derivative is the same everywhere.
+    """
+
+    def solved(start: Array) -> tuple[Converged, NDArray[np.bool_]]:
+        if contact is not None:
+            return contact.solve(system, start, free, linear)
+        return newton(system, start, partial(solver, mixed=mixed, free=free)), free
+
+    try:
+        return solved(values[free])
+    except InputError:
+        if linear:
+            raise
+        # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
+        return solved((values + bulge(mixed, ~free))[free])
 
 
 def _told(opened: Sequence[Motion]) -> str:

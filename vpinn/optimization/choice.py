@@ -44,6 +44,8 @@ def reason(problem: Problem, name: str, refused: str = "") -> str:
     solver, domain = problem.settings.solver, problem.domain
     if solver.method != "auto":
         return "as asked"
+    if problem.nodal[0]:
+        return f"{problem.nodal[0]} is met at nodes, which elements have"
     batches = problem.settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
     where += f" on {domain.n_cells:,} cells" if isinstance(domain, Mesh) else " without cells"

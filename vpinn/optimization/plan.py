@@ -59,9 +59,19 @@ def candidates(problem: Problem) -> tuple[str, ...]:
 
     ``method = "auto"`` is least squares on meshes, and without cells in up to five dimensions, in float64, on all points or
     on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch, as it does by default in
-    more dimensions, see ``with_batches``.
+    more dimensions, see ``with_batches``. What is stated at nodes, obstacles and supports say, is for elements.
+
+    Raises:
+        InputError: another method is asked for what elements alone can solve.
     """
-    solver = problem.settings.solver
+    solver, (nodal, where) = problem.settings.solver, problem.nodal
+    if nodal and solver.method not in ("auto", Elements.name):
+        raise InputError(
+            f'{nodal} is met at the nodes of elements, solver.method = "{solver.method}" has none; leave it out, or write "elements"',
+            where,
+        )
+    if nodal:
+        return (Elements.name,)
     if solver.method != "auto":
         return (solver.method,)
     stepwise = "lbfgs" if problem.settings.batch.size == "full" else "adam"

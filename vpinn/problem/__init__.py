@@ -15,6 +15,7 @@ from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong,
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.reader import make_problem, read_problem
+from vpinn.problem.restraints import Bound, Load, Place, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.symbols import Symbols, make_symbols
@@ -25,16 +26,20 @@ from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
     "FORMULATIONS",
+    "Bound",
     "Clock",
     "Condition",
     "Energy",
     "Evaluable",
     "Formulation",
     "InitialState",
+    "Load",
+    "Place",
     "Problem",
     "Scope",
     "Settings",
     "Strong",
+    "Support",
     "Symbols",
     "Unknown",
     "Weak",

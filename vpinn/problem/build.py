@@ -25,11 +25,12 @@ from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
-from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.scope import AT, Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
 from vpinn.problem.time import Clock
@@ -92,7 +93,8 @@ def build_problem(
     cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
     scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
     scope, unknowns = _define(scope, settings, source)
-    formulation = _formulation(settings, source, scope, unknowns, python_form)
+    nodal = NodalParts(settings, source, scope, unknowns, domain)
+    formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     exact: dict[str, Expr] = {}
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
     for name, value in settings.reference.exact.items():
@@ -114,7 +116,7 @@ def build_problem(
     with source.located("network", "enrich"):
         check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
-    refuse_conditions(scope, boundary)
+    refuse_conditions(scope, boundary, bool(loads))
     initial = make_initial(settings, source, scope, unknowns, formulation)
     return Problem(
         title=settings.title,
@@ -132,6 +134,9 @@ def build_problem(
         source=source,
         clock=scope.clock,
         initial=initial,
+        bounds=nodal.bounds(boundary, pieces),
+        supports=nodal.supports(),
+        loads=loads,
     )
 
 
@@ -192,7 +197,7 @@ def _python_names(scope: Scope) -> SimpleNamespace:
     """Return the names that a form written in Python may use."""
     measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
     time = {} if scope.clock is None else {"dt": scope.clock.derivative}
-    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures})
+    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures, "delta": scope.point})
 
 
 def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
@@ -209,7 +214,7 @@ def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr
     for integral in given.integrals():
         check_size(integral.integrand())
         number = integral.subdomain_id()
-        if integral.integral_type() not in ("cell", "exterior_facet"):
+        if integral.integral_type() not in ("cell", "exterior_facet") and AT not in integral.metadata():
             raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
         if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
             raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")

@@ -64,6 +64,13 @@ class Formulation(ABC):
             InputError: they contain functions that do not belong there, or miss some.
         """
 
+    @classmethod
+    def of(cls, integrals: Form) -> Self:
+        """Return the formulation of a form that was checked before."""
+        made = cls.__new__(cls)
+        object.__setattr__(made, "integrals", integrals)
+        return made
+
     @abstractmethod
     def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
         """Return F(u; v), linear in the test functions."""

@@ -159,12 +159,19 @@ def _check_complete(
             )
 
 
-def refuse_conditions(scope: Scope, boundary: Sequence[Condition]) -> None:
+def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool) -> None:
     """Refuse conditions that no march takes.
+
+    Args:
+        scope: with a clock, where there is time.
+        boundary: the conditions.
+        pointed: whether the form has terms at points.
 
     Raises:
         InputError: says where.
     """
+    if scope.clock is not None and pointed:
+        raise InputError("form: a load at a point (delta) is for steady problems, by elements; spread it over a part of the domain")
     for condition in boundary if scope.clock is not None else ():
         if condition.residual is not None:
             raise InputError("a march takes values on the boundary; write this as a ds term of a weak form", condition.where)

@@ -17,6 +17,7 @@ from vpinn.domain import Hypercube, Mesh
 from vpinn.errors import InputError
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
+from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
@@ -69,6 +70,9 @@ class Problem:
         source: the text, and the place of every key.
         clock: of a problem that depends on time; None of a steady one.
         initial: states of the unknowns at the start; none covers a component twice.
+        bounds: obstacles and contact conditions.
+        supports: values held at points.
+        loads: terms of the form at points, which ``formulation`` and ``variation`` are without.
     """
 
     title: str
@@ -86,6 +90,19 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+    supports: tuple[Support, ...] = ()
+    loads: tuple[Load, ...] = ()
+
+    @property
+    def nodal(self) -> tuple[str, str]:
+        """What of the problem elements alone can meet, since they have nodes, and its place; "" where there is none."""
+        if self.bounds:
+            bound = self.bounds[0]
+            return "an obstacle" if bound.on is None else "contact (at_least, at_most)", bound.where
+        if self.supports:
+            return "a value held at a point", self.supports[0].where
+        return ("a load at a point (delta)", self.where("form", self.formulation.name)) if self.loads else ("", "")
 
     @property
     def variation(self) -> ufl.Form:

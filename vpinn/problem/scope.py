@@ -21,6 +21,8 @@ from vpinn.problem.time import Clock
 from vpinn.problem.wording import closest, printable
 
 RESERVED = frozenset({"t", "n", "h", "pi", "dS", "dt", *MEASURES, *SYNTAX, *make_operators(1)})
+AT = "at"
+"""Key of a measure's metadata that says at which point it is, see ``Scope.point``."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -67,6 +69,10 @@ class Scope:
             ids.append(self.tags.index(tag))
         over = "everywhere" if not ids else ids[0] if len(ids) == 1 else tuple(dict.fromkeys(ids))
         return Measure(name, domain=self.symbols.mesh, subdomain_id=over)
+
+    def point(self, *coordinates: float) -> Measure:
+        """Return the measure of one point, of unit mass."""
+        return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tuple(map(float, coordinates))})
 
     def timed(self, clock: Clock) -> Scope:
         """Return the scope of a problem that depends on time, in which t is time."""

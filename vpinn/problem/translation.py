@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ufl
-from ufl.classes import Condition, Expr
+from ufl.classes import Condition, Expr, ScalarValue, Zero
 from ufl.measure import Measure
 
 from vpinn.errors import InputError
@@ -189,6 +189,8 @@ class Translator:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
             case "Dx", [f, *axes] if axes:
                 return self._derivative(node, f, axes)
+            case "delta", _:
+                return self._point(node)
             case "Identity", [size]:
                 return self._identity(node, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
@@ -258,10 +260,18 @@ class Translator:
             tags.append(argument.value)
         return self._apply(node, self.scope.measure, name, *tags)
 
+    def _point(self, node: ast.Call) -> Measure:
+        if len(node.args) != self.dimension:
+            self._fail(node, f"a point of this domain has {self.dimension} coordinates, got {len(node.args)}")
+        values = [self._scalar(argument) for argument in node.args]
+        if not all(isinstance(value, ScalarValue | Zero) for value in values):
+            self._fail(node, "the coordinates of a point are numbers and constants")
+        return self._apply(node, self.scope.point, *map(float, values))
+
     def _scalar(self, node: ast.expr) -> Expr:
         value = self.tensor(node)
         if value.ufl_shape:
-            self._fail(node, f"comparisons take scalars, got {shape_in_words(value.ufl_shape)}")
+            self._fail(node, f"comparisons and points take scalars, got {shape_in_words(value.ufl_shape)}")
         return value
 
     def _apply(self, node: ast.expr, operation: Callable[..., Any], *arguments: Any) -> Any:
