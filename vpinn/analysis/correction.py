@@ -122,8 +122,8 @@ class Correction:
         u = np.concatenate([
             self.nodes(theta, node_points(space))[component] for component, space in enumerate(self.mixed.spaces)
         ])
-        start = np.zeros(len(right))
-        found, used = self.contact.less(u).solve(lambda w, wanted: (block @ w - right, block), start, free, linear=True)
+        start, nothing = np.zeros(len(right)), np.zeros(len(u))
+        found, used = self.contact.less(u).solve(lambda w, wanted: (block @ w - right, block), start, free, True, nothing)
         return found.values, used[free]
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:

@@ -24,6 +24,7 @@ from vpinn.domain.given import (
     node_points,
 )
 from vpinn.domain.hypercube import Hypercube
+from vpinn.domain.insertion import with_vertices
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
@@ -94,4 +95,5 @@ __all__ = [
     "sobol_points",
     "sources_behind",
     "touching_parts",
+    "with_vertices",
 ]

@@ -33,6 +33,8 @@ POSITIVE = 1e-6
 """Integral of a function, relative to the largest, above which it is positive."""
 ROUNDED = 1e-11
 """Distance from a bound, relative to the largest value, and force, relative to its terms, that are rounding."""
+TOUCHES = 1e-6
+"""Distance from a bound, relative to the largest value, at which a function nearby is taken to be on it."""
 STEPS = 200
 """Active sets that are tried, at most."""
 TRIES = 10
@@ -68,9 +70,18 @@ class Limits:
         """Which functions have a bound [n]."""
         return np.isfinite(self.lower) | np.isfinite(self.upper)
 
+    def touched(self, values: Array) -> Mask:
+        """Return which functions are on a bound, or outside, for some coefficients [n]."""
+        slack = TOUCHES * max(np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in (self.lower, self.upper, values))
+        return self.outside(values, -slack)
+
     def nearest(self, values: Array) -> Array:
-        """Return the coefficients within the bounds that are closest to some [n]."""
-        return np.minimum(np.maximum(values, self.lower), self.upper)
+        """Return the bounds that are closest to some coefficients, or that these are beyond [n]; infinite without any."""
+        return np.where(values - self.lower <= self.upper - values, self.lower, self.upper)
+
+    def outside(self, values: Array, slack: float | Array = 0.0) -> Mask:
+        """Return which coefficients lie outside their bounds by more than a slack [n]."""
+        return np.asarray((values < self.lower - slack) | (values > self.upper + slack))
 
 
 @dataclass(frozen=True)
@@ -107,16 +118,20 @@ class Contact:
         coarse = None if self.coarse is None else self.coarse.less(self.mixed.of_vertices(values))
         return Contact(self.mixed, self.bounds.less(values), coarse)
 
-    def solve(self, system: System, start: Array, free: Mask, linear: bool) -> tuple[Converged, Mask]:
+    def solve(
+        self, system: System, start: Array, free: Mask, linear: bool, near: Array | None = None
+    ) -> tuple[Converged, Mask]:
         """Return the solution within the bounds, and the functions that its matrix is of, those that are free [mixed.size].
 
-        The active set of elements of degree 1 is found fast, and is close to that of any other.
+        The active set is looked for from where a solution nearby touches its bounds. Without one it is that of elements of
+        degree 1, which is found fast, and close to that of any other.
 
         Args:
             system: F(u) and its derivative, of the free functions.
             start: first guess, of these.
             free: which have no value that is given [mixed.size].
             linear: whether the derivative is the same everywhere.
+            near: coefficients of a function close to the solution [mixed.size], nan where it is not known; None without one.
 
         Raises:
             InputError: the system is singular, whatever is held.
@@ -125,7 +140,9 @@ class Contact:
         bounds, held = self.bounds.of(free), None
         if linear:
             system = _affine(system, start)
-            if self.coarse is not None:
+            if near is not None:
+                held = bounds.touched(near[free])
+            elif self.coarse is not None:
                 vertices = self.coarse.of(self.mixed.of_vertices(free))
                 held = _coarse_set(system, start, self.mixed.hats(free), vertices) & bounds.bounded
 
@@ -239,7 +256,7 @@ def constrained(
         DivergenceError: no active set was found.
     """
     values, steps = start.copy(), 0
-    held = bounds.nearest(values) != values if held is None else held
+    held = bounds.outside(values) if held is None else held
     best, tries = len(start) + 1, TRIES
     for attempt in range(STEPS):
         free = ~held
@@ -250,7 +267,6 @@ def constrained(
             if attempt or held.all():
                 raise
             held = bounds.bounded  # nothing but contact holds the body: all of it at first
-            values[held] = np.where(np.isfinite(bounds.lower), bounds.lower, bounds.upper)[held]
             continue
         values[free], steps = found.values, steps + found.steps
         forces, matrix = system(values, True)
@@ -270,7 +286,7 @@ def _wrong(values: Array, forces: Array, matrix: Any, bounds: Limits, held: Mask
     """Return which nodes are free outside their bounds, or held by a force that pulls [n]."""
     finite = [np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in (values, bounds.lower, bounds.upper)]
     slack = ROUNDED * max(finite)
-    outside = ~held & ((values < bounds.lower - slack) | (values > bounds.upper + slack))
+    outside = ~held & bounds.outside(values, slack)
     signs = np.sign(matrix.diagonal())
     terms = ROUNDED * (abs(matrix) @ np.abs(values))
     pushes_up = values - bounds.lower <= bounds.upper - values

@@ -36,7 +36,12 @@ LARGEST = {1: 3_000_000, 2: 1_000_000, 3: 150_000}
 """Degrees of freedom, by dimension, above which the factors would take more than about 4 GB."""
 
 
-def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements: int = 0) -> FiniteElementSolution:
+def solve_fem(
+    problem: Problem,
+    degree: int | Mapping[str, int] = 2,
+    refinements: int = 0,
+    near: FiniteElementSolution | None = None,
+) -> FiniteElementSolution:
     """Solve a problem with continuous Lagrange elements instead of a network.
 
     The form is that of the problem file: a weak form as it stands, an energy by its first variation. Essential conditions
@@ -47,6 +52,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         degree: polynomial degree of the elements, 1 to 10; multipliers, such as the pressure of a flow, get one less. Or
             unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
+        near: a solution of the same problem with other elements, which shows where obstacles are touched.
 
     Raises:
         InputError: the problem has no mesh, no weak form, or one with second derivatives; there would be too many degrees
@@ -79,7 +85,9 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         full[free] = u
         return assemble(assemblers, mixed, full, numbering, matrix)
 
-    found, used = _found(system, values, free, Contact.of(problem, mixed, background), mixed, linear)
+    contact = Contact.of(problem, mixed, background)
+    known = None if near is None or contact is None else near.interpolated(mixed)
+    found, used = _found(system, values, free, contact, known, mixed, linear)
     values[free] = found.values
     if sources is not None:
         left = assemble(assemblers, mixed, values, everything, False)[0]
@@ -102,6 +110,7 @@ def _found(
     values: Array,
     free: NDArray[np.bool_],
     contact: Contact | None,
+    near: Array | None,
     mixed: MixedSpace,
     linear: bool,
 ) -> tuple[Converged, NDArray[np.bool_]]:
@@ -112,13 +121,14 @@ def _found(
         values: start, with the values that are given [mixed.size].
         free: which are not given [mixed.size].
         contact: bounds; None without any.
+        near: a function close to the solution [mixed.size]; None without one.
         mixed: the elements.
         linear: whether the derivative is the same everywhere.
     """
 
     def solved(start: Array) -> tuple[Converged, NDArray[np.bool_]]:
         if contact is not None:
-            return contact.solve(system, start, free, linear)
+            return contact.solve(system, start, free, linear, near)
         return newton(system, start, partial(solver, mixed=mixed, free=free)), free
 
     try:

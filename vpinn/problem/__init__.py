@@ -13,6 +13,7 @@ from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
+from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Place, Support
@@ -54,6 +55,7 @@ __all__ = [
     "parse_expression",
     "parse_form",
     "read_problem",
+    "refuse_nodal",
     "refuse_time",
     "schema_json",
     "stated_in",

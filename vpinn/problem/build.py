@@ -16,7 +16,7 @@ from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Hypercube, Mesh, with_vertices
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
@@ -95,6 +95,8 @@ def build_problem(
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
+    if loads and isinstance(domain, Mesh):
+        domain = with_vertices(domain, [load.at[0] for load in loads])
     exact: dict[str, Expr] = {}
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
     for name, value in settings.reference.exact.items():

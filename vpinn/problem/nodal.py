@@ -17,7 +17,7 @@ from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import check_tags, fitted, named_unknown, refuse_overlap
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.parts import Pieces
-from vpinn.problem.problem import Condition
+from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.restraints import Bound, Load, Place, Support
 from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings, Value
 from vpinn.problem.scope import AT, Scope
@@ -27,6 +27,21 @@ from vpinn.problem.values import parse_value
 from vpinn.problem.wording import closest, printable
 
 Key = tuple[str, int]
+
+
+def refuse_nodal(problem: Problem, what: str) -> None:
+    """Refuse a problem that elements alone solve where networks are trained.
+
+    Args:
+        problem: any.
+        what: subject and verb of the refusal, as in "the noise report takes".
+
+    Raises:
+        InputError: it has an obstacle, contact, or something at a point.
+    """
+    told, where = problem.nodal
+    if told:
+        raise InputError(f"{what} problems of networks only, and {told} is met by elements; solve it instead", where)
 
 
 @dataclass(frozen=True)
