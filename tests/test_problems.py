@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from vpinn.problem.validation import validate
 
 FOLDER = Path(__file__).parents[1] / "problems"
 FILES = sorted(FOLDER.glob("*.toml"))
+
+GUIDE = re.findall(
+    r"```toml\n(.*?)```",
+    (FOLDER / "README.md").read_text().split("## Obstacles, contact, points", 1)[1].split("\n## ", 1)[0],
+    re.DOTALL,
+)
 
 Metrics = Mapping[str, Any]
 
@@ -110,6 +117,16 @@ def test_runs(file: Path) -> None:
     known = bool(problem.exact) or problem.reference is not None or problem.settings.reference.fem is not None
     assert set(metrics["errors"]) == ({unknown.name for unknown in problem.unknowns} if known else set())
     assert all(math.isfinite(value) for errors in metrics["errors"].values() for value in errors.values())
+
+
+@pytest.mark.parametrize("text", GUIDE, ids=lambda text: re.findall(r'title = "(.*?)"', text)[0])
+def test_an_example_of_the_guide_to_contact_and_points_runs(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "example.toml"
+    file.write_text(text)
+    solution = vpinn.solve(vpinn.read_problem(file, ["solver.tolerance=2e-2"]), threads=1)
+    assert solution.metrics["method"] == "elements"
+    assert solution.metrics["checks"] == []
+    assert solution.error_estimate["relative_energy"] <= 2e-2
 
 
 def test_every_file_has_a_pinned_number() -> None:

@@ -11,7 +11,7 @@ from scipy.sparse import csc_array, diags_array
 import vpinn
 from vpinn.domain import Mesh, disk, interval, rectangle
 from vpinn.errors import InputError
-from vpinn.finite_elements.bounds import Limits, constrained
+from vpinn.finite_elements.active_set import Limits, constrained
 from vpinn.finite_elements.newton import factorise
 from vpinn.problem import Problem, make_problem
 

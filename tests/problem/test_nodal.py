@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vpinn
-from vpinn.domain import Hypercube, Mesh, box, interval, make_mesh, rectangle
+from vpinn.domain import Hypercube, Mesh, box, interval, rectangle, tag_vertices
 from vpinn.errors import InputError
 from vpinn.problem import Problem, make_problem
 
@@ -100,10 +100,7 @@ def test_one_support_leaves_a_turn_that_is_told() -> None:
 
 def test_tagged_vertices_are_supports() -> None:
     plain = rectangle((0, 0), (2, 1), (6, 3))
-    corners = [int(np.linalg.norm(plain.nodes - x, axis=1).argmin()) for x in ([0, 0], [2, 0])]
-    groups = {"feet": np.array(corners), "pin": np.array(corners[:1])}
-    sides = {name: plain.facet_vertices(rows) for name, rows in plain.facet_tags.items()}
-    mesh = make_mesh(plain.nodes, plain.cells, plain.cell, facet_groups=sides, vertex_groups=groups)
+    mesh = tag_vertices(plain, {"feet": np.array([[0, 0], [2, 0]]), "pin": np.array([[0, 0], [0.1, 0.1]])})
     problem = stretched([{"on": "feet", "component": 1}, {"on": "pin", "component": 0}], mesh)
     assert vpinn.solve_fem(problem, 2).errors["u"]["relative_l2"] < 1e-12
     with pytest.raises(InputError, match="no tagged vertices 'foot'; known are feet, pin"):
@@ -188,7 +185,7 @@ def test_methods_without_nodes_refuse_by_name(sections: dict[str, Any], what: st
 def test_time_and_hypercubes_refuse_them() -> None:
     cube = Hypercube((0.0, 0.0), (1.0, 1.0))
     with pytest.raises(InputError, match="delta needs a mesh"):
-        make_problem(cube, unknowns={"u": "scalar"}, boundary=CLAMPED, energy="0.5*inner(grad(u), grad(u))*dx - u*delta(0.5, 0.5)")
+        make_problem(cube, **PLAIN, energy="0.5*inner(grad(u), grad(u))*dx - u*delta(0.5, 0.5)")
     with pytest.raises(InputError, match="needs a mesh, whose elements have nodes"):
         make_problem(cube, **PLAIN, **OBSTACLE)
     warm = {"shape": "interval", "cells": 4, "time": [0, 1]}

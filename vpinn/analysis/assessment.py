@@ -163,7 +163,7 @@ def _trained_enough(
 
 
 def _others(solution: Solution, loss: float | None) -> str:
-    """Return what can be added to a solution, or nearly so; "" where nothing can, or where elements have told by their factors."""
+    """Return what can be added to a solution, or nearly so; "" where nothing can, or where factors of elements have told."""
     if solution.problem.bounds or solution.problem.supports:
         return ""
     free = free_functions(solution.problem, solution.trial, solution.theta, loss)
@@ -202,5 +202,6 @@ def _energy_at_points(solution: Solution) -> float:
     for load in problem.loads:
         assert isinstance(mesh, Mesh)
         terms = [part.integrand for part in integrals(load.formulation.integrals)]
-        total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, PlacedPoints(mesh, np.array([load.at]))).sum())
+        point = PlacedPoints(mesh, np.array([load.at]))
+        total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, point).sum())
     return total

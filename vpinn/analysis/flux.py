@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import ufl
@@ -66,11 +67,11 @@ def _weight(problem: Problem) -> ufl.core.expr.Expr | None:
     if not problem.loads or d == 1:
         return None
     lower, upper = problem.domain.bounds
-    size, x, result = float(np.linalg.norm(upper - lower)) / 2.0, problem.symbols.x, None
-    for load in problem.loads:
-        square = sum((x[i] - load.at[i]) ** 2 for i in range(d)) / size**2
-        result = square if result is None else ufl.min_value(result, square)
-    return result ** ((d - 1) / 2)
+    size, x = float(np.linalg.norm(upper - lower)) / 2.0, problem.symbols.x
+    squares = [sum((x[i] - load.at[i]) ** 2 for i in range(d)) / size**2 for load in problem.loads]
+    nearest: ufl.core.expr.Expr = reduce(ufl.min_value, squares)
+    weight: ufl.core.expr.Expr = nearest ** ((d - 1) / 2)
+    return weight
 
 
 def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:

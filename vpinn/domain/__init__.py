@@ -24,7 +24,6 @@ from vpinn.domain.given import (
     node_points,
 )
 from vpinn.domain.hypercube import Hypercube
-from vpinn.domain.insertion import with_vertices
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
@@ -40,6 +39,7 @@ from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
+from vpinn.domain.vertices import tag_vertices, with_vertices
 
 __all__ = [
     "AFFORDABLE",
@@ -94,6 +94,7 @@ __all__ = [
     "replayed",
     "sobol_points",
     "sources_behind",
+    "tag_vertices",
     "touching_parts",
     "with_vertices",
 ]

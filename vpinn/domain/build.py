@@ -25,7 +25,6 @@ def make_mesh(
     facet_groups: Mapping[str, Integers] | None = None,
     cell_tags: Mapping[str, Integers] | None = None,
     shape: Outline | None = None,
-    vertex_groups: Mapping[str, Integers] | None = None,
 ) -> Mesh:
     """Check a mesh and bring it into standard form.
 
@@ -40,7 +39,6 @@ def make_mesh(
         facet_groups: name → vertex nodes of facets [m, n_fv], in any order; facets inside the domain are left out.
         cell_tags: name → cells.
         shape: exact outline, where known.
-        vertex_groups: name → nodes that are vertices; those that no cell uses are left out.
 
     Raises:
         InputError: indices out of range, points that are not finite, a surface in space, empty, degenerate, tangled or
@@ -64,16 +62,7 @@ def make_mesh(
     nodes, cells = _flatten(nodes[used], reference.dimension), position[cells]
     cells = _oriented(nodes, cells, cell, order)
     _refuse_repeated(cells[:, : len(reference.vertices)])
-    corners = np.isin(np.arange(len(nodes)), cells[:, : len(reference.vertices)])
-    tagged = {
-        name: np.unique(position[members[(members >= 0) & (members < len(position))]])
-        for name, members in (vertex_groups or {}).items()
-    }
-    vertex_tags = {name: members[(members >= 0) & corners[members]] for name, members in tagged.items()}
-    vertex_tags = {name: members for name, members in vertex_tags.items() if len(members)}
-    mesh = Mesh(
-        cell, order, nodes, cells, np.empty((0, 2), dtype=np.int64), {}, dict(cell_tags or {}), (), vertex_tags, shape
-    )
+    mesh = Mesh(cell, order, nodes, cells, np.empty((0, 2), dtype=np.int64), {}, dict(cell_tags or {}), (), {}, shape)
     for name, members in mesh.cell_tags.items():
         if len(members) and not 0 <= members.min() <= members.max() < len(cells):
             raise InputError(f"the cell group {name!r} names cells that are not in the mesh")

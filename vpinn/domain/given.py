@@ -74,17 +74,21 @@ class PlacedPoints(PointSet):
 
     @property
     def entities(self) -> int:
+        """Number of points."""
         return len(self._weights)
 
     @property
     def per_entity(self) -> int:
+        """One."""
         return 1
 
     @property
     def entity_volumes(self) -> Floats:
+        """The weights [n]."""
         return self._weights
 
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+        """Return the points with the given numbers; an entity is the number of a point."""
         numbers = self._checked(index)
         return replace(self._points.rows(numbers), w=self._weights[numbers], entity=numbers)
 

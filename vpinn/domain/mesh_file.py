@@ -18,6 +18,7 @@ import numpy as np
 from vpinn.domain.build import make_mesh
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import FACET_CELL, Floats, Integers, lagrange, match_points, reference_cell
+from vpinn.domain.vertices import tag_vertices
 from vpinn.errors import InputError
 from vpinn.storage import scratch
 
@@ -174,17 +175,20 @@ def _convert(raw: RawMesh) -> Mesh:
             cell_groups.setdefault(name, []).append(rows + offset[block])
         elif block in blocks and _is_facet_of(blocks[block][0], cell):
             facet_groups.setdefault(name, []).append(blocks[block][1][rows, :n_facet_vertices])
-        if block in blocks and blocks[block][0] == "vertex":
+        if block in blocks and blocks[block][0] == "vertex" and len(rows):
             vertex_groups.setdefault(name, []).append(blocks[block][1][rows, 0])
-    return make_mesh(
+    made = make_mesh(
         points,
         cells[:, _order(full)],
         cell,
         order,
         {name: np.concatenate(parts) for name, parts in facet_groups.items()},
         {name: np.unique(np.concatenate(parts)) for name, parts in cell_groups.items()},
-        vertex_groups={name: np.concatenate(parts) for name, parts in vertex_groups.items()},
     )
+    nodes = {name: np.concatenate(parts) for name, parts in vertex_groups.items()}
+    known = {name: rows[(rows >= 0) & (rows < len(raw.points))] for name, rows in nodes.items()}
+    finite = {name: rows[np.isfinite(raw.points[rows]).all(axis=1)] for name, rows in known.items()}
+    return tag_vertices(made, {name: raw.points[rows] for name, rows in finite.items() if len(rows)})
 
 
 def _dimension(kind: str) -> int:

@@ -2,7 +2,7 @@
 
 `form` (weak form → coefficients of the test functions) and `mixed` (a degree for every unknown) → `assembly` (→ residual and
 sparse derivative) with `essential` (values on the boundary), `level` (`motions` left open) and `balance` (data that must cancel
-then) → `newton` (factors, or `multilevel` iterations), inside `bounds` (an active set) where there are obstacles → `solution`;
+then) → `newton` (factors, or `multilevel` iterations), inside `active_set` where there are `bounds` → `solution`;
 `solve` is the whole of it.
 """
 

@@ -77,7 +77,7 @@ class Assembler(ABC):
 
     @cached_property
     def table(self) -> Tensor:
-        """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: on each local facet, at each point, or once."""
+        """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: per local facet, per point, or once."""
         if isinstance(self.points, PlacedPoints):
             placed = self.points.take(range(self.points.size)).reference[:, None]
         elif isinstance(self.points, FacetPoints):

@@ -1,4 +1,4 @@
-"""Obstacles and contact: bounds at nodes of elements, and the primal–dual active set that meets them.
+"""Obstacles and contact: the bounds of a problem at nodes of elements.
 
 A bound is stated at functions whose integral is positive, over the domain or over its side: the force of contact on such a node
 has the sign of the pressure. Quadratic functions of vertices, whose integral is zero, are left free (Brezzi, Hager & Raviart
@@ -7,81 +7,29 @@ has the sign of the pressure. Quadratic functions of vertices, whose integral is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, bare_points
-from vpinn.errors import DivergenceError, InputError
+from vpinn.errors import InputError
+from vpinn.finite_elements.active_set import Limits, System, affine, coarse_set, constrained
 from vpinn.finite_elements.essential import condition_points, prescribed
 from vpinn.finite_elements.form import offsets
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.multilevel import Solver
-from vpinn.finite_elements.newton import Converged, factorise, newton, solver
+from vpinn.finite_elements.newton import Converged, solver
 from vpinn.forms import Background, evaluate
 from vpinn.problem import Bound, Problem
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-System = Callable[[Array, bool], tuple[Array, Any]]
-Inverse = Callable[[Any, Mask], Solver]
 POSITIVE = 1e-6
 """Integral of a function, relative to the largest, above which it is positive."""
-ROUNDED = 1e-11
-"""Distance from a bound, relative to the largest value, and force, relative to its terms, that are rounding."""
-TOUCHES = 1e-6
-"""Distance from a bound, relative to the largest value, at which a function nearby is taken to be on it."""
-STEPS = 200
-"""Active sets that are tried, at most."""
-TRIES = 10
-"""Whole exchanges in a row that may leave as many nodes wrong as before; then one node is exchanged at a time."""
-WHOLE = 1e-9
-"""What the values of vertices around a node may lack of one."""
 ABOVE = 1e-9
 """Share of the size of bounds and values by which a bound may be above a value that is given."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of the functions of elements.
-
-    Attributes:
-        lower: least coefficients [n], −∞ where there is no bound.
-        upper: largest ones [n], ∞ where there is none.
-    """
-
-    lower: Array
-    upper: Array
-
-    def of(self, which: NDArray[Any]) -> Limits:
-        """Return the bounds of some functions."""
-        return Limits(self.lower[which], self.upper[which])
-
-    def less(self, values: Array) -> Limits:
-        """Return the bounds of what is added to some coefficients [n]."""
-        return Limits(self.lower - values, self.upper - values)
-
-    @property
-    def bounded(self) -> Mask:
-        """Which functions have a bound [n]."""
-        return np.isfinite(self.lower) | np.isfinite(self.upper)
-
-    def touched(self, values: Array) -> Mask:
-        """Return which functions are on a bound, or outside, for some coefficients [n]."""
-        slack = TOUCHES * max(np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in (self.lower, self.upper, values))
-        return self.outside(values, -slack)
-
-    def nearest(self, values: Array) -> Array:
-        """Return the bounds that are closest to some coefficients, or that these are beyond [n]; infinite without any."""
-        return np.where(values - self.lower <= self.upper - values, self.lower, self.upper)
-
-    def outside(self, values: Array, slack: float | Array = 0.0) -> Mask:
-        """Return which coefficients lie outside their bounds by more than a slack [n]."""
-        return np.asarray((values < self.lower - slack) | (values > self.upper + slack))
 
 
 @dataclass(frozen=True)
@@ -139,12 +87,12 @@ class Contact:
         """
         bounds, held = self.bounds.of(free), None
         if linear:
-            system = _affine(system, start)
+            system = affine(system, start)
             if near is not None:
                 held = bounds.touched(near[free])
             elif self.coarse is not None:
                 vertices = self.coarse.of(self.mixed.of_vertices(free))
-                held = _coarse_set(system, start, self.mixed.hats(free), vertices) & bounds.bounded
+                held = coarse_set(system, start, self.mixed.hats(free), vertices) & bounds.bounded
 
         def inverse(matrix: Any, which: Mask) -> Solver:
             own = free.copy()
@@ -219,131 +167,14 @@ def _check(bound: Bound, space: LagrangeSpace, own: Limits, values: Array, given
 
     if (gap := own.lower - own.upper).max() > slack:
         at = int(gap.argmax())
-        raise InputError(f"{bound.unknown} is to be at least {own.lower[at]:.6g} and at most {own.upper[at]:.6g} at {place(at)}", bound.where)
+        limits = f"at least {own.lower[at]:.6g} and at most {own.upper[at]:.6g}"
+        raise InputError(f"{bound.unknown} is to be {limits} at {place(at)}; no solution is both", bound.where)
     low, high = np.where(given, own.lower - values, -np.inf), np.where(given, values - own.upper, -np.inf)
     for gap, side, limit in ((low, "above", own.lower), (high, "below", own.upper)):
         if gap.max() > slack:
             at = int(gap.argmax())
             raise InputError(
-                f"the bound of {bound.unknown}, {limit[at]:.6g}, lies {side} the value that is given at {place(at)}, {values[at]:.6g}; "
-                "no solution meets both",
+                f"the bound of {bound.unknown}, {limit[at]:.6g}, lies {side} the value that is given at {place(at)}, "
+                f"{values[at]:.6g}; no solution meets both",
                 bound.where,
             )
-
-
-def constrained(
-    system: System, start: Array, bounds: Limits, inverse: Inverse, held: Mask | None = None
-) -> tuple[Converged, Mask]:
-    """Solve F(u) = 0 where no bound is met, with forces that hold u on its bounds where they are.
-
-    Nodes on a bound that is not needed are set free, others that lie outside are put on theirs, all at once: the active set of
-    primal and dual variables (Hintermüller, Ito & Kunisch 2003, SIAM J. Optim. 13, 865–888), a semismooth Newton method. Where
-    this does not lower the number of nodes that are wrong any more, one is exchanged at a time (Júdice & Pires 1994, Comput. Oper.
-    Res. 21, 587–596), which ends for positive definite matrices.
-
-    Args:
-        system: (u [n], whether J is wanted) → F(u) [n] and its derivative, sparse CSC.
-        start: first guess [n].
-        bounds: of u [n].
-        inverse: (matrix, which of u it is of [n]) → its solver.
-        held: what may be on its bound; by default where the start lies outside [n].
-
-    Returns:
-        the solution [n] with the number of factorisations and the matrix of the nodes that are free, and which these are [n].
-
-    Raises:
-        InputError: the system is singular, whatever is held.
-        DivergenceError: no active set was found.
-    """
-    values, steps = start.copy(), 0
-    held = bounds.outside(values) if held is None else held
-    best, tries = len(start) + 1, TRIES
-    for attempt in range(STEPS):
-        free = ~held
-        values[held] = bounds.nearest(values)[held]
-        try:
-            found = newton(_part(system, values, free), values[free], lambda matrix, free=free: inverse(matrix, free))
-        except InputError:
-            if attempt or held.all():
-                raise
-            held = bounds.bounded  # nothing but contact holds the body: all of it at first
-            continue
-        values[free], steps = found.values, steps + found.steps
-        forces, matrix = system(values, True)
-        wrong = _wrong(values, forces, matrix, bounds, held)
-        count = int(wrong.sum())
-        if not count:
-            return Converged(values, steps, found.matrix), free
-        if count < best:
-            best, tries = count, TRIES
-        else:
-            tries -= 1
-        held = held ^ (wrong if tries >= 0 else _last(wrong))
-    raise DivergenceError(f"finite elements: no part of the bounds was found to hold after {STEPS} tries; refine, or check the form")
-
-
-def _wrong(values: Array, forces: Array, matrix: Any, bounds: Limits, held: Mask) -> Mask:
-    """Return which nodes are free outside their bounds, or held by a force that pulls [n]."""
-    finite = [np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in (values, bounds.lower, bounds.upper)]
-    slack = ROUNDED * max(finite)
-    outside = ~held & bounds.outside(values, slack)
-    signs = np.sign(matrix.diagonal())
-    terms = ROUNDED * (abs(matrix) @ np.abs(values))
-    pushes_up = values - bounds.lower <= bounds.upper - values
-    pulled = np.where(pushes_up, -forces, forces) * signs > terms
-    return outside | (held & pulled)
-
-
-def _last(wrong: Mask) -> Mask:
-    """Return the last of some nodes alone."""
-    result = np.zeros_like(wrong)
-    result[np.flatnonzero(wrong)[-1]] = True
-    return result
-
-
-def _coarse_set(system: System, start: Array, hats: Any, bounds: Limits) -> Mask:
-    """Return what elements of degree 1 hold on bounds, of a linear system: the active set grows and shrinks by a cell at a time.
-
-    Args:
-        system: as ``_affine`` makes it.
-        start: first guess [n].
-        hats: functions of degree 1, sparse CSR [n, k].
-        bounds: of these on top of the start [k].
-
-    Returns:
-        those functions all around which vertices are held [n].
-    """
-    constant, matrix = system(start, True)
-    fine = hats.T.tocsr()
-    right, block = fine @ constant, (fine @ (matrix @ hats)).tocsc()
-    small = partial(_sum, right, block)
-    _, free = constrained(small, np.zeros(len(right)), bounds, lambda part, which: factorise(part))
-    inside = hats @ (~free).astype(float)
-    return np.asarray(inside > 1.0 - WHOLE)
-
-
-def _sum(constant: Array, matrix: Any, values: Array, wanted: bool) -> tuple[Array, Any]:
-    return constant + matrix @ values, matrix if wanted else None
-
-
-def _affine(system: System, start: Array) -> System:
-    """Return a linear system that is assembled once."""
-    constant, matrix = system(start, True)
-
-    def known(values: Array, wanted: bool) -> tuple[Array, Any]:
-        return constant + matrix @ (values - start), matrix if wanted else None
-
-    return known
-
-
-def _part(system: System, values: Array, free: Mask) -> System:
-    """Return the equations of some nodes, with the others as they are."""
-    numbers = np.flatnonzero(free)
-
-    def part(own: Array, wanted: bool) -> tuple[Array, Any]:
-        whole = values.copy()
-        whole[numbers] = own
-        residual, matrix = system(whole, wanted)
-        return residual[numbers], matrix[numbers][:, numbers].tocsc() if wanted else None
-
-    return part

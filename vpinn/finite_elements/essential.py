@@ -20,8 +20,9 @@ Array = NDArray[np.float64]
 def prescribed(problem: Problem, mixed: MixedSpace, background: Background) -> tuple[Array, NDArray[np.bool_]]:
     """Return values [mixed.size], zero where none is given, and a mask of those given, same shape.
 
-    Values held at points are those of single functions. On the boundary values are interpolated at the nodes on the boundary. Where two conditions meet the later one holds; where a value
-    differs between the facets of a node, as the normal does at corners, it is their mean.
+    Values held at points are those of single functions; on the boundary they are interpolated at its nodes. Where two
+    conditions meet the later one holds; where a value differs between the facets of a node, as the normal does at corners, it
+    is their mean.
 
     Raises:
         InputError: a value is not finite.

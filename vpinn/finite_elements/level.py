@@ -23,7 +23,7 @@ from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.motions import Kernel, Motion, motions
 from vpinn.forms import Background, Graph, Jet, build, components, evaluate
-from vpinn.problem import Problem
+from vpinn.problem import Bound, Condition, Problem, Support
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -64,7 +64,8 @@ class Level:
         forms of second derivatives and domains without a mesh leave none open.
         """
         asked = set()
-        for condition in (*problem.boundary, *problem.bounds, *problem.supports):
+        stated: list[Condition | Bound | Support] = [*problem.boundary, *problem.bounds, *problem.supports]
+        for condition in stated:
             if condition.unknown is not None:
                 unknown = problem.unknown(condition.unknown)
                 which = range(unknown.components) if condition.component is None else (condition.component,)

@@ -67,7 +67,7 @@ def candidates(problem: Problem) -> tuple[str, ...]:
     solver, (nodal, where) = problem.settings.solver, problem.nodal
     if nodal and solver.method not in ("auto", Elements.name):
         raise InputError(
-            f'{nodal} is met at the nodes of elements, solver.method = "{solver.method}" has none; leave it out, or write "elements"',
+            f'{nodal} is met at nodes of elements, solver.method = "{solver.method}" has none; leave it out, or write "elements"',
             where,
         )
     if nodal:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,14 +97,8 @@ def build_problem(
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     if loads and isinstance(domain, Mesh):
         domain = with_vertices(domain, [load.at[0] for load in loads])
-    exact: dict[str, Expr] = {}
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
-    for name, value in settings.reference.exact.items():
-        with source.located("reference", "exact", name):
-            if name not in shapes:
-                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
-            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
-            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    exact = _exact(settings, source, scope, unknowns, shapes)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
@@ -140,6 +134,20 @@ def build_problem(
         supports=nodal.supports(),
         loads=loads,
     )
+
+
+def _exact(
+    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Expr]:
+    """Return the exact solutions by unknown."""
+    exact: dict[str, Expr] = {}
+    for name, value in settings.reference.exact.items():
+        with source.located("reference", "exact", name):
+            if name not in shapes:
+                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
+            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
+            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    return exact
 
 
 def _timed(scope: Scope, settings: Settings) -> Scope:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ufl.classes import Expr, Form
@@ -86,12 +87,11 @@ class NodalParts:
     def _bound(self, section: Boundary | Obstacle, key: Key, on: tuple[str, ...] | None) -> Bound:
         self._check_elements("an obstacle" if on is None else "contact", key)
         unknown = named_unknown(section, self.source, self.unknowns, key)
-        limits = []
-        for name in ("at_least", "at_most"):
-            given: Value | None = getattr(section, name)
-            with self.source.located(*key, name):
-                limits.append(None if given is None else self._value(given, unknown, section.component, on is not None))
-        return Bound(on, unknown.name, section.component, *limits, self.source.place(*key))
+        limits: dict[str, Expr | None] = {}
+        for name, given in (("lower", section.at_least), ("upper", section.at_most)):
+            with self.source.located(*key, "at_least" if name == "lower" else "at_most"):
+                limits[name] = None if given is None else self._value(given, unknown, section.component, on is not None)
+        return Bound(on, unknown.name, section.component, limits["lower"], limits["upper"], self.source.place(*key))
 
     def supports(self) -> tuple[Support, ...]:
         """Return the values that are held at points.
@@ -129,7 +129,7 @@ class NodalParts:
         Raises:
             InputError: a point outside the domain, or no mesh; or nothing but points.
         """
-        parts: dict[Place, list[object]] = {}
+        parts: dict[Place, list[Any]] = {}
         spread = []
         for integral in stated.integrals.integrals():
             if AT in integral.metadata():

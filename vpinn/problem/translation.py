@@ -183,14 +183,12 @@ class Translator:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
             self._fail(node, "functions take plain arguments only")
         match name, arguments:
-            case (("dx" | "ds"), _):
-                return self._measure(node, name)
+            case (("dx" | "ds" | "delta"), _):
+                return self._point(node) if name == "delta" else self._measure(node, name)
             case "conditional", [condition, a, b]:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
             case "Dx", [f, *axes] if axes:
                 return self._derivative(node, f, axes)
-            case "delta", _:
-                return self._point(node)
             case "Identity", [size]:
                 return self._identity(node, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):

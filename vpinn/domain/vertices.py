@@ -1,16 +1,38 @@
-"""Vertices of a mesh of intervals where something happens: a load at a point kinks the solution there."""
+"""Vertices where something happens: tags of a mesh file, and loads at points, where the solution on intervals kinks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vpinn.domain.build import make_mesh
 from vpinn.domain.mesh import Mesh
+from vpinn.domain.reference import Floats
 
 NEAR = 1e-9
 """Distance from a vertex, relative to the cell, within which there is one already."""
+
+
+def tag_vertices(mesh: Mesh, places: Mapping[str, Floats]) -> Mesh:
+    """Return a mesh with groups of vertices beside those that it has.
+
+    Args:
+        mesh: any.
+        places: name → coordinates of vertices [n, d or more]; points that are none are left out.
+    """
+    from scipy.spatial import KDTree
+
+    if not places:
+        return mesh
+    corners = np.unique(mesh.vertices)
+    tree, slack, tags = KDTree(mesh.nodes[corners]), NEAR * mesh.h.min(), {}
+    for name, points in places.items():
+        gaps, nearest = tree.query(np.asarray(points)[:, : mesh.dimension])
+        if len(found := corners[np.unique(nearest[gaps <= slack])]):
+            tags[name] = found
+    return replace(mesh, vertex_tags={**mesh.vertex_tags, **tags})
 
 
 def with_vertices(mesh: Mesh, places: Sequence[float]) -> Mesh:
@@ -39,4 +61,5 @@ def with_vertices(mesh: Mesh, places: Sequence[float]) -> Mesh:
         return mesh
     sides = {name: mesh.facet_vertices(rows) for name, rows in mesh.facet_tags.items()}
     groups = {name: np.flatnonzero(np.isin(parent, members)) for name, members in mesh.cell_tags.items()}
-    return make_mesh(nodes, cells, mesh.cell, 1, sides, groups, mesh.shape, mesh.vertex_tags)
+    tagged = {name: mesh.nodes[members] for name, members in mesh.vertex_tags.items()}
+    return tag_vertices(make_mesh(nodes, cells, mesh.cell, 1, sides, groups, mesh.shape), tagged)
