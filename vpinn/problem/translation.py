@@ -24,13 +24,17 @@ from vpinn.problem.wording import closest, printable, shape_in_words
 _MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
+_CONTINUOUS = (
+    "unknowns are continuous across interfaces by every method; give a contact resistance a thin layer of cells, tagged, with a "
+    "conductivity of its own"
+)
 _REFUSED = {
-    "dS": "integrals over interior facets are not available: a network is smooth there, so jumps vanish and ds is the boundary",
+    "dS": f"integrals over interfaces inside are not available: {_CONTINUOUS}; ds is the boundary",
     "dt": "a time derivative needs time = [start, end] in [domain]",
     "t": "time needs time = [start, end] in [domain]",
     "h": "the cell diameter h needs a mesh, and this domain has none",
-    "jump": "jumps are not available: a network is smooth across interior facets",
-    "avg": "averages over interior facets are not available: a network is smooth there",
+    "jump": f"jumps are not available: {_CONTINUOUS}",
+    "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
 }
 _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
