@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import vpinn
-from vpinn.domain import Hypercube, Mesh, box, interval, rectangle, tag_vertices
+from vpinn.domain import Hypercube, Mesh, bisect, box, interval, rectangle, tag_vertices
 from vpinn.errors import InputError
 from vpinn.problem import Problem, make_problem
 
@@ -36,7 +37,7 @@ def test_a_string_with_a_load_and_a_spring_is_exact() -> None:
     found = vpinn.solve(problem, threads=1)
     np.testing.assert_allclose(found.evaluate(x)["u"], 2 * green / (1 + 4 * 0.21), rtol=1e-12)
     assert found.metrics["checks"] == []
-    assert "delta" in found.metrics["method_reason"]
+    assert "a load at a point" in found.metrics["method_reason"]
 
 
 def test_an_energy_takes_loads_at_points() -> None:
@@ -136,7 +137,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a point outside": ({"weak": "inner(grad(u), grad(v))*dx - v*delta(2, 0)"}, r"the point \(2, 0\) lies outside the domain"),
     "coordinates": ({"weak": "inner(grad(u), grad(v))*dx - v*delta(0.5)"}, "a point of this domain has 2 coordinates, got 1"),
     "a moving point": ({"weak": "inner(grad(u), grad(v))*dx - v*delta(x, 0)"}, "numbers and constants"),
-    "points alone": ({"weak": "u*v*delta(0.5, 0.5)"}, "terms at points alone"),
+    "points alone": ({"weak": "u*v*delta(0.5, 0.5)"}, "terms at points or edges alone"),
     "no integrand": ({"weak": "inner(grad(u), grad(v))*dx - delta(0.5, 0.5)"}, "a measure needs an integrand"),
     "no test": ({"weak": "inner(grad(u), grad(v))*dx - u*delta(0.5, 0.5)"}, "linear in the test functions"),
     "strong delta": ({"strong": "-div(grad(u)) - delta(0.5, 0.5)"}, "a measure needs an integrand"),
@@ -208,3 +209,53 @@ def test_a_load_at_a_point_of_space() -> None:
     found = vpinn.solve_fem(problem, 2)
     total = found.points.take(range(found.points.size))
     assert found.at(total)["u"] @ total.w == pytest.approx(1.0, rel=1e-10)  # ∫u = 1, by the constant as a test
+
+
+def test_a_load_along_a_line_inside_kinks_the_membrane() -> None:
+    """The flux jumps by the load: u is linear on either side, on refined and bisected meshes too."""
+    plain = rectangle(cells=4)
+    ends = np.array([[[0.5, 0.25 * k], [0.5, 0.25 * (k + 1)]] for k in range(4)])
+    sides = [{"on": ["left", "right"], "value": 0}]
+    form = "0.5*inner(grad(u), grad(u))*dx - f*u*ds('wire')"
+    known = {"exact": {"u": "0.75*min_value(x, 1 - x)"}}
+    problem = make_problem(
+        replace(plain, edge_tags={"wire": ends}),
+        unknowns={"u": "scalar"}, constants={"f": 1.5}, energy=form, boundary=sides, reference=known,
+    )
+    for refinements in (0, 2):
+        assert vpinn.solve_fem(problem, 1, refinements).errors["u"]["relative_h1"] < 1e-12
+    fine = replace(problem, domain=bisect(problem.domain, np.array([3, 9])))
+    assert vpinn.solve_fem(fine, 3).errors["u"]["relative_h1"] < 1e-12
+    metrics = vpinn.solve(problem, threads=1).metrics
+    assert metrics["error_estimate"]["relative_energy"] < 1e-12
+    assert metrics["energy"] == pytest.approx(-0.5 * 1.5 * 0.375)
+    assert metrics["checks"] == []
+    with pytest.raises(InputError, match="no boundary part 'wires'; did you mean wire"):
+        make_problem(problem.domain, unknowns={"u": "scalar"}, energy="0.5*u**2*dx - u*ds('wires')")
+
+
+def test_lines_of_a_mesh_file_carry_loads(tmp_path: Path) -> None:
+    """A line inside a plate, and the edge of a tetrahedron."""
+    text = """$MeshFormat\n2.2 0 8\n$EndMeshFormat\n$PhysicalNames\n3\n1 1 "wire"\n1 3 "left"\n2 2 "plate"\n$EndPhysicalNames
+$Nodes\n4\n1 0 0 0\n2 1 0 0\n3 1 1 0\n4 0 1 0\n$EndNodes
+$Elements\n4\n1 1 2 1 1 1 3\n2 1 2 3 3 4 1\n3 2 2 2 1 1 2 3\n4 2 2 2 1 1 3 4\n$EndElements\n"""
+    (tmp_path / "square.msh").write_text(text)
+    mesh = vpinn.domain.read_mesh(tmp_path / "square.msh")
+    assert list(mesh.facet_tags) == ["left"]
+    np.testing.assert_array_equal(mesh.edge_tags["wire"], [[[0.0, 0.0], [1.0, 1.0]]])
+    problem = make_problem(
+        mesh, unknowns={"u": "scalar"}, weak="inner(grad(u), grad(v))*dx + u*v*ds('left') - v*ds('wire')"
+    )
+    found = vpinn.solve_fem(problem, 2)
+    left = vpinn.solve_fem(problem, 2).evaluate([[0.0, 0.0], [0.0, 0.5], [0.0, 1.0]])["u"]
+    assert (left * [1, 4, 1]).sum() / 6 == pytest.approx(np.sqrt(2), rel=1e-12)  # what the wire gives leaves at the left
+    assert found.dofs == 9
+    solid = """$MeshFormat\n2.2 0 8\n$EndMeshFormat\n$PhysicalNames\n2\n1 1 "rim"\n3 2 "body"\n$EndPhysicalNames
+$Nodes\n4\n1 0 0 0\n2 1 0 0\n3 0 1 0\n4 0 0 1\n$EndNodes
+$Elements\n2\n1 1 2 1 1 1 2\n2 4 2 2 1 1 2 3 4\n$EndElements\n"""
+    (tmp_path / "solid.msh").write_text(solid)
+    mesh = vpinn.domain.read_mesh(tmp_path / "solid.msh")
+    np.testing.assert_array_equal(mesh.edge_tags["rim"], [[[0.0, 0, 0], [1.0, 0, 0]]])
+    problem = make_problem(mesh, unknowns={"u": "scalar"}, weak="u*v*dx + inner(grad(u), grad(v))*dx - 3*v*ds('rim')")
+    points = (found := vpinn.solve_fem(problem, 1)).points.take(range(found.points.size))
+    assert found.at(points)["u"] @ points.w == pytest.approx(3.0, rel=1e-12)

@@ -18,7 +18,7 @@ from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.uniqueness import free_functions
-from vpinn.domain import CellPoints, Domain, Mesh, PlacedPoints
+from vpinn.domain import CellPoints, Domain, Mesh, carried_points
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
 from vpinn.forms import integrals
@@ -197,11 +197,11 @@ def _energy(solution: Solution) -> float:
 
 
 def _energy_at_points(solution: Solution) -> float:
-    """Return the terms of the energy at single points."""
+    """Return the terms of the energy at points and along edges."""
     problem, mesh, total = solution.problem, solution.problem.domain, 0.0
     for load in problem.loads:
         assert isinstance(mesh, Mesh)
         terms = [part.integrand for part in integrals(load.formulation.integrals)]
-        point = PlacedPoints(mesh, np.array([load.at]))
-        total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, point).sum())
+        points = carried_points(mesh, load.carriers, 20)
+        total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, points).sum())
     return total

@@ -64,11 +64,12 @@ def _weight(problem: Problem) -> ufl.core.expr.Expr | None:
     d/2 − 1 < α < d/2, and tells errors away from the point (Agnelli, Garau & Morin 2014, ESAIM M2AN 48, 1557–1581).
     """
     d = problem.domain.dimension
-    if not problem.loads or d == 1:
+    places = [load.carriers[0, 0] for load in problem.loads if load.carriers.shape[1] == 1]
+    if not places or d == 1:
         return None
     lower, upper = problem.domain.bounds
     size, x = float(np.linalg.norm(upper - lower)) / 2.0, problem.symbols.x
-    squares = [sum((x[i] - load.at[i]) ** 2 for i in range(d)) / size**2 for load in problem.loads]
+    squares = [sum((x[i] - float(place[i])) ** 2 for i in range(d)) / size**2 for place in places]
     nearest: ufl.core.expr.Expr = reduce(ufl.min_value, squares)
     weight: ufl.core.expr.Expr = nearest ** ((d - 1) / 2)
     return weight

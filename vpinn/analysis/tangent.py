@@ -10,12 +10,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 import ufl
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, PlacedPoints, Points, affordable_refine
+from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, PlacedPoints, Points, affordable_refine, carried_points
 from vpinn.finite_elements import Assembler, coefficients, key_of, linearised, terms_at
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective.control import by_parts, controlled
@@ -133,7 +132,7 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))
         points: CellPoints | FacetPoints | PlacedPoints
         if load is not None:
-            points = PlacedPoints(space.mesh, np.array([load.at]))
+            points = carried_points(space.mesh, load.carriers, degree)
         elif facet:
             points = FacetPoints(space.mesh, space.mesh.facets(tuple(sorted(side.tags))), degree, refine=refine)
         else:

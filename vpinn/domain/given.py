@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
+from vpinn.domain.quadrature import gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import Floats, Integers
 from vpinn.domain.space import LagrangeSpace
@@ -91,6 +93,32 @@ class PlacedPoints(PointSet):
         """Return the points with the given numbers; an entity is the number of a point."""
         numbers = self._checked(index)
         return replace(self._points.rows(numbers), w=self._weights[numbers], entity=numbers)
+
+
+def carried_points(mesh: Mesh, carriers: Floats, degree: int) -> PlacedPoints:
+    """Return the points of a Gauss rule on edges, or single points of weight one.
+
+    Edges are halved where the mesh has a vertex in their middle, as its refinements do, so that functions are smooth on each.
+
+    Args:
+        mesh: the mesh.
+        carriers: points [m, 1, d], or ends of straight edges [m, 2, d].
+        degree: integrated exactly along edges.
+    """
+    if carriers.shape[1] == 1:
+        return PlacedPoints(mesh, carriers[:, 0])
+    tree, whole = KDTree(mesh.nodes[np.unique(mesh.vertices)]), list[Floats]()
+    left = carriers
+    while len(left):
+        middle, length = left.mean(axis=1), np.linalg.norm(left[:, 1] - left[:, 0], axis=1)
+        cut = tree.query(middle)[0] < 1e-6 * length
+        whole.append(left[~cut])
+        left = np.concatenate([np.stack(pair, axis=1) for pair in ((left[cut, 0], middle[cut]), (middle[cut], left[cut, 1]))])
+    edges = np.concatenate(whole)
+    rule = gauss("interval", degree)
+    x = edges[:, :1] + rule.points * (edges[:, 1:] - edges[:, :1])
+    weights = np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1)[:, None] * rule.weights
+    return PlacedPoints(mesh, x.reshape(-1, mesh.dimension), weights.ravel())
 
 
 def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:

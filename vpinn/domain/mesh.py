@@ -28,6 +28,7 @@ class Mesh:
         cell_tags: name → cells.
         interior_tags: names of facet groups without a facet on the boundary.
         vertex_tags: name → nodes that are vertices; of a mesh file, not of its refinements.
+        edge_tags: name → ends of edges inside, or anywhere in space [m, 2, d]; of a mesh file, not of its refinements.
         shape: the exact outline where it is known.
         bisected: cells that were marked, time after time, to make it from another by ``bisect``; () for one that was not.
     """
@@ -41,6 +42,7 @@ class Mesh:
     cell_tags: Mapping[str, Integers] = field(default_factory=dict)
     interior_tags: tuple[str, ...] = ()
     vertex_tags: Mapping[str, Integers] = field(default_factory=dict)
+    edge_tags: Mapping[str, Floats] = field(default_factory=dict)
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
 

@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, PlacedPoints
+from vpinn.domain import CellPoints, FacetPoints, Mesh, PlacedPoints, carried_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective.statement import Integrands
-from vpinn.problem import Load, Place, Problem
+from vpinn.problem import Load, Problem
 
 Key: TypeAlias = tuple[int, int]
 """(component, place): a component of all unknowns together, and 0 for its value or 1 + i for its derivative by x_i."""
@@ -26,7 +27,7 @@ class Integrand:
 
     Attributes:
         facet: True for ds.
-        at: the point that it is taken at instead; None of an integral.
+        carriers: the point, or edges, that it is taken at instead, see ``carried_points``; None of an integral over dx or ds.
         tags: boundary parts that some term lives on; ("all",) for dx.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
@@ -44,12 +45,12 @@ class Integrand:
     slopes: tuple[tuple[Key, Key], ...]
     linear: bool
     first: Mapping[int, int]
-    at: Place | None = None
+    carriers: NDArray[np.float64] | None = None
 
     def points(self, mesh: Mesh, degree: int) -> CellPoints | FacetPoints | PlacedPoints:
-        """Return the points of a Gauss rule of a degree on a mesh, or the one point."""
-        if self.at is not None:
-            return PlacedPoints(mesh, np.array([self.at]))
+        """Return the points of a Gauss rule of a degree on a mesh, or those that are named."""
+        if self.carriers is not None:
+            return carried_points(mesh, self.carriers, degree)
         return FacetPoints(mesh, mesh.facets(self.tags), degree) if self.facet else CellPoints(mesh, degree)
 
     def inputs(self, tape: Tape) -> list[Key]:
@@ -65,17 +66,18 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     unknowns = {u.name: u.function for u in problem.unknowns}
-    measures = [(None, False, None), (None, True, None), *((load.at, False, terms_at(problem, load)) for load in problem.loads)]
+    loads = [(load.carriers, False, terms_at(problem, load)) for load in problem.loads]
+    measures = [(None, False, None), (None, True, None), *loads]
     found = []
-    for at, facet, parts in measures:
+    for carriers, facet, parts in measures:
         side = Integrands(Graph(frozenset(counts)), facet)
         if nodes := coefficients(problem, unknowns, side, parts):
-            found.append(_integrand(side, nodes, counts, at))
+            found.append(_integrand(side, nodes, counts, carriers))
     return tuple(found)
 
 
 def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
-    """Return the terms of F(u; v) at a point, as integrals whose integrands are taken there."""
+    """Return the terms of F(u; v) of a load, as integrals whose integrands are taken there."""
     return integrals(load.formulation.variation(problem.unknowns, problem.symbols))
 
 
@@ -126,13 +128,15 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
     }
 
 
-def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], at: Place | None) -> Integrand:
+def _integrand(
+    side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], carriers: NDArray[np.float64] | None
+) -> Integrand:
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
     tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     linear = all(graph.static[slope] for slope in slopes.values())
-    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts, at)
+    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts, carriers)
 
 
 def offsets(problem: Problem) -> list[int]:

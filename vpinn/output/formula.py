@@ -28,7 +28,7 @@ def lowered_form(problem: Problem) -> list[str]:
         for part in integrals(problem.formulation.integrals)
     ]
     parts += [
-        (f"at ({', '.join(f'{c:.10g}' for c in load.at)}):", part.integrand)
+        (f"{load.told}:", part.integrand)
         for load in problem.loads
         for part in integrals(load.formulation.integrals)
     ]

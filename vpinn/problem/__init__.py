@@ -16,7 +16,7 @@ from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_t
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.reader import make_problem, read_problem
-from vpinn.problem.restraints import Bound, Load, Place, Support
+from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.symbols import Symbols, make_symbols
@@ -35,7 +35,6 @@ __all__ = [
     "Formulation",
     "InitialState",
     "Load",
-    "Place",
     "Problem",
     "Scope",
     "Settings",

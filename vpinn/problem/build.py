@@ -91,12 +91,14 @@ def build_problem(
     scope = _constants(scope, settings, source)
     domain, pieces = mark_parts(domain, settings, scope, source)
     cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
-    scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
+    edge_tags = tuple(domain.edge_tags) if isinstance(domain, Mesh) else ()
+    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags, edge_tags=edge_tags)
+    scope = _timed(scope, settings)
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     if loads and isinstance(domain, Mesh):
-        domain = with_vertices(domain, [load.at[0] for load in loads])
+        domain = with_vertices(domain, [float(load.carriers.ravel()[0]) for load in loads])
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
     exact = _exact(settings, source, scope, unknowns, shapes)
     reference = None

@@ -171,7 +171,7 @@ def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool
         InputError: says where.
     """
     if scope.clock is not None and pointed:
-        raise InputError("form: a load at a point (delta) is for steady problems; spread it over a part of the domain")
+        raise InputError("form: a load at a point (delta) or along edges is for steady problems; spread it over cells")
     for condition in boundary if scope.clock is not None else ():
         if condition.residual is not None:
             raise InputError("a march takes values on the boundary; write this as a ds term of a weak form", condition.where)

@@ -19,7 +19,7 @@ from vpinn.problem.conditions import check_tags, fitted, named_unknown, refuse_o
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition, Problem
-from vpinn.problem.restraints import Bound, Load, Place, Support
+from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings, Value
 from vpinn.problem.scope import AT, Scope
 from vpinn.problem.source import Source
@@ -124,12 +124,12 @@ class NodalParts:
         return Support(at, unknown.name, section.component, value, self.source.place(*key))
 
     def split(self, stated: Formulation) -> tuple[Formulation, tuple[Load, ...]]:
-        """Return a formulation without its terms at points, and these.
+        """Return a formulation without its terms at points and along edges, and these.
 
         Raises:
             InputError: a point outside the domain, or no mesh; or nothing but points.
         """
-        parts: dict[Place, list[Any]] = {}
+        parts: dict[tuple[float, ...] | tuple[str, ...], list[Any]] = {}
         spread = []
         for integral in stated.integrals.integrals():
             if AT in integral.metadata():
@@ -143,11 +143,19 @@ class NodalParts:
             if not isinstance(self.domain, Mesh):
                 raise InputError("delta needs a mesh, whose elements have nodes; use a rectangle or a box, or a mesh file")
             if not spread:
-                raise InputError("the form has terms at points alone; nothing determines the solution between them")
-            for place in parts:
-                self._inside(self.domain, place)
-        kind = type(stated)
-        return kind.of(Form(spread)), tuple(Load(place, kind.of(Form(terms))) for place, terms in parts.items())
+                raise InputError("the form has terms at points or edges alone; nothing determines the solution between them")
+            kind, mesh = type(stated), self.domain
+            loads = tuple(Load(*self._carriers(mesh, place), kind.of(Form(terms))) for place, terms in parts.items())
+            return kind.of(Form(spread)), loads
+
+    def _carriers(self, mesh: Mesh, place: Sequence[float | str]) -> tuple[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        """Return how a place is written in a form, and the point or the edges."""
+        names, numbers = ([one for one in place if isinstance(one, kind)] for kind in (str, float))
+        if names:
+            edges = np.concatenate([mesh.edge_tags[str(name)] for name in names])
+            return f"ds({', '.join(map(repr, names))})", edges
+        x = self._inside(mesh, [float(one) for one in numbers])
+        return f"delta({', '.join(f'{c:.10g}' for c in x)})", x[None, None]
 
     def _value(self, value: Value, unknown: Unknown, component: int | None, normal: bool) -> Expr:
         found = fitted(parse_value(value, self.scope), unknown, component)

@@ -72,7 +72,7 @@ class Problem:
         initial: states of the unknowns at the start; none covers a component twice.
         bounds: obstacles and contact conditions.
         supports: values held at points.
-        loads: terms of the form at points, which ``formulation`` and ``variation`` are without.
+        loads: terms of the form at points and along edges, which ``formulation`` and ``variation`` are without.
     """
 
     title: str
@@ -102,7 +102,7 @@ class Problem:
             return "an obstacle" if bound.on is None else "contact (at_least, at_most)", bound.where
         if self.supports:
             return "a value held at a point", self.supports[0].where
-        return ("a load at a point (delta)", self.where("form", self.formulation.name)) if self.loads else ("", "")
+        return ("a load at a point or along edges", self.where("form", self.formulation.name)) if self.loads else ("", "")
 
     @property
     def variation(self) -> ufl.Form:

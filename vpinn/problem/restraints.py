@@ -1,4 +1,4 @@
-"""What a problem states beside form and boundary values: one-sided bounds, values held at points, loads at points.
+"""What a problem states beside form and boundary values: bounds, values held at points, loads at points and along edges.
 
 Elements have nodes, at which these are stated; a network or features have none, and are refused by name.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from ufl.classes import Expr
 
 from vpinn.problem.formulation import Formulation
@@ -57,12 +59,14 @@ class Support:
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """Terms of the form at one point, as ``- F*v*delta(0.3, 0.4)`` states them.
+    """Terms of the form at one point, ``- F*v*delta(0.3, 0.4)``, or along edges of the mesh, ``- f*v*ds('wire')``.
 
     Attributes:
-        at: the point, in the domain.
+        told: how it is stated, as in "delta(0.3, 0.4)".
+        carriers: the point [1, 1, d], in the domain, or the ends of edges [m, 2, d].
         formulation: of the kind of the problem's; its integrands are taken there.
     """
 
-    at: Place
+    told: str
+    carriers: NDArray[np.float64]
     formulation: Formulation

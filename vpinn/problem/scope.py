@@ -22,7 +22,7 @@ from vpinn.problem.wording import closest, printable
 
 RESERVED = frozenset({"t", "n", "h", "pi", "dS", "dt", *MEASURES, *SYNTAX, *make_operators(1)})
 AT = "at"
-"""Key of a measure's metadata that says at which point it is, see ``Scope.point``."""
+"""Key of a measure's metadata that says at which point it is, by coordinates, or along which edges, by names."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -35,6 +35,7 @@ class Scope:
         names: name → UFL expression: coordinates, constants, unknowns, test functions, earlier expressions.
         facet_tags: boundary parts that ds takes.
         cell_tags: groups of cells that dx takes.
+        edge_tags: groups of edges, in the plane inside, that ds takes, too.
         clock: of a problem that depends on time, with the unknowns defined so far; None of a steady one.
     """
 
@@ -43,6 +44,7 @@ class Scope:
     facet_tags: tuple[str, ...] = ()
     cell_tags: tuple[str, ...] = ()
     clock: Clock | None = None
+    edge_tags: tuple[str, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -60,12 +62,15 @@ class Scope:
         Raises:
             InputError: a tag that the domain does not have; lists those it has.
         """
+        if name == "ds" and tags and set(tags) <= set(self.edge_tags):
+            return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tags})
         known = self.facet_tags if name == "ds" else self.cell_tags
         ids: list[int] = []
         for tag in tags if tags != ("all",) else ():
             if tag not in known:
-                kind = "boundary part" if name == "ds" else "group of cells"
-                raise InputError(f"the domain has no {kind} {printable(tag)!r}{closest(tag, known) or ' and none is tagged'}")
+                kind, others = ("boundary part", self.edge_tags) if name == "ds" else ("group of cells", ())
+                near = closest(tag, (*known, *others)) or " and none is tagged"
+                raise InputError(f"the domain has no {kind} {printable(tag)!r}{near}")
             ids.append(self.tags.index(tag))
         over = "everywhere" if not ids else ids[0] if len(ids) == 1 else tuple(dict.fromkeys(ids))
         return Measure(name, domain=self.symbols.mesh, subdomain_id=over)
