@@ -62,7 +62,7 @@ def distance(solution: vpinn.Solution, refinements: int = 0, degree: int = 5) ->
 
 def beside(name: str, how: str) -> str:
     """Return the cell of a table: a part solved by default, or by elements of a degree, in this process."""
-    import vpinn.solving  # noqa: F401 (imports are no part of a solve)
+    import vpinn.solving  # imports are no part of a solve
 
     part = PARTS[name]
     try:
