@@ -148,3 +148,15 @@ def test_class_names_are_unique() -> None:
 def test_no_file_is_long() -> None:
     long = {str(path): n for path in FILES if (n := len(path.read_text().splitlines())) > MAX_LINES}
     assert long == {}
+
+
+def test_no_problem_is_edited_to_change_how_it_is_solved() -> None:
+    """A problem is its mathematics and what its file asks for; other settings are arguments, never put into it."""
+    edits = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "replace"
+        if any(keyword.arg in ("settings", "source") for keyword in node.keywords)
+    ]
+    assert edits == []

@@ -12,29 +12,14 @@ from typing import TextIO
 
 import numpy as np
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 from vpinn.cli.__main__ import run
 from vpinn.process import processor_seconds
 
-TEXT = """
-title = "Torsion"
-[domain]
-shape = "rectangle"
-cells = 3
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [5]
-[solver]
-method = "lbfgs"
-steps = 3
-"""
+SQUARE = 'shape = "rectangle"\ncells = 3'
+TEXT = membrane(SQUARE, title="Torsion", network="layers = [5]", solver='method = "lbfgs"\nsteps = 3')
 
 
 @pytest.fixture
@@ -225,7 +210,7 @@ def test_bad_tests_and_tags_are_one_line(
     [
         ("size = 451", 'batch.size is 451, but there are 450 quadrature points; give 1 to 450, or "full"'),
         ("size = 30\nstrata = 'tags'", 'batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"'),
-        ("size = 5\nstrata = 'cells'", "batch.size is 5, but 18 strata need 1 points each, 18 in all; raise it, or take fewer"),
+        ("size = 5\nstrata = 'cells'", "batch.size is 5, but 18 strata need 1 points each, 18 in all; raise batch.size, or"),
         ("size = 30\nsampler = 'uniform'\nallocation = 'neyman'", 'allocation belongs to sampler "stratified", got'),
         (
             "size = 60\nsampler = 'cells'\nper_cell = 26",
@@ -237,7 +222,7 @@ def test_bad_tests_and_tags_are_one_line(
         ("sampler = 'uniform'", 'sampler says how mini-batches are drawn, but size is "full"; give a number, or leave it out'),
         ("strata = 'residual'", 'strata says how mini-batches are drawn, but size is "full"; give a number, or leave it out'),
         ("size = 30\nstrata = 'residual'", 'batch.strata = "residual" needs a weak or a strong form; use "gradient" with an'),
-        ("size = 30\nsampler = 'importance'", 'sampling weights of sampler "importance" are not finite; use "stratified"'),
+        ("size = 30\nsampler = 'importance'", 'signals of batch.sampler = "importance" are not finite; use "stratified"'),
     ],
     ids=[
         "more than all",

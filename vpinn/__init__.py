@@ -2,23 +2,26 @@
 
     problem file ─ read_problem → Problem ─ solve → Solution ─ export, evaluate, errors
 
-| stage | input → output |
+| package or module | input → output |
 |---|---|
-| `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, test spaces |
+| `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
 | `problem` | TOML and UFL text → `Problem` |
-| `forms` | UFL → tapes that torch evaluates for all points at once |
+| `forms` | UFL expressions → tapes: lists of instructions that torch evaluates at all points at once |
 | `trial` | problem → network, and the unknowns as expressions of it |
-| `objective` | problem and trial → J(θ) and ∇J(θ), over all points or drawn ones |
-| `finite_elements` | problem → its solution in continuous Lagrange elements, to compare with |
-| `sampling` | data set → unbiased batches |
-| `optimization` | objective and plan → trained parameters |
-| `noise` | objective and samplers → the statistics of their gradients, theory beside measurement |
+| `objective` | problem and trial space → J(θ) and ∇J(θ), over all points or over drawn ones |
+| `finite_elements` | problem → its solution by continuous Lagrange elements |
+| `sampling` | quadrature points → mini-batches with unbiased weights |
+| `features` | objective → the combination of random features with the least residual |
+| `optimization` | objective and plan → trained parameters θ |
+| `noise` | objective and samplers → statistics of mini-batch gradients, measured and by theory |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
-| `output`, `solving` | files, figures; strategies and the run |
-| `comparison` | problem file and variants → runs over seeds, at equal time and at equal accuracy |
-| `cli` | the command line |
+| `march` | problem in time → field over space and time |
+| `output` | solution → files, figures, tables |
+| `solving` | problem → the strategy that solves it, and the run with its folder |
+| `comparison` | problem file and variants → runs over several seeds, compared at equal time and at equal accuracy |
+| `cli` | command line → the functions above |
 
-Imports go up this table only. Heavy modules load when they are first asked for.
+A module imports only from rows above its own. torch and matplotlib are loaded when they are first needed.
 
 Example:
     >>> import vpinn
@@ -35,7 +38,7 @@ import os
 import sys
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(__file__)):
-    del sys.path[0]  # ``python -m vpinn``: the folder it is called in is data, and no module is imported from there
+    del sys.path[0]  # ``python -m vpinn``: never import modules from the working directory, it holds user files
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

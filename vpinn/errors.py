@@ -1,4 +1,4 @@
-"""The one family of errors. Each carries the exit code that the command line ends with."""
+"""The errors that vpinn raises on purpose, each with the exit code of the command line; any other exception is a bug."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ class VpinnError(Exception):
     """Base of every error that is not a bug in vpinn.
 
     Attributes:
-        exit_code: what the process ends with when the error reaches the command line.
+        exit_code: Exit code of the process when the error reaches the command line.
     """
 
     exit_code = 1
 
 
 class InputError(VpinnError):
-    """The problem file, the mesh or an option is wrong: one line that says where, what, what we got and what to do.
+    """The problem file, the mesh, a data file or an option is wrong.
 
     Args:
-        message: what is wrong, what was found and what to do, in one line.
-        where: place of the mistake, ``file:line`` or a file name; empty for command-line options.
+        message: What is wrong, what was found and what to do, in one line.
+        where: Place of the mistake: ``file:line``, a file name or an option such as ``--at``; empty if the message names it.
     """
 
     exit_code = 2
@@ -34,12 +34,12 @@ class InputError(VpinnError):
 
 
 class DivergenceError(VpinnError):
-    """Training left the finite numbers and three rollbacks with smaller steps did not bring it back."""
+    """An iteration diverged: training (even after three rollbacks with smaller steps), or Newton's method for finite elements."""
 
     exit_code = 3
 
 
 class StorageError(VpinnError):
-    """A file could not be written or read back: disk full, permissions, a damaged checkpoint."""
+    """A file could not be written or read: the disk is full, permissions are missing, or a checkpoint is damaged."""
 
     exit_code = 4

@@ -1,15 +1,15 @@
-"""SIGINT, SIGTERM, SIGHUP and limits of time: what can be abandoned ends at once, a change of state goes on to its end.
+"""Handling of signals (SIGINT, SIGTERM, SIGHUP) and time limits, so that a stopped run leaves its files in a usable state.
 
-A run is in one of three kinds of sections:
+What a signal does depends on the section of code that it arrives in:
 
-| section | what a signal does |
+| section | effect of a signal |
 |---|---|
-| ``with interrupt.abandons():`` it computes, and leaves nothing half done | raises ``Stopped`` there and then |
-| anything else between ``Interrupt``'s enter and exit | is noted in ``interrupt.signal`` |
-| ``with undisturbed():`` a file is being replaced | waits for the end of the section |
+| ``with interrupt.abandons():`` for computations that can be dropped without harm | raises ``Stopped`` at once |
+| anything else inside ``with Interrupt() as interrupt:`` | is stored in ``interrupt.signal``, which loops check |
+| ``with undisturbed():`` for the replacement of a file | takes effect at the end of the section |
 
-Python runs handlers between two instructions, so one call of a compiled library delays them as long as it lasts. Those that can
-last for seconds go through ``apart``, which waits for them in an interruptible way.
+Python runs signal handlers only between its own instructions, so a call into a compiled library delays them until it returns.
+Calls that can take seconds are made through `apart`, which waits for them in an interruptible way.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _Out = TypeVar("_Out")
 
 
 class Stopped(BaseException):
-    """A signal ended work that can be abandoned.
+    """A signal or a time limit ended a section of ``Interrupt.abandons``. Derived from BaseException, as KeyboardInterrupt is.
 
     Args:
-        number: of the signal.
-        message: what is left behind, and how to go on from there.
+        number: Number of the signal.
+        message: What the run has saved, and how to continue from there.
     """
 
     def __init__(self, number: int, message: str) -> None:
@@ -40,18 +40,18 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What the process ends with: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP."""
+        """Exit code of the process: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + self.number
 
 
 class Interrupt:
-    """Remembers the first signal; a second SIGINT acts at once, as it would without us.
+    """A context manager that catches signals and remembers them; after the first one, SIGINT raises KeyboardInterrupt.
 
-    Used as a context manager; outside the main thread, where handlers cannot be set, it stays silent.
+    Python allows signal handlers in the main thread only; in other threads this context manager has no effect.
 
     Attributes:
-        signal: number of the signal received, None so far.
-        late: whether the time of ``limited`` is over.
+        signal: Number of the last signal received, None if there was none.
+        late: Whether the time limit of ``limited`` is over.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -63,10 +63,10 @@ class Interrupt:
         self.signal: int | None = None
         self.late = False
         self._before: dict[int, object] = {}
-        self._message: str | None = None  # of work that is abandoned
+        self._message: str | None = None  # of Stopped; None outside of ``abandons``
 
     def __enter__(self) -> Interrupt:
-        """Set the handlers; SIGHUP stays ignored where it is, as under nohup."""
+        """Set the signal handlers; SIGHUP remains ignored if it is ignored already, as under nohup."""
         if threading.current_thread() is threading.main_thread():
             ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             heard = [number for number in self.SIGNALS if not (ignored and number == signal.SIGHUP)]
@@ -74,37 +74,38 @@ class Interrupt:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Set the handlers back."""
+        """Restore the signal handlers that were set before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     @contextlib.contextmanager
     def abandons(self, message: str = "stopped by a signal") -> Iterator[None]:
-        """Enclose work that a signal ends at once: it computes, and what it changes is thrown away or written as a whole.
+        """Mark a section of code that a signal may end at any point, since it leaves nothing half done.
 
         Args:
-            message: of the exception: what is left behind, and how to go on from there.
+            message: Message of the exception: what the run has saved, and how to continue from there.
 
         Raises:
-            Stopped: a signal arrived in it, or before it.
+            Stopped: A signal arrived in the section or before it.
         """
         outer = self._message
         try:
             self._message = message
             self._stop()
             yield
-            self._stop()  # a destructor or a callback of a library may have swallowed what the handler raised
+            self._stop()  # a destructor or library callback may have suppressed the exception of the handler
         finally:
             self._message = outer
 
     @contextlib.contextmanager
     def limited(self, seconds: float | None) -> Iterator[None]:
-        """Enclose work with a limit of time: once it is over, ``late`` holds, and what ``abandons`` encloses ends by ``Stopped``.
+        """Set a time limit for a section of code; after it, ``late`` is true, and sections of ``abandons`` raise ``Stopped``.
 
-        Where the system has no timers, or outside the main thread, only ``late`` tells, between two pieces of work.
+        If the system has no interval timers, or outside the main thread, a running section is not interrupted: ``late`` alone
+        tells that the time is over.
 
         Args:
-            seconds: > 0; None for no limit.
+            seconds: Time limit > 0 in seconds; None for no limit.
         """
         if seconds is None:
             yield
@@ -149,7 +150,7 @@ class Interrupt:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Enclose the replacement of a file, which a signal must not leave half done: it acts at the end of the section."""
+    """Mark a section of code that a signal must not interrupt, such as replacing a file; signals take effect at its end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -165,9 +166,9 @@ def undisturbed() -> Iterator[None]:
 
 
 def apart(work: Callable[[], _Out]) -> _Out:
-    """Return what a long call of a compiled library returns, made in a thread of its own so that signals do not wait for it.
+    """Make a long call into a compiled library in a separate thread, so that signals need not wait for it; return its result.
 
-    The library has to release Python's lock. After a signal the thread goes on by itself until the process ends.
+    The library has to release Python's global interpreter lock. After a signal, the thread keeps running until the process ends.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
@@ -189,9 +190,10 @@ def apart(work: Callable[[], _Out]) -> _Out:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code, after a signal at once.
+    """End the process with an exit code.
 
-    Libraries take seconds to unload, and do not survive it while a thread of ``apart`` still computes.
+    After a signal it ends at once, without Python's clean-up: a thread started by `apart` may still be computing, and unloading
+    its library would crash the process, or take seconds.
     """
     if code in (128 + number for number in Interrupt.SIGNALS):
         sys.stdout.flush()

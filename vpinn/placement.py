@@ -1,12 +1,12 @@
-"""Where arrays live and how precise they are: one object, handed down from the run to whatever makes tensors.
+"""Device, precision and threads of a run, in one object (`Placement`) that is passed to all code that creates tensors.
 
-Two places are told apart. Steps of training (points, network, integrands, residuals, the state of a method) work where the
-placement says. What is made once and handed on stays on the host: meshes, forms and finite elements, factorisations of sparse
-matrices, rows of least squares, random draws, statistics in float64, errors, files. ``Placement.put`` is the way there, ``host``
-and ``wide`` are the ways back; no other line moves data, and no other file names a device.
+Training steps (points, network, integrands, residuals, optimiser state) compute on the device of the placement. Everything else
+stays on the host: meshes, forms, finite elements, sparse factorisations, least-squares rows, random draws, statistics in float64,
+errors and files. `Placement.put` moves data to the device, `host` and `wide` move it back; no other code moves data, and no other
+module names a device.
 
-Every tensor is made with its device, never on torch's default one. Random numbers are drawn on the host, so that a seed means the
-same on every device.
+Every tensor is created with an explicit device, never on torch's default device. Random numbers are drawn on the host, so that a
+seed gives the same numbers on every device.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ DEVICES: Final[Mapping[str, Callable[[], bool]]] = {
     "cuda": torch.cuda.is_available,
     "mps": torch.backends.mps.is_available,
 }
-"""Names of devices → whether this machine has one that torch can use."""
+"""Name of a kind of device → function that returns whether torch can use one on this machine."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the steps of a run work.
+    """Device, precision and threads of the training steps of a run.
 
     Attributes:
-        device: that holds points, parameters and residuals.
-        dtype: their precision, float64 or float32.
-        threads: of the host that share the work, ≥ 1.
+        device: Device that holds points, parameters and residuals.
+        dtype: Precision of these, float64 or float32.
+        threads: Number of threads on the host, ≥ 1.
     """
 
     device: torch.device = HOST
@@ -47,10 +47,10 @@ class Placement:
 
     @classmethod
     def of(cls, device: str | None, threads: int) -> Placement:
-        """Return the placement on a device of a name, None for the host, in float64.
+        """Return a placement in float64 on the named device; None stands for the host.
 
         Raises:
-            InputError: there is no such device.
+            InputError: The name is unknown, or this machine has no such device.
         """
         device = device or HOST.type
         if device not in DEVICES:
@@ -61,41 +61,41 @@ class Placement:
         return cls(torch.device(device), threads=threads)
 
     def precise(self, precision: str) -> Placement:
-        """Return the same place in "float64" or "float32".
+        """Return the same placement with precision "float64" or "float32".
 
         Raises:
-            InputError: the device lacks the precision.
+            InputError: The device does not support the precision.
         """
         if self.device.type == "mps" and precision == "float64":
-            raise InputError('device "mps" has no float64; set solver.precision = "float32", or take another', "--device")
+            raise InputError('device "mps" has no float64; set solver.precision = "float32", or use another device', "--device")
         return replace(self, dtype=getattr(torch, precision))
 
     @property
     def home(self) -> Placement:
-        """The same threads on the host in float64."""
+        """Placement with the same number of threads on the host in float64."""
         return Placement(HOST, torch.float64, self.threads)
 
     @property
     def told(self) -> dict[str, Any]:
-        """What run.json and metrics.json say of it, and results depend on."""
+        """Threads and device as recorded in run.json and metrics.json, since results depend on them."""
         return {"threads": self.threads, "device": self.device.type}
 
     def put(self, values: Tensor | NDArray[Any]) -> Tensor:
-        """Return numbers of the host where steps work, whole ones as they are and others in the precision of training."""
+        """Return an array of the host as a tensor on the device; real numbers get the precision of the placement."""
         found = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
         return found.to(self.device, self.dtype if found.is_floating_point() else None)
 
 
 HERE: Final = Placement()
-"""One thread of the host, float64."""
+"""Default placement: the host with one thread, in float64."""
 
 
 def host(values: Tensor) -> NDArray[Any]:
-    """Return the numbers of a tensor for numpy and scipy; on the host they share its memory."""
+    """Return a tensor as a numpy array on the host, without gradients; a tensor that is on the host shares its memory."""
     found: NDArray[Any] = values.detach().to(HOST).numpy()
     return found
 
 
 def wide(values: Tensor) -> Tensor:
-    """Return a tensor on the host in float64, itself if it is that; what statistics are made of."""
+    """Return a tensor on the host in float64, for sums and statistics; the tensor itself if it is there in float64 already."""
     return values.to(HOST, torch.float64)

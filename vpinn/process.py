@@ -1,4 +1,4 @@
-"""The process that a run lives in: its threads, its cores, its memory."""
+"""Settings and measurements of the operating-system process of a run: threads, cores, processor time, memory."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ import torch
 from threadpoolctl import threadpool_limits
 
 KEPT_BYTES = 1 << 30
-"""Freed memory that stays with the process, and the size from which a block is asked from the system by itself."""
+"""Size [bytes] below which glibc keeps freed memory in the process, and serves allocations from it."""
 
 
 def settle_process(threads: int = 1) -> None:
-    """Give torch, and the BLAS libraries of numpy and scipy, their threads, and keep freed memory in the process.
+    """Set the number of threads of torch and of the BLAS libraries of numpy and scipy, and let glibc keep freed memory.
 
-    BLAS would take as many threads as there are cores: results would depend on the machine, and where other programs run
-    threads that wait for each other take several times as long.
+    By default BLAS uses one thread per core. Then results depend on the machine, and on a busy machine, where threads wait for
+    each other, computations take several times as long.
 
-    glibc gives blocks of a few hundred kB back to the system as soon as they are free; every step would ask for them again
-    and pay for the page faults, up to half its time.
+    By default glibc returns freed blocks of a few hundred kB to the system at once. Every training step would allocate them again
+    and spend up to half of its time on page faults.
+
+    Args:
+        threads: Number of threads, ≥ 1.
     """
     torch.set_num_threads(threads)
-    importlib.import_module("scipy.linalg")  # what is loaded later has no limit
+    importlib.import_module("scipy.linalg")  # libraries loaded after the next line would not be limited
     threadpool_limits(threads, user_api="blas")
-    trim_threshold, mmap_threshold = -1, -3  # numbers of malloc.h
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         for parameter in (trim_threshold, mmap_threshold):
@@ -39,7 +42,7 @@ def settle_process(threads: int = 1) -> None:
 
 @contextlib.contextmanager
 def safe_path() -> Iterator[None]:
-    """Let Python processes that start in this block import nothing from the working directory, which holds somebody's files."""
+    """Keep Python processes that are started in this with block from importing modules in the working directory (user files)."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -52,14 +55,14 @@ def safe_path() -> Iterator[None]:
 
 
 def available_cores() -> int:
-    """Return the number of cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time of another process so far, all threads, in seconds; nan where the system does not tell.
+    """Return the processor time that a process has used so far, over all threads, in seconds; nan if it is not known.
 
-    Linux: proc(5), fields 14 and 15 of stat.
+    On Linux it is the sum of user and system time in /proc/PID/stat, fields 14 and 15; see proc(5).
     """
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as status:
         fields = status.read().rpartition(")")[2].split()
@@ -70,7 +73,7 @@ def processor_seconds(pid: int) -> float:
 def peak_memory_mb() -> float:
     """Return the largest resident memory of this process so far, in MB (10⁶ bytes).
 
-    Linux has it per program; ``getrusage`` there counts what a parent held before it started this one.
+    On Linux it is read from /proc, because there ``getrusage`` includes the memory that the parent process had when it forked.
     """
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
         for line in status:

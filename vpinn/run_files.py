@@ -1,4 +1,7 @@
-"""Files of a run folder: what they are called, and which of those that are there a run may replace."""
+"""Names of the files in a run folder, and checks that a run replaces only files that an earlier run wrote.
+
+Start from `check_vacant`, which is called before a run writes anything.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,21 @@ from vpinn.storage import inside, read_regular
 CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
 FIELDS = tuple(f"solution.{kind}" for kind in ("vtu", "pvd", "xdmf", "csv", "npz"))
 OWN = (CHECKPOINT, METRICS, HISTORY, "report.html", "figures", *FIELDS)
-"""What a run writes beside its record and the problem with its files."""
+"""Files that a run writes, besides its record (`RUN`) and the copies of the problem file and of the files it names."""
 
 
 def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run which nobody said to resume or to overwrite, or files of a run's names that none wrote.
+    """Refuse a folder in which a new run would destroy something.
+
+    Args:
+        folder: Run folder; need not exist.
+        resume: Whether the user asked to continue the run in the folder.
+        overwrite: Whether the user asked to replace the run in the folder.
 
     Raises:
-        InputError: it does; or there is nothing to resume.
-        StorageError: the record of the run cannot be read.
+        InputError: The folder holds a run and neither was asked for; it holds files with names of a run's files that no run
+            wrote; or there is no run to resume.
+        StorageError: The record of the run cannot be read.
     """
     record = _record_of(folder, damaged=overwrite)
     if record is None or "versions" not in record:
@@ -33,12 +42,12 @@ def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
         raise InputError(f"{folder} holds no run to resume; run without --resume")
     if not resume and not overwrite and record is not None:
         raise InputError(
-            f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another with -o"
+            f"{folder} holds a run already; go on with --resume, replace it with --overwrite, or choose another folder with -o"
         )
 
 
 def _record_of(folder: Path, damaged: bool) -> dict[str, Any] | None:
-    """Return the record of the run in a folder, None where there is none, an empty one where a damaged one is as good."""
+    """Return the record of the run in a folder, None if there is none; with ``damaged``, an unreadable record counts as empty."""
     try:
         return read_json(folder / RUN)
     except StorageError:
@@ -52,23 +61,27 @@ def _foreign(path: Path) -> InputError:
 
 
 def check_copies(folder: Path, copies: Mapping[str, bytes]) -> None:
-    """Refuse copies that would replace files of others.
+    """Refuse to copy files into a run folder if a copy would replace a file that no run wrote.
+
+    Args:
+        folder: The run folder.
+        copies: Name in the folder → content of the copy.
 
     Raises:
-        InputError: the message names the file.
+        InputError: A copy would replace such a file, or has the name of another file of the run; the message names it.
     """
     before = _record_of(folder, damaged=True)
     wrote = () if before is None else (PROBLEM, *before.get("files", ()))
     for name, content in copies.items():
         path = inside(folder, name)
         if name != PROBLEM and Path(name).parts[0] in (*OWN, RUN, PROBLEM):
-            raise InputError(f"a file called {name!r} would be lost among those of the run; call it otherwise")
+            raise InputError(f"a file named {name!r} would clash with a file that the run writes; rename it")
         if name not in wrote and os.path.lexists(path) and not holds(path, content):
             raise _foreign(path)
 
 
 def holds(path: Path, content: bytes) -> bool:
-    """Return whether a regular file has this content."""
+    """Return whether ``path`` is a regular file with exactly this content."""
     try:
         return read_regular(path) == content
     except OSError:
@@ -76,10 +89,10 @@ def holds(path: Path, content: bytes) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file, None where there is no file.
+    """Return the object in a JSON file; None if there is no file, or something else than an object in it.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: The file cannot be read, or is not valid JSON.
     """
     try:
         content = json.loads(read_regular(path).decode())

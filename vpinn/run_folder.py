@@ -1,7 +1,7 @@
-"""The run folder: what is written when, and what is read back.
+"""Writing and reading of a run folder, from which a run can be resumed and its solution loaded.
 
-``problem.toml`` with the files it names and ``run.json`` from the start, ``checkpoint.npz`` and ``history.csv`` on the
-way, ``metrics.json`` at the end; fields, figures and the report are the output stage's.
+`begin` writes ``run.json``, ``problem.toml`` and copies of the files it names. `save` writes ``checkpoint.npz`` and
+``history.csv`` during training, and also ``metrics.json`` at the end. `resumed` and `space_of` read the state back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +24,9 @@ import torch
 
 from vpinn.domain import LagrangeSpace, Mesh, replayed
 from vpinn.errors import InputError, StorageError
-from vpinn.features import Journal
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
@@ -40,26 +39,37 @@ FREE: dict[str, tuple[str, ...] | None] = {
     "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
     **dict.fromkeys(("title", "reference", "output")),
 }
-"""Settings that may change when a run goes on, since training does not see them: None stands for the whole section."""
+"""Section → settings that may differ when a run is resumed, since training steps do not depend on them; None: all of them."""
+Arrays = dict[str, np.ndarray[Any, Any]]
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
-def describe(problem: Problem, method: str, placement: Placement) -> dict[str, Any]:
-    """Return the content of run.json."""
+def describe(problem: Problem, settings: Settings, method: str, placement: Placement) -> dict[str, Any]:
+    """Return the content of run.json: settings, hashes of files, method, seed, placement, versions and machine.
+
+    Args:
+        problem: what is solved.
+        settings: how; their method, if it is another than that of the file, is part of what the folder is read back with.
+        method: that was taken.
+        placement: where.
+    """
+    data = problem.source.data if problem.source.text is not None else None
+    if data is not None and settings.solver.method != problem.settings.solver.method:
+        data = {**data, "solver": {**data.get("solver", {}), "method": settings.solver.method}}
     return {
         "title": problem.title,
-        "settings": problem.settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "files": fingerprints(problem),
-        "data": problem.source.data if problem.source.text is not None else None,
+        "data": data,
         "method": method,
-        "seed": problem.settings.solver.seed,
+        "seed": settings.solver.seed,
         **placement.told,
         **environment(),
     }
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions and the machine that results depend on."""
+    """Return the versions of packages and the machine, on which results depend."""
     return {
         "versions": {"vpinn": version("vpinn"), "python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
@@ -67,22 +77,22 @@ def environment() -> dict[str, Any]:
 
 
 def fingerprints(problem: Problem) -> dict[str, str]:
-    """Return the hashes of the files that the problem file names."""
+    """Return the names of the files that the problem file refers to, with their SHA-256 hashes."""
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)}
 
 
 def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) -> None:
-    """Write what a run folder holds from the start: the problem with its files, and how it is run.
+    """Write what a run folder contains from the start: run.json, and copies of the problem file and of the files it names.
 
     Args:
-        folder: the run folder.
-        problem: what is solved.
-        record: how, see ``describe``.
-        anew: whether the state of an earlier run goes.
+        folder: The run folder.
+        problem: The problem to solve.
+        record: Content of run.json, see ``describe``.
+        anew: Whether to delete the checkpoint of an earlier run.
 
     Raises:
-        InputError: a file would replace one that no run wrote, or lie outside the folder.
-        StorageError: the file system refused.
+        InputError: A copy would replace a file that no run wrote, or lie outside the folder.
+        StorageError: A file could not be written.
     """
     copies = {}
     if problem.source.text is not None:
@@ -90,7 +100,7 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
         check_copies(folder, copies)
     if anew:
         _discard(folder)
-    write_atomic(folder / RUN, _json(record))  # first: from here on the copies are a run's
+    write_atomic(folder / RUN, _json(record))  # first, so that the copies count as files of a run even if the process is killed
     for name, content in copies.items():
         if not holds(folder / name, content):
             write_atomic(folder / name, content)
@@ -98,10 +108,10 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
 
 
 def _discard(folder: Path) -> None:
-    """Remove the state of an earlier run.
+    """Remove the checkpoint of an earlier run.
 
     Raises:
-        StorageError: the file system refused.
+        StorageError: It could not be removed.
     """
     try:
         (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -109,16 +119,24 @@ def _discard(folder: Path) -> None:
         raise StorageError(f"{folder / CHECKPOINT}: cannot be removed: {error.strerror}") from None
 
 
-def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, dict[str, Any], Journal]:
-    """Return the training state of a folder whose run has the same settings, the description beside it, and its journal.
+def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple[Training, Arrays, dict[str, Any]]:
+    """Return the state of the run in a folder, to continue it with the same settings.
+
+    Args:
+        folder: The run folder.
+        record: Description of the new run, see ``describe``, which has to agree with that in the folder.
+        device: Device on which training continues.
+
+    Returns:
+        The training state, and arrays and JSON-compatible values of the checkpoint.
 
     Raises:
-        InputError: a setting, a file, the number of threads or the device changed; the message names it.
-        StorageError: the checkpoint is missing or damaged.
+        InputError: A setting, a file, the number of threads or the device changed; the message names it.
+        StorageError: The checkpoint is missing or damaged.
     """
     before = read_json(folder / RUN) or {}
     changed = _changes(before.get("settings", {}), record["settings"])
-    mesh = (record["settings"].get("domain") or {}).get("mesh")  # the other file is the reference
+    mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
     if not changed and mesh is not None and before.get("files", {}).get(mesh) != record["files"].get(mesh):
         changed = f"file.{mesh}"
     if changed:
@@ -127,42 +145,44 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
         then, now = before.get(name, record[name]), record[name]
         if then != now:
             raise InputError(
-                f"{folder}: --{name} was {then}, now it is {now}; resume with --{name} {then}, on which results depend"
+                f"{folder}: --{name} was {then}, now it is {now}; resume with --{name} {then}, since results depend on it"
             )
     arrays, meta = load_arrays(folder / CHECKPOINT)
     with understood(folder):
-        journal = Journal.from_arrays(arrays, meta.get("journal", []), meta.get("asked"))
-        return Training.from_arrays(arrays, meta, device), meta, journal
+        return Training.from_arrays(arrays, meta, device), arrays, meta
 
 
 def save(
-    folder: Path,
-    training: Training,
-    trial: Trial,
-    solution: Solution | None = None,
-    held: Mapping[str, Any] | None = None,
-    journal: Journal | None = None,
+    folder: Path, training: Training, kept: Sequence[tuple[Arrays, dict[str, Any]]], solution: Solution | None = None
 ) -> None:
-    """Write checkpoint and history, and at the end the solution with its metrics.
+    """Write the checkpoint and the history of a run and, at its end, the solution with its metrics.
 
     Args:
-        folder: the run folder.
-        training: state of the run.
-        trial: its trial space.
-        solution: after the assessment.
-        held: what the checkpoint holds besides, JSON-compatible.
-        journal: of growth.
+        folder: The run folder.
+        training: Training state of the run.
+        kept: Further arrays and JSON-compatible entries of the checkpoint, of other names each.
+        solution: Solution with its errors and estimates; None until the run has ended.
 
     Raises:
-        StorageError: the file system refused.
+        StorageError: A file could not be written.
     """
     arrays, meta = training.arrays()
-    meta |= held or {}
-    if journal is not None and journal.notes:
-        noted, meta["journal"] = journal.arrays()
-        arrays |= noted
-        meta["asked"] = journal.asked
-    meta |= {"layers": list(trial.network.layers), "activation": trial.network.activation}
+    for more, values in kept:
+        arrays |= more
+        meta |= values
+    if solution is not None:
+        arrays["solution"] = host(solution.theta)
+        if solution.cell_estimate is not None:
+            arrays["cell_estimate"] = solution.cell_estimate
+        write_atomic(folder / METRICS, _json(dict(solution.metrics)))
+    save_arrays(folder / CHECKPOINT, arrays, meta)
+    write_atomic(folder / HISTORY, _history(training).encode())
+
+
+def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
+    """Return what a checkpoint keeps of a trial space, for `space_of`."""
+    arrays: Arrays = {}
+    meta: dict[str, Any] = {"layers": list(trial.network.layers), "activation": trial.network.activation}
     meta |= {"rows": trial.rows, "corners": trial.corners}
     if trial.scales is not None:
         meta["scales"] = astuple(trial.scales)
@@ -176,31 +196,15 @@ def save(
         meta["places"] = trial.network.places
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
-    if solution is not None:
-        arrays["solution"] = host(solution.theta)
-        if solution.cell_estimate is not None:
-            arrays["cell_estimate"] = solution.cell_estimate
-        write_metrics(folder, solution.metrics)
-    save_arrays(folder / CHECKPOINT, arrays, meta)
-    write_history(folder, training)
-
-
-def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write what is known of a solution."""
-    write_atomic(folder / METRICS, _json(dict(metrics)))
-
-
-def write_history(folder: Path, training: Training) -> None:
-    """Write one row per step."""
-    write_atomic(folder / HISTORY, _history(training).encode())
+    return arrays, meta
 
 
 @contextlib.contextmanager
 def understood(folder: Path) -> Iterator[None]:
-    """Enclose what is made of a checkpoint, which may be whole and hold something else than a state of this problem.
+    """Turn errors in the interpretation of a readable checkpoint, which may belong to another problem, into a StorageError.
 
     Raises:
-        StorageError: it does.
+        StorageError: The code in the with block failed, since the checkpoint holds no state of this problem.
     """
     try:
         yield
@@ -210,7 +214,13 @@ def understood(folder: Path) -> Iterator[None]:
 
 
 def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Problem, Trial]:
-    """Return the problem, on the mesh of a checkpoint, and the trial space."""
+    """Return the problem and the trial space of a checkpoint; after adaptive refinement, the problem is on the refined mesh.
+
+    Args:
+        problem: Problem on its original domain.
+        arrays: Arrays of the checkpoint.
+        meta: JSON part of the checkpoint.
+    """
     if "elements" in meta:
         assert isinstance(problem.domain, Mesh)
         marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
@@ -228,7 +238,7 @@ def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
 
 
 def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:
-    """Return the network of a checkpoint on the box of a trial space."""
+    """Return the network that the JSON part of a checkpoint describes, with the bounding box of a trial space's network."""
     if "sources" in meta:
         return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"], meta.get("patches", ()))
     base = trial.network
@@ -238,10 +248,10 @@ def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:
 
 
 def read_problem_of(folder: Path) -> Problem:
-    """Return the problem of a run folder, with the settings it was run with.
+    """Return the problem of a run folder, with the settings of the run.
 
     Raises:
-        InputError: the folder holds no run, or one made in Python, which has no problem file.
+        InputError: The folder holds no run, or a run of a problem made in Python, which has no problem file.
     """
     record = read_json(folder / RUN)
     if record is None or record.get("data") is None:
@@ -252,7 +262,7 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return the files that the problem file names, as it names them and where they are."""
+    """Return name and path of the files that the problem file refers to: mesh and reference."""
     if problem.source.path is None:
         return []
     names = (problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file)
@@ -260,7 +270,7 @@ def _files(problem: Problem) -> list[tuple[str, Path]]:
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return the first setting that differs, as ``section.key``; "" where none does."""
+    """Return the first setting that differs and must not, as ``section.key``; "" if there is none."""
     for section in now:
         free = FREE.get(section, ())
         if free is None or before.get(section) == now[section]:

@@ -1,4 +1,4 @@
-"""A solution: trained parameters with the problem they solve, ready to evaluate."""
+"""The class `Solution`: trained parameters with their problem and trial space, to be evaluated, exported and judged."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Solution(Evaluable):
-    """The field that a run found.
+    """The solution of a problem that a run computed.
+
+    ``evaluate`` and ``gradient`` (inherited) return its values and gradients at given coordinates.
 
     Attributes:
-        problem: the problem.
-        trial: its trial space.
-        theta: parameters [trial.network.size], float64.
-        metrics: content of metrics.json; empty before the analysis.
-        history: one row per step; columns of ``vpinn.optimization.COLUMNS``.
-        cell_estimate: share of every cell in the error estimate [n_cells], in the norm of the estimate; None without one.
-        samples: what a Langevin walk left, None for other methods, and where its checks fail.
+        problem: The problem that is solved.
+        trial: Trial space, which turns parameters into fields.
+        theta: Parameters [trial.network.size], float64.
+        metrics: Content of metrics.json; empty before the errors are assessed.
+        history: Record of training, one row per step; columns as in ``vpinn.optimization.COLUMNS``.
+        cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
+        samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.
     """
 
     problem: Problem
@@ -47,22 +49,23 @@ class Solution(Evaluable):
 
     @property
     def errors(self) -> dict[str, dict[str, float]]:
-        """Relative errors per unknown where the truth is known, dimensionless."""
+        """Relative errors: unknown → name of a norm → error, dimensionless; empty if no reference solution is known."""
         return dict(self.metrics.get("errors", {}))
 
     @property
     def error_estimate(self) -> dict[str, float]:
-        """Relative error estimate and its effectivity, dimensionless; empty where there is none."""
+        """Relative error estimate, and its effectivity if the true error is known, dimensionless; empty without an estimate."""
         return dict(self.metrics.get("error_estimate") or {})
 
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
-        """Return values (order 0) or gradients (order 1) at points that know their cells; shapes as ``evaluate``."""
+        """Return values (order 0) or gradients (order 1) at points with known cells; keys and shapes as of ``evaluate``."""
         return self._by_unknown(self._evaluators[order](self.theta, points), order)
 
     def spread(self, points: Points) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return mean and standard deviation of the values over the samples; shapes as ``evaluate``, {} without samples.
+        """Return mean and standard deviation of the values over the Langevin samples; shapes as of ``evaluate``.
 
-        The variance is that of the fields that the walk went through and that of the linearised field along held directions.
+        The variance is the sum of that over the samples and that of the linearised field along the directions not sampled.
+        Without samples, both dictionaries are empty.
         """
         if self.samples is None:
             return {}, {}
@@ -72,20 +75,20 @@ class Solution(Evaluable):
         return self._by_unknown(fields.mean(0)), self._by_unknown(np.sqrt(variance))
 
     def exact(self, points: Points) -> dict[str, Array]:
-        """Return exact values at points where the problem states them; shapes as ``evaluate``."""
+        """Return exact values of the unknowns whose exact solution the problem states; shapes as of ``evaluate``."""
         if not self.problem.exact:
             return {}
         truths = [self.problem.exact[u.name] for u in self.problem.unknowns if u.name in self.problem.exact]
         return self.by_unknown(Evaluator.of(self.problem, self.trial, truths)(self.theta, points).T, self.problem.exact)
 
     def export(self, path: str | Path, refine: int = 0) -> None:
-        """Write the field; the suffix chooses the format: .vtu, .pvd, .xdmf, .csv or .npz.
+        """Write the fields to a file; its suffix chooses the format: .vtu, .pvd, .xdmf, .csv or .npz.
 
         Args:
-            path: target file.
-            refine: refinements of the output mesh beyond the default, 0 to 4.
+            path: File to write.
+            refine: Number of refinements of the output mesh beyond the automatic ones, 0 to 4.
         """
-        from vpinn.output import export  # the output stage follows this one; only this convenience reaches ahead
+        from vpinn.output import export  # the only import from a later stage, hence not at the top
 
         export(self, Path(path), refine)
 
@@ -96,6 +99,6 @@ class Solution(Evaluable):
         return values, Evaluator.of(self.problem, self.trial, [ufl.grad(f) for f in functions])
 
     def _by_unknown(self, values: Array, order: int = 0) -> dict[str, Array]:
-        """Return unknown → values or gradients, for all of them in order [components·(d), n]."""
+        """Return unknown → values or gradients, from the rows of all components in the order of the unknowns [k·d^order, n]."""
         d = (self.problem.domain.dimension,) * order
         return self.by_unknown(values.T.reshape(values.shape[1], len(values) // math.prod(d), *d))

@@ -1,4 +1,8 @@
-"""Files of a run: replaced as a whole, inside their folder, by one run at a time, and read without waiting for anybody."""
+"""Safe reading and writing of files.
+
+Files are replaced atomically (`write_atomic`), never outside the run folder (`inside`), and by one run at a time (`claimed`).
+Reading never blocks on pipes or devices (`open_regular`). `scratch` makes temporary folders, and removes those of killed runs.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +22,22 @@ from vpinn.errors import InputError, StorageError
 from vpinn.interrupt import undisturbed
 
 LOCK = ".lock"
-"""File that the run which writes into a folder has locked; the system lets go of it when the run ends, however it does."""
+"""Name of the lock file in a run folder. The operating system releases the lock when the process ends, even if it is killed."""
 SCRATCH = "vpinn-"
-"""How the names of temporary folders begin."""
+"""Prefix of the names of temporary folders."""
 PART = ".vpinn-part"
-"""How the name of a file ends that is being written."""
+"""Suffix of the name of a file that is still being written."""
 
-_claims: dict[Path, int] = {}  # folders that this process holds, and the thread that does
+_claims: dict[Path, int] = {}  # folder that this process has locked → identifier of the thread that locked it
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment either the old content or the new one is there.
+    """Write a file so that at any moment it has either the old or the new content, even if the machine loses power.
 
-    A signal waits for the end, so that no temporary file stays behind.
+    Signals take effect only afterwards, so that no temporary file is left behind.
 
     Raises:
-        StorageError: the file system refused; the old file is intact.
+        StorageError: The file could not be written; the old file is intact.
     """
     with undisturbed():
         _replace(path, data)
@@ -64,10 +68,10 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; never wait, as a pipe or a device would have us do.
+    """Open a regular file for reading; refuse pipes and devices, on which reading could block.
 
     Raises:
-        OSError: there is none, or it is not a regular file.
+        OSError: The file does not exist, or is not a regular file.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -80,22 +84,22 @@ def read_regular(path: Path) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        OSError: as for ``open_regular``.
+        OSError: The file does not exist, is not a regular file, or cannot be read.
     """
     with open_regular(path) as file:
         return file.read()
 
 
 TRIES = 10
-"""Temporary folders that are made, at most, until one is locked before another process sweeps it away."""
+"""Attempts to create and lock a temporary folder before another process removes it as abandoned."""
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Make a temporary folder that goes at the end; those of processes that were killed go at the beginning.
+    """Make a temporary folder for the with block, and remove it afterwards; first remove those of processes that were killed.
 
     Raises:
-        StorageError: the file system refused.
+        StorageError: The folder could not be created.
     """
     with contextlib.suppress(OSError):
         for old in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
@@ -112,10 +116,10 @@ def scratch() -> Iterator[Path]:
 
 
 def _claimed_scratch() -> tuple[Path, int]:
-    """Return a new temporary folder with its lock; another one where a sweep took the first before it was locked.
+    """Return a new temporary folder and the handle of its lock; retry if another process removes it before it is locked.
 
     Raises:
-        OSError: the file system refused.
+        OSError: The folder could not be created.
     """
     for _ in range(TRIES):
         folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
@@ -125,43 +129,45 @@ def _claimed_scratch() -> tuple[Path, int]:
 
 
 def _drop(folder: Path) -> None:
-    """Remove a temporary folder of ours whose process is dead; a new one, which is not locked yet, stays."""
+    """Remove a temporary folder of this user if the process that locked it has ended; keep folders without a lock file."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or not (folder / LOCK).exists():
         return
     try:
         handle = _lock(folder)
-    except InputError:  # its process lives
+    except InputError:  # its process is still running
         return
     shutil.rmtree(folder, ignore_errors=True)
     os.close(handle)
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of a file to be written below a folder.
+    """Return the path of a file to be written in a folder or its subfolders.
 
     Raises:
-        InputError: it lies elsewhere once links are followed.
+        InputError: The path leads out of the folder, by ".." or by symbolic links.
     """
     path = folder / name
     try:
         if path.parent.resolve().is_relative_to(folder.resolve()):
             return path
     except (OSError, ValueError, RuntimeError):
-        raise InputError(f"{path} is not a path") from None
+        raise InputError(f"{path} is not a valid path; choose another name") from None
     raise InputError(f"{path} lies outside {folder}, by a link or by its name; remove the link or choose another folder with -o")
 
 
 def check_unused(folder: Path, record: str, known: tuple[str, ...] = ()) -> None:
-    """Refuse a folder that somebody else's file chose and that holds what is not a run's.
+    """Refuse a folder with files of other origin, if the user did not choose it with -o.
+
+    A problem file from somebody else could name any folder as ``output.directory``; its files must not be replaced.
 
     Args:
-        folder: need not be there.
-        record: name of the file that a run of this kind leaves.
-        known: what else may be there.
+        folder: Folder to check; need not exist.
+        record: Name of the file by which a folder of an earlier run is recognised.
+        known: Names of other files that may be in the folder.
 
     Raises:
-        InputError: it holds other files, and no run.
+        InputError: The folder holds other files, and no ``record``.
     """
     with contextlib.suppress(OSError):
         names = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, *known) and not path.name.endswith(PART))
@@ -171,21 +177,22 @@ def check_unused(folder: Path, record: str, known: tuple[str, ...] = ()) -> None
 
 @contextlib.contextmanager
 def claimed(folder: Path | None) -> Iterator[None]:
-    """Hold a folder while a run writes into it, and clear what a run that was killed left half written there.
+    """Lock a folder for the with block, so that only one run writes into it, and remove partial files that killed runs left.
 
-    A folder that stays empty is removed again.
+    If the folder had to be created and is still empty at the end, it is removed. In a thread that has locked the folder already,
+    a further call has no effect.
 
     Args:
-        folder: made if need be; None for none, and again by whoever holds it.
+        folder: Folder to lock; created if it does not exist. None: nothing is locked.
 
     Raises:
-        InputError: another run writes into it.
-        StorageError: the file system refused.
+        InputError: Another run has locked the folder.
+        StorageError: The folder could not be created or locked.
     """
     try:
         key = None if folder is None else folder.resolve()
     except (OSError, ValueError, RuntimeError):
-        raise InputError(f"{folder} is not a path; choose another with -o") from None
+        raise InputError(f"{folder} is not a valid path; choose another folder with -o") from None
     me = threading.get_ident()
     if folder is None or key is None or _claims.get(key) == me:
         yield
@@ -210,14 +217,19 @@ def claimed(folder: Path | None) -> Iterator[None]:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder and return what was made, the deepest first."""
+    """Create a folder with its parents, and return those created, the deepest first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
 def _lock(folder: Path) -> int:
-    """Return the handle of the folder's lock, which closes with this process at the latest."""
+    """Lock a folder and return the handle of the lock, which the system closes when this process ends.
+
+    Raises:
+        InputError: Another process has locked the folder.
+        OSError: The lock file could not be created.
+    """
     while True:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         try:
@@ -225,18 +237,18 @@ def _lock(folder: Path) -> int:
         except BlockingIOError:
             os.close(handle)
             raise InputError(f"another run writes into {folder}; wait for its end or choose another folder with -o") from None
-        except OSError:  # a file system without locks
+        except OSError:  # the file system does not support locks
             return handle
         try:
             if os.path.samestat(os.fstat(handle), os.stat(folder / LOCK)):
                 return handle
         except FileNotFoundError:
             pass
-        os.close(handle)  # it was removed by the run before, between our two calls
+        os.close(handle)  # an earlier run removed the lock file between open and flock
 
 
 def _sweep(folder: Path) -> None:
-    """Remove files that a killed run was writing."""
+    """Remove partial files, which a killed run was writing, from a folder and its subfolders."""
     with contextlib.suppress(OSError):
         for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
             for part in place.glob(f".*{PART}"):

@@ -1,4 +1,4 @@
-"""Texts of others, from problem files, meshes and names of files, as they may be shown."""
+"""Display of texts that vpinn did not write itself, such as titles, tags and file names, without unsafe characters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import unicodedata
 
 
 def escaped(text: object, keep: str = "") -> str:
-    r"""Return a text in which nothing steers a terminal or turns the direction of reading, and which any encoding can hold.
+    r"""Return a text with unprintable characters replaced by Python escapes such as ``\x1b`` and ``\u202e``.
 
-    Control and formatting characters, surrogates and what has no glyph become escapes as in Python: ``\x1b``, ``\u202e``.
+    Control characters could otherwise send commands to the terminal, formatting characters could reverse the direction of the
+    text, and surrogates cannot be encoded. Spaces of all kinds are kept.
 
     Args:
-        text: anything.
-        keep: characters that stay, line ends say.
+        text: Object whose text is shown.
+        keep: Unprintable characters that are kept, for example line ends.
     """
     return "".join(
         c if c.isprintable() or c in keep or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode("ascii")

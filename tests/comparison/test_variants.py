@@ -3,33 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from membrane import membrane
 
 from vpinn.comparison.settings import combinations, settled
 from vpinn.comparison.variants import Variant, make_variants
 from vpinn.errors import InputError
 from vpinn.placement import HERE
 
-TEXT = """
-[domain]
-shape = "rectangle"
-cells = 4
-cell = "quadrilateral"
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [5]
-[quadrature]
-degree = 7
-"""
+CELLS = 'shape = "rectangle"\ncells = 4\ncell = "quadrilateral"'
+TEXT = membrane(CELLS, network="layers = [5]", quadrature="degree = 7")
 """16 points in each of 16 cells."""
-UNMESHED = TEXT.replace('"rectangle"\ncells = 4\ncell = "quadrilateral"', '"hypercube"\nlower = [0, 0]').replace(
-    "degree = 7", "points = 64"
-)
+UNMESHED = membrane('shape = "hypercube"\nlower = [0, 0]', network="layers = [5]", quadrature="points = 64")
 
 
 @pytest.fixture
@@ -124,7 +108,7 @@ def test_all_points_come_first(file: Path) -> None:
         ("batch.sampler=uniform,sobl", "variant batch.sampler=sobl .*must be one of .*did you mean 'sobol'"),
         ("batch.size=16,1000", "variant batch.size=1000 solver.method=adam: .*there are 256 quadrature points"),
         ("solver.learning_rate=-1,1", "variant solver.learning_rate=-1 .*must be > 0"),
-        ("network.layers=" + ",".join(f"[{k}]" for k in range(1, 70)), "69 variants are more than 64"),
+        ("network.layers=" + ",".join(f"[{k}]" for k in range(1, 70)), "a comparison has at most 64 variants, got 69"),
     ],
 )
 def test_bad_input_names_the_variant(vary: str, message: str, file: Path) -> None:

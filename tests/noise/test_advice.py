@@ -52,14 +52,14 @@ def test_size_of_least_time_to_an_accuracy() -> None:
     costs = (1e-3, 1e-5)
     drawn = size(655.0, costs, 100_000, {"uniform": curves["uniform"]})
     assert drawn.points == 256
-    assert "S = 655 points at the end of uniform draws, c₀/c₁ = 100 points" in drawn.reason
+    assert "noise scale S = 655 points at the end, c₀/c₁ = 100 points" in drawn.reason
     assert size(655.0 / 0.05, costs, 100_000, curves).points == 256
     flat = size(300.0, costs, 100_000, {"uniform": curves["uniform"]})
     assert flat.points == 128
-    assert flat.reason.endswith("; 128 to 256 are equal within a tenth")
+    assert flat.reason.endswith("; 128 to 256 points are equal within 10 %")
     for whole in (size(1e6, costs, 2_000, curves), size(math.inf, costs, 2_000, curves)):
         assert whole.points == 2_000
-        assert whole.reason.startswith("a step takes 21 ms, and nothing is drawn")
+        assert whole.reason.startswith("mini-batches would gain little, a step on all points takes 21 ms")
 
 
 def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
@@ -74,7 +74,7 @@ def test_all_points_are_the_simpler_choice_where_times_are_equal() -> None:
     assert size(150.0, (100.0, 1.0), 1000, curves).points == 128
     equal = size(150.0, (100.0, 1.0), 800, curves)
     assert equal.points == 800
-    assert equal.reason.endswith("; batches take 0.55 of the time by theory, equal within a factor of two")
+    assert equal.reason.endswith("; mini-batches need 0.55 of the time by theory, not clearly less")
 
 
 def test_long_runs_are_given_a_quarter_of_the_best_rate_of_short_trials() -> None:
@@ -127,7 +127,7 @@ def test_the_simplest_that_none_is_better_than_beyond_its_error() -> None:
         sampler, allocation = drawing([uniform, plain, other])
         assert (sampler.value, allocation.value) == ('"stratified"', f'"{chosen}"')
         assert allocation.reason == f"variance {words}"
-        same = "; equal within errors, or by turns better and worse: stratified neyman; the simplest is taken"
+        same = "; not clearly worse: stratified neyman; of these the simplest is taken"
         assert sampler.reason.endswith(same) == (chosen == "proportional")
     tags = {"sampler": "stratified", "strata": "tags", "allocation": "neyman"}
     found = drawing([uniform, plain, candidate(tags, 3.0, 0.1, 9.0)])

@@ -116,7 +116,7 @@ def known(report: NoiseReport) -> dict[str, float]:
     return {
         **{name: quantile(*map(int, re.findall(r"of (\d+) gradients along (\d+)", name)[0])) for name in offsets},
         "batch normalisation of a hidden unit": -2.0 / 17.0,  # E x̂⁴/3 = (m − 1)/(m + 1) of m = 16
-        "the same times (m + 1)/(m − 1)": 1.0,
+        "normalisation times (m + 1)/(m − 1)": 1.0,
         "Adam's step at b = 32 over that at 8": 2.0,
         "largest curvature of": 1.0,
         "time to an accuracy at √(S c₀/c₁)": 1.1,
@@ -316,7 +316,7 @@ def test_what_has_no_noise_is_refused() -> None:
         measure_noise(problem_of("energy", energy="inner(grad(u), grad(u))*dx + ln(u - 1e6)*dx"), SMALL)
     problem = problem_of("energy")
     objective = make_objective(problem, make_trial(problem))
-    with pytest.raises(InputError, match="a batch of one point tells no variance; give 2 or more"):
+    with pytest.raises(InputError, match="a batch of one point has no variance; give 2 or more"):
         samplers_for(objective, "uniform", 1)
     with pytest.raises(InputError, match="batch of one point"):
         measure_noise(problem_of("energy", batch={"size": 1}), SMALL)

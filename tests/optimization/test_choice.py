@@ -16,11 +16,11 @@ ENERGY, STRONG = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*dx"}, {"strong":
 CUBIC, KINKED = {"strong": "-div(grad(u)) + u**3 - 1"}, {"weak": "(1 + abs(u))*inner(grad(u), grad(v))*dx - v*dx"}
 CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
     "asked": (SQUARE, {**ENERGY, "solver": {"method": "lbfgs"}}, "lbfgs", "as asked"),
-    "linear": (SQUARE, ENERGY, "least-squares", "linear in 2 dimensions on 18 cells: the residual as rows"),
+    "linear": (SQUARE, ENERGY, "least-squares", "linear in 2 dimensions on 18 cells: the residual is minimised by"),
     "nonlinear": (SQUARE, {"strong": "-div(grad(u)) + u**3 - 1"}, "least-squares", "one factorisation per Newton step"),
     "batches": (SQUARE, {**ENERGY, "batch": {"size": 20}}, "least-squares", "on 18 cells: the residual at drawn points"),
     "nonlinear batches": (CUBE3, {**CUBIC, "batch": {"size": 20}}, "least-squares", "nonlinear in 3 dimensions without cells"),
-    "measured batches": (SQUARE, {**ENERGY, "batch": {"size": "auto"}}, "adam", "the noise of gradients says nothing"),
+    "measured batches": (SQUARE, {**ENERGY, "batch": {"size": "auto"}}, "adam", "least-squares does not step along gradients"),
     "noisy batches": (SQUARE, {**KINKED, "batch": {"size": 20}}, "adam", "whose noise has to vanish at the solution"),
     "single batches": (SQUARE, {**ENERGY, "batch": {"size": 20}, "solver": {"precision": "float32"}}, "adam", "need float64"),
     "single": (
@@ -29,14 +29,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         "lbfgs",
         "least squares does not apply to the energy form",
     ),
-    "no cells": (CUBE, ENERGY, "adam", "in 6 dimensions without cells: random features fill few"),
-    "no cells, all points": (CUBE, {**ENERGY, "batch": {"size": "full"}}, "lbfgs", "steps on all points; least squares does not"),
+    "no cells": (CUBE, ENERGY, "adam", "in 6 dimensions without cells: random features approximate well"),
+    "no cells, all points": (CUBE, {**ENERGY, "batch": {"size": "full"}}, "lbfgs", "steps use all points; least squares does"),
     "no cells, few dimensions": (CUBE3, ENERGY, "least-squares", "linear in 3 dimensions without cells"),
     "free": (CUBE3, {**ENERGY, "boundary": [{"on": "left", "value": 0}]}, "lbfgs", "u is free on a part of the boundary"),
     "fourth order": (SQUARE, {"strong": "div(grad(div(grad(u)))) - 1"}, "least-squares", "linear in 2 dimensions"),
     "sixth order": (SQUARE, {"strong": "div(grad(div(grad(div(grad(u)))))) - 1"}, "lbfgs", "takes derivatives up to order 4"),
     "five dimensions": (CUBE5, STRONG, "least-squares", "linear in 5 dimensions without cells"),
-    "many dimensions": (CUBE, STRONG, "adam", 'go farther than steps on all points do (batch.size = "full")'),
+    "many dimensions": (CUBE, STRONG, "adam", 'lower the loss further than steps on all points do (batch.size = "full")'),
 }
 
 

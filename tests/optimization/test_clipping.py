@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vpinn.noise import bias
-from vpinn.optimization.clipping import FEWEST, TAIL, WINDOW, State, best_threshold, noted, threshold
+from vpinn.optimization.clipping import FEWEST, TAIL, WINDOW, Clipping, best_threshold
 
 
 def error(c: float, gradients: np.ndarray, truth: np.ndarray) -> float:
@@ -48,13 +48,13 @@ def test_gradients_in_many_dimensions_are_clipped_at_the_closed_form() -> None:
 
 def test_what_training_takes_it_from() -> None:
     """Nothing while little is known; then the window's tail where that is more, the optimum where magnitudes have one."""
-    state: State = {}
+    state = Clipping()
     generator = torch.Generator().manual_seed(6)
     gradients = [torch.randn(50, generator=generator, dtype=torch.float64) + 0.3 for _ in range(WINDOW + 40)]
     for k, gradient in enumerate(gradients):
-        assert (threshold(state) is None) == (k < FEWEST)
-        state = noted(state, gradient)
+        assert (state.threshold is None) == (k < FEWEST)
+        state = state.noted(gradient)
     norms = [float(g.norm()) for g in gradients]
-    assert len(state["rows"]) == WINDOW
-    assert state["rows"][-1].tolist() == pytest.approx([norms[-1], float(gradients[-1] @ gradients[-2])], rel=1e-12)
-    assert threshold(state) == pytest.approx(np.quantile(norms[-WINDOW + 1 :], TAIL), rel=1e-12)
+    assert len(state.rows) == WINDOW
+    assert state.rows[-1].tolist() == pytest.approx([norms[-1], float(gradients[-1] @ gradients[-2])], rel=1e-12)
+    assert state.threshold == pytest.approx(np.quantile(norms[-WINDOW + 1 :], TAIL), rel=1e-12)

@@ -186,7 +186,7 @@ def test_what_it_cannot_honour_is_said_in_a_line(solver: dict[str, Any], said: s
 
 
 def test_batches_that_follow_the_noise_of_gradients_are_refused() -> None:
-    with pytest.raises(InputError, match="the noise of gradients says nothing of evolution"):
+    with pytest.raises(InputError, match="evolution does not step along gradients"):
         prepare(poisson("strong", batch={"size": "auto"}))
 
 

@@ -19,6 +19,7 @@ from vpinn.objective import Curvature, count_rows
 from vpinn.optimization import COLUMNS, Closure, GaussNewton, Schedule, Training, train
 from vpinn.output import estimate_memory
 from vpinn.solving import Setup, prepare
+from vpinn.solving.run import asking
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
@@ -194,7 +195,7 @@ def test_small_problems(form: str, impose: str, bound: float) -> None:
 
 def test_what_it_cannot_honour_is_said_in_a_line() -> None:
     problem = poisson("strong", precision="float32")
-    with pytest.raises(InputError, match='needs precision = "float64"'):
+    with pytest.raises(InputError, match=r'needs solver\.precision = "float64"'):
         prepare(problem)
     batch = {"size": 10, "estimator": "two-batch"}
     problem = vpinn.make_problem(
@@ -205,12 +206,12 @@ def test_what_it_cannot_honour_is_said_in_a_line() -> None:
         batch=batch,
     )
     with pytest.raises(InputError, match="noise has to vanish at the solution"):
-        prepare(_with(problem))
+        prepare(problem, settings=asking(problem, "gauss-newton"))
     wide = vpinn.make_problem(
         {"shape": "rectangle", "cells": 4}, unknowns={"u": "scalar"}, energy="u*u*dx", network={"layers": [100, 100]}
     )
-    with pytest.raises(InputError, match=r"keeps matrices of 10,501²") as caught:
-        prepare(_with(wide))
+    with pytest.raises(InputError, match=r"stores matrices of 10,501²") as caught:
+        prepare(wide, settings=asking(wide, "gauss-newton"))
     assert "\n" not in str(caught.value)
 
 
@@ -229,7 +230,7 @@ def test_fewer_tests_than_functions_of_the_last_layer_are_refused(method: str) -
     if method == "adam":  # stays near where it starts, and is free to try
         assert prepare(problem).plan.method.name == method
         return
-    with pytest.raises(InputError, match=r"1 test functions cannot tell 9 functions") as caught:
+    with pytest.raises(InputError, match=r"1 test functions cannot distinguish 9 functions") as caught:
         prepare(problem)
     assert "\n" not in str(caught.value)
 
@@ -242,14 +243,8 @@ def test_matrices_are_as_large_as_the_smaller_of_rows_and_weights() -> None:
     assert count_rows(few.objective) == 36
     assert estimate_memory(few.objective, None, True) > estimate_memory(few.objective, None) + 36 * 10_501 * 8
     tests = {"test_space": {"degree": 10}, "quadrature": {"degree": 1}}
-    with pytest.raises(InputError, match=r"keeps 12,321 test functions × 10,501 weights, 1\.0 GB"):
+    with pytest.raises(InputError, match=r"stores 12,321 test functions × 10,501 weights, 1\.0 GB"):
         prepare(vpinn.make_problem({**domain, "cells": 11}, weak="inner(grad(u), grad(v))*dx", **tests, **wide))
-
-
-def _with(problem: vpinn.Problem) -> vpinn.Problem:
-    from vpinn.solving.run import _with_method
-
-    return _with_method(problem, "gauss-newton")
 
 
 def test_a_step_that_another_batch_does_not_confirm_is_taken_back() -> None:

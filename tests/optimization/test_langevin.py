@@ -143,7 +143,7 @@ def recorded_walk(places: Tensor, slopes: Tensor, heat: float, left: float = 0.0
 
 @pytest.mark.parametrize(
     ("what", "says"),
-    [("as it should be", ""), ("hot", "times its temperature"), ("cold", "times its temperature"), ("drifting", "has not mixed"),
+    [("as it should be", ""), ("hot", "times its nominal"), ("cold", "times its nominal"), ("drifting", "has not mixed"),
      ("one direction stands", "has not mixed"), ("short", "not finished"), ("untrained", "training stopped")],
 )  # fmt: skip
 def test_walks_that_cannot_be_believed_have_no_deviation(what: str, says: str) -> None:
@@ -230,7 +230,7 @@ def test_a_deviation_that_has_no_end_is_withheld() -> None:
     generator = torch.Generator().manual_seed(4)
     places = math.sqrt(0.2) * torch.randn(800, 5, generator=generator, dtype=torch.float64)
     state = recorded_walk(places, places, 0.2)
-    for held, last, says in ((0.3, 0.05, ""), (0.3, 0.4, "40 % of the field's variance"), (math.nan, math.nan, "only, since")):
+    for held, last, says in ((0.3, 0.05, ""), (0.3, 0.4, "40 % of the field's variance"), (math.nan, math.nan, "only, because")):
         told = state | {"held": torch.tensor(held), "open": torch.tensor(last)}
         found = walk_found(told)
         assert found is not None
@@ -291,7 +291,7 @@ def test_no_deviation_where_a_check_fails(tmp_path: Any) -> None:
         ({"temperature": 0}, r"temperature"),
         ({"temperature": -1.0}, r"temperature"),
         ({"temperature": "warm"}, r"temperature"),
-        ({"temperature": "noise"}, r'temperature = "noise" is that of mini-batches to the end; set batch\.size'),
+        ({"temperature": "noise"}, r'temperature = "noise" needs a mini-batch in every step; give batch\.size'),
         ({"temperature": "noise", "batch": {"size": 8, "finish": 0.1}}, r"leave out batch\.finish"),
         ({"temperature": "noise", "precondition": True, "batch": {"size": 8}}, "is that of plain steps; leave out precondition"),
     ],

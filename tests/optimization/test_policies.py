@@ -19,6 +19,7 @@ from vpinn.objective import Objective, make_objective
 from vpinn.optimization import COLUMNS, Adam, Langevin, Plan, Sgd, Training, make_plan, policy_found, train
 from vpinn.optimization.batches import STABLE, Batching
 from vpinn.optimization.schedule import SCALINGS
+from vpinn.optimization.settled import Settled
 from vpinn.optimization.watch import Watch
 from vpinn.problem import make_problem
 from vpinn.sampling import NormTest, best_batch
@@ -109,7 +110,7 @@ def test_batches_that_grow_raise_the_step_size_to_half_the_limit_at_most(scaling
     """From 0.25 of what is stable the linear rule would reach three times it: it ends at half, and nothing diverges."""
     objective, theta, plan = made({"size": 40, "growth": "geometric"}, {"method": "sgd", "scaling": scaling})
     training = Training.start(theta, plan.method, 3)
-    stable = train(objective, training, replace(plan, schedule=replace(plan.schedule, steps=1))).settled["limit"]
+    stable = train(objective, training, replace(plan, schedule=replace(plan.schedule, steps=1))).settled.limit
     rate = 0.25 * stable
     plan = replace(plan, schedule=replace(plan.schedule, learning_rate=rate))
     training = train(objective, Training.start(theta, plan.method, 3), plan)
@@ -117,20 +118,34 @@ def test_batches_that_grow_raise_the_step_size_to_half_the_limit_at_most(scaling
     assert training.rollbacks == 0
     assert found["loss"][-1] < 0.01 * found["loss"][0]
     assert found["learning_rate"][0] == rate
-    assert 1.3 * rate < found["learning_rate"][-1] <= STABLE * max(training.settled["limit"], stable)
-    assert training.settled["seen_at"] >= 0.5 * objective.size
-    assert 0.5 * stable < training.settled["limit"] < 3.0 * stable
+    assert 1.3 * rate < found["learning_rate"][-1] <= STABLE * max(training.settled.limit, stable)
+    assert training.settled.seen_at >= 0.5 * objective.size
+    assert 0.5 * stable < training.settled.limit < 3.0 * stable
 
 
 def test_a_step_size_that_was_asked_for_stays_and_is_not_raised() -> None:
     """Above half the limit from the beginning: growth leaves it where it is. A bent that was seen on the way counts, too."""
     batching = Batching(NormTest(1000, 10, 1000, 1.0), 10, lambda size: (), scaling=SCALINGS["linear"])
-    settled = {"first": 10.0, "batch": 1000.0, "limit": 1.0}
+    settled = Settled(first=10.0, batch=1000.0, limit=1.0)
     assert batching.rate(0.7, settled, math.inf) == 0.7
     assert batching.rate(0.001, settled, math.inf) == pytest.approx(0.1)
     assert batching.rate(0.01, settled, math.inf) == STABLE
     assert batching.rate(0.01, settled, 0.2) == pytest.approx(0.1)
-    assert batching.rate(0.01, {**settled, "batch": 5.0}, math.inf) == pytest.approx(0.005)
+    assert batching.rate(0.01, replace(settled, batch=5.0), math.inf) == pytest.approx(0.005)
+
+
+def test_a_step_that_is_undone_leaves_no_batch_behind() -> None:
+    """A signal may arrive after the batch of a step was chosen: the next one is chosen as if it had not been."""
+    objective, theta, plan = made({"size": 40, "growth": "geometric"}, {"method": "sgd"})
+    training = train(objective, Training.start(theta, plan.method, 3), replace(plan, schedule=replace(plan.schedule, steps=1)))
+    before, put_back = training.settled, training.remembered()
+    training.step = 100
+    assert plan.batching is not None
+    plan.batching.size(training, 140)
+    assert training.settled != before
+    put_back()
+    assert training.settled == before
+    assert training.step == 1
 
 
 @pytest.mark.parametrize("ratio", [1.0, 3.0, 50.0])
@@ -156,16 +171,16 @@ def test_annealing_cools_like_one_over_the_logarithm() -> None:
         assert found["batch_size"] == pytest.approx(20 * np.log(steps + math.e), rel=0.1, abs=1)
     objective, theta, plan = made({"size": 20, "growth": "logarithmic"}, {"method": "sgd"})
     training = train(objective, Training.start(theta, plan.method, 3), plan)
-    hot = training.settled["heat"] * training.settled["trace"] / 20
+    hot = training.settled.heat * training.settled.trace / 20
     measured = 0.5 * 1e-3 / (1 - 0.9) / len(theta)  # η/(2P(1 − μ))
-    assert training.settled["heat"] == pytest.approx(measured)
+    assert training.settled.heat == pytest.approx(measured)
     for depth in (0.5 * hot, 4.0 * hot):
         objective, theta, plan = made({"size": 20, "growth": "logarithmic", "barrier": depth}, {"method": "sgd"})
         training = train(objective, Training.start(theta, plan.method, 3), plan)
         trace = training.watch.trace / training.watch.pairs
         last = columns(training)["batch_size"][-1]
-        assert training.settled["heat"] * trace / last == pytest.approx(
-            min(depth / math.log(139 + math.e), training.settled["heat"] * trace / 20), rel=0.12
+        assert training.settled.heat * trace / last == pytest.approx(
+            min(depth / math.log(139 + math.e), training.settled.heat * trace / 20), rel=0.12
         )
 
 
@@ -196,10 +211,10 @@ def test_the_first_automatic_batch_is_that_of_the_noise_scale() -> None:
         total = own.sum(0)
         scale = float((len(own) * (own**2).sum() - total @ total) / (total @ total))
         training = train(objective, Training.start(theta, plan.method, 3), plan)
-        found = training.settled["noise"] * plan.batching.policy.least
+        found = training.settled.noise * plan.batching.policy.least
         assert scale / factor < found < scale * factor
-        assert training.settled["first"] == round(best_batch(found))
-        assert training.history[0][COLUMNS.index("batch_size")] == training.settled["first"]
+        assert training.settled.first == round(best_batch(found))
+        assert training.history[0][COLUMNS.index("batch_size")] == training.settled.first
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0])
@@ -239,13 +254,13 @@ def test_a_warm_up_that_the_run_finds() -> None:
     for rate, long in ((30.0, True), (1e-5, False)):
         objective, theta, plan = made({"size": 60}, {"method": "sgd", "warmup": "auto", "learning_rate": rate, "clip": 1e-3})
         training = train(objective, Training.start(theta, plan.method, 3), plan)
-        length = int(training.settled["warmup"])
-        assert length == min(35, math.ceil(10 * rate / training.settled["stable"]))
+        length = int(training.settled.warmup)
+        assert length == min(35, math.ceil(10 * rate / training.settled.stable))
         assert (length > 10) == long
         rates = columns(training)["learning_rate"]
         assert rates[:length] == pytest.approx(rate * np.arange(1, length + 1) / length)
         assert (rates[length:] == rate).all()
-        assert policy_found(training, plan, objective.size)["warmup"] == {"steps": length, "stable": training.settled["stable"]}
+        assert policy_found(training, plan, objective.size)["warmup"] == {"steps": length, "stable": training.settled.stable}
 
 
 def test_automatic_clipping_cuts_few() -> None:
@@ -270,17 +285,17 @@ def test_automatic_clipping_cuts_few() -> None:
         ({"size": 20, "growth": "geometric", "barrier": 1.0}, {"method": "sgd"}, 'barrier belongs to growth "logarithmic"'),
         ({"size": 20, "growth": "logarithmic", "barrier": 1.0}, {}, r"batch\.barrier needs the temperature of plain descent"),
         ({"size": 20, "growth": "logarithmic", "barrier": 0.0}, {"method": "sgd"}, r"barrier"),
-        ({"size": 504, "growth": "geometric"}, {}, "steps see all points from the first one on"),
-        ({"size": 504, "allocation": "neyman"}, {}, "allocation says how mini-batches are drawn, but batch.size is 504, all"),
+        ({"size": 504, "growth": "geometric"}, {}, "every step uses all points already"),
+        ({"size": 504, "allocation": "neyman"}, {}, "allocation says how mini-batches are drawn, but batch.size is 504, which"),
         ({"size": 504, "sampler": "cells", "per_cell": 2}, {}, "batch.sampler says how mini-batches are drawn"),
-        ({"size": "full"}, {"clip": "auto"}, r'solver\.clip = "auto" weighs the noise of mini-batch gradients'),
+        ({"size": "full"}, {"clip": "auto"}, r'solver\.clip = "auto" needs the noise of mini-batch gradients'),
         ({"size": 20}, {"method": "spring", "warmup": "auto"}, r'solver\.warmup = "auto" is for steps along gradients'),
-        ({"size": 20, "finish": 0.1}, {"method": "spring"}, r"spring works on mini-batches to its end"),
-        ({"size": "auto"}, {"method": "spring"}, "says nothing of spring"),
-        ({"size": 20, "growth": "norm-test"}, {"method": "spring"}, "says nothing of spring"),
+        ({"size": 20, "finish": 0.1}, {"method": "spring"}, r"spring needs a mini-batch in every step"),
+        ({"size": "auto"}, {"method": "spring"}, "spring does not step along gradients"),
+        ({"size": 20, "growth": "norm-test"}, {"method": "spring"}, "spring does not step along gradients"),
         ({"size": "auto"}, {"method": "lbfgs"}, "needs all points in every step"),
-        ({"size": "auto"}, {"method": "least-squares"}, "says nothing of least-squares"),
-        ({"size": 20, "growth": "geometric"}, {"method": "least-squares"}, "takes every batch once"),
+        ({"size": "auto"}, {"method": "least-squares"}, "least-squares does not step along gradients"),
+        ({"size": 20, "growth": "geometric"}, {"method": "least-squares"}, "uses every batch once"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(batch: dict[str, Any], solver: dict[str, Any], message: str) -> None:

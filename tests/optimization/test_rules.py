@@ -59,14 +59,14 @@ def test_resumed_runs_are_the_same() -> None:
     """A run stopped after its rule changed, and taken up from its checkpoint, ends with the same bits."""
     whole = setup_of(poisson(), 30)
     ended = train(whole.objective, whole.start(), whole.plan)
-    assert int(ended.rule["level"]) > 0
+    assert ended.rule.level > 0
     for half in (12,):
         first = setup_of(poisson(), half)
         arrays, meta = train(first.objective, first.start(), first.plan).arrays()
         again = setup_of(poisson(), 30)
         resumed = train(again.objective, Training.from_arrays(arrays, json.loads(json.dumps(meta))), again.plan)
         assert torch.equal(resumed.theta, ended.theta)
-        assert torch.equal(resumed.rule["theta"], ended.rule["theta"])
+        assert torch.equal(resumed.rule.theta, ended.rule.theta)
         assert resumed.history[-1][2] == ended.history[-1][2]
 
 
@@ -90,10 +90,10 @@ def test_what_the_finer_rule_sees_decides(share: float, level: int, kept: bool) 
     rules.follow(training, method)
     training.theta, training.step = torch.tensor([1.0, 1.0]), 4
     rules.follow(training, method)
-    assert int(training.rule["level"]) == 0  # no look is due
+    assert training.rule.level == 0  # no look is due
     training.step = 5
     rules.follow(training, method)
-    assert int(training.rule["level"]) == level
+    assert training.rule.level == level
     assert torch.equal(training.theta, torch.tensor([1.0, 1.0]) if kept else start)
     assert rules.at(training).value(start) == pytest.approx(5.0 * (share if level else 1.0))
 
@@ -105,7 +105,7 @@ def test_the_last_rule_is_kept() -> None:
     for value in (2.0, 1.0, 0.5):
         training.theta = torch.tensor([value])
         rules.follow(training, method)
-    assert int(training.rule["level"]) == 1
+    assert training.rule.level == 1
     assert rules.judge(training) is None
 
 
@@ -115,7 +115,7 @@ def test_the_last_rule_is_kept() -> None:
 def test_what_the_file_asks_for_stays(sections: dict[str, Any]) -> None:
     """A rule that the file names is not changed."""
     problem = poisson(**sections)
-    assert make_rules(problem, SimpleNamespace(size=100, test_space=None), lambda p: None) is None  # type: ignore[arg-type, return-value]
+    assert make_rules(problem, problem.settings, SimpleNamespace(size=100, test_space=None), lambda p: None) is None  # type: ignore[arg-type, return-value]
 
 
 def test_points_of_a_hypercube_double() -> None:

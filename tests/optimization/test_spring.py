@@ -159,7 +159,7 @@ def test_a_run_that_is_resumed_ends_the_same_to_the_last_bit() -> None:
 @pytest.mark.parametrize(
     ("form", "batch", "said"),
     [
-        ("energy", {"size": 64}, "needs squares"),
+        ("energy", {"size": 64}, "minimises squares of residuals"),
         ("weak", {"size": 64, "estimator": "two-batch"}, "noise has to vanish at the solution"),
         ("strong", {"size": "full"}, "works on mini-batches"),
     ],

@@ -37,6 +37,8 @@ METHODS = {
     "spring": "steps = 10\n[batch]\nsize = 32",
     "langevin": "steps = 60\n[batch]\nsize = 32",
     "evolution": "steps = 20",
+    "elements": "",
+    "march": "tolerance = 1e-9",
     "compare": "steps = 30",
     "noise": "",
 }
@@ -66,6 +68,29 @@ method = "{method}"
 checkpoint = 0.01
 {more}
 """
+IN_TIME = """
+[domain]
+shape = "interval"
+cells = 3
+time = [0, 0.1]
+[unknowns]
+u = "scalar"
+[form]
+weak = "dt(u)*v*dx + inner(grad(u), grad(v))*dx - x*v*dx"
+[[boundary]]
+on = "all"
+value = "x*t"
+[[boundary]]
+on = "initial"
+value = "sin(pi*x)"
+[reference]
+exact = {{ u = "exp(-pi**2*t)*sin(pi*x) + x*t" }}
+[output]
+formats = ["csv"]
+[solver]
+method = "{method}"
+{more}
+"""
 MARKS = (
     "run.json", "checkpoint.npz", "metrics.json", "solution.csv", "report.html", "comparison.json", "noise.npz", "noise.json",
 )  # fmt: skip
@@ -80,9 +105,10 @@ def write(folder: Path, method: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "problem.toml"
     form = 'strong = "-div(grad(u)) - 4"' if method == "spring" else 'energy = "0.5*inner(grad(u), grad(u))*dx - 4*u*dx"'
-    fem = "" if method == "spring" else "fem = { degree = 2 }"
+    fem = "" if method in ("spring", "elements") else "fem = { degree = 2 }"
     name = "adam" if method in RECORDS else method.partition(",")[0]
-    path.write_text(TEXT.format(method=name, form=form, fem=fem, more=METHODS[method]))
+    text = IN_TIME if method == "march" else TEXT
+    path.write_text(text.format(method=name, form=form, fem=fem, more=METHODS[method]))
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 from vpinn.domain import Hypercube, rectangle
@@ -18,25 +19,7 @@ from vpinn.problem import read_problem
 from vpinn.problem.reference import read_reference
 from vpinn.storage import LOCK, PART, claimed, inside, read_regular, write_atomic
 
-TEXT = """
-[domain]
-shape = "interval"
-cells = 4
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [4]
-[solver]
-method = "adam"
-steps = 3
-[output]
-formats = ["csv"]
-"""
+TEXT = membrane(network="layers = [4]", solver='method = "adam"\nsteps = 3', output='formats = ["csv"]')
 QUIET = ("-q", "--threads", "1")
 
 
@@ -154,7 +137,7 @@ def test_a_file_with_the_name_of_a_run_s_is_refused(
     name: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vpinn.run_folder._files", lambda problem: [(name, file)])
-    assert "would be lost among those of the run" in refused(capsys, "solve", str(file), *QUIET)
+    assert "would clash with a file that the run writes" in refused(capsys, "solve", str(file), *QUIET)
 
 
 def test_figures_do_not_leave_the_folder(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +298,7 @@ def test_what_training_does_not_see_may_change(with_reference: Path, capsys: pyt
 def test_components_that_are_missing_and_many_dimensions(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text("x,y,w0,u\n0.5,0.5,1,2\n")
-    with pytest.raises(InputError, match="no column w1, though others of it"):
+    with pytest.raises(InputError, match="no column w1, but other components of it"):
         read_reference(path, rectangle(cells=1), {"u": (), "w": (2,)})
     path.write_text("x0,x1,x2,x3,u\n0.5,0.5,0.5,0.5,2\n2,2,2,2,2\n")
     found = read_reference(path, Hypercube((0.0,) * 4, (1.0,) * 4), {"u": ()})

@@ -9,24 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from membrane import membrane
 
 from vpinn.process import safe_path
 
-PROBLEM = """
-[domain]
-{domain}
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [4]
-[reference]
-exact = {{ u = "x*(1 - x)/2" }}
-"""
+MORE = {"network": "layers = [4]", "reference": 'exact = { u = "x*(1 - x)/2" }'}
 SCRIPT = "from vpinn.cli.__main__ import run\n\nif __name__ == '__main__':\n    run()\n"
 """What an installed ``vpinn`` is: a script in a folder of its own."""
 FINDERS = ("pkgutil",)
@@ -65,8 +52,8 @@ def hostile(names: list[str], tmp_path: Path) -> Path:
         place.mkdir()
     for name in names:
         (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'marks' / name)!r}, 'w').close()\n")
-    (folder / "line.toml").write_text(PROBLEM.format(domain='shape = "interval"\ncells = 8'))
-    (folder / "meshed.toml").write_text(PROBLEM.format(domain='mesh = "line.msh"'))
+    (folder / "line.toml").write_text(membrane('shape = "interval"\ncells = 8', **MORE))
+    (folder / "meshed.toml").write_text(membrane('mesh = "line.msh"', **MORE))
     (folder / "line.msh").write_text(MESH)
     plugin = folder / "hostile-1.dist-info"
     plugin.mkdir()

@@ -8,31 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 from vpinn.optimization import load_arrays, save_arrays
 
-TEXT = """
-[domain]
-shape = "interval"
-cells = 3
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [3]
-[solver]
-method = "adam"
-steps = 2
-[output]
-formats = ["csv"]
-[reference]
-exact = {{ u = "{exact}" }}
-"""
+
+def text(exact: str) -> str:
+    """Return the problem file with an exact solution."""
+    return membrane(
+        'shape = "interval"\ncells = 3',
+        network="layers = [3]",
+        solver='method = "adam"\nsteps = 2',
+        output='formats = ["csv"]',
+        reference=f'exact = {{ u = "{exact}" }}',
+    )
+
+
 WRONG: tuple[Any, ...] = (None, "x", -1, [], {"a": 1}, [1e30], 10**30)
 QUIET = ("-q", "--threads", "1")
 
@@ -40,7 +32,7 @@ QUIET = ("-q", "--threads", "1")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "a.toml").write_text(TEXT.format(exact="x*(1 - x)/2"))
+    (folder / "a.toml").write_text(text("x*(1 - x)/2"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vpinn.output.folder.draw", lambda *_: [])
         assert main(["solve", str(folder / "a.toml"), "-o", str(folder / "run"), *QUIET]) == 0
@@ -96,7 +88,7 @@ def test_an_exact_solution_that_is_none_is_told_before_the_work(
     command: str, exact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("vpinn.solving.preparation._prepare", lambda *_: pytest.fail("the work has begun"))
-    (tmp_path / "a.toml").write_text(TEXT.format(exact=exact))
+    (tmp_path / "a.toml").write_text(text(exact))
     words = ["-o", str(tmp_path / "run"), *QUIET] if command == "solve" else []
     assert main([command, str(tmp_path / "a.toml"), *words]) == 2
     said = capsys.readouterr().err

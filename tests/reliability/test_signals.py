@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from membrane import membrane
 from scipy.linalg import lstsq
 
 from vpinn.cli import main
@@ -25,26 +26,17 @@ from vpinn.storage import write_atomic
 
 from .phases import PHASES, announce
 
-FILE = """
-[domain]
-shape = "rectangle"
-cells = 2
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[solver]
-method = "{method}"
-{more}
-[reference]
-exact = {{ u = "x*y" }}
-fem = {{ degree = 2 }}
-[output]
-formats = ["csv"]
-"""
+
+def text(method: str, more: str, cells: int = 2) -> str:
+    """Return the problem file of a method."""
+    return membrane(
+        f'shape = "rectangle"\ncells = {cells}',
+        solver=f'method = "{method}"\n{more}',
+        reference='exact = { u = "x*y" }\nfem = { degree = 2 }',
+        output='formats = ["csv"]',
+    )
+
+
 METHODS = {"least-squares": "features = 60", "adam": "steps = 6", "gauss-newton": "steps = 4"}
 BEFORE = ("reading", "fields")
 """Phases before there is a folder."""
@@ -54,8 +46,7 @@ AFTER = ("assessment", "reference elements", "files", "figures")
 
 def solve(folder: Path, method: str, *words: str, figures: bool = False) -> int:
     """Run the command; figures, which take most of its time, are drawn where they are what is looked at."""
-    text = FILE.format(method=method, more=METHODS[method])
-    (folder / "problem.toml").write_text(text)
+    (folder / "problem.toml").write_text(text(method, METHODS[method]))
     quiet = ["-q", "--threads", "1", "--set", "network.layers=[6]", "-o", str(folder / "run")]
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
@@ -265,9 +256,7 @@ def test_least_squares_by_address_are_those_of_scipy(shape: tuple[int, int]) -> 
 @pytest.mark.slow
 def test_a_process_ends_with_the_code_of_its_signal(tmp_path: Path) -> None:
     """While an assessment goes on, from outside."""
-    (tmp_path / "problem.toml").write_text(
-        FILE.format(method="adam", more="steps = 2").replace("cells = 2", "cells = 60")
-    )
+    (tmp_path / "problem.toml").write_text(text("adam", "steps = 2", 60))
     words = ["solve", str(tmp_path / "problem.toml"), "-q", "-o", str(tmp_path / "run")]
     phases = Path(__file__).with_name("phases.py")
     process = subprocess.Popen([sys.executable, str(phases), str(tmp_path), *words], stderr=subprocess.PIPE, text=True)

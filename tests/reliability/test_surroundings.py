@@ -10,27 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 from vpinn.storage import scratch
 
-TEXT = """
-[domain]
-shape = "interval"
-cells = 4
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = 0
-[network]
-layers = [4]
-[solver]
-method = "adam"
-steps = 3
-"""
+TEXT = membrane(network="layers = [4]", solver='method = "adam"\nsteps = 3')
 NOWHERE = "/proc/none"
 """Where nobody can write, root neither."""
 linux = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")

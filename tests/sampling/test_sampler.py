@@ -464,7 +464,7 @@ def test_choices_that_cannot_be_honoured_are_refused(points: str, size: int, cho
 
 def test_bad_strata_are_refused() -> None:
     hidden = cell_tagged(TAGGED, a=0.5, b=0.2)
-    with pytest.raises(InputError, match="stratum 'b' is empty: every cell of that tag has another one too"):
+    with pytest.raises(InputError, match="stratum 'b' is empty: every cell of this tag has an earlier tag too"):
         make_sampler("stratified", CellPoints(hidden, 3), 10, Choice(strata="tags"))
     graded = replace(TAGGED, nodes=TAGGED.nodes**2)
     with pytest.raises(InputError, match=r"stratum 'cell 14' has 4 points, fewer than its allocation of 6"):

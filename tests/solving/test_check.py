@@ -5,22 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from membrane import membrane
 
 from vpinn.cli import main
 
-TEXT = """
-[domain]
-{domain}
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = "{value}"
-[solver]
-method = "{method}"
-"""
 DOMAINS = ('shape = "l-shape"\ncells = 2', 'shape = "disk"\ncells = 2', 'shape = "rectangle"\ncells = 2')
 
 
@@ -32,7 +20,7 @@ def test_nothing_is_solved(
 ) -> None:
     for work in ("vpinn.trial.field._solve", "vpinn.solving.preparation.make_start", "vpinn.finite_elements.solve.solve_fem"):
         monkeypatch.setattr(work, lambda *_, **__: pytest.fail("it solves"))
-    (tmp_path / "a.toml").write_text(TEXT.format(domain=domain, value=value, method=method))
+    (tmp_path / "a.toml").write_text(membrane(domain, f'"{value}"', solver=f'method = "{method}"'))
     assert main(["check", str(tmp_path / "a.toml")]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
     assert "points" in said

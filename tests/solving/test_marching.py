@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,6 +17,10 @@ import pytest
 import vpinn
 from vpinn.cli import main
 from vpinn.errors import InputError
+from vpinn.march import MarchJournal
+from vpinn.optimization import COLUMNS, load_arrays
+from vpinn.solving.march_outcome import MarchOutcome
+from vpinn.solving.marching import MarchStrategy
 
 HEAT = """
 title = "Heat"
@@ -107,7 +115,70 @@ def test_a_run_that_is_resumed_ends_with_the_same_bits(file: Path) -> None:
     assert main(["solve", str(file), "-o", str(folder), "-q", "--threads", "1", "--resume"]) == 0
     after = dict(np.load(folder / "checkpoint.npz"))
     assert before.keys() == after.keys()
-    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
+
+
+BAR = HEAT.replace('shape = "rectangle"', 'shape = "interval"').replace("2*pi**2*t)*sin(pi*x)*sin(pi*y)", "pi**2*t)*sin(pi*x)")
+BAR = BAR.replace("times = 3", 'times = 3\nformats = ["csv"]')
+MOMENTS = {
+    "before the first march": (MarchJournal, "marched", 1),
+    "before the second": (MarchJournal, "marched", 2),
+    "when an estimate is noted": (MarchStrategy, "_note", 1),
+    "before the third": (MarchJournal, "marched", 3),
+    "in the assessment": (MarchOutcome, "assessed", 1),
+}
+"""Moment → class, method, and its call that never returns."""
+
+
+def killed(file: Path, folder: Path, owner: Any, name: str, call: int) -> None:
+    """Run in a fork that is killed at a call of a method, and resume where there is something to go on from."""
+    how = ["--resume"] if (folder / "checkpoint.npz").exists() else ["--overwrite"]
+    pid = os.fork()
+    if not pid:
+        begun, calls = getattr(owner, name), itertools.count(1)
+
+        def dying(*given: Any) -> Any:
+            if next(calls) == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return begun(*given)
+
+        setattr(owner, name, dying)
+        try:
+            main(["solve", str(file), "-o", str(folder), "-q", "--threads", "1", *how])
+        finally:
+            os._exit(70)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """Return what a run left but for times."""
+    arrays, _ = load_arrays(folder / "checkpoint.npz")
+    table = np.delete(arrays.pop("history"), COLUMNS.index("seconds"), axis=1)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    times = {"seconds": None, "peak_memory_mb": None}
+    bits = {name: array.tobytes() for name, array in arrays.items()}
+    return {**bits, "history": table.tobytes(), "metrics": metrics | times, "field": (folder / "solution.csv").read_bytes()}
+
+
+def test_five_kills_change_no_bit(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marches that were finished are read, not made again."""
+    monkeypatch.setattr("vpinn.output.folder.draw", lambda *_: [])
+    file.write_text(BAR.replace("1e-3", "1e-9"))
+    whole, folder, kept = solved(file, "whole"), file.parent / "killed", list[int]()
+    for owner, name, call in MOMENTS.values():
+        killed(file, folder, owner, name, call)
+        kept.append(len(load_arrays(folder / "checkpoint.npz")[1].get("marches", [])))
+    assert kept == [0, 1, 2, 2, 0]
+    solved(file, "killed", "--resume")
+    assert left(folder) == left(whole)
+
+
+def test_another_tolerance_starts_anew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpinn.output.folder.draw", lambda *_: [])
+    file.write_text(BAR)
+    folder = solved(file, "run")
+    solved(file, "run", "--resume", "--set", "solver.tolerance=1e-6")
+    assert left(folder)["metrics"] == left(solved(file, "anew", "--set", "solver.tolerance=1e-6"))["metrics"]
 
 
 def test_check_tells_form_time_and_states_and_runs_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,19 @@
-"""Analysis: solution → true errors, error estimate, adequacy of the quadrature, and which checks fail."""
+"""Analysis: how accurate a solution is, and which of its checks fail.
+
+In goes a `Solution`; out comes the same solution with errors, error estimate and failed checks in its ``metrics`` (`assess`).
+
+1. `flux`, `tangent`: the linearised form around a solution, and the flux B(u), whose L² norm measures errors.
+2. `errors`: the true error, if an exact solution or reference values are given; `finite_elements` compares with elements.
+3. `residual`, `correction`, `features` → `estimate`: the error estimate, the distance of the solution to its correction in a
+   richer space (finite elements of higher degree, or fresh random features).
+4. `adequacy`, `data`, `clashes`, `geometry`, `free`, `uniqueness`, `resonance`: the checks of quadrature and test functions, of
+   the data between the points, of boundary values that disagree, of the mesh against the true shape, and of uniqueness.
+5. `drawn`: the same quantities on a random part of the cells, for meshes with very many cells.
+6. `assessment`: all of this at the end of a run. Start reading here.
+
+While a run is going on, `monitor` evaluates the error of its current parameters, `stages` estimates the error of a stage of
+least squares, and `marking` chooses the cells to refine.
+"""
 
 from vpinn.analysis.assessment import UNRESOLVED, assess
 from vpinn.analysis.clashes import clashing_values

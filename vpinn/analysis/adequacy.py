@@ -20,7 +20,6 @@ Digits, as a residual falls by factors: 20,000 steps of Adam on 121 tests came f
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -164,5 +163,5 @@ def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) 
         quadrature, solver = {"points": points.size}, {"seed": (settings.solver.seed + (more > 0)) % 2**32}
         changed = {"quadrature": settings.quadrature.model_copy(update=quadrature)}
         settings = settings.model_copy(update={**changed, "solver": settings.solver.model_copy(update=solver)})
-    stated = dataclasses.replace(problem, settings=settings)
-    return assessed_objective(problem, make_objective(stated, trial, test_degree=tested, facet_degree=degrees.get(True)))
+    found = make_objective(problem, trial, test_degree=tested, facet_degree=degrees.get(True), settings=settings)
+    return assessed_objective(problem, found)

@@ -78,9 +78,11 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
     """Return the residual of a problem on a mesh, on conforming elements of a degree; None of an energy without a slope."""
     mesh = problem.domain
     assert isinstance(mesh, Mesh)
-    weak = dataclasses.replace(_conforming(problem), formulation=Weak(problem.variation), boundary=())
+    weak = dataclasses.replace(problem, formulation=Weak(problem.variation), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
-    objective = make_objective(weak, met, degree=min(MAX_DEGREE, 2 * degree + 4), test_degree=degree)
+    tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})  # whatever training tests with
+    settings = problem.settings.model_copy(update={"test_space": tests})
+    objective = make_objective(weak, met, degree=min(MAX_DEGREE, 2 * degree + 4), test_degree=degree, settings=settings)
     if not any(measure.tests for measure in objective.measures):
         return None
     gaps = []
@@ -91,9 +93,3 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
             facets = mesh.facets(imposed.condition.on)
             gaps.append((Evaluator.of(problem, trial, [density]), FacetPoints(mesh, facets, min(MAX_DEGREE, 2 * degree))))
     return Residual(objective, tuple(gaps))
-
-
-def _conforming(problem: Problem) -> Problem:
-    """Return the problem tested with conforming elements, whatever training tests with."""
-    tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})
-    return dataclasses.replace(problem, settings=problem.settings.model_copy(update={"test_space": tests}))

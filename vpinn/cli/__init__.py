@@ -1,4 +1,4 @@
-"""The command line: the only place that prints, and the only one that turns errors into exit codes."""
+"""The command line ``vpinn``. Only this package prints, and only `main` turns errors into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vpinn.problem import Problem
     from vpinn.solution import Solution
 
-# torch takes seconds to load: everything that needs it is imported inside a command, after the input has been checked
+# torch takes seconds to load: modules that need it are imported inside the commands, after the input has been checked
 
 app = typer.Typer(
     name="vpinn",
@@ -48,7 +48,7 @@ def _show_version(asked: bool) -> None:
 def _root(
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")] = False,
 ) -> None:
-    """Options without a command."""
+    """Take the options that stand before a command, such as ``--version``."""
 
 
 @app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
@@ -56,7 +56,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
     file: File,
     changes: Set = None,
     output: Folder = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, from its checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     seed: Seed = None,
     threads: Threads = None,
@@ -66,7 +66,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
     if resume and overwrite:
-        raise InputError("--resume goes on with a run and --overwrite replaces it; give one of them")
+        raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
     problem = _read(file, changes, seed)
     directory = output or problem.directory
     from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
@@ -83,7 +83,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
                 problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
                 report=progress, interrupt=interrupt,
             )  # fmt: skip
-        unpublished = f"stopped by a signal; the solution is saved, draw its figures with vpinn report {directory}"
+        unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
         if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
             steps = solution.metrics["steps"]
             raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
@@ -100,7 +100,7 @@ app.command(epilog=compare.EPILOG)(compare.compare)
 
 @app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
 def check(file: File, changes: Set = None, seed: Seed = None, device: Device = None, verbose: Verbose = False) -> None:
-    """Validate a problem file and show what would be solved: lowered form, points, parameters, memory. Runs nothing."""
+    """Check a problem file without solving it, and show the lowered form, points, parameters, method and memory needed."""
     _show_problem(_read(file, changes, seed), device)
 
 
@@ -114,17 +114,17 @@ def export(
     run: Run,
     formats: Annotated[
         list[str] | None,
-        option("--format", "-f", metavar="FORMAT", help="vtu (default), pvd, xdmf, csv or npz. Repeatable."),
+        option("--format", "-f", metavar="FORMAT", help="vtu (default), pvd (default in time), xdmf, csv or npz. Repeatable."),
     ] = None,
-    refine: Annotated[int, typer.Option(min=0, max=4, help="Refinements of the mesh beyond the default.")] = 0,
+    refine: Annotated[int, typer.Option(min=0, max=4, help="Additional refinements of the output mesh.")] = 0,
     at: At = None,
     output: Target = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the solution of a finished or unfinished run: on its mesh, a finer one, or given points."""
+    """Write the solution of a finished or unfinished run to files: on its mesh, on a finer mesh, or at given points."""
     if output is not None and formats:
-        raise InputError("the suffix of --output is the format; leave out --format")
+        raise InputError("the suffix of the file in --output already chooses the format; leave out --format")
     solution = _load(run)
     from vpinn.output import is_timed, points_of, write
 
@@ -148,9 +148,9 @@ def evaluate(
     output: Target = None,
     verbose: Verbose = False,
 ) -> None:
-    """Print values and gradients of the solution at points; nan outside the domain."""
+    """Print values and gradients of the solution at given points; they are nan outside the domain."""
     if not at:
-        raise InputError('give the points: --at "0.5,0.5", or --at points.csv')
+        raise InputError('no points to evaluate at; give them as --at "0.5,0.5" or --at points.csv')
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
     solution = _load(run)
@@ -165,7 +165,7 @@ def evaluate(
 
 @app.command(epilog="Example: `vpinn report results/heat`")
 def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Draw the figures of a run anew and write it as one self-contained HTML page."""
+    """Draw the figures of a run again, and write its report.html: one page with results, figures, settings and problem file."""
     solution = _load(run)
     from vpinn.output import draw, write_report
 
@@ -177,26 +177,26 @@ def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
 
 @app.command(epilog="Example: `vpinn schema > vpinn.json`, and `#:schema vpinn.json` as the first line of a problem file")
 def schema() -> None:
-    """Print the JSON Schema of problem files, for completion and checks in editors."""
+    """Print the JSON Schema of problem files, with which editors complete and check them."""
     from vpinn.problem import schema_json
 
     print(json.dumps(schema_json(), indent=2))
 
 
-@app.command(epilog="Examples: `vpinn new heat` writes heat.toml; `vpinn new part --from plate_with_holes` starts from that")
+@app.command(epilog="Examples: `vpinn new heat` writes heat.toml; `vpinn new part --from plate_with_holes` copies an example")
 def new(
-    name: Annotated[str | None, argument(help="Title and file stem of the problem.")] = None,
-    worked: Annotated[str | None, option("--from", metavar="NAME", help="Copy this worked problem, with its mesh.")] = None,
-    listed: Annotated[bool, option("--list", help="Name the worked problems by kind.")] = False,
+    name: Annotated[str | None, argument(help="Title of the problem, and name of its file without .toml.")] = None,
+    worked: Annotated[str | None, option("--from", metavar="NAME", help="Copy this worked example, with its mesh.")] = None,
+    listed: Annotated[bool, option("--list", help="List the worked examples by kind.")] = False,
 ) -> None:
-    """Write a commented problem file to start from, or copy a worked one; an existing file stays as it is."""
+    """Write a commented problem file to start from, or copy a worked example; existing files are never replaced."""
     from vpinn.problem import copy_worked, template, worked_problems
 
     if listed:
         print_columns((found.kind, found.name, found.title) for found in worked_problems())
         return
     if name is None:
-        raise InputError("give a name for the problem, as in `vpinn new heat`, or --list")
+        raise InputError("give a name for the problem, as in `vpinn new heat`, or see the worked examples with --list")
     path = Path(f"{name.removesuffix('.toml')}.toml")
     if worked is not None:
         written = copy_worked(worked.removesuffix(".toml"), path)
@@ -217,10 +217,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: without the program's name; default those of the process.
+        arguments: Command-line arguments without the program's name; by default those this process was started with.
 
     Returns:
-        the exit code: 0 done, 2 bad input, 3 diverged, 4 file system, 130, 143 or 129 after a signal, 1 a bug.
+        The exit code: 0 done, 2 bad input, 3 training diverged, 4 a file could not be read or written, 1 a bug in vpinn; 130, 143
+        or 129 after SIGINT, SIGTERM or SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
@@ -235,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(stopped), stopped.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:  # whoever read our output has had enough
+    except BrokenPipeError:  # the program that reads our output, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -243,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _unforeseen(error: Exception, verbose: bool) -> int:
-    """Print one line for an error that is none of ours and return the exit code."""
+    """Print one line for an error that is not a `VpinnError`, and return the exit code."""
     if isinstance(error, OSError):
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", StorageError.exit_code)
     if hasattr(error, "format_message"):  # typer's usage errors, whichever library its version takes them from
@@ -254,7 +255,7 @@ def _unforeseen(error: Exception, verbose: bool) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print one line on stderr and return the exit code."""
+    """Print a message as one line on stderr, and return the exit code given."""
     if message:
         say(" ".join(message.split()), file=sys.stderr)
     return code
@@ -268,7 +269,7 @@ def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:
 
 def _load(folder: Path) -> Solution:
     if not folder.is_dir():
-        raise InputError("there is no such run folder; give one that 'vpinn solve' wrote", str(folder))
+        raise InputError("there is no such run folder; give a folder that 'vpinn solve' wrote", str(folder))
     from vpinn.solving import load
 
     return load(folder)

@@ -1,4 +1,4 @@
-"""The program: ``vpinn``, ``python -m vpinn.cli``."""
+"""Entry point of the program ``vpinn``, also started by ``python -m vpinn`` and ``python -m vpinn.cli``."""
 
 from typing import NoReturn
 

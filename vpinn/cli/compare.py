@@ -1,4 +1,4 @@
-"""``vpinn compare``."""
+"""The command ``vpinn compare``: train a problem with several settings and compare their errors; see `vpinn.comparison`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def compare(  # noqa: PLR0913 (one argument per option)
         option(
             "--vary",
             metavar="SECTION.KEY=VALUE,VALUE",
-            help="Values of a setting to compare; several --vary are combined, each value with each. batch.size also takes a "
-            "share of the points, as 1/16. Repeatable.",
+            help="Values of one setting to compare. Repeatable: all combinations of the values are run. For batch.size, a "
+            "fraction such as 1/16 is a share of the quadrature points.",
         ),
     ] = None,
     variant: Annotated[
         list[str] | None,
         option(
-            "--variant", metavar="'KEY=VALUE KEY=VALUE'", help="One variant by itself, instead of or beside --vary. Repeatable."
+            "--variant", metavar="'KEY=VALUE KEY=VALUE'", help="Settings of one more variant, with or without --vary. Repeatable."
         ),
     ] = None,
-    seeds: Annotated[int | None, option(min=1, help="Runs of every variant, with as many seeds; default 3.")] = None,
+    seeds: Annotated[int | None, option(min=1, help="Number of runs per variant, each with its own seed; default 3.")] = None,
     seconds: Annotated[
-        float | None, option(help="Seconds of training of every run; default what the steps of the first run take.")
+        float | None, option(help="Seconds that every run trains; by default what the first run needs for solver.steps steps.")
     ] = None,
     changes: Set = None,
     output: Annotated[
         Path | None,
-        option("-o", "--output", metavar="DIR", help="Folder; default results/, the name of the file and -compare."),
+        option("-o", "--output", metavar="DIR", help="Folder to write; default results/NAME-compare."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on: run what the folder lacks.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on: do the runs that the folder lacks.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the comparison in the folder.")] = False,
     seed: Seed = None,
     threads: Threads = None,
@@ -53,23 +53,24 @@ def compare(  # noqa: PLR0913 (one argument per option)
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Compare full with mini-batch quadrature, and samplers, estimators, solvers: at equal time and at equal accuracy.
+    """Train one problem with several settings, and compare their errors at equal time and their times to equal accuracy.
 
-    Without --vary and --variant, all points in every step are held against mini-batches: those of the file, or 1/16 of the
-    points, stratified; both with the file's method if it takes mini-batches, else with adam. A variant with all points is
-    always among them. A method that needs all points has them, whatever batch.size is varied to; variants that come out
-    the same are run once.
+    Without --vary and --variant, training on all quadrature points in every step is compared with training on mini-batches:
+    those of the problem file or, if it has none, 1/16 of the points, stratified. Both use the method of the file if it can
+    train on mini-batches, and adam if not. One variant always trains on all points. Methods that need all points get them,
+    whatever batch.size says. Variants whose settings turn out the same are run once.
 
-    Every run has the same seconds of training, precision and threads, and a process of its own. Seeds take turns, so that a
-    busy machine is busy for all. The clock stands still while the error is measured: the true one where [reference] knows it,
-    else the estimate. Step size schedules are stretched over the seconds. The folder gets comparison.json and figures.
+    Every run has its own process, the same number of seconds to train, the same precision and the same number of threads. All
+    variants run with the first seed, then all with the next, so that other load on the machine affects all variants alike. The
+    time to measure the error is not counted. The error is the true one if [reference] gives the solution, and the error
+    estimate if not. Step size schedules are stretched to the seconds given. The folder gets comparison.json and figures.
     """
     if resume and overwrite:
-        raise InputError("--resume goes on with a comparison and --overwrite replaces it; give one of them")
+        raise InputError("--resume goes on with the comparison in the folder and --overwrite replaces it; give one of them")
     from vpinn.problem import read_problem, refuse_nodal, refuse_time
 
     chosen = [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])]
-    problem = read_problem(file, chosen)  # what is wrong is told at once, before torch loads
+    problem = read_problem(file, chosen)  # mistakes are reported before torch loads
     refuse_time(problem, "a comparison takes")
     refuse_nodal(problem, "a comparison takes")
     from vpinn.comparison import Moment, as_tables, notes

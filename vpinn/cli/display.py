@@ -1,4 +1,4 @@
-"""Tables and lines on stdout and stderr."""
+"""Printing of tables and lines on stdout and stderr, with control characters in user texts made visible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vpinn.text import escaped
 
 
 def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; where there is none, plain and with lines as long as they are."""
+    """Print a table on stdout: fitted to the width of a terminal; without colours and line breaks into a file or pipe."""
     if sys.stdout.isatty():
         Console(highlight=False).print(table)
         return
@@ -24,7 +24,7 @@ def print_table(table: Table) -> None:
 
 
 def print_columns(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows as columns without a head; what repeats the first column of the row before is left out."""
+    """Print rows in aligned columns without a header; a first entry equal to that of the row above is left blank."""
     table, last = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0)), ""
     for first, *rest in rows:
         table.add_row(*map(escaped, (first if first != last else "", *rest)))
@@ -33,14 +33,14 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
 
 
 def say(*lines: object, file: TextIO | None = None) -> None:
-    """Print lines, at once; what in them would steer the terminal is shown as an escape."""
+    """Print lines and flush them (to stdout by default); control characters are printed as visible escapes."""
     for line in lines:
         print(escaped(line, keep="\n"), file=file or sys.stdout, flush=True)
 
 
 def prepare_streams() -> None:
-    """Give the program streams where they are closed, and signs to terminals that lack some."""
+    """Replace closed standard streams, and make printing safe in encodings that lack some characters."""
     sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no "²" gets its number
+            stream.reconfigure(errors="backslashreplace")  # an encoding without "²" gets its code instead

@@ -1,4 +1,4 @@
-"""``vpinn noise``."""
+"""The command ``vpinn noise``: measure the noise of mini-batch gradients of a problem; see `vpinn.noise`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from vpinn.interrupt import Interrupt
 from vpinn.storage import check_unused, claimed, inside
 
 EPILOG = "Example: `vpinn noise heat.toml --quick`, then paste results/heat/noise/recommendation.toml into heat.toml"
-KEPT = "stopped by a signal; what was measured is kept, go on with --resume"
+KEPT = "stopped by a signal; the measurements made so far are saved, go on with --resume"
 
 
 def noise(  # noqa: PLR0913 (one argument per option)
     file: File,
     changes: Set = None,
     output: Folder = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer measurements, in about a minute of one core.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on: measure what the folder lacks.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Make fewer measurements, in about a minute on one core.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on: make the measurements that the folder lacks.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the report in the folder.")] = False,
     seed: Seed = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure the noise of mini-batches, hold the theory against it, and recommend batch size, sampler and step size."""
+    """Measure the noise of mini-batch gradients, compare it with theory, and recommend batch size, sampler and step size."""
     if resume and overwrite:
-        raise InputError("--resume goes on with a report and --overwrite replaces it; give one of them")
+        raise InputError("--resume goes on with the report in the folder and --overwrite replaces it; give one of them")
     from vpinn.problem import read_problem, refuse_nodal, refuse_time
 
     problem = read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])

@@ -1,7 +1,10 @@
-"""Comparison: ways to solve one problem, at equal time and at equal accuracy.
+"""Comparison: several ways to solve one problem, compared at equal time and at equal accuracy over several seeds.
 
-`settings` (what is varied) → `variants` (the problem as each solves it) → `course` (one run), `runs` (all, interleaved, each in
-its own process) → `statistics` (over seeds) → `record` (comparison.json), `table`, `figures`.
+In goes a problem file with the settings to vary; out come ``comparison.json``, a table and figures in a folder (`compare`).
+
+`settings` (the combinations of settings asked for) → `variants` (the problem with each of them, checked) → `course` (one run of
+one seed, its error against time) → `runs` (all runs, one at a time, each in its own process) → `statistics` (over the seeds of
+a variant) → `record` (``comparison.json``), `table` and `figures`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from vpinn.process import available_cores
 from vpinn.storage import check_unused, claimed, inside
 
 SEEDS = 3
-"""Seeds by default."""
+"""Default number of seeds."""
 
 
 def compare(  # noqa: PLR0913 (keywords of the public interface)
@@ -43,30 +46,30 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
     report: Callable[[Moment], None] = lambda moment: None,
     interrupt: Interrupt | None = None,
 ) -> tuple[Comparison, Mapping[Place, Course], Path]:
-    """Run a comparison and write its folder; after a signal with the runs that were finished.
+    """Run a comparison and write comparison.json and figures into a folder; a signal ends it after the finished runs are saved.
 
     Args:
-        path: problem file.
-        folder: where to; None for ``results/<file stem>-compare``.
-        vary: ``section.key=value,value,…`` each; their cross product.
-        single: ``section.key=value section.key=value …`` each; a variant by itself.
-        changes: ``section.key=value`` for all variants.
-        seeds: how many, ≥ 1, counted from the problem's seed; None for 3, or for those of the comparison that is resumed.
-        seconds: of training of every run, > 0; None for what the steps of the first run take.
-        threads: of every run; None for as many as there are cores.
-        device: of every run, cpu (the default), cuda or mps.
-        resume: skip the runs that the folder holds.
-        overwrite: replace the comparison in the folder.
-        report: told where the comparison is.
-        interrupt: signals received.
+        path: Problem file.
+        folder: Folder to write; None for ``results/<file stem>-compare``.
+        vary: Settings to vary, as ``section.key=value,value,…``; all combinations of their values are variants.
+        single: Further variants, each as ``section.key=value section.key=value …``.
+        changes: Settings of all variants, as ``section.key=value``.
+        seeds: Number of seeds ≥ 1, counted up from the problem's seed; None for 3, or for as many as the resumed comparison has.
+        seconds: Training time of every run > 0 in s; None for the time that the first run needs for its steps.
+        threads: Threads of every run ≥ 1; None for one per core.
+        device: Device of every run: cpu (the default), cuda or mps.
+        resume: Whether to keep the runs in the folder and do only the missing ones.
+        overwrite: Whether to replace the comparison in the folder.
+        report: Function that is called with the state of the comparison from time to time.
+        interrupt: Signals received.
 
     Returns:
-        the comparison, the courses of its runs by number of variant and seed, and the folder.
+        The comparison, the courses of its runs by (number of variant, seed), and the folder.
 
     Raises:
-        Stopped: a signal came before the first run or while figures were drawn.
-        InputError: a variant cannot be solved as stated, there is no error to compare by, fewer than one seed, no positive
-            seconds, or the folder holds another comparison.
+        Stopped: A signal arrived before the first run or while figures were drawn.
+        InputError: A variant cannot be solved, the problem offers no error to compare, seeds < 1, seconds ≤ 0, or the folder
+            holds another comparison.
     """
     if seeds is not None and seeds < 1:
         raise InputError(f"a comparison needs at least 1 seed, got {seeds}", "--seeds")

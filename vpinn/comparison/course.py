@@ -1,4 +1,8 @@
-"""One run of a comparison: trained until its time is up, its error measured while the clock stands still."""
+"""One run of a comparison: training for a given time, with the error measured from time to time. Start from `measured_course`.
+
+The time to measure the error is not counted. Measurements are spaced evenly in the logarithm of time, so that errors can be drawn
+against time on logarithmic axes.
+"""
 
 from __future__ import annotations
 
@@ -27,41 +31,41 @@ from vpinn.process import peak_memory_mb
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
 from vpinn.solving import Hooks, Setup, prepare
-from vpinn.solving.run import assessed, strategy_of
+from vpinn.solving.run import strategy_of
 
 SPACING = 0.06
-"""Time between measurements of the error, as a share of the time so far."""
+"""Training time between two measurements of the error, as a share of the training time so far."""
 TELL_EVERY = 0.25
-"""Seconds between messages."""
+"""Training seconds between progress messages."""
 TAIL = 0.2
-"""Last share of a run whose loss counts for its fluctuation."""
+"""Share of the steps, at the end of a run, from which the fluctuation of the loss is computed."""
 WARMUP = 0.1
-"""Most of a run that may be warm-up."""
+"""Largest share of the steps of a run that the warm-up of the step size may take."""
 ENDLESS = 10**9
-"""Steps that no budget of seconds sees."""
+"""Number of steps that stands for "as many as the time allows" until the speed of training is known."""
 
 Mark = tuple[float, ...]
-"""Seconds, updates, evaluations and error."""
+"""One measurement: seconds, updates, evaluations and error."""
 Tell = Callable[[float, int, float], None]
-"""Told seconds, updates and the last error now and then."""
+"""Function that receives seconds, updates and the last error as progress messages."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """What one run did; the first four are measured together, again and again.
+    """The record of one run: m measurements during training, and numbers about the whole run.
 
     Attributes:
-        seconds: of training alone [m].
-        updates: steps taken [m].
-        evaluations: points at which the integrands were evaluated with their gradient, and those of pilots [m]; nan for least
-            squares, which makes columns of them.
-        error: relative, dimensionless [m].
-        stopped: why the run ended: "time limit", "steps", "converged", "diverged", …
-        setup: seconds from the problem through a first step that is thrown away; not part of ``seconds``.
-        cpu: processor seconds of training.
-        memory: peak of the process in MB before the first measurement.
-        libraries: memory in MB that the process held before the problem was set up; part of ``memory``.
-        fluctuation: standard deviation of the loss from step to step over its mean, nan without mini-batches.
+        seconds: Training time at every measurement [m], in s; set-up and measurements are not counted.
+        updates: Steps taken so far [m].
+        evaluations: Points at which integrands and their gradients have been evaluated so far, pilots included [m]; nan for
+            direct methods, which evaluate columns of a matrix instead.
+        error: Relative error, dimensionless [m].
+        stopped: Why the run ended: "time limit", "steps", "converged", "diverged", …
+        setup: Seconds to set the problem up, including a first step that is discarded; not part of ``seconds``.
+        cpu: Processor seconds of training.
+        memory: Peak memory of the process in MB before the error was first measured.
+        libraries: Memory in MB that the process needed before the problem was set up; part of ``memory``.
+        fluctuation: Standard deviation of the loss from step to step over its mean, dimensionless; nan without mini-batches.
     """
 
     seconds: tuple[float, ...]
@@ -77,15 +81,16 @@ class Course:
 
     @classmethod
     def of(cls, marks: Sequence[Mark], stopped: str, *numbers: float) -> Course:
-        """Return the course through some marks."""
+        """Return the course of some measurements; ``numbers`` are setup to fluctuation, in order."""
         seconds, evaluations, error = (tuple(mark[k] for mark in marks) for k in (0, 2, 3))
         return cls(seconds, tuple(int(mark[1]) for mark in marks), evaluations, error, stopped, *numbers)
 
 
 def counted(method: Method) -> tuple[Method, list[int]]:
-    """Return a method that takes the same steps, and a list that gets how often each evaluates gradient or rows of curvature.
+    """Return a copy of a method that counts its evaluations, and the list to which every step appends their number.
 
-    Its class lies below the method's own, so that all that a run asks of a method is answered alike.
+    Evaluations of the gradient and of the rows of the curvature are counted. The copy is of a subclass of the method's class, so
+    that type checks elsewhere treat it as the original.
     """
     calls: list[int] = []
     kind = type(method)
@@ -112,22 +117,22 @@ def counted(method: Method) -> tuple[Method, list[int]]:
 
 
 def _warm_up(setup: Setup) -> None:
-    """Take a step and throw it away: factorisations and strata are made by the first one."""
+    """Take one step and discard its result, so that factorisations and strata, which the first step makes, are in the set-up."""
     with contextlib.suppress(DivergenceError):
         train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
 
 
 def measured_course(problem: Problem, placement: Placement, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
-    """Solve a problem and return how its error fell.
+    """Solve a problem in a given training time, and return how its error fell.
 
     Args:
-        problem: with its seed.
-        placement: where it runs.
-        seconds: of training; None for as many as the problem's steps take.
-        tell: called now and then.
+        problem: Problem to solve, with the seed of the run.
+        placement: Device, precision and threads.
+        seconds: Training time in s; None for the time that the problem's steps need.
+        tell: Function that receives progress messages.
 
     Raises:
-        InputError: the problem cannot be solved as stated.
+        InputError: The problem cannot be solved as its settings say, or its error cannot be measured.
     """
     libraries, began = peak_memory_mb(), time.perf_counter()
     setup = prepare(problem, placement)
@@ -136,7 +141,7 @@ def measured_course(problem: Problem, placement: Placement, seconds: float | Non
     tell(0.0, 0, math.nan)
     _warm_up(setup)
     ready = time.perf_counter() - began
-    tell(0.0, 0, math.nan)  # a set-up as long as the seconds is no reason to give up
+    tell(0.0, 0, math.nan)  # so that the parent does not take a long set-up for a step without end
     training, (method, calls) = setup.start(), counted(setup.plan.method)
     plan = dataclasses.replace(setup.plan, method=method, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
@@ -161,7 +166,7 @@ def measured_course(problem: Problem, placement: Placement, seconds: float | Non
         stopped = _ended(training, seconds)
         if not stopped and training.seconds < next_mark:
             continue
-        if error is None:  # the evaluator's memory is not the training's
+        if error is None:  # read before the evaluator of the error needs memory
             memory = peak_memory_mb()
             error = make_error(setup)
         tell(training.seconds, training.step, last[1])
@@ -174,12 +179,13 @@ def measured_course(problem: Problem, placement: Placement, seconds: float | Non
 
 
 def make_error(setup: Setup) -> Callable[[Tensor], float]:
-    """Return the error of parameters: the true one where it is known, else the estimate; the largest of all unknowns.
+    """Return a function from parameters to the error: the true one if the solution is known, otherwise the estimate.
 
-    True errors are relative L² norms, the estimate is relative to the flux, nan where it says nothing.
+    The true error is the largest relative L² error of all unknowns. The estimate is relative to the norm of the flux; it is nan
+    if it fails at the parameters.
 
     Raises:
-        InputError: there is no truth, and no estimate either.
+        InputError: Neither is a solution known, nor is there an estimator for the problem.
     """
     problem, trial = setup.problem, setup.trial
     if problem.exact:
@@ -191,7 +197,7 @@ def make_error(setup: Setup) -> Callable[[Tensor], float]:
     space = setup.objective.test_space
     estimator = make_estimator(problem, trial, space.space.degree if space is not None else None)
     if estimator is None:
-        raise InputError("nothing tells the error of this problem; give [reference] exact or file to compare by")
+        raise InputError("the error of this problem can be neither measured nor estimated; give [reference] exact or file")
     return lambda theta: math.nan if (estimate := estimator(theta)) is None else estimate.relative
 
 
@@ -200,9 +206,10 @@ def _largest(errors: dict[str, dict[str, float]]) -> float:
 
 
 def _until(plan: Plan, training: Training, mark: float, seconds: float | None) -> Plan:
-    """Return the plan up to a time, the course of its step size stretched over the budget by the speed so far.
+    """Return the plan for training until the next measurement.
 
-    Steps on all points may be so few that they would spend the whole budget on a warm-up meant for many.
+    The number of steps in the whole budget is predicted from the speed so far, and the step size schedule is stretched to it. The
+    warm-up is limited to `WARMUP` of the steps, since few slow steps would otherwise all be warm-up.
     """
     if seconds is None:
         return dataclasses.replace(plan, time_limit=mark)
@@ -210,54 +217,63 @@ def _until(plan: Plan, training: Training, mark: float, seconds: float | None) -
     steps = max(steps, training.step + 1)
     schedule = dataclasses.replace(plan.schedule, steps=steps, warmup=min(plan.schedule.warmup, round(WARMUP * steps)))
     method = plan.method
-    if isinstance(method, Langevin):  # its walk is the second half of the budget
+    if isinstance(method, Langevin):  # the second half of its steps are the sampling chain
         method = dataclasses.replace(method, length=steps)
     return dataclasses.replace(plan, method=method, schedule=schedule, time_limit=min(mark, seconds))
 
 
 def _ended(training: Training, seconds: float | None) -> str:
-    """Return why a run is over, "" where it goes on after a measurement."""
+    """Return why a run has ended, "" if it continues."""
     if training.stopped == "converged" or (seconds is None and training.stopped == "steps"):
         return training.stopped
     return "time limit" if seconds is not None and training.seconds > seconds else ""
 
 
 def _evaluations(calls: Sequence[int], plan: Plan, training: Training) -> float:
+    """Return the number of point evaluations so far: calls times mean batch size, and the points of pilots."""
     sizes = [row[COLUMNS.index("batch_size")] for row in training.history]
     pilots = sum(sampler.pilot_size for sampler in plan.samplers if isinstance(sampler, Adaptive))
     return float(sum(calls) * np.mean(sizes) + pilots * -(-len(calls) // PILOT_EVERY))
 
 
 def _fluctuation(training: Training) -> float:
-    """Return the spread of the loss about its course, by differences of successive steps (von Neumann et al. 1941)."""
+    """Return the standard deviation of the loss about its trend, over its mean, from differences of successive steps.
+
+    Source: von Neumann et al. 1941.
+    """
     loss = np.array(training.history)[:, COLUMNS.index("loss")]
     tail = loss[-max(2, round(TAIL * len(loss))) :]
     return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan
 
 
 def _direct(setup: Setup, seconds: float | None, tell: Tell, before: tuple[float, float]) -> Course:
-    """Solve without steps: stages stand for them, and the last one is that in which the time is up."""
+    """Return the course of a direct method, whose measurements are its stages; the stage that exceeds the time is not counted.
+
+    Args:
+        setup: The prepared problem.
+        seconds: Training time in s, None for no limit.
+        tell: Function that receives progress messages.
+        before: Seconds of the set-up, and memory in MB before it.
+    """
     rows: list[tuple[float, int, float, float]] = []
-    interrupt, used = Interrupt(), time.process_time()
+    used = time.process_time()
 
     def report(training: Training) -> None:
         row = dict(zip(COLUMNS, training.history[-1], strict=True))
         rows.append((training.seconds, training.step, math.nan, row["error"]))
         tell(training.seconds, training.step, row["error"])
-        if seconds is not None and training.seconds > seconds:
-            interrupt.signal = 0
 
     strategy = strategy_of(setup)
     state = strategy.start()
-    finish = strategy.solve(state, Hooks(report, lambda *kept: None, interrupt))
+    finish = strategy.solve(state, Hooks(report, lambda *kept: None, Interrupt(), enough=seconds))
     cpu, memory = time.process_time() - used, peak_memory_mb()
     ready, libraries = before
-    if interrupt.signal is not None:
-        known = [row for row in rows if seconds is not None and row[0] <= seconds]
+    if seconds is not None and any(row[0] > seconds for row in rows):
+        known = [row for row in rows if row[0] <= seconds]
         return Course.of(known, "time limit", ready, cpu, memory, libraries, math.nan)
     known = [row for row in rows if math.isfinite(row[3])]
-    if not known:  # without an exact solution the error is measured at the end alone
-        solution = assessed(finish())
+    if not known:  # stages measure no error without an exact solution: assess the final one
+        solution = finish().assessed()
         errors = {name: dict(found) for name, found in solution.errors.items()}
         known = [(*rows[-1][:3], _largest(errors) if errors else float(solution.error_estimate["relative_energy"]))]
     return Course.of(known, state.training.stopped, ready, cpu, memory, libraries, math.nan)

@@ -1,4 +1,4 @@
-"""Statistics → figures."""
+"""The figures of a comparison: errors against time and evaluations, and fluctuation of the loss against batch size."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from vpinn.output import Ribbon, png, ribbons_figure, scaling_figure, styled
 from vpinn.storage import inside, write_atomic
 
 AXES = {"seconds": "training time in s", "evaluations": "point evaluations"}
-"""What errors are drawn against."""
+"""Attribute of `Course` that is an x axis of the error figure → label of the axis."""
 LOSS = "fluctuation of the loss, relative"
 
 
 def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Path) -> list[Path]:
-    """Draw the figures of a comparison, as png.
+    """Draw the figures of a comparison as png files.
 
     Args:
-        comparison: what is compared.
-        courses: the runs so far.
-        directory: folder of the figures, made if need be.
+        comparison: The comparison.
+        courses: Finished runs, by (number of variant, seed).
+        directory: Folder of the figures; created if it does not exist.
 
     Returns:
-        the files written: error, where variants were measured more than once, and fluctuation, where several batch sizes were.
+        Paths of the files written: error.png if errors were measured against both axes, fluctuation.png if several batch sizes
+        were run.
     """
     seeds = len({seed for _, seed in courses})
     note = f"{setting(comparison)}; " + (f"median of {seeds} seeds, from least to largest" if seeds > 1 else "one seed")
@@ -50,7 +51,7 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
 
 
 def setting(comparison: Comparison) -> str:
-    """Return what all variants have in common, in a line."""
+    """Return what all variants have in common, in one line: method, weights, points, precision, threads."""
     methods, sizes, points = ({getattr(v, name) for v in comparison.variants} for name in ("method", "parameters", "points"))
     said = [*methods] if len(methods) == 1 else []
     said += [f"{size:,} weights" for size in sizes] if len(sizes) == 1 else []
@@ -61,10 +62,12 @@ def setting(comparison: Comparison) -> str:
 
 
 def _of(courses: Mapping[Place, Course], number: int) -> list[Course]:
+    """Return the finished runs of one variant."""
     return [course for (k, _), course in courses.items() if k == number]
 
 
 def _errors(comparison: Comparison, courses: Mapping[Place, Course], against: str) -> list[Ribbon]:
+    """Return the error curve of every variant against "seconds" or "evaluations"."""
     found = []
     for k, variant in enumerate(comparison.variants):
         runs = _of(courses, k)
@@ -77,7 +80,7 @@ def _errors(comparison: Comparison, courses: Mapping[Place, Course], against: st
 
 
 def _fluctuations(comparison: Comparison, courses: Mapping[Place, Course]) -> list[Ribbon]:
-    """Return one curve per group of variants that differ in batch size alone."""
+    """Return the fluctuation of the loss over batch size: one curve per group of variants that differ in batch size only."""
     groups: dict[str, list[tuple[int, list[float]]]] = {}
     for k, variant in enumerate(comparison.variants):
         values = [course.fluctuation for course in _of(courses, k) if course.fluctuation > 0.0]

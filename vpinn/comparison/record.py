@@ -1,4 +1,8 @@
-"""``comparison.json``: what is compared, every run, and what follows; written after each run, read to go on."""
+"""Writing and reading of ``comparison.json``: the variants, all finished runs and their statistics.
+
+It is written after each run, so that a comparison can be resumed. It is resumed only if its "question", which is all that runs
+depend on, is the same as before.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +32,14 @@ NUMBERS = ("setup", "cpu", "memory", "libraries", "fluctuation")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared.
+    """The definition of a comparison.
 
     Attributes:
-        problem: as the first variant solves it.
-        variants: all points first.
-        seeds: of every variant.
-        seconds: of training of every run; None for what the first run's steps take.
-        placement: of every run.
+        problem: The problem with the settings of the first variant.
+        variants: The variants; the first one trains on all points.
+        seeds: Seeds that every variant is run with.
+        seconds: Training time of every run in s; None for the time that the first run needs for its steps.
+        placement: Device, precision and threads of every run.
     """
 
     problem: Problem
@@ -46,16 +50,22 @@ class Comparison:
 
     @property
     def error(self) -> str:
-        """Name of the error that is compared."""
+        """Name of the error by which variants are compared."""
         known = self.problem.exact or self.problem.reference is not None
         return "relative L² error" if known else "relative error estimate"
 
 
 def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a comparison which nobody said to resume or to overwrite.
+    """Refuse a folder in which a new comparison would destroy something.
+
+    Args:
+        folder: Folder to check; need not exist.
+        resume: Whether the user asked to continue the comparison in the folder.
+        overwrite: Whether the user asked to replace it.
 
     Raises:
-        InputError: it does; or there is nothing to resume.
+        InputError: The folder holds a comparison and neither was asked for, it holds files of other origin with names that a
+            comparison uses, or there is no comparison to resume.
     """
     found = read_json(folder / FILE)
     there = found is not None
@@ -71,7 +81,13 @@ def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
 
 
 def write(folder: Path, comparison: Comparison, courses: Mapping[Place, Course]) -> None:
-    """Write the record of the runs so far."""
+    """Write comparison.json with all finished runs.
+
+    Args:
+        folder: Folder of the comparison.
+        comparison: The comparison.
+        courses: Finished runs, by (number of variant, seed).
+    """
     levels = thresholds(list(courses.values()))
     variants = []
     for k, variant in enumerate(comparison.variants):
@@ -96,10 +112,10 @@ def write(folder: Path, comparison: Comparison, courses: Mapping[Place, Course])
 
 
 def read_question(folder: Path) -> dict[str, Any]:
-    """Return the number of seeds and the seconds that a comparison was asked for with.
+    """Return the number of "seeds" and the "seconds" that the user asked for when the comparison in a folder was begun.
 
     Raises:
-        StorageError: the record is damaged.
+        StorageError: The record is damaged.
     """
     record = read_json(folder / FILE) or {}
     try:
@@ -109,11 +125,11 @@ def read_question(folder: Path) -> dict[str, Any]:
 
 
 def read_courses(folder: Path, comparison: Comparison) -> dict[Place, Course]:
-    """Return the runs of an earlier session of the same comparison.
+    """Return the finished runs in a folder, by (number of variant, seed), to resume a comparison.
 
     Raises:
-        InputError: it was another comparison; the message says what changed.
-        StorageError: the record is damaged.
+        InputError: They belong to another comparison; the message names the first difference.
+        StorageError: The record is damaged.
     """
     record = read_json(folder / FILE) or {}
     try:
@@ -133,7 +149,7 @@ def _damaged(folder: Path) -> StorageError:
 
 
 def _question(comparison: Comparison) -> dict[str, Any]:
-    """Return what must be the same for runs to belong together."""
+    """Return all that runs depend on, which must be the same for runs to be compared."""
     return {
         "seconds": comparison.seconds,
         **comparison.placement.told,
@@ -144,13 +160,13 @@ def _question(comparison: Comparison) -> dict[str, Any]:
 
 
 def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what runs depend on: not the title, nor where to output goes."""
+    """Return a question without title and [output] of the problem file, which may change when a comparison is resumed."""
     problem = {key: value for key, value in question["problem"].items() if key not in ("title", "output")}
     return {**question, "problem": problem}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return the first key, joined by dots, whose values differ; "" where none does."""
+    """Return the first key, joined by dots, whose values differ in two nested mappings; "" if they are equal."""
     for key in (*now, *before):
         old, new = before.get(key), now.get(key)
         if old != new:
@@ -160,11 +176,13 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _budget(courses: Mapping[Place, Course], comparison: Comparison) -> float | None:
+    """Return the seconds that the first run needed for its steps; None if it has not finished."""
     first = courses.get((0, comparison.seeds[0]))
     return first.seconds[-1] if first is not None and first.seconds else None
 
 
 def _course(run: Mapping[str, Any]) -> Course:
+    """Return a run from its JSON object."""
     marks = [tuple(map(_number, mark)) for mark in zip(*(run[name] for name in MEASURED), strict=True)]
     return Course.of(marks, str(run["stopped"]), *(_number(run[name]) for name in NUMBERS))
 
@@ -174,7 +192,7 @@ def _number(value: float | None) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: no nan, no infinity, keys as text."""
+    """Return a value in a form that JSON can hold: keys are text, nan and infinity become None."""
     if isinstance(value, Mapping):
         return {f"{key:g}" if isinstance(key, float) else str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""All runs of a comparison, one at a time and interleaved, each in a process of its own."""
+"""Execution of all runs of a comparison, one after the other, each in its own process. Start from `run_all`."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ from vpinn.placement import Placement
 from vpinn.process import processor_seconds, safe_path
 
 POLL = 0.1
-"""Seconds between looks at a run."""
+"""Seconds between checks for signals and messages while a run is in progress."""
 GRACE = 60.0
-"""Processor seconds beyond its budget that a run may be silent: a single step on too many points would never end."""
+"""Processor seconds per thread, in addition to its training time, after which a run without a message is ended.
+
+A single step on too many points would otherwise never end.
+"""
 
 Place = tuple[int, int]
-"""Number of a variant, and a seed."""
+"""What identifies a run: number of its variant, and seed."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a comparison is.
+    """The progress of a comparison.
 
     Attributes:
-        done: runs finished.
-        total: runs altogether.
-        label: of the variant that runs.
-        seed: of its run.
-        seconds: of training so far.
-        budget: seconds that it has, None where its steps decide.
-        error: last measured, nan before.
+        done: Number of finished runs.
+        total: Number of all runs.
+        label: Name of the variant of the current run.
+        seed: Seed of the current run.
+        seconds: Training time of the current run so far, in s.
+        budget: Training time that the current run has, in s; None if it ends after its steps.
+        error: Last measured error, nan before the first measurement.
     """
 
     done: int
@@ -52,10 +55,10 @@ class Moment:
 
 
 def order(variants: int, seeds: Iterable[int]) -> Iterator[Place]:
-    """Yield variant and seed of every run.
+    """Yield (number of variant, seed) of all runs in the order in which they are done.
 
-    Each seed goes through all variants before the next, every time from another variant on: a machine that slows down or
-    is busy for a while slows all of them, not the last.
+    All variants are run with one seed before the next seed, and each seed begins with another variant. If the machine slows down
+    or is busy for a while, that affects all variants alike instead of the last one.
     """
     for turn, seed in enumerate(seeds):
         for k in range(variants):
@@ -72,20 +75,20 @@ def run_all(  # noqa: PLR0913 (what runs, and whom it tells)
     report: Callable[[Moment], None],
     interrupt: Interrupt,
 ) -> None:
-    """Run what is not done yet, until it is or a signal arrives; a run that a signal stops is forgotten.
+    """Do all runs that are not done yet, until a signal arrives; a run that a signal interrupts is discarded.
 
     Args:
-        variants: the first of them, with the first seed, sets the budget where there is none: what its steps take.
-        seeds: of every variant.
-        seconds: of training that every run has, None to be set.
-        placement: of every run.
-        done: runs of an earlier session.
-        keep: told every finished run.
-        report: told where the comparison is.
-        interrupt: signals received.
+        variants: The variants to run.
+        seeds: Seeds that every variant is run with.
+        seconds: Training time of every run in s; None for the time that the first run needs for its steps.
+        placement: Device, precision and threads of every run.
+        done: Runs that are finished already.
+        keep: Function that is called with every finished run.
+        report: Function that is called with the progress from time to time.
+        interrupt: Signals received.
 
     Raises:
-        InputError: a run found the problem unsolvable as stated, or the first run gives no budget.
+        InputError: A variant cannot be solved as its settings say, or the first run has no time to take as the budget.
     """
     places = list(order(len(variants), seeds))
     finished = {place: done[place] for place in places if place in done}
@@ -112,16 +115,21 @@ def run_all(  # noqa: PLR0913 (what runs, and whom it tells)
 
 
 def _budget(label: str, course: Course) -> float:
-    """Return the seconds that the first run took for its steps."""
+    """Return the seconds that the first run needed for its steps, which all other runs get.
+
+    Raises:
+        InputError: The run diverged or has no measurement.
+    """
     if course.stopped == "diverged" or not course.seconds:
-        raise InputError(f"the first run, {label}, has no end to go by ({course.stopped}); start anew with --seconds")
+        raise InputError(f"the first run, {label}, gives the others no time ({course.stopped}); give --seconds and --overwrite")
     return course.seconds[-1]
 
 
 def _context() -> BaseContext:
-    """Return how processes are made: forked from one that has the libraries loaded and no memory of ours, where there is such.
+    """Return the context in which processes are made: a fork server if the system has one, otherwise spawned processes.
 
-    That one is started deaf to SIGINT and SIGHUP, which a terminal sends to all of us; what they end is ours to decide.
+    A fork server has the libraries loaded but none of this process's data. It is started with SIGINT and SIGHUP blocked: a
+    terminal sends them to all processes, but only the parent decides what they end.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -145,14 +153,17 @@ def _one(
     tell: Callable[[float, float], None],
     interrupt: Interrupt,
 ) -> Course | None:
-    """Return the course of one run, None where a signal ended it."""
+    """Start one run in a process, pass on its progress, and return its course; None if a signal ended it.
+
+    A run whose process is killed, or sends no message for too long, has a course without measurements.
+    """
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, variant, seed, seconds, placement), daemon=True)  # type: ignore[attr-defined]
     with safe_path():
         process.start()
     sender.close()
     assert process.pid is not None
-    heard = math.nan  # processor time of the run when it last told of a step
+    heard = math.nan  # processor time of the run at its last message
     try:
         while interrupt.signal is None:
             if not receiver.poll(POLL):
@@ -164,7 +175,7 @@ def _one(
                 found = receiver.recv()
             except EOFError:
                 process.join()
-                if interrupt.signal is not None:  # it went to all of us
+                if interrupt.signal is not None:  # the signal went to the run's process, too
                     return None
                 return Course.of([], f"killed, exit code {process.exitcode}", *[math.nan] * 5)
             if isinstance(found, Course):
@@ -182,7 +193,7 @@ def _one(
 
 
 def _child(sender: Connection, variant: Variant, seed: int, seconds: float | None, placement: Placement) -> None:
-    """Send how a run goes, and its course or what was wrong; the parent decides what a signal ends."""
+    """Do one run in a child process; send its progress, and then its course or the error. SIGINT and SIGHUP are ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:

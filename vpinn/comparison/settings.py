@@ -1,4 +1,7 @@
-"""What the command line says of variants → settings of each: a cross product of ``--vary``, and ``--variant`` by itself."""
+"""Settings of the variants of a comparison, from the options ``--vary`` and ``--variant``. Start from `combinations`.
+
+It also knows which settings have no effect beside others, so that variants that differ only in those count as equal (`settled`).
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from vpinn.errors import InputError
 from vpinn.problem.wording import printable
 
 Combination = dict[str, str]
-"""Settings of a variant: section.key → value as on the command line."""
+"""Settings of a variant: section.key → value as text, as on the command line."""
 MOST = 64
-"""Variants that a comparison may have."""
+"""Largest number of variants in a comparison."""
 TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring", "langevin", "evolution", "least-squares")
-"""Methods that see mini-batches; the others see all points in every step."""
+"""Methods that can use mini-batches; all others use all points in every step."""
 ON_ALL_POINTS = {"spring": "gauss-newton"}
-"""What a method that needs mini-batches becomes on all points."""
+"""Method that needs mini-batches → its counterpart on all points."""
 _STRATA = ("batch.allocation", "batch.strata", "batch.strata_count")
 _SAMPLING = ("batch.sampler", *_STRATA, "batch.replacement", "batch.per_cell", "batch.estimator")
 BATCH = (*_SAMPLING, "batch.growth", "batch.threshold", "batch.largest", "batch.finish", "solver.scaling")
-"""What matters to mini-batches only."""
+"""Settings that have an effect with mini-batches only."""
 _RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip", "solver.scaling")
 _SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("solver.method", ("sgd",), ("solver.momentum",)),
@@ -34,18 +37,18 @@ _SETTLES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("batch.sampler", ("cells",), ("batch.per_cell",)),
     ("batch.sampler", ("uniform",), ("batch.replacement",)),
 )
-"""Key, its values, and keys that mean something for these values only."""
+"""Entries (key, values, other keys): the other keys have an effect only if the key has one of the values."""
 
 
 def combinations(vary: Sequence[str], single: Sequence[str]) -> list[Combination]:
-    """Return the settings of every variant: the cross product of ``vary``, then each of ``single``.
+    """Return the settings of every variant: all combinations of the values in ``vary``, then those in ``single``.
 
     Args:
-        vary: ``section.key=value,value,…`` each; commas inside brackets and quotes belong to a value.
-        single: ``section.key=value section.key=value …`` each.
+        vary: Values of ``--vary``, ``section.key=value,value,…`` each; commas inside brackets and quotes belong to a value.
+        single: Values of ``--variant``, ``section.key=value section.key=value …`` each.
 
     Raises:
-        InputError: not of that form, a key given twice, or more than 64 variants.
+        InputError: A text has another form, a key occurs in two ``--vary``, or there are more than 64 variants.
     """
     axes: dict[str, list[str]] = {}
     for item in vary:
@@ -60,18 +63,18 @@ def combinations(vary: Sequence[str], single: Sequence[str]) -> list[Combination
         try:
             words = shlex.split(item)
         except ValueError as error:
-            raise InputError(f"{str(error).lower()} in {printable(item)!r}", "--variant") from None
+            raise InputError(f"{str(error).lower()} in {printable(item)!r}; close the quotation", "--variant") from None
         found.append(dict(_pair(word, "--variant", "'section.key=value section.key=value'") for word in words or [""]))
     if len(found) > MOST:
-        raise InputError(f"{len(found)} variants are more than {MOST}; vary less at a time", "--vary")
+        raise InputError(f"a comparison has at most {MOST} variants, got {len(found)} or more; vary less at a time", "--vary")
     return found
 
 
 def settled(combination: Combination) -> Combination:
-    """Return a combination without settings that mean nothing beside its others, so that equal variants look equal.
+    """Return a combination without settings that have no effect, so that variants that solve alike have equal settings.
 
-    A method that needs all points takes ``batch.size = "full"``; with it, nothing else of ``batch`` matters. One that needs
-    mini-batches has a counterpart on all points.
+    A method that needs all points gets ``batch.size = "full"``, with which no other setting of [batch] has an effect. A method
+    that needs mini-batches is replaced by its counterpart if ``batch.size`` is "full".
     """
     chosen = dict(combination)
     method = chosen.get("solver.method", TAKES_BATCHES[0])
@@ -83,17 +86,22 @@ def settled(combination: Combination) -> Combination:
 
 
 def meaningless(combination: Mapping[str, str]) -> set[str]:
-    """Return the keys that mean nothing, whoever sets them, beside the settings of a combination."""
+    """Return the keys that have no effect beside the settings of a combination, be they in it or in the problem file."""
     keys = {key for by, values, owned in _SETTLES if combination.get(by, values[0]) not in values for key in owned}
     return keys | set(BATCH) if combination.get("batch.size") == "full" else keys
 
 
 def _product(axes: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    """Yield combinations, no more than can be refused."""
+    """Yield combinations of values; stop when there are surely too many, so that a huge product takes no time."""
     return itertools.islice(itertools.product(*axes.values()), MOST * 16)
 
 
 def _pair(item: str, option: str, form: str) -> tuple[str, str]:
+    """Return key and value of a text ``key=value``.
+
+    Raises:
+        InputError: The text has another form; the message shows the ``form`` expected.
+    """
     key, equals, value = item.partition("=")
     if not equals or not key.strip() or not value.strip():
         raise InputError(f"expected {form}, got {printable(item)!r}", option)
@@ -101,7 +109,7 @@ def _pair(item: str, option: str, form: str) -> tuple[str, str]:
 
 
 def _split(text: str) -> Iterator[str]:
-    """Yield what stands between commas outside brackets and quotes."""
+    """Yield the parts of a text between commas; commas inside brackets and quotes do not separate."""
     depth, quote, start = 0, "", 0
     for k, character in enumerate(text):
         if quote:

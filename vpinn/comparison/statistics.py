@@ -1,4 +1,4 @@
-"""Courses of several seeds → what is said of a variant: times to accuracy, best errors, bands."""
+"""Statistics over the runs (courses) of a variant with several seeds: times to given errors, best errors, bands for figures."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from vpinn.comparison.variants import Variant
 
 Array = NDArray[np.float64]
 GRID = 200
-"""Points of a band."""
+"""Number of abscissae of a band."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A variant over its seeds; medians unless said.
+    """Statistics of a variant over its runs; single numbers are medians over the runs unless said otherwise.
 
     Attributes:
-        runs: how many there are.
-        reached: threshold → seconds of every run until its error was there, inf where it never was.
-        best: smallest error of every run.
-        final: error of every run at its end, inf after divergence.
-        updates: steps.
-        epochs: evaluations over quadrature points.
-        evaluations: points at which the integrands were evaluated.
-        fluctuation: of the loss.
-        memory: largest peak in MB.
-        setup: seconds before the first step.
-        speed: updates per second of every run.
-        diverged: runs that did not end well.
+        runs: Number of finished runs.
+        reached: Threshold → seconds that each run needed until its error was at or below it; inf if it never was.
+        best: Smallest error of each run, dimensionless.
+        final: Error of each run at its end, dimensionless; inf if it diverged or was never measured.
+        updates: Number of steps.
+        epochs: Number of point evaluations over the number of quadrature points.
+        evaluations: Number of point evaluations (integrands with gradients).
+        fluctuation: Relative fluctuation of the loss, see `Course`; dimensionless.
+        memory: Largest peak memory of all runs in MB.
+        setup: Seconds before the first step.
+        speed: Updates per second of each run.
+        diverged: Number of runs that diverged or have no measured error.
     """
 
     runs: int
@@ -52,7 +52,7 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Errors over seeds: median, least and largest [m], at abscissae [m]."""
+    """Smallest error, median and largest error over the seeds [m] each, at abscissae ``x`` [m] (seconds or evaluations)."""
 
     x: Array
     low: Array
@@ -61,9 +61,10 @@ class Band:
 
 
 def thresholds(courses: Sequence[Course]) -> list[float]:
-    """Return the powers of ten between the first error of the worst run, or one, and the best error of all, falling.
+    """Return powers of ten, falling, as errors to which times are compared.
 
-    An error of one is that of zero: to reach it is no merit.
+    They lie between the largest first error of a run and the smallest error of all runs. They are at most 0.1, because the zero
+    function already has a relative error of 1.
     """
     errors = [_finite(course.error) for course in courses]
     errors = [found for found in errors if len(found)]
@@ -75,12 +76,15 @@ def thresholds(courses: Sequence[Course]) -> list[float]:
 
 
 def telling(levels: Sequence[float], reached: Sequence[Mapping[float, Sequence[float]]], most: int) -> list[float]:
-    """Return the thresholds that tell variants apart: the lowest that each reached, then the lowest others, shared ones first.
+    """Return the thresholds that show most about the differences between variants, falling.
+
+    First the lowest threshold that each variant reached is taken, then, while fewer than ``most`` are taken, the lowest of those
+    that several variants reached, then the lowest of those that one variant reached.
 
     Args:
-        levels: all of them, falling.
-        reached: threshold → seconds of every run, by variant.
-        most: how many are wanted, unless more are reached as the lowest.
+        levels: All thresholds, falling.
+        reached: For every variant, threshold → seconds of its runs.
+        most: Number of thresholds wanted; it is exceeded if the variants' lowest thresholds are more.
     """
     arrived = [[level for level in levels if any(map(math.isfinite, found[level]))] for found in reached]
     chosen = {found[-1] for found in arrived if found}
@@ -93,12 +97,18 @@ def telling(levels: Sequence[float], reached: Sequence[Mapping[float, Sequence[f
 
 
 def time_to(course: Course, threshold: float) -> float:
-    """Return the seconds after which the error was first measured at or below a threshold, inf where it never was."""
+    """Return the seconds after which the error was first measured at or below a threshold; inf if it never was."""
     return next((t for t, error in zip(course.seconds, course.error, strict=True) if error <= threshold), math.inf)
 
 
 def summarise(variant: Variant, courses: Sequence[Course], levels: Sequence[float]) -> Summary:
-    """Return a variant's summary over at least one run."""
+    """Return the statistics of a variant over its runs.
+
+    Args:
+        variant: The variant.
+        courses: Its finished runs, at least one.
+        levels: Errors to which times are measured.
+    """
     failed = [course.stopped == "diverged" or not course.error for course in courses]
     final = [math.inf if bad else course.error[-1] for bad, course in zip(failed, courses, strict=True)]
     evaluations = median([course.evaluations[-1] if course.evaluations else math.nan for course in courses])
@@ -119,7 +129,7 @@ def summarise(variant: Variant, courses: Sequence[Course], levels: Sequence[floa
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the median of the values that are numbers, inf among them; nan if there are none."""
+    """Return the median of the values that are not nan; inf counts as a number. Without any, the result is nan."""
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return math.nan
@@ -129,9 +139,10 @@ def median(values: Sequence[float]) -> float:
 
 
 def band(courses: Sequence[Course], against: str) -> Band | None:
-    """Return the band of errors against "seconds" or "evaluations"; None where none was ever measured.
+    """Return the band of errors of several runs against "seconds" or "evaluations"; None if no error was measured.
 
-    Between measurements errors are interpolated linearly in logarithms; a run that is over keeps its error.
+    Between measurements, the logarithm of the error is interpolated linearly in the logarithm of the abscissa. A run that has
+    ended keeps its last error.
     """
     curves = []
     for course in courses:

@@ -1,4 +1,4 @@
-"""The table of a comparison, and in words what it says and how it was measured."""
+"""The tables of a comparison (`as_tables`), and sentences on its result and on how it was measured (`notes`)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vpinn.comparison.statistics import Summary, median, summarise, telling, thr
 from vpinn.text import escaped
 
 COLUMNS = 4
-"""Thresholds shown."""
+"""Number of thresholds whose times the table shows."""
 BUSY = 1.3
-"""Ratio of speeds between runs of one variant above which the machine was not ours alone."""
+"""Ratio of the highest to the lowest speed of a variant's runs above which other load on the machine is suspected."""
 
 
 def summaries(comparison: Comparison, courses: Mapping[Place, Course]) -> tuple[list[float], list[tuple[str, Summary]]]:
-    """Return the thresholds, and label and summary of every variant that has run."""
+    """Return the thresholds, and (label, summary) of every variant with a finished run."""
     levels = thresholds(list(courses.values()))
     found = []
     for k, variant in enumerate(comparison.variants):
@@ -33,10 +33,10 @@ def summaries(comparison: Comparison, courses: Mapping[Place, Course]) -> tuple[
 
 
 def as_tables(comparison: Comparison, courses: Mapping[Place, Course]) -> list[Table]:
-    """Return two tables with one row per variant: how accurate it is and when, and what it does for that."""
+    """Return two tables with one row per variant: times to given errors and best errors; steps, evaluations and memory."""
     levels, rows = summaries(comparison, courses)
     shown = telling(levels, [found.reached for _, found in rows], COLUMNS)
-    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error", "best seed", "worst seed")
+    accuracy = _table(*(f"s to {level:.0e}" for level in shown), "best error (median)", "best seed", "worst seed")
     effort = _table("updates", "epochs", "evaluations", "updates/s", "loss fluctuation", "peak MB")
     for label, found in rows:
         best = [_error(value) for value in (median(found.best), min(found.best), max(found.best))]
@@ -56,20 +56,20 @@ def _table(*headings: str) -> Table:
 
 
 def notes(comparison: Comparison, courses: Mapping[Place, Course]) -> list[str]:
-    """Return what the table says at equal time and at equal accuracy, and what its numbers are."""
+    """Return sentences on the ranking at equal time and at equal accuracy, on how numbers were measured, and on failed runs."""
     levels, rows = summaries(comparison, courses)
     runs = list(courses.values())
     budget = comparison.seconds or max((course.seconds[-1] for course in runs if course.seconds), default=0.0)
     said = [_at_equal_time(rows, budget), _at_equal_accuracy(rows, levels)] if len(rows) > 1 else []
     setups, libraries = [c.setup for c in runs if math.isfinite(c.setup)], [c.libraries for c in runs]
-    span = f" (set-up {min(setups):.2g} to {max(setups):.2g} s and measuring not counted)" if setups else ""
+    span = f" (without set-up, {min(setups):.2g} to {max(setups):.2g} s, and without measuring errors)" if setups else ""
     said.append(
         f"Medians over {(n := len(comparison.seeds))} seed{'s' * (n > 1)} of the {comparison.error}; "
-        f"seconds of training{span}; {setting(comparison)}; memory with {median(libraries):,.0f} MB of libraries."
+        f"seconds of training{span}; {setting(comparison)}; memory includes {median(libraries):,.0f} MB of libraries."
     )
     busy = [label for label, found in rows if found.speed and max(found.speed) > BUSY * min(found.speed)]
     if busy:
-        said.append(f"The machine was busy: speeds differ between runs of {'; '.join(busy)} by more than {BUSY - 1:.0%}.")
+        said.append(f"The machine was busy: speeds of the runs of {'; '.join(busy)} differ by more than {BUSY - 1:.0%}.")
     bad = [
         f"{comparison.variants[number].label}, seed {seed}: {course.stopped}"
         for (number, seed), course in courses.items()
@@ -87,17 +87,18 @@ def _at_equal_time(rows: Sequence[tuple[str, Summary]], budget: float) -> str:
 
 
 def _at_equal_accuracy(rows: Sequence[tuple[str, Summary]], levels: Sequence[float]) -> str:
-    """Compare at the lowest threshold that the median of every variant reached."""
+    """Rank the variants by the time to the lowest threshold that the median over the runs of every variant reached."""
     reached = [level for level in levels if all(math.isfinite(median(found.reached[level])) for _, found in rows)]
     if not reached:
-        return "No power of ten was reached by all variants."
+        return "There is no error (power of ten) that all variants reached."
     level = reached[-1]
     ranked = sorted(rows, key=lambda row: median(row[1].reached[level]))
     parts = "; ".join(f"{label} {median(found.reached[level]):.3g} s" for label, found in ranked)
-    return f"Time to {level:.0e}, the lowest that all reach: {parts}."
+    return f"Time to an error of {level:.0e}, the lowest power of ten that all reached: {parts}."
 
 
 def _time(seconds: Sequence[float]) -> str:
+    """Return the median time of the runs and, if some never reached the error, how many did."""
     there = sum(map(math.isfinite, seconds))
     middle = median(seconds)
     if there == 0:
@@ -111,6 +112,7 @@ def _error(value: float) -> str:
 
 
 def _count(value: float) -> str:
+    """Return a number with at most three digits and a unit k, M or G."""
     if not math.isfinite(value):
         return "–"
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):

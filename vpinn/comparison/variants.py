@@ -1,4 +1,4 @@
-"""Settings → variants: the problem as each of them solves it, checked before anything runs."""
+"""The variants of a comparison: the problem with the settings of each, checked before anything runs. See `make_variants`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from vpinn.problem.validation import validate
 from vpinn.solving import Setup, prepare
 
 SHARE = "1/16"
-"""Points of a mini-batch by default, as a share of all."""
+"""Default ``batch.size``, as a share of all quadrature points of the domain."""
 _FRACTION = re.compile(r"1/(\d{1,9})")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to solve the problem.
+    """The problem with one combination of settings.
 
     Attributes:
-        label: what tells it from the others.
-        kind: the same without the batch size.
-        settings: section.key → value, where it differs from the problem file.
-        path: the problem file.
-        data: the problem file with these settings.
-        method: name of the method.
-        points: quadrature points of all integrals.
-        batch: points per step, None for all.
-        parameters: of the network.
+        label: Name made of the settings in which it differs from the other variants.
+        kind: The same name without the batch size.
+        settings: Settings that differ from the problem file: section.key → value.
+        path: Path of the problem file.
+        data: Content of the problem file, with these settings.
+        method: Name of the method.
+        points: Number of quadrature points of all integrals.
+        batch: Quadrature points per step; None for all points.
+        parameters: Number of parameters of the network.
     """
 
     label: str
@@ -53,7 +53,7 @@ class Variant:
 
     @property
     def first_seed(self) -> int:
-        """The seed of the problem file."""
+        """Seed in the problem file, 0 by default."""
         return int(self.data.get("solver", {}).get("seed", 0))
 
     def problem(self, seed: int) -> Problem:
@@ -62,16 +62,17 @@ class Variant:
 
 
 def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combination], placement: Placement) -> list[Variant]:
-    """Return the variants, the one with all points in every step first.
+    """Return the variants; the first one uses all points in every step. Variants with equal settings are returned once.
 
     Args:
-        path: problem file.
-        changes: ``section.key=value`` for all of them.
-        asked: settings of each; empty for all points against mini-batches, those of the file or 1/16 of the points.
-        placement: of every run.
+        path: Problem file.
+        changes: Settings of all variants, ``section.key=value`` each.
+        asked: Settings of each variant. If empty, all points are compared with mini-batches: those of the problem file, or 1/16
+            of the points.
+        placement: Device, precision and threads of every run.
 
     Raises:
-        InputError: a variant cannot be solved as stated; or there is no error to compare by.
+        InputError: A variant cannot be solved as its settings say, or the problem offers no error to compare.
     """
     source = read_source(path, changes)
     _require_error(_build(path, source.data, source))
@@ -92,6 +93,7 @@ def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Pr
 
 
 def _require_error(problem: Problem) -> None:
+    """Refuse a problem with neither a known solution nor a mesh, on which the error could be estimated."""
     if not (problem.exact or problem.reference is not None or isinstance(problem.domain, Mesh)):
         raise InputError("there is no error to compare by; give [reference] exact, or a domain with a mesh", problem.where())
 
@@ -107,7 +109,11 @@ def _size(source: Source) -> str:
 
 
 def _completed(combination: Combination, source: Source) -> Combination:
-    """Add the method, adam unless one was chosen that takes batches, and a batch size where they are varied and have none."""
+    """Return a combination with a method and a batch size that make it comparable with mini-batches.
+
+    If the file's method cannot use mini-batches and the user chose none, the method is adam. If settings of [batch] are varied
+    but there is no batch size, it is `SHARE`.
+    """
     chosen = dict(combination)
     method = source.data.get("solver", {}).get("method", "auto")
     if "solver.method" not in chosen and ("solver", "method") not in source.overrides and method not in TAKES_BATCHES:
@@ -123,7 +129,7 @@ def _completed(combination: Combination, source: Source) -> Combination:
 
 
 def _with_full(chosen: list[Combination]) -> list[Combination]:
-    """Put a variant with all points first: what mini-batches are held against."""
+    """Return the combinations with one that uses all points first; such a one is added if there is none."""
     full = [combination for combination in chosen if combination.get("batch.size", "full") == "full"]
     if len(full) == len(chosen):
         return chosen
@@ -133,10 +139,10 @@ def _with_full(chosen: list[Combination]) -> list[Combination]:
 
 
 def _make(path: Path, changes: Sequence[str], settings: Combination, placement: Placement) -> Variant:
-    """Return a variant, checked down to its plan.
+    """Return the variant with some settings; it is prepared as a run would be, so that mistakes are found now.
 
     Raises:
-        InputError: it cannot be solved as stated; says which variant.
+        InputError: It cannot be solved as its settings say; the message names the variant.
     """
     name = " ".join(f"{key}={value}" for key, value in settings.items()) or "of the file"
     try:
@@ -153,6 +159,7 @@ def _make(path: Path, changes: Sequence[str], settings: Combination, placement: 
 
 
 def _prepared(path: Path, changes: Sequence[str], settings: Combination, placement: Placement) -> tuple[Setup, dict[str, Any]]:
+    """Return the prepared problem with some settings, and the content of its problem file without settings of no effect."""
     source = read_source(path, [*changes, *(f"{key}={value}" for key, value in settings.items())])
     for key in meaningless(settings):
         section, _, name = key.partition(".")
@@ -161,7 +168,7 @@ def _prepared(path: Path, changes: Sequence[str], settings: Combination, placeme
 
 
 def _names(settings: Sequence[Combination]) -> list[tuple[str, str]]:
-    """Name every variant by the settings that differ, with and without the batch size."""
+    """Return for every variant its name, made of the settings in which variants differ, with and without the batch size."""
     keys = sorted({key for s in settings for key in s}, key=lambda key: (key != "solver.method", key != "batch.size"))
     drawn = [s for s in settings if s.get("batch.size") != "full"]
     where = {key: drawn if key in BATCH else settings for key in keys}
@@ -174,6 +181,7 @@ def _names(settings: Sequence[Combination]) -> list[tuple[str, str]]:
 
 
 def _worded(key: str, value: str) -> str:
+    """Return a setting in words, such as "adam", "64 points" or "learning rate 0.01"."""
     if key == "batch.size":
         return "full" if value == "full" else f"{int(value):,} points" if value.isdecimal() else value
     name = key.partition(".")[2]

@@ -1,12 +1,20 @@
-"""Domains: from a shape or a mesh file to quadrature points and test spaces.
+"""Domains: from a shape or a mesh file to quadrature points and finite element spaces.
 
     mesh file ─ read_mesh ─┐            ┌─ CellPoints, FacetPoints ─ take(index) → Points
                            ├→   Mesh   ─┼─ LagrangeSpace → dofs, basis functions, Gram matrices
     shape ──── make_shape ─┤            └─ refine, locate, polygon_of
                            └→ Hypercube ── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
 
-Everything is a frozen object in numpy: meshes are checked when made, points are numbered and made when asked for, so that
-memory depends on the mesh and on the batch and never on the number of points.
+All objects are immutable and made of numpy arrays. Meshes are checked when they are made. Quadrature points are numbered and
+computed on demand, so that memory depends on the mesh and on the batch, but not on the number of points.
+
+1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
+2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
+3. `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
+4. `space`: Lagrange elements. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
+5. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
+
+Start with `mesh`, `points` and `space`.
 """
 
 from vpinn.domain.bisect import BISECTED, bisect, replayed

@@ -1,7 +1,7 @@
-"""Reads one mesh file with meshio and writes plain arrays. Run as a process of its own, under limits of memory and time.
+"""Reads one mesh file with meshio and writes plain arrays; runs as a separate process with limits of memory and time.
 
-meshio may end the process, exhaust memory or loop on damaged files, and open any file that a mesh names; nothing of that
-reaches the parent, which only reads the arrays (npz, no pickle) or one line of text, and no file but the mesh is opened.
+On damaged files meshio may end the process, exhaust memory or never return, and a mesh file may name other files to open. Here
+none of that reaches the parent process, which only reads arrays (npz, no pickle) or one line of text; other files are not opened.
 
 Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS FORMAT
     writes FOLDER/mesh.npz, or FOLDER/error.txt. In mesh.npz: points [n, d]; blocks, the JSON list of cell types;
@@ -26,9 +26,9 @@ _DATA = re.compile(rb"^\$(NodeData|ElementData|ElementNodeData|Periodic)\r?\n.*?
 _NUMBERED = ("gmsh:physical", "medit:ref", "cell_tags")  # integer cell data that stand for groups, by format
 _MODULES = tuple(importlib.machinery.all_suffixes())
 _MOST = 200_000_000
-"""Bytes of a compressed block, at most."""
+"""Largest size of a decompressed block, in bytes."""
 _REFUSED = ("builtins.input", "ctypes.", "fcntl.", "glob.", "os.", "pickle.", "pty.", "shutil.", "socket.", "subprocess.")
-"""What no reader of meshes has to do, as the beginning of the names of audit events."""
+"""Beginnings of the names of audit events that reading a mesh never needs, and which are refused."""
 
 
 class Refused(Exception):
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Cap the address space [bytes] and the processor time of this process, where the system can."""
+    """Limit the address space in bytes and the processor time in seconds of this process, if the system can."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -46,10 +46,10 @@ def limit(memory: int, seconds: int) -> None:
 
 
 def confine(path: Path, folder: Path) -> None:
-    """From now on let this process open the mesh, files of its own folder and Python's modules only, and start nothing.
+    """Let this process, from now on, open only the mesh, files in its own folder and Python's modules, and start no program.
 
-    The hook stays until the process ends. It sees what Python opens, numpy's ``fromfile`` with it; libraries that open files
-    by themselves, as HDF5 does, are not loaded.
+    The audit hook stays until the process ends. It covers files opened by Python, also by numpy's ``fromfile``. Libraries that
+    open files by themselves, such as HDF5, are not loaded.
     """
     mesh, own = os.path.realpath(path), os.path.realpath(folder) + os.sep
     libraries = tuple({os.path.realpath(entry) + os.sep for entry in sys.path if entry})
@@ -73,7 +73,7 @@ def confine(path: Path, folder: Path) -> None:
 
 
 def read(path: Path, folder: Path, file_format: str) -> Any:
-    """Read with meshio, working around what 5.3.5 cannot do."""
+    """Read the mesh with meshio, working around faults of its version 5.3.5."""
     import meshio
 
     if file_format in ("vtu", "xdmf"):
@@ -98,7 +98,7 @@ def read(path: Path, folder: Path, file_format: str) -> Any:
 
 
 def _refuse_entities(path: Path) -> None:
-    """Refuse XML that declares entities, which can stand for other files or for gigabytes."""
+    """Refuse XML that declares entities, because these can include other files or expand to gigabytes."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content.find(b"<!DOCTYPE") >= 0 or content.find(b"<!ENTITY") >= 0:
             raise Refused("it declares XML entities, which no mesh needs")
@@ -111,7 +111,7 @@ def _refuse_include(path: Any) -> None:
 
 
 class _Bounded:
-    """A library of compression whose blocks have at most so many bytes."""
+    """A compression library that refuses blocks above a size."""
 
     def __init__(self, start: Any, most: int) -> None:
         self._start, self._most = start, most

@@ -1,9 +1,9 @@
-"""Local refinement of intervals, triangles and tetrahedra: marked cells are bisected, and others as far as they have to follow.
+"""Local refinement of intervals, triangles and tetrahedra by bisection, without hanging nodes.
 
-Edges are marked, not cells: all cells cut their marked edges in the same order, from the longest to the shortest, so that two
-cells cut the face that they share alike, and no node hangs. Where an edge of a cell or of a face is marked, its longest edge is
-marked, too, which keeps angles from degenerating. Sources: Rivara, Int. J. Numer. Meth. Eng. 20 (1984), 745–756; Plaza & Carey,
-Appl. Numer. Math. 32 (2000), 195–218.
+All edges of the marked cells are marked. If any edge of a cell or face is marked, its longest edge is marked, too, which keeps
+angles from degenerating. Every cell then cuts its marked edges from the longest to the shortest. Two cells therefore cut their
+common face in the same way, so that there are no hanging nodes. Sources: Rivara, Int. J. Numer. Meth. Eng. 20 (1984), 745–756;
+Plaza & Carey, Appl. Numer. Math. 32 (2000), 195–218. Start with `bisect`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
 from vpinn.errors import InputError
 
 BISECTED = ("interval", "triangle", "quadrilateral", "tetrahedron")
-"""Types of cells that can be refined locally; straight quadrilaterals are cut into triangles first."""
+"""Cell types that can be refined locally; straight quadrilaterals are first cut into triangles."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Pieces:
     """Parts of the cells of a mesh.
 
     Attributes:
-        vertices: of every part [n, d + 1], numbered through those of the mesh and the midpoints of edges.
-        parent: cell that it is part of [n].
-        reference: its vertices in the reference coordinates of that cell [n, d + 1, d].
+        vertices: vertices of every part [n, d + 1]; the numbers of the mesh's vertices come first, then those of midpoints.
+        parent: cell of the mesh that contains the part [n].
+        reference: vertices of the part in the reference coordinates of that cell [n, d + 1, d].
     """
 
     vertices: Integers
@@ -40,16 +40,16 @@ class Pieces:
 
 
 def bisect(mesh: Mesh, marked: Integers) -> Mesh:
-    """Refine marked cells once: each of their edges is cut in the middle. Tags, the outline and the order are kept.
+    """Refine marked cells once, cutting each of their edges in the middle, and other cells where that avoids hanging nodes.
 
-    Parts describe exactly the geometry of their cells: curved cells stay curved.
+    Tags, outline and geometric order are kept. The parts have exactly the geometry of their cells: curved cells stay curved.
 
     Args:
-        mesh: of intervals, triangles or tetrahedra of either order, or of straight quadrilaterals.
-        marked: numbers of cells.
+        mesh: mesh of intervals, triangles or tetrahedra of either order, or of straight quadrilaterals.
+        marked: numbers of the marked cells.
 
     Returns:
-        a mesh without hanging nodes whose cells are those that were not cut, and parts of the others.
+        a mesh of the cells that were not cut and the parts of all others.
 
     Raises:
         InputError: quadrilaterals are curved.
@@ -91,14 +91,14 @@ def triangles(mesh: Mesh) -> Mesh:
 
 
 def replayed(mesh: Mesh, marks: Iterable[Integers]) -> Mesh:
-    """Return the mesh that ``bisect`` made of this one with some marks, time after time."""
+    """Return the mesh after several calls of ``bisect``, with the marked cells of each."""
     for marked in marks:
         mesh = bisect(mesh, marked)
     return mesh
 
 
 def _closed(edge: Integers, rank: Integers, marked: Integers, pairs: Integers) -> NDArray[np.bool_]:
-    """Return the edges to cut [n_edges]: those of marked cells, and the longest of every cell and face that has one of them."""
+    """Return whether each edge is cut [n_edges]: edges of marked cells, and the longest edge of cells and faces with a cut."""
     cut = np.zeros(len(rank), dtype=bool)
     cut[edge[marked].ravel()] = True
     corners = pairs.max() + 1
@@ -151,12 +151,12 @@ def _pieces(mesh: Mesh, vertices: Integers, ends: Integers, rank: Integers, midd
 
 
 def _mesh(mesh: Mesh, pieces: Pieces, straight: Floats) -> Mesh:
-    """Return the mesh of the pieces, in the order of their cells, with the tags of these.
+    """Return the mesh of the pieces, in the order of their cells and with the tags of their cells.
 
     Args:
-        mesh: that they are pieces of.
-        pieces: of its cells.
-        straight: where their vertices are if cells are straight [n_vertices, d], to the last bit; those of ``mesh`` in any case.
+        mesh: mesh that was cut.
+        pieces: pieces of its cells.
+        straight: coordinates of the vertices for straight cells [n_vertices, d]; those of ``mesh`` are also used for curved ones.
     """
     order = np.argsort(pieces.parent, kind="stable")
     vertices, parent, reference = pieces.vertices[order], pieces.parent[order], pieces.reference[order]
@@ -185,7 +185,7 @@ def _mesh(mesh: Mesh, pieces: Pieces, straight: Floats) -> Mesh:
 
 
 def _numbered(vertices: Integers, weights: Floats) -> Integers:
-    """Return node numbers of cells [n, n_local]: vertices keep theirs, nodes on an edge are known by its ends."""
+    """Return the node numbers of cells [n, n_local]; vertices keep their numbers, a node on an edge is identified by its ends."""
     cells = np.empty((len(vertices), len(weights)), dtype=np.int64)
     total = vertices.max() + 1
     for local, weight in enumerate(weights):

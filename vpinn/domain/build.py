@@ -1,4 +1,4 @@
-"""From raw nodes and cells to a `Mesh`: every check a mesh from outside has to pass."""
+"""From arrays of nodes and cells to a `Mesh`, with all checks of a mesh from outside. Start with `make_mesh`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def make_mesh(
 ) -> Mesh:
     """Check a mesh and bring it into standard form.
 
-    Nodes that no cell uses are dropped, as are trailing coordinates that are constant; cells of negative orientation
-    are renumbered.
+    Nodes that no cell uses and trailing coordinates that are constant are dropped; cells of negative orientation are renumbered.
 
     Args:
         nodes: coordinates [n_nodes, D], D at least the cell's dimension.
@@ -70,10 +69,11 @@ def make_mesh(
 
 
 def unique_rows(rows: Integers) -> tuple[Integers, Integers, Integers]:
-    """Distinct rows of an integer array [n, k] by sorting.
+    """Return the distinct rows of an integer array [n, k].
 
     Returns:
-        index of one representative of each distinct row [m], the distinct row each row equals [n], how often each occurs [m].
+        index of one representative of each distinct row [m], number of the distinct row of each row [n], and how often each
+        distinct row occurs [m].
     """
     order = _order(rows)
     fresh = np.ones(len(rows), dtype=bool)
@@ -84,7 +84,7 @@ def unique_rows(rows: Integers) -> tuple[Integers, Integers, Integers]:
 
 
 def _order(rows: Integers) -> Integers:
-    """Return what sorts rows, equal ones as they stand; as digits of one number where they fit, which takes half the time."""
+    """Return the permutation that sorts rows stably; if possible each row is coded as one number, which halves the time."""
     digits = rows - rows.min(axis=0, initial=0)
     sizes = tuple(int(most) + 1 for most in digits.max(axis=0, initial=0))
     if math.prod(sizes) < 2**63:
@@ -93,7 +93,7 @@ def _order(rows: Integers) -> Integers:
 
 
 def _flatten(nodes: Floats, dimension: int) -> Floats:
-    """Nodes [n, dimension] after dropping trailing constant coordinates; refuse what is not finite or not flat."""
+    """Return nodes [n, dimension] without trailing constant coordinates; refuse nodes that are not finite or not flat."""
     if not np.isfinite(nodes).all():
         raise InputError(f"a mesh point is not finite: point {np.flatnonzero(~np.isfinite(nodes).all(axis=1))[0]}")
     extent = np.ptp(nodes, axis=0)

@@ -1,4 +1,4 @@
-"""Corners of a plane domain's boundary: where it bends or where conditions change, which is where solutions are singular."""
+"""Corners of a plane domain: vertices where the boundary bends or conditions change, at which solutions may be singular."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import Floats, Integers
 
 BEND = np.radians(25.0)
-"""Angle between two boundary edges from which their vertex counts as a corner, and not as a piece of a curve."""
+"""Smallest angle between two boundary edges, in radians, at which their vertex is a corner; smaller ones are parts of a curve."""
 NEAREST = 1e-5
-"""Share of the domain's extent at which a ray outwards begins to be looked along."""
+"""Distance of the first point on an outward ray, as a share of the domain's extent; see ``corners_of``."""
 STEPS = 400
-"""Points looked at on it."""
+"""Number of points on an outward ray that are tested for lying in the domain."""
 
 
 @dataclass(frozen=True)
 class Corner:
-    """A vertex of the boundary, seen in polar coordinates from the edge that has the domain on its left.
+    """A corner of the boundary, with polar coordinates in which the domain is 0 < θ < ω near the corner.
 
     Attributes:
-        place: two coordinates.
-        direction: of the edge θ = 0, in radians.
-        angle: interior angle ω in radians, 0 to 2π; the other edge is θ = ω.
+        place: coordinates [2], in units of the mesh.
+        direction: direction of the edge θ = 0, in radians.
+        angle: interior angle ω, in radians, 0 to 2π; the other edge is θ = ω.
         facets: rows of the mesh's boundary, the edge θ = 0 first.
     """
 
@@ -42,7 +42,8 @@ def corners_of(mesh: Mesh, parts: Integers, free: bool = True) -> tuple[Corner, 
     Args:
         mesh: of any dimension; only plane ones have corners here.
         parts: a number per boundary facet [n_facets], different where different conditions hold.
-        free: only those whose outward ray, opposite to the middle of the domain's angle, never meets the domain again.
+        free: whether to leave out corners whose outward ray, opposite to the bisector of the interior angle, meets the domain
+            again; branch cuts along these rays would run through the domain.
     """
     if mesh.dimension != 2:
         return ()
@@ -83,7 +84,7 @@ def _edges(mesh: Mesh) -> tuple[Integers, Integers, Floats, Floats]:
 
 
 def _free(mesh: Mesh, corners: list[Corner]) -> NDArray[np.bool_]:
-    """Return whether the rays outwards stay outside the domain [n]."""
+    """Return whether the outward ray of each corner stays outside the domain [n]."""
     if not corners:
         return np.empty(0, bool)
     extent = 2.0 * float(np.linalg.norm(np.subtract(*mesh.bounds)))

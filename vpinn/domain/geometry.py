@@ -11,11 +11,11 @@ from vpinn.domain.reference import Floats
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Where reference points go and how the map stretches there; the leading shape [...] is cells, or cells by points.
+    """The map from reference to physical points and its derivative; the leading shape [...] is cells, or cells by points.
 
     Attributes:
-        x: physical points [..., d].
-        jacobian: J_ij = ∂x_i/∂X_j, [..., d, d]; axes where it is constant have length one.
+        x: physical points [..., d], in units of length.
+        jacobian: J_ij = ∂x_i/∂X_j, [..., d, d]; axes along which it is constant may have length one.
         cofactor: det(J) J⁻ᵀ, [..., d, d].
         determinant: det(J), [...].
     """
@@ -51,9 +51,10 @@ def frames(nodes: Floats, values: Floats, gradients: Floats) -> Frames:
 
 
 def weighted_sum(weights: Floats, vectors: Floats) -> Floats:
-    """Return Σ_k weights_k · vectors_k, term by term, so that no bit of it depends on how many sums are made at once.
+    """Return Σ_k weights_k · vectors_k, added term by term, so that the bits of a sum do not depend on how many are computed.
 
-    A matrix product rounds otherwise for one row than for many; a point on the edge of a conditional would be on either side.
+    A matrix product may round differently for one row than for many. A point on the border of a conditional would then lie on one
+    side in one batch and on the other side in another.
 
     Args:
         weights: [..., n].
@@ -72,7 +73,7 @@ def weighted_sum(weights: Floats, vectors: Floats) -> Floats:
 
 
 def cofactors(matrices: Floats) -> Floats:
-    """Cofactor matrices of 1×1, 2×2 or 3×3 matrices [..., d, d]."""
+    """Return the cofactor matrices of 1×1, 2×2 or 3×3 matrices [..., d, d]."""
     d = matrices.shape[-1]
     if d == 1:
         return np.ones_like(matrices)
@@ -84,7 +85,7 @@ def cofactors(matrices: Floats) -> Floats:
 
 
 def diameters(vertices: Floats) -> Floats:
-    """Largest distance between two vertices of each cell [m], for vertices [m, n_v, d]."""
+    """Return the largest distance between two vertices of each cell [m], for vertices [m, n_v, d]."""
     largest = np.zeros(len(vertices))
     for first in range(1, vertices.shape[1]):  # pairs of local vertices, at most 28
         difference = vertices[:, first:] - vertices[:, :-first]

@@ -1,4 +1,4 @@
-"""Points at places somebody names: for evaluation, data and boundary values."""
+"""Points at given coordinates (for evaluation, data and boundary values), and the quadrature points of any kind of domain."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from vpinn.domain.space import LagrangeSpace
 from vpinn.errors import InputError
 
 Domain = Mesh | Hypercube
-"""Where a problem is posed."""
+"""The domain of a problem."""
 
 PER_FACET = 64
 """Boundary points per facet of a hypercube where only a check is made."""
 
 
 def bare_points(x: Floats) -> Points:
-    """Points at coordinates [n, d] that belong to no cell, with weight zero: enough for expressions of the coordinates."""
+    """Return points at coordinates [n, d] without cells and with weight zero, sufficient for expressions of the coordinates."""
     n = len(x)
     none = np.full(n, -1, dtype=np.int64)
     return Points(np.ascontiguousarray(x), np.zeros(n), none, none, np.full_like(x, np.nan), None, np.full(n, np.nan), none)
 
 
 def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
-    """Points at coordinates [n, d] with the cells they lie in, and a mask [n] of those inside the domain.
+    """Return points at coordinates [n, d] with their cells, and a mask [n] of the points inside the domain.
 
-    On a mesh with curved or faceted boundaries a point counts as inside within a small tolerance, see `locate`.
+    On a mesh, points that lie outside by less than a small tolerance count as inside; see `locate`.
     """
     x = np.ascontiguousarray(x, dtype=np.float64)
     if isinstance(domain, Hypercube):
@@ -122,15 +122,15 @@ def carried_points(mesh: Mesh, carriers: Floats, degree: int) -> PlacedPoints:
 
 
 def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Quadrature points of the domain.
+    """Return the quadrature points of a domain.
 
     Args:
         domain: mesh or hypercube.
         rule: "gauss" or "stochastic-gauss" (meshes only), "monte-carlo" or "sobol".
-        degree: of the Gauss rule on a mesh, or of the one whose number of points random kinds take per cell.
+        degree: degree of the Gauss rule on a mesh; random rules have as many points per cell as this rule.
         count: number of points on a hypercube.
-        seed: of random points.
-        refine: times every cell of a mesh is halved before the rule is applied.
+        seed: seed of random points.
+        refine: how often every cell of a mesh is halved before the rule is applied, ≥ 0.
     """
     if isinstance(domain, Hypercube):
         return MonteCarloPoints(domain, count, rule, seed)

@@ -1,4 +1,4 @@
-"""Boxes of any dimension without a mesh: the domain that random points are spread over."""
+"""Boxes of any dimension without a mesh, as domains for Monte Carlo and Sobol points."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MAX_DIMENSION = 1000
 
 @dataclass(frozen=True)
 class Hypercube:
-    """The box lower < x < upper in d dimensions; it stands where a `Mesh` stands when there is none.
+    """The box lower < x < upper in d dimensions, a domain without a `Mesh`.
 
     Its boundary facets are numbered 2k (x_k at its lower end) and 2k + 1 (upper end).
 
     Attributes:
-        lower: d coordinates.
-        upper: d coordinates, each above its lower one.
+        lower: smallest coordinates [d].
+        upper: largest coordinates [d], each above the smallest one.
     """
 
     lower: tuple[float, ...]

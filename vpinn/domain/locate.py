@@ -1,4 +1,4 @@
-"""Which cell a point lies in, and where in it."""
+"""The cell of a mesh in which a point lies, and its reference coordinates there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CHUNK = 100_000
 
 
 def locate(mesh: Mesh, x: Floats, tolerance: float = 1e-9) -> tuple[Integers, Floats]:
-    """Find the cell and the reference coordinates of points.
+    """Return the cell and the reference coordinates of points.
 
-    Candidates are the cells with the nearest centroids, twice as many in each round until a cell contains the point or no
-    cell is near enough; the isoparametric map is inverted by Newton's method.
+    The cells with the nearest centroids are tried, twice as many in each round, until a cell contains the point or no further
+    cell is near enough. Newton's method inverts the isoparametric map.
 
     Args:
         mesh: the mesh.
@@ -31,7 +31,7 @@ def locate(mesh: Mesh, x: Floats, tolerance: float = 1e-9) -> tuple[Integers, Fl
     x = np.ascontiguousarray(x, dtype=np.float64).reshape(-1, mesh.dimension)
     corners = mesh.nodes[mesh.cells]
     centroid = corners[:, : len(mesh.reference.vertices)].mean(axis=1)
-    # how far a second-order map leaves its nodes behind: Lebesgue constants are at most 2, that of the tetrahedron
+    # a second-order map reaches beyond its nodes by at most its Lebesgue constant, 2 on tetrahedra and less on other cells
     reach = (1.0 if mesh.order == 1 else 2.0) * np.linalg.norm(corners - centroid[:, None], axis=2).max(axis=1) * (1.0 + 1e-6)
     tree = KDTree(centroid)
     found, reference = np.full(len(x), -1), np.full(x.shape, np.nan)
@@ -42,7 +42,7 @@ def locate(mesh: Mesh, x: Floats, tolerance: float = 1e-9) -> tuple[Integers, Fl
 
 
 def _locate(mesh: Mesh, x: Floats, tree: object, reach: Floats, tolerance: float) -> tuple[Integers, Floats]:
-    """The same for a chunk of points, with the tree of centroids and the reach of each cell around its centroid."""
+    """Return the same for a chunk of points, given the tree of centroids and the reach of each cell around its centroid."""
     found, reference = np.full(len(x), -1), np.full(x.shape, np.nan)
     low, high = mesh.bounds
     slack = (0.25 * (mesh.order == 2) + tolerance) * (high - low)
@@ -65,7 +65,7 @@ def _locate(mesh: Mesh, x: Floats, tree: object, reach: Floats, tolerance: float
 
 
 def invert(mesh: Mesh, cells: Integers, x: Floats) -> Floats:
-    """Reference coordinates [n, d] of points x [n, d] in the given cells [n], by Newton's method; nan where it fails."""
+    """Return the reference coordinates [n, d] of points x [n, d] in given cells [n], by Newton's method; nan where it fails."""
     position = np.repeat(mesh.reference.vertices.mean(axis=0)[None], len(x), axis=0)
     moving = np.arange(len(x))
     for _ in range(1 if mesh.affine else _NEWTON_STEPS):
@@ -85,6 +85,6 @@ def invert(mesh: Mesh, cells: Integers, x: Floats) -> Floats:
 
 
 def contains(mesh: Mesh, reference: Floats, tolerance: float = 0.0) -> np.ndarray:
-    """Whether reference coordinates [n, d] lie in the reference cell, give or take the tolerance; false for nan."""
+    """Return whether reference coordinates [n, d] lie in the reference cell, within a tolerance; false for nan."""
     highest = reference.sum(axis=1) if mesh.reference.simplex else reference.max(axis=1)
     return np.asarray((reference.min(axis=1) >= -tolerance) & (highest <= 1.0 + tolerance))

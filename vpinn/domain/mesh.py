@@ -1,4 +1,4 @@
-"""The validated mesh: what every later stage may rely on."""
+"""The mesh, checked when it was made (`vpinn.domain.build`), so that all other code can rely on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Mesh:
     Attributes:
         cell: "interval", "triangle", "quadrilateral", "tetrahedron" or "hexahedron".
         order: polynomial order of the geometry, 1 or 2.
-        nodes: coordinates [n_nodes, d].
+        nodes: coordinates [n_nodes, d], in units of length.
         cells: nodes of each cell in basix's Lagrange order [n_cells, n_local]; the vertices come first.
         boundary: (cell, local facet) of each facet that belongs to exactly one cell [n_facets, 2].
         facet_tags: name → rows of `boundary`; "all" is implicit.
@@ -29,8 +29,8 @@ class Mesh:
         interior_tags: names of facet groups without a facet on the boundary.
         vertex_tags: name → nodes that are vertices; of a mesh file, not of its refinements.
         edge_tags: name → ends of edges inside, or anywhere in space [m, 2, d]; of a mesh file, not of its refinements.
-        shape: the exact outline where it is known.
-        bisected: cells that were marked, time after time, to make it from another by ``bisect``; () for one that was not.
+        shape: exact outline, if it is known.
+        bisected: marked cells of every call of ``bisect`` that led to this mesh; () if there was none.
     """
 
     cell: str
@@ -99,7 +99,7 @@ class Mesh:
 
     @cached_property
     def aspect(self) -> Floats:
-        """How many mean cells span the domain in each direction, over the geometric mean of these numbers [d]."""
+        """Number of cells along each direction (extent over mean cell extent), divided by the geometric mean of these [d]."""
         count = np.ptp(self.nodes, axis=0) / np.ptp(self.nodes[self.vertices], axis=1).mean(axis=0)
         found: Floats = count / np.exp(np.log(count).mean())
         return found

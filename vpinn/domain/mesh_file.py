@@ -1,4 +1,4 @@
-"""Mesh files: read by meshio in a guarded process, then converted and checked."""
+"""Mesh files, read by meshio in a guarded child process, then converted and checked. Start with `read_mesh`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from vpinn.storage import scratch
 
 MAX_BYTES = 1_000_000_000
 STUCK = 600.0
-"""Seconds after which a reader is ended that uses no processor time."""
+"""Seconds of wall time after which the child process is ended, even if it uses no processor time."""
 SECONDS, SPEED = 5.0, 200_000.0
-"""Seconds that a reader may take in any case, and bytes of a file for which it gets one more."""
+"""Processor seconds that reading may take in any case, and bytes of the file for which one second more is allowed."""
 FORMATS = {
     ".msh": "gmsh",
     **dict.fromkeys((".mesh", ".meshb"), "medit"),
@@ -40,7 +40,7 @@ FORMATS = {
     ".vol": "netgen",
     ".avs": "avsucd",
 }
-"""Suffix of a file → its format by meshio's name: those that are tested, and that need no file beside them."""
+"""Suffix of a file → name of its format in meshio; only formats that are tested and consist of a single file."""
 _CHILD = Path(__file__).with_name("_meshio_child.py")
 
 # meshio type → our cell type and order; vertices as VTK numbers them, in basix's numbers; vertices around each further node
@@ -72,12 +72,12 @@ _OTHER_DIMENSIONS = {"vertex": 0, "wedge": 3, "pyramid": 3, "polyhedron": 3, "po
 
 @dataclass(frozen=True, eq=False)
 class RawMesh:
-    """What the child process found: nothing in it is trusted.
+    """The arrays that the child process wrote, not yet checked.
 
     Attributes:
-        points: [n, D].
-        blocks: meshio cell type and node numbers [m, k] of each block.
-        groups: block, name and rows of each group.
+        points: coordinates [n, D].
+        blocks: meshio cell type and node numbers [m, k] of every block.
+        groups: block, name and rows of every group.
     """
 
     points: Floats
@@ -107,7 +107,7 @@ def read_mesh(path: str | os.PathLike[str], timeout: float = 60.0, memory: int =
 
 
 def _load(path: Path, timeout: float, memory: int) -> RawMesh:
-    """Run the child process and take over its arrays."""
+    """Run the child process and return its arrays."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -141,7 +141,7 @@ def _load(path: Path, timeout: float, memory: int) -> RawMesh:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run the child process with its arguments and return its exit code, less than zero where a signal ended it."""
+    """Run the child process with some arguments and return its exit code, negative if a signal ended it."""
     command = [sys.executable, "-I", "-W", "ignore", str(_CHILD), *arguments]
     threads = {variable: "1" for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     quiet, environment = subprocess.DEVNULL, {**os.environ, **threads}
@@ -151,7 +151,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _convert(raw: RawMesh) -> Mesh:
-    """Pick the cells of highest dimension, bring them into basix's order, and turn groups into tags."""
+    """Return the mesh of the cells of highest dimension, with nodes in basix's order and groups as tags."""
     blocks = {index: (kind, data) for index, (kind, data) in enumerate(raw.blocks) if len(data)}
     top = max((_dimension(kind) for kind, _ in blocks.values()), default=0)
     kinds = sorted({kind for kind, _ in blocks.values() if _dimension(kind) == top})
@@ -232,7 +232,7 @@ def _order(kind: str) -> Integers:
 
 
 def _completed(points: Floats, cells: Integers, kind: str) -> tuple[Floats, Integers]:
-    """Points and cells with the face and body nodes that serendipity cells leave out: where their own map puts them."""
+    """Return points and cells with the face and body nodes that serendipity cells lack, placed by the serendipity map."""
     if kind not in _SERENDIPITY:
         return points, cells
     if cells.min() < 0 or cells.max() >= len(points):

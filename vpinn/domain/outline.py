@@ -1,4 +1,4 @@
-"""Exact outlines of domains: what boundary distances and transfinite lifts are built from."""
+"""Exact outlines of domains, from which distances and lifts for exact boundary conditions are made."""
 
 from __future__ import annotations
 

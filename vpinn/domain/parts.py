@@ -1,4 +1,4 @@
-"""Parts of a mesh that touch without being joined: a boundary runs between them, which nobody meant."""
+"""Detection of parts of a mesh that touch without sharing nodes, usually by mistake: a boundary then runs between them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import Floats
 
 TOUCH = 1e-9
-"""Distance of two boundary nodes, relative to the size of the mesh, at which the parts that they belong to touch."""
+"""Distance of two boundary nodes, relative to the size of the mesh, below which their parts count as touching."""
 
 
 def touching_parts(mesh: Mesh) -> tuple[int, Floats] | None:
-    """Return how many separate parts a mesh has and a place where two touch [d]; None where no two touch, or there is one."""
+    """Return the number of separate parts of a mesh and a place where two of them touch [d]; None if no two parts touch."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

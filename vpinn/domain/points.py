@@ -1,4 +1,7 @@
-"""The quadrature points of a mesh as a data set: numbered, never stored, made when asked for."""
+"""The quadrature points of a mesh as a data set: points have numbers, are not stored, and are computed when they are needed.
+
+Start with `PointSet` (the interface), `CellPoints` and `Points` (a batch).
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from vpinn.domain.virtual import EntityRule, Sampled, base_rule, in_all_parts, v
 from vpinn.errors import InputError
 
 TABULATED = 2**14
-"""Points of a cell cut into parts up to which its rule is tabulated once for all cells."""
+"""Largest number of points of a refined cell for which the rule is tabulated once for all cells."""
 AFFORDABLE = 2**20
-"""Points of a rule that sums over all of them take beside those that training sees."""
+"""Largest number of points over which sums (for assessment and estimates) are taken in full."""
 LARGEST = 2**50
-"""Most points of a set: positions on [0, 1) tell no more apart."""
+"""Largest number of points of a set; more could not be distinguished as positions on [0, 1) in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ class Points:
     """Some points of a set, b of them.
 
     Attributes:
-        x: coordinates [b, d].
+        x: coordinates [b, d], in units of length.
         w: quadrature weights, in units of volume (or of boundary measure) [b].
         entity: the cell, or the row of `Mesh.boundary`, that the point belongs to [b].
         cell: the cell at the point [b].
@@ -53,7 +56,7 @@ class Points:
         return len(self.w)
 
     def rows(self, rows: Integers) -> Points:
-        """Some of the points, by position [m]."""
+        """Return some of the points, by position [m]."""
         normal = None if self.normal is None else self.normal[rows]
         return Points(
             x=self.x[rows],
@@ -87,41 +90,41 @@ class PointSet(ABC):
 
     @property
     def volume(self) -> float:
-        """Measure of what the points cover."""
+        """Sum of ``entity_volumes``: the measure that all points cover."""
         return float(self.entity_volumes.sum())
 
     @property
     def rule_weights(self) -> Floats:
-        """Weights of the rule that an entity's points repeat, relative to its sum [q]; per_entity is a multiple of q."""
+        """Weights of the rule on each part of an entity, divided by their sum [q]; per_entity is a multiple of q."""
         return np.ones(1)
 
     @property
     def rule_points(self) -> Floats | None:
-        """Where the rule's points stand in the reference cell or facet [q, d]; None where they differ or there is no rule."""
+        """Points of the rule in the reference cell or facet [q, d]; None if they differ between entities or there is no rule."""
         return None
 
     @property
     def random(self) -> bool:
-        """Whether the points are drawn at random: those of the set are one realisation, which draws need not share."""
+        """Whether the points are random; those of the set are one realisation, and batches may use others (see ``take``)."""
         return False
 
     @abstractmethod
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
-        """Make the points with the given numbers [b]; memory is proportional to b.
+        """Return the points with the given numbers [b]; memory is proportional to b.
 
         Args:
-            index: which of them.
-            fresh: for random points: 0 … 2⁶³ − 1, another realisation, in which every repetition of a number is a point of its
-                own. None for the points of the set.
+            index: numbers of the points.
+            fresh: seed of another realisation of random points, 0 … 2⁶³ − 1, in which every repetition of a number is a different
+                point; None for the points of the set.
         """
 
     @property
     def size(self) -> int:
-        """Number of points N; may exceed what memory could hold."""
+        """Number of points N, which may be larger than memory could hold."""
         return self.entities * self.per_entity
 
     def chunks(self, max_points: int) -> Iterator[range]:
-        """Consecutive ranges of at most `max_points` >= 1 indices that cover the set; whole entities where they fit."""
+        """Return consecutive ranges of at most `max_points` >= 1 numbers that cover the set; of whole entities if these fit."""
         step = max(1, max_points // self.per_entity * self.per_entity or max_points)
         return (range(start, min(start + step, self.size)) for start in range(0, self.size, step))
 
@@ -267,7 +270,13 @@ class FacetPoints(_MeshPoints):
 
 
 def affordable_refine(mesh: Mesh, degree: int, refine: int) -> int:
-    """Return the halvings, ``refine`` at most, that leave a tabulated Gauss rule with few enough points to sum over them all."""
+    """Return how often cells may be halved, at most ``refine`` times, such that sums over all Gauss points are affordable.
+
+    Args:
+        mesh: the mesh.
+        degree: degree of the Gauss rule.
+        refine: wanted number of halvings.
+    """
     most = min(TABULATED, AFFORDABLE // mesh.n_cells) / len(gauss(mesh.cell, degree).weights)
     return next((r for r in range(refine, 0, -1) if 2 ** (mesh.dimension * r) <= most), 0)
 

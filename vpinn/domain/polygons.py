@@ -1,4 +1,4 @@
-"""Straight outlines of plane meshes, for exact boundary distances."""
+"""Straight outlines of plane meshes, for distances that are exactly zero on the boundary."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_SEGMENTS = 64
 
 
 def polygon_of(mesh: Mesh, facets: Integers, max_segments: int = MAX_SEGMENTS) -> Polygon | None:
-    """Merge boundary edges into maximal straight segments.
+    """Return the straight segments that boundary edges form, each as long as possible.
 
     Args:
         mesh: the mesh.
         facets: rows of `mesh.boundary` [n].
-        max_segments: give up above this number.
+        max_segments: largest number of segments.
 
     Returns:
         segments with the domain on their left; None if the mesh is not plane or not of first order, or if there are no

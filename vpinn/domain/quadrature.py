@@ -1,4 +1,4 @@
-"""Gauss-type quadrature on reference cells and on their facets, from basix, with positive weights only."""
+"""Gauss-type quadrature rules on reference cells and on their facets, from basix, with positive weights only."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Rule:
 
 
 def gauss(cell: str, degree: int) -> Rule:
-    """Gauss rule exact for polynomials up to `degree` (per variable on quadrilaterals and hexahedra).
+    """Return a Gauss rule that is exact for polynomials up to `degree` (in each variable on quadrilaterals and hexahedra).
 
-    Rules with negative weights (basix has them on tetrahedra at degrees 3, 7 and 8) give way to the next degree without.
+    Rules with negative weights (in basix those on tetrahedra of degrees 3, 7 and 8) are replaced by the next degree without any.
 
     Args:
         cell: one of the five cell types, or "point".
-        degree: 0 … 30.
+        degree: polynomial degree, 0 … 30.
 
     Raises:
-        InputError: unknown cell type or degree out of range.
+        InputError: the cell type is unknown or the degree is out of range.
     """
     if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)) or not 0 <= degree <= MAX_DEGREE:
         raise InputError(
@@ -53,7 +53,7 @@ def gauss(cell: str, degree: int) -> Rule:
 
 @lru_cache
 def _gauss(cell: str, degree: int) -> Rule:
-    """The rule itself, made once."""
+    """Return the rule, which is made once."""
     if cell == "point":
         return Rule(np.empty((1, 0)), np.ones(1))
     reference_cell(cell)

@@ -1,4 +1,4 @@
-"""Random points of a hypercube and of its boundary: Monte Carlo and quasi-Monte Carlo data sets in any dimension."""
+"""Monte Carlo and Sobol points of a hypercube and of its boundary, as data sets in any dimension."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vpinn.errors import InputError
 
 
 class _OneEntity(PointSet):
-    """A set without cells: its n points, together of measure `volume`, are those of a single entity."""
+    """A set without cells, whose n points of total measure `volume` belong to a single entity."""
 
     def __init__(self, n: int, volume: float) -> None:
         self._count, self._volume = n, volume
@@ -35,16 +35,16 @@ class _OneEntity(PointSet):
 
 
 class MonteCarloPoints(_OneEntity):
-    """Points spread over a hypercube, each of weight volume / n. There are no cells: the whole box is the one entity.
+    """Points of a hypercube, each with the weight volume / n. There are no cells: the whole box is the only entity.
 
     Args:
         hypercube: the domain.
         n: number of points >= 1 (at most 2**30 for Sobol).
         kind: "monte-carlo" (independent) or "sobol" (scrambled Sobol sequence).
-        seed: of the generator.
+        seed: seed of the points.
 
     Raises:
-        InputError: a number of points out of range, or an unknown kind.
+        InputError: the number of points is out of range, or the kind is unknown.
     """
 
     def __init__(self, hypercube: Hypercube, n: int, kind: str = "monte-carlo", seed: int = 0) -> None:
@@ -53,7 +53,7 @@ class MonteCarloPoints(_OneEntity):
         self._sequence = _sequence(hypercube.dimension, n, kind, seed)
 
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
-        """Make the points with the given numbers [b]; `Points.reference` is the position in the unit cube."""
+        """Return the points with the given numbers [b]; `Points.reference` is the position in the unit cube."""
         numbers = self._checked(index)
         unit = self._sequence.at(numbers, _keys(numbers, fresh))
         return _points(self.hypercube, unit, np.full(len(unit), self.volume / self.size), np.zeros_like(numbers), None, numbers)
@@ -100,14 +100,14 @@ class MonteCarloFacetPoints(_OneEntity):
 
 
 def _points(box: Hypercube, unit: Floats, w: Floats, entity: Integers, normal: Floats | None, local: Integers) -> Points:
-    """Points of a box from coordinates in [0, 1]^d, exact at both ends."""
+    """Return points of a box from coordinates in [0, 1]^d; 0 and 1 become exactly its lower and upper coordinates."""
     lower, upper = box.bounds
     x = np.where(unit == 1.0, upper, lower + unit * (upper - lower))
     return Points(x, w, entity, np.zeros_like(entity), unit, normal, np.full(len(w), box.diameter), local)
 
 
 def _sequence(dimension: int, n: int, kind: str, seed: int) -> UniformSequence | SobolSequence:
-    """The unit-cube sequence of a rule."""
+    """Return the sequence of points in the unit cube for a kind of points."""
     if kind == "monte-carlo":
         return UniformSequence(dimension, seed)
     if kind == "sobol":
@@ -116,12 +116,12 @@ def _sequence(dimension: int, n: int, kind: str, seed: int) -> UniformSequence |
 
 
 def _keys(numbers: Integers, fresh: int | None) -> Keys | None:
-    """Return the keys [b] of points made anew, None for those of the set."""
+    """Return the keys [b] of another realisation of the points; None for the points of the set."""
     return None if fresh is None else draw_keys(numbers, fresh)
 
 
 def _at_least(n: int, least: int, what: str) -> int:
-    """A whole number that is large enough."""
+    """Return a number of points as an int, after checking that it is a whole number of at least ``least``."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not least <= n < 2**62:
         raise InputError(f"ask for at least {least} {what} on a hypercube, got {n!r}")
     return int(n)

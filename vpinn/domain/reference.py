@@ -1,4 +1,4 @@
-"""The five reference cells: their facets as affine maps, and Lagrange elements tabulated by basix.
+"""The five reference cells with their facets, and Lagrange elements tabulated by basix.
 
 Reference cells, vertex order and facet order are those of basix: simplices have vertices 0, e₁, …, e_d; quadrilaterals and
 hexahedra are [0, 1]^d with vertices in tensor order (first coordinate fastest).
@@ -63,7 +63,7 @@ class ReferenceCell:
         return self.name in SIMPLICES
 
     def facet_points(self, points: Floats) -> Floats:
-        """Place points [q, d-1] of the facet's reference cell on every facet: [n_f, q, d]."""
+        """Return points [q, d-1] of the facet's reference cell on every facet [n_f, q, d]."""
         placed: Floats = self.facet_origin[:, None] + np.einsum("fij,qj->fqi", self.facet_axes, points)
         return placed
 
@@ -99,7 +99,12 @@ def reference_cell(name: str) -> ReferenceCell:
 
 @lru_cache
 def lagrange(cell: str, degree: int, equispaced: bool = False) -> Any:
-    """Return basix's continuous Lagrange element: Gauss–Lobatto–Legendre (warped) or equispaced nodes, degree >= 1.
+    """Return basix's continuous Lagrange element of a cell type.
+
+    Args:
+        cell: one of the five cell types.
+        degree: polynomial degree, 1 … 30.
+        equispaced: whether the nodes are equispaced; otherwise they are (warped) Gauss–Lobatto–Legendre points.
 
     Raises:
         InputError: the degree is outside 1 … 30.
@@ -112,10 +117,10 @@ def lagrange(cell: str, degree: int, equispaced: bool = False) -> Any:
 
 
 def tabulate(element: Any, points: Floats) -> tuple[Floats, Floats]:
-    """Values and reference gradients of all basis functions.
+    """Return values and reference gradients of all basis functions.
 
     Args:
-        element: what `lagrange` returns, n_local functions.
+        element: element that `lagrange` returned, with n_local functions.
         points: reference points [..., d].
 
     Returns:
@@ -129,14 +134,15 @@ def tabulate(element: Any, points: Floats) -> tuple[Floats, Floats]:
 
 
 def geometry_table(cell: str, order: int, points: Floats) -> tuple[Floats, Floats]:
-    """Lagrange functions that place a cell, and their gradients, by their formula: no bit depends on how many are made at once.
+    """Return the Lagrange functions of the geometry map, and their gradients, evaluated by their formula.
 
-    A function is a product of R_m(λ) = Π_{s < m} (r λ - s)/(s + 1) over barycentric coordinates λ, where r is the order and m/r
-    the coordinate of its node (Silvester 1969, "High-order polynomial triangular finite elements for potential problems"); on
-    quadrilaterals and hexahedra, λ are 1 - x and x in each direction.
+    Unlike a matrix product, the formula gives the same bits however many points are evaluated at once. A function is a product of
+    R_m(λ) = Π_{s < m} (r λ - s)/(s + 1) over barycentric coordinates λ, where r is the order and m/r the coordinate of its node
+    (Silvester 1969, "High-order polynomial triangular finite elements for potential problems"). On quadrilaterals and hexahedra,
+    λ are 1 - x and x in each direction.
 
     Args:
-        cell: name of the cell.
+        cell: one of the five cell types.
         order: geometric order r, 1 or 2.
         points: reference points [..., d].
 
@@ -163,7 +169,7 @@ def geometry_table(cell: str, order: int, points: Floats) -> tuple[Floats, Float
 
 
 def _barycentric(cell: str, points: Floats) -> tuple[list[Floats], Floats]:
-    """Barycentric coordinates λ, n arrays [...], of points [..., d] and ∂λ/∂x [n, d]: n is d + 1, or 2 d if no simplex."""
+    """Return n barycentric coordinates λ of points [..., d], [...] each, and ∂λ/∂x [n, d]; n is d + 1 on a simplex, else 2 d."""
     unit, x = np.eye(points.shape[-1]), [np.ascontiguousarray(points[..., k]) for k in range(points.shape[-1])]
     if cell not in SIMPLICES:
         return [*(1.0 - x_k for x_k in x), *x], np.concatenate([-unit, unit])
@@ -175,13 +181,13 @@ def _barycentric(cell: str, points: Floats) -> tuple[list[Floats], Floats]:
 
 @lru_cache
 def reflection(cell: str, order: int) -> Integers:
-    """Permutation [n_local] of a Lagrange cell's nodes that turns its orientation around (a reflection of the reference cell)."""
+    """Return the permutation of a Lagrange cell's nodes [n_local] that reverses its orientation, by a reflection."""
     points = lagrange(cell, order).points
     mirrored = 1.0 - points if cell == "interval" else points[:, [1, 0, *range(2, points.shape[1])]]
     return match_points(points, mirrored)
 
 
 def match_points(points: Floats, wanted: Floats) -> Integers:
-    """Index of each wanted reference point [m, d] among points [n, d]; -1 where there is none within 1e-9."""
+    """Return the index of each wanted point [m, d] among points [n, d]; -1 if none is within 1e-9."""
     distance = np.abs(wanted[:, None] - points[None]).max(axis=2)
     return np.where(distance.min(axis=1) < 1e-9, distance.argmin(axis=1), -1)

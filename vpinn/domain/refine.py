@@ -14,14 +14,13 @@ from vpinn.domain.space import number_nodes
 
 
 def refine(mesh: Mesh) -> Mesh:
-    """Refine a mesh once; tags, the exact outline and the order are kept.
+    """Return a mesh refined once, each cell into 2^d children; tags, exact outline and order are kept.
 
-    Children describe exactly the same geometry as their parents: curved cells stay curved, but new boundary nodes of a
-    second-order mesh lie on the parent's parabola, not on a circle it approximates. Children of cell c are numbered
-    2^d c … 2^d (c + 1) - 1.
+    Children have exactly the geometry of their parents. Curved cells stay curved, but new boundary nodes of a second-order mesh
+    lie on the parabola of the parent, not on a circle that it approximates. Cell c has the children 2^d c … 2^d (c + 1) - 1.
 
     Args:
-        mesh: n_cells cells of any type and order.
+        mesh: mesh of n_cells cells of any type and order.
 
     Returns:
         a mesh of 2^d n_cells cells.
@@ -47,7 +46,7 @@ def refine(mesh: Mesh) -> Mesh:
 
 
 def parents(mesh: Mesh, cells: Integers, reference: Floats) -> tuple[Integers, Floats]:
-    """Where points of the refined mesh lie in the mesh it was made from.
+    """Return the position of points of a refined mesh in the mesh before refinement.
 
     Args:
         mesh: the mesh before `refine`.
@@ -63,12 +62,15 @@ def parents(mesh: Mesh, cells: Integers, reference: Floats) -> tuple[Integers, F
     return parent, np.einsum("nv,nvd->nd", weights, corners)
 
 
-# the middle of a tetrahedron is an octahedron, cut along one of three diagonals: between the midpoints of opposite edges ab, cd
+# the middle of a tetrahedron is an octahedron, cut along one of three diagonals, from the midpoint of an edge ab to that of cd
 _OPPOSITE = ((0, 2, 1, 3), (0, 1, 2, 3), (0, 3, 1, 2))
 
 
 def _best_way(mesh: Mesh) -> Integers:
-    """Way to cut each cell [n_cells]: the shortest diagonal keeps tetrahedra from degenerating; other cells have one way."""
+    """Return the number of the diagonal along which each tetrahedron is cut [n_cells]: the shortest one, to keep good shapes.
+
+    Other cells can be cut in one way only, number 0.
+    """
     if mesh.cell != "tetrahedron":
         return np.zeros(mesh.n_cells, dtype=np.int64)
     corners = mesh.nodes[mesh.vertices]
@@ -78,7 +80,7 @@ def _best_way(mesh: Mesh) -> Integers:
 
 @lru_cache
 def child_vertices(cell: str) -> Floats:
-    """Vertices of the children in the parent's reference coordinates [ways, 2^d, n_v, d], positively oriented."""
+    """Return the vertices of the children in the parent's reference coordinates [ways, 2^d, n_v, d], positively oriented."""
     corners = reference_cell(cell).vertices
     at_corners = (corners[:, None] + corners[None]) / 2.0  # the child at each corner: midpoints towards all the others
     if cell == "triangle":
@@ -97,7 +99,7 @@ def child_vertices(cell: str) -> Floats:
 
 @lru_cache
 def _child_nodes(cell: str, order: int) -> Floats:
-    """Nodes of the children in the parent's reference coordinates [ways 2^d n_local, d]."""
+    """Return the nodes of the children in the parent's reference coordinates [ways 2^d n_local, d]."""
     weights, _ = tabulate(lagrange(cell, 1), np.array(lagrange(cell, order).points))  # [n_local, n_v]
     vertices = child_vertices(cell)
     return (weights @ vertices).reshape(-1, vertices.shape[-1])

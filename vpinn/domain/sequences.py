@@ -1,4 +1,4 @@
-"""Random and low-discrepancy sequences with random access: point number i costs the same wherever i lies."""
+"""Random and low-discrepancy sequences with random access: any point of a sequence can be computed without those before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UniformSequence:
     """Independent uniform numbers: a SplitMix64 hash of (seed, index, coordinate), Steele, Lea & Flood 2014.
 
     Attributes:
-        dimension: numbers per index.
+        dimension: number of coordinates of a point.
         seed: any integer; different seeds give independent sequences.
     """
 
@@ -30,7 +30,7 @@ class UniformSequence:
     seed: int
 
     def at(self, index: Integers, keys: Keys | None = None) -> Floats:
-        """Points of [0, 1)^dimension for indices [b] >= 0: [b, dimension]; keys [b] take the place of the seed."""
+        """Return points of [0, 1)^dimension for indices [b] >= 0, [b, dimension]; keys [b], if given, replace the seed."""
         columns = np.arange(self.dimension, dtype=np.uint64)
         counter: Keys = index.astype(np.uint64)[:, None] * np.uint64(max(self.dimension, 1)) + columns
         start = np.full(1, self.seed % 2**64, dtype=np.uint64) if keys is None else keys[:, None]
@@ -52,10 +52,10 @@ class SobolSequence:
 
     @classmethod
     def scrambled(cls, dimension: int, count: int, seed: int) -> SobolSequence:
-        """Prepare the points 0 … count - 1; costs a walk over `count` points, and no memory.
+        """Return the sequence of the points 0 … count - 1, in the time of generating them once and without storing them.
 
-        Point i is shift ⊕ ⨁_j g_j V_j over the bits g of the Gray code of i (that of 2^j has bits j and j - 1), so the points
-        1, 2, 4, … reveal the direction numbers V_j one by one.
+        Point i is shift ⊕ ⨁_j g_j V_j, where g_j are the bits of the Gray code of i. The Gray code of 2^j has the bits j and j
+        - 1, so that the points 1, 2, 4, … give the direction numbers V_j one after the other.
 
         Raises:
             InputError: more than 2³⁰ points, or too many dimensions.
@@ -78,7 +78,7 @@ class SobolSequence:
         return cls(shift, np.array(directions, dtype=np.uint64).reshape(len(directions), dimension))
 
     def at(self, index: Integers, keys: Keys | None = None) -> Floats:
-        """Points of [0, 1)^dimension for indices [b]: [b, dimension]; of the keys [b] the first one shifts all points anew."""
+        """Return points of [0, 1)^dimension for indices [b], [b, dimension]; the first of the keys [b] gives another shift."""
         gray = index ^ (index >> 1)
         shift = self.shift
         if keys is not None:
@@ -91,11 +91,13 @@ class SobolSequence:
 
 
 def draw_keys(index: Integers, fresh: int) -> Keys:
-    """Return a key of its own [b] for every time that an index [b] occurs: the k-th occurrences of all share the k-th key.
+    """Return a key for every drawn index [b], such that repetitions of an index get different keys.
+
+    The k-th occurrence of any index gets the key ``fresh + k``.
 
     Args:
-        index: of points or other things drawn, with repetitions.
-        fresh: first key, 0 to 2⁶⁴ − 1; random ones give independent draws.
+        index: drawn indices, with repetitions.
+        fresh: first key, 0 to 2⁶⁴ − 1; random first keys give independent draws.
     """
     order = np.argsort(index, kind="stable")
     ahead = index[order]
@@ -107,7 +109,7 @@ def draw_keys(index: Integers, fresh: int) -> Keys:
 
 @lru_cache
 def _directions(dimension: int, bits: int) -> NDArray[np.uint64]:
-    """First direction numbers of the Sobol sequence without scrambling [bits, dimension], in the time of 2^bits points."""
+    """Return the first direction numbers of the unscrambled Sobol sequence [bits, dimension], in the time of 2^bits points."""
     from scipy.stats import qmc
 
     engine = qmc.Sobol(dimension, scramble=False, bits=_SOBOL_BITS)
@@ -121,21 +123,21 @@ def _directions(dimension: int, bits: int) -> NDArray[np.uint64]:
 
 
 def sobol_points(dimension: int, count: int) -> Floats:
-    """Return the first points of the Sobol sequence without scrambling [count, dimension]."""
+    """Return the first points of the unscrambled Sobol sequence [count, dimension]."""
     used = max(1, (count - 1).bit_length())
     return SobolSequence(np.zeros(dimension, np.uint64), _directions(dimension, used)).at(np.arange(count))
 
 
 def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator) -> Floats:
-    """Sobol points, scrambled by the generator, as numbers of [0, 1) whose bits are those of the coordinates in turn.
+    """Return scrambled Sobol points as numbers in [0, 1) [count], with the bits of the coordinates interleaved.
 
-    The scrambling is Matoušek's (a random lower triangular matrix of bits, then a random shift), so that each number is
-    uniform; the first bit is that of the last coordinate, as in a Morton curve.
+    The first bit is that of the last coordinate, as in a Morton curve. Matoušek's scrambling (a random lower triangular matrix of
+    bits, then a random shift) makes every number uniform.
 
     Args:
         dimension: number of coordinates, 1 to 3.
-        count: number of points [count].
-        generator: of the scrambling.
+        count: number of points.
+        generator: generator of the scrambling.
     """
     used = max(1, (count - 1).bit_length())
     plain = _directions(dimension, used)  # [used, dimension]
@@ -160,19 +162,19 @@ def interleaved_sobol(dimension: int, count: int, generator: np.random.Generator
 
 @lru_cache
 def _spread(dimension: int, bits: int) -> Integers:
-    """All numbers below 2^bits with dimension − 1 zeros between their bits [2^bits]."""
+    """Return all numbers below 2^bits with dimension − 1 zeros inserted between their bits [2^bits]."""
     numbers = np.arange(2**bits)
     return sum((((numbers >> bit) & 1) << bit * dimension for bit in range(bits)), np.zeros_like(numbers))
 
 
 def to_simplex(points: Floats) -> Floats:
-    """Uniform points of [0, 1]^d [n, d] to uniform points of the reference simplex: spacings of the sorted coordinates."""
+    """Return uniform points of the reference simplex from those of [0, 1]^d [n, d]: differences of the sorted coordinates."""
     ordered = np.sort(points, axis=1)
     return np.diff(ordered, axis=1, prepend=0.0)
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's output function."""
+    """Return the output function of SplitMix64."""
     state = state * _GOLDEN + _GOLDEN
     state = (state ^ (state >> np.uint64(30))) * _MIX
     state = (state ^ (state >> np.uint64(27))) * _MIX_AGAIN
@@ -180,5 +182,5 @@ def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _integers(points: Floats) -> NDArray[np.uint64]:
-    """Sobol points as integers in units of 2^-bits."""
+    """Return Sobol points as integers in units of 2^-bits."""
     return np.round(points * 2.0**_SOBOL_BITS).astype(np.uint64)

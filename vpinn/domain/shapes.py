@@ -1,4 +1,4 @@
-"""Built-in domains: structured meshes of intervals, rectangles, boxes, disks and the l-shape."""
+"""Built-in domains: structured meshes of intervals, rectangles, boxes, disks and the l-shape. Start with `make_shape`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CUTS = {
 
 
 def interval(lower: float | Sequence[float] = 0.0, upper: float | Sequence[float] = 1.0, cells: int | Sequence[int] = 64) -> Mesh:
-    """Equal cells on [lower, upper]; tags left, right.
+    """Return a mesh of [lower, upper] with equal cells and the tags left, right.
 
     Raises:
         InputError: lower is not below upper, or the number of cells is not from 1 to 5e6.
@@ -43,12 +43,14 @@ def rectangle(
     cells: int | Sequence[int] = 16,
     cell: str = "triangle",
 ) -> Mesh:
-    """Rectangle in cells[0] × cells[1] rectangles, or twice as many triangles with alternating diagonals.
+    """Return a rectangle of cells[0] × cells[1] rectangles, or twice as many triangles with alternating diagonals.
+
+    Its tags are left, right, bottom, top.
 
     Args:
         lower: lower left corner.
         upper: upper right corner.
-        cells: number along each side; one number holds for both.
+        cells: number along each side, or one number for both.
         cell: "triangle" or "quadrilateral".
 
     Raises:
@@ -63,7 +65,9 @@ def box(
     cells: int | Sequence[int] = 8,
     cell: str = "tetrahedron",
 ) -> Mesh:
-    """Box in cells[0] × cells[1] × cells[2] boxes, or six times as many tetrahedra; tags as in `rectangle` and back, front (z).
+    """Return a box of cells[0] × cells[1] × cells[2] boxes, or six times as many tetrahedra.
+
+    Its tags are left, right (x), bottom, top (y), back, front (z).
 
     Raises:
         InputError: lower is not below upper, a number of cells that is not from 1 to 5e6, another cell type.
@@ -72,15 +76,15 @@ def box(
 
 
 def disk(center: Sequence[float] = (0.0, 0.0), radius: float = 1.0, cells: int = 8) -> Mesh:
-    """Disk of 6·cells² second-order triangles in rings, nodes of the boundary edges on the circle; one tag, boundary.
+    """Return a disk of 6·cells² second-order triangles in rings, with boundary nodes on the circle and the tag boundary.
 
     Args:
-        center: two coordinates.
-        radius: positive.
+        center: coordinates of the centre [2].
+        radius: radius, > 0.
         cells: number of rings, 1 … 900.
 
     Raises:
-        InputError: a radius that is not positive, no such center, number of cells out of range.
+        InputError: the radius is not positive, the centre is no point of the plane, or the number of cells is out of range.
     """
     x, y = _numbers(center, 2, "center")
     (size,) = _numbers([radius], 1, "radius")
@@ -111,10 +115,10 @@ def disk(center: Sequence[float] = (0.0, 0.0), radius: float = 1.0, cells: int =
 
 
 def l_shape(cells: int = 8, cell: str = "triangle") -> Mesh:
-    """(−1, 1)² minus [0, 1) × (−1, 0]; `cells` per unit length; one tag, boundary.
+    """Return the domain (−1, 1)² without [0, 1) × (−1, 0], with `cells` cells per unit length and the tag boundary.
 
     Raises:
-        InputError: number of cells out of range, another cell type than triangle or quadrilateral.
+        InputError: the number of cells is out of range, or the cell type is not triangle or quadrilateral.
     """
     _choice(cell, ("triangle", "quadrilateral"), "an l-shape")
     (n,) = _counts(cells, 1)
@@ -137,10 +141,10 @@ SHAPES: Mapping[str, Callable[..., Mesh | Hypercube]] = {
 
 
 def make_shape(name: str, **settings: Any) -> Mesh | Hypercube:
-    """Build the shape called `name` from the settings of a problem file (lower, upper, cells, cell, center, radius).
+    """Return the shape called `name` with the settings of a problem file (lower, upper, cells, cell, center, radius).
 
     Raises:
-        InputError: there is no such shape, a setting it does not have, or a bad value.
+        InputError: there is no such shape, it does not have a setting, or a value is wrong.
     """
     from inspect import signature
 
@@ -154,7 +158,7 @@ def make_shape(name: str, **settings: Any) -> Mesh | Hypercube:
 
 
 def _grid(lower: Sequence[float], upper: Sequence[float], cells: int | Sequence[int], cell: str) -> Mesh:
-    """Structured mesh of a box with tags left, right, bottom, top, back, front as far as there are coordinates."""
+    """Return a structured mesh of a box with two tags per coordinate, among left, right, bottom, top, back, front."""
     d = reference_cell(cell).dimension
     low, high = corners(lower, upper, d)
     pieces = 1 if cell not in SIMPLICES else {1: 1, 2: 2, 3: 6}[d]
@@ -175,7 +179,7 @@ def _grid(lower: Sequence[float], upper: Sequence[float], cells: int | Sequence[
 
 
 def _cut(blocks: Integers, counts: Sequence[int], cell: str) -> Integers:
-    """Cut grid blocks [n, 2^d] (vertices in tensor order) into cells of the wanted type."""
+    """Return grid blocks [n, 2^d] (vertices in tensor order) cut into cells of a type."""
     if cell == "triangle":
         odd = (np.indices(counts).sum(axis=0).ravel() % 2).astype(bool)
         return np.concatenate([blocks[~odd][:, _CUTS["rising"]], blocks[odd][:, _CUTS["falling"]]]).reshape(-1, 3)
@@ -185,7 +189,7 @@ def _cut(blocks: Integers, counts: Sequence[int], cell: str) -> Integers:
 
 
 def _counts(cells: int | Sequence[int], dimension: int, pieces: int = 1) -> list[int]:
-    """Cells along each axis from one number or a list; refuse what is not whole, below 1, or too many in all."""
+    """Return the number of cells along each axis, from one number or a list; refuse wrong numbers and too many cells."""
     counts = list(cells) if isinstance(cells, Sequence) else [cells] * dimension
     whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in counts)
     if len(counts) != dimension or not whole:
@@ -196,7 +200,7 @@ def _counts(cells: int | Sequence[int], dimension: int, pieces: int = 1) -> list
 
 
 def _numbers(values: Sequence[float], count: int, name: str) -> list[float]:
-    """Finite floats, `count` of them."""
+    """Return `count` finite floats, after checking them."""
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
@@ -207,7 +211,7 @@ def _numbers(values: Sequence[float], count: int, name: str) -> list[float]:
 
 
 def _choice(cell: str, allowed: tuple[str, ...], shape: str) -> str:
-    """The cell type, if this shape has it."""
+    """Return the cell type if the shape has it, else raise an error."""
     if cell not in allowed:
         raise InputError(f"{shape} has cells of type {' or '.join(allowed)}, got {cell!r}")
     return cell

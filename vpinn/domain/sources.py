@@ -1,4 +1,8 @@
-"""Points behind the boundary of a mesh, outside the domain: where singularities of smooth solutions may sit."""
+"""Points outside a domain, close behind its boundary, as poles of functions that are smooth inside.
+
+The continuation of a smooth solution beyond the boundary may have singularities there; functions with poles behind the boundary
+approximate it well. Start with `sources_behind`.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +14,33 @@ from vpinn.domain.points import FacetPoints
 from vpinn.domain.reference import Floats
 
 REACH = 4.0
-"""Distance from the boundary, in units of the distance between neighbours on it."""
+"""Distance of a source from the boundary, in units of the distance between neighbouring sources along the boundary."""
 ROOM = 0.9
-"""Share of its distance from its own boundary point that a source keeps from all others, at twice that distance, too."""
+"""Smallest distance of a source from all boundary points, in units of that from its own; tested at twice the distance, too."""
 LEAST = 0.25
-"""Smallest distance from the boundary, in units of its facet's length: conditions hold at points that must see the pole."""
+"""Smallest distance of a source from the boundary, in units of the length of the facet; quadrature points on the facet could not
+resolve the functions of closer poles."""
 HALVINGS = 12
-"""Times that the distance is divided by √2 to find room, before the point gets no source."""
+"""How often the distance is divided by √2 to find enough room before the source is given up."""
 PAIRS = 1_000_000
-"""Pairs of boundary points looked at together."""
+"""Number of pairs of boundary points that are compared at a time."""
 SEEN = 4_000
-"""Boundary points, evenly taken, that each is held against."""
+"""Approximate number of boundary points with which each is compared, evenly chosen."""
 
 
 def sources_behind(mesh: Mesh, count: int, reach: float = REACH, least: float = LEAST) -> Floats:
-    """Return at most ``count`` points [m, d] outside the domain, behind all of its boundary, holes and gaps included.
+    """Return at most ``count`` points [m, d] outside the domain, behind all parts of its boundary, including holes and gaps.
 
-    Boundary points are chosen one by one, each the farthest from those before in units of the boundary's local scale (see
-    ``local_scale``), so that fewer are the first of many and fillets get as many as straight sides. The distance behind them
-    is ``reach`` times that between neighbours, or half of what a hole or gap has room for, but ``least`` times the facet's length
-    at least: points whose room is smaller get none.
+    Boundary points are chosen one by one, each as far as possible from those before in units of the local scale (see
+    ``local_scale``). Therefore a smaller count gives the first points of a larger one, and fillets get as many points as
+    straight sides. A source lies behind its boundary point at ``reach`` times the distance of its neighbours, or closer if a
+    hole or gap has no room for that; it is left out if it would be closer than ``least`` times the length of its facet.
+
+    Args:
+        mesh: the mesh.
+        count: largest number of points.
+        reach: distance from the boundary, in units of the distance between neighbours.
+        least: smallest distance from the boundary, in units of the length of the facet.
     """
     from scipy.spatial import KDTree
 
@@ -57,12 +68,12 @@ def sources_behind(mesh: Mesh, count: int, reach: float = REACH, least: float = 
 
 
 def local_scale(mesh: Mesh) -> Floats:
-    """Return the length on which the boundary gives a solution reason to vary, for every boundary facet [n_facets].
+    """Return, for every boundary facet, the length on which a solution may vary because of the shape of the boundary [n_facets].
 
-    At a point y with outward normal n it is the radius ρ of the largest ball that touches the boundary there from outside,
-    min |z − y|² / (2n·(z − y)) over the boundary's points z: a fillet's radius, half the width of a gap, nothing at a
-    re-entrant corner (the medial axis of the outside; Amenta & Bern 1999, local feature size). Away from there it grows with
-    the distance: min ρ(y) + |x − y|. Half the domain's extent is the most. Facets stand for their middles.
+    For a boundary point y with outward normal n, let ρ(y) be the radius of the largest ball that touches the boundary there from
+    outside: min |z − y|² / (2n·(z − y)) over all boundary points z. It is the radius of a fillet, half the width of a gap, and
+    zero at a re-entrant corner (medial axis of the outside; Amenta & Bern 1999, local feature size). The local scale at x is
+    the minimum of ρ(y) + |x − y|, at most half the extent of the domain. It is evaluated at the middle of every facet.
     """
     points = FacetPoints(mesh, mesh.facets("all"), 1)
     taken = points.take(range(points.size))

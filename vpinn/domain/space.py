@@ -1,4 +1,4 @@
-"""Continuous Lagrange spaces of any degree on a mesh: test functions, Gram matrices, finite elements."""
+"""Continuous Lagrange spaces of any degree on a mesh, for test functions and finite elements. Start with `LagrangeSpace`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from vpinn.domain.quadrature import MAX_DEGREE, gauss
 from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
 
 _CHUNK_BYTES = 64e6  # workspace of one assembly step
-_VALUES = 1_000_000  # basis function values that one step of an evaluation holds
+_VALUES = 1_000_000  # largest number of basis function values in one step of an evaluation
 
 
 def number_nodes(mesh: Mesh, element: Any) -> tuple[Integers, int]:
-    """Global numbers of an element's nodes, equal exactly where cells share a node.
+    """Return global numbers of an element's nodes, which are equal exactly where cells share a node.
 
-    The numbering is combinatorial: a node on a shared edge or face is known by the vertices of that edge or face and its
-    weights there (the first-order shape functions), never by its coordinates, so curved cells and slits are safe.
+    A node on an edge or face is identified by the vertices of that edge or face and by its barycentric weights there, not by its
+    coordinates, so that curved cells and slits are treated correctly.
 
     Args:
         mesh: the mesh.
-        element: a Lagrange element on its cell type, as `lagrange` returns it.
+        element: Lagrange element of its cell type, from `lagrange`.
 
     Returns:
-        node numbers [n_cells, n_local] and how many there are. Vertices are numbered first, cell interiors last.
+        node numbers [n_cells, n_local] and the number of nodes. Vertices are numbered first, interiors of cells last.
     """
     d = mesh.dimension
     weights, _ = tabulate(lagrange(mesh.cell, 1), np.asarray(element.points))  # [n_local, n_v]
@@ -84,17 +84,17 @@ class LagrangeSpace:
         return np.array(self.element.points)
 
     def boundary_dofs(self, facets: Integers) -> Integers:
-        """Functions that do not vanish on the given boundary facets (rows of `mesh.boundary`), ascending."""
+        """Return the functions that do not vanish on boundary facets (rows of `mesh.boundary`), in ascending order."""
         closure = np.array(self.element.entity_closure_dofs[self.mesh.dimension - 1], dtype=np.int64)  # [n_f, n]
         cell, local = self.mesh.boundary[facets].T
         return np.unique(self.dofs[cell[:, None], closure[local]])
 
     def tabulate(self, reference: Floats) -> tuple[Floats, Floats]:
-        """Local functions at reference points [..., d]: values [..., n_local], reference gradients [..., d, n_local]."""
+        """Return values [..., n_local] and reference gradients [..., d, n_local] of local functions at points [..., d]."""
         return tabulate(self.element, reference)
 
     def functions(self, cells: Integers, reference: Floats) -> tuple[Floats, Floats]:
-        """Local functions of cells [n] at one reference point each [n, d].
+        """Return the local functions of cells [n] at one reference point in each [n, d].
 
         Returns:
             values [n, n_local] and physical gradients [n, d, n_local].
@@ -103,24 +103,24 @@ class LagrangeSpace:
         return values, self.mesh.frames_at(cells, reference).inverse_transpose @ gradients
 
     def evaluate(self, coefficients: Floats, cells: Integers, reference: Floats) -> Floats:
-        """Value of Σ_j c_j φ_j in cells [n] at reference points [n, d]: [n, ...] for coefficients [size, ...]."""
+        """Return the values of Σ_j c_j φ_j in cells [n] at reference points [n, d]: [n, ...] for coefficients [size, ...]."""
         values, _ = self.tabulate(reference)
         found: Floats = np.einsum("nj,nj...->n...", values, coefficients[self.dofs[cells]])
         return found
 
     def jets(self, coefficients: Floats, cells: Integers, reference: Floats, order: int) -> Floats:
-        """Value, and physical gradient where ``order`` is 1, of Σ_j c_j φ_j in cells [n] at reference points [n, d].
+        """Return values, and physical gradients if ``order`` is 1, of functions Σ_j c_j φ_j at points.
 
-        Points that repeat from cell to cell, as those of a rule do, are tabulated once.
+        If all cells have the same reference points, as with a quadrature rule, the basis functions are tabulated once.
 
         Args:
-            coefficients: of k functions [k, size].
-            cells: cell of each point.
-            reference: the points.
+            coefficients: coefficients of k functions [k, size].
+            cells: cell of each point [n].
+            reference: reference coordinates of the points [n, d].
             order: 0 or 1.
 
         Returns:
-            [k, n, 1 or 1 + d].
+            values, followed by the components of the gradient [k, n, 1 or 1 + d].
         """
         n, d = reference.shape
         result = np.empty((len(coefficients), n, 1 + d * order))
@@ -150,13 +150,13 @@ class LagrangeSpace:
         return result
 
     def locations(self) -> Floats:
-        """Physical coordinates of the nodes [size, d]."""
+        """Return the physical coordinates of the nodes [size, d]."""
         placed = np.empty((self.size, self.mesh.dimension))
         placed[self.dofs] = self.mesh.frames(np.arange(self.mesh.n_cells), self.reference_nodes).x
         return placed
 
     def values_at(self, cells: Integers, reference: Floats) -> Any:
-        """Values of all functions in cells [n] at reference points [n, d], as scipy.sparse CSC [n, size]."""
+        """Return the values of all functions in cells [n] at reference points [n, d], as scipy.sparse CSC [n, size]."""
         from scipy.sparse import coo_array
 
         values, _ = self.tabulate(reference)
@@ -164,15 +164,15 @@ class LagrangeSpace:
         return coo_array((values.ravel(), (rows, self.dofs[cells].ravel())), shape=(len(cells), self.size)).tocsc()
 
     def stiffness(self) -> Any:
-        """∫ ∇φ_i·∇φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
+        """Return ∫ ∇φ_i·∇φ_j dx as scipy.sparse CSR [size, size]; exact on affine cells."""
         return self._assemble(self.cell_stiffness())
 
     def mass(self) -> Any:
-        """∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact up to degree 12."""
+        """Return ∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact up to degree 12."""
         return self._assemble(self.cell_mass())
 
     def gram(self) -> Any:
-        """Gram matrix of the full H¹ product, stiffness + mass, as scipy.sparse CSR [size, size]."""
+        """Return the Gram matrix of the H¹ inner product, stiffness + mass, as scipy.sparse CSR [size, size]."""
         return self.stiffness() + self.mass()
 
     def cell_stiffness(self) -> Iterator[tuple[Integers, Floats]]:
@@ -189,7 +189,7 @@ class LagrangeSpace:
         return self._by_cell(lambda points: self.tabulate(points)[0][:, None], lambda geometry: np.ones((1, 1, 1, 1)))
 
     def cell_gram(self) -> Iterator[tuple[Integers, Floats]]:
-        """Yield cells [m] with the sum of both matrices [m, n_local, n_local]."""
+        """Yield cells [m] with the sums of their stiffness and mass matrices [m, n_local, n_local]."""
         pairs = zip(self.cell_stiffness(), self.cell_mass(), strict=True)
         return ((cells, stiffness + mass) for (cells, stiffness), (_, mass) in pairs)
 
@@ -218,12 +218,17 @@ class LagrangeSpace:
             yield cells, (local + np.swapaxes(local, 1, 2)) / 2.0
 
     def _assemble(self, parts: Iterator[tuple[Integers, Floats]]) -> Any:
-        """Σ over cells as scipy.sparse CSR [size, size]."""
+        """Return the sum over cells as scipy.sparse CSR [size, size]."""
         return assemble_cells(((self.dofs[cells], local) for cells, local in parts), self.size)
 
 
 def assemble_cells(parts: Iterable[tuple[Integers, Floats]], size: int) -> Any:
-    """Return the sum of matrices of cells [m, n, n] on functions [m, n] each, as scipy.sparse CSR [size, size]."""
+    """Return the sum of cell matrices as scipy.sparse CSR [size, size].
+
+    Args:
+        parts: pairs of the global functions of m cells [m, n] and their matrices [m, n, n].
+        size: number of global functions.
+    """
     from scipy.sparse import csr_array
 
     matrix = csr_array((size, size))
@@ -245,7 +250,7 @@ def assemble_cells(parts: Iterable[tuple[Integers, Floats]], size: int) -> Any:
 
 
 def repeated(cells: Integers, reference: Floats) -> int:
-    """Return how many points each cell has where all have the same, one cell after another; 0 where they do not."""
+    """Return the number of points per cell if all cells have the same reference points, cell after cell; else 0."""
     n, d = reference.shape
     q = int((cells != cells[0]).argmax()) or n if n else 0
     if not q or n % q:
@@ -255,7 +260,7 @@ def repeated(cells: Integers, reference: Floats) -> int:
 
 
 def functions_per_cell(mesh: Mesh, degree: int, bubbles: bool = False) -> float:
-    """Return roughly how many functions of a degree there are per cell; of bubbles exactly how many."""
+    """Return the approximate number of functions of a degree per cell; for bubbles the exact number."""
     d = mesh.dimension
     if bubbles:
         return float(math.comb(degree - 1, d) if mesh.reference.simplex else (degree - 1) ** d)

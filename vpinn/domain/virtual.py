@@ -1,7 +1,7 @@
-"""Rules made when points are drawn: in cells cut into ever finer ones that are never stored, and at random nodes.
+"""Quadrature rules on parts of cells that are not stored, and rules with random nodes; points are computed when they are drawn.
 
-A cell halved r times along every edge has 2^{dr} equal parts of its reference cell, and each part the points of one rule: 10⁹
-points and more on a mesh of a few cells, in no more memory than that of the points asked for.
+If every edge of a cell is halved r times, its reference cell has 2^{dr} equal parts, each with the points of one rule. That
+gives 10⁹ points and more on a mesh of a few cells, in the memory of the points that are drawn.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ from vpinn.errors import InputError
 KINDS = ("gauss", "monte-carlo", "sobol", "stochastic-gauss")
 
 Base = Callable[[Integers, Integers, Keys | None], tuple[Floats, Floats]]
-"""Parts [n], numbers in their rules [n] and keys of draws [n] → points of the reference cell [n, d] and weights [n]."""
+"""Parts [n], numbers of points in their rules [n], and keys of draws [n] → points of the reference cell [n, d], weights [n]."""
 
 Sampled = tuple[Floats, Floats, Floats, Floats]
 EntityRule = Callable[[Integers, Integers, Integers | None, Keys | None], Sampled]
 """Entity [m], local facet [m], number in the rule [m] and keys → reference points [.., p, d], weights [.., p], geometry values
-[.., p, n] and gradients [.., p or 1, d, n]. Where there are no numbers, p is the rule's size, and one else; keys [m p] are those
-of draws that have random nodes of their own, None for the nodes of the set."""
+[.., p, n] and gradients [.., p or 1, d, n].
+
+With None as the number, all p points of the rule are returned, otherwise one point for each entity (p = 1). The keys [m p] give
+random nodes for every draw; None for the nodes of the set."""
 
 
 def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
-    """Return the points of a rule and the rule itself, a function of the part that it belongs to.
+    """Return the number of points of a rule, and the rule as a function of the part of the cell.
 
     Args:
         cell: reference cell or facet.
-        rule: Gauss rule; random kinds but "stochastic-gauss" have as many points.
+        rule: Gauss rule; the kinds "monte-carlo" and "sobol" have as many points.
         kind: one of ``KINDS``.
-        seed: of the random kinds.
+        seed: seed of the random kinds.
 
     Raises:
-        InputError: unknown kind.
+        InputError: the kind is unknown.
     """
     q, volume = len(rule.weights), float(rule.weights.sum())
     d = rule.points.shape[1]
@@ -68,9 +70,10 @@ def base_rule(cell: str, rule: Rule, kind: str, seed: int) -> tuple[int, Base]:
 
 
 def _symmetric(d: int, uniform: UniformSequence) -> tuple[int, Base]:
-    """Unbiased rule on [0, 1]^d, exact for cubics: nodes ±u, 0 of [−1, 1] with u = U^{1/3} and weights 1/(3u²), 2 − 2/(3u²).
+    """Return an unbiased random rule on [0, 1]^d that is exact for cubics.
 
-    One u per part and direction, the product over directions (Taylor & Pardo 2025, arXiv 2504.11976, equation of order 3).
+    In every direction it has the nodes ±u, 0 of [−1, 1] with weights 1/(3u²) and 2 − 2/(3u²), where u = U^{1/3} is drawn for each
+    part and direction (Taylor & Pardo 2025, arXiv 2504.11976, rule of order 3); the rule is the product over directions.
     """
 
     def rule(part: Integers, number: Integers, keys: Keys | None) -> tuple[Floats, Floats]:
@@ -84,7 +87,7 @@ def _symmetric(d: int, uniform: UniformSequence) -> tuple[int, Base]:
 
 
 def _orbits(d: int, uniform: UniformSequence, volume: float) -> tuple[int, Base]:
-    """Unbiased rule on a simplex, exact for linear functions: a random point under all (d + 1)! symmetries, equal weights."""
+    """Return an unbiased random rule on a simplex, exact for linear functions: all (d + 1)! permutations of a random point."""
     symmetries = np.array(list(itertools.permutations(range(d + 1))))
 
     def rule(part: Integers, number: Integers, keys: Keys | None) -> tuple[Floats, Floats]:
@@ -97,7 +100,7 @@ def _orbits(d: int, uniform: UniformSequence, volume: float) -> tuple[int, Base]
 
 
 def virtual_rule(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -> EntityRule:
-    """Return the rule of entities halved ``refine`` times, with the q points of a base rule in each part."""
+    """Return the rule of cells or facets that are halved ``refine`` times, with the q points of a base rule in each part."""
     cell = mesh.reference
     name = cell.facet_cell if on_facets else cell.name
     copies = 2 ** ((cell.dimension - on_facets) * refine)
@@ -119,13 +122,14 @@ def virtual_rule(mesh: Mesh, q: int, base: Base, refine: int, on_facets: bool) -
 
 
 def in_part(cell: str, levels: int, part: Integers, points: Floats) -> Floats:
-    """Place points [n, d] of the reference cell in parts [n] of it: digits of base 2^d, the coarsest first.
+    """Return points [n, d] mapped from the reference cell to parts of it.
 
     Args:
         cell: reference cell or facet.
-        levels: halvings r ≥ 0.
-        part: 0 … 2^{dr} − 1.
-        points: inside the reference cell.
+        levels: number of halvings r ≥ 0.
+        part: numbers of the parts [n], 0 … 2^{dr} − 1; their digits of base 2^d, from the highest on, select a child of the
+            cell, a child of this child, and so on.
+        points: points of the reference cell [n, d].
     """
     d = points.shape[1]
     if not d:
@@ -138,14 +142,14 @@ def in_part(cell: str, levels: int, part: Integers, points: Floats) -> Floats:
 
 
 def in_all_parts(cell: str, levels: int, points: Floats) -> Floats:
-    """Return a rule's points [q, d] in every part of the reference cell, part by part [2^{dr} q, d]; see ``in_part``."""
+    """Return the points of a rule [q, d] in all parts of the reference cell, part by part [2^{dr} q, d]; see ``in_part``."""
     copies = 2 ** (points.shape[1] * levels)
     return in_part(cell, levels, np.repeat(np.arange(copies), len(points)), np.tile(points, (copies, 1)))
 
 
 @lru_cache
 def _children(cell: str) -> tuple[Floats, Floats]:
-    """First vertex [2^d, d] and axes [2^d, d, d], one a row, of the children of a reference cell."""
+    """Return the first vertex [2^d, d] and the axes [2^d, d, d] (one per row) of the children of a reference cell."""
     vertices = child_vertices(cell)[0]
     d = vertices.shape[2]
     corners = reference_cell(cell).vertices

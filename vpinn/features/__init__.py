@@ -1,10 +1,18 @@
-"""Random features and the best combination of them: what is solved without steps, stage by stage.
+"""Random features and their best combination: a network of one hidden layer, solved by linear least squares instead of training.
 
-`recipes` (where features stand and how steep they are), `patches` (some of them in one part of the domain), `resolution` (which
-tests and points see them) ; `rank_revealing`, `least_squares` (one fit, all rows at once), `stream` (rows in chunks) → `stages`
-(the best of several fits), `trial_spaces` (in which trial space), `cost` (seconds, counted) → `growth` (stage after stage until
-it is good, a loop over the frozen `course`; `guide` is told and judges, `journal` keeps what was found out). `direct` holds the
-settings of methods without steps. `orthonormal` has the functions that problems in time are marched on.
+In goes an objective (a weak form or strong equations) with its trial spaces; out comes the best `Stage`: random weights in the
+hidden layer, and the last layer that makes the residual smallest. `grow` repeats this with more features until the tolerance
+holds.
+
+1. `direct`: settings of the methods that do not train. `cost`: computation times predicted by a formula instead of measured.
+2. `recipes` (kind and scale of the random features), `patches` (features with windows in one part of the domain), `resolution`
+   (quadrature and test functions fine enough for them).
+3. `rank_revealing`, `least_squares` (one fit of the last layer), `stream` (the same from drawn batches of rows).
+4. `stages` (the best of several fits), `trial_spaces` (the trial spaces worth growing in).
+5. `growth` (stage after stage). Its state is `course`; `guide` holds the callbacks that report and judge stages, `journal` the
+   results that a resumed run reads again.
+
+`orthonormal` builds the function space for problems in time.
 """
 
 from vpinn.features.cost import counted_seconds

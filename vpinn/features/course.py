@@ -1,4 +1,4 @@
-"""Where growth in a trial space stands, from one stage to the next."""
+"""State of growth in one trial space, from one stage to the next."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vpinn.trial import Trial
 
 @dataclass(frozen=True)
 class Growing:
-    """Where growth in a trial space stands.
+    """State of growth in one trial space.
 
     Attributes:
-        trial: the trial space.
-        recipe: of the features of the next stage.
-        known: number of features, and their relative residual, that tell how fast it falls.
-        width: features per component of the next stage; 0 where there is none.
-        origin: recipe and known of the best stage, before it was made.
-        best: the best stage so far.
-        limit: its residual; infinite where the next stage is not compared with it, since its tests are richer.
-        least: least degree of the tests.
-        first: the first step of the next stage, where it is known.
+        trial: trial space.
+        recipe: recipe of the features of the next stage.
+        known: number of features per component and their relative residual, from which its further decrease is predicted.
+        width: features per component of the next stage; 0: there is none.
+        origin: ``recipe`` and ``known`` from before the best stage.
+        best: best stage so far; None before the first.
+        limit: its residual; infinite where the next stage has richer tests, so that residuals are not comparable.
+        least: lowest degree of the tests, ≥ 1.
+        first: first step of the next stage, where it has been computed.
         done: whether the best stage is good enough.
     """
 
@@ -41,11 +41,11 @@ class Growing:
 
     @property
     def stage(self) -> Stage:
-        """The best stage, once there is one."""
+        """The best stage; there must be one."""
         assert self.best is not None
         return self.best
 
     @property
     def leap(self) -> float:
-        """Ratio of the features of the next stage to those that its recipe is known for."""
+        """Ratio of the number of features of the next stage to the number for which its recipe was found."""
         return self.width / self.known[0]

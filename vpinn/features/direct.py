@@ -1,4 +1,8 @@
-"""Methods of a plan that take no steps, least squares and elements: how good is good enough, and what they solve."""
+"""Methods that solve without training steps: least squares with random features, finite elements, and marching in time.
+
+The classes hold the settings of a method, in particular when a stage is good enough. `least_squares_problem` says what least
+squares solves.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +17,24 @@ from vpinn.problem import Problem, Weak
 from vpinn.sampling import Sampler
 
 WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
-"""Features per component that a stage may have."""
+"""Numbers of features per component that stages may have."""
 TOLERANCE = 1e-6
-"""Residual relative to that of zero features, and error estimate, below which a solution is good enough by default."""
+"""Default tolerance of the error estimate, and of the residual relative to that of zero features."""
 AIM = 1e-9
-"""What is aimed at by default where a further stage is cheap."""
+"""Default target beyond the tolerance, for stages that are cheap."""
 DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8, 10), 3: (1, 2, 3, 4)}
-"""Dimension → degrees of elements, stage by stage."""
+"""Dimension → degrees of finite elements, stage by stage."""
 SLACK = 10.0
-"""Factor by which the error estimate may exceed what is aimed at."""
+"""Default factor by which the error estimate may exceed the target."""
 
 
 @dataclass(frozen=True)
 class Direct(ABC):
-    """A method of a plan that solves without steps, stage by stage.
+    """A method that solves without training steps, stage by stage.
 
     Attributes:
-        asked: tolerance of the error estimate, and of a residual, that was asked for; None for the default.
-        time_limit: seconds after which the best stage so far is returned, None: never.
+        asked: tolerance in the problem file for error estimate and relative residual, > 0, dimensionless; None: default.
+        time_limit: seconds after which the best stage so far is returned; None: never.
     """
 
     asked: float | None = None
@@ -44,29 +48,29 @@ class Direct(ABC):
 
     @property
     def tolerance(self) -> float:
-        """Relative residual, and error estimate, below which a stage is good enough."""
+        """Relative residual and error estimate below which a stage is good enough."""
         return self.asked or TOLERANCE
 
     @property
     def aim(self) -> float:
-        """Relative residual or estimate that stages are sized for; beyond the tolerance only cheap ones are made."""
+        """Relative residual or error estimate for which stages are sized; beyond the tolerance only cheap stages are made."""
         return self.asked or AIM
 
     @property
     @abstractmethod
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
 
 
 @dataclass(frozen=True)
 class LeastSquares(Direct):
-    """Last-layer least squares, whose stages have more and more features.
+    """Least squares for the last layer, whose stages have more and more random features.
 
     Attributes:
-        width: features per component, None to grow until the tolerance holds.
-        seed: of the features.
-        samplers: of drawn points, see ``Stream``; by default there are none, and all points are summed over.
-        alone: whether nothing but features may solve the problem, since they were asked for.
+        width: features per component; None: they grow until the tolerance is reached.
+        seed: seed of the features.
+        samplers: objective → samplers of drawn points, see ``Stream``; () for all points, the default.
+        alone: whether only features may solve the problem, because the problem file asks for them.
     """
 
     width: int | None = None
@@ -77,22 +81,22 @@ class LeastSquares(Direct):
 
     @property
     def slack(self) -> float:
-        """Factor by which the error estimate may exceed ``aim``: one that was asked for holds as it is."""
+        """Factor by which the error estimate may exceed ``aim``; 1 for a tolerance from the problem file."""
         return 1.0 if self.asked else SLACK
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Features that stages may have."""
+        """Numbers of features per component that stages may have."""
         return WIDTHS if self.width is None else (self.width,)
 
     @property
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
         return len(self.widths)
 
     @property
     def stream(self) -> Stream:
-        """Where points come from."""
+        """Source of the points for least squares."""
         return Stream(self.samplers, self.seed)
 
 
@@ -105,7 +109,7 @@ class Elements(Direct):
 
     @property
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
         return max(map(len, DEGREES.values()))
 
 
@@ -118,10 +122,10 @@ class March(Direct):
 
     @property
     def stages(self) -> int:
-        """Stages, at most."""
+        """Largest number of stages."""
         return len(WIDTHS)
 
 
 def least_squares_problem(problem: Problem) -> Problem:
-    """Return the problem that least squares solves: an energy by its first variation, others as they are."""
+    """Return the problem that least squares solves: the first variation of an energy, other formulations unchanged."""
     return problem if problem.formulation.squared else dataclasses.replace(problem, formulation=Weak(problem.variation))

@@ -1,4 +1,4 @@
-"""Least squares that grows: more features, and test functions for them, until the tolerance holds or nothing is gained."""
+"""Growth of least squares: more features, and tests for them, until the tolerance is reached or nothing is gained; see `grow`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from vpinn.placement import HOST
 from vpinn.trial import Evaluator, Trial
 
 LEAP = 4.0
-"""Largest ratio of the features of two stages."""
+"""Largest ratio of the numbers of features of two successive stages."""
 MARGIN = 0.3
-"""Share of the tolerance that the next stage aims at."""
+"""Share of the tolerance at which the next stage aims."""
 CHEAP = 2.0
-"""Seconds that a further stage may take beyond the default tolerance, or without being judged first."""
+"""Seconds that a further stage may take beyond the default tolerance, or without a judgement of the stage before."""
 STAGNANT = 0.5
-"""Ratio of the error estimates of two stages above which no further one is worth its seconds."""
+"""Ratio of the error estimates of two stages above which a further one is not worth its time."""
 RICHER = 2
-"""Degrees by which tests rise where richer ones contradict what they say."""
+"""Degrees by which tests are raised where richer tests contradict them."""
 GAIN = 1.5
-"""Factor by which a stage of at least ``PATIENCE`` features must lower the residual for another to follow."""
+"""Factor by which a stage of ``PATIENCE`` features or more must lower the residual, per doubling, for another to follow."""
 PATIENCE = 400
+"""Number of features per component from which ``GAIN`` is required."""
 ROUNDING = 1e-13
-"""Residual that is rounding, in units of that of the lift's size in one feature."""
+"""Residual that is a rounding error, relative to that of one feature with a coefficient of the size of the lift."""
 
 
 def grow(
@@ -50,17 +51,17 @@ def grow(
 ) -> Stage:
     """Return the best stage.
 
-    Growth ends where residual and error estimate are below the tolerance, or where nothing is gained. The tests of a stage cannot
-    see what they leave out, those of the estimate are richer: where these contradict, the next stage has richer ones, too, and
-    the best of the stages that were judged is that with the smallest estimate. Where a trial space gains no more, as one whose
-    lift bends at the edges of cells may, one nearly as good at first is tried.
+    Growth ends when residual and error estimate are below the tolerance, or when nothing is gained. The tests of a stage cannot
+    see what they leave out, but the estimate has richer tests. Where these contradict, the next stage has richer tests too, and
+    the best of the judged stages is the one with the smallest estimate. Where a trial space gains no more, for example because
+    its lift has kinks at the edges of cells, another one that was nearly as good with few features is tried.
 
     Args:
-        objectives: of a weak or strong problem; see ``least_squares_problem``.
-        trials: its trial spaces, tried in the order of their residual for few features; the networks give box and components.
-        method: how far to grow.
-        guide: what is asked and told on the way; nothing by default.
-        journal: what is found out, or was by a run that this one goes on from.
+        objectives: objectives of a weak or strong problem; see ``least_squares_problem``.
+        trials: its trial spaces, tried in ascending order of their residual for few features.
+        method: settings, with tolerance and numbers of features.
+        guide: callbacks; by default nothing is reported.
+        journal: record of the findings, from which an interrupted growth is resumed.
 
     Raises:
         InputError: the form cannot be solved by least squares.
@@ -75,7 +76,7 @@ def grow(
 
 
 class Growth:
-    """Growth of one problem; arguments as for ``grow``.
+    """Growth for one problem; for the arguments see ``grow``.
 
     Attributes:
         ended: whether the guide ended it.
@@ -90,10 +91,11 @@ class Growth:
         self._stages = Stages(objectives, method.stream, method.aim)
 
     def candidates(self, trials: Sequence[Trial]) -> list[TriedSpace]:
-        """Return the trial spaces in the order of their residual for few features."""
+        """Return the trial spaces in ascending order of their residual for few features."""
         return self._compared(trials, self._good)
 
     def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[TriedSpace]:
+        """Return the compared trial spaces, computed now or read from the journal; ``enough`` ends the search for a recipe."""
         def find() -> Note:
             width = min(PILOT, self.method.widths[-1])
             found.extend(compare_spaces(self.objectives, trials, self.method.stream, width, enough))
@@ -104,7 +106,7 @@ class Growth:
         return found or candidates_of(note, trials, self._problem.domain)
 
     def _made(self, course: Growing) -> Stage | None:
-        """Return the stage of a course, made now or read from the journal; its duration is told by that of the stage before."""
+        """Return the next stage, made now or read from the journal; its duration is predicted from that of the stage before."""
         if self._pace is not None and not self._journal.reads:
             per_second, last = self._pace
             self._guide.ahead(stage_seconds(last, course.width) * per_second)
@@ -123,6 +125,7 @@ class Growth:
         return stage
 
     def _judge(self, stage: Stage) -> Judgement | None:
+        """Return the judgement of a stage, made now or read from the journal; None where there is none."""
         def find() -> Note:
             verdict = self._guide.judge(stage)
             return {"verdict": None if verdict is None else list(dataclasses.astuple(verdict))}
@@ -137,17 +140,17 @@ class Growth:
         return verdict
 
     def _good(self, pilot: Step) -> bool:
-        """Return whether few features will do for a linear problem; of a number that was asked for the best are sought."""
+        """Return whether few features suffice for a linear problem; never if the problem file gives their number."""
         enough = MARGIN * self.method.aim * pilot.before
         return self._stages.linear and self.method.width is None and pilot.predicted <= enough
 
     def error(self, stage: Stage) -> float:
-        """Return the relative error of a stage as estimated, its relative residual where there is no estimate."""
+        """Return the estimated relative error of a stage, or its relative residual where there is no estimate."""
         verdict = self._judge(stage)
         return stage.relative if verdict is None else verdict.relative
 
     def run(self, candidate: TriedSpace, other: Stage | None = None) -> Stage:
-        """Return the best stage of a trial space; after ``other`` it starts with as many features, and ends where it is worse."""
+        """Return the best stage of a trial space; after ``other`` growth starts with its width, and ends where it is worse."""
         self._judged = []
         rounding = ROUNDING * candidate.step.steepness * self._lift(candidate.trial)
         course, bound = self._begun(candidate, other, rounding), math.inf if other is None else other.relative
@@ -169,7 +172,7 @@ class Growth:
         return min(self._judged, key=_first)[1] if self._judged and not self.ended else course.stage
 
     def _begun(self, candidate: TriedSpace, other: Stage | None, rounding: float) -> Growing:
-        """Return where growth in a trial space begins."""
+        """Return the state at the start of growth in a trial space."""
         trial, pilot, widths = candidate.trial, candidate.step, self.method.widths
         known = candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0
         seen = candidate.whole and candidate.width <= widest(self.objectives, trial, widths)
@@ -184,7 +187,7 @@ class Growth:
         return Growing(trial, candidate.recipe, known, width, (candidate.recipe, known), first=first)
 
     def _with(self, course: Growing, stage: Stage) -> Growing:
-        """Return a course with a stage that was made on it: the best one, where it is better than the best so far."""
+        """Return the state after a stage, which becomes the best one if it is better than the best so far."""
         best, limit, residual = course.best, course.limit, stage.fit.residual
         if residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
             origin = course.recipe, course.known
@@ -192,7 +195,7 @@ class Growth:
         return replace(course, first=None)
 
     def _following(self, course: Growing, stage: Stage, gained: bool) -> Growing:
-        """Return the course after a stage: how many features come next, none where growth ends."""
+        """Return the state after a stage, with the number of features of the next one, 0 where growth ends."""
         best, width = course.stage, course.width
         before, known = course.known if course.known[0] < width else (0, 1.0), (width, best.relative)
         following = self._next(width, before, known, course.trial) if gained else 0
@@ -206,7 +209,7 @@ class Growth:
         return self._judged_course(course, stage, before, known)
 
     def _judged_course(self, course: Growing, stage: Stage, before: tuple[int, float], known: tuple[int, float]) -> Growing:
-        """Return the course after a stage whose tests see no more to gain: with richer ones, where these contradict."""
+        """Return the state after a stage whose own tests show no further gain; with richer tests if the estimate contradicts."""
         best = course.stage
         verdict, degree = self._judge(best), tests_degree(best.objective)
         if verdict is None:
@@ -225,15 +228,14 @@ class Growth:
         return replace(richer, recipe=recipe, known=known, width=best.width)
 
     def _better(self, stage: Stage, best: Stage) -> bool:
-        """Return whether a stage is better than the best so far on points that neither was fitted to.
+        """Return whether a stage is better than the best so far on points to which neither was fitted.
 
-        Features that dive between the points have the smaller residual there: with a source that jumps inside cells, windows of
-        features made the H¹ error 3.3 where the stage before had 6e-3.
+        A residual on the fitted points can be misleadingly small, because features may take large values between these points.
         """
         return bool(self._journal.noted(lambda: {"better": self._guide.unseen(stage) < self._guide.unseen(best)})["better"])
 
     def _converged(self, stage: Stage) -> bool:
-        """Return whether residual and error estimate are as small as they are aimed to be."""
+        """Return whether residual and error estimate have reached the target."""
         if stage.relative > self.method.aim:
             return False
         verdict = self._judge(stage)
@@ -247,7 +249,7 @@ class Growth:
         return verdict is None or verdict.relative <= self.method.tolerance
 
     def _beaten(self, stage: Stage) -> bool:
-        """Return whether something else is better than a stage already, which ends growth."""
+        """Return whether another method is better than a stage already, which ends growth."""
         verdict = self._judge(stage)
         if verdict is None:
             return False
@@ -255,16 +257,16 @@ class Growth:
         return self.ended
 
     def _stagnates(self, stage: Stage) -> bool:
-        """Return whether the error estimate hardly fell since a stage was last judged here, or rose."""
+        """Return whether the error estimate has hardly decreased since a stage was last judged here."""
         verdict, last = self._judge(stage), self._last
         self._last = None if verdict is None else verdict.absolute
         return verdict is not None and last is not None and verdict.absolute > STAGNANT * last
 
     def _next(self, width: int, before: tuple[int, float], known: tuple[int, float], trial: Trial) -> int:
-        """Return how many features come after ``width``, 0 where there are no more.
+        """Return the number of features after ``width``, 0 where there are no more.
 
-        The error is taken to fall exponentially in the number of features per dimension, as it does for smooth solutions
-        (Dong & Li 2021); two numbers of features with their relative errors tell how fast.
+        The error is assumed to decrease exponentially in the number of features per dimension, as for smooth solutions (Dong & Li
+        2021), at a rate given by two numbers of features with their relative errors.
         """
         d, tolerance, widths = self._problem.domain.dimension, self.method.aim, self.method.widths
         (few, larger), (many, smaller) = before, known
@@ -277,7 +279,7 @@ class Growth:
         return next((w for w in allowed if w >= needed), allowed[-1] if allowed else 0)
 
     def _lift(self, trial: Trial) -> float:
-        """Return the size of the unknowns without features."""
+        """Return the largest absolute value of the unknowns without features."""
         domain = self._problem.domain
         points = cell_points(domain, "gauss" if isinstance(domain, Mesh) else "sobol", 2, 256, 0)
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])

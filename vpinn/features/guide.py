@@ -1,4 +1,4 @@
-"""What growth asks on its way, and whom it tells."""
+"""Callbacks of growth: what it reports to its caller, and what it asks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from vpinn.features.stages import Judgement, Stage
 
 @dataclass(frozen=True)
 class Guide:
-    """What growth asks on its way, and whom it tells.
+    """Callbacks of growth; the defaults report nothing and estimate no errors.
 
     Attributes:
-        report: told every stage, and the best so far of its trial space; False ends the growth.
-        judge: what a richer space says of a stage; None where there is no estimate.
-        told: called with every verdict, found now or in the journal.
-        beaten: asked before a dear stage whether something else is better already than the best, by its verdict.
-        unseen: residual of a stage on points that it was not fitted to, by which stages are compared.
-        ahead: told the seconds that a further stage is expected to take, before it begins.
+        report: called with every stage and the best stage of its trial space so far; returns False to end growth.
+        judge: returns the error estimate of a stage in a richer space; None where there is none.
+        told: called with every judgement, new or read from the journal.
+        beaten: called with the judgement of the best stage before an expensive stage; returns True to end growth, because another
+            method is better already.
+        unseen: returns the residual of a stage on points to which it was not fitted, by which stages are compared.
+        ahead: called before a stage with its expected seconds.
     """
 
     report: Callable[[Stage, Stage], bool] = lambda stage, best: True

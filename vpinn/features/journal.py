@@ -1,4 +1,7 @@
-"""What growth has found out, in order: a run that goes on reads it again instead of finding it out anew."""
+"""Journal of growth: a record of all its findings, in order, from which a resumed run reads instead of computing them again.
+
+`Journal.noted` computes a note or reads it; the functions below convert candidates and stages into notes and back.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,17 @@ from vpinn.placement import HOST, host
 from vpinn.trial import Trial
 
 Note = dict[str, Any]
-"""JSON-compatible, but for an array "theta" where there is one."""
+"""JSON-compatible dictionary, except for an array "theta" where there is one."""
 
 
 @dataclass
 class Journal:
-    """Notes of one growth. Its decisions follow from them, so that the same notes lead to the same place.
+    """The notes of one growth. Its decisions depend on them only, so that equal notes lead to equal results.
 
     Attributes:
-        notes: so far; those up to ``at`` have been read again.
+        notes: notes so far; those from ``at`` on have not been read again yet.
         at: number of notes read or written by this run.
-        asked: tolerance that they were made for, None for the default.
+        asked: tolerance for which they were made, None for the default.
     """
 
     notes: list[Note] = field(default_factory=list)
@@ -38,7 +41,7 @@ class Journal:
     asked: float | None = None
 
     def noted(self, find: Callable[[], Note]) -> Note:
-        """Return the next note, which ``find`` makes where there is none yet."""
+        """Return the next note; ``find`` computes it if it is not in the journal yet."""
         if self.at == len(self.notes):
             self.notes.append(find())
         self.at += 1
@@ -46,25 +49,29 @@ class Journal:
 
     @property
     def reads(self) -> bool:
-        """Whether the next note is there already."""
+        """Whether the next note is in the journal already."""
         return self.at < len(self.notes)
 
-    def arrays(self) -> tuple[dict[str, NDArray[np.float64]], list[Note]]:
-        """Return the notes up to the last with an array, as arrays and JSON-compatible values."""
+    def arrays(self) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+        """Return the notes up to the last one with an array, as arrays and JSON-compatible values, for a checkpoint; {} without notes."""
+        if not self.notes:
+            return {}, {}
         last = max((k for k, note in enumerate(self.notes) if "theta" in note), default=-1)
         kept = self.notes[: last + 1]
         arrays = {f"journal.{k}": note["theta"] for k, note in enumerate(kept) if "theta" in note}
-        return arrays, [{key: value for key, value in note.items() if key != "theta"} for note in kept]
+        plain = [{key: value for key, value in note.items() if key != "theta"} for note in kept]
+        return arrays, {"journal": plain, "asked": self.asked}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]], notes: list[Note], asked: float | None) -> Journal:
-        """Return the journal that ``arrays`` described, for a tolerance."""
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]], meta: Mapping[str, Any]) -> Journal:
+        """Return the journal stored in ``arrays`` and ``meta``."""
+        notes, asked = meta.get("journal", []), meta.get("asked")
         theta = {k: arrays[f"journal.{k}"] for k in range(len(notes)) if f"journal.{k}" in arrays}
         return cls([{**note, "theta": theta[k]} if k in theta else note for k, note in enumerate(notes)], asked=asked)
 
 
 def note_of_candidates(candidates: Sequence[TriedSpace], trials: Sequence[Trial]) -> Note:
-    """Return what is needed of trial spaces that were compared; their first steps are not taken again once a stage is noted."""
+    """Return the note of compared trial spaces; it omits the parameters of their first steps, which later stages do not need."""
     return {
         "candidates": [
             {
@@ -81,7 +88,7 @@ def note_of_candidates(candidates: Sequence[TriedSpace], trials: Sequence[Trial]
 
 
 def candidates_of(note: Note, trials: Sequence[Trial], domain: Domain) -> list[TriedSpace]:
-    """Return the trial spaces of a note."""
+    """Return the trial spaces stored in a note."""
     found = []
     for one in note["candidates"]:
         trial, recipe = trials[one["trial"]], _recipe(one["recipe"])
@@ -91,7 +98,7 @@ def candidates_of(note: Note, trials: Sequence[Trial], domain: Domain) -> list[T
 
 
 def note_of_stage(stage: Stage | None) -> Note:
-    """Return what is needed of a stage; None stands for one that there cannot be."""
+    """Return the note of a stage; None stands for a stage that cannot be made."""
     if stage is None:
         return {"stage": None}
     fit, numbers = stage.fit, ("relative", "width", "seconds")
@@ -104,7 +111,7 @@ def note_of_stage(stage: Stage | None) -> Note:
 
 
 def stage_of(note: Note, objectives: Objectives, trial: Trial) -> Stage | None:
-    """Return the stage of a note on its trial space."""
+    """Return the stage stored in a note, on its trial space."""
     if note["stage"] is None:
         return None
     known = dict(note["stage"])

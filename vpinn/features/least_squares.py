@@ -1,7 +1,7 @@
-"""Last-layer least squares: random features, whose linear combination makes the residual smallest.
+"""Least squares for the last layer: the linear combination of random features that minimises the residual.
 
-How the features are drawn is told by ``recipes``. Nonlinear problems take Newton steps on top. Source: Dong & Li 2021 (local
-extreme learning machines, arXiv 2012.02895); ``methods`` of vpinn's theory.
+``recipes`` says how the features are drawn. A linear problem takes one `step`, a nonlinear one several Newton steps (`fit`).
+Source: Dong & Li 2021 (local extreme learning machines, arXiv 2012.02895).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from vpinn.trial import Enriched, Features
 
 Array = NDArray[np.float64]
 RCOND = 1e-14
-"""Singular values below this share of the largest are left out."""
+"""Reciprocal condition number of the columns that are kept; nearly dependent ones beyond it are left out."""
 PILOT = 120
-"""Features per component with which kind and scale are chosen."""
+"""Features per component with which recipes are compared."""
 PILOT_ROWS = 12
-"""Points per feature with which they are chosen in a strong form."""
+"""Points per feature with which they are compared in a strong form."""
 NEWTON = 20
 """Most Newton steps."""
 NEARLY = 1e-3
-"""Relative difference to what a Newton step predicts, or gain by it, below which there is no further one."""
+"""Relative difference to the residual predicted by a Newton step, or relative gain, below which no further step is taken."""
 
 
 Points: TypeAlias = Callable[[], Iterable[Part] | None]
-"""Gives the points that are summed over, None for all."""
+"""Returns the points over which sums are taken, None for all."""
 
 
 def all_points() -> None:
-    """Return None: all points."""
+    """Return None, which stands for all points."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Fit:
     """Features with their best combination.
 
     Attributes:
-        network: one hidden layer of features.
+        network: network with one hidden layer of features.
         theta: its parameters [network.size].
         residual: ‖ρ‖, the square root of twice the objective.
-        initial: the same before the first step.
-        steps: Newton steps taken; one for a linear problem.
-        points: drawn points that it was fitted to; None: all.
+        initial: ‖ρ‖ before the first step.
+        steps: number of Newton steps; 1 for a linear problem.
+        points: number of drawn points to which it was fitted; None: all points.
     """
 
     network: Features
@@ -67,14 +67,14 @@ class Fit:
 
 @dataclass(frozen=True)
 class Step:
-    """The last layer that solves the equations linearised at some fields.
+    """Last layer that solves the equations linearised at given fields.
 
     Attributes:
-        network: one hidden layer of features.
+        network: network with one hidden layer of features.
         theta: its parameters [network.size].
-        before: ‖ρ‖ of those fields.
+        before: ‖ρ‖ of the given fields.
         predicted: ‖ρ‖ of the linearised equations at ``theta``.
-        steepness: ‖ρ‖ that one feature alone adds, the median of all.
+        steepness: ‖ρ‖ due to a single feature with coefficient one, the median over all features.
     """
 
     network: Features
@@ -91,14 +91,16 @@ def step(
     points: Iterable[Part] | None = None,
     at: tuple[Enriched, Tensor] | None = None,
 ) -> Step:
-    """Solve the linearised equations for the whole last layer, not for its change, which would pile up what no column sees.
+    """Solve the linearised equations for the last layer.
+
+    The unknown is the layer itself and not its change, because parts that no column sees would otherwise accumulate over steps.
 
     Args:
-        objective: weak or strong.
-        network: the features.
-        theta: their parameters [network.size]; those of the last layer matter where ``at`` is None.
-        points: that are summed over; None for all.
-        at: network and parameters of the fields to linearise at; None for ``network`` and ``theta``.
+        objective: objective of a weak or strong form.
+        network: network of the features.
+        theta: its parameters [network.size]; the last layer is used only where ``at`` is None.
+        points: points over which sums are taken; None: all.
+        at: network and parameters of the fields at which to linearise; None: ``network`` and ``theta``.
     """
     rows = linearise(objective, network, theta, points, at)
     layer = solve_columns(rows.columns, -rows.constant)
@@ -119,16 +121,16 @@ def fit(
     first: Step | None = None,
     linear: bool = False,
 ) -> Fit:
-    """Minimise the residual over the last layer: Gauss–Newton with step halving, one step for a linear problem.
+    """Minimise the residual over the last layer: Gauss–Newton with step halving, or one step for a linear problem.
 
     Args:
-        objective: weak or strong.
-        network: the features.
+        objective: objective of a weak or strong form.
+        network: network of the features.
         theta: parameters to start from [network.size].
-        points: gives the points that are summed over, the same every time.
-        first: the first step, where it is known already, from ``theta`` or from other fields; one that leads farther away
-            than they were is not taken.
-        linear: whether the first step is known to be the last.
+        points: returns the points over which sums are taken, the same at every call.
+        first: first step, from ``theta`` or from other fields, where it has been computed; it is rejected if its residual is
+            not below that of the fields.
+        linear: whether the problem is linear.
     """
     first = first or step(objective, network, theta, points())
     found, predicted, steps = first.theta, first.predicted, 1
@@ -153,12 +155,12 @@ def fit(
 
 
 def tests_degree(objective: Objective) -> int:
-    """Return the degree of the tests, 0 without any."""
+    """Return the degree of the test functions, 0 where there are none."""
     return objective.test_space.space.degree if objective.test_space is not None else 0
 
 
 def solve_columns(columns: Array, right: Array) -> Array:
-    """Return the least-squares solution [k] by a rank-revealing factorisation of the scaled columns [rows, k]."""
+    """Return the least-squares solution [k] for columns [rows, k] scaled to length one, by a rank-revealing factorisation."""
     size = np.linalg.norm(columns, axis=0)
     size[size == 0] = 1.0
     found: Array = rank_revealing_solution(columns / size, right, RCOND) / size
@@ -166,10 +168,10 @@ def solve_columns(columns: Array, right: Array) -> Array:
 
 
 def last_layer(network: Enriched, theta: Tensor) -> Array:
-    """Return what the unknowns depend on linearly [network.linear].
+    """Return the parameters on which the unknowns depend linearly [network.linear].
 
-    That is the last layer, component by component, each bias after its weights; coefficients that all components have in
-    common; those of the enrich functions.
+    They are the last layer, component by component with each bias after its weights; then the coefficients that all components
+    share; then those of the enrich functions.
     """
     (weight, bias), h = network.unpack(theta)[-1], network.shared
     layer = torch.cat([weight[:, :h], bias[:, None]], 1).reshape(-1)
@@ -178,7 +180,7 @@ def last_layer(network: Enriched, theta: Tensor) -> Array:
 
 
 def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor:
-    """Return parameters whose last layer has moved by ``change`` [network.linear]."""
+    """Return the parameters with ``change`` [network.linear] added to the last layer."""
     moved = theta.clone()
     (weight, bias), h, tied = network.unpack(moved)[-1], network.shared, network.tied
     layer, common, extra = np.split(change, np.cumsum([network.outputs * (h + 1), tied]))
@@ -194,16 +196,16 @@ def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor
 def pilot(
     objective: Objective, base: Enriched, width: int, seed: int, domain: Domain, recipe: Recipe, points: Points = all_points
 ) -> Step:
-    """Return what few features make of the linearised equations, with few points where the form is strong.
+    """Return the step with few features for the linearised equations, on few points where the form is strong.
 
     Args:
-        objective: weak or strong.
+        objective: objective of a weak or strong form.
         base: network of the trial space.
         width: features per component.
-        seed: of the features.
-        domain: where the problem is posed.
-        recipe: of the features.
-        points: gives drawn points; all, or every so manyth of a strong form, where it gives None.
+        seed: seed of the features.
+        domain: domain of the problem.
+        recipe: recipe of the features.
+        points: returns drawn points; where it returns None, all points are used, or in a strong form equally spaced ones.
     """
     stride = max(1, objective.size // (PILOT_ROWS * width * base.outputs)) if objective.test_space is None else 1
     network = recipe.features(base, width, domain, tests_degree(objective))

@@ -1,10 +1,9 @@
-"""Where a residual sits, and windows there, through which features lower it.
+"""Windows: place some features in the small part of the domain where the residual is concentrated.
 
-Features of the whole box resolve detail of one width everywhere, so that their number grows with the box over the detail. A
-peak takes as many windows as it is worth: centres are drawn where most of a stage's squared residual sits, in proportion to it,
-as points of refinement by residual are (Wu et al. 2023, doi 10.1016/j.cma.2022.115671), and windows reach over a share of them,
-and over several test functions: narrower ones fit what tests do not see. sin 3x cos 2y with two peaks like exp(−1000 r²) on
-20 × 20 cells comes to an error of 1e-7 with 1,600 features; of those of the whole box 1,600 leave 0.4.
+Features of the whole box resolve details of one width everywhere, so that their number grows with the ratio of box to detail.
+For an isolated peak, windows need far fewer. Their centres are drawn where most of the squared residual of a stage is, with
+probability proportional to it, like points in residual-based refinement (Wu et al. 2023, doi 10.1016/j.cma.2022.115671). A window
+covers a share of the other centres, and several test functions, because narrower ones would fit what the tests do not see.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from vpinn.trial import Features
 
 Array = NDArray[np.float64]
 BULK = 0.9
-"""Share of the squared residual whose places windows are drawn from."""
+"""Share of the squared residual from whose places centres are drawn."""
 CONCENTRATED = 0.05
-"""Largest share of all places at which half of the squared residual may sit for there to be a detail."""
+"""Largest share of all places that may hold half of the squared residual for it to count as concentrated."""
 AROUND = 20
-"""Places by whose distance their spacing is measured."""
+"""Number of neighbours from whose distance the spacing of places is computed."""
 WIDTH = 4.0
-"""Least radius of a window, in units of the distance between places: tests see no finer detail."""
+"""Smallest radius of a window, in units of the spacing of places; tests see no finer detail."""
 REACH = 0.03
 """Share of the centres that lie within the radius of a window."""
 
@@ -36,16 +35,16 @@ REACH = 0.03
 def windows(
     objective: Objective, network: Features, theta: Tensor, count: int, generator: np.random.Generator
 ) -> tuple[tuple[float, ...], ...]:
-    """Return ``count`` windows, centre and radius each, in units of the mesh; () where the residual is spread.
+    """Return ``count`` windows, each a centre and a radius, in units of the mesh; () where the residual is spread out.
 
-    Derivatives beyond the second take features without windows, and get none.
+    Forms with derivatives beyond the second get none, because windowed features do not have these derivatives.
 
     Args:
-        objective: weak or strong, with more rows than there are to be windows.
-        network: features fitted before.
+        objective: objective of a weak or strong form, with more rows than ``count``.
+        network: features of the last fit.
         theta: their parameters [network.size].
-        count: windows wanted, ≥ 2.
-        generator: draws the centres, each with a probability that is its place's part of the squared residual.
+        count: number of windows, ≥ 2.
+        generator: random numbers of the centres.
     """
     from scipy.spatial import KDTree
 
@@ -69,10 +68,10 @@ def windows(
 
 
 def _contributions(objective: Objective, network: Features, theta: Tensor) -> tuple[Array, Array]:
-    """Return places [n, d] and the parts of the squared residual [n] that sit there.
+    """Return places [n, d] and the parts of the squared residual [n] there.
 
-    Of a weak form places are those of the test functions φⱼ, with rⱼyⱼ of residual and Riesz representative, which sum up to
-    the squared dual norm; of a strong form they are the points in the domain, with w R².
+    In a weak form the places are those of the test functions φⱼ, with the products rⱼyⱼ of residual and Riesz representative,
+    which sum to the squared dual norm. In a strong form they are the points in the domain, with w R².
     """
     if objective.test_space is not None:
         residual = objective.residual(theta)

@@ -1,7 +1,7 @@
-"""Least-squares solutions by LAPACK's dgelsy: QR with column pivoting, complete orthogonal factorisation.
+"""Least-squares solutions of rank-deficient systems by LAPACK's dgelsy: QR with column pivoting and an orthogonal factorisation.
 
-The routine is the one behind ``scipy.linalg.lstsq``, to the last bit. SciPy's wrapper keeps Python's lock, for minutes where
-there are thousands of columns; called by its address it gives the lock up, and signals get through.
+``scipy.linalg.lstsq`` with the same routine gives the same bits, but keeps Python's lock, for minutes with thousands of columns.
+Here the routine is called by its address, which releases the lock, so that signals are handled meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 def rank_revealing_solution(matrix: Array, right: Array, rcond: float) -> Array:
-    """Return the x [n] of smallest norm among those that make ‖Ax − b‖ smallest.
+    """Return the x [n] of smallest norm among all that minimise ‖Ax − b‖.
 
     Args:
         matrix: A [m, n], m and n ≥ 1, finite.
@@ -49,7 +49,7 @@ def rank_revealing_solution(matrix: Array, right: Array, rcond: float) -> Array:
 
 @cache
 def _dgelsy() -> Any:
-    """Return the routine: (m, n, nrhs, A, lda, B, ldb, jpvt, rcond, rank, work, lwork, info), all by address."""
+    """Return the routine: (m, n, nrhs, A, lda, B, ldb, jpvt, rcond, rank, work, lwork, info), all arguments as addresses."""
     capsule = cython_lapack.__pyx_capi__["dgelsy"]
     python = ctypes.pythonapi
     name, address = python.PyCapsule_GetName, python.PyCapsule_GetPointer

@@ -1,10 +1,10 @@
-"""How random features are drawn: their kind, scale, and the share with poles behind the boundary.
+"""How random features are drawn: their activation, their scale, and the share of functions with poles behind the boundary.
 
-Features σ(w·x + b) with wᵢ ~ N(0, (aᵢR)²) and b = −w·x₀, x₀ uniform in the domain's box (normalised to [−1, 1]^d); a share of
-them may be functions with poles behind the boundary instead. Kind, scale R and share are those that make the residual
-smallest, never the error. The aspect aᵢ is that of the mesh: its cells say where a solution is expected to vary, and what is
-steeper than they are escapes the tests. On a strip 20 × 1 of square cells 400 features of one slope for all directions of the
-box fit the residual of sin(2x + 0.3 sin x) sin(πy) eʸ and are 1e4 from the solution; with the aspect, 6e-6.
+Features are σ(w·x + b) with wᵢ ~ N(0, (aᵢR)²) and b = −w·x₀, x₀ uniform in the domain's box (normalised to [−1, 1]^d); a share of
+them may be functions with poles behind the boundary instead. Activation, scale R and share are chosen by the smallest residual,
+never by the error (`choose_features`). The aspect aᵢ is that of the mesh: the size of its cells shows where the solution is
+expected to vary, and features steeper than the cells resolve would escape the tests, so that a small residual would not mean a
+small error.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from vpinn.placement import HOST
 from vpinn.trial import Enriched, Features, PatchChart
 
 KINDS = ("sin", "tanh")
-"""Feature functions that are tried."""
+"""Activations that are tried."""
 SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Coarse grid of R, in units of one over half the domain's width."""
+"""Scales R that are tried first, in units of one over half the domain's width."""
 OSCILLATION = 2.0
 """R of features with a window, in units of one over its radius."""
 RISE = 10.0
-"""Factor above the smallest score of a row of scales or shares at which the rest of the row is passed over."""
+"""Ratio to the smallest score of a row of scales or shares above which the rest of the row is skipped."""
 SHARES = (0.5, 0.75)
-"""Shares of functions with poles behind the boundary that are tried beside none, on meshes."""
+"""Shares of functions with poles behind the boundary that are tried besides zero, on meshes."""
 SEEN = 1.0
-"""Smallest distance of a pole from the boundary, in units of its facet's length, where tests are of degree one. Nearer ones fit
-the residual between these, and not the solution: 1,600 features, half of them with poles, are 2.2e-4 from finite elements on a
-gear of 14,192 cells where poles may be as near as a quarter, and 6.6e-5 where they keep one."""
+"""Smallest distance of a pole from the boundary, in units of its facet's length, where tests are of degree one.
+
+Functions with nearer poles lower the residual between these tests and not the error.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ class Recipe:
     """How features are drawn.
 
     Attributes:
-        kind: name of their activation.
-        scale: R > 0.
-        share: of the features that are functions with poles behind the boundary, 0 to 1.
-        patches: centre and radius of the windows of features that have one [count][d + 1].
+        kind: name of the activation.
+        scale: R > 0, in units of one over half the domain's width.
+        share: share of functions with poles behind the boundary, 0 to 1.
+        patches: centre and radius of the window of each feature that has one [count][d + 1].
     """
 
     kind: str
@@ -55,9 +56,13 @@ class Recipe:
     patches: tuple[tuple[float, ...], ...] = ()
 
     def features(self, base: Enriched, width: int, domain: Domain, degree: int = 0) -> Features:
-        """Return ``width`` features per component on the box and outputs of a network, beside its functions of corners.
+        """Return a network of ``width`` features per component, with the box, the outputs and the corner functions of ``base``.
 
-        The ``degree`` of the tests tells how near to the boundary poles may be; 0 stands for no tests.
+        Args:
+            base: network of the trial space.
+            width: features per component.
+            domain: domain of the problem.
+            degree: degree of the tests, which limits how near to the boundary poles may be; 0: no tests.
         """
         count, least = round(self.share * width), SEEN if degree == 1 else LEAST
         places = _sources(domain, count, least) if count and isinstance(domain, Mesh) else ()
@@ -65,9 +70,13 @@ class Recipe:
         return Features.restored(base, (base.dimension, width, base.outputs), self.kind, places, self.patches)
 
     def bolder(self, leap: float, dimension: int) -> tuple[Recipe, ...]:
-        """Return the recipes to try with ``leap`` times the features: this one, and R larger by the leap in every direction.
+        """Return the recipes to try with ``leap`` times as many features: this one, and one with a correspondingly larger R.
 
-        Where it has no poles behind the boundary, one with these, too; without a leap, this one alone.
+        If this one has no poles behind the boundary, a third recipe adds them. Without more features this one alone is returned.
+
+        Args:
+            leap: ratio of the numbers of features, > 0.
+            dimension: dimension of the domain.
         """
         steeper = replace(self, scale=self.scale * max(1.0, leap) ** (1 / dimension))
         if leap <= 1.0:
@@ -96,20 +105,20 @@ def choose_features(
     start: Recipe | None = None,
     enough: Callable[[Recipe], bool] = lambda recipe: False,
 ) -> Recipe:
-    """Return the recipe with the smallest score of those tried: kinds and scales first, then shares, then scales between.
+    """Return the recipe with the smallest score among those tried: first activations and scales, then shares, then finer scales.
 
-    Scores rise on both sides of the best scale, and of the best share, so what lies beyond a clear rise is not tried.
+    Scores are assumed to rise on both sides of the best scale and of the best share; nothing beyond a clear rise is tried.
 
     Args:
-        score: what to minimise.
-        shares: to try beside none, in rising order.
-        start: the best recipe of a trial space much like this one, which the search then begins from; None to look at all.
-        enough: whether a recipe with a score is so good that no other needs to be tried.
+        score: function to minimise.
+        shares: shares to try besides zero, in ascending order.
+        start: best recipe of a similar trial space, from which the search starts; None: all activations and scales are tried.
+        enough: whether a recipe with a known score is so good that no other needs to be tried.
     """
     scores: dict[Recipe, float] = {}
 
     def best(recipes: Iterable[Recipe]) -> Recipe:
-        """Return the best recipe so far, after those of one more family until its scores have clearly risen."""
+        """Return the best recipe so far after trying one more row until its scores have clearly risen."""
         least = math.inf
         for recipe in recipes:
             if any(map(enough, scores)):
@@ -132,5 +141,5 @@ def choose_features(
 
 @lru_cache(maxsize=16)
 def _sources(mesh: Mesh, count: int, least: float) -> tuple[tuple[float, ...], ...]:
-    """Return poles, found once for all recipes."""
+    """Return the poles, cached because all recipes share them."""
     return tuple(map(tuple, sources_behind(mesh, count, least=least).tolist()))

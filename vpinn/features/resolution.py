@@ -1,4 +1,7 @@
-"""How fine points and test functions must be for given features: a fit that sees too little is no fit."""
+"""Choose quadrature and test functions fine enough for a number of features, so that a small residual means a good fit.
+
+`objective_for` makes the objective with enough rows; `widest` says how many features rows and columns allow.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,22 @@ from vpinn.problem import Problem
 from vpinn.trial import MeshField, Trial
 
 ROWS = 2.0
-"""Rows per column, at least: fewer tests than directions would leave directions unseen."""
+"""Fewest rows per column; with fewer tests than columns, some combinations of features would have no residual."""
 MOST_COLUMNS = 2_400
-"""Columns that least squares may have."""
+"""Most columns of least squares."""
 MOST_TESTS = 12
-"""Tests per feature beyond which a trial space, or functions with poles behind the boundary, are not worth resolving."""
+"""Tests per feature above which a trial space, or functions with poles behind the boundary, cost more than they gain."""
 HIGHEST_TEST_DEGREE = 12
+"""Highest degree of test functions."""
 
 
 @dataclass
 class Objectives:
-    """Objectives of one problem by what tells them apart, so that stages share them.
+    """Objectives of one problem, cached by trial space, degrees and quadrature, so that stages share them.
 
     Attributes:
-        problem: weak or strong.
-        placement: where the work is done; on the host.
+        problem: problem in weak or strong form.
+        placement: where the work is done, on the host.
     """
 
     problem: Problem
@@ -39,7 +43,13 @@ class Objectives:
     _made: dict[tuple[int, ...], Objective] = field(default_factory=dict)
 
     def of(self, trial: Trial, width: int, degree: int = 0) -> Objective:
-        """Return the objective on a trial space for ``width`` features, of a weak form with tests of a degree."""
+        """Return the objective on a trial space for ``width`` features, in a weak form with test functions of a degree.
+
+        Args:
+            trial: trial space.
+            width: features per component.
+            degree: degree of the test functions, ≥ 1; 0: strong form.
+        """
         problem, domain = self.problem, self.problem.domain
         finest = problem.settings.quadrature.degree or 0
         points, refine = min(MAX_DEGREE, max(finest, 2 * degree + 3)), problem.settings.quadrature.refine
@@ -57,8 +67,12 @@ class Objectives:
 def objective_for(objectives: Objectives, trial: Trial, width: int, share: float = 0.0, least: int = 1) -> Objective:
     """Return the objective of a weak or strong problem with enough rows for ``width`` features per component.
 
-    A ``share`` of them may have poles behind the boundary, which the coarsest cell has to see, too. Tests are of degree
-    ``least``, at least.
+    Args:
+        objectives: objectives of the problem.
+        trial: trial space.
+        width: features per component.
+        share: share of functions with poles behind the boundary, 0 to 1, for which the largest cell needs enough tests, too.
+        least: lowest degree of the tests.
 
     Raises:
         InputError: there cannot be enough rows.
@@ -67,7 +81,7 @@ def objective_for(objectives: Objectives, trial: Trial, width: int, share: float
     if problem.formulation.pointwise:
         objective = objectives.of(trial, width)
         if most_features(objectives, trial) < width:
-            raise InputError(f"{objective.size} quadrature points cannot fix {columns} features; raise quadrature.degree")
+            raise InputError(f"{objective.size} quadrature points cannot determine {columns} features; raise quadrature.degree")
         return objective
     if not isinstance(problem.domain, Mesh):
         raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
@@ -89,7 +103,7 @@ def objective_for(objectives: Objectives, trial: Trial, width: int, share: float
 def boundary_degree(mesh: Mesh, width: int) -> int:
     """Return the degree at which the longest facet has ``ROWS`` points for each of its share of ``width`` features.
 
-    Functions with poles behind the boundary vary between its points; conditions have to see that.
+    Functions with poles behind the boundary vary between the points of coarser rules, and conditions there would not see it.
     """
     d, vertices = mesh.dimension, mesh.nodes[mesh.facet_vertices(mesh.facets("all"))]
     if d == 1:
@@ -100,14 +114,14 @@ def boundary_degree(mesh: Mesh, width: int) -> int:
 
 
 def ours(problem: Problem) -> bool:
-    """Return whether the number of quadrature points is ours to choose: a Gauss rule of no stated degree, on all points."""
+    """Return whether the number of quadrature points may be chosen: a Gauss rule without a given degree, on all points."""
     quadrature = problem.settings.quadrature
     free = isinstance(problem.domain, Mesh) and quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
     return free and problem.settings.batch.size == "full"
 
 
 def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
-    """Return degree and halvings of a rule with ``ROWS`` points per column of a strong form, where they are ours to choose."""
+    """Return degree and halvings of a Gauss rule with ``ROWS`` points per column of a strong form, or the given ones if fixed."""
     degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain
     if not ours(problem) or not isinstance(mesh, Mesh):
         return degree, refine
@@ -118,7 +132,7 @@ def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
 
 
 def most_features(objectives: Objectives, trial: Trial) -> float:
-    """Return how many features per component have a row each in a strong form, or ``ROWS`` tests in a weak one, at most."""
+    """Return the most features per component for which a strong form has a row each, or a weak form ``ROWS`` tests each."""
     problem = objectives.problem
     if problem.formulation.pointwise:
         equations = len(problem.formulation.equations)
@@ -128,13 +142,13 @@ def most_features(objectives: Objectives, trial: Trial) -> float:
 
 
 def widest(objectives: Objectives, trial: Trial, widths: Sequence[int]) -> int:
-    """Return the most features per component that columns and rows allow, of ascending ``widths``; the first in any case."""
+    """Return the largest of the ascending ``widths`` that columns and rows allow, at least the first."""
     most = min(MOST_COLUMNS / trial.network.outputs, most_features(objectives, trial))
     return max((width for width in widths if width <= most), default=widths[0])
 
 
 def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
-    """Return the lowest degree whose elements, boundary functions left out, give ``ROWS`` times ``width`` functions."""
+    """Return the lowest degree whose elements, without functions on the boundary, are ``ROWS`` times ``width`` or more."""
     d, simplex = mesh.dimension, mesh.reference.simplex
     for degree in range(1, HIGHEST_TEST_DEGREE):
         edge = 2 * d * degree ** (d - 1) * mesh.n_cells ** ((d - 1) / d) / (math.factorial(d) if simplex else 1)
@@ -145,19 +159,18 @@ def sufficient_degree(mesh: Mesh, width: int, bubbles: bool = False) -> int:
 
 
 def local_degree(mesh: Mesh, width: float) -> int:
-    """Return the lowest degree at which the largest cell has a function for each of its share of ``width`` features."""
+    """Return the lowest degree at which the largest cell has a test for each of its share of ``width`` features."""
     part = mesh.h.max() ** mesh.dimension / (mesh.h**mesh.dimension).sum()
     degrees = range(1, HIGHEST_TEST_DEGREE)
     return next((p for p in degrees if functions_per_cell(mesh, p) >= width * part), HIGHEST_TEST_DEGREE)
 
 
 def least_degree(trial: Trial) -> int:
-    """Return the lowest degree of tests that see a trial space: more than that of mesh functions in it.
+    """Return the lowest degree of tests that see a trial space: two more than that of the mesh functions in it, 1 without any.
 
-    A discrete harmonic lift is orthogonal to all tests of its own space; they would call any such lift a solution. A distance
-    is a factor of the features. Where every column has tests of degree one enough, the mesh is finer than whatever features
-    resolve, and what is wrong with the distance is less than what is wrong with them: on a gear of 14,192 cells tests of degree
-    one find with 1,120 features what those of degree two find, 2e-4 from finite elements, at half the price.
+    A discrete harmonic lift is orthogonal to all tests of its own space, so that any such lift would pass as a solution. A
+    distance is only a factor of the features; its degree is ignored where tests of degree one suffice for ``MOST_COLUMNS``
+    columns, because the error due to the distance is then smaller than that of the features.
     """
     own = set(map(id, trial.elements))
     fields = [known for known in trial.background.known.values() if isinstance(known, MeshField) and id(known) not in own]
@@ -167,7 +180,7 @@ def least_degree(trial: Trial) -> int:
 
 
 def affordable(problem: Problem, trial: Trial, width: int) -> bool:
-    """Return whether a further trial space is worth the tests that see it: few, or no more than features need anyway."""
+    """Return whether the tests for a further trial space are few, or no more than the features need in any case."""
     mesh, least = problem.domain, least_degree(trial)
     if not isinstance(mesh, Mesh) or least <= sufficient_degree(mesh, width, problem.settings.test_space.kind == "bubbles"):
         return True
@@ -175,9 +188,9 @@ def affordable(problem: Problem, trial: Trial, width: int) -> bool:
 
 
 def resolves(problem: Problem, width: int, share: float) -> bool:
-    """Return whether functions with poles behind the boundary are worth their tests: a strong form has enough points anyway.
+    """Return whether functions with poles behind the boundary are worth their tests; a strong form has enough points in any case.
 
-    Equations beyond the second order take features of the box alone.
+    They are not used for derivatives beyond second order.
     """
     mesh = problem.domain
     if not isinstance(mesh, Mesh) or mesh.dimension == 1 or highest_order(problem) > 2:

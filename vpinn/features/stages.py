@@ -1,4 +1,7 @@
-"""One stage of growth: the best of the features that a recipe and bolder ones draw, as many as are asked for."""
+"""One stage of growth: the best fit among features drawn by a recipe and by bolder variants of it.
+
+`Stages.make` makes a stage.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ from vpinn.trial import Enriched, Features, Trial
 LOCAL = 0.75
 """Share of the features that get a window where the residual is concentrated."""
 STALLED = 0.02
-"""Ratio of the residuals of two stages above which windows are tried: at a peak in space 0.05 without, 4e-4 with them."""
+"""Ratio of the residuals of two successive stages above which windows are tried."""
 LOCAL_TESTS = 5
-"""Tests per feature of which some are among windows that lie close together."""
+"""Tests per feature if some features have windows, which lie close together."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class Stage:
 
     Attributes:
         trial: trial space with the stage's features as network.
-        objective: with the stage's test space.
-        fit: the best combination of the features.
-        relative: residual over that of zero features, dimensionless.
-        recipe: of the features.
-        width: features per component, without functions of corners.
-        seconds: since growth began.
-        converged: whether growth ended here because the solution is good enough.
+        objective: objective with the stage's test functions.
+        fit: best combination of the features.
+        relative: residual over that of zero features, dimensionless, ≥ 0.
+        recipe: recipe of the features.
+        width: features per component, without corner functions.
+        seconds: seconds since growth began.
+        converged: whether growth ended with this stage because the solution is good enough.
     """
 
     trial: Trial
@@ -56,12 +59,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a space richer than its tests says of a stage.
+    """Error estimate of a stage, computed in a space richer than its tests.
 
     Attributes:
-        relative: error estimate, dimensionless.
-        absolute: the same in the units of the flux.
-        adequate: whether the tests saw most of the residual that richer ones see.
+        relative: relative error estimate, dimensionless.
+        absolute: error estimate in the units of the flux.
+        adequate: whether the stage's tests see most of the residual that richer ones see.
     """
 
     relative: float
@@ -70,15 +73,15 @@ class Judgement:
 
 
 class Stages:
-    """Makes stages of one problem.
+    """Makes the stages of one problem.
 
     Args:
-        objectives: of a weak or strong problem.
-        stream: where points and the seed of the features come from.
-        tolerance: of the residual relative to that of zero features, at which no bolder features are tried; dimensionless.
+        objectives: objectives of a weak or strong problem.
+        stream: source of points and of the seed of the features.
+        tolerance: residual relative to that of zero features below which no bolder features are tried, dimensionless.
 
     Attributes:
-        linear: whether one step solves it.
+        linear: whether the problem is linear, so that one step solves it.
     """
 
     def __init__(self, objectives: Objectives, stream: Stream, tolerance: float) -> None:
@@ -89,26 +92,27 @@ class Stages:
     def make(
         self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None = None
     ) -> Stage | None:
-        """Return the best of the features that a recipe and bolder ones draw; None where nothing can see so many.
+        """Return the best fit among features of a recipe and bolder ones; None if there cannot be enough tests for so many.
 
         Args:
             trial: trial space, whose network gives box and components.
-            recipe: of the features.
-            leap: ratio of the features to those that the recipe was found with.
+            recipe: recipe of the features.
+            leap: ratio of the number of features to the number for which the recipe was found.
             width: features per component.
-            before: the stage before, None for the first.
-            least: least degree of the tests.
-            known: the first step of the recipe with so many features, where it is known.
+            before: stage before; None for the first.
+            least: lowest degree of the tests.
+            known: first step of the recipe with this number of features, where it has been computed.
         """
         tried: list[tuple[Step, torch.Tensor, Recipe, Objective]] = []
 
         def recipes() -> Iterator[Recipe]:
+            """Yield the recipe and bolder ones, then one with windows if all of these have lowered the residual too little."""
             yield from recipe.bolder(leap, trial.network.dimension)
             if before is not None and tried and min(made[0].predicted for made in tried) > STALLED * before.fit.residual:
                 yield from self._local(trial, recipe, width, before, least)
 
         for bold in recipes():
-            new = before is None and bold.share != recipe.share  # the pilot was against these, and nothing was learnt since
+            new = before is None and bold.share != recipe.share  # the first stage keeps the share that the pilot chose
             if new or (bold.share and not resolves(self._problem, width, bold.share)):
                 continue
             finest = self._finer(width, least) if bold.patches else least
@@ -141,7 +145,7 @@ class Stages:
         )
 
     def _local(self, trial: Trial, recipe: Recipe, width: int, before: Stage, least: int) -> tuple[Recipe, ...]:
-        """Return a recipe with windows where the residual of a stage sits; none where it is spread or points are drawn."""
+        """Return the recipe with windows where the last residual is concentrated; () if it is spread, or points are drawn."""
         objective = objective_for(self._objectives, trial, width, recipe.share, self._finer(width, least))
         if self._stream.samplers(objective):
             return ()
@@ -152,7 +156,7 @@ class Stages:
         return (replace(recipe, patches=(*recipe.patches, *found)),) if found else ()
 
     def _finer(self, width: int, least: int) -> int:
-        """Return a degree of tests of which there are ``LOCAL_TESTS`` per feature."""
+        """Return the lowest degree of tests, from ``least`` on, with ``LOCAL_TESTS`` of them per feature."""
         mesh = self._problem.domain
         if not isinstance(mesh, Mesh) or self._problem.formulation.pointwise:
             return least
@@ -161,13 +165,13 @@ class Stages:
         return next(enough, HIGHEST_TEST_DEGREE)
 
     def _unsolved(self, objective: Objective, fitted: Features) -> float:
-        """Return the residual of no features, on the points of those fitted."""
+        """Return the residual of zero features, on the points used for the features ``fitted``."""
         none = Recipe("sin", 1.0).features(fitted, 1, self._problem.domain)
         return self._stream.residual(objective, none, torch.zeros(none.size, dtype=torch.float64, device=HOST), fitted)
 
 
 def with_network(objective: Objective, network: Enriched) -> Objective:
-    """Return the objective on the same points with other features."""
+    """Return the objective on the same points with another network."""
     both = objective.measures, objective.controlled
     measures, controlled = (tuple(replace(measure, network=network) for measure in some) for some in both)
     return replace(objective, measures=measures, controlled=controlled)

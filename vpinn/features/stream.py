@@ -1,9 +1,9 @@
-"""Least squares on drawn points: batches are factorised as they come, until fresh ones are fitted as well as those.
+"""Least squares on drawn points: batches of rows are factorised one after the other until new batches are fitted as well.
 
-For p columns and n rows drawn independently, the residual on the rows is smaller than on all points by about √(1 − p/n) and on
-fresh rows larger by √(1 + p/n), so that a few points per column do as well as all of them, however many there are, where no
-feature lives on few points (Cohen, Davenport & Leviatan 2013, arXiv 1111.4422). Fresh batches tell where that does not hold:
-then four times as many are drawn. Batches are drawn anew from their seed whenever they are needed; none is kept.
+With p columns and n rows drawn independently, the residual on these rows is smaller than on all points by a factor of about
+√(1 − p/n), and on new rows larger by √(1 + p/n). A few points per column therefore suffice, however many points there are, if no
+feature is confined to few points (Cohen, Davenport & Leviatan 2013, arXiv 1111.4422). New batches show whether that holds; if it
+does not, four times as many are drawn. Batches are redrawn from their seed whenever they are needed, so none is stored.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from vpinn.sampling import Sampler
 from vpinn.trial import Enriched, Features
 
 WORSE = 2.0
-"""Ratio of mean squares on fresh and on fitted points up to which there are enough; (1 + p/n)/(1 − p/n) = 1.2 is usual."""
+"""Largest accepted ratio of the mean squares on new and on fitted points; (1 + p/n)/(1 − p/n) = 1.2 is usual."""
 MORE = 4
-"""Factor of the number of batches where there are not enough."""
+"""Factor of the number of batches after a ratio above ``WORSE``."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Where least squares takes its points from.
+    """Source of the points for least squares.
 
     Attributes:
         samplers: objective → one sampler per measure; () for all points.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     samplers: Callable[[Objective], Sequence[Sampler]]
@@ -43,7 +43,7 @@ class Stream:
     def step(
         self, objective: Objective, network: Features, theta: torch.Tensor, at: tuple[Enriched, torch.Tensor] | None = None
     ) -> Step:
-        """Return the step on as many points as are tried first; arguments as for ``least_squares.step``."""
+        """Return the step on the first number of points that is tried; for the arguments see ``least_squares.step``."""
         samplers, count = self._first(objective, network)
         points = self._batches(objective, samplers, count, 0)() if count else None
         return step(objective, network, theta, points, at)
@@ -51,14 +51,14 @@ class Stream:
     def fit(
         self, objective: Objective, network: Features, theta: torch.Tensor, first: Step | None = None, linear: bool = False
     ) -> Fit:
-        """Return the best combination of features, its residual that on batches which it was not fitted to.
+        """Return the best combination of features; its residual is that on batches to which it was not fitted.
 
         Args:
-            objective: weak or strong.
-            network: the features.
+            objective: objective of a weak or strong form.
+            network: network of the features.
             theta: parameters to start from [network.size].
-            first: the first step, of ``step``, where it is known.
-            linear: whether it is known to be the last.
+            first: result of ``step``, where it has been computed.
+            linear: whether the problem is linear.
         """
         samplers, count = self._first(objective, network)
         size = sum(sampler.size for sampler in samplers)
@@ -71,25 +71,26 @@ class Stream:
         return fit(objective, network, theta, first=first, linear=linear)
 
     def _first(self, objective: Objective, network: Features) -> tuple[Sequence[Sampler], int]:
-        """Return the samplers and how many batches are tried first; none where all points are as cheap."""
+        """Return the samplers and the first number of batches that is tried; 0 where all points cost no more."""
         samplers, columns = self.samplers(objective), network.linear
         size = sum(sampler.size for sampler in samplers)
         count = math.ceil(PILOT_ROWS * columns / size) if size else 0
         return samplers, count if count * size < objective.size else 0
 
     def residual(self, objective: Objective, network: Features, theta: torch.Tensor, fitted: Features) -> float:
-        """Return the residual of some fields on as many points as are tried first for the network ``fitted``."""
+        """Return the residual of given fields on the first number of points that is tried for the network ``fitted``."""
         samplers, count = self._first(objective, fitted)
         return residual_norm(objective, network, theta, self._batches(objective, samplers, count, 0)() if count else None)
 
     def few(self, objective: Objective, width: int) -> Points:
-        """Return the points with which kind and scale of ``width`` features per component are chosen."""
+        """Return the points on which recipes with ``width`` features per component are compared."""
         samplers = self.samplers(objective)
         size = sum(sampler.size for sampler in samplers)
         count = math.ceil(PILOT_ROWS * width * objective.outputs / size) if size else 0
         return self._batches(objective, samplers, count, 0) if 0 < count * size < objective.size else all_points
 
     def _batches(self, objective: Objective, samplers: Sequence[Sampler], count: int, turn: int) -> Points:
+        """Return a function that draws ``count`` batches anew from the seed; another ``turn`` gives independent ones."""
         def drawn() -> Iterator[Part]:
             generator = np.random.default_rng((self.seed, turn))
             for _ in range(count):

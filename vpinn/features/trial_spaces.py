@@ -1,4 +1,4 @@
-"""Which trial spaces least squares grows features in: those whose residual a few features lower most."""
+"""Choose the trial spaces in which least squares grows features: those in which a few features lower the residual most."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from vpinn.features.stream import Stream
 from vpinn.trial import Trial
 
 CLOSE = 10.0
-"""Ratio of the residuals of few features up to which the worse trial space may turn out to be the better one."""
+"""Ratio to the smallest residual of few features up to which a trial space is kept, since it may turn out to be better."""
 
 
 @dataclass(frozen=True)
 class TriedSpace:
-    """A trial space with its features, as few of them showed.
+    """A trial space, with what a few features achieve in it.
 
     Attributes:
-        trial: the trial space.
-        recipe: the best of those tried.
+        trial: trial space.
+        recipe: best recipe among those tried.
         width: features per component with which they were tried.
-        step: what they made of the linearised equations.
-        whole: whether that was told by all points, as a stage without steeper features would.
-        hasty: whether the recipe was good enough for no other to be tried.
+        step: step with these features for the linearised equations.
+        whole: whether it used all points and tests, so that a first stage can reuse it.
+        hasty: whether the search for a recipe ended early because this one was good enough.
     """
 
     trial: Trial
@@ -43,16 +43,16 @@ def compare_spaces(
     width: int,
     enough: Callable[[Step], bool] = lambda step: False,
 ) -> list[TriedSpace]:
-    """Return the trial spaces in the order of their residual for few features, without those that are far behind.
+    """Return the trial spaces in ascending order of their residual for few features, without those that are far behind.
 
-    The first one's recipe is searched for; the others start from it, and those far behind with it are searched no further. With
-    functions of the corners what is left for features is another, smoother function, whose recipe is searched for anew: from
-    that of features alone an L-shape came to 1e-8 where it comes to 1e-13.
+    The recipe is searched for in the first trial space. The search in the others starts from it, and ends at once where they are
+    far behind with it. A trial space with corner functions has its own search, because what they leave to the features is a
+    smoother function.
 
     Args:
-        objectives: of a weak or strong problem.
+        objectives: objectives of a weak or strong problem.
         trials: its trial spaces.
-        stream: where points and the seed of the features come from.
+        stream: source of points and of the seed of the features.
         width: features per component, few.
         enough: whether a step is so good that the search for a recipe ends.
     """

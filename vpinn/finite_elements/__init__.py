@@ -1,9 +1,16 @@
-"""Finite elements as another trial space for the same forms: a reference solution, and the yardstick, of every problem.
+"""Finite elements: the form of a problem solved with continuous Lagrange elements, as a method of its own and as a reference.
 
-`form` (weak form → coefficients of the test functions) and `mixed` (a degree for every unknown) → `assembly` (→ residual and
-sparse derivative) with `essential` (values on the boundary), `level` (`motions` left open) and `balance` (data that must cancel
-then) → `newton` (factors, or `multilevel` iterations), inside `active_set` where there are `bounds` → `solution`;
-`solve` is the whole of it.
+In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`).
+
+1. `form`: the weak form → integrands, the coefficients of test functions as tapes. `mixed`: a polynomial degree for every
+   unknown.
+2. `pattern`, `assembly`: → residual vector and its sparse derivative.
+3. `newton`: Newton's method, with sparse factors or, for large symmetric problems, the two-level iteration of `multilevel`.
+4. `essential`: degrees of freedom prescribed by boundary values and at points.
+5. `bounds`, `active_set`: obstacles and contact, and the nodes that touch them.
+6. `motions`, `level`, `balance`: rigid motions and constants that the form leaves undetermined: how they are found, fixed, and
+   which balance the data must satisfy.
+7. `solution`: evaluation at points, and errors. `solve`: all steps together; start reading there.
 """
 
 from vpinn.finite_elements.assembly import Assembler, assemble

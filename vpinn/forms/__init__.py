@@ -1,7 +1,11 @@
-"""Forms: UFL expressions → scalar graphs → tapes that torch evaluates for all points at once.
+"""Forms: UFL expressions → scalar graphs → tapes that torch evaluates at all points at once.
 
-`lowering` (UFL → graph, test functions split off) → `graph` (folding, what varies) → `tape` (instructions) ;
-`operations` (what both know) ; `adjoint` (derivatives of nodes) ; `background` supplies what the points alone fix.
+In goes a UFL form or expression; out comes a `Tape`, a list of instructions on tensors with one entry per point.
+
+`operations` (the functions that graphs and tapes know) → `graph` (scalar expression graphs, which separate what changes in
+training from what does not) → `adjoint` (derivatives of graph nodes, as nodes) → `indices`, `lowering` (UFL → graph, split by
+test function) → `tape` (graph → instructions). `background` evaluates the nodes that depend on the points alone, such as
+coordinates, normals and given functions.
 """
 
 from vpinn.forms.adjoint import derivatives

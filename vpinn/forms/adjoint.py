@@ -1,4 +1,7 @@
-"""Differentiation of expression graphs, as nodes of the same graph: backwards by other nodes, forwards by coordinates."""
+"""Differentiation of expression graphs; the derivatives are nodes of the same graph.
+
+`derivatives` differentiates by other nodes of the graph (reverse mode), `slope` by a coordinate (forward mode).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,17 @@ from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Geometry, Graph, Jet, 
 
 
 def derivatives(graph: Graph, output: Node, inputs: Sequence[Node]) -> list[Node]:
-    """Return ∂output/∂input for every input, zero where there is no dependence.
+    """Return ∂output/∂input for every input, in reverse mode; zero if the output does not depend on the input.
 
-    At kinks the derivative is one-sided: that of the branch a conditional takes, and 0 for |·| at 0.
+    At a kink the derivative is that of the branch that a conditional takes, and 0 for |·| at 0.
+
+    Args:
+        graph: graph of all nodes; the derivatives are added to it.
+        output: node to differentiate.
+        inputs: nodes to differentiate by.
+
+    Raises:
+        InputError: a power with a non-positive constant base has a varying exponent.
     """
     wanted = set(inputs)
     leading = _leading(graph, output, wanted)
@@ -30,9 +41,15 @@ def derivatives(graph: Graph, output: Node, inputs: Sequence[Node]) -> list[Node
 
 
 def slope(graph: Graph, output: Node, direction: int) -> Node:
-    """Return the partial derivative of a node by a coordinate; normals and sizes of cells do not vary inside a cell.
+    """Return the partial derivative of a node by a coordinate, in forward mode.
 
-    At kinks it is one-sided, as in ``derivatives``. What was differentiated before in the same graph is known.
+    Normals and cell sizes count as constant. Kinks are treated as in ``derivatives``. Derivatives of nodes are stored in
+    ``graph.slopes`` and used again.
+
+    Args:
+        graph: graph of all nodes; the derivative is added to it.
+        output: node to differentiate.
+        direction: coordinate, counted from 0.
     """
     known, zero = graph.slopes, graph.number(0.0)
     for node in graph.reachable([output]):
@@ -73,7 +90,7 @@ def _chain(graph: Graph, node: Node, slopes: Sequence[Node]) -> Node:
 
 
 def _leading(graph: Graph, output: Node, inputs: set[Node]) -> list[Node]:
-    """Return the nodes between inputs and output, operands first, without the inputs."""
+    """Return the nodes that depend on an input and that the output depends on, operands first, without the inputs."""
     depends: set[Node] = set(inputs)
     between = []
     for node in graph.reachable([output]):
@@ -84,7 +101,7 @@ def _leading(graph: Graph, output: Node, inputs: set[Node]) -> list[Node]:
 
 
 def _shares(graph: Graph, node: Node, bar: Node) -> Iterator[tuple[Node, Node]]:
-    """Yield operands of a node with their shares of its cotangent."""
+    """Yield every operand of a node with what the node adds to the operand's cotangent; ``bar`` is the node's cotangent."""
     operation, *operands = graph.nodes[node]
     if operation == SUM:
         yield from ((operand, bar) for operand in operands)
@@ -112,12 +129,12 @@ def _power(g: Graph, node: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
     if g.is_number(b):
         return by_base, None
     if g.is_number(a) and g.value(a) <= 0.0:
-        raise InputError(f"the power of {g.value(a):g} to a varying exponent has no derivative; change the base")
+        raise InputError(f"the power of {g.value(a):g} to a varying exponent has no derivative; use a positive base")
     return by_base, g.multiply([node, g.call("ln", a)])
 
 
 def _chosen(comparison: str) -> Callable[[Graph, Node, Node, Node], tuple[Node, Node]]:
-    """Return the partials of the smaller or the larger of two values: 1 for the one that is taken."""
+    """Return the partial derivatives of a minimum or maximum: 1 for the operand that is chosen, else 0."""
 
     def partials(g: Graph, node: Node, a: Node, b: Node) -> tuple[Node, Node]:
         taken = g.call(comparison, a, b)
@@ -134,7 +151,7 @@ def _sign(g: Graph, node: Node, a: Node) -> tuple[Node]:
 
 
 def _over_root(factor: float, sign: float) -> Callable[[Graph, Node, Node], tuple[Node]]:
-    """Return the partial factor/√(1 + sign·a²)."""
+    """Return the partial derivative factor/√(1 + sign·a²)."""
 
     def partial(g: Graph, node: Node, a: Node) -> tuple[Node]:
         under = g.add([g.number(1.0), g.multiply([g.number(sign), a, a])])
@@ -175,4 +192,4 @@ PARTIALS: Final[Mapping[str, Callable[..., tuple[Node | None, ...]]]] = {
         g.multiply([g.number(2 / math.sqrt(math.pi)), g.call("exp", g.multiply([g.number(-1.0), a, a]))]),
     ),
 }
-"""Derivatives of every operation by its operands, from the graph, the node and the operands."""
+"""Operation → function of graph, node and operands that returns the derivatives by the operands (None: not needed)."""

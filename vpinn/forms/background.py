@@ -1,4 +1,7 @@
-"""What the points alone fix: coordinates, normals, cell sizes, tags, and functions that are known."""
+"""Values that depend on the points alone: coordinates, normals, cell sizes, tags, and known functions.
+
+`Background` provides them for tapes; `evaluate` computes expressions that contain nothing else.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +28,30 @@ Array = NDArray[np.float64]
 
 
 class Field(Protocol):
-    """A known scalar function, given by its jets at points."""
+    """A known scalar function, which can be evaluated at points with its first derivatives."""
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
-        """Return value () and, for order one, first derivatives (i,), [n] each."""
+        """Return the value under () and, for order ≥ 1, the first derivatives under (i,), [n] each."""
 
 
 @dataclass(frozen=True)
 class Background:
-    """The fixed side of every expression on one domain.
+    """All values on a domain that training does not change.
 
     Attributes:
         domain: mesh or hypercube.
-        known: UFL count of a known function → its field.
+        known: count of the UFL coefficient of a known function → its field.
     """
 
     domain: Domain
     known: Mapping[int, Field] = field(default_factory=dict)
 
     def values(self, slots: Sequence[Slot], points: Points) -> list[Tensor]:
-        """Return one float64 tensor [n] per slot at the points."""
+        """Return the values of slots at n points, one float64 tensor [n] per slot.
+
+        Raises:
+            InputError: a slot is no known function, a second derivative of a mesh function, or a normal inside the domain.
+        """
         jets = {
             count: known.jets(points, order)
             for count, known in self.known.items()
@@ -55,10 +62,10 @@ class Background:
     def _value(self, slot: Slot, points: Points, jets: Mapping[int, Mapping[tuple[int, ...], Array]]) -> Array:
         if isinstance(slot, Jet):
             if slot.function not in jets:
-                raise InputError("an expression holds a function that has no value here; use coordinates and constants only")
+                raise InputError("an expression contains a function that has no value here; use coordinates and constants only")
             if slot.derivative not in jets[slot.function]:
                 raise InputError(
-                    "an expression needs second derivatives of a mesh function, which has none; use penalty or nitsche"
+                    "an expression needs second derivatives of a function on the mesh, which has none; use penalty or nitsche"
                 )
             return jets[slot.function][slot.derivative]
         assert isinstance(slot, Geometry)
@@ -78,7 +85,7 @@ class Background:
 
 
 def tag(name: str, facet: bool) -> Geometry:
-    """Return the slot that is one where the point lies in a tagged part and zero elsewhere."""
+    """Return the slot with the value 1 in a tagged part (of the boundary if ``facet``, else of the domain) and 0 elsewhere."""
     return Geometry(f"{'facet' if facet else 'cell'} {name}")
 
 
@@ -88,10 +95,10 @@ def evaluate(expressions: Sequence[ufl.core.expr.Expr], points: Points, backgrou
     Args:
         expressions: UFL expressions of any shape.
         points: n points of the domain.
-        background: what the points fix.
+        background: domain and known functions.
 
     Returns:
-        values [k, n] of all k scalar components, float64.
+        values of all k scalar components [k, n], float64.
     """
     graph = Graph()
     tape = compile_tape(graph, [build(graph, part) for expression in expressions for part in components(expression)])

@@ -1,7 +1,8 @@
-"""Scalar expression graphs: hash-consed, constant-folded, and sorted into what training changes and what it does not.
+"""Scalar expression graphs, which separate static nodes (they depend on the points alone) from nodes that change in training.
 
-A node is a tuple ``(operation, operand, …)``; sums and products are flattened, so a factor that depends on the points
-alone is gathered into one node that is evaluated once per data set and never again during training.
+A node is a tuple ``(operation, operand, …)``. Equal nodes are stored once (hash-consing) and operations on numbers are carried
+out (constant folding). Nested sums and products are flattened, so that all static factors of a product become one node, which
+is evaluated once per set of points instead of in every step. Start with `Graph`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,18 @@ SUM: Final = "sum"
 PRODUCT: Final = "product"
 
 WIDEST: Final = 1_000
-"""Operands up to which nested sums, and nested products, become one; sharing would make longer ones exponential."""
+"""Largest number of operands of a flattened sum or product; without a limit, shared parts could make it exponentially long."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """A number that the point alone fixes: ``x`` coordinate, ``n`` normal component, ``h`` cell diameter."""
+    """An input that depends on the point alone.
+
+    Attributes:
+        name: "x" for a coordinate, "n" for a component of the normal, "h" for the cell diameter, or "cell …" or "facet …" for the
+            indicator of a tag (see ``vpinn.forms.background.tag``).
+        index: coordinate of "x" and "n", counted from 0.
+    """
 
     name: str
     index: int = 0
@@ -36,12 +43,12 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Jet:
-    """A component of a function, or of one of its derivatives, at the point.
+    """An input that is a component of a function, or of one of its derivatives, at the point.
 
     Attributes:
-        function: UFL count of the coefficient, or ``-1 - part`` of a test function.
-        component: flat component of the function's value.
-        derivative: coordinates it is differentiated by, sorted; () for the value.
+        function: count of the UFL coefficient (≥ 0); for test functions ``-1 - part``.
+        component: component of the function's value, counted from 0.
+        derivative: coordinates by which it is differentiated, sorted; () for the value.
     """
 
     function: int
@@ -50,23 +57,23 @@ class Jet:
 
     @property
     def key(self) -> tuple[int, tuple[int, ...]]:
-        """Component and derivative, by which a network hands out its jets."""
+        """Component and derivative, the key of this jet in the dictionary that ``Network.jets`` returns."""
         return self.component, self.derivative
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A trained number, the same at every point, as UFL's Constant stands for it.
+    """A trained number that is the same at every point (an enrich coefficient); in UFL a component of a Constant.
 
     Attributes:
-        index: its position among the trained numbers.
+        index: its position among these numbers, ≥ 0.
     """
 
     index: int
 
     @property
     def key(self) -> tuple[int, tuple[int, ...]]:
-        """Key among a network's jets: negative, since components count from zero."""
+        """Key of this number among the jets of a network: the negative component −1 − index."""
         return -1 - self.index, ()
 
 
@@ -77,11 +84,11 @@ Slot: TypeAlias = Geometry | Jet | Parameter
 class Graph:
     """Nodes of scalar expressions, each stored once.
 
-    Args:
-        varying: functions (see ``Jet.function``) whose jets change during training.
-
     Attributes:
-        slopes: derivatives of nodes by coordinates that are known already.
+        varying: functions (see ``Jet.function``) whose jets change during training.
+        nodes: operation and operands of every node.
+        static: for every node, whether it depends on the points alone.
+        slopes: derivatives computed so far, by node and coordinate.
     """
 
     varying: frozenset[int] = frozenset()
@@ -115,12 +122,12 @@ class Graph:
         return self._intern((SLOT, slot), not varies)
 
     def add(self, operands: Iterable[Node]) -> Node:
-        """Return the sum: numbers folded, terms that never vary gathered in front."""
+        """Return the node of a sum, with numbers added up and static terms gathered into one node."""
         constant, fixed, moving = self._flatten(SUM, operands, 0.0, lambda a, b: a + b)
         return self._gather(SUM, constant, fixed, moving, 0.0)
 
     def multiply(self, operands: Iterable[Node]) -> Node:
-        """Return the product: numbers folded, factors that never vary gathered in front, zero absorbing."""
+        """Return the node of a product, with numbers multiplied and static factors gathered into one node; 0 if a number is 0."""
         constant, fixed, moving = self._flatten(PRODUCT, operands, 1.0, lambda a, b: a * b)
         return self.number(0.0) if constant == 0.0 else self._gather(PRODUCT, constant, fixed, moving, 1.0)
 
@@ -153,7 +160,11 @@ class Graph:
         return operands[0] if len(operands) == 1 else self._intern((kind, *operands), False)
 
     def call(self, operation: str, *operands: Node) -> Node:
-        """Return the node of an operation of ``TORCH``; numbers are folded, and a chosen branch stands for a ``where``."""
+        """Return the node of an operation of ``TORCH``, simplified where operands are numbers.
+
+        Raises:
+            InputError: a division by the number zero, or an operation on numbers without a finite value.
+        """
         if operation == "where" and self.is_number(operands[0]):
             return operands[1] if self.value(operands[0]) else operands[2]
         if all(map(self.is_number, operands)):
@@ -182,7 +193,7 @@ class Graph:
         return self.number(value)
 
     def substitute(self, outputs: Iterable[Node], values: Mapping[Slot, float]) -> list[Node]:
-        """Return the outputs with some slots replaced by numbers, simplified."""
+        """Return the outputs with some slots replaced by numbers, and simplified."""
         images: dict[Node, Node] = {}
         for node in self.reachable(outputs):
             operation, *rest = self.nodes[node]

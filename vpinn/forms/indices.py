@@ -1,7 +1,7 @@
-"""Index expansion of UFL expressions that costs time by distinct part, not by path.
+"""Index expansion of UFL expressions in a time proportional to the number of distinct parts.
 
-UFL's own pass visits a part once for every path that leads to it; a chain of names in which each uses the one before
-twice would take 2ⁿ visits.
+UFL's own pass visits a part once for every path that leads to it. A chain of n named expressions, each of which uses the one
+before twice, would take 2ⁿ visits.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -14,14 +14,14 @@ from ufl.classes import Expr, Index, Variable
 
 
 class Expander(IndexExpander):
-    """UFL's index expander with a memo of (part, component, values of its free indices)."""
+    """UFL's index expander, with results stored by part, component and values of the free indices."""
 
     def __init__(self) -> None:
         super().__init__()
         self._done: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Expr] = {}
 
     def visit(self, o: Expr) -> Expr:
-        """Return the part at the current component and index values."""
+        """Return a part of the expression expanded for the current component and index values."""
         if o._ufl_is_terminal_:
             return super().visit(o)
         values = tuple(self._index2value[Index(count)] for count in o.ufl_free_indices)
@@ -31,5 +31,5 @@ class Expander(IndexExpander):
         return self._done[key]
 
     def variable(self, o: Variable) -> Expr:
-        """Return what a variable stands for; UFL would hand every component the first one it met."""
+        """Return the expanded operand of a variable; UFL's own method returns the first component for all components."""
         return self.visit(o.ufl_operands[0])

@@ -1,7 +1,8 @@
-"""UFL → scalar expression graphs.
+"""Lowering: UFL forms and expressions → nodes of a scalar expression graph.
 
-UFL's own passes (algebra lowering, derivatives, index expansion) leave scalar nodes over coordinates, normals,
-functions and their derivatives; one walk turns those into nodes of a ``Graph``.
+UFL's own passes (algebra lowering, derivatives, index expansion) reduce an expression to scalar operations on coordinates,
+normals, functions and their derivatives, each of which becomes a node of a `Graph`. Start with `integrals`, `build` and
+`split`.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -29,7 +30,7 @@ from vpinn.forms.indices import Expander
 from vpinn.problem.symbols import components
 
 KEPT = 256
-"""Forms and expressions whose lowered ones are kept: a run needs most again, for its start, training and the assessment."""
+"""Number of lowered forms and expressions that are kept, because a run lowers most of them several times."""
 OPERATIONS = {
     uc.Division: "divide",
     uc.Power: "power",
@@ -74,11 +75,11 @@ SKIPPED = (
     uc.Identity,
 )
 DEPTH = 10_000
-"""Nested calls allowed to UFL's passes, which recurse over the derivatives of an expression."""
+"""Recursion limit during UFL's passes, which recurse over the derivatives of an expression."""
 
 
 FOLDED = (TypeError, OverflowError, ValueError, ZeroDivisionError)
-"""What UFL raises where it puts numbers into Python's functions: log(−1) is complex, exp(1000) too large."""
+"""Errors that UFL raises when it evaluates functions of numbers without a real and finite value, such as log(−1) or exp(1000)."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Integral:
 
     Attributes:
         facet: True for the boundary, False for the domain.
-        tags: subdomain identifiers, () for everywhere.
+        tags: indices of the tags in ``Problem.tags``, () for everywhere.
         integrand: scalar UFL expression.
     """
 
@@ -98,7 +99,13 @@ class Integral:
 
 @lru_cache(maxsize=KEPT)
 def integrals(form: ufl.Form) -> tuple[Integral, ...]:
-    """Return the integrals of a form, derivatives of forms carried out: the same expressions whenever the same form is given."""
+    """Return the integrals of a form, with derivatives of forms carried out.
+
+    Results are kept, so that the same form always gives identical expressions, which ``lower`` then recognises.
+
+    Raises:
+        InputError: the form has integrals other than dx and ds, is nested too deeply, or contains a number that is not finite.
+    """
     kinds = {"cell": False, "exterior_facet": True}
     parts = []
     with _deep():
@@ -114,7 +121,11 @@ def integrals(form: ufl.Form) -> tuple[Integral, ...]:
 
 @lru_cache(maxsize=KEPT)
 def lower(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-    """Return a scalar expression with algebra, derivatives and indices expanded; runs lower theirs several times."""
+    """Return a scalar expression with algebra, derivatives and indices expanded. Results are kept.
+
+    Raises:
+        InputError: the expression is nested too deeply, or contains a number that is not real and finite.
+    """
     with _deep():
         return Expander().visit(apply_derivatives(apply_algebra_lowering(expression)))
 
@@ -125,7 +136,7 @@ class NotReal(InputError):
 
 @contextmanager
 def _deep() -> Iterator[None]:
-    """Allow recursion as deep as nested derivatives need it, and refuse what is deeper."""
+    """Raise the recursion limit to ``DEPTH`` inside the context, and turn UFL's errors into those of the user's input."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, DEPTH))
     try:
@@ -143,18 +154,18 @@ def _deep() -> Iterator[None]:
 
 
 def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.core.expr.Expr] | None = None) -> Node:
-    """Add a scalar UFL expression to the graph.
+    """Add a scalar UFL expression to a graph and return its node.
 
-    Known functions are put in after derivatives are carried out: what they stand for is differentiated once, in the graph, and
-    not anew by UFL in every term of every expression.
+    Functions in ``known`` are replaced after UFL has carried out the derivatives. Their expressions are then differentiated
+    once, in the graph, instead of by UFL in every term of every expression.
 
     Args:
-        graph: that it is added to.
-        expression: scalar.
-        known: function → expression that stands for it.
+        graph: graph to add to.
+        expression: scalar expression.
+        known: function → expression that replaces it.
 
     Raises:
-        InputError: the expression holds an operation that cannot be evaluated at a point.
+        InputError: the expression contains an operation that cannot be evaluated at a point.
     """
     stands = {function: components(value) for function, value in (known or {}).items()}
     root = lower(expression)
@@ -167,7 +178,7 @@ def build(graph: Graph, expression: ufl.core.expr.Expr, known: Mapping[Any, ufl.
 
 
 Known = Mapping[ufl.core.expr.Expr, Sequence[ufl.core.expr.Expr]]
-"""Function → scalar components of what stands for it."""
+"""Function → scalar components of the expression that replaces it."""
 
 
 def _image(graph: Graph, node: ufl.core.expr.Expr, done: dict[ufl.core.expr.Expr, Node], known: Known) -> Node | None:
@@ -227,21 +238,21 @@ def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
 
 
 def split(graph: Graph, node: Node) -> dict[Jet, Node]:
-    """Split an integrand linear in its test functions into its coefficients.
+    """Split an integrand that is linear in the test functions into their coefficients.
 
     Args:
-        graph: graph that holds the integrand.
+        graph: graph of the integrand.
         node: integrand F(v) = a·v + B·∇v + ….
 
     Returns:
-        For every jet of a test function (see ``Jet``) its coefficient, by setting that jet to one and the others to zero.
+        jet of a test function (v, ∂v, …) → its coefficient, found by setting this jet to one and all others to zero.
 
     Raises:
-        InputError: a part of the integrand holds no test function.
+        InputError: a term of the integrand contains no test function.
     """
     tests = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function < 0]
     zero: dict[Any, float] = dict.fromkeys(tests, 0.0)
     (rest,) = graph.substitute([node], zero)
     if not (graph.is_number(rest) and graph.value(rest) == 0.0):
-        raise InputError("a term of the weak form holds no test function; multiply it by one")
+        raise InputError("a term of the weak form contains no test function; multiply the term by a test function")
     return {slot: graph.substitute([node], {**zero, slot: 1.0})[0] for slot in tests}

@@ -1,4 +1,4 @@
-"""Operations of expression graphs besides sums and products, on tensors and plain numbers."""
+"""The operations of expression graphs other than sums and products, as functions on tensors and plain numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from vpinn.placement import HOST
 
 Value: TypeAlias = Tensor | float
-"""One number per point, or one for all of them."""
+"""One number per point [n], or one number for all points."""
 CONDITIONS: Final = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "and", "or", "not")
-"""Operations whose results are true or false."""
+"""Operations whose result is true or false."""
 
 
 def _number(value: Value, like: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def _number(value: Value, like: Tensor) -> Tensor:
 
 
 def _both(operation: Callable[..., Tensor]) -> Callable[[Value, Value], Tensor]:
-    """Return a binary operation that takes plain numbers in either place."""
+    """Return a binary operation that also takes a plain number as one of its operands."""
 
     def apply(a: Value, b: Value) -> Tensor:
         like = a if isinstance(a, Tensor) else b
@@ -31,7 +31,14 @@ def _both(operation: Callable[..., Tensor]) -> Callable[[Value, Value], Tensor]:
 
 
 def _where(condition: Tensor, a: Value, b: Value, like: Tensor | None = None) -> Tensor:
-    """Return a or b; a condition that the points fix comes as 0 or 1, and ``like`` has the precision of two numbers."""
+    """Return a where the condition holds, else b.
+
+    Args:
+        condition: booleans, or 0 and 1 if the condition depends on the points alone [n].
+        a: values where the condition holds.
+        b: values elsewhere.
+        like: a tensor of the precision of the result, needed if a and b are plain numbers; None for float64.
+    """
     chosen = condition if condition.dtype == torch.bool else condition != 0
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         a = torch.full_like(chosen if like is None else like, a, dtype=torch.float64 if like is None else like.dtype)
@@ -72,10 +79,10 @@ TORCH: Final[dict[str, Callable[..., Tensor]]] = {
 
 
 def _one_by_one(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return an operation whose bits do not depend on how many values are computed at once.
+    """Return an operation whose result for one value is the same, bit by bit, whatever other values are computed with it.
 
-    Torch computes values in fours or eights, and what is left over by another algorithm; those that are not next to each other
-    in memory it computes singly.
+    Torch evaluates contiguous values with vector instructions and the remainder with another algorithm, which may round
+    otherwise. Values with a stride in memory are all evaluated one by one, with the same algorithm.
     """
 
     def apply(*values: Value) -> Tensor:
@@ -87,9 +94,9 @@ def _one_by_one(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
 FIXED: Final[Mapping[str, Callable[..., Tensor]]] = TORCH | {
     name: _one_by_one(TORCH[name]) for name in ("power", "sinh", "cosh", "atan2")
 }
-"""The same for values that the points fix: conditions compare them, and must decide alike in every batch."""
+"""Operations for values that depend on the points alone; conditions on them must have the same result in every batch."""
 
 
 def folded(operation: str, values: list[float]) -> float:
-    """Return an operation on plain numbers; nan or infinite where it has no value."""
+    """Return the result of an operation on plain numbers; nan or infinite if it has no value."""
     return float(TORCH[operation](*(torch.tensor(value, dtype=torch.float64, device=HOST) for value in values)))

@@ -1,4 +1,8 @@
-"""Expression graphs → instructions that torch carries out for all points at once."""
+"""Tapes: nodes of an expression graph compiled to lists of instructions, which torch carries out for all points at once.
+
+A tape has two programs. The first computes all values that depend on the points alone, and runs once per set of points; the
+second computes the outputs from these and from the unknowns, and runs in every step. Start with `compile_tape`.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from vpinn.forms.operations import CONDITIONS, FIXED, TORCH, Value
 
 @dataclass(frozen=True)
 class Program:
-    """Instructions over registers: first the inputs, then one register per instruction.
+    """A list of instructions on registers: the first registers are the inputs, and every instruction fills one more.
 
     Attributes:
-        inputs: what the first registers hold.
-        instructions: ``(function, operand registers)``; a negative register ``-1 - k`` is the number ``constants[k]``.
+        inputs: nodes whose values are the inputs.
+        instructions: function and operand registers of each; a negative register ``-1 - k`` is the number ``constants[k]``.
         constants: plain numbers.
-        outputs: registers to return.
+        outputs: registers of the results.
     """
 
     inputs: tuple[Node, ...]
@@ -36,13 +40,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Tape:
-    """Expressions ready to evaluate: what the points fix, and what training changes.
+    """Compiled expressions.
 
     Attributes:
-        fixed: program from geometry and known fields to the values that ``moving`` needs of them.
-        moving: program from those values, followed by the jets of the unknowns, to the outputs.
+        fixed: program from geometry and known functions to all values, needed by ``moving``, that depend on the points alone.
+        moving: program from these values, followed by the jets of the unknowns, to the outputs.
         fixed_slots: inputs of ``fixed``.
-        moving_slots: jets of the unknowns that ``moving`` takes, after the fixed values.
+        moving_slots: jets of the unknowns that are inputs of ``moving``, after the values of ``fixed``.
     """
 
     fixed: Program
@@ -57,7 +61,7 @@ def compile_tape(graph: Graph, outputs: Sequence[Node]) -> Tape:
 
 
 def compile_tapes(graph: Graph, groups: Sequence[Sequence[Node]]) -> list[Tape]:
-    """Compile groups of nodes into one tape each; all take the same fixed values."""
+    """Compile groups of nodes into one tape each; the tapes share the program ``fixed`` and its values."""
     outputs = [node for group in groups for node in group]
     nodes = graph.reachable(outputs)
     frontier = {
@@ -122,7 +126,7 @@ def _program(
 
 
 def _compared(graph: Graph, condition: Node) -> Node:
-    """Return a value that a condition compares and that varies where the condition does."""
+    """Return a value that a condition compares, static if the condition is static; it has the precision of a ``where``."""
     while graph.nodes[condition][0] in CONDITIONS:
         operands = [i for i in graph.nodes[condition][1:] if not graph.is_number(i)]
         condition = next((i for i in operands if graph.static[i] == graph.static[condition]), operands[0])

@@ -1,10 +1,15 @@
-"""Marching: problems that depend on time, integrated on the orthonormal feature space.
+"""Marching: time-dependent problems solved by Galerkin's method in space and an implicit method in time.
 
-`start` (the state projected) → `integrate` (implicit steps, or modes, exact in time) → `trajectory` (the state as polynomials) →
-`measure` (norms over space and time) → `stages` (more features, with an estimate of the error) → `solution` (the field).
+In goes a problem with ``time`` and its `vpinn.features.orthonormal` space; out comes a `MarchedSolution`, a field over space
+and time with an error estimate.
+
+`start` (projection of the initial state) → `trajectory` (the coefficients as piecewise polynomials in time) → `integrate`
+(implicit steps, or exact solution mode by mode) → `measure` (norms over space and time) → `stages` (repetition with more
+features; the difference of two stages is the error estimate) → `solution` (the field at any instant).
 """
 
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, frozen_formulation, make_solution, stage_of
 from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
@@ -16,6 +21,7 @@ __all__ = [
     "Collapse",
     "Distance",
     "Field",
+    "MarchJournal",
     "MarchStage",
     "MarchStages",
     "Marched",

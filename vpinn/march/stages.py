@@ -18,6 +18,7 @@ from vpinn.domain import CellPoints, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import GalerkinSystem, Lift, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
 from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, field_of, gap_between
 from vpinn.march.start import first_scale, start
 from vpinn.objective import highest_order, weakened
@@ -90,6 +91,7 @@ class MarchStages:
         note: told the stage's number and the time that it has reached, after every step; False ends everything.
 
     Attributes:
+        journal: marches that are read instead of made.
         made: stages whose estimate is known, in order.
         ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
         collapsed: what was computed of a stage whose steps became too small.
@@ -98,7 +100,7 @@ class MarchStages:
     def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
         self.problem = weakened(problem)
         refuse_strong(self.problem)
-        self._note, self._count = note, 0
+        self._note, self._count, self.journal = note, 0, MarchJournal()
         self.made: list[MarchStage] = []
         self.ended = ""
         self.collapsed: MarchStage | None = None
@@ -197,7 +199,11 @@ class MarchStages:
         self._count += 1
         tolerance, note = self._step_tolerance(before), lambda t: self._note(number, t)
         try:
-            marched = march(system, state, self.instants, tolerance, self._scale, note, 1 + number % 2)
+            marched = self.journal.marched(
+                number,
+                self.instants[-1],
+                lambda: march(system, state, self.instants, tolerance, self._scale, note, 1 + number % 2),
+            )
         except Collapse as collapse:
             collapse.place = points.x[np.abs(_rates(system, collapse, points)).argmax()]
             if collapse.course is not None:

@@ -1,10 +1,15 @@
-"""The noise of mini-batch gradients: closed forms, measurements on a problem, and what they recommend.
+"""The noise of mini-batch gradients: theory, measurements on a problem, and recommended settings.
 
-`variance`, `bias`, `rates`, `steady` are the theory, a function per statement. `gradients` (of single points) → `draws`
-(batches as training draws them), `contributions` (batches as sums of what points contribute) → `questions` (measured until they
-are decided) → `population` (exact statistics), `pilot` (a short run), `minimum` and `walks` (of a method near one), `falls` (of J
-by single steps), `effort` (what may be spent) → `estimators`, `signals`, `biases`, `costs`, `limits`, `dynamics`, `basins`,
-`search` (findings: predicted beside measured) → `recommend` → `parts` (of a report) → `record` (those that are done) → `report`.
+In goes a problem; out comes a `NoiseReport` that sets every theoretical prediction beside its measurement (`measure_noise`).
+
+1. Theory, one function per formula: `variance`, `bias`, `rates`, `steady`.
+2. Raw measurements: `gradients` (of single points), `draws` (of batches, drawn as in training), `contributions` (of every
+   point, so that batches are sums of rows), `population` (exact statistics over all points), `pilot` (a short training run),
+   `minimum` (parameters near a minimum) and `walks` (training near it), `falls` (decrease of J by single steps).
+3. `effort` limits how many points may be evaluated; `questions` repeats a measurement until the comparison is decided.
+4. Findings, each a prediction beside its measurement (`finding`): `estimators`, `signals`, `biases`, `costs`, `limits`,
+   `dynamics`, `basins`, `search`.
+5. `advice`, `recommend`: the settings that follow. `parts`, `record`, `report`: the whole report, resumable part by part.
 """
 
 from vpinn.noise.effort import FULL, QUICK, Effort

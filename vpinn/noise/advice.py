@@ -1,8 +1,9 @@
-"""Samplers as training will draw them, compared at the size that is recommended, with what adaptive ones learn from pilots.
+"""Comparison of ways to draw mini-batches, from which the report recommends a sampler. Start from `compared` and `simplest`.
 
-They are made by the factory of training from the lines that a problem file would have: size, sampler, allocation, strata. What
-counts is E‖ĝ − ∇J‖² of a step at equal points: a sampler that draws points for pilots has so many fewer for its steps. It has to
-be less at all places of a run that are looked at: what is learned pays late in a run more often than early.
+Candidates are settings of [batch], and their samplers are made as training makes them. Adaptive samplers first learn from pilot
+batches, as in training. A candidate is judged by E‖ĝ − ∇J‖² of a step at equal cost in points: pilot points count as points of
+steps. It is better than another only if its value is lower at all places of the pilot run where both are measured, because an
+adaptive sampler may gain late in a run and lose early.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from vpinn.problem.numerics import Batch
 from vpinn.sampling import Adaptive, Sampler, State, movable
 
 Keys: TypeAlias = Mapping[str, str | int]
-"""Lines of ``[batch]``."""
+"""Settings of [batch]: key → value."""
 CHOICES: tuple[Keys, ...] = (
     {"sampler": "uniform"},
     {"sampler": "stratified"},
@@ -40,28 +41,31 @@ CHOICES: tuple[Keys, ...] = (
     {"sampler": "stratified", "allocation": "equal-variance"},
     {"sampler": "importance"},
 )
-"""What is compared, the simplest first: what learns from pilots comes last."""
+"""The candidates, the simplest first; those that learn from pilots come last."""
 PILOTS, GROUPS = 8, 4
-"""Pilots before draws, and how often they are learned from anew: the averages over pilots forget nine tenths in six."""
+"""Number of pilot batches before drawing, and number of times that a sampler learns anew.
+
+A sampler's average over pilots has forgotten nine tenths of its start after six of them.
+"""
 DRAWS, DRAWN = (64, 600), 2_000_000
-"""Fewest and most steps per candidate, and points drawn for all of them up to which they are more than the fewest, by default."""
+"""Smallest and largest number of batches per candidate, and default budget of drawn points from which the number is computed."""
 BEYOND = 2.0
-"""Standard errors of a difference up to which two variances count as equal."""
+"""Standard errors of the difference of two variances up to which they count as equal."""
 ALIKE = 0.25
-"""Part by which a variance may be above the lowest one where it is not so beyond errors."""
+"""Share by which the variance of a recommended candidate may exceed the lowest one, dimensionless."""
 MOST_BYTES = 300e6
-"""Memory for what points contribute; beyond it, batches go through the network."""
+"""Memory for stored contributions of points; if they need more, batches are evaluated through the network."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way of drawing batches.
+    """A way to draw mini-batches, with its measured variance.
 
     Attributes:
-        keys: of ``[batch]`` with their values.
-        samplers: one per measure.
-        variance: E‖ĝ − ∇J‖² of a step at every place, times the points of a step with its share of the pilots over those without.
-        error: its standard error at every place.
+        keys: Its settings of [batch].
+        samplers: Its samplers, one per measure.
+        variance: E‖ĝ − ∇J‖² at every place, multiplied by the ratio of all points per step (with pilots) to those drawn for it.
+        error: Standard error of the variance at every place.
     """
 
     keys: Keys
@@ -71,11 +75,11 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What is said of it: the values of its keys."""
+        """Name in texts: the values of its settings."""
         return " ".join(map(str, self.keys.values()))
 
     def better(self, other: Candidate) -> bool:
-        """Return whether the variance is less at every place, by more than ``BEYOND`` standard errors of the difference."""
+        """Return whether its variance is lower at every place, by more than ``BEYOND`` standard errors of the difference."""
         pairs = zip(self.variance, self.error, other.variance, other.error, strict=True)
         return all(theirs - own > BEYOND * math.hypot(error, errors) for own, error, theirs, errors in pairs)
 
@@ -90,18 +94,19 @@ def compared(  # noqa: PLR0913 (budgets of a measurement)
     per_cell: int | None = None,
     drawn: int = DRAWN,
 ) -> list[Candidate]:
-    """Return the candidates that can draw batches of a size, the simplest first; the file's own strata are among them.
+    """Measure all candidates that can draw batches of a size, and return them, the simplest first.
+
+    Strata that the problem file asks for are one more candidate.
 
     Args:
-        settings: of the problem file.
-        objective: what is minimised.
-        places: parameters where they are compared [size] each.
-        size: points of the domain per step, ``batch.size`` of the file.
-        seed: of all draws.
-        draws: steps per candidate and place, ≥ 2·``GROUPS``; None for as many as take ``drawn`` points in all, whatever the
-            machine.
-        per_cell: points of a drawn cell that are worth a candidate of their own, ≥ 1; None for none.
-        drawn: points drawn for all candidates.
+        settings: Settings of the problem file.
+        objective: Objective whose gradient is estimated.
+        places: Parameters at which the variance is measured, [size] each.
+        size: Points of the domain per step, as ``batch.size``.
+        seed: Seed of all draws.
+        draws: Batches per candidate and place, ≥ 2·``GROUPS``; None for as many as ``drawn`` points suffice for.
+        per_cell: Number of points per drawn cell ≥ 1 of one more candidate; None for no such candidate.
+        drawn: Number of points to draw for all candidates together.
     """
     if objective.controlled:
         objective = replace(objective, measures=objective.batched, controlled=(), estimator="two-batch")
@@ -136,19 +141,20 @@ def compared(  # noqa: PLR0913 (budgets of a measurement)
 
 
 def samplers_by(keys: Keys, settings: Settings, objective: Objective, size: int) -> tuple[Sampler, ...]:
-    """Return the samplers of a problem file with some lines of ``[batch]``, one per measure.
+    """Return the samplers, one per measure, that training would use with these settings of [batch].
 
     Raises:
-        InputError: they cannot draw so many of its points.
+        InputError: They cannot draw batches of this size from the problem's points.
     """
     batch = Batch.model_validate({"size": size, **keys})
     return samplers_of(settings.model_copy(update={"batch": batch}), objective, size, batches_of(objective))
 
 
 def simplest(found: Sequence[Candidate]) -> Candidate:
-    """Return the first candidate that no other one is better than, and whose mean log variance is as low as any, or ``ALIKE``.
+    """Return the first candidate that no other is better than, and whose variance is at most `ALIKE` above the lowest one.
 
-    A variance that is told badly may be no worse beyond its error, however high it is.
+    Variances are averaged over places in logarithms. The second condition is needed for candidates with large standard errors:
+    no other may be significantly better, however high their variance is.
     """
     left = [c for c in found if not any(other.better(c) for other in found)]
     levels = [float(np.mean(np.log(np.maximum(c.variance, np.finfo(float).tiny)))) for c in left]
@@ -158,7 +164,7 @@ def simplest(found: Sequence[Candidate]) -> Candidate:
 def _learned(
     objective: Objective, made: Sequence[Sampler], theta: Tensor, generator: np.random.Generator
 ) -> tuple[State, ...]:
-    """Return what the samplers know after pilots as training has them."""
+    """Return the states of the samplers after `PILOTS` pilot batches as in training; empty if no sampler learns."""
     states: tuple[State, ...] = ()
     for _ in range(PILOTS if any(isinstance(sampler, Adaptive) and sampler.pilot_size for sampler in made) else 0):
         states = pilots(objective, made, generator, theta, states)
@@ -166,7 +172,7 @@ def _learned(
 
 
 def _pilot_points(made: Sequence[Sampler], count: int) -> float:
-    """Return the points per step that pilots and the split between measures take."""
+    """Return the points per training step that are spent on pilots and on the split of points between measures."""
     learned = sum(sampler.pilot_size for sampler in made if isinstance(sampler, Adaptive))
     moved = len(movable(made))
     again = PAIRS * (1 + moved) * count * sum(sampler.size for sampler in made) if moved else 0

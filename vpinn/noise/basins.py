@@ -1,4 +1,8 @@
-"""What noise does to where training ends: sharpness, and the loss on points that it never saw, after walks at several η/b."""
+"""Item 8 on a problem: how noise affects the minimum that training ends in, by its sharpness and its loss on unused points.
+
+Adam trains at one constant step size η with batches of several sizes b, hence at several noise levels η/b. Theory gives no
+prediction, so that the findings are measurements only.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,15 @@ from vpinn.optimization import Adam, Closure
 from vpinn.optimization.spectrum import difference_product
 
 Error = Callable[[Tensor], float]
-"""Parameters → error of the solution, where it is known."""
+"""Function from parameters to the error of the solution, if the exact solution is known."""
 SPREAD = (0.25, 1.0, 4.0)
-"""Batches of the walks over the middle one, at one step size: η/b over a factor of 16."""
+"""Batch sizes relative to the middle one; at one step size they span a factor of 16 in η/b."""
 WALKS = 3
-"""Walks at every η/b."""
-QUANTITIES = {"sharpness": "sharpness λ_max", "unseen": "J on unseen points", "solution": "relative L² error of the solution"}
-"""Names of the curves → what is measured."""
+"""Number of training runs at every η/b."""
+QUANTITIES = {"sharpness": "sharpness λ_max", "unseen": "J on unused points", "solution": "relative L² error of the solution"}
+"""Name of a curve → quantity in the table. Unused points are quadrature points that training does not use."""
 PRODUCTS = 2
-"""Products with the Hessian that the largest eigenvalue is taken from."""
+"""Number of power iterations, each a product with the Hessian, for the largest eigenvalue."""
 
 
 def basins(  # noqa: PLR0913 (budgets of a measurement)
@@ -38,21 +42,21 @@ def basins(  # noqa: PLR0913 (budgets of a measurement)
     steps: tuple[int, int],
     generator: np.random.Generator,
 ) -> tuple[list[Finding], dict[str, Curve]]:
-    """Walk by Adam at a constant step size with batches of several sizes, go down to the minimum nearby, and look around: item 8.
+    """Train with Adam at a constant step size and several batch sizes, descend to the minimum nearby, and measure there: item 8.
 
     Args:
-        objective: what is minimised.
-        unseen: the same on points that training does not see.
-        error: of the solution, None where it is not known.
-        theta: where every walk starts [size].
-        top: stiffest direction at a minimum nearby [size].
-        rate: step size η of Adam.
-        size: points of the middle batch.
-        steps: of a walk, and of L-BFGS after it.
-        generator: of the batches.
+        objective: Objective that is minimised.
+        unseen: The same objective on points that training does not use.
+        error: Error of the solution; None if it is not known.
+        theta: Parameters from which every run starts [size].
+        top: Eigenvector of the largest curvature at a minimum nearby [size].
+        rate: Step size η of Adam, > 0.
+        size: Points of the middle batch.
+        steps: Steps of Adam, and steps of L-BFGS on all points after it.
+        generator: Generator of the batches.
 
     Returns:
-        what was measured, without a prediction: theory has none; and the same over η/b.
+        Findings without predictions, and curves of the quantities over η/b.
     """
     points = objective.measures[0].points.size
     sizes = sorted({max(2, min(round(f * size), points)) for f in SPREAD})
@@ -63,13 +67,13 @@ def basins(  # noqa: PLR0913 (budgets of a measurement)
         seen.append(found if error is None else [[*values, error(end)] for values, end in zip(found, ends, strict=True)])
     values = np.array(seen)[::-1]  # [sizes from large to small, walks, quantities]
     x = rate / np.array(sizes[::-1], dtype=np.float64)
-    told = f"{steps[1]} steps of L-BFGS after walks at b = {sizes[0]}"
+    told = f"after training at b = {sizes[0]} and {steps[1]} steps of L-BFGS,"
     rows, curves = [], {}
     for k, (key, name) in enumerate(list(QUANTITIES.items())[: values.shape[2]]):
         mean, wrong = np.array([mean_and_error(row) for row in values[:, :, k]]).T
         curves[key] = Curve(x, mean, wrong)
-        if key == "unseen":  # an energy has any sign
-            how, found, error_of = "less", mean[-1] - mean[0], math.hypot(wrong[-1], wrong[0])
+        if key == "unseen":  # J may be an energy, which can be negative: its difference is reported, not its ratio
+            how, found, error_of = "minus", mean[-1] - mean[0], math.hypot(wrong[-1], wrong[0])
         else:
             how, found = "over", mean[-1] / mean[0]
             error_of = abs(found) * math.hypot(wrong[-1] / mean[-1], wrong[0] / mean[0])
@@ -80,13 +84,14 @@ def basins(  # noqa: PLR0913 (budgets of a measurement)
                 math.nan,
                 float(found),
                 float(error_of),
-                f"no closed form; {mean[-1]:.3g} ± {wrong[-1]:.1g} and {mean[0]:.3g} ± {wrong[0]:.1g}",
+                f"no closed form; values {mean[-1]:.3g} ± {wrong[-1]:.1g} and {mean[0]:.3g} ± {wrong[0]:.1g}",
             )
         )
     return rows, curves
 
 
 def _walk(objective: Objective, theta: Tensor, rate: float, size: int, steps: int, generator: np.random.Generator) -> Tensor:
+    """Return the parameters after some steps of Adam on batches of one size, drawn uniformly."""
     method, draw = Adam(), drawer(samplers_for(objective, "uniform", size), generator)
     state = method.initial(theta)
     for _ in range(steps):
@@ -95,7 +100,7 @@ def _walk(objective: Objective, theta: Tensor, rate: float, size: int, steps: in
 
 
 def _sharpness(objective: Objective, theta: Tensor, top: Tensor) -> float:
-    """Return the largest curvature at θ by a power iteration from the stiffest direction nearby."""
+    """Return the largest curvature at θ, by power iteration from the eigenvector ``top`` of a minimum nearby."""
     product, image = difference_product(objective.gradient, theta), top
     for _ in range(PRODUCTS):
         top = image / image.norm()

@@ -1,4 +1,7 @@
-"""Item 5 on a problem: squares of sampled residuals, a batch used for two loops, normalisation over a batch."""
+"""Item 5 on a problem: biases of squared residuals, of a batch that is used in two loops, and of batch normalisation.
+
+Each function returns a `Question` that holds a measured bias against its closed form in `vpinn.noise.bias`.
+"""
 
 from __future__ import annotations
 
@@ -24,39 +27,39 @@ from vpinn.placement import host, wide
 from vpinn.sampling import Sampler
 
 NORMAL = 0.02
-"""Distance of a distribution from the normal one up to which values count as Gaussian."""
+"""Kolmogorov distance from the normal distribution up to which values count as Gaussian, dimensionless."""
 SINGLE = 2_000
-"""Points whose squares tell the bias of a squared residual."""
+"""Number of points from which tr Σ_r, and hence the predicted bias of a squared residual, is estimated."""
 SHORT = 0.03
-"""Inner step of a meta-gradient, in units of the largest curvature's inverse."""
+"""Inner step of a meta-gradient times the largest curvature, dimensionless."""
 PROBED, DERIVED, NORMALISED = 16, 500, 20_000
-"""Meta-gradients at first; batches that tell a derivative or a square, and those that a unit is normalised over."""
+"""Initial numbers of samples: meta-gradients through the network; batches for derivatives and squares; normalised batches."""
 PARTS = 4
-"""Parts of the signs that tell how well a derivative of a variance is known."""
+"""Number of independent sets of random signs, from whose spread the error of a derivative of a variance is estimated."""
 NUDGE = 1e-4
-"""Length of the difference that a derivative of a variance is taken from, relative to the parameters'."""
+"""Half step of central differences of variances, relative to the norm of the parameters."""
 
 
 def reuse(people: Population, product: Product, stiffest: float, size: int, generator: np.random.Generator) -> Question:
-    """Measure the bias of the meta-gradient (1 − αH_B)∇J_B(θ − αg_B) by the batch B's being used twice, along ∇J.
+    """Measure the bias, along ∇J, of the meta-gradient (1 − αH_B)∇J_B(θ − αg_B) that uses the batch B twice.
 
-    Held against −α times the derivative of tr Cov(g_b). To first order in α the bias is −α of the mean derivative of
-    ‖g_B − ∇J‖², which few batches make most of: it is told by many of them, from what points contribute, and the rest of the
-    meta-gradient by a few through the network.
+    The prediction is −α times the derivative of tr Cov(g_b) along ∇J. To first order in α the bias is −α times the mean
+    derivative of ‖g_B − ∇J‖². Rare batches make most of this mean, so it is measured with many batches, from stored
+    contributions. The remainder of higher order is measured with few batches through the network.
 
     Args:
-        people: all points.
-        product: with the Hessian there.
-        stiffest: largest curvature there, > 0.
-        size: points of the batch.
-        generator: of the draws.
+        people: Statistics over all points.
+        product: Product with the Hessian at the same parameters.
+        stiffest: Largest curvature there, > 0.
+        size: Points of the batch.
+        generator: Generator of the draws.
     """
     objective, theta, rate = people.objective, people.theta, SHORT / stiffest
     direction = torch.from_numpy(people.gradient / math.sqrt(people.square))
     step, made = NUDGE * float(theta.norm()), samplers_for(objective, "uniform", size)
     there = [population(objective, theta + sign * step * direction, generator, 0) for sign in (1, -1)]
     slopes = []
-    for seed in generator.integers(2**31, size=1 if people.quadratic is None else PARTS).tolist():  # the same signs on both sides
+    for seed in generator.integers(2**31, size=1 if people.quadratic is None else PARTS).tolist():  # same signs at both places
         ahead, behind = (
             one if people.quadratic is None else kept(one, np.random.default_rng(seed), FLOPS / (2 * PARTS)) for one in there
         )
@@ -76,11 +79,11 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
         return [
             Finding(
                 5,
-                f"a batch of {size} used for both loops: bias of the meta-gradient along the gradient",
+                f"batch of {size} used in inner and outer step: bias of the meta-gradient along the gradient",
                 predicted,
                 value,
                 math.hypot(error, rate * wrong),
-                "the step is too long for the first order of α",
+                "the inner step is too long for a theory of first order in α",
             )
         ]
 
@@ -90,9 +93,9 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
 def _first_order(
     objective: Objective, places: Sequence[Tensor], step: float, made: Sequence[Sampler], generator: np.random.Generator
 ) -> OpenSamples | None:
-    """Return the derivative of ‖g_B − ∇J‖² by the same batches at two places 2·``step`` apart.
+    """Return samples of the derivative of ‖g_B − ∇J‖², as differences between two places 2·``step`` apart with equal batches.
 
-    None where there are too many points to keep what they contribute.
+    None if there are too many points to store their contributions.
     """
     found = [Contributions.at(objective, place) for place in places]
     if found[0] is None or found[1] is None:
@@ -116,9 +119,10 @@ def _first_order(
 def _meta(
     people: Population, product: Product, rate: float, made: Sequence[Sampler], generator: np.random.Generator
 ) -> Callable[[int], Array]:
-    """Return a function that tells the bias of the meta-gradient along ∇J by single batches: to first order in α, and the rest.
+    """Return a function that samples the bias of the meta-gradient along ∇J: the part of first order in α, and the remainder.
 
-    The noise of g_B and of H_B by themselves has mean zero and is taken off.
+    Terms that are linear in the noise of g_B or of H_B have mean zero; they are subtracted from every sample to lower its
+    variance.
     """
     objective, theta = people.objective, people.theta
     gradient = torch.from_numpy(people.gradient)
@@ -143,10 +147,10 @@ def _meta(
 
 
 def squares(people: Population, size: int, generator: np.random.Generator) -> Question:
-    """Measure the bias of ½‖r̂‖² by one batch against ½ Σ tr Σ_r/b over the measures of a weak form: item 5."""
+    """Measure the bias of ½‖r̂‖² with one batch, against ½ tr Σ_r/b summed over the measures of a weak form: item 5."""
     if people.objective.test_space is None or people.kept is None:
-        linear = "an energy or strong form squares nothing that is sampled"
-        reason = linear if people.objective.test_space is None else "there are too many points to keep what they contribute"
+        linear = "an energy or strong form squares no mean over a batch"
+        reason = linear if people.objective.test_space is None else "there are too many points to store their contributions"
         silent = Finding(5, "bias of a squared residual", math.nan, math.nan, reason=reason)
         return Question((), lambda: [silent])
     made, one = samplers_for(people.objective, "uniform", size), replace(people.kept, batches=1)
@@ -171,11 +175,16 @@ def squares(people: Population, size: int, generator: np.random.Generator) -> Qu
 
 
 def batch_normalisation(people: Population, size: int, generator: np.random.Generator) -> Question:
-    """Normalise a hidden unit's values over batches of points, as batch normalisation would, and see its bias.
+    """Measure the bias of batch normalisation on the values of a hidden unit of the network, over batches of points.
 
-    The gradient of (γx̂)⁴/12 by γ at γ = 1 is x̂⁴/3, 1 on average over a population of Gaussian values. The unit is the one of the
-    last hidden layer whose distribution over the points is nearest to a normal one (Kolmogorov's distance); its own mean fourth
-    power is what the batches are held against.
+    The gradient of (γx̂)⁴/12 by γ at γ = 1 is x̂⁴/3, whose mean is 1 for Gaussian values that are normalised over all points. The
+    unit is that of the last hidden layer whose values over all points are closest to Gaussian (Kolmogorov distance). Means over
+    batches are compared with the mean of x̂⁴/3 of this unit over all points.
+
+    Args:
+        people: Statistics over all points, for the network and its parameters.
+        size: Points per batch, ≥ 2.
+        generator: Generator of the batches.
     """
     measure, found = people.objective.measures[0], []
     with torch.no_grad():
@@ -197,12 +206,12 @@ def batch_normalisation(people: Population, size: int, generator: np.random.Gene
         return np.asarray((scaled**4).mean(1, keepdims=True) / (3.0 * own))
 
     seen = OpenSamples(normalised, 0.2, NORMALISED)
-    far = f"it takes Gaussian values, and their distribution is up to {apart[unit]:.2f} off" if apart[unit] > NORMAL else ""
+    far = f"theory assumes Gaussian values; their distribution is off by {apart[unit]:.2f}" if apart[unit] > NORMAL else ""
 
     def rows() -> list[Finding]:
         value, error = mean_and_error(seen.values[:, 0])
-        named = f"batch normalisation of a hidden unit over {size} points: bias of ∂/∂γ, over its mean"
-        again = f"the same times (m + 1)/(m − 1), over the mean at m = {size}"
+        named = f"batch normalisation of a hidden unit over m = {size} points: bias of ∂/∂γ, over its mean"
+        again = f"∂/∂γ of that batch normalisation times (m + 1)/(m − 1), over its mean at m = {size}"
         return [
             Finding(5, named, float(bias.normalised(size, 1.0, 1.0 / 3.0)), value - 1.0, error, outside=far),
             Finding(5, again, 1.0, factor * value, factor * error, outside=far),
@@ -212,7 +221,7 @@ def batch_normalisation(people: Population, size: int, generator: np.random.Gene
 
 
 def from_normal(values: Array) -> Array:
-    """Return Kolmogorov's distance [k] of the distributions of values [n, k], of mean 0 and deviation 1, from the normal one."""
+    """Return the Kolmogorov distance [k] between the distributions of values [n, k], of mean 0 and variance 1, and N(0, 1)."""
     n, normal = len(values), ndtr(np.sort(values, axis=0))
     above, below = np.arange(1, n + 1)[:, None] / n - normal, normal - np.arange(n)[:, None] / n
     return np.asarray(np.maximum(above, below).max(0))

@@ -1,8 +1,11 @@
-"""What every point contributes to J and ∇J at one place, kept: the estimate of a batch is a sum of rows, without the network.
+"""Stored contributions of every quadrature point to J and ∇J at fixed parameters, from which batches are summed up quickly.
 
-Of a density, Ĵ = Σ cᵢwᵢℓᵢ and ∇Ĵ = Σ cᵢwᵢ∇ℓᵢ with the scales c of the draws. Of a weak form, with rᵢ = wᵢ Σ_t a_t v_t(xᵢ) over
-the test jets v_t and Jᵢ = ∂rᵢ/∂θ, two batches A and B estimate ½(J_AᵀG⁻¹r_B + J_BᵀG⁻¹r_A). The sums are those of training to
-rounding, at a tenth of the time or less.
+At fixed θ a batch's estimate is a sum of rows that belong to its points, without the network: equal to that of training up to
+rounding, in a tenth of the time or less. Start from `Contributions.at`. With quadrature weights w and the scales c of the draws:
+
+- A density ℓ (energy, strong form) has Ĵ = Σ cᵢwᵢℓᵢ and ∇Ĵ = Σ cᵢwᵢ∇ℓᵢ.
+- In a weak form, point i adds rᵢ = wᵢ Σ_t a_t v_t(xᵢ) to the residual, a sum over test jets v_t (values and derivatives of test
+  functions). With Jᵢ = ∂rᵢ/∂θ and their Gram matrix G, batches A and B estimate ∇J by ½(J_AᵀG⁻¹r_B + J_BᵀG⁻¹r_A).
 """
 
 from __future__ import annotations
@@ -23,29 +26,29 @@ from vpinn.objective import Objective, TestSpace
 from vpinn.placement import HOST, host
 
 MOST_BYTES = 700e6
-"""Memory that contributions may take; beyond it, batches go through the network."""
+"""Memory for contributions [bytes]; if they need more, batches are evaluated through the network."""
 CHUNK_BYTES = 64e6
-"""Memory for the drawn points' test functions of some batches, or for their rows."""
+"""Memory for the rows and test functions of batches that are evaluated together [bytes]."""
 RARE = 0.06
-"""Share of the points in a batch from which dense sums are faster than sparse ones."""
+"""Share of all points that is in a batch from which dense sums are faster than sparse ones."""
 DRAWN, POINT_FLOPS = 30, 1e5
-"""Points through the network that draws of a batch take as long as, and operations of large sums that one takes as long as."""
+"""Costs by experience: to draw a batch takes as long as 30 points through the network, one point as long as 1e5 operations."""
 SIGNS, FLOPS = (64, 800), 2e10
-"""Pairs of random signs over all points that tell what two batches add, and the floating-point operations they may take."""
+"""Smallest and largest number of pairs of random sign vectors in `products`, and the floating-point operations they may take."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One measure's N points and P weights, with T test jets of l functions at a point.
+    """Contributions of one measure: N points, P parameters, T test jets, l test functions that are not zero at a point.
 
     Attributes:
-        losses: wℓ [N].
-        rows: w∇ℓ [N, P]; None where the density is one number.
-        coefficients: w a_t [T, N].
-        slopes: w∇a_t [T, N, P].
-        basis: v_t of the functions at the points [T, N, l].
-        functions: which ones [N, l], counted through all components of the test functions.
-        offsets: added to them by component, one per t.
+        losses: wℓ at the points [N].
+        rows: w∇ℓ at the points [N, P]; None if the density does not depend on the parameters.
+        coefficients: w a_t at the points [T, N].
+        slopes: w∇a_t at the points [T, N, P].
+        basis: Jets v_t of the test functions at the points [T, N, l].
+        functions: Numbers of these test functions [N, l], within one component.
+        offsets: What to add to these numbers for the component that jet t belongs to, one per t.
     """
 
     losses: Tensor
@@ -59,14 +62,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Contributions:
-    """All points at one θ.
+    """Contributions of all points at one θ.
 
     Attributes:
-        parts: one per measure.
-        space: of the test functions, None for densities.
-        outputs: number of test components.
-        batches: 2 where estimates are products of two independent batches, else 1.
-        size: number of weights P.
+        parts: Contributions of each measure.
+        space: Space of the test functions; None for an energy or a strong form.
+        outputs: Number of components of the test functions.
+        batches: 2 if estimates are products of two independent batches, else 1.
+        size: Number P of parameters, or of directions along which gradients are stored.
     """
 
     parts: tuple[Part, ...]
@@ -79,13 +82,13 @@ class Contributions:
     def at(
         cls, objective: Objective, theta: Tensor, onto: Array | None = None, most: float | None = None
     ) -> Contributions | None:
-        """Look at every point; None where there is not memory enough.
+        """Evaluate all points and return their contributions; None if they need too much memory or G changes with the batch.
 
         Args:
-            objective: what is integrated.
-            theta: parameters [size].
-            onto: directions [size, P] along which gradients are kept; the weights themselves by default.
-            most: memory that they may take, in bytes; ``MOST_BYTES`` by default.
+            objective: Objective whose integrals are stored.
+            theta: Parameters [size].
+            onto: Directions [size, P] along which gradients are stored; by default, gradients by all parameters.
+            most: Memory that contributions may take [bytes]; ``MOST_BYTES`` by default.
         """
         if objective.test_space is not None and objective.estimator == "u-statistic":
             return None
@@ -133,13 +136,13 @@ class Contributions:
 
     @property
     def cost(self) -> float:
-        """What an estimate takes at most, in points through the network: draws, sums, and products with G⁻¹."""
+        """Largest cost of one estimate (draws, sums, products with G⁻¹), in points through the network."""
         sums = sum(2.0 * part.slopes.numel() + (0 if part.rows is None else 2.0 * part.rows.numel()) for part in self.parts)
         duals = 0.0 if self.space is None else 2.0 * self.batches * self.outputs * float(self.space.space.size) ** 2
         return DRAWN + (sums + duals) / POINT_FLOPS
 
     def repeat(self, draw: Drawer, count: int) -> Draws:
-        """Return ``count`` ≥ 1 independent estimates, as ``draws.repeat`` does through the network."""
+        """Return ``count`` ≥ 1 independent estimates from stored rows; ``draws.repeat`` does the same through the network."""
         losses, gradients = np.empty(count), np.empty((count, self.size))
         done = 0
         while done < count:
@@ -153,7 +156,7 @@ class Contributions:
         return Draws(losses, gradients)
 
     def estimates(self, first: Sequence[Drawn], second: Sequence[Drawn] | None = None) -> tuple[Array, Array]:
-        """Return estimates of J [n] and ∇J [n, P] of n batches, or of n pairs of them."""
+        """Return estimates of J [n] and ∇J [n, P] from n batches, or from n pairs of independent batches."""
         drawn = [first] if second is None else [first, second]
         groups = [[_matrix(group, k, part) for k, part in enumerate(self.parts)] for group in drawn]
         losses, gradients, share = np.zeros(len(first)), np.zeros((len(first), self.size)), 1.0 / len(groups)
@@ -178,14 +181,14 @@ class Contributions:
         return losses, gradients
 
     def _residuals(self, group: Sequence[csr_array]) -> Tensor:
-        """Return r of every batch [outputs, space.size, n]."""
+        """Return the residual r of each of n batches [outputs, space.size, n]."""
         assert self.space is not None
         found = sum((matrix @ tested).toarray() for matrix, tested in zip(group, self._tested, strict=True))
         return torch.from_numpy(np.ascontiguousarray(found.T)).view(self.outputs, self.space.space.size, -1)
 
     @cached_property
     def _tested(self) -> tuple[csr_array, ...]:
-        """What the points of every measure contribute to the residual [N, outputs · space.size]."""
+        """Contributions rᵢ of the points of every measure to the residual [N, outputs · space.size]."""
         found = []
         for part in self.parts:
             total = csr_array((len(part.losses), self.outputs * self.space.space.size if self.space else 0))
@@ -195,17 +198,16 @@ class Contributions:
         return tuple(found)
 
     def products(self, generator: np.random.Generator, operations: float = FLOPS) -> Array | None:
-        """Return Q_kl [measures, measures, P + 1]: what two batches add to the variances, None where they add nothing.
+        """Return the second-order part Q_kl of the variances of two-batch estimates [measures, measures, P + 1].
 
-        The last one is that of the loss, E(½δr_AᵀG⁻¹δr_B)².
-
-        Of b_k uniform draws from the k-th measure the variance ½(δJ_AᵀG⁻¹δr_B + δJ_BᵀG⁻¹δr_A) has is Σ_kl Q_kl/(b_k b_l). It
-        depends on the covariances of single points alone, which sums over all points with random signs ε have, too:
-        δr = √N Σ (εᵢ − ε̄) rᵢ and δJ with the same signs, so that Q is the mean square over pairs of signs.
+        With b_k uniform draws from measure k, ½(δJ_AᵀG⁻¹δr_B + δJ_BᵀG⁻¹δr_A) has the variance Σ_kl Q_kl/(b_k b_l), and the loss
+        (last entry) E(½δr_AᵀG⁻¹δr_B)². They depend on the covariances of single points only. Sums with random signs εᵢ have the
+        same covariances, δr = √N Σ (εᵢ − ε̄) rᵢ and δJ alike, so that Q is a mean square over pairs of sign vectors. None if
+        estimates use one batch.
 
         Args:
-            generator: of the signs.
-            operations: floating-point operations that they may take.
+            generator: Generator of the signs.
+            operations: Floating-point operations to spend; they determine the number of sign vectors.
         """
         if self.batches == 1 or self.space is None:
             return None
@@ -225,7 +227,7 @@ class Contributions:
         )
 
     def _square(self, scales: Sequence[Array], tests: Sequence[Sequence[csr_array]], measures: set[int]) -> Array:
-        """Return the sums of squares [P + 1] over pairs of signs [2, n, N] of the deviations from some of the measures."""
+        """Return the squared deviations [P + 1], summed over n pairs of sign vectors [2, n, N], due to some of the measures."""
         assert self.space is not None
         seen = [(self.parts[k], scales[k], tests[k]) for k in sorted(measures)]
         n = scales[0].shape[1]
@@ -244,7 +246,7 @@ class Contributions:
         return np.append((total**2).sum(0), (product**2).sum())
 
     def influences(self) -> list[Array]:
-        """Return the influence wℓ + rᵢᵀG⁻¹r of every point on J, per measure [N]: half its derivative by weight, of a square."""
+        """Return the influence wℓ + rᵢᵀG⁻¹r of every point, per measure [N]: the derivative of J by a factor of its weight."""
         whole = [[(np.arange(len(part.losses)), np.ones(len(part.losses))) for part in self.parts]]
         group = [_matrix(whole, k, part) for k, part in enumerate(self.parts)]
         found = [host(part.losses) for part in self.parts]
@@ -257,7 +259,7 @@ class Contributions:
         ]
 
     def _functions(self, part: Part, t: int) -> csr_array:
-        """Return one test jet of all functions at all points [N, outputs · space.size]."""
+        """Return jet t of all test functions at all points, as a sparse matrix [N, outputs · space.size]."""
         assert self.space is not None
         n, local = part.functions.shape
         place = host((part.functions + part.offsets[t]).reshape(-1))
@@ -270,14 +272,14 @@ def _along(gradients: Tensor, basis: Tensor | None) -> Tensor:
 
 
 def _matrix(group: Sequence[Drawn], k: int, part: Part) -> csr_array:
-    """Return the scales of every batch's points of one measure as a matrix [n, N]; a point drawn twice is there twice."""
+    """Return the scales of the points of one measure in n batches as a sparse matrix [n, N]; repeated draws are repeated."""
     lengths = [len(drawn[k][0]) for drawn in group]
     index, scale = (np.concatenate([drawn[k][side] for drawn in group]) for side in (0, 1))
     return csr_array((scale, index, np.concatenate([[0], np.cumsum(lengths)])), (len(group), len(part.losses)))
 
 
 def _summed(matrix: csr_array, rows: Array) -> Array:
-    """Return the product [n, P] of draws [n, N] with what points contribute [N, P]; dense where draws are not rare."""
+    """Return the sums [n, P] of rows [N, P] over the draws of n batches [n, N], by a dense product if draws are not sparse."""
     n, points = matrix.shape
     return np.asarray((matrix.toarray() if matrix.nnz > RARE * n * points else matrix) @ rows)
 
@@ -289,10 +291,10 @@ def _drawn(matrix: csr_array) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _jets(part: Part, matrix: csr_array, dual: Tensor) -> list[Array]:
-    """Return every test jet at the drawn points, of each batch's own function in ``dual`` [outputs, space.size, n]."""
+    """Return every test jet, at the points of each of n batches, of the batch's function in ``dual`` [outputs, space.size, n]."""
     point, batch, _ = _drawn(matrix)
     n = matrix.shape[0]
-    rows = dual.reshape(-1, n).T.contiguous()  # the functions of a batch lie side by side
+    rows = dual.reshape(-1, n).T.contiguous()  # coefficients of one batch are contiguous
     place, flat = part.functions[point] + (batch * rows.shape[1])[:, None], rows.reshape(-1)
     values = {offset: flat[place + offset] for offset in set(part.offsets)}
     return [host(torch.linalg.vecdot(values[offset], part.basis[t, point])) for t, offset in enumerate(part.offsets)]

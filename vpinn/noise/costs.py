@@ -1,4 +1,4 @@
-"""Items 11 and 12 on a problem: how much the loss of a batch fluctuates, and what batches cost."""
+"""Items 11 and 12 on a problem: fluctuation of the loss of a mini-batch, and the batch size of least time to an accuracy."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from vpinn.noise.population import LOSS, Population, point_losses
 from vpinn.noise.questions import OpenSamples, Question
 
 REPEATS = 5
-"""Times that a step is timed anew."""
+"""Number of repetitions of a timing."""
 RESAMPLES = 200
-"""Times that draws are drawn again from themselves, to see how well they know where time is least (Efron 1979)."""
+"""Number of bootstrap resamples, from which the error of the best batch size is estimated (Efron 1979)."""
 TOLD = 0.95
-"""Share of the draws from the draws that have to show a least time inside of the sizes tried."""
+"""Share of the bootstrap resamples whose best batch size has to be between the smallest and the largest one tried."""
 PRECISE = 0.02
-"""Relative error that seconds have at least."""
+"""Smallest relative error that is assumed for measured seconds."""
 PROPORTIONAL = 1.5
-"""Factor up to which b times the variance may differ between the smallest and the largest batch."""
+"""Largest ratio of b·variance between two batch sizes for which the variance counts as proportional to 1/b."""
 PAIRED = 32
-"""Points of a batch at least where products of two are timed: rare pairs make most of the variance by smaller ones."""
+"""Smallest batch that is timed for two-batch estimates; with fewer points, rare pairs of points make most of the variance."""
 LOST = 1.1
-"""Factor of the least time that still counts as the least."""
+"""Ratio to the least time up to which a time counts as least."""
 FLAT = 0.5
-"""Share by which the best batch may be off: around it the time is flat, and half as much again costs a twelfth at most."""
+"""Relative tolerance of the best batch size: around it the time is flat, and a size 50 % larger costs at most 8 % more."""
 
 
 def fluctuation(people: Population, uniform: dict[int, OpenSamples]) -> Question:
-    """Hold the spread of a batch's loss against σ/√b, of two batches' products against √(L/b + Q/b²): item 11."""
+    """Compare the standard deviation of a batch's loss with theory: item 11.
+
+    Theory is σ/√b for a mean over one batch, and √(L/b + Q/b²) for a product of two batches.
+    """
     if people.objective.test_space is not None and (people.kept is None or people.loss_quadratic is None):
-        reason = "plain squares are biased, or there are too many points to keep what they contribute"
+        reason = "squares over one batch are biased, or there are too many points to store their contributions"
         silent = Finding(11, "standard deviation of the loss of a batch", math.nan, math.nan, reason=reason)
         return Question((), lambda: [silent])
     weak = people.kept if people.objective.test_space is not None else None
@@ -69,20 +72,21 @@ def fluctuation(people: Population, uniform: dict[int, OpenSamples]) -> Question
 def costs(
     people: Population, bend: Bend, sizes: list[int], scale: float, generator: np.random.Generator
 ) -> tuple[list[Question], tuple[float, float]]:
-    """Time steps, and find the batch of least time to an accuracy: item 12.
+    """Time training steps, and compare the batch size of least time to an accuracy with theory: item 12.
 
-    Theory has the seconds of a step c₀ + c₁b and the steps to an accuracy ∝ 1 + S/b, hence √(S c₀/c₁) as the best batch. Held
-    against it is A + Bb + C/b fitted to seconds and progress as they are measured, with its least value at √(C/B).
+    In theory a step takes c₀ + c₁b seconds, and the number of steps to an accuracy is proportional to 1 + S/b, so that the best
+    batch has √(S c₀/c₁) points. The measurement is a fit A + Bb + C/b to measured seconds over measured progress, which is least
+    at √(C/B).
 
     Args:
-        people: all points.
-        bend: curvatures there.
-        sizes: of batches, ascending.
-        scale: noise scale S weighted by curvature, nan where it is not known.
-        generator: of the draws.
+        people: Statistics over all points.
+        bend: Curvatures at the same parameters.
+        sizes: Batch sizes, ascending.
+        scale: Noise scale S weighted by curvature, in points; nan if it is not known.
+        generator: Generator of the draws.
 
     Returns:
-        questions, with seconds to the full gradient's progress over b; and c₀, c₁ in seconds.
+        Questions, with the curve of seconds to the progress of one full-gradient step over b; and c₀, c₁ in seconds.
     """
     objective, points = people.objective, people.objective.measures[0].points.size
     tried = sorted({*sizes, min(points, 8 * sizes[-1])})
@@ -103,7 +107,7 @@ def costs(
     at, (step, point) = np.array(wanted, dtype=np.float64), cost_of(wanted, times)
     line = np.array([rates.steps_to_accuracy(1.0, one) for one in noise]) * (step + point * at)
     each, full = np.array(noise) * at, 0.5 * people.square**2 / bend.along
-    flat = f"it takes a variance ∝ 1/b: that at b = {at[0]:.0f} is {each[0] / each.min():.2g} times as large, by products"
+    flat = f"theory assumes a variance ∝ 1/b; products of two at b = {at[0]:.0f} have {each[0] / each.min():.2g} times that"
     outside = flat if each.max() > PROPORTIONAL * each.min() else ""
 
     def found() -> tuple[list[Finding], Curve]:
@@ -117,18 +121,18 @@ def costs(
 
 
 def _epoch(people: Population, tried: list[int], generator: np.random.Generator) -> Finding:
-    """Hold the seconds of an epoch, b points at a time, against (c₀/b + c₁)N with c₀ and c₁ from the other sizes."""
+    """Compare the seconds of an epoch in batches of b points with (c₀/b + c₁)N, where c₀ and c₁ are fitted to other sizes."""
     k, points = len(tried) // 2, people.objective.measures[0].points.size
     times = np.array([seconds_per_step(people.objective, people.theta, tried, generator, 2) for _ in range(REPEATS)])
     step, point = cost_of([*tried[:k], *tried[k + 1 :]], np.delete(np.median(times, axis=0), k))
     value, error = mean_and_error(times[:, k] * points / tried[k])
     return Finding(
         12,
-        f"seconds of an epoch, b = {tried[k]} at a time: (c₀/b + c₁)N fitted to other sizes",
+        f"seconds of an epoch in batches of b = {tried[k]}: (c₀/b + c₁)N fitted to other sizes",
         (step / tried[k] + point) * points,
         value,
         error,
-        "caches and calls make the time of a step no straight line over b",
+        "owing to caches and call overhead, the time of a step is not linear in b",
         0.25,
     )
 
@@ -142,16 +146,16 @@ def fastest(
     generator: np.random.Generator,
     outside: tuple[str, str] = ("", ""),
 ) -> tuple[list[Finding], Curve]:
-    """Fit A + Bb + C/b to seconds over mean progress, of the draws and of draws from them, and compare where it is least.
+    """Fit A + Bb + C/b to seconds over mean progress, and compare its minimum with theory; errors are from the bootstrap.
 
     Args:
-        at: batch sizes [k], ascending.
-        times: seconds of a step [k].
-        gains: progress of single steps over the full gradient's [k, n].
-        predicted: best batch by theory.
-        line: seconds to the full gradient's progress by theory [k].
-        generator: of the draws from the draws.
-        outside: of what batch is best, and of the smallest batch's progress, see ``Finding``.
+        at: Batch sizes [k], ascending.
+        times: Seconds of a step [k].
+        gains: Progress of n single steps, relative to a step with the full gradient [k, n].
+        predicted: Best batch size by theory.
+        line: Seconds to the progress of one full-gradient step by theory [k].
+        generator: Generator of the bootstrap resamples.
+        outside: Violated assumptions about the best batch, and about the progress of the smallest one; see ``Finding.outside``.
     """
     n = gains.shape[1]
     counts = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)])
@@ -169,8 +173,8 @@ def fastest(
     speed, wide = progress[0] / times, spread / times
     ratio = speed[0] / speed[-1]
     told = bool(((best > at[0]) & (best < at[-1])).mean() >= TOLD)
-    why = "progress does not follow 1 + S/b, or seconds c₀ + c₁b"
-    unknown = "within its errors, time is not least inside of these sizes"
+    why = "progress does not follow 1 + S/b, or seconds do not follow c₀ + c₁b"
+    unknown = "within errors, the time is not smallest between these sizes"
     rows = [
         Finding(
             12,
@@ -184,11 +188,11 @@ def fastest(
         ),
         Finding(
             12,
-            "time to an accuracy at √(S c₀/c₁) over the least",
+            "time to an accuracy at √(S c₀/c₁), over the least time",
             LOST,
             float(lost[0]) if told else math.nan,
             float(lost[1:].std(ddof=1)),
-            "the batch that theory says is not the fastest" if told else unknown,
+            "the batch size of theory is not the fastest" if told else unknown,
             bound="at most",
             outside=outside[0],
         ),

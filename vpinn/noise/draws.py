@@ -1,4 +1,4 @@
-"""Batches as training draws them: losses, gradients and times."""
+"""Mini-batches as training draws them: estimates of loss and gradient, their cost in points, and their time in seconds."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from vpinn.sampling import NOTHING, Choice, Sampler, State, make_sampler, shared
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Drawn = Sequence[tuple[Index, Array]]
-"""Points drawn of every measure, with their inverse expected counts."""
+"""One batch: for every measure, the numbers of the drawn points and their scales (inverse expected counts)."""
 Drawer = Callable[[], Drawn]
 STEP, RIESZ = 100, 3000.0
-"""Points through the network that a step takes as long as, however few it has, and entries of a dense matrix read meanwhile."""
-RARE = "pairs of points that few draws meet make most of the variance by small batches"
-"""Why the variance of products of two small batches is told too small by few draws, and its error with it."""
+"""Costs by experience, in points through the network: a step costs 100 whatever its batch, 3,000 entries of G⁻¹ cost one."""
+RARE = "rare pairs of points make most of the variance of small batches"
+"""Why few draws underestimate the variance of products of two small batches, and its standard error."""
 Sampled = Callable[[Tensor], tuple[float, Tensor]]
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Independent batches at one θ.
+    """Estimates from n independent batches at one θ.
 
     Attributes:
-        losses: estimates of J [n].
-        gradients: estimates of ∇J [n, size].
+        losses: Estimates of J [n].
+        gradients: Estimates of ∇J [n, size].
     """
 
     losses: Array
@@ -46,18 +46,18 @@ def mean_and_error(samples: Array) -> tuple[float, float]:
 
 
 def samplers_for(objective: Objective, name: str, size: int, choice: Choice | None = None) -> tuple[Sampler, ...]:
-    """Return samplers of all measures for batches of ``size`` points of the domain, the boundary in proportion.
+    """Return one sampler per measure for batches of ``size`` points of the domain, with points of the boundary in proportion.
 
     Raises:
-        InputError: a batch of one, which has no variance to tell, or one that the sampler cannot draw.
+        InputError: The size is below 2, so that there is no variance within a batch, or the sampler cannot draw such a batch.
     """
     if size < 2:
-        raise InputError(f"batch.size is {size}, and a batch of one point tells no variance; give 2 or more")
+        raise InputError(f"batch.size is {size}, and a batch of one point has no variance; give 2 or more")
     domain = objective.measures[0].points.size
     shares = [min(m.points.size, max(2, math.ceil(size * m.points.size / domain))) for m in objective.measures]
     made = []
     for measure, share in zip(objective.measures, shares, strict=True):
-        if choice is None or share < 4:  # too few points for strata that learn
+        if choice is None or share < 4:  # too few points for adaptive strata
             made.append(make_sampler(name, measure.points, share))
         else:
             count = None if choice.count is None else min(choice.count, share // 2)
@@ -68,31 +68,31 @@ def samplers_for(objective: Objective, name: str, size: int, choice: Choice | No
 def drawer(
     samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
 ) -> Drawer:
-    """Return a function that draws points of every measure by samplers that learned something, or nothing yet."""
+    """Return a function that draws a batch; ``learned`` are the states of adaptive samplers after pilots, by default none."""
     states = learned or [NOTHING] * len(samplers)
     parts = list(zip(shared(samplers, states), states, strict=True))
     return lambda: [sampler.draw(generator, state) for sampler, state in parts]
 
 
 def step_cost(objective: Objective, points: float, batches: int = 1) -> float:
-    """Return what a gradient by drawn points takes, in points through the network.
+    """Return the cost of a gradient from drawn points, in points through the network.
 
     Args:
-        objective: what is integrated.
-        points: drawn, of all batches.
-        batches: whose residuals are multiplied by the inverse of the test space's Gram matrix.
+        objective: Objective whose gradient is estimated.
+        points: Number of points in all batches of the step.
+        batches: Number of residuals that are multiplied by the inverse of the Gram matrix of the test functions.
     """
     tests = 0 if objective.test_space is None else objective.outputs * objective.test_space.space.size
     return STEP + points + batches * tests**2 / RIESZ
 
 
 def batch_of(objective: Objective, drawn: Drawn) -> Batch:
-    """Return drawn points ready to be integrated over."""
+    """Return a drawn batch as the measures and points that the objective integrates over."""
     return [(measure, measure.batch(*one)) for measure, one in zip(objective.measures, drawn, strict=True)]
 
 
 def estimate(objective: Objective, draw: Drawer) -> Sampled:
-    """Return J and ∇J as functions of θ over one batch, or over two where the estimator takes two."""
+    """Draw one batch, or two if the estimator needs two, and return the function from θ to the estimates of J and ∇J."""
     first = batch_of(objective, draw())
     two = objective.test_space is not None and objective.estimator == "two-batch"
     second = batch_of(objective, draw()) if two else None
@@ -100,7 +100,7 @@ def estimate(objective: Objective, draw: Drawer) -> Sampled:
 
 
 def repeat(objective: Objective, draw: Drawer, theta: Tensor, count: int) -> Draws:
-    """Return ``count`` ≥ 2 independent estimates at θ [size]."""
+    """Return the estimates of J and ∇J at θ [size] from ``count`` ≥ 2 independent batches, through the network."""
     losses, gradients = np.empty(count), np.empty((count, len(theta)))
     for k in range(count):
         losses[k], gradient = estimate(objective, draw)(theta)
@@ -111,9 +111,10 @@ def repeat(objective: Objective, draw: Drawer, theta: Tensor, count: int) -> Dra
 def seconds_per_step(
     objective: Objective, theta: Tensor, sizes: Sequence[int], generator: np.random.Generator, tries: int = 12
 ) -> Array:
-    """Return the processor time of an estimate for batches of every size [n], the median of several tries.
+    """Return the processor seconds of an estimate for batches of every size [n], as the median of several tries.
 
-    All sizes take turns, so that what else a machine does falls on all of them alike; the first turn warms caches up.
+    The sizes are timed in turn, so that other load on the machine affects all of them alike. The first turn is discarded, since
+    caches are still cold.
     """
     draws = [drawer(samplers_for(objective, "uniform", size), generator) for size in sizes]
     times = np.empty((tries + 1, len(sizes)))
@@ -126,7 +127,7 @@ def seconds_per_step(
 
 
 def cost_of(sizes: Sequence[int], seconds: Array) -> tuple[float, float]:
-    """Return c₀ and c₁ of a step's time c₀ + c₁b, fitted with equal relative weight, both positive."""
+    """Return c₀ > 0 and c₁ > 0 of the seconds c₀ + c₁b of a step, fitted to measured seconds with equal relative weights."""
     columns = np.stack([np.ones(len(sizes)), np.asarray(sizes, dtype=np.float64)], 1) / seconds[:, None]
     step, point = np.linalg.lstsq(columns, np.ones(len(sizes)), rcond=None)[0]
     return max(float(step), 1e-7), max(float(point), 1e-10)

@@ -1,4 +1,8 @@
-"""Items 8, 9 and 11 on a problem: walks of gradient descent near a minimum, on its own batches, with and without momentum."""
+"""Items 8, 9 and 11 on a problem: steady state, temperature and excess loss of mini-batch gradient descent near a minimum.
+
+Start from `settle`. Trajectories (class `Walk`) of gradient descent with constant step size, with and without momentum, are run
+in the stiff directions of a minimum, and compared with closed forms in `vpinn.noise.steady`.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +23,27 @@ from vpinn.noise.walks import FIRST, SETTLING, Walk
 from vpinn.optimization import Sgd
 
 SPEED = 0.8
-"""Twice the share of the largest stable step size; half of it in the walk that is held against Gibbs' measure."""
+"""Twice the step size of a trajectory over the largest stable one, dimensionless (the code uses half of it)."""
 MOMENTUM, LONGER = 0.9, 2
-"""Of the walk with momentum: the default of ``sgd``, which remembers more steps, and how many times as long it is."""
-DRIFT = "J is no parabola over the places visited"
+"""Momentum of the trajectory with momentum (default of ``sgd``), and its length relative to others, as it forgets slowly."""
+DRIFT = "J is not quadratic over the places visited"
 LATE = 0.5
-"""Share of an annealed walk whose temperature is looked at, its end."""
+"""Share of an annealed trajectory, at its end, in which the temperature is measured."""
 REACH = 5.0
-"""Standard deviations to which J is looked at along a line."""
+"""Half width, in standard deviations, of the interval on which J is evaluated along a line."""
 
 
 def settle(minimum: Minimum, size: int, generator: np.random.Generator) -> list[Question]:
-    """Let noisy steps settle near the minimum at several η/b: items 8, 9 and 11.
+    """Compare the steady state near a minimum with theory for several η/b: items 8, 9 and 11.
+
+    Args:
+        minimum: The minimum, with its stiff directions.
+        size: Points b of the smaller batch; the other one has four times as many.
+        generator: Generator of the batches.
 
     Returns:
-        questions, with errors per direction, the radius over η/b, and the density along the stiffest direction.
+        Questions, with curves of the squared distance per direction, the squared radius over η/b, and the density along the
+        stiffest direction.
     """
     lam, large = minimum.curvatures, 4 * size
     rate = 0.5 * SPEED * minimum.stable(size, generator)
@@ -92,7 +102,7 @@ def settle(minimum: Minimum, size: int, generator: np.random.Generator) -> list[
 
 
 def _momentum(minimum: Minimum, size: int, generator: np.random.Generator) -> Question:
-    """Hold the temperature of heavy-ball steps against ησ²/(2b(1 − μ))."""
+    """Compare the temperature of heavy-ball steps with ησ²/(2b(1 − μ)): item 9."""
     lam = minimum.curvatures
     eta = 0.5 * SPEED * (1.0 - MOMENTUM) * minimum.stable(size, generator)
     memory = max(remembered(1.0 - MOMENTUM), remembered(eta / (1.0 - MOMENTUM) * float(lam[-1])))
@@ -107,7 +117,7 @@ def _momentum(minimum: Minimum, size: int, generator: np.random.Generator) -> Qu
 
 
 def annealing(minimum: Minimum, size: int, generator: np.random.Generator) -> Question:
-    """Let the batch grow like log k at a fixed step size, and hold the last half's temperature against its batches'."""
+    """Let the batch size grow like log k with the step k, and compare the temperature in the last half with theory: item 9."""
     lam, points = minimum.curvatures, minimum.people.objective.measures[0].points.size
     rate = 0.5 * SPEED * minimum.stable(size, generator)
     barrier = _heat(minimum, rate, size) * math.log(2.0)  # the first batch is then ``size``
@@ -130,15 +140,15 @@ def annealing(minimum: Minimum, size: int, generator: np.random.Generator) -> Qu
 
 
 def langevin(minimum: Minimum, size: int, walk: Walk) -> Question:
-    """Hold J along the stiffest direction, walked by gradient descent on batches, against the Gibbs measure: item 9.
+    """Compare the mean of J along the stiffest direction of a trajectory with that of the Gibbs measure: item 9.
 
-    The noise of the batches is the heat bath of Langevin's equation, of temperature T = ησ²/(2b). Finite steps make it appear as
-    T/(1 − ηλ/2) along a parabola, which is taken into account.
+    The noise of mini-batches acts like the heat bath of Langevin's equation with temperature T = ησ²/(2b). Since steps are
+    finite, the temperature along a parabola is T/(1 − ηλ/2), which the prediction uses.
 
     Args:
-        minimum: where the walk is.
-        size: points of its batches b.
-        walk: what is looked at.
+        minimum: The minimum, with its stiff directions.
+        size: Points b of the batches of the trajectory.
+        walk: The trajectory of gradient descent.
     """
     objective, theta = minimum.people.objective, minimum.people.theta
     direction, lam = torch.from_numpy(minimum.vectors[:, 0].copy()), float(minimum.curvatures[0])
@@ -174,21 +184,22 @@ def langevin(minimum: Minimum, size: int, walk: Walk) -> Question:
 
 
 def _same(size: int, step: int) -> int:
+    """Return the same batch size for every step."""
     return size
 
 
 def _radius(x: Array) -> Array:
-    """Return ‖x‖² of distances [n, …, k]."""
+    """Return ‖x‖² [n, …] of distances x [n, …, k] from the mean."""
     return np.asarray((x**2).sum(-1))
 
 
 def _warmth(minimum: Minimum, rate: float, momentum: float = 0.0) -> Callable[[Array], Array]:
-    """Return the function from distances [n, …, k] to the temperature that they show."""
+    """Return the function from distances [n, …, k] to the temperature [n, …], averaged over the k directions."""
     return lambda x: np.asarray(steady.equipartition(rate, minimum.curvatures, x**2, momentum).mean(-1))
 
 
 def _heat(minimum: Minimum, rate: float, size: int, momentum: float = 0.0) -> float:
-    """Return ησ²/(2b(1 − μ)) of batches of ``size`` points, σ²/b the mean over the stiff directions."""
+    """Return the theoretical temperature ησ²/(2b(1 − μ)) for batches of ``size`` points, with σ² averaged over directions."""
     return float(steady.temperature(rate, 1.0, float(minimum.noise(size).mean()), momentum))
 
 

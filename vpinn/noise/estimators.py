@@ -1,4 +1,7 @@
-"""Items 1, 2, 4, 13 and 14 on a problem: bias and covariance of what samplers estimate, clusters, compression."""
+"""Items 1, 2, 4, 13 and 14 on a problem: bias and variance of gradients by sampler, cluster sampling, compressed gradients.
+
+Every function returns questions that compare the variance of drawn batches with closed forms, computed from all points.
+"""
 
 from __future__ import annotations
 
@@ -20,36 +23,36 @@ from vpinn.optimization.batches import pilots
 from vpinn.sampling import ALLOCATIONS, SAMPLERS, Cells, Choice, Sampler, State, make_sampler, shared
 
 WORKERS = 4
-"""Of the data-parallel step."""
+"""Number of workers of the simulated data-parallel step."""
 KEEP = 0.25
 """Share of the entries that a sparsified gradient keeps."""
 ROUNDED = 0.2
-"""Variance that rounding adds, over that of one worker's gradient."""
+"""Variance due to rounding, relative to the variance of one worker's gradient, from which the rounding step is computed."""
 BLOCKS, PILOTS = 16, 8
-"""Strata that allocations are compared on, and the pilots that learn about them."""
+"""Number of strata for the comparison of allocations, and of pilot batches from which their deviations are learned."""
 FEWEST, SHOWN = 128, 64
-"""Batches that questions begin with, and those that only figures show."""
+"""Initial number of batches per question, and of batches for curves in figures."""
 LED_BY, PER_DIRECTION = 32, 8
-"""Leading directions of the covariance at most that a mean's offset is looked at along, and draws for each."""
+"""Largest number of leading directions in which the mean is tested for bias, and smallest number of draws per direction."""
 CHANCE = 1.0 - float(ndtr(CONFIDENCE))
-"""How often a mean without an offset shows one."""
+"""Probability that the test finds a bias where there is none."""
 SAME = 1e-10
-"""Variance along a direction, relative to the largest, that is rounding."""
-QUADRATIC = "products of two batches have a closed form for uniform draws"
+"""Variance in a direction relative to the largest one, dimensionless, below which it is rounding."""
+QUADRATIC = "the closed form for products of two batches is for uniform draws only"
 
 
 def samplers(
     people: Population, sizes: list[int], generator: np.random.Generator
 ) -> tuple[list[Question], dict[int, OpenSamples]]:
-    """Draw batches by every sampler at several sizes.
+    """Draw batches with every sampler at several sizes, to test for bias and to measure the variance: items 1, 2 and 4.
 
     Args:
-        people: all points.
-        sizes: of the batches, ascending; the middle one is reported.
-        generator: of the draws.
+        people: Statistics over all points.
+        sizes: Batch sizes, ascending; findings are about the middle one, curves about all.
+        generator: Generator of the draws.
 
     Returns:
-        questions on bias and covariance, with the variance over b by sampler, and the uniform draws by size.
+        Questions, with the curve of the variance over b for each sampler; and the samples of uniform draws by batch size.
     """
     questions, uniform = [], {}
     middle, known = sizes[len(sizes) // 2], points_per_cell(people)
@@ -73,16 +76,16 @@ def samplers(
 
 
 def _variances(name: str, found: Sequence[tuple[float, float, OpenSamples]]) -> dict[str, Curve]:
-    """Return the variance over b."""
+    """Return the curve of measured and predicted variance over b; ``found`` has points, predicted variance and samples."""
     x, predicted = np.array([[points, variance] for points, variance, _ in found]).T
     measured, errors = np.array([mean_and_error(samples.values[:, OFF]) for *_, samples in found]).T
     return {name: Curve(x, measured, errors, {"closed form": predicted} if np.isfinite(predicted).all() else {})}
 
 
 def _about(people: Population, name: str, size: float, predicted: float, seen: OpenSamples) -> list[Finding]:
-    """Return findings on the mean and the covariance of one sampler's draws, held against the covariance predicted."""
+    """Return findings on the bias and the variance of one sampler's draws, with the variance predicted."""
     n = len(seen.values)
-    biased = "the square of a residual is biased" if people.batches == 1 and people.objective.test_space else ""
+    biased = "the square of a residual over one batch is biased" if people.batches == 1 and people.objective.test_space else ""
     along, error_along = mean_and_error(seen.values[:, ALONG] / people.square)
     count, apart, most = offsets(seen.values[:, LED : LED + min(LED_BY, n // PER_DIRECTION)])
     bias = [
@@ -93,7 +96,7 @@ def _about(people: Population, name: str, size: float, predicted: float, seen: O
             most,
             apart,
             0.0,
-            biased or f"beyond what chance makes of one mean in {1.0 / CHANCE:.0f}",
+            biased or f"chance alone exceeds this bound in one of {1.0 / CHANCE:.0f} cases",
             bound="at most",
         ),
     ]
@@ -104,15 +107,16 @@ def _about(people: Population, name: str, size: float, predicted: float, seen: O
 
 
 def offsets(off: Array) -> tuple[int, float, float]:
-    """Return Hotelling's F of the mean of samples, and what it is beyond where that mean is zero only by a chance of ``CHANCE``.
+    """Test whether the mean of samples is zero, with Hotelling's F.
 
-    F = (n − k)/(k(n − 1)) n m̄ᵀC⁻¹m̄ with the samples' own covariance C, which does not take directions as uncorrelated.
+    F = (n − k)/(k(n − 1)) n m̄ᵀC⁻¹m̄ with the mean m̄ and the covariance C of the samples; directions may be correlated.
 
     Args:
-        off: samples less what their mean should be [n, k], n > k.
+        off: Samples minus their expected mean [n, k], n > k.
 
     Returns:
-        directions k in which samples differ, F, and the quantile.
+        Number k of directions in which the samples vary, F, and the quantile that F exceeds with probability ``CHANCE`` if the
+        mean is zero.
     """
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(off, rowvar=False)))
     vectors = vectors[:, values > SAME * values[-1]] / np.sqrt(values[values > SAME * values[-1]])
@@ -122,7 +126,15 @@ def offsets(off: Array) -> tuple[int, float, float]:
 
 
 def allocations(people: Population, size: int, generator: np.random.Generator) -> list[Question]:
-    """Draw from a few blocks of cells by every allocation, after pilots have learned the deviations."""
+    """Compare the variance of stratified draws with theory for every allocation rule: item 4.
+
+    Strata are a few blocks of cells, whose deviations are first learned from pilot batches.
+
+    Args:
+        people: Statistics over all points.
+        size: Points per batch.
+        generator: Generator of the draws.
+    """
     objective, found = people.objective, {}
     reason = QUADRATIC if people.batches == 2 else ""
     questions = []
@@ -143,7 +155,7 @@ def allocations(people: Population, size: int, generator: np.random.Generator) -
 
 
 def _covariance(item: int, named: str, predicted: float, seen: OpenSamples, reason: str, over: float = 1.0) -> Question:
-    """Return the question whether tr Cov of the gradient, over a number, is the one predicted."""
+    """Return the question whether tr Cov of the gradient, divided by ``over``, equals the prediction."""
 
     def rows() -> list[Finding]:
         return [Finding(item, named, predicted, *mean_and_error(seen.values[:, OFF] / over), reason)]
@@ -152,9 +164,10 @@ def _covariance(item: int, named: str, predicted: float, seen: OpenSamples, reas
 
 
 def points_per_cell(people: Population) -> tuple[int, int, float, float] | None:
-    """Return the best points A of a drawn cell of the domain, its points q, and σ_b², σ_w² along the directions; see ``Cells``.
+    """Return the best number A of points per drawn cell, the points q of a cell, and the variances between and within cells.
 
-    None where the points have no cells with several points.
+    The variances σ_b² and σ_w² are summed over the directions of the population; see ``Cells``. None if the domain has no cells
+    or one point per cell.
     """
     points = people.objective.measures[0].points
     if points.per_entity < 2 or points.entities < 2:
@@ -168,7 +181,16 @@ def points_per_cell(people: Population) -> tuple[int, int, float, float] | None:
 
 
 def clusters(people: Population, largest: int, generator: np.random.Generator) -> list[Question]:
-    """Draw M cells and A points in each of them: item 13, and all points of cells with their correlation for item 2."""
+    """Compare the variance of cluster sampling, A points in each of M drawn cells, with theory.
+
+    Item 13 has A below the number of points per cell. With all points of the drawn cells it is item 2, where the correlation ρ of
+    points in a cell enters.
+
+    Args:
+        people: Statistics over all points.
+        largest: Points of the largest batch, for draws of whole cells.
+        generator: Generator of the draws.
+    """
     objective, points = people.objective, people.objective.measures[0].points
     known = points_per_cell(people)
     if known is None:
@@ -193,9 +215,9 @@ def clusters(people: Population, largest: int, generator: np.random.Generator) -
 
 
 def compression(people: Population, size: int, generator: np.random.Generator) -> list[Question]:
-    """Send the gradients of four workers through two compressors: item 14."""
+    """Compare the variance of the mean of four workers' compressed gradients with theory, for two compressors: item 14."""
     objective, parameters = people.objective, len(people.gradient)
-    local = max(2, size // WORKERS if people.batches == 1 else size)  # rare pairs make most of smaller products' variance
+    local = max(2, size // WORKERS if people.batches == 1 else size)  # see `RARE` for products of small batches
     made = samplers_for(objective, "uniform", local)
     worker = people.variance(made)  # tr Cov of one worker's gradient
     step = math.sqrt(6.0 * ROUNDED * worker / parameters)
@@ -211,7 +233,7 @@ def compression(people: Population, size: int, generator: np.random.Generator) -
         return np.asarray(step * (np.floor(scaled) + (generator.random(scaled.shape) < scaled % 1.0)))
 
     share = theory.sparsified(worker, people.square, float(WORKERS), WORKERS, KEEP)
-    small = RARE if people.batches == 2 else "entries far below one step cost less than a sixth of its square"
+    small = RARE if people.batches == 2 else "entries far below the rounding step add less variance than theory assumes"
     workers = f"{WORKERS} workers of {local} points"
     return [
         _covariance(14, named, predicted, _sent(people, samplers, compressor, generator), reason)
@@ -244,7 +266,7 @@ def compression(people: Population, size: int, generator: np.random.Generator) -
 def _sent(
     people: Population, made: tuple[Sampler, ...], compressor: Callable[[Array], Array], generator: np.random.Generator
 ) -> OpenSamples:
-    """Return ‖·‖² of the workers' mean compressed gradient less ∇J, in the column ``OFF``."""
+    """Return samples of ‖ḡ − ∇J‖², in the column ``OFF``, where ḡ is the mean of the workers' compressed gradients."""
     draw = drawer(made, generator)
 
     def sent(count: int) -> Array:

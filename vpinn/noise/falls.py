@@ -1,4 +1,8 @@
-"""By how much single steps along batches' gradients lower J over all points, with what is known of it taken off."""
+"""Measured decrease of J over all points by single steps along mini-batch gradients, with variance reduction.
+
+J at the new place is expensive, since it is a sum over all points. The decrease of a parabola with known curvatures costs next to
+nothing, and serves as a control variate. Start from `Bend.at` (curvatures) and `Falls.by` (steps).
+"""
 
 from __future__ import annotations
 
@@ -19,22 +23,23 @@ from vpinn.placement import host
 from vpinn.sampling import Sampler
 
 LEFT_OUT = 0.03
-"""Share of tr(HΣ) at most that directions not looked at may add, at the largest curvature seen."""
+"""Bound on the share of tr(HΣ) in directions whose curvature is not computed, if none exceeds the largest curvature found."""
 BEYOND = 0.1
-"""Share of the decrease that may be due to orders beyond the second where J counts as a parabola."""
+"""Share of the decrease that may be due to orders above the second if J counts as quadratic."""
 FEWEST, LOOKED = 16, 128
-"""Steps tried at first, and gradients whose steps are told from a few curvatures."""
+"""Initial numbers of steps whose decrease of J is evaluated, and of gradients for the mean decrease of the parabola."""
 
 
 @dataclass(frozen=True)
 class Bend:
-    """Curvature along ∇J and along leading directions of the noise.
+    """Curvature of J along ∇J and along the leading directions of the gradient noise; H is the Hessian of J.
 
     Attributes:
-        along: ∇JᵀH∇J.
-        shaken: tr(HΣ).
-        matrix: VᵀHV of the first directions V [m, m].
-        quadratic: what two batches add to tr(HΣ) [measures, measures], see ``Contributions.products``; None if nothing.
+        along: Curvature ∇JᵀH∇J along the gradient.
+        shaken: tr(HΣ), with the covariance Σ of single-point gradients.
+        matrix: VᵀHV for the m leading directions V of Σ [m, m].
+        quadratic: Second-order part of tr(HΣ) for two-batch estimates [measures, measures], see ``Contributions.products``; None
+            for estimates from one batch.
     """
 
     along: float
@@ -44,12 +49,12 @@ class Bend:
 
     @classmethod
     def at(cls, people: Population, product: Product, generator: np.random.Generator) -> Bend:
-        """Look along as many leading directions of Σ as leave next to nothing to the others.
+        """Compute the curvature along ∇J and along leading directions of Σ, until the others are negligible (`LEFT_OUT`).
 
         Args:
-            people: all points.
-            product: with the Hessian there.
-            generator: of the signs that tell what two batches add.
+            people: Statistics over all points.
+            product: Product with the Hessian at the same parameters.
+            generator: Generator of the random signs in ``Contributions.products``.
         """
         g = torch.from_numpy(people.gradient)
         total, top, left, images = 0.0, 0.0, people.trace, list[Array]()
@@ -70,7 +75,7 @@ class Bend:
         return cls(float(g @ product(g)), total, matrix, added)
 
     def noise(self, people: Population, samplers: Sequence[Sampler]) -> float:
-        """Return tr(H Cov)/∇JᵀH∇J of uniform draws, S/b where S = tr(HΣ)/∇JᵀH∇J."""
+        """Return tr(H Cov)/∇JᵀH∇J for uniform draws, which is S/b with the noise scale S = tr(HΣ)/∇JᵀH∇J."""
         shares = np.array([1.0 / sampler.size for sampler in samplers])
         linear = float(shares @ people.traces) / people.batches / people.trace * self.shaken
         added = 0.0 if self.quadratic is None else float(shares @ self.quadratic @ shares)
@@ -79,18 +84,18 @@ class Bend:
 
 @dataclass(frozen=True)
 class Falls:
-    """Steps of one length along the gradients of batches.
+    """Decrease of J by single steps along mini-batch gradients, estimated with a control variate.
 
-    A step's fall of J is compared with that of a parabola with the curvatures ``Bend.matrix``. Many gradients, which need no
-    further look at J, tell the mean of the latter, and few steps tell the mean of the difference (a control variate).
+    The control variate is the decrease of a parabola with the curvatures ``Bend.matrix``. Its mean is estimated from many
+    gradients, without evaluating J; the mean of the difference to the decrease of J is estimated from few steps.
 
     Attributes:
-        people: all points.
-        bend: curvatures.
-        rate: η > 0.
-        factors: of the steps over η.
-        few: falls by steps of each factor, the gradients' ĝ·∇J, and Vᵀĝ [n, factors + 1 + m].
-        many: see ``Population.seen``.
+        people: Statistics over all points.
+        bend: Curvatures at the same parameters.
+        rate: Step size η > 0.
+        factors: Lengths of the steps, in units of η.
+        few: Samples with J evaluated: decrease for each factor, ĝ·∇J, and Vᵀĝ [n, factors + 1 + m].
+        many: Samples of gradients only, see ``Population.seen``.
     """
 
     people: Population
@@ -111,7 +116,7 @@ class Falls:
         generator: np.random.Generator,
         many: OpenSamples | None = None,
     ) -> Falls:
-        """Take steps by uniform draws of ``size`` points; ``many`` are others of the same kind, made here by default."""
+        """Prepare steps with uniform draws of ``size`` points; ``many`` are samples of such gradients, if there are any."""
         made = samplers_for(people.objective, "uniform", size)
         draw, directions = drawer(made, generator), people.directions[:, : len(bend.matrix)]
 
@@ -125,7 +130,11 @@ class Falls:
         return cls(people, bend, rate, factors, OpenSamples(fallen, cost, FEWEST), told)
 
     def told(self) -> tuple[Array, Array]:
-        """Return falls of the few steps less their control variates', and those of the many [n, factors], each with its mean."""
+        """Return the two parts of the decrease [n, factors] whose means add up to the mean decrease.
+
+        The first is the decrease minus the weighted control variate, from few steps. The second is the weighted control variate,
+        from many gradients.
+        """
         m, count = len(self.bend.matrix), len(self.factors)
         few, many = self.few.values, self.many.values
         start = self.people.directions[:, :m].T @ self.people.gradient
@@ -135,20 +144,21 @@ class Falls:
         return few[:, :count] - weight * near, weight * far
 
     def fallen(self) -> tuple[Array, Array]:
-        """Return mean falls and their standard errors [factors]."""
+        """Return the mean decrease of J for each factor, and its standard error [factors]."""
         few, many = self.told()
         (a, da), (b, db) = ((x.mean(0), x.std(0, ddof=1) / math.sqrt(len(x))) for x in (few, many))
         return a + b, np.hypot(da, db)
 
     def each(self) -> Array:
-        """Return falls by the first factor of every one of the few steps [n], with the noise that is known taken off."""
+        """Return the decrease by each of the few steps with the first factor [n], with its variance reduced."""
         few, many = self.told()
         return np.asarray(few[:, 0] + np.array([part.mean() for part in np.array_split(many[:, 0], len(few))]))
 
     def bent(self) -> tuple[float, float]:
-        """Return what orders beyond the second add to the mean fall by the first factor, and the standard error; 2 factors.
+        """Return the part of the mean decrease that is due to orders above the second, and its standard error.
 
-        Of a fall aη − bη² − cη³ the part aη is known, and steps of two lengths tell b and c apart.
+        It is for the first of two factors. In a decrease aη − bη² − cη³ the slope a is known, so that steps of two lengths
+        determine b and c.
         """
         values, (one, two) = self.few.values, self.factors
         linear = self.rate * values[:, 2]
@@ -157,31 +167,31 @@ class Falls:
         return -value, error
 
     def curved(self, predicted: float) -> str:
-        """Return by how much J is no parabola over a step, relative to the fall predicted; "" where it hardly is none."""
+        """Return a text that says how much higher orders change the predicted decrease; "" if J counts as quadratic."""
         beyond, unsure = self.bent()
         if abs(beyond) <= max(BEYOND * predicted, CONFIDENCE * unsure):
             return ""
-        return f"it takes J as a parabola: higher orders change the decrease of this step by {beyond / predicted:+.0%}"
+        return f"theory assumes a quadratic J; higher orders change the decrease of this step by {beyond / predicted:+.0%}"
 
     def vertex(self) -> tuple[float, float]:
-        """Return the best step in units of η, and its standard error; factors 1, 2."""
+        """Return the best step size in units of η, and its standard error; the factors have to be 1 and 2."""
         return vertex(*self.told())
 
     def _parabola(self, along: Array, led: Array) -> Array:
-        """Return falls [n, factors] of a parabola by steps along gradients with ĝ·∇J [n] and Vᵀĝ [n, m]."""
+        """Return the decrease of the parabola [n, factors] by steps along gradients with ĝ·∇J [n] and Vᵀĝ [n, m]."""
         square = np.einsum("nm,mk,nk->n", led, self.bend.matrix, led)
         steps = self.rate * np.array(self.factors)
         return np.asarray(along[:, None] * steps - 0.5 * square[:, None] * steps**2)
 
 
 def vertex(few: Array, many: Array) -> tuple[float, float]:
-    """Return where the parabola through mean falls of steps 0, 1 and 2 is largest, and the standard error.
+    """Return the maximum of the parabola through the mean decreases of steps 0, 1 and 2, and its standard error.
 
-    The error is that of the mean of every sample's influence on it.
+    The standard error is computed from the influence of every sample on the maximum (delta method).
 
     Args:
-        few: part of the falls by steps 1 and 2 [n, 2].
-        many: the other part, whose mean is told by other samples [N, 2].
+        few: First part of the decreases by steps 1 and 2 [n, 2], see ``Falls.told``.
+        many: Second part, from other samples [N, 2].
     """
     one, two = few.mean(0) + many.mean(0)
     width = 4.0 * one - 2.0 * two
@@ -190,13 +200,13 @@ def vertex(few: Array, many: Array) -> tuple[float, float]:
 
 
 def decreases(people: Population, gradients: Array, rate: float, factors: Sequence[float] = (1.0,)) -> Array:
-    """Return by how much steps along some gradients [n, size], of one rate times some factors, decrease J: [n, factors]."""
+    """Return the decrease of J over all points [n, factors] by steps of rate·factor along each of the gradients [n, size]."""
     start = people.objective.value(people.theta)
     rows = torch.from_numpy(gradients)
     return np.array([[start - people.objective.value(people.theta - f * rate * row) for f in factors] for row in rows])
 
 
 def _weight(values: Array, known: Array) -> float:
-    """Return the multiple of what is known that leaves least variance, 0 to 1."""
+    """Return the multiple, 0 to 1, of a control variate [n] whose difference from the values [n] has the least variance."""
     spread = float(known.var())
     return float(np.clip(((values - values.mean()) * (known - known.mean())).mean() / spread, 0.0, 1.0)) if spread > 0.0 else 0.0

@@ -1,4 +1,4 @@
-"""A line of the report: a quantity, what theory predicts, what was measured, and whether they agree."""
+"""Results of a noise report: `Finding`, a prediction beside its measurement with a verdict, and `Curve`, data of a figure."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 CONFIDENCE = 3.0
-"""Standard errors within which a difference may be chance."""
+"""Number of standard errors up to which a difference counts as chance."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One prediction held against its measurement.
+    """A prediction of the theory beside its measurement on the problem.
 
     Attributes:
-        item: number of the statement in the theory, 1 to 15.
-        quantity: what, with its unit or "dimensionless" left out.
-        predicted: by the closed form; nan where the theory says nothing here.
-        measured: on the problem; nan where it was not.
-        error: standard error of the measurement, ≥ 0; nan where it is not known.
-        reason: why they differ, or why nothing was measured.
-        tolerance: relative difference > 0 that counts as agreement; of an equation alone.
-        bound: "at most" where the theory bounds the measured quantity by the predicted one, "" where it says that they are equal.
-        outside: what the statement assumes and how far it is from being so here, as measured by itself; "" where it is so.
+        item: Number of the statement in the theory, 1 to 15.
+        quantity: Name of the quantity, without its unit.
+        predicted: Value of the closed form; nan if the theory predicts nothing here.
+        measured: Value measured on the problem; nan if it was not measured.
+        error: Standard error of the measurement, ≥ 0; nan if it is not known.
+        reason: Why the values differ, if they do, or why there is no measurement or prediction.
+        tolerance: Relative difference > 0 up to which an equation counts as confirmed.
+        bound: "at most" if the prediction is an upper bound of the measured quantity, "" if they should be equal.
+        outside: Assumption of the theory that does not hold here, and how far it is violated; "" if all assumptions hold.
     """
 
     item: int
@@ -42,15 +42,16 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """Whether prediction and measurement agree: "holds", "fails …" or "undecided …", or why there is nothing to compare.
+        """Whether prediction and measurement agree, in words.
 
-        Where what a statement assumes is not so, it need not hold: "outside its assumption: …" then stands for what does not.
-
-        An equation holds where the gap and the standard error are both within the tolerance; it fails where the gap is beyond
-        it and more than ``CONFIDENCE`` standard errors. Between these the two are "equal within x %", the gap and two standard
-        errors, where x is no larger than it may be where the equation holds, three tolerances. A bound holds where the
-        measurement is below it by ``CONFIDENCE`` standard errors, and fails where it is above by more. Anything else is
-        undecided: a larger effort would tell.
+        - "holds": The difference and the standard error are both within the tolerance. For a bound: the measurement is below it
+          by at least ``CONFIDENCE`` standard errors.
+        - "fails …": The difference exceeds the tolerance and ``CONFIDENCE`` standard errors. For a bound: the measurement is
+          above it by more than ``CONFIDENCE`` standard errors.
+        - "equal within x %": Neither of these, but the difference and two standard errors add up to at most three tolerances.
+        - "undecided …": Anything else; more samples could decide it.
+        - "outside its assumption: …": An assumption of the theory is violated, and the verdict would not be one of agreement.
+        - "not measured …", "measured only …": There is no measurement, or no prediction.
         """
         why = f": {self.reason}" if self.reason else ""
         if not math.isfinite(self.measured):
@@ -61,7 +62,7 @@ class Finding:
         return f"outside its assumption: {self.outside}" if self.outside and not found.startswith(("holds", "equal")) else found
 
     def _found(self, why: str) -> str:
-        """Return the verdict of what the theory predicts and was measured."""
+        """Return the verdict if there are a prediction and a measurement; the ``why`` is added to a failure."""
         over, chance = self.measured - self.predicted, CONFIDENCE * self.error
         if self.bound:
             if over > chance:
@@ -78,16 +79,16 @@ class Finding:
 
     @property
     def open(self) -> bool:
-        """Whether to measure on: undecided, or a failure that rare draws may make.
+        """Whether more samples are needed: the verdict is undecided, or is a failure that rare samples may have caused.
 
-        That is one by less than twice ``CONFIDENCE`` errors, or of a bound by less than itself where no error is known.
+        Such a failure is by less than twice ``CONFIDENCE`` standard errors, or by less than the bound if the error is zero.
         """
         verdict, gap = self.verdict, abs(self.measured - self.predicted)
         near = 2.0 * CONFIDENCE * self.error or (self.predicted if self.bound else 0.0)
         return verdict.startswith("undecided") or (verdict.startswith("fails") and gap < near)
 
     def _by(self) -> str:
-        """Return how far apart the two are: a factor from two on, a percentage below."""
+        """Return how far apart prediction and measurement are: a percentage, or a factor if that is at least 2."""
         ratio = self.measured / self.predicted if self.predicted else math.nan
         if not ratio > 0.0:
             return ""
@@ -103,13 +104,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Curve:
-    """Something measured over something, with lines of theory.
+    """Data of a figure: measured values over an abscissa, and predictions of theory.
 
     Attributes:
-        x: places [n].
-        measured: [n].
-        error: standard errors [n]; empty where there are none.
-        predicted: name of a line → values [n].
+        x: Abscissae [n].
+        measured: Measured values [n].
+        error: Their standard errors [n]; empty if they are not known.
+        predicted: Name of a predicted curve → its values at the abscissae [n].
     """
 
     x: Array

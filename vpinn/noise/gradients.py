@@ -1,8 +1,8 @@
-"""Gradients of single points: what the statistics of batches are made of.
+"""Gradients of J due to single quadrature points, from which all statistics of mini-batches follow. See `point_gradients`.
 
-A fully connected network takes value and derivatives ("streams") of every point through the same weights, so that the
-gradient of one point is Σ over streams of cotangent ⊗ input, layer by layer; the cotangents of all points come from one
-reverse sweep.
+A fully connected network maps the value and the derivatives ("streams") at every point with the same weights. The gradient that
+belongs to one point is therefore a sum over streams of cotangent ⊗ input in every layer, and one reverse sweep gives the
+cotangents of all points at once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from vpinn.objective.measure import Measure, Prepared
 from vpinn.trial import Network
 
 CHUNK_BYTES = 64e6
-"""Memory for the gradients of one chunk of points."""
+"""Memory for the gradients of one chunk of points [bytes]."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """What a network does to points, derivative by derivative.
+    """Values and derivatives of n points in every layer of a network.
 
     Attributes:
-        inputs: of every layer [streams, n, in].
-        sums: of every layer before its activation [streams, n, out]; those of the last one are the components.
+        inputs: Input of every layer [streams, n, in].
+        sums: Output of every layer before its activation [streams, n, out]; those of the last layer are the components.
         jets: (component, derivative) → values [n].
     """
 
@@ -40,16 +40,16 @@ class Streams:
 
 
 def streams(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[tuple[int, ...]]) -> Streams:
-    """Carry points through the network.
+    """Evaluate the network with its derivatives at points, and keep what every layer receives and returns.
 
     Args:
-        network: the network.
-        theta: parameters [size].
-        x: normalised coordinates [n, d].
-        wanted: derivatives of order 0 to 2.
+        network: The network.
+        theta: Parameters [size].
+        x: Normalised coordinates [n, d].
+        wanted: Derivatives needed, of order 0 to 2, each as a tuple of coordinate numbers.
 
     Raises:
-        InputError: a derivative of higher order.
+        InputError: A derivative has an order above 2.
     """
     order = max(map(len, wanted), default=0)
     if order > 2:
@@ -87,13 +87,13 @@ def streams(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[tuple[i
 
 
 def integrands(measure: Measure, points: Prepared, found: Streams) -> tuple[Value, Sequence[Value]]:
-    """Return density and coefficients of the test functions, as ``Measure.integrands`` does."""
+    """Return the density and the coefficients of the test functions of a measure at points, as ``Measure.integrands`` does."""
     density, *rest = measure.tape.moving([*points.fixed, *(found.jets[key] for key in measure.keys)])
     return density, rest[: len(measure.tests)]
 
 
 def separate(value: Value, found: Streams) -> Tensor:
-    """Return the gradient [n, size] of every point's own value [n], which depends on that point's streams only."""
+    """Return the gradients [n, size] of n values, each of which depends on the streams of its own point only."""
     if not isinstance(value, Tensor) or not value.requires_grad:
         value = 0.0 * found.sums[-1].sum((0, 2))
     cotangents = torch.autograd.grad(value.sum(), found.sums, retain_graph=True, allow_unused=True)
@@ -105,7 +105,7 @@ def separate(value: Value, found: Streams) -> Tensor:
 
 
 def chunks(objective: Objective) -> Iterator[tuple[int, int, Measure, Prepared]]:
-    """Yield number of the measure, first point, measure and points, few enough that their gradients fit ``CHUNK_BYTES``."""
+    """Yield all points in chunks whose gradients fit ``CHUNK_BYTES``: number of the measure, first point, measure, points."""
     size = objective.measures[0].network.size
     for k, measure in enumerate(objective.measures):
         entity, start = measure.points.per_entity, 0
@@ -115,14 +115,14 @@ def chunks(objective: Objective) -> Iterator[tuple[int, int, Measure, Prepared]]
 
 
 def point_gradients(objective: Objective, theta: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-    """Yield number of the measure, number of its first point, and weighted gradients sᵢ [n, size] chunk by chunk.
+    """Yield the influences sᵢ of all points on ∇J in chunks: number of the measure, number of the first point, sᵢ [n, size].
 
-    A point's influence on ∇J counts: the derivative sᵢ of ∇J by the factor of the point's weight. A density contributes
-    sᵢ = wᵢ∇ℓᵢ, whose sum is its gradient; ½rᵀG⁻¹r with r = Σ rᵢ contributes sᵢ = Jᵢᵀy + JᵀG⁻¹rᵢ with y = G⁻¹r, whose sum is
-    twice that.
+    The influence of a point is the derivative of ∇J by a factor of the point's weight. For a density ℓ it is sᵢ = wᵢ∇ℓᵢ, and the
+    sum over points is ∇J. For a weak form with J = ½rᵀG⁻¹r and r = Σ rᵢ it is sᵢ = Jᵢᵀy + JᵀG⁻¹rᵢ with Jᵢ = ∂rᵢ/∂θ and y = G⁻¹r,
+    and the sum is 2∇J.
 
     Raises:
-        InputError: a form of third or higher order.
+        InputError: The form has derivatives of order three or higher.
     """
     space = objective.test_space
     dual = None if space is None else space.riesz(objective.residual(theta))
@@ -142,7 +142,7 @@ def point_gradients(objective: Objective, theta: Tensor) -> Iterator[tuple[int, 
 
 
 def residual_jacobian(objective: Objective, theta: Tensor) -> Tensor:
-    """Return ∂r/∂θ [outputs, space.size, size] over all points."""
+    """Return the derivative ∂r/∂θ [outputs, space.size, size] of the residual over all points of a weak form."""
     total: Tensor | None = None
     for _, _, measure, points in chunks(objective):
         if not measure.tests or measure.contraction is None or points.frame is None:

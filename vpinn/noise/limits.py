@@ -1,4 +1,4 @@
-"""Item 7 on a problem: step sizes at which full gradients, batches, and batches with one hard point stop being stable."""
+"""Item 7 on a problem: the largest stable step size of gradient descent, with full gradients and with mini-batches."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.placement import host
 
 PROBED = 64
-"""Batches at first whose curvature is measured through the network."""
+"""Initial number of batches whose curvature is measured through the network."""
 
 
 def stability(minimum: Minimum, steps: int = 4) -> Finding:
-    """Find the step size above which full gradient steps near the minimum fly apart."""
+    """Compare the step size above which full-gradient descent near the minimum diverges with 2/λ_max.
+
+    Args:
+        minimum: The minimum, with its stiff directions.
+        steps: Number of steps in which a small displacement has to grow or shrink.
+    """
     objective, theta, top = minimum.people.objective, minimum.people.theta, torch.from_numpy(minimum.vectors[:, 0].copy())
     limit = rates.stability(float(minimum.curvatures[0]))
     kick = 1e-4 * float(theta.norm())
@@ -47,15 +52,21 @@ def stability(minimum: Minimum, steps: int = 4) -> Finding:
         limit,
         found,
         limit * 0.01,
-        "other directions are stiffer at some distance",
+        "curvature is larger at some distance from the minimum",
     )
 
 
 def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.random.Generator) -> tuple[Question, float]:
-    """Compare limits of the step size that depend on the batch, along the stiffest direction at θ.
+    """Compare the largest stable step size with mini-batches with theory, along the stiffest direction at θ.
+
+    Args:
+        objective: Objective that is minimised.
+        theta: Parameters, usually at the start of training, where the limit bounds the warm-up [size].
+        size: Points per batch.
+        generator: Generator of the draws.
 
     Returns:
-        a question, and the largest stable step size for batches of ``size`` points at θ.
+        A question, and the predicted largest stable step size for batches of ``size`` points.
     """
     spectrum = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 16))
     lam, top = abs(float(spectrum.values[0])), torch.from_numpy(spectrum.vectors[:, 0].copy())
@@ -87,15 +98,15 @@ def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.r
     def rows() -> list[Finding]:
         seen = samples.values[:, 0]
         first, second = seen.mean(), (seen**2).mean()
-        influence = np.sign(first) * seen / second - abs(first) * seen**2 / second**2  # of a draw on |first|/second
+        influence = np.sign(first) * seen / second - abs(first) * seen**2 / second**2  # of every sample on |first|/second
         return [
             Finding(
                 7,
-                f"warm-up limit at the start, b = {size}: 2λ/(λ² + v/b)",
+                f"largest stable step size at the start, b = {size}: 2λ/(λ² + v/b)",
                 limit,
                 float(2 * abs(first) / second),
                 2 * float(influence.std(ddof=1)) / math.sqrt(len(seen)),
-                "the product of two batches spreads more",
+                "the curvature of a product of two batches varies more",
             ),
             hard_points(bends, lam, made[0].size, seen, indices[::two], two == 2),
         ]
@@ -104,20 +115,20 @@ def batch_limits(objective: Objective, theta: Tensor, size: int, generator: np.r
 
 
 def hard_points(bends: list[Array], curvature: float, batch: int, seen: Array, drawn: Sequence[Index], products: bool) -> Finding:
-    """Hold the largest curvature of batches with at most one hard point against (L_H + (b − 1)L_L)/b.
+    """Compare the largest curvature of batches with at most one hard point with the bound (L_H + (b − 1)L_L)/b.
 
-    Hard are the points beyond the curvature L_L that one point in b is beyond; L_H is the largest of all.
+    A point is hard if its curvature exceeds L_L, which one of b points does on average; L_H is the largest curvature of a point.
 
     Args:
-        bends: curvature that the weighted points of every measure add [N]; batches are drawn from the first.
-        curvature: λ of all points.
-        batch: points b ≥ 2.
-        seen: curvatures of batches [n].
-        drawn: points of each of them from the first measure.
-        products: whether they are products of two batches, which the theory does not have.
+        bends: For every measure, contributions of its weighted points to the curvature [N].
+        curvature: Curvature λ of J over all points.
+        batch: Points per batch b ≥ 2, drawn from the first measure.
+        seen: Curvatures of n batches [n].
+        drawn: Points of each of these batches, from the first measure.
+        products: Whether J is estimated by products of two batches, for which the bound is not derived.
     """
     total, points = sum(float(b.sum()) for b in bends), len(bends[0])
-    single = np.abs(points * bends[0] - (total - curvature))  # influences on a square add up to twice its curvature
+    single = np.abs(points * bends[0] - (total - curvature))  # influences on a square sum to twice its curvature
     high, low = float(single.max()), float(np.quantile(single, 1.0 - 1.0 / batch, method="higher"))
     few = np.array([int((single[index] > low).sum()) <= 1 for index in drawn])
     ratio = np.abs(seen) / float(rates.heterogeneous(float(batch), high, low))
@@ -128,7 +139,7 @@ def hard_points(bends: list[Array], curvature: float, batch: int, seen: Array, d
         f"L_H/L_L = {high / max(low, 1e-300):.2g}{rest}",
         1.0,
         float(ratio[few].max()) if few.any() else math.nan,
-        reason="curvatures of a batch's points add up to more than their mean" if few.any() else "every batch has more of them",
+        reason="a batch's curvature exceeds the mean of its points' curvatures" if few.any() else "every batch has more of them",
         bound="at most",
-        outside="it takes the mean over one batch, and the loss is a product of two" if products else "",
+        outside="theory is for the mean over one batch; this loss is a product of two" if products else "",
     )

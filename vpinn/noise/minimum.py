@@ -1,4 +1,4 @@
-"""A place near a minimum with its stiff directions, and how well walks know their means."""
+"""A minimum of J with its stiff directions (`Minimum`), and means over trajectories with standard errors (`walked_mean`)."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from vpinn.objective import Objective
 from vpinn.optimization.spectrum import difference_product, leading
 
 STIFF = 0.1
-"""Directions are looked at whose curvature is at least this share of the largest: slower ones would not settle in time."""
+"""Smallest curvature of a stiff direction, relative to the largest; in softer ones a trajectory takes too long to settle."""
 MOST = 6
-"""Directions looked at."""
+"""Largest number of stiff directions."""
 BENT, NUDGE = 200, 1e-5
-"""Batches whose curvatures are looked at, and the length of the difference for them relative to the parameters'."""
+"""Number of batches whose curvatures are sampled, and half step of the differences for them relative to the norm of θ."""
 BLOCKS = 24
-"""Parts of a walk at most that are told apart to see how well it knows its means."""
+"""Largest number of parts (batch means) of a trajectory from which the standard error of its mean is estimated."""
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """A place near a minimum, and the stiff directions there.
+    """Parameters near a minimum, with the k stiff directions there (eigenvectors of the Hessian with large eigenvalues).
 
     Attributes:
-        people: all points' gradients along the directions.
-        curvatures: λᵢ > 0 [k], falling.
-        kept: what points contribute along the directions; None where there are too many.
-        quadratic: what two batches add to the variances along the directions [measures, measures, k]; None if nothing.
+        people: Statistics over all points, along the stiff directions.
+        curvatures: Eigenvalues λᵢ > 0 [k], falling.
+        kept: Contributions of all points along the directions; None if there are too many points.
+        quadratic: Second-order part of the variances of two-batch estimates along the directions [measures, measures, k], see
+            ``Contributions.products``; None for estimates from one batch.
     """
 
     people: Population
@@ -47,10 +48,10 @@ class Minimum:
 
     @classmethod
     def at(cls, objective: Objective, theta: Tensor, generator: np.random.Generator) -> Minimum:
-        """Look around θ [size].
+        """Compute the stiff directions at θ [size], and the statistics of all points along them.
 
         Raises:
-            InputError: no direction has positive curvature.
+            InputError: No direction with positive curvature was found.
         """
         count, product = min(MOST, len(theta)), difference_product(objective.gradient, theta)
         found = leading(product, len(theta), count, generator, min(len(theta), 3 * count + 4))
@@ -64,18 +65,18 @@ class Minimum:
 
     @property
     def vectors(self) -> Array:
-        """Eigenvectors [size, k]."""
+        """Eigenvectors of the stiff directions, as columns [size, k]."""
         return self.people.directions
 
     @cached_property
     def rest(self) -> Array:
-        """The gradient along the eigenvectors [k], zero at the minimum itself."""
+        """Components of ∇J along the eigenvectors [k], which would be zero at the exact minimum."""
         return np.asarray(self.people.gradient @ self.vectors)
 
     def stable(self, size: int, generator: np.random.Generator) -> float:
-        """Return the largest step size for which batches of ``size`` points do not drive each other apart along the stiffest.
+        """Return the largest stable step size for batches of ``size`` points, along the stiffest direction.
 
-        See ``rates.warmup_limit``; that of gradient descent where points are too many to keep what they contribute.
+        See ``rates.warmup_limit``. If there are too many points to store their contributions, it is that of full gradients.
         """
         lam, objective, theta = float(self.curvatures[0]), self.people.objective, self.people.theta
         step, top = NUDGE * float(theta.norm()), self.vectors[:, :1]
@@ -88,21 +89,21 @@ class Minimum:
         return float(rates.warmup_limit(1.0, lam, float(((ahead - behind) / (2.0 * step)).var())))
 
     def noise(self, size: int) -> Array:
-        """Return the variances [k] along the eigenvectors of gradients by ``size`` points of the domain."""
+        """Return the variances [k], along the eigenvectors, of gradients from batches of ``size`` points of the domain."""
         shares = np.array([1.0 / s.size for s in samplers_for(self.people.objective, "uniform", size)])
         linear = float(shares @ self.people.traces) / self.people.batches / self.people.trace * self.people.spread
         return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
 
 
 def walked_mean(values: Array, memory: float) -> tuple[Array, Array]:
-    """Return means over a walk [steps, …] and their standard errors, by the means of parts of it (batch means).
+    """Return the means of correlated values along a trajectory, and their standard errors by the method of batch means.
 
-    Few parts know their spread badly: the error is enlarged until three of it have the confidence that three have of many parts
-    (Student's t). Autocorrelation of neighbouring parts' means, where it is positive, enlarges it by √((1 + r)/(1 − r)).
+    The trajectory is cut into parts, and the standard error is computed from the means of the parts. It is enlarged by a factor
+    √((1 + r)/(1 − r)) if the means of neighbouring parts have a correlation r > 0, and by Student's t since the parts are few.
 
     Args:
-        values: what is averaged.
-        memory: steps that the walk remembers, ≥ 1; parts are twice as long or longer, as far as there are four of them.
+        values: Values at every step [steps, …].
+        memory: Correlation time in steps, ≥ 1; parts have at least twice this length unless that gives fewer than four parts.
     """
     count = int(np.clip(len(values) / (2.0 * memory), 4, BLOCKS))
     parts = np.stack([part.mean(0) for part in np.array_split(values, count)])
@@ -113,11 +114,14 @@ def walked_mean(values: Array, memory: float) -> tuple[Array, Array]:
 
 
 def student(count: int) -> float:
-    """Return by how much an error told by ``count`` ≥ 2 parts is enlarged, so that three of it have the confidence of many."""
+    """Return the factor by which to enlarge a standard error that is estimated from ``count`` ≥ 2 parts.
+
+    With it, ``CONFIDENCE`` standard errors have the confidence level that they have for a normal distribution.
+    """
     return float(stdtrit(count - 1, ndtr(CONFIDENCE))) / CONFIDENCE
 
 
 def remembered(relaxation: float) -> float:
-    """Return the steps (1 + q²)/(1 − q²) that squares of x ← qx + noise remember, q = 1 − ``relaxation``, 0 < relaxation < 2."""
+    """Return the correlation time (1 + q²)/(1 − q²) of x² in steps x ← qx + noise, q = 1 − ``relaxation``, 0 < relaxation < 2."""
     square = (1.0 - relaxation) ** 2
     return (1.0 + square) / (1.0 - square)

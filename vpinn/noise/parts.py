@@ -1,4 +1,7 @@
-"""What a noise report measures, in parts: each needs the problem and what parts before it have found."""
+"""The stages of a noise report: functions that `vpinn.noise.report` calls in order, each with the results of earlier ones.
+
+Every stage returns values that `vpinn.noise.record` can store, so that a report can be resumed after any of them.
+"""
 
 from __future__ import annotations
 
@@ -36,27 +39,27 @@ from vpinn.trial import Trial, make_trial
 Say = Callable[[str], None]
 Truth = Callable[[Trial], Error | None]
 Drawing = tuple[Keys, tuple[float, ...], tuple[float, ...]]
-"""A way of drawing: lines of ``[batch]``, variances, and their errors."""
+"""A measured way to draw batches: settings of [batch], variances at places, and their standard errors."""
 TIMED, COSTS = 0.15, 12
-"""Share of the points for questions about seconds, and what the seed of their draws has beside that of the problem."""
+"""Share of the budget for questions about seconds, and number that is combined with the problem's seed for their draws."""
 FINER = 3
-"""Degrees by which the rule of the unseen points is finer."""
+"""Degrees that the quadrature rule of points not used in training has more than that of training."""
 NORMALISED = 16
-"""Points at most that a hidden unit is normalised over."""
+"""Largest batch for the measurement of batch normalisation."""
 LOOKS = (1, 2, 4, 12, 8, 16)
-"""Sixteenths of the pilot run after which all points are looked at, the most telling ones last."""
+"""Steps of the pilot run, in sixteenths, at which all points are evaluated; a smaller budget keeps the last entries only."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured on.
+    """The problem that is measured, with all that the stages share.
 
     Attributes:
-        problem: its network, quadrature and seed are used, its method is not.
-        begun: where training starts.
-        objective: as training samples it.
-        effort: how much is measured at most.
-        error: of the solution, None where it is not known.
+        problem: The problem; its network, quadrature and seed are used, its method is not.
+        begun: Objective and initial parameters of training.
+        objective: Objective as training estimates it from batches.
+        effort: Budget of the report, fitted to the problem.
+        error: Function from parameters to the error of the solution; None if the exact solution is not known.
     """
 
     problem: Problem
@@ -67,10 +70,10 @@ class Subject:
 
     @classmethod
     def of(cls, problem: Problem, effort: Effort, error: Truth) -> Subject:
-        """Return the subject of a problem.
+        """Prepare a problem for the report.
 
         Raises:
-            InputError: the loss is not finite at the start.
+            InputError: The loss is not finite at the initial parameters.
         """
 
         def made(space: Trial, placement: Placement, unit: float) -> Objective:
@@ -85,34 +88,34 @@ class Subject:
 
     @property
     def seed(self) -> int:
-        """Of the problem."""
+        """Seed of the problem."""
         return self.problem.settings.solver.seed
 
     @property
     def theta(self) -> Tensor:
-        """The initial weights [size]."""
+        """Initial parameters [size]."""
         return self.begun.plain
 
     @property
     def middle(self) -> int:
-        """Points of the batch that most is measured with."""
+        """Points of the middle batch, with which most is measured."""
         return _middle(self.problem, self.objective)
 
     @property
     def points(self) -> int:
-        """Points of the domain."""
+        """Number of quadrature points in the domain."""
         return self.objective.measures[0].points.size
 
 
 @dataclass(frozen=True)
 class PilotRun:
-    """A pilot run.
+    """A short training run, along which the noise is measured.
 
     Attributes:
-        steps: after which all points are looked at.
-        places: parameters [size] at the start and then.
-        norms: gradient norm of every step's batch.
-        rate: learning rate.
+        steps: Numbers of the steps after which all points are evaluated.
+        places: Parameters at the start and after these steps, [size] each.
+        norms: Norm of the batch gradient of every step.
+        rate: Learning rate.
     """
 
     steps: list[int]
@@ -122,12 +125,12 @@ class PilotRun:
 
 
 def scale_of(people: Population) -> float:
-    """Return the noise scale of all points."""
+    """Return the noise scale tr Σ/‖∇J‖² in points."""
     return float(theory.noise_scale(people.trace, people.square))
 
 
 def pilot_run(subject: Subject, rate: float) -> RateTrial:
-    """Train for a while, and keep the places that are looked at."""
+    """Train for the steps of the pilot run, and return it with the parameters at the steps of `looks`."""
     pilot = subject.effort.pilot
     return descend(
         subject.objective, subject.theta, subject.middle, rate, pilot, subject.seed, looks(subject.effort), pilot // 20
@@ -135,22 +138,29 @@ def pilot_run(subject: Subject, rate: float) -> RateTrial:
 
 
 def looks(effort: Effort) -> list[int]:
-    """Return the steps of the pilot run after which all points are looked at."""
+    """Return the steps of the pilot run after which the gradients of all points are evaluated."""
     return sorted({effort.pilot * k // 16 for k in LOOKS[-effort.looks :]})
 
 
 def pilot_of(pilot: RateTrial, subject: Subject) -> PilotRun:
-    """Return the course of the pilot run."""
+    """Return the pilot run with its start, from the trial that `pilot_run` returned."""
     return PilotRun(looks(subject.effort), [subject.theta, *pilot.places], pilot.norms, pilot.rate)
 
 
 def over_the_run(subject: Subject, course: PilotRun, generator: np.random.Generator, say: Say) -> dict[str, Any]:
-    """Look at all points over the course, and ask until verdicts are decided.
+    """Compare theory and measurement along the pilot run and at the minimum after it, sampling until findings are certain.
+
+    Args:
+        subject: The problem.
+        course: The pilot run.
+        generator: Generator of all draws.
+        say: Function that is told what is measured next.
 
     Returns:
-        "findings" and "curves"; "scales" at the places after the start; "weighted", the noise scale by curvature; "spent", the
-        seconds of a step and a point; "limit" of stable steps; "points" drawn; "bottom", parameters of the minimum [size], and
-        "top", its stiffest direction [size]; "per_cell", points of a cell that are worth drawing, or None.
+        "findings" and "curves"; "scales", the noise scales at all places after the start; "weighted", the noise scale weighted by
+        curvature; "spent", the seconds per step and per point; "limit", the largest stable step size at the start; "points", the
+        points evaluated; "bottom", the parameters of the minimum [size], and "top", its stiffest direction [size]; "per_cell",
+        the best number of points per drawn cell, or None.
     """
     objective, middle, effort = subject.objective, subject.middle, subject.effort
     sizes = sorted({max(4, min(round(middle * f), subject.points)) for f in (1.0, *effort.multiples)})
@@ -184,7 +194,7 @@ def over_the_run(subject: Subject, course: PilotRun, generator: np.random.Genera
     ]
     say("batches until verdicts are decided")
     findings, points = settle(questions, (1.0 - TIMED) * effort.points)
-    timed, more = settle(costly, TIMED * effort.points)  # apart, since what a clock tells decides on batches
+    timed, more = settle(costly, TIMED * effort.points)  # a budget of its own, as times differ from run to run
     known = estimators.points_per_cell(people)
     return {
         "findings": [*findings, *timed, limits.stability(minimum), _floor(others[-1], minimum)],
@@ -203,7 +213,7 @@ def over_the_run(subject: Subject, course: PilotRun, generator: np.random.Genera
 def walks_ends(
     subject: Subject, course: PilotRun, seen: dict[str, Any], generator: np.random.Generator
 ) -> tuple[list[Finding], dict[str, Curve]]:
-    """Look where walks at several noises end."""
+    """Measure at the minima that training ends in after runs at several noise levels; see `basins`."""
     unseen = _unseen(subject.problem, subject.begun.trial, subject.objective)
     walked, top = (subject.effort.pilot // 4, subject.effort.polish // 4), torch.from_numpy(seen["top"])
     return basins(
@@ -212,19 +222,19 @@ def walks_ends(
 
 
 def searched_by(subject: Subject, rate: float, seen: dict[str, Any]) -> tuple[list[Finding], Curve]:
-    """Hold a population search against gradients."""
+    """Compare a population search with a gradient method at equal cost; see `search.compare`."""
     least = subject.objective.value(seen["bottom"])
     return search.compare(subject.objective, subject.theta, rate, subject.effort.evaluations, subject.seed, least)
 
 
 def seconds_of_all(subject: Subject, course: PilotRun) -> float:
-    """Return the seconds of a gradient by all points."""
+    """Return the processor seconds of one gradient over all points."""
     place = course.places[len(course.places) // 2]
     return median_seconds(lambda: subject.begun.objective.gradient(place))
 
 
 def drawings_of(subject: Subject, course: PilotRun, seen: dict[str, Any], step: int) -> list[Drawing]:
-    """Return ways of drawing ``step`` points, with their variances."""
+    """Return the ways to draw ``step`` points that `advice.compared` measured, with their variances, in a form to store."""
     places = course.places[1], course.places[-1]
     settings, drawn = subject.problem.settings, subject.effort.drawn
     found = compared(settings, subject.objective, places, step, subject.seed, None, seen["per_cell"], drawn)
@@ -232,49 +242,53 @@ def drawings_of(subject: Subject, course: PilotRun, seen: dict[str, Any], step: 
 
 
 def candidates(subject: Subject, step: int, known: list[Drawing]) -> list[Candidate]:
-    """Return the candidates that drawings stand for."""
+    """Return the candidates of `advice` that belong to stored ways to draw ``step`` points."""
     settings, objective = subject.problem.settings, subject.objective
     return [Candidate(keys, samplers_by(keys, settings, objective, step), *rest) for keys, *rest in known]
 
 
 def _drawn(problem: Problem, begun: Start) -> Objective:
-    """Return the objective as training has it where it draws batches, by the estimator that it then takes."""
+    """Return the objective with the estimator that training would use for mini-batches, also if the file asks for all points."""
     objective, batch = begun.objective, problem.settings.batch
     if objective.test_space is None or batch.size != "full":
         return objective
     settings = problem.settings.model_copy(update={"batch": batch.model_copy(update={"size": _middle(problem, objective)})})
-    found = make_objective(dataclasses.replace(problem, settings=settings), begun.trial, unit=objective.unit)
+    found = make_objective(problem, begun.trial, unit=objective.unit, settings=settings)
     return dataclasses.replace(found, test_space=objective.test_space)
 
 
 def _as_sampled(objective: Objective) -> Objective:
-    """Return the objective over the measures that batches are drawn from, a weak form's loss by two batches but for "plain"."""
+    """Return the objective made of the integrals that batches estimate, with their control variate if there is one.
+
+    The loss of a weak form is then estimated from two batches, unless the estimator is "plain".
+    """
     estimator = "plain" if objective.test_space is None or objective.estimator == "plain" else "two-batch"
     return dataclasses.replace(objective, measures=objective.batched, controlled=(), estimator=estimator)
 
 
 def _unseen(problem: Problem, trial: Trial, objective: Objective) -> Objective:
-    """Return the objective on points that training does not see: a finer Gauss rule, or those of another seed without cells."""
+    """Return the objective on points that training does not use: a finer Gauss rule on a mesh, else points of another seed."""
     solver = problem.settings.solver
     settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
     mesh = isinstance(problem.domain, Mesh)
     degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER) if mesh else None
-    return _as_sampled(make_objective(dataclasses.replace(problem, settings=settings), trial, degree=degree, unit=objective.unit))
+    return _as_sampled(make_objective(problem, trial, degree=degree, unit=objective.unit, settings=settings))
 
 
 def _middle(problem: Problem, objective: Objective) -> int:
-    """Return the batch that most is measured with: the problem's own, or a sixteenth of the points, 16 to 256."""
+    """Return the size of the middle batch: ``batch.size`` if it is a number, else 1/16 of the points, between 16 and 256."""
     points, asked = objective.measures[0].points.size, problem.settings.batch.size
     return min(points, asked) if isinstance(asked, int) else int(np.clip(points // 16, min(16, points), 256))
 
 
 def _stiffest(objective: Objective, theta: Tensor, generator: np.random.Generator) -> float:
+    """Return the largest curvature at θ, by the Lanczos iteration."""
     found = leading(difference_product(objective.gradient, theta), len(theta), 1, generator, steps=min(len(theta), 8))
     return abs(float(found.values[0]))
 
 
 def _floor(last: Population, minimum: Minimum) -> Finding:
-    """Return what becomes of tr Σ at the solution: nothing where the integrand vanishes at every point of it, else a floor."""
+    """Return the finding on the noise that remains at the minimum; it vanishes if the integrand does at every point."""
     ratio = minimum.people.trace / last.trace
-    reason = "the noise dies out at the solution" if ratio < 0.1 else "a floor of noise stays at the solution"
+    reason = "the noise vanishes at the minimum" if ratio < 0.1 else "noise remains at the minimum"
     return Finding(8, "tr Σ at the minimum over tr Σ at the end of the pilot run", math.nan, ratio, reason=reason)

@@ -1,4 +1,7 @@
-"""A short training run that shows what the noise does over its course, and where it ends."""
+"""Short training runs by Adam (`descend`, `best_rate`), and descent to a minimum by L-BFGS (`polish`).
+
+The noise report measures at the places that these runs pass.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,18 @@ from vpinn.optimization.batches import PILOT_EVERY, pilots
 from vpinn.sampling import Sampler, State
 
 RATES = tuple(1e-3 * 2**k for k in range(7))
-"""Learning rates that are tried, 1e-3 to 6.4e-2."""
+"""Learning rates that are tried, 1e-3 to 6.4e-2, in ascending order."""
 
 
 @dataclass(frozen=True)
 class RateTrial:
-    """Adam for some steps at one learning rate.
+    """A short run of Adam with one learning rate.
 
     Attributes:
-        rate: learning rate.
-        loss: J over all points at the end; infinite where it diverged.
-        places: parameters [size] at the steps asked for.
-        norms: gradient norm of every step's batch.
+        rate: Learning rate.
+        loss: J over all points at the end; inf if the run diverged.
+        places: Parameters after the steps asked for, [size] each.
+        norms: Norm of the batch gradient of every step.
     """
 
     rate: float
@@ -47,18 +50,18 @@ def descend(  # noqa: PLR0913 (settings of a run)
     warmup: int = 0,
     samplers: Sequence[Sampler] = (),
 ) -> RateTrial:
-    """Train by Adam with batches of a sampler, or all points where a batch is as large, and a cosine course.
+    """Train by Adam with mini-batches and a cosine schedule; with all points if a batch would have as many.
 
     Args:
-        objective: what is minimised.
-        theta: where to start [size].
-        size: points of the domain per batch of uniform draws.
-        rate: learning rate.
-        steps: how many.
-        seed: of the batches.
-        at: steps after which parameters are kept.
-        warmup: steps over which the rate rises.
-        samplers: instead of uniform draws, one per measure; they learn from pilots as in training.
+        objective: Objective that is minimised.
+        theta: Initial parameters [size].
+        size: Points of the domain per batch.
+        rate: Learning rate > 0.
+        steps: Number of steps.
+        seed: Seed of the batches.
+        at: Steps after which parameters are recorded.
+        warmup: Steps over which the learning rate rises to its full value.
+        samplers: Samplers, one per measure, that learn from pilots as in training; by default, draws are uniform.
     """
     whole = size >= objective.measures[0].points.size
     made, generator = samplers or samplers_for(objective, "uniform", size), np.random.default_rng(seed)
@@ -83,7 +86,7 @@ def descend(  # noqa: PLR0913 (settings of a run)
 def best_rate(
     objective: Objective, theta: Tensor, size: int, steps: int, seed: int, samplers: Sequence[Sampler] = ()
 ) -> list[RateTrial]:
-    """Return a short trial at every one of ``RATES``, stopping once the loss gets worse twice in a row."""
+    """Return short runs with the learning rates ``RATES``, in order, until the final loss has risen twice in a row."""
     trials: list[RateTrial] = []
     for rate in RATES:
         trials.append(descend(objective, theta, size, rate, steps, seed, warmup=steps // 10, samplers=samplers))
@@ -93,7 +96,7 @@ def best_rate(
 
 
 def polish(objective: Objective, theta: Tensor, steps: int) -> Tensor:
-    """Return parameters near a minimum: those that L-BFGS on all points finds from θ [size]."""
+    """Return parameters near a minimum: those of lowest J that L-BFGS on all points finds from θ [size] in at most 60 s."""
     method = Lbfgs()
     training = train(objective, Training.start(theta, method, 0), Plan(method, Schedule(1.0, 0, steps), time_limit=60.0))
     return training.best[0]

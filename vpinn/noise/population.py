@@ -1,4 +1,8 @@
-"""All points' gradients at one place: the exact statistics that batches are held against."""
+"""Exact statistics of single-point gradients over all quadrature points at fixed parameters (`population`).
+
+Points are regarded as a finite population from which batches are samples. Its covariance gives the predictions that measured
+batches are compared with.
+"""
 
 from __future__ import annotations
 
@@ -23,32 +27,32 @@ from vpinn.sampling import NOTHING, Sampler, State, Uniform
 
 Array = NDArray[np.float64]
 LIMIT = 400_000
-"""Quadrature points up to which every one is looked at."""
+"""Largest number of quadrature points of a problem for which a report is made, since every point is evaluated."""
 CHUNK = 1000
-"""Estimates looked at together."""
+"""Number of estimates that are evaluated together."""
 LOSS, OFF, ALONG, LED = range(4)
-"""Columns of what estimates are looked at by, see ``Population.seen``."""
+"""Columns of the samples of ``Population.seen``; directions begin at ``LED``."""
 PILOT = 600
-"""Points that leading directions of the covariance are found from."""
+"""Number of points per measure from which the leading directions of the covariance are computed."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """Gradients of all points at one θ, seen along some directions.
+    """Statistics of the influences sᵢ of all points on ∇J at one θ; see ``gradients.point_gradients``.
 
     Attributes:
-        objective: whose gradients.
-        theta: parameters [size].
+        objective: Objective J.
+        theta: Parameters [size].
         gradient: ∇J [size].
-        directions: orthonormal columns [size, k].
-        along: per measure, weighted gradients sᵢ along the directions [N, k].
-        squares: per measure, ‖sᵢ‖² [N].
-        moments: per measure, Σ sᵢ² weight by weight [size].
-        totals: per measure, Σ sᵢ [size].
-        kept: what points contribute; None where that is not needed, or too much.
-        quadratic: what two batches add [measures, measures, size], see ``Contributions.products``; None where they add nothing,
-            or it is not known.
-        loss_quadratic: the same of the loss.
+        directions: Orthonormal directions in which gradients are stored, as columns [size, k].
+        along: For every measure, components of sᵢ along the directions [N, k].
+        squares: For every measure, ‖sᵢ‖² [N].
+        moments: For every measure, Σ sᵢ² by parameter [size].
+        totals: For every measure, Σ sᵢ [size].
+        kept: Contributions of the points, from which batches are summed; None if they are not needed or too large.
+        quadratic: Second-order part of the variances of two-batch estimates [measures, measures, size], see
+            ``Contributions.products``; None for estimates from one batch, or if it was not computed.
+        loss_quadratic: The same for the variance of the loss [measures, measures].
     """
 
     objective: Objective
@@ -70,40 +74,44 @@ class Population:
 
     @cached_property
     def traces(self) -> tuple[float, ...]:
-        """Tr Σ of each measure's single-point gradients N sᵢ."""
+        """Tr Σ of the single-point gradients N sᵢ of every measure."""
         return tuple(len(q) * float(q.sum()) - float(t @ t) for q, t in zip(self.squares, self.totals, strict=True))
 
     @cached_property
     def trace(self) -> float:
-        """Tr Σ of points drawn from all measures in proportion: Σ tr Σ_m N/N_m, N = Σ N_m."""
+        """Tr Σ of a point drawn from all measures in proportion to their points: Σ_m tr Σ_m N/N_m with N = Σ_m N_m."""
         n = self.objective.size
         return sum(trace * n / len(q) for trace, q in zip(self.traces, self.squares, strict=True)) / self.batches
 
     @property
     def batches(self) -> int:
-        """Independent batches whose product or mean a step takes: 2 for two-batch estimates of a weak form, else 1.
+        """Number of independent batches per estimate: 2 for two-batch estimates of a weak form, else 1.
 
-        Of two, the influences' mean counts: half the variance.
+        The noise of first order is the mean over both batches, so that its variance is halved.
         """
         return 2 if self.objective.test_space is not None and self.objective.estimator == "two-batch" else 1
 
     @cached_property
     def _single(self) -> tuple[float, ...]:
-        """Variance along the directions of each measure's single points N sᵢ, one of them drawn."""
+        """For every measure, variance of a single-point gradient N sᵢ, summed over the directions."""
         return tuple(float(len(along) ** 2 * along.var(0).sum()) for along in self.along)
 
     @cached_property
     def spread(self) -> Array:
-        """Variances [k] along the directions of points drawn from all measures in proportion."""
+        """Variances [k], along the directions, of a point drawn from all measures in proportion to their points."""
         n = self.objective.size
         parts = [n * (len(a) * (a**2).sum(0) - a.sum(0) ** 2) / len(a) for a in self.along]
         return np.asarray(sum(parts)) / self.batches
 
     def variance(self, samplers: Sequence[Sampler], learned: Sequence[State] = ()) -> float:
-        """Return tr Cov of the gradient of batches by the samplers' closed forms, nan where there is none.
+        """Return the predicted tr Cov of batch gradients by the closed forms of the samplers; nan if there is none.
 
-        What the directions leave out is taken to shrink like the rest does. Products of two batches have one for uniform draws
-        with replacement alone.
+        A sampler's variance relative to uniform draws is computed along the directions, and assumed to be the same in all others.
+        For products of two batches there is a closed form only for uniform draws with replacement.
+
+        Args:
+            samplers: One sampler per measure.
+            learned: States of adaptive samplers after pilots; by default they have learned nothing.
         """
         states = learned or [NOTHING] * len(samplers)
         shares = np.array([1.0 / sampler.size for sampler in samplers])
@@ -114,30 +122,39 @@ class Population:
         return self.shared(shares) if self.batches == 1 or known else math.nan
 
     def shared(self, shares: Array) -> float:
-        """Return tr Cov of the gradient where that of each measure's points is tr Σ times a share [measures], 1/b for uniform."""
+        """Return tr Cov of batch gradients if the variance due to every measure is its tr Σ times a share.
+
+        Args:
+            shares: Share of every measure [measures], > 0; for uniform draws of b points it is 1/b.
+        """
         linear = float(shares @ self.traces) / self.batches
         return linear if self.quadratic is None else linear + float(shares @ self.quadratic.sum(2) @ shares)
 
     def variances(self, samplers: Sequence[Sampler]) -> Array:
-        """Return the variances [size] of the entries of gradients by uniform draws, whose sum ``variance`` is."""
+        """Return the predicted variances [size] of the entries of gradients from uniform draws; their sum is ``variance``."""
         shares = np.array([1.0 / sampler.size for sampler in samplers])
         parts = zip(shares, self.squares, self.moments, self.totals, strict=True)
         linear = np.asarray(sum(share * (len(q) * m - t**2) for share, q, m, t in parts)) / self.batches
         return linear if self.quadratic is None else linear + np.einsum("j,k,jkp->p", shares, shares, self.quadratic)
 
     def repeat(self, draw: Drawer, count: int) -> Draws:
-        """Return ``count`` independent estimates here: sums of what is kept, or through the network."""
+        """Return ``count`` independent estimates at θ, from stored contributions or through the network."""
         return repeat(self.objective, draw, self.theta, count) if self.kept is None else self.kept.repeat(draw, count)
 
     def cost(self, samplers: Sequence[Sampler]) -> float:
-        """Return what one estimate takes, in points through the network."""
+        """Return the cost of one estimate, in points through the network."""
         drawn = self.batches * sum(sampler.size for sampler in samplers)
         return step_cost(self.objective, drawn, self.batches) if self.kept is None else self.kept.cost
 
     def seen(self, samplers: Sequence[Sampler], draw: Drawer, fewest: int) -> OpenSamples:
-        """Return what estimates at this place are looked at by: columns ``LOSS``, ``OFF``, ``ALONG``, and ``LED`` on.
+        """Return samples of estimates at θ, with the columns loss, ‖ĝ − ∇J‖², ĝ·∇J, and ĝ − ∇J along the k directions.
 
-        These are the loss, ‖ĝ − ∇J‖², ĝ·∇J, and ĝ − ∇J along the directions.
+        The columns have the numbers ``LOSS``, ``OFF``, ``ALONG``, and ``LED`` to ``LED`` + k − 1.
+
+        Args:
+            samplers: One sampler per measure, for the cost.
+            draw: Function that draws a batch with them.
+            fewest: Initial number of samples.
         """
 
         def looked(count: int) -> Array:
@@ -156,20 +173,21 @@ class Population:
 
 
 def population(objective: Objective, theta: Tensor, generator: np.random.Generator, directions: Array | int = 48) -> Population:
-    """Look at every point.
+    """Compute the statistics of the gradients of all points at θ.
 
     Args:
-        objective: whose gradients.
-        theta: parameters [size].
-        generator: of the pilot that finds leading directions of the covariance.
-        directions: orthonormal columns [size, k], or how many leading ones to find, which doubles the work.
+        objective: Objective J.
+        theta: Parameters [size].
+        generator: Generator of the points from which leading directions of the covariance are computed.
+        directions: Orthonormal directions as columns [size, k], or the number of leading directions to compute, which doubles
+            the work.
 
     Raises:
-        InputError: too many points, or gradients that are zero or not finite.
+        InputError: There are too many points, or gradients are zero or not finite.
     """
     if objective.size > LIMIT:
         raise InputError(
-            f"the noise report looks at every quadrature point, and there are {objective.size:,}, more than {LIMIT:,}; "
+            f"the noise report evaluates every quadrature point, and there are {objective.size:,}, more than {LIMIT:,}; "
             "lower quadrature.degree or take a coarser mesh: the noise per point hardly depends on them"
         )
     size = objective.measures[0].network.size
@@ -200,7 +218,13 @@ def population(objective: Objective, theta: Tensor, generator: np.random.Generat
 
 
 def kept(people: Population, generator: np.random.Generator, operations: float = FLOPS) -> Population:
-    """Return the population with what its points contribute, and what two batches add, told by so many operations."""
+    """Return the population with the contributions of its points and the second-order parts of variances.
+
+    Args:
+        people: Statistics over all points.
+        generator: Generator of the random signs in ``Contributions.products``.
+        operations: Floating-point operations for the second-order parts.
+    """
     found = Contributions.at(people.objective, people.theta)
     added = None if found is None else found.products(generator, operations)
     if added is None:
@@ -209,7 +233,7 @@ def kept(people: Population, generator: np.random.Generator, operations: float =
 
 
 def _leading(rows: Array, count: int) -> Array:
-    """Return the leading principal directions [size, count or fewer] of rows, by the smaller of their two Gram matrices."""
+    """Return at most ``count`` leading principal directions of rows [n, size] as columns, by the smaller Gram matrix."""
     centred = rows - rows.mean(0)
     if len(centred) >= centred.shape[1]:
         return np.asarray(np.linalg.eigh(centred.T @ centred)[1][:, : -count - 1 : -1])
@@ -220,6 +244,7 @@ def _leading(rows: Array, count: int) -> Array:
 
 
 def _refuse(gradient: Array, squares: Sequence[Array]) -> None:
+    """Raise an InputError if the gradient is not finite, or zero at every point."""
     if not np.isfinite(gradient).all():
         raise InputError("the gradient of this problem is not finite at the network's initial weights; try another solver.seed")
     if not gradient.any() and not any(q.any() for q in squares):
@@ -227,7 +252,7 @@ def _refuse(gradient: Array, squares: Sequence[Array]) -> None:
 
 
 def point_losses(objective: Objective, theta: Tensor) -> tuple[Array, ...]:
-    """Return the weighted densities w ℓ of every measure's points [N] each; a weak form has none but penalties."""
+    """Return the weighted densities wℓ of the points of every measure [N]; in a weak form these are penalties only."""
     found: list[list[Array]] = [[] for _ in objective.measures]
     with torch.no_grad():
         for k, _, measure, points in chunks(objective):

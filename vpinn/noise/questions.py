@@ -1,7 +1,8 @@
-"""Questions that are measured until they are decided, as long as there are points to spend.
+"""Sequential sampling: samples are added until every finding has a certain verdict or the budget is spent. See `settle`.
 
-What is measured is a mean over independent samples, or over the steps of a walk. Where a verdict is open, the samples behind it
-are doubled, those that cost least first; the cost is counted in points, so that a report is the same on every machine.
+A `Question` computes findings from samples (independent draws, or steps of a trajectory). While one of its verdicts is open, its
+samples are doubled, the cheapest first. Cost is counted in points evaluated by the network, so that a report is the same on every
+machine.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import numpy as np
 from vpinn.noise.finding import Array, Curve, Finding
 
 MOST_BYTES = 200e6
-"""Memory that the samples of one kind may take."""
+"""Memory for the samples of one kind [bytes]; beyond it they are not doubled any more."""
 
 
 @dataclass
 class OpenSamples:
-    """Samples of one kind, as many as were asked for so far.
+    """Samples of one kind, whose number can be increased.
 
     Attributes:
-        draw: how many → [count, k].
-        cost: of one, in points through the network.
-        fewest: how many are drawn at first.
-        values: drawn so far [n, k].
+        draw: Function from a number of samples to new samples [number, k].
+        cost: Cost of one sample, in points through the network.
+        fewest: Number of samples drawn first.
+        values: Samples drawn so far [n, k].
     """
 
     draw: Callable[[int], Array]
@@ -35,16 +36,16 @@ class OpenSamples:
 
     @property
     def price(self) -> float:
-        """Points that ``grow`` takes."""
+        """Cost of the next call of ``grow``, in points through the network."""
         return self.cost * (len(self.values) or self.fewest)
 
     @property
     def full(self) -> bool:
-        """Whether there is no memory for as many again."""
+        """Whether doubling the samples would exceed ``MOST_BYTES``."""
         return 2 * self.values.nbytes > MOST_BYTES
 
     def grow(self) -> None:
-        """Draw the first samples, or as many again."""
+        """Draw the first samples, or double their number."""
         count = len(self.values) or self.fewest
         found = self.draw(count)
         self.values = np.concatenate([self.values, found]) if len(self.values) else found
@@ -52,12 +53,12 @@ class OpenSamples:
 
 @dataclass(frozen=True)
 class Question:
-    """Something that samples answer.
+    """Findings and curves that are computed from samples.
 
     Attributes:
-        samples: what is looked at.
-        rows: findings by the samples so far.
-        curves: figures' data by them.
+        samples: The samples, which other questions may share.
+        rows: Function that returns the findings from the samples drawn so far.
+        curves: Function that returns the curves from them, by name.
     """
 
     samples: tuple[OpenSamples, ...]
@@ -66,14 +67,14 @@ class Question:
 
 
 def settle(questions: Sequence[Question], points: float) -> tuple[list[Finding], float]:
-    """Draw until every question is decided, or the points are spent.
+    """Draw samples until no finding is open, or the budget is spent.
 
     Args:
-        questions: may share samples.
-        points: that may be spent; the first samples of every kind are drawn whatever they take.
+        questions: Questions to decide.
+        points: Budget, in points through the network; the first samples of every kind are drawn even if they exceed it.
 
     Returns:
-        all findings, and the points spent.
+        All findings, and the points spent.
     """
     spent = 0.0
     for one in _all(questions):
@@ -102,5 +103,5 @@ def settle(questions: Sequence[Question], points: float) -> tuple[list[Finding],
 
 
 def _all(questions: Iterable[Question]) -> list[OpenSamples]:
-    """Return the samples of all questions, each once, in order."""
+    """Return the samples of all questions in order, shared ones once."""
     return list({id(one): one for question in questions for one in question.samples}.values())

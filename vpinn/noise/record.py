@@ -1,4 +1,8 @@
-"""What a report has measured so far, part by part: one that goes on reads the parts again instead of measuring them anew."""
+"""The record of a noise report on disk: results of finished stages ("parts"), so that an interrupted report can be resumed.
+
+`Record.part` returns a recorded result, or measures it and saves the record. The state of the random generator after each part
+is recorded, too, so that a resumed report equals an uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -23,32 +27,32 @@ from vpinn.placement import host
 
 FILE, REPORT = "noise.npz", "noise.json"
 OWN = (REPORT, "recommendation.toml", "figures")
-"""What a report leaves beside its record."""
+"""Files of a report in its folder besides the record."""
 _KINDS = {kind.__name__: kind for kind in (Finding, Curve, RateTrial)}
 _Part = TypeVar("_Part")
 
 
 @dataclass
 class Record:
-    """Parts of one report.
+    """Results of the finished parts of one report.
 
     Attributes:
-        parts: name → what was found, the state of the generator after it, and the processor time that it took, all as JSON has
-            them but for arrays.
-        keep: told the record after every new part.
+        parts: Name of a part → its result ("found"), the state of the generator after it ("generator") and its processor time in
+            s ("seconds"), as JSON-compatible values and arrays.
+        keep: Function that is called with the record after every new part, to save it.
     """
 
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     keep: Callable[[Record], None] = lambda record: None
 
     def part(self, name: str, find: Callable[[], _Part], generator: np.random.Generator) -> _Part:
-        """Return a part: as recorded, with the generator as it was after it, or what ``find`` finds now.
+        """Return the result of a part: the recorded one, with the generator set to its state after the part, or a new one.
 
         Args:
-            name: of the part, one of its kind.
-            find: measures it; may return numbers, texts, arrays, tensors, findings, curves, trials, and tuples, lists and
-                dictionaries of them.
-            generator: that ``find`` draws from.
+            name: Name of the part, unique in the report.
+            find: Function that measures the part. It may return numbers, texts, arrays, tensors, findings, curves, trials, and
+                tuples, lists and dictionaries of these.
+            generator: Generator that ``find`` draws from.
         """
         if name in self.parts:
             with _understood():
@@ -63,23 +67,23 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        """Processor time of all parts."""
+        """Processor time of all parts in s."""
         return float(sum(part["seconds"] for part in self.parts.values()))
 
 
 def begin(folder: Path, question: Mapping[str, Any], resume: bool, overwrite: bool) -> Record:
-    """Return the record of a report that is written into a folder, empty unless it goes on.
+    """Return the record of the report in a folder: a new one, or the existing one to resume.
 
     Args:
-        folder: where to.
-        question: what the report depends on, JSON-compatible.
-        resume: go on with the report that is there.
-        overwrite: replace it.
+        folder: Folder of the report.
+        question: All that the results depend on, JSON-compatible; it has to be the same when a report is resumed.
+        resume: Whether to continue the report in the folder.
+        overwrite: Whether to replace the report in the folder.
 
     Raises:
-        InputError: the folder holds a report and nobody said what becomes of it, or files of its names that no report wrote;
-            or there is none to go on with, or one of another question.
-        StorageError: the record is damaged, or cannot be written.
+        InputError: The folder holds a report and neither was asked for; it holds files of other origin with names that a report
+            uses; there is no report to resume; or the report in the folder has another question.
+        StorageError: The record is damaged, or cannot be written.
     """
     path = folder / FILE
     there = os.path.lexists(path)
@@ -108,7 +112,7 @@ def begin(folder: Path, question: Mapping[str, Any], resume: bool, overwrite: bo
 
 @contextlib.contextmanager
 def _understood() -> Iterator[None]:
-    """Turn what is raised by a record that is whole, and holds something else, into one line."""
+    """Turn errors in the interpretation of a readable record, which may not be one of a report, into a StorageError."""
     try:
         yield
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -116,6 +120,7 @@ def _understood() -> Iterator[None]:
 
 
 def _is_report(path: Path) -> bool:
+    """Return whether a file is a noise.json that a report wrote."""
     try:
         return path.is_file() and "findings" in json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -129,7 +134,7 @@ def _write(path: Path, record: Record, question: Mapping[str, Any]) -> None:
 
 
 def _split(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Return a value with every array replaced by its name, and put the array under it."""
+    """Return a value with every array replaced by a name, under which it is added to ``arrays``."""
     match value:
         case np.ndarray():
             name = f"array.{len(arrays)}"
@@ -143,6 +148,7 @@ def _split(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
 
 
 def _joined(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """Return a value with names replaced by their arrays; the inverse of `_split`."""
     match value:
         case {"array": str(name)}:
             return arrays[name]
@@ -154,7 +160,7 @@ def _joined(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it, but for arrays."""
+    """Return a result as JSON-compatible values and arrays, with the types that JSON lacks marked."""
     match value:
         case torch.Tensor():
             return {"tensor": host(value).copy()}
@@ -172,7 +178,7 @@ def _plain(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """Return the value of which ``_plain`` made this."""
+    """Return the result from values that ``_plain`` returned; its inverse."""
     match value:
         case {"tensor": rows}:
             return torch.from_numpy(np.array(rows))

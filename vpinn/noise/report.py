@@ -1,4 +1,7 @@
-"""The noise report: a pilot run, every prediction beside its measurement, and what follows for training."""
+"""The noise report of a problem: a pilot run, predictions beside measurements, and recommended training settings.
+
+Start from `measure_noise`; its stages are in `vpinn.noise.parts`.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +41,14 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True)
 class NoiseReport:
-    """What was found.
+    """The result of `measure_noise`.
 
     Attributes:
-        title: of the problem.
-        findings: predictions beside measurements.
-        curves: name → figure's data; "variance" has one per sampler, as "variance: name".
-        settings: recommended lines of the problem file.
-        numbers: points, parameters, seconds and the like.
+        title: Title of the problem.
+        findings: Predictions beside measurements, ordered by item.
+        curves: Name → data of a figure; variances are called "variance: " and the name of the sampler.
+        settings: Recommended lines of the problem file.
+        numbers: Further numbers of noise.json, such as points, parameters and seconds.
     """
 
     title: str
@@ -56,7 +59,7 @@ class NoiseReport:
 
     @property
     def recommendation(self) -> str:
-        """Lines to paste into the problem file."""
+        """Recommended settings as TOML, to paste into the problem file."""
         return recommend.block(self.settings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,17 +80,17 @@ def measure_noise(
     error: Truth = lambda trial: None,
     record: Record | None = None,
 ) -> NoiseReport:
-    """Measure the noise of mini-batches on a problem and hold the theory against it.
+    """Measure the noise of mini-batch gradients on a problem, compare it with theory, and recommend settings.
 
     Args:
-        problem: the problem; its network, quadrature and seed are used, its method is not.
-        effort: how much is measured at most; ``QUICK`` is meant for about a minute.
-        say: told what is measured next.
-        error: trial space → error of the solution of parameters, None where it is not known.
-        record: of an earlier session; parts that it has are not measured again.
+        problem: The problem; its network, quadrature and seed are used, its method is not.
+        effort: Budget of the report; ``QUICK`` takes about a minute.
+        say: Function that is told what is measured next.
+        error: Function from the trial space to the error of the solution as a function of parameters; None if it is not known.
+        record: Record of the report; parts that it holds are not measured again.
 
     Raises:
-        InputError: the gradient is zero or not finite, there are too many points, or a form has derivatives of order three.
+        InputError: The gradient is zero or not finite, there are too many points, or the form has derivatives above order two.
     """
     record, generator = record or Record(), np.random.default_rng(problem.settings.solver.seed)
     subject = Subject.of(problem, effort, error)
@@ -132,10 +135,10 @@ def measure_noise(
     settings = [
         Setting("batch", "size", '"full"' if whole else str(step), best.reason),
         *(recommend.drawing(drawings) if drawings else []),
-        Setting("solver", "method", '"adam"', "the settings below are those of a first-order method"),
+        Setting("solver", "method", '"adam"', "the settings below are for a first-order method"),
         recommend.learning_rate(settled, seen["limit"]),
         recommend.warmup(course.norms, problem.settings.solver.steps or subject.effort.pilot),
-        Setting("solver", "schedule", '"cosine"', "noise leaves an error proportional to the step size: let it fall"),
+        Setting("solver", "schedule", '"cosine"', "noise leaves an error proportional to the step size, so let it fall"),
         recommend.clip(course.norms, float(clipped.x[clipped.measured.argmin()])),
     ]
     numbers = {

@@ -1,4 +1,4 @@
-"""Item 15 on a problem: a population that needs no gradient beside a gradient method, at equal evaluations."""
+"""Item 15 on a problem: a population search (CMA-ES), which needs no gradients, compared with Adam at equal cost."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from vpinn.optimization import Adam, Closure, Evolution
 from vpinn.optimization.spectrum import difference_product, leading
 
 GRADIENT = 3
-"""Evaluations of J that one gradient costs."""
+"""Cost of one gradient in evaluations of J."""
 SPHERE, PROBES, PRODUCTS = 2.0, 3, 4
-"""Largest curvature over the mean one up to which J counts as a sphere; products with H for the mean, and for the largest."""
+"""Ratio of largest to mean curvature up to which J counts as a sphere; products with the Hessian for mean and for largest."""
 FLOOR = 1e-6
-"""Share of J − J* at the start below which J counts as J*."""
+"""Smallest J − J*, relative to that at the start, that is distinguished from zero."""
 
 
 def compare(
     objective: Objective, theta: Tensor, rate: float, evaluations: int, seed: int, least: float
 ) -> tuple[list[Finding], Curve]:
-    """Minimise J over all points by CMA-ES and by Adam with the same work.
+    """Minimise J over all points with CMA-ES and with Adam at the same cost, and compare the decrease of J − J*.
 
     Args:
-        objective: what is minimised.
-        theta: where both start [size].
-        rate: of Adam.
-        evaluations: of J; a gradient counts as three.
-        seed: of the population.
-        least: J at the minimum J*, as far as it is known: J − J* is what both lower.
+        objective: Objective J.
+        theta: Initial parameters of both [size].
+        rate: Learning rate of Adam.
+        evaluations: Evaluations of J for each; a gradient counts as three.
+        seed: Seed of the population.
+        least: Lowest known value J* of J.
 
     Returns:
-        findings, and J − J* over evaluations, Adam's as the line.
+        Findings, and the curve of J − J* over evaluations: measured for CMA-ES, with Adam's as the line beside it.
     """
     evolution, place, spent, found = Evolution(seed), theta, [0], [objective.value(theta)]
     state = evolution.initial(theta)
@@ -64,7 +64,7 @@ def compare(
     generations = -np.diff(np.log(left))
     spread = float(generations.std(ddof=1)) * math.sqrt(len(generations)) if len(generations) > 1 else math.nan
     mean, top = curvature_spread(objective, theta, generator)
-    sphere = f"it takes a sphere, of equal curvatures: here the largest is {top / abs(mean):.3g} times their mean"
+    sphere = f"theory assumes equal curvatures (a sphere); here the largest is {top / abs(mean):.3g} times their mean"
     return [
         Finding(
             15,
@@ -76,7 +76,7 @@ def compare(
         ),
         Finding(
             15,
-            "the same over that of Adam at equal evaluations",
+            "this logarithm of CMA-ES over that of Adam, at equal evaluations",
             math.nan,
             falls[0] / falls[1] if falls[1] > 0 else math.nan,
             spread / falls[1] if falls[1] > 0 else math.nan,
@@ -86,7 +86,7 @@ def compare(
 
 
 def curvature_spread(objective: Objective, theta: Tensor, generator: np.random.Generator) -> tuple[float, float]:
-    """Return the mean tr H/P of the curvatures at θ, by random signs (Hutchinson 1990), and the largest magnitude."""
+    """Return the mean curvature tr H/P at θ, estimated with random signs (Hutchinson 1990), and the largest in magnitude."""
     product, size = difference_product(objective.gradient, theta), len(theta)
     signs = torch.from_numpy(generator.choice([-1.0, 1.0], size=(PROBES, size)))
     mean = sum(float(row @ product(row)) for row in signs) / (PROBES * size)

@@ -1,4 +1,4 @@
-"""Items 3, 6 and 10 on a problem: noise scale and progress, the steps of Adam, clipping."""
+"""Items 3, 6 and 10 on a problem: noise scale, progress of one step, steps of Adam, and clipping of gradients."""
 
 from __future__ import annotations
 
@@ -22,22 +22,25 @@ from vpinn.placement import HOST, host
 from vpinn.sampling import Sampler
 
 SETTLING, SETTLED, WALKS = 0.25, 64, 8
-"""Share of Adam's steps in which its mean square settles, steps at first, and walks that tell how well its mean step is known."""
+"""Share of Adam's steps that is discarded until its mean square has settled; initial number of steps; number of replicas.
+
+The spread of the replicas gives the standard error of the mean step.
+"""
 DOMINATED = 0.3
-"""Mean of a gradient over its root mean square up to which noise dominates: √b is then right to a twentieth."""
+"""Ratio of a gradient's mean to its root mean square up to which noise dominates; the law ∝ √b is then accurate to 5 %."""
 ISOTROPIC = 0.1
-"""By how much, relative to it, the noise scale weighted by curvature may be off the one without."""
+"""Relative difference up to which the noise scales with and without weighting by curvature count as equal."""
 UNEQUAL = 0.25
-"""Spread of norms over their mean up to which they count as equal."""
+"""Standard deviation of gradient norms over their mean up to which norms count as equal."""
 EXPONENTIAL = 0.2
-"""By how much the spread of norms over their mean may be off one, that of exponential ones."""
+"""Difference from 1, the value of an exponential distribution, that this ratio may have for norms to count as exponential."""
 RESAMPLES = 200
-"""Times that draws are drawn again from themselves, to see how well they know where an error is least (Efron 1979)."""
+"""Number of bootstrap resamples, from which the error of the best threshold is estimated (Efron 1979)."""
 
 
 def scale(people: Population, uniform: dict[int, OpenSamples]) -> Question:
-    """Hold the noise scale of all points against that from gradient norms at two batch sizes (McCandlish et al. 2018, A.1)."""
-    small, large = sorted(uniform)[-2 if people.batches == 2 else 0], max(uniform)  # rare pairs tell small products' norms
+    """Compare the noise scale of all points with that from gradient norms at two batch sizes (McCandlish et al. 2018, A.1)."""
+    small, large = sorted(uniform)[-2 if people.batches == 2 else 0], max(uniform)  # see `RARE` for products of small batches
     inverse = [people.variance(samplers_for(people.objective, "uniform", size)) / people.trace for size in (small, large)]
 
     def rows() -> list[Finding]:
@@ -61,24 +64,24 @@ def scale(people: Population, uniform: dict[int, OpenSamples]) -> Question:
 
 
 def _squares(people: Population, seen: OpenSamples) -> Array:
-    """Return ‖ĝ‖² [n]."""
+    """Return the squared norms ‖ĝ‖² [n] of sampled gradients."""
     return np.asarray(seen.values[:, OFF] + 2.0 * seen.values[:, ALONG] - people.square)
 
 
 def progress(
     people: Population, bend: Bend, uniform: dict[int, OpenSamples], generator: np.random.Generator
 ) -> tuple[list[Question], float]:
-    """Measure the decrease of J by one best step at every batch size.
+    """Compare the decrease of J by one step of the best size with theory, for every batch size: items 3 and 6.
 
     Args:
-        people: all points.
-        bend: curvatures there.
-        uniform: draws by batch size.
-        generator: of further draws.
+        people: Statistics over all points.
+        bend: Curvatures at the same parameters.
+        uniform: Samples of uniform draws by batch size.
+        generator: Generator of further draws.
 
     Returns:
-        questions on progress and the best step, with progress over b relative to the full gradient's; and S weighted by
-        curvature, tr(HΣ)/gᵀHg, which replaces tr Σ/‖g‖² where the Hessian is far from a multiple of the identity.
+        Questions on progress and best step, with the curve of progress over b, relative to a full-gradient step; and the noise
+        scale weighted by curvature tr(HΣ)/gᵀHg, which replaces tr Σ/‖g‖² if the Hessian H is far from a multiple of the identity.
     """
     if bend.along <= 0:
         silent = Finding(
@@ -100,7 +103,7 @@ def progress(
     def rows() -> list[Finding]:
         (measured, *_), (error, *_) = (found / full for found in falls[k].fallen())
         outside = falls[k].curved(predicted * full)
-        same = f"it takes H as a multiple of the identity: tr(HΣ)/gᵀHg is {weighted / isotropic:.2f} of tr Σ/‖g‖²"
+        same = f"theory assumes H ∝ identity; tr(HΣ)/gᵀHg is {weighted / isotropic:.2f} times tr Σ/‖g‖²"
         return [
             Finding(
                 3,
@@ -112,7 +115,7 @@ def progress(
             ),
             Finding(
                 3,
-                f"the same with S = tr Σ/‖g‖² = {isotropic:.0f}",
+                f"progress of one step at b = {x[k]:.0f}, over the full gradient's; S = tr Σ/‖g‖² = {isotropic:.0f}",
                 float(theory.progress(x[k], isotropic)),
                 float(measured),
                 float(error),
@@ -134,13 +137,18 @@ def progress(
 
 
 def adam(people: Population, sizes: Sequence[int], generator: np.random.Generator) -> list[Question]:
-    """Let Adam take steps with the gradients of batches, and hold its mean step against μ/(√(μ² + σ²/b) + ε) of every weight.
+    """Compare the mean step of Adam with μ/(√(μ² + σ²/b) + ε), averaged over parameters: item 6.
 
-    The steps are looked at where the gradients were drawn: they do not add up. Several walks have gradients of their own: the
-    mean square remembers a thousand steps, so that parts of one walk do not tell how well it knows its mean.
+    Gradients are always drawn at the same θ; Adam's steps are recorded but not taken. Several replicas run with independent
+    gradients, because Adam's mean square averages over a thousand steps, so that steps of one replica are correlated.
+
+    Args:
+        people: Statistics over all points.
+        sizes: Batch sizes, ascending.
+        generator: Generator of the draws.
 
     Returns:
-        questions, with the mean of Adam's steps along −sign ∇J over the learning rate by batch size.
+        Questions, with the curve over b of the mean of Adam's steps along −sign ∇J, in units of the learning rate.
     """
     made = [samplers_for(people.objective, "uniform", size) for size in sizes]
     x = np.array([float(sum(sampler.size for sampler in one)) for one in made])
@@ -148,8 +156,8 @@ def adam(people: Population, sizes: Sequence[int], generator: np.random.Generato
     predicted = [float(np.abs(rates.adam_drift(people.gradient, v, Adam().epsilon)).mean()) for v in variances]
     signal = float(np.abs(rates.adam_drift(people.gradient, variances[-1], 0.0)).mean())
     walks = [OpenSamples(_walks_of_adam(people, one, generator), WALKS * people.cost(one), SETTLED) for one in made]
-    why = RARE if people.batches == 2 else "rare large gradients raise the mean square in the steps in which they raise the mean"
-    loud = f"noise does not dominate: the signal is {signal:.0%} of the root mean square of the larger batch's gradients"
+    why = RARE if people.batches == 2 else "rare large gradients raise mean square and step together"
+    loud = f"theory assumes dominant noise; the mean is {signal:.0%} of the root mean square of the larger batch's gradients"
 
     def stepped(k: int) -> tuple[float, float]:
         return mean_and_error(walks[k].values[int(SETTLING * len(walks[k].values)) :].mean(0))
@@ -189,7 +197,10 @@ def adam(people: Population, sizes: Sequence[int], generator: np.random.Generato
 def _walks_of_adam(
     people: Population, made: Sequence[Sampler], generator: np.random.Generator
 ) -> Callable[[int], Array]:
-    """Return a function that walks on, and returns −Δθ·sign(∇J)/size over the learning rate, of every step [count, WALKS]."""
+    """Return a function from a number of steps to −Δθ·sign(∇J)/size of further steps of all replicas [count, WALKS].
+
+    Steps are in units of the learning rate.
+    """
     method, sign, size = Adam(), torch.from_numpy(np.sign(people.gradient)), len(people.gradient)
     theta, draw = torch.zeros(WALKS, size, dtype=torch.float64, device=HOST), drawer(made, generator)
     state = method.initial(theta)
@@ -213,7 +224,7 @@ def _found(gradient: Tensor, theta: Tensor) -> tuple[float, Tensor]:
 
 
 def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
-    """Clip a batch's gradients at many thresholds: item 10, with the mean-squared error over thresholds."""
+    """Compare the mean-squared error of clipped batch gradients, and its best threshold, with theory: item 10."""
     variance = people.variance(samplers_for(people.objective, "uniform", size))
     length, usual = math.sqrt(people.square), math.sqrt(people.square + variance)
     thresholds = np.geomspace(0.1, 4.0, 60) * usual
@@ -231,9 +242,9 @@ def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
         norms, off = errors()
         best = int(off.mean(1).argmin())
         vary = float(norms.std(ddof=1) / norms.mean())
-        unequal = f"it takes equal norms, and clips all by {rest:.1%}; these norms vary by {vary:.1%}"
+        unequal = f"theory assumes equal norms, all clipped by {rest:.1%}; these norms vary by {vary:.1%}"
         equal = unequal if vary > min(rest, UNEQUAL) else ""
-        magnitudes = f"it takes exponential magnitudes, which vary by all of their mean; these norms vary by {vary:.0%} of it"
+        magnitudes = f"theory assumes exponential norms, which vary by 100 % of their mean; these norms vary by {vary:.0%}"
         least = thresholds[_resampled(off).argmin(1)]
         apart = thresholds[best] * math.log(thresholds[1] / thresholds[0])
         wrong = math.hypot(float(least.std(ddof=1)), apart / math.sqrt(12.0)) / length
@@ -247,7 +258,7 @@ def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
             ),
             Finding(
                 10,
-                "best threshold over ‖g‖: many dimensions",
+                "best clipping threshold over ‖g‖: equal norms in many dimensions",
                 bias.best_threshold(people.square, variance) / length,
                 thresholds[best] / length,
                 wrong,
@@ -256,7 +267,7 @@ def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
             ),
             Finding(
                 10,
-                "best threshold over ‖g‖: exponential magnitudes",
+                "best clipping threshold over ‖g‖: exponential norms",
                 1.0,
                 thresholds[best] / length,
                 wrong,
@@ -274,7 +285,7 @@ def clipping(people: Population, seen: OpenSamples, size: int) -> Question:
 
 
 def _resampled(samples: Array) -> Array:
-    """Return means [times, k] of draws [k, n] drawn again from themselves."""
+    """Return the means [`RESAMPLES`, k] of bootstrap resamples of samples [k, n]."""
     n = samples.shape[1]
     counts = np.random.default_rng(0).multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES)
     return np.asarray(counts @ samples.T / n)

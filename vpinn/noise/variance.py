@@ -1,8 +1,9 @@
-"""How far a batch gradient lies from the full one: covariance, noise scale, strata, compression.
+"""Theory of the variance of batch gradients: noise scale, progress of a step, compression; one closed form per function.
 
-Throughout, a single-point gradient gᵢ = N wᵢ ∇ℓᵢ has mean g over the points and covariance Σ; traces and squared norms
-have the unit of a squared gradient. Sources: theory of mini-batch methods as statistics; Cochran, *Sampling Techniques*
-(1977) for finite populations and strata; McCandlish et al. (2018, arXiv 1812.06162) for the noise scale.
+A single-point gradient gᵢ = N wᵢ ∇ℓᵢ, with the number N of points and quadrature weights wᵢ, has the mean g over the points and
+the covariance Σ. A batch has b points. Traces and squared norms have the unit of a squared gradient. Sources: theory of
+mini-batch methods as statistics; Cochran, *Sampling Techniques* (1977) for finite populations and strata; McCandlish et al.
+(2018, arXiv 1812.06162) for the noise scale.
 """
 
 from __future__ import annotations
@@ -14,83 +15,84 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
-"""One number or several at once."""
+"""One number, or an array of numbers."""
 
 
 def root(value: Numbers) -> Numbers:
-    """Return the square root of numbers ≥ 0."""
+    """Return the square root of one or several numbers ≥ 0."""
     taken: Numbers = np.sqrt(value)
     return taken
 
 
 def noise_scale(trace: float, square: float) -> float:
-    """Return S = tr Σ/‖g‖², the batch at which noise and signal are as strong; infinite where g = 0, in points.
+    """Return the noise scale S = tr Σ/‖g‖² in points: the batch size whose variance equals ‖g‖²; inf if g = 0.
 
     Args:
-        trace: tr Σ ≥ 0.
-        square: ‖g‖² ≥ 0.
+        trace: Trace of the covariance tr Σ ≥ 0.
+        square: Squared norm ‖g‖² ≥ 0 of the full gradient.
     """
     return trace / square if square > 0.0 else np.inf
 
 
 def progress(batch: Numbers, scale: float) -> Numbers:
-    """Return 1/(1 + S/b): progress of one step at its best step size, relative to that with the full gradient.
+    """Return 1/(1 + S/b), the decrease of f by one step of the best size, relative to that by a step along the full gradient.
 
-    For f with Hessian H along the gradient, E f(θ − ηg_b) is least at η = η₁/(1 + S/b), and the decrease is that fraction
-    of the full gradient's. b ≪ S: proportional to b; b ≫ S: saturated.
+    If η₁ is the best step size with the full gradient, E f(θ − ηg_b) is smallest at η = η₁/(1 + S/b), and the decrease has the
+    same factor. It is proportional to b for b ≪ S, and 1 for b ≫ S.
 
     Args:
-        batch: b ≥ 1.
-        scale: S ≥ 0, in points.
+        batch: Batch size b ≥ 1.
+        scale: Noise scale S ≥ 0, in points.
     """
     return 1.0 / (1.0 + scale / batch)
 
 
 def compressed(trace: float, batch: Numbers, workers: int, share: Numbers) -> Numbers:
-    """Return tr Σ/b + q/W: the mean of W workers, each sending its gradient through an unbiased compressor.
+    """Return tr Σ/b + q/W, the variance of the mean gradient of W workers that send theirs through an unbiased compressor Q.
 
     Args:
-        trace: tr Σ ≥ 0.
-        batch: points b of all workers together, ≥ W.
-        workers: W ≥ 1.
-        share: q ≥ 0, the compressor's E‖Q(v) − v‖² for one worker; see ``sparsified`` and ``rounded``.
+        trace: Trace of the covariance tr Σ ≥ 0.
+        batch: Points b ≥ W of all workers together.
+        workers: Number of workers W ≥ 1.
+        share: Variance q = E‖Q(v) − v‖² ≥ 0 that the compressor adds for one worker; see ``sparsified`` and ``rounded``.
     """
     return trace / batch + share / workers
 
 
 def sparsified(trace: float, square: float, batch: Numbers, workers: int, keep: float) -> Numbers:
-    """Return q = (1/p − 1)(‖g‖² + W tr Σ/b) of keeping each entry with probability p and scaling it by 1/p.
+    """Return q = (1/p − 1)(‖g‖² + W tr Σ/b) for a compressor that keeps each entry with probability p and scales it by 1/p.
 
     Args:
-        trace: tr Σ ≥ 0.
-        square: ‖g‖² ≥ 0.
-        batch: b ≥ W.
-        workers: W ≥ 1.
-        keep: 0 < p ≤ 1.
+        trace: Trace of the covariance tr Σ ≥ 0.
+        square: Squared norm ‖g‖² ≥ 0 of the full gradient.
+        batch: Points b ≥ W of all workers together.
+        workers: Number of workers W ≥ 1.
+        keep: Probability 0 < p ≤ 1 of an entry to be kept.
     """
     return (1.0 / keep - 1.0) * (square + trace * workers / batch)
 
 
 def rounded(step: float, size: int) -> float:
-    """Return q = PΔ²/6 of rounding P entries to multiples of Δ at random, for entries that spread over many steps.
+    """Return q = PΔ²/6 for a compressor that rounds P entries randomly, without bias, to multiples of Δ.
 
-    An entry at fraction f between two multiples has variance f(1 − f)Δ², 1/6 on average over f.
+    An entry at the fraction f between two multiples has the variance f(1 − f)Δ², which is Δ²/6 on average over f; entries have to
+    spread over many multiples.
 
     Args:
-        step: Δ > 0, in the unit of a gradient.
-        size: number of entries P ≥ 1.
+        step: Rounding step Δ > 0, in the unit of a gradient.
+        size: Number of entries P ≥ 1.
     """
     return size * step**2 / 6.0
 
 
 def batch_to_compensate(trace: float, batch: float, workers: int, share: float) -> float:
-    """Return the batch that has, compressed, the variance tr Σ/b of an uncompressed one; infinite where none has.
+    """Return the batch size with which compressed gradients have the variance tr Σ/b of uncompressed ones; inf if there is none.
 
     Args:
-        trace: tr Σ > 0.
-        batch: b ≥ W.
-        workers: W ≥ 1.
-        share: q ≥ 0, taken as independent of the batch.
+        trace: Trace of the covariance tr Σ > 0.
+        batch: Points b ≥ W of all workers together, without compression.
+        workers: Number of workers W ≥ 1.
+        share: Variance q ≥ 0 that the compressor adds for one worker, assumed to be independent of the batch size.
     """
     left = trace / batch - share / workers
     return trace / left if left > 0.0 else np.inf

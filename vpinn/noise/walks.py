@@ -1,7 +1,8 @@
-"""Walks of a training method along the stiff directions of a minimum, on the objective's own batches.
+"""Trajectories ("walks") of a training method in the stiff directions of a minimum, with mini-batches of the objective.
 
-Beside every walk through the network goes one on the parabola there, by the same batches: what the two have in common is told by
-many walks on the parabola, which cost next to nothing, and the difference by few steps through the network (a control variate).
+A trajectory through the network is expensive. Beside it runs one on the quadratic model (parabola) of J at the minimum, with the
+same batches, as a control variate: its mean is estimated from many trajectories on the parabola, which cost next to nothing, and
+the mean of the difference from few steps through the network. Start from `Walk` and `Walk.mean`.
 """
 
 from __future__ import annotations
@@ -23,25 +24,28 @@ from vpinn.optimization import Closure, Method, NonFiniteError
 from vpinn.placement import HOST, host
 
 REPLICAS = 24
-"""Walks on the parabola."""
+"""Number of trajectories on the parabola."""
 FIRST = 64
-"""Steps of a walk at first."""
+"""Initial number of steps of a trajectory."""
 SETTLING = 8
-"""One over the share of a walk in which it forgets where it started."""
+"""Inverse of the share of a trajectory, at its beginning, that is discarded because it depends on the start."""
 CHANGED = 0.1
-"""Share by which noise may change over the places visited where it counts as the same."""
+"""Relative difference up to which the noise at the places visited counts as equal to that at the minimum."""
 
 
 class Walk:
-    """A walk that can be continued, from a place that a walk on the parabola has come to.
+    """A trajectory near a minimum that can be continued, in coordinates along the k stiff directions.
+
+    It starts from a settled place of a trajectory on the parabola.
 
     Attributes:
-        minimum: where.
-        rate: step size η.
-        memory: steps that squares of places remember.
-        few: steps through the network: place, that on the parabola, the gradient less that of the parabola, and the gradient of
-            the same batch at the minimum [n, 4k].
-        many: places of the walks on the parabola [n, replicas · k]; None where points are too many to keep what they contribute.
+        minimum: The minimum.
+        rate: Step size η.
+        memory: Correlation time of squared coordinates, in steps.
+        few: Samples of n steps through the network [n, 4k]: place, place on the parabola, batch gradient minus gradient of the
+            parabola, and gradient of the same batch at the minimum.
+        many: Places on the trajectories on the parabola [n, replicas·k]; None if there are too many points to store their
+            contributions.
     """
 
     def __init__(
@@ -54,16 +58,16 @@ class Walk:
         generator: np.random.Generator,
         first: int = FIRST,
     ) -> None:
-        """Begin a walk.
+        """Begin a trajectory.
 
         Args:
-            minimum: where.
-            method: what takes the steps, with its own state.
-            rate: its step size η > 0.
-            size: step → points of its batch.
-            memory: steps that squares of places remember.
-            generator: of the batches.
-            first: steps at first.
+            minimum: The minimum.
+            method: Training method that takes the steps.
+            rate: Its step size η > 0.
+            size: Function from the number of a step to the points of its batch.
+            memory: Correlation time of squared coordinates, in steps ≥ 1.
+            generator: Generator of the batches.
+            first: Initial number of steps.
         """
         self.minimum, self.rate, self.memory, self._size, self._generator = minimum, rate, memory, size, generator
         self._method, self._draws = method, dict[int, Callable[[], Drawn]]()
@@ -80,7 +84,7 @@ class Walk:
         )
         self.many: OpenSamples | None = None
         if kept is not None:
-            self._spread = self._centre.repeat(REPLICAS + 1, 1)  # one more, which the walk through the network begins with
+            self._spread = self._centre.repeat(REPLICAS + 1, 1)  # one more, as start of the trajectory through the network
             self._spread_state = method.initial(self._spread)
             self._follow(np.full(math.ceil(2.0 * memory), size(0)))
             self._place = self._shadow = self._spread[-1]
@@ -89,13 +93,17 @@ class Walk:
 
     @property
     def samples(self) -> tuple[OpenSamples, ...]:
-        """What the walk is seen by."""
+        """All samples of the trajectory, for a `Question`."""
         return (self.few,) if self.many is None else (self.few, self.many)
 
     def offs(self) -> tuple[Array, Array | None, Array | None]:
-        """Return distances from their means, once they have settled: places, those on the parabola [n, k], and of the many walks.
+        """Return distances from the mean place, after the settling steps.
 
-        The mean place is that of the parabola plus the mean difference, which hardly has noise.
+        The mean place is that of the parabola plus the mean difference, which has little noise.
+
+        Returns:
+            Distances of the trajectory through the network [n, k], of the one on the parabola with the same batches [n, k], and
+            of the many trajectories on the parabola [N, replicas, k]; the last two are None without stored contributions.
         """
         k, centre = len(self.minimum.curvatures), host(self._centre)
         settled = self.few.values[len(self.few.values) // SETTLING :]
@@ -106,11 +114,11 @@ class Walk:
         return x - centre - (x - y).mean(0), y - centre, far - centre
 
     def mean(self, function: Callable[[Array], Array], last: float = 1.0) -> tuple[Array, Array]:
-        """Return the mean of a function of the distances from their mean, and its standard error.
+        """Return the mean, along the trajectory, of a function of the distance from the mean place, and its standard error.
 
         Args:
-            function: distances [n, …, k] → values [n, …] or several of them in a last axis.
-            last: share of the steps that are looked at, the last ones.
+            function: Function from distances [n, …, k] to values [n, …], or several values in one more axis.
+            last: Share of the steps, at the end, over which the mean is taken, 0 to 1.
         """
         x, y, far = (None if part is None else part[len(part) - round(last * len(part)) :] for part in self.offs())
         assert x is not None
@@ -126,7 +134,7 @@ class Walk:
         return rest + common, np.hypot(wrong, unsure)
 
     def changed(self) -> str:
-        """Return by how much the noise at the places visited differs from that at the minimum; "" where it hardly does."""
+        """Return a text on how much the noise at the places visited differs from that at the minimum; "" if hardly."""
         if self.many is None:
             return ""
         k, rest = len(self.minimum.curvatures), self.minimum.rest
@@ -136,7 +144,7 @@ class Walk:
         if abs(ratio) <= max(CHANGED, CONFIDENCE * error):
             return ""
         told = f"{1.0 + ratio:.2f} ± {error:.1g} of that at the minimum"
-        return f"it takes the same noise everywhere, and at the places visited its variance is {told}"
+        return f"theory assumes the same noise everywhere; its variance at the places visited is {told}"
 
     def _draw(self, size: int) -> Callable[[], Drawn]:
         if size not in self._draws:
@@ -144,10 +152,10 @@ class Walk:
         return self._draws[size]
 
     def _through(self, count: int) -> Array:
-        """Walk on through the network.
+        """Continue the trajectory through the network by some steps, and return their samples, see ``few``.
 
         Raises:
-            InputError: the walk diverged.
+            InputError: The trajectory diverged.
         """
         people, kept, k = self.minimum.people, self.minimum.kept, len(self.minimum.curvatures)
         basis, curvatures = torch.from_numpy(self.minimum.vectors.copy()), torch.from_numpy(self.minimum.curvatures.copy())
@@ -175,13 +183,13 @@ class Walk:
         return seen
 
     def _beside(self, count: int) -> Array:
-        """Walk on along the parabola."""
+        """Continue the trajectories on the parabola by some steps, and return their samples, see ``many``."""
         sizes = np.array([self._size(self._step[1] + step) for step in range(count)])
         self._step[1] += count
         return self._follow(sizes)[:, :REPLICAS].reshape(count, -1)
 
     def _follow(self, sizes: Array) -> Array:
-        """Return places on the parabola after steps by batches of some sizes [n, replicas and one, k]."""
+        """Take n steps on the parabola with batches of given sizes [n], and return the places [n, replicas + 1, k]."""
         kept, shape = self.minimum.kept, (REPLICAS + 1, len(self.minimum.curvatures))
         assert kept is not None
         noise = np.empty((len(sizes), *shape))

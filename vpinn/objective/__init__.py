@@ -1,8 +1,14 @@
-"""Objectives: problem and trial space → J(θ) = Σ ∫ density + ½‖r‖², with its gradient over all points or drawn ones.
+"""Objectives: what training minimises, J(θ) = Σ ∫ density + ½‖r‖² with the residual r of a weak form in its dual norm.
 
-`statement` (what is integrated where) → `measure` (points with their integrands) → `contraction`, `test_space` (residuals
-and their dual norm) → `objective` (value and gradient in chunks) → `candidates` (values of many parameters), `curvature`
-(second derivatives as rows).
+In go a problem and a trial space; out comes an `Objective` (`make_objective`) with J and ∇J over all points or over drawn ones.
+
+1. `variation`, `bending`: a problem in another formulation. `control`: a weak form with a control variate.
+2. `penalty` (weights of conditions), `test_functions` → `test_space`, `whitening`: the dual norm of residuals.
+3. `contraction` (integrands times test functions) → `measure` (one of dx and ds: points and integrands).
+4. `statement` puts problem, points and test functions together; start reading there.
+5. `objective`: J and ∇J, part by part of the points; `pairs` (unbiased squares from one batch), `candidates` (J at many
+   parameters), `signals` (gradient or residual of single points, for samplers).
+6. `curvature` (second derivatives as rows) and `linearisation` (residual and last layer as rows, for least squares).
 """
 
 from vpinn.objective.bending import bends, bent

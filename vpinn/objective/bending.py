@@ -1,6 +1,6 @@
-"""Energies and weak forms of second derivatives, of beams and plates, as equations of fourth order with natural conditions.
+"""Beams and plates: forms with second derivatives → equations of fourth order with their natural conditions.
 
-With F(u; v) = ∫ a v + B·∇v + ½ C:∇∇v dx + ∫ g v + G·∇v ds, C symmetric, integration by parts gives
+With F(u; v) = ∫ a v + B·∇v + ½ C:∇∇v dx + ∫ g v + G·∇v ds and symmetric C, integration by parts gives
 
 | where | what vanishes |
 |---|---|
@@ -8,8 +8,8 @@ With F(u; v) = ∫ a v + B·∇v + ½ C:∇∇v dx + ∫ g v + G·∇v ds, C sym
 | on the boundary | the moment ½ n·C·n + G·n |
 | on the boundary in 1-D where u is not given | the shear B·n − ½ (∇·C)·n + g |
 
-In more dimensions u is given on the whole boundary, where derivatives along it then vanish, too, in v (Timoshenko &
-Woinowsky-Krieger 1959, ch. 4).
+In more than one dimension u must be given on the whole boundary, so that v and its derivatives along the boundary vanish there
+(Timoshenko & Woinowsky-Krieger 1959, ch. 4). Start with `bent`.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -29,7 +29,7 @@ from vpinn.problem import Condition, Problem, Strong
 
 
 def bends(problem: Problem) -> bool:
-    """Return whether a weak form, or the variation of an energy, takes second derivatives of its test functions."""
+    """Return whether a weak form, or the variation of an energy, has second derivatives of its test functions."""
     if problem.formulation.pointwise:
         return False
     graph = Graph()
@@ -38,11 +38,11 @@ def bends(problem: Problem) -> bool:
 
 
 def bent(problem: Problem) -> Problem:
-    """Return a form of second derivatives as its equations with the natural conditions, other problems as they are.
+    """Return a problem whose form has second derivatives in strong form with natural conditions; other problems unchanged.
 
     Raises:
-        InputError: an unknown is free on a part of the boundary in more than one dimension, the form takes second derivatives
-            on the boundary, or holds terms of parts of the domain.
+        InputError: an unknown has no value on a part of the boundary in more than one dimension, or the form has second
+            derivatives on the boundary or integrals over parts of the domain.
     """
     if not bends(problem):
         return problem
@@ -83,7 +83,13 @@ def _meets(problem: Problem, part: Integral, side: Sequence[str]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Terms:
-    """Coefficients of one test function's value and derivatives: a, B [d] and C [d][d], of ½ C:∇∇v."""
+    """The coefficients a, B and C of one component of the test functions in a v + B·∇v + ½ C:∇∇v.
+
+    Attributes:
+        a: a, scalar.
+        b: B [d].
+        c: C [d][d], symmetric.
+    """
 
     a: Expr
     b: Sequence[Expr]
@@ -91,7 +97,14 @@ class _Terms:
 
     @classmethod
     def of(cls, problem: Problem, parts: Sequence[Integral], name: str, component: int) -> _Terms:
-        """Read them off the integrands' sum, which is linear in v: a is its value at v = 1, B at x_k, C at x_k x_l."""
+        """Return the coefficients in a sum of integrands, from its values at the test functions v = 1, x_k and x_k x_l.
+
+        Args:
+            problem: the problem.
+            parts: integrals whose integrands are added.
+            name: unknown of the test function.
+            component: component of the test function.
+        """
         x, d = problem.symbols.x, problem.domain.dimension
         total = sum((part.integrand for part in parts), ufl.as_ufl(0.0))
 
@@ -109,7 +122,7 @@ class _Terms:
 
     @property
     def equation(self) -> Expr:
-        """What vanishes inside."""
+        """The expression a − ∇·B + ½ ∇∇:C, which vanishes inside the domain."""
         d = range(len(self.b))
         bending = sum(self.c[k][m].dx(k).dx(m) for k in d for m in d)
         return self.a - sum(self.b[k].dx(k) for k in d) + 0.5 * bending

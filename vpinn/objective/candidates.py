@@ -1,7 +1,7 @@
-"""J at many parameters, without gradients: what a search by populations compares.
+"""Values of J at many parameter vectors, without gradients, for methods that compare candidates.
 
-Small batches and small networks spend their time in calls rather than in numbers, so as many parameters go through the
-network at once as fill the caches; with many points each goes by itself, the way training evaluates it.
+With small batches and small networks the calls of torch cost more than the arithmetic, so that several parameter vectors are
+evaluated at once, as many as fit the caches. With many points they are evaluated one by one, as in training.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from vpinn.objective.objective import PART_BYTES, Batch, Objective, Part, bytes_
 from vpinn.placement import HOST, wide
 
 ORDERS = 2
-"""Order of the derivatives up to which parameters are evaluated together."""
+"""Highest order of derivatives for which several parameter vectors are evaluated at once."""
 
 _Job = tuple[Part, slice]
-"""Some points, and which parameters."""
+"""Points to evaluate at, and the range of parameter vectors."""
 
 
 def candidate_values(objective: Objective, thetas: Tensor, first: Batch | None = None, second: Batch | None = None) -> Tensor:
-    """Return J or its unbiased estimates [k], from the same points for all parameters.
+    """Return J, or unbiased estimates of it from the same points, for k parameter vectors [k].
 
     Args:
-        objective: what is minimised.
+        objective: the objective.
         thetas: parameters [k, size].
         first: drawn points of every measure; None for all points.
-        second: another batch, where squares are estimated by the product of two.
+        second: another batch, if squares are estimated by the product of two batches; else None.
     """
     if first is not None and objective.test_space is not None and objective.estimator == "u-statistic":
         return torch.tensor([objective.sampled(theta, first)[0] for theta in thetas], dtype=torch.float64, device=HOST)
@@ -43,7 +43,7 @@ def candidate_values(objective: Objective, thetas: Tensor, first: Batch | None =
 
 
 def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[Tensor, Tensor | None]:
-    """Return the densities' integrals [k] and the residuals [outputs, space.size, k] over some points."""
+    """Return the integrals of the density [k] and the residuals [outputs, space.size, k] (None without) over some points."""
 
     def jobs() -> Iterator[_Job]:
         for measure, points in parts:
@@ -67,7 +67,7 @@ def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[
 
 
 def _several(objective: Objective, part: Part, thetas: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return the same over points that are worked on at once, for parameters that are."""
+    """Return the same as ``_sums`` for points and parameter vectors that are evaluated at once."""
     measure, points = part
     several = len(thetas) > 1
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""Coefficients of test functions at points → residuals r_j = Σ_q w_q (a φ_j + B·∇φ_j).
+"""Contraction of integrands with test functions: coefficients a, B at points → residuals r_j = Σ_q w_q (a φ_j + B·∇φ_j).
 
-For whole cells this is one matrix product with the tabulated basis (Anandh et al. 2024, FastVPINNs,
-arXiv 2404.12063); for drawn points the basis rows of each point are gathered. Gradients are pulled back to reference
-coordinates first, so that one table serves every cell.
+For whole cells this is one matrix product with the tabulated basis (Anandh et al. 2024, FastVPINNs, arXiv 2404.12063). For
+drawn points, the row of the table that belongs to each point is gathered. Gradients are transformed to reference coordinates,
+so that all cells share one table. Start with `Contraction.assemble`; `Contraction.at_points` is its transpose.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from vpinn.placement import Placement
 
 @dataclass(frozen=True)
 class Frame:
-    """Where n points stand in their cells.
+    """Data of n points that the contraction needs: their cells and the tables of basis functions there.
 
     Attributes:
-        cell: cells [n].
-        row: row of the contraction's tables [n].
-        pull: J⁻ᵀ, which turns reference gradients into physical ones [n, d, d]; [n, 0, 0] where it is one constant.
-        tables: the points' own tables [n, 1 + d, n_local] where the rule has none for all cells.
-        functions: memory for the global functions of whole cells [cells, n_local], once they were asked for.
+        cell: cells of the points [n].
+        row: rows of the points in the tables of the contraction [n].
+        pull: J⁻ᵀ, which turns reference gradients into physical ones [n, d, d]; [n, 0, 0] if it is constant over the mesh.
+        tables: tables for every point separately [n, 1 + d, n_local], if the points differ from cell to cell; else None.
+        functions: global functions of whole cells [cells, n_local], stored when they are first needed.
     """
 
     cell: Tensor
@@ -40,34 +40,34 @@ class Frame:
     functions: list[Tensor] = field(default_factory=list, compare=False)
 
     def rows(self, rows: slice | Tensor) -> Frame:
-        """Return some of the points."""
+        """Return the frame of some of the points."""
         tables = None if self.tables is None else self.tables[rows]
         return Frame(self.cell[rows], self.row[rows], self.pull[rows], tables)
 
     def of(self, contraction: Contraction, row: int) -> Tensor:
-        """Return one table's functions at the points [n, n_local]."""
+        """Return the local functions (row 0) or their derivatives (row 1 + i) at the points [n, n_local]."""
         return contraction.tables[row][self.row] if self.tables is None else self.tables[:, row]
 
     @property
     def columns(self) -> tuple[Tensor, ...]:
-        """What there is of every point, in the order of the attributes."""
+        """The tensors with one entry per point, in the order of the attributes."""
         return self.cell, self.row, self.pull, *(() if self.tables is None else (self.tables,))
 
     @staticmethod
     def of_columns(columns: Sequence[Tensor]) -> Frame:
-        """Return the frame with these ``columns``."""
+        """Return the frame that has these ``columns``."""
         cell, row, pull, *tables = columns
         return Frame(cell, row, pull, tables[0] if tables else None)
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """Test functions of one space at the points of one measure.
+    """The test functions at the quadrature points of one measure.
 
     Attributes:
-        space: continuous Lagrange space, the same for every component.
-        points: the measure's points.
-        placement: where steps work.
+        space: continuous Lagrange space of every component.
+        points: quadrature points of the measure.
+        placement: device, precision and threads of the computation.
     """
 
     space: LagrangeSpace
@@ -76,7 +76,7 @@ class Contraction:
 
     @cached_property
     def tables(self) -> Tensor:
-        """Values and gradients of the local functions [1 + d, rows, n_local]: physical ones where J is constant."""
+        """Values and gradients of the local functions [1 + d, rows, n_local]; gradients are physical if J is constant."""
         mesh, placed = self.space.mesh, self.points.placed
         if isinstance(self.points, FacetPoints):
             placed = mesh.reference.facet_points(placed).reshape(-1, mesh.dimension)
@@ -91,7 +91,7 @@ class Contraction:
 
     @property
     def columns(self) -> int:
-        """Numbers that a frame holds per point."""
+        """Number of entries that a frame stores per point."""
         d = self.space.mesh.dimension
         return d * d + 2 + (0 if self.points.tabulated else (1 + d) * self.space.dofs.shape[1])
 
@@ -101,7 +101,7 @@ class Contraction:
         return self.placement.put(np.array(self.space.dofs))
 
     def frame(self, points: Points) -> Frame:
-        """Return where points stand; constant J⁻ᵀ over the mesh is stored once."""
+        """Return the frame of some points."""
         if self.constant is None:
             pull = self.space.mesh.frames_at(points.cell, points.reference).inverse_transpose
         else:
@@ -119,13 +119,13 @@ class Contraction:
         """Return residuals [outputs, space.size], or [outputs, space.size, K] for K columns of coefficients.
 
         Args:
-            tests: (component, derivative) that each coefficient belongs to, derivative of order 0 or 1; the component
-                counts through all test functions.
-            coefficients: one value per point [n], or one for all, or K columns of values [n, K].
+            tests: test function of every coefficient: component, counted through all test functions, and derivative of order
+                0 or 1.
+            coefficients: for every test, one value per point [n], one value for all points, or K columns of values [n, K].
             w: weights [n].
-            frame: where the points stand.
-            aligned: whether the points are whole cells in the rule's order.
-            outputs: number of test components.
+            frame: frame of the points.
+            aligned: whether the points are all points of whole cells, cell after cell.
+            outputs: number of components of the test functions.
         """
         parts = self._parts(tests, coefficients, w, frame)
         wide = next(iter(parts.values())).shape[1:]
@@ -141,13 +141,13 @@ class Contraction:
         return result
 
     def local(self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame) -> dict[int, Tensor]:
-        """Return the residuals of whole cells before they are summed: component → [m, n_local] or [m, n_local, K]."""
+        """Return the residuals of m whole cells, not yet summed over cells: component → [m, n_local] or [m, n_local, K]."""
         return self._summed(self._parts(tests, coefficients, w, frame), frame, True)
 
     def _parts(
         self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame
     ) -> dict[tuple[int, int], Tensor]:
-        """Return what (component, table) is weighted with at the points, [n] or [n, K] each."""
+        """Return the factor of every table at the points, weights included: (component, table) → [n] or [n, K]."""
         parts: dict[tuple[int, int], Tensor] = {}
         for test, value in zip(tests, coefficients, strict=True):
             weighted = _times(value, w)
@@ -165,9 +165,16 @@ class Contraction:
         return found
 
     def at_points(self, tests: Sequence[Jet], dual: Tensor, frame: Frame, aligned: bool) -> list[Tensor]:
-        """Return every test jet [n] of the function with coefficients ``dual`` [outputs, space.size]: the transpose.
+        """Return the values or derivatives of a finite element function at n points, the transpose of ``assemble``.
 
-        K functions [outputs, space.size, K] give jets [n, K].
+        Args:
+            tests: component and derivative of each result.
+            dual: coefficients of the function [outputs, space.size], or of K functions [outputs, space.size, K].
+            frame: frame of the points.
+            aligned: whether the points are all points of whole cells, cell after cell.
+
+        Returns:
+            for every test [n], or [n, K] for K functions.
         """
         dofs = self._dofs(frame, self._by_cell(aligned))
         local: dict[int, Tensor] = {}
@@ -189,7 +196,7 @@ class Contraction:
         return values
 
     def basis(self, tests: Sequence[Jet], frame: Frame) -> tuple[Tensor, Tensor]:
-        """Return every test jet of every local function at the points [tests, n, n_local], and these functions [n, n_local]."""
+        """Return every test of all local functions at the points [tests, n, n_local], and the global functions [n, n_local]."""
         found = []
         for test in tests:
             terms = [_scaled(frame.of(self, row), factor) for row, factor in self._rows(test, frame)]
@@ -197,7 +204,7 @@ class Contraction:
         return torch.stack(found), self._dofs(frame, False)
 
     def _rows(self, test: Jet, frame: Frame) -> list[tuple[int, Tensor | None]]:
-        """Return the tables that a test jet is made of, with the factors at the points; None is 1."""
+        """Return the tables whose combination is a test, each with its factor at the points [n]; None stands for 1."""
         if not test.derivative:
             return [(0, None)]
         (i,) = test.derivative
@@ -206,7 +213,7 @@ class Contraction:
         return [(1 + k, frame.pull[:, i, k]) for k in range(self.space.mesh.dimension)]
 
     def _dofs(self, frame: Frame, grouped: bool) -> Tensor:
-        """Return the functions of the points' cells, once per cell or facet [m, n_local] or once per point [n, n_local]."""
+        """Return the global functions of the cells, once per cell or facet [m, n_local] or once per point [n, n_local]."""
         if not grouped:
             return self.dofs.index_select(0, frame.cell)
         if not frame.functions:
@@ -214,7 +221,7 @@ class Contraction:
         return frame.functions[0]
 
     def _grouped(self, aligned: bool, wide: bool) -> bool:
-        """Return whether local integrals are summed over cells or, of columns, over facets; else they are single points."""
+        """Return whether local integrals are sums over cells or (with columns) over facets; otherwise they are single points."""
         return aligned and (wide or self._by_cell(aligned))
 
     def _by_cell(self, aligned: bool) -> bool:
@@ -248,7 +255,7 @@ class Contraction:
 
     @cached_property
     def constant(self) -> NDArray[np.float64] | None:
-        """J⁻ᵀ [d, d] where it is the same all over the mesh, else None."""
+        """J⁻ᵀ [d, d] if it is the same all over the mesh, else None."""
         mesh = self.space.mesh
         corners = mesh.frames(np.arange(mesh.n_cells), mesh.reference.vertices).inverse_transpose
         corners = corners.reshape(-1, *corners.shape[-2:])
@@ -257,7 +264,7 @@ class Contraction:
 
 
 def _scatter(dofs: Tensor, here: Tensor, size: int) -> Tensor:
-    """Return local functions at points [n, n_local] as a sparse matrix [size, n], which columns of values multiply."""
+    """Return local functions at points [n, n_local] as a sparse matrix [size, n]."""
     points = torch.arange(len(dofs), device=dofs.device).repeat_interleave(dofs.shape[1])
     index = torch.stack([dofs.reshape(-1), points])
     return torch.sparse_coo_tensor(index, here.reshape(-1), (size, len(dofs)), device=dofs.device, check_invariants=True)
@@ -268,7 +275,7 @@ def _scaled(rows: Tensor, factor: Tensor | None) -> Tensor:
 
 
 def _times(value: Value, factor: Tensor | float) -> Tensor:
-    """Return a product over points, where either may have columns."""
+    """Return a product over points, where ``value`` may have columns [n, K]."""
     if isinstance(value, Tensor) and value.ndim == 2 and isinstance(factor, Tensor):
         factor = factor[:, None]
     return value * factor  # type: ignore[return-value]

@@ -1,9 +1,9 @@
-"""The control variate of a weak form: what turns the residual's integrand into that of the strong form.
+"""The control variate of a weak form, which turns the integrand of the residual into that of the strong form.
 
-With the integrand F = a·v + B·∇v, ∇·(vB) integrates to ∫ v B·n ds. Taking it away from F and adding the boundary integral
-leaves every residual as it is, but for quadrature error, and makes its integrand (a − ∇·B)·v, which vanishes at the solution:
-there a batch drawn by any sampler estimates zero by zero, and the covariance of its gradient goes to zero with the error.
-On essential boundaries v = 0; elsewhere B·n meets the natural condition's term with the same effect.
+The form has the integrand F = a·v + B·∇v, and ∫ ∇·(vB) dx = ∫ v B·n ds. Subtracting ∇·(vB) from F and adding the boundary
+integral changes the residual by quadrature error only, but the integrand becomes (a − ∇·B)·v, which vanishes at the solution.
+There every batch estimates zero without error, and the covariance of its gradient goes to zero with the error of the solution.
+On essential boundaries v = 0; on natural ones B·n cancels the term of the natural condition.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.forms import Integral, integrals
 from vpinn.problem import Problem
+from vpinn.problem.numerics import Batch
 from vpinn.trial import Trial
 
 KINKED = (uc.Conditional, uc.MinValue, uc.MaxValue, uc.Abs)
-"""Operations whose results may jump where a flux must not."""
+"""Operations with jumps or kinks; a flux that contains one may have no divergence."""
 
 
-def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
-    """Return how batches estimate squared residuals, and why.
+def estimator_of(problem: Problem, trial: Trial, batch: Batch) -> tuple[str, str]:
+    """Return how squared residuals are estimated from batches with given settings, and the reason.
 
     Raises:
-        InputError: the estimator asked for does not fit the form.
+        InputError: the estimator in the problem file is not possible for the form.
     """
-    asked = problem.settings.batch.estimator
+    asked = batch.estimator
     if not problem.formulation.tested:
         if asked in ("two-batch", "u-statistic", "control-variate"):
             raise InputError(
@@ -43,7 +44,7 @@ def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
         return "plain", "the loss is linear in the points: every batch is unbiased"
     if asked not in ("auto", "control-variate"):
         return asked, "as asked"
-    if problem.settings.batch.size == "full":
+    if batch.size == "full":
         return "two-batch", "all points in every step: nothing is estimated"
     missing = obstacle(problem, trial)
     if not missing:
@@ -54,16 +55,16 @@ def estimator_of(problem: Problem, trial: Trial) -> tuple[str, str]:
 
 
 def by_parts(problem: Problem, trial: Trial) -> bool:
-    """Return whether a weak form is integrated by parts on all points, too.
+    """Return whether a weak form is integrated by parts also when all points are used.
 
-    Functions of corners and those of the problem file have gradients that no rule for polynomials integrates, and solve the
-    equation to leading order: the integrand (a − ∇·B)·v is as smooth as what they leave.
+    That is so with corner functions and enrich functions, whose gradients no polynomial rule integrates accurately. They solve
+    the equation to leading order, so that the integrand (a − ∇·B)·v is smoother.
     """
     return (trial.corners or bool(problem.enrich)) and not obstacle(problem, trial)
 
 
 def obstacle(problem: Problem, trial: Trial) -> str:
-    """Return why a problem has no control variate, "" where it has one."""
+    """Return the reason why a problem has no control variate; "" if it has one."""
     if not problem.formulation.tested:
         return "only a weak form has one"
     parts = [part for part in integrals(problem.formulation.integrals) if not part.facet]
@@ -80,7 +81,7 @@ def obstacle(problem: Problem, trial: Trial) -> str:
 
 
 def controlled(problem: Problem) -> list[Integral]:
-    """Return the integrals of the weak form with the control variate; boundary integrals of fluxes are everywhere on ds."""
+    """Return the integrals of the weak form with the control variate; those of normal fluxes are over the whole boundary."""
     found = []
     for part in integrals(problem.formulation.integrals):
         if part.facet:
@@ -110,7 +111,7 @@ def natural_facets(problem: Problem, trial: Trial) -> NDArray[np.int64]:
 
 
 def _fluxes(problem: Problem, part: Integral) -> Iterator[tuple[ufl.core.expr.Expr, int, ufl.core.expr.Expr]]:
-    """Yield every component of the test functions, direction i, and B_i, where it is not zero."""
+    """Yield every component of the test functions, every coordinate i, and B_i, if it is not zero."""
     zero = {u.test: _zero(u.test.ufl_shape) for u in problem.unknowns}
     slopes = {uc.Grad(u.test): _zero(uc.Grad(u.test).ufl_shape) for u in problem.unknowns}
     for unknown in problem.unknowns:
@@ -130,7 +131,7 @@ def _zero(shape: tuple[int, ...]) -> ufl.core.expr.Expr:
 
 
 def _order(expression: ufl.core.expr.Expr) -> int:
-    """Return the highest derivative of a coefficient in an expression."""
+    """Return the highest order of derivatives in an expression."""
     highest = 0
     for node in unique_pre_traversal(expression):
         order = 0

@@ -1,13 +1,15 @@
-"""The objective's curvature as rows: G = Σ sᵢ aᵢaᵢᵀ with the derivatives aᵢ of what the objective is made of.
+"""The curvature of the objective as a sum over rows, G = Σ sᵢ aᵢaᵢᵀ with rows aᵢ and signs sᵢ.
 
-| objective | row | G is that of |
+| objective | row aᵢ | G is the matrix of |
 |---|---|---|
 | squares (strong forms, penalties) | √w ∂R/∂θ | Gauss–Newton |
 | squared dual norm (weak forms) | L⁻¹ ∂r/∂θ, LLᵀ the Gram matrix of the test functions | Gauss–Newton |
 | energy ∫ℓ | √(w|λₖ|) vₖᵀ ∂(jets)/∂θ, λₖ and vₖ the eigenpairs of ∂²ℓ at the point | energy natural gradient |
 
-sᵢ is −1 where a weight or an eigenvalue is negative (Nitsche's terms, energies that are not convex), else 1. Source of the
-last: Müller & Zeinhofer 2023, energy natural gradient descent (arXiv 2302.13163).
+Here w are quadrature weights, R and r residuals, ℓ the density of an energy, and jets the values and derivatives of the
+network. The sign sᵢ is −1 if a weight or an eigenvalue is negative (Nitsche's terms, energies that are not convex), else 1.
+Energy natural
+gradient: Müller & Zeinhofer 2023 (arXiv 2302.13163). Start with `curvature`.
 """
 
 from __future__ import annotations
@@ -30,26 +32,26 @@ from vpinn.trial.jacobian import Keys, jet_jacobian
 
 Over: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Jacobian: TypeAlias = Callable[[Network, Tensor, Tensor, Keys, Tensor], Tensor]
-"""``jet_jacobian``, or ``last_layer_jacobian``."""
+"""``jet_jacobian`` (derivatives by all parameters) or ``last_layer_jacobian`` (by those of the last layer)."""
 BLOCKS = 4
-"""Blocks of rows of G, or of columns of what is whitened, that threads share."""
+"""Number of blocks into which rows, or columns to be whitened, are divided for the threads."""
 ROWS_BYTES = 1e9
-"""Memory up to which rows are kept; beyond it only their sum G is."""
+"""Memory in bytes up to which the rows are stored; above, only their sum G is."""
 SINGULAR = 1e-13
 """Eigenvalues of ∂²ℓ below this share of the largest one count as zero."""
 
 
 @dataclass(frozen=True)
 class Curvature:
-    """G at some parameters.
+    """The curvature matrix G at some parameters; ``size`` is the number of parameters that the rows are derivatives by.
 
     Attributes:
-        over: applies work to parts; results in order.
-        rows: aᵢ [rows, size]; none [0, size] where they would take more than ``ROWS_BYTES``.
-        signs: sᵢ [rows].
-        residual: ρᵢ [rows] with rows ∂ρᵢ/∂θ, where the objective is ½Σ sᵢρᵢ²; else None.
-        image: θ → quantities [rows] whose derivatives at these parameters the rows are.
-        rest: what G holds beside the rows [size, size]; None: nothing.
+        rows: aᵢ [rows, size]; [0, size] if they would take more than ``ROWS_BYTES``.
+        signs: sᵢ, 1 or −1 [rows].
+        residual: ρᵢ [rows] with aᵢ = ∂ρᵢ/∂θ, if the objective is ½Σ sᵢρᵢ²; else None.
+        image: function of θ that returns the quantities [rows] whose derivatives at these parameters are the rows.
+        rest: G [size, size] if the rows are not stored; else None.
+        over: function that applies work to blocks, with results in order.
     """
 
     rows: Tensor
@@ -68,7 +70,7 @@ class Curvature:
 
     @property
     def slope(self) -> Tensor | None:
-        """Gradient [size] of half the sum of squares; None for an energy, or where rows are not kept."""
+        """Gradient of ½Σ sᵢρᵢ² [size]; None for an energy, or if the rows are not stored."""
         return None if self.residual is None or self.rest is not None else self.rows.T @ (self.signs * self.residual)
 
     @cached_property
@@ -85,7 +87,14 @@ class Curvature:
 
 @dataclass(frozen=True)
 class _Share:
-    """What one part of the points contributes: factors [r, K, n] of its jets in the rows, their signs and residuals [r, n]."""
+    """The rows that one part of the points contributes, r per point.
+
+    Attributes:
+        part: n points with their measure.
+        factors: factors of the K jets in the rows [r, K, n].
+        signs: signs of the rows [r, n].
+        residual: ρ of the rows [r, n]; zero for an energy.
+    """
 
     part: Part
     factors: Tensor
@@ -94,16 +103,18 @@ class _Share:
 
 
 def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, jacobian: Jacobian = jet_jacobian) -> Curvature:
-    """Return G over all points, or an unbiased estimate over drawn ones, whose weights say how many each stands for.
+    """Return the curvature over all points, or an estimate of it from drawn points.
+
+    The estimate is unbiased, except for a squared dual norm, where it is the curvature of the square over the batch.
 
     Args:
-        objective: of any formulation.
+        objective: objective of any formulation.
         theta: parameters [size], float64.
-        parts: drawn points; None for all. Of a squared dual norm the rows are those of the batch's own square.
-        jacobian: by which parameters rows are derivatives: all of them, or those of the last layer.
+        parts: drawn points; None for all points.
+        jacobian: function that differentiates by all parameters or by those of the last layer.
 
     Raises:
-        InputError: a derivative of third or higher order in the form.
+        InputError: the form has derivatives of order three or more.
     """
     if objective.test_space is not None:
         return _of_dual_norm(objective, theta, parts, jacobian)
@@ -130,13 +141,13 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, j
 
 
 def _width(objective: Objective, theta: Tensor, jacobian: Jacobian) -> int:
-    """Return the number of parameters that rows are derivatives by."""
+    """Return the number of parameters by which the rows are differentiated."""
     network = objective.measures[0].network
     return jacobian(network, theta, theta.new_zeros(1, network.dimension), [], theta.new_zeros(1, 0, 1)).shape[2]
 
 
 def count_rows(objective: Objective) -> int:
-    """Return the number of rows: tests, what is squared at the points, and of an energy at most one per jet there."""
+    """Return the number of rows: one per test function and per square at a point; for an energy, at most one per jet."""
     tested = 0 if objective.test_space is None else objective.test_space.size
     roots = [len(m.tape.moving.outputs) - 1 - len(m.tests) for m in objective.measures]
     energy = objective.test_space is None and not is_sum_of_squares(objective)
@@ -145,12 +156,12 @@ def count_rows(objective: Objective) -> int:
 
 
 def is_sum_of_squares(objective: Objective) -> bool:
-    """Return whether the objective is ½ Σ w R² over the points, as that of a strong form is."""
+    """Return whether the objective is ½ Σ w R² over the points, as for a strong form."""
     return objective.test_space is None and all(len(measure.tape.moving.outputs) > 1 for measure in objective.measures)
 
 
 def _gram(rows: Tensor, signs: Tensor) -> Tensor:
-    """Return Σ sᵢ aᵢaᵢᵀ, of which BLAS works out one half."""
+    """Return Σ sᵢ aᵢaᵢᵀ [size, size]; on the CPU, BLAS computes one half and the other is its mirror image."""
     total = rows.new_zeros(rows.shape[1], rows.shape[1])
     for sign in (1.0, -1.0):
         chosen = rows if bool((signs == sign).all()) else rows[signs == sign]
@@ -170,13 +181,13 @@ def _rows(share: _Share, theta: Tensor, jacobian: Jacobian) -> Tensor:
 
 
 def _leaves(measure: Measure, points: Prepared, theta: Tensor) -> list[Tensor]:
-    """Return the jets that the integrands take [n] each, to differentiate by."""
+    """Return the jets that the integrands depend on [n] each, as leaves for autograd."""
     jets = measure.network.jets(theta, points.x, measure.derivatives)
     return [jets[key].detach().clone().requires_grad_() for key in measure.keys]
 
 
 def _slopes(value: Value, leaves: Sequence[Tensor], again: bool = False) -> list[Tensor]:
-    """Return the derivatives [n] of values at points by the jets there; ``again``: with a graph of their own."""
+    """Return the derivatives [n] of values at points by the jets there; if ``again``, they can be differentiated once more."""
     if not isinstance(value, Tensor) or not value.requires_grad:
         return [torch.zeros_like(leaf) for leaf in leaves]
     found = torch.autograd.grad(value.sum(), leaves, create_graph=again, retain_graph=True, allow_unused=True)
@@ -184,7 +195,7 @@ def _slopes(value: Value, leaves: Sequence[Tensor], again: bool = False) -> list
 
 
 def _outputs(part: Part, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Return coefficients of the tests and roots [outputs, n], and their derivatives [outputs, K, n] by the jets."""
+    """Return coefficients of test functions and roots [outputs, n], and their derivatives by the jets [outputs, K, n]."""
     measure, points = part
     leaves = _leaves(measure, points, theta)
     _, *outputs = measure.tape.moving([*points.fixed, *leaves])
@@ -210,7 +221,7 @@ def _squares(part: Part, values: Tensor, slopes: Tensor) -> _Share:
 
 
 def _split_energy(part: Part, theta: Tensor) -> _Share:
-    """Return rows of the energy's second derivative, one per eigenvalue of ∂²ℓ that is not zero at all points."""
+    """Return the rows of an energy, one per eigenvalue of ∂²ℓ; eigenvalues that are zero at all points are left out."""
     measure, points = part
     leaves = _leaves(measure, points, theta)
     density = measure.tape.moving([*points.fixed, *leaves])[0]
@@ -228,12 +239,12 @@ def _energy_image(share: _Share, theta: Tensor) -> Tensor:
 
 
 def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jacobian: Jacobian) -> Curvature:
-    """Return rows of ½‖r‖² in the dual norm, after those of what is penalised."""
+    """Return the rows of penalties, followed by those of ½‖r‖² in the dual norm."""
     space, size = objective.test_space, _width(objective, theta, jacobian)
     assert space is not None
 
     def columns(part: Part) -> tuple[_Share, Tensor, Tensor | None]:
-        """Return the squares with their rows, and the residual beside its derivatives [outputs, tests, 1 + size]."""
+        """Return the squares, their rows, and the residual followed by its derivatives [outputs, tests, 1 + size]."""
         measure, points = part
         found = _outputs(part, theta)
         share = _squares(part, *found)

@@ -1,7 +1,8 @@
-"""The objective's residual as rows, and its derivative with respect to the network's last layer.
+"""The residual of the objective as rows, with its derivatives by the network's last layer, for least squares.
 
-J = ½‖ρ‖² with rows ρ: the whitened residual of a weak form, and √w R for every square. The last layer enters the
-unknowns linearly, so its columns are the tape's own derivative times the features' jets.
+The objective is J = ½‖ρ‖² with rows ρ: the whitened residual of a weak form, and √w R for every square R². The unknowns are
+linear in the last layer, so that the derivatives are those of the integrands, multiplied by the values and derivatives of the
+features. Start with `linearise`.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ from vpinn.trial.network import Derivative
 
 Array = NDArray[np.float64]
 CHUNK_BYTES = 24e6
-"""Memory for the columns of one chunk of points, and for rows that wait for their factorisation."""
+"""Memory in bytes for the columns of one chunk of points, and for rows that are not yet factorised."""
 WHOLE = 4
-"""Factor by which a chunk may be larger for the sake of whole cells, whose tests are eliminated at once."""
+"""Factor by which a chunk may be larger so that it has whole cells, whose interior test functions can be eliminated."""
 BLOCK = 64
-"""Columns that LAPACK reflects at a time."""
+"""Number of columns that LAPACK's QR factorisation treats at a time."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """ρ and its derivative, up to a rotation of the rows: norms, products of columns and least squares are theirs.
+    """The residual ρ and its derivatives, multiplied by an orthogonal matrix, which preserves norms and least squares solutions.
 
     Attributes:
         residual: ρ [rows].
-        constant: the linearised ρ where last layer and coefficients are zero [rows].
-        columns: ∂ρ/∂c for the last layer's weights and bias, component by component, then for coefficients that components
-            have in common, and for those of the enrich functions [rows, network.linear].
+        constant: linearised ρ for zero last layer and zero coefficients [rows].
+        columns: ∂ρ/∂c for the weights and the bias of the last layer, component by component, then for the coefficients that
+            all components share, and for the enrich coefficients [rows, network.linear].
     """
 
     residual: Array
@@ -50,13 +51,16 @@ class Rows:
 
 
 class Triangle:
-    """The triangular factor of all rows so far, which is all that least squares needs of them.
+    """The triangular QR factor of all rows added so far, which has the same least squares solutions as these rows.
 
-    Rows are kept until there are as many as a factorisation is worth; then they are stacked under the triangle of those
-    before and reduced again (TSQR: Demmel, Grigori, Hoemmen & Langou 2012), so memory depends on the columns alone.
+    Rows are collected until a factorisation is worth its cost; then they are put below the triangular factor and factorised
+    together with it (TSQR: Demmel, Grigori, Hoemmen & Langou 2012). Memory depends on the number of columns only.
+
+    Args:
+        width: number of columns.
 
     Attributes:
-        kept: rows held.
+        kept: number of rows in memory.
     """
 
     def __init__(self, width: int) -> None:
@@ -64,7 +68,7 @@ class Triangle:
         self._most = max(2 * width, int(CHUNK_BYTES / (8 * width)))
 
     def add(self, rows: Array) -> None:
-        """Take rows [n, width]."""
+        """Add rows [n, width]."""
         for start in range(0, len(rows), self._most):
             part = rows[start : start + self._most]
             self._waiting.append(part)
@@ -73,7 +77,7 @@ class Triangle:
                 self._reduce()
 
     def reduced(self) -> Array:
-        """Return at most ``width`` rows with the same products of columns."""
+        """Return at most ``width`` rows whose columns have the same inner products as those of all rows."""
         if self.kept > self._width:
             self._reduce()
         return np.concatenate(self._waiting)
@@ -87,12 +91,12 @@ class Triangle:
 
 
 def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iterator[Part]:
-    """Yield all points, those of the boundary first, in parts whose columns fit the memory.
+    """Yield all points of an objective, those of the boundary first, in parts whose columns fit ``CHUNK_BYTES``.
 
     Args:
-        objective: whose points they are.
-        network: the network whose last layer varies.
-        stride: of a strong form every how manyth point is taken, for them all.
+        objective: the objective.
+        network: network whose last layer varies; gives the number of columns.
+        stride: with a strong form only every ``stride``-th point is taken, with a weight for all of them.
     """
     for measure in sorted(objective.measures, key=lambda measure: not measure.facet):
         chunk, entity = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1)))), measure.points.per_entity
@@ -103,15 +107,15 @@ def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iter
 
 
 class TestedRows:
-    """Rows of a residual that is tested with finite elements, as its points come.
+    """The rows of a residual tested with finite elements, computed while the points are added part by part.
 
-    The interiors of cells are eliminated and handed on cell by cell; what waits for all points are the columns of the
-    functions on vertices, edges and faces alone, and those of interior functions that boundary terms see.
+    Rows of test functions inside a cell are complete as soon as the points of the cell are added, and go to the triangle at
+    once. Only rows of functions on vertices, edges and faces, and of interior functions with boundary terms, wait for all points.
 
     Args:
-        space: the tests.
-        width: columns, the residual's among them.
-        triangle: what takes the rows.
+        space: test space.
+        width: number of columns, that of the residual included.
+        triangle: triangle to which the rows are added.
     """
 
     def __init__(self, space: TestSpace, width: int, triangle: Triangle) -> None:
@@ -120,7 +124,13 @@ class TestedRows:
         self._inside: Tensor | None = None
 
     def add(self, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> None:
-        """Take the coefficients [n, width] of the tests at some points; those in cells come last, and all cells in turn."""
+        """Add some points; those of the boundary must come first, then all cells in order.
+
+        Args:
+            measure: measure of the points.
+            points: n points.
+            coefficients: coefficients of the test functions there, [n, width] each.
+        """
         contraction, frame = measure.contraction, points.frame
         assert contraction is not None
         assert frame is not None
@@ -137,14 +147,14 @@ class TestedRows:
             whitening.condense(cells, self._outside[component], local[:, whitening.outer])
 
     def finish(self) -> None:
-        """Hand on the rows that waited for all points."""
+        """Add the rows that had to wait for all points to the triangle."""
         for component, (norm, columns) in enumerate(zip(self._space.norms, self._outside, strict=True)):
             if component not in self._eliminated and self._inside is not None:
                 self._eliminate(component, slice(0, self._space.space.mesh.n_cells), torch.zeros((), device=HOST))
             self._triangle.add(host(norm.whitening.outside(columns)))
 
     def _add_assembled(self, part: Tensor) -> None:
-        """Take residuals [components, space.size, width] of points that are no whole cells."""
+        """Add residuals [components, space.size, width] of points that are not those of whole cells."""
         for columns, found in zip(self._outside, part, strict=True):
             columns += found[: len(columns)]
         inside = part[:, len(self._outside[0]) :]
@@ -152,7 +162,7 @@ class TestedRows:
             self._inside = inside.clone() if self._inside is None else self._inside.add_(inside)
 
     def _eliminate(self, component: int, cells: slice, local: Tensor) -> None:
-        """Hand on the rows of cells' interiors, whose columns are ``local`` [m, n_i, width] and what boundary terms see."""
+        """Add the rows of the interior functions of m cells to the triangle, from their residuals ``local`` [m, n_i, width]."""
         whitening = self._space.norms[component].whitening
         self._eliminated.add(component)
         if self._inside is not None:
@@ -169,15 +179,15 @@ Fields = tuple[Enriched, Tensor]
 def linearise(
     objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part] | None = None, at: Fields | None = None
 ) -> Rows:
-    """Return rows and columns, as many rows as there are columns and two.
+    """Return the residual and its derivatives, reduced to at most network.linear + 2 rows.
 
     Args:
-        objective: weak or strong; an energy has no rows.
-        network: the network whose last layer varies; its coordinates are those of the objective's trial space.
+        objective: objective of a weak or strong form; an energy has no rows.
+        network: network whose last layer varies; it takes the same coordinates as that of the objective's trial space.
         theta: parameters [network.size], float64.
-        parts: points that are summed over, with weights ≥ 0; None for all. Where draws give unbiased weights, the products
-            of a strong form's columns are unbiased.
-        at: network and parameters of the fields at which residual and columns are taken; None for ``network`` and ``theta``.
+        parts: points to sum over, with weights ≥ 0; None for all points. For drawn points of a strong form, the inner products
+            of the columns are unbiased.
+        at: network and parameters of the fields at which the form is linearised; None for ``network`` and ``theta``.
 
     Raises:
         InputError: the objective is an energy.
@@ -199,7 +209,7 @@ def _all_rows(
     parts: Iterable[Part] | None,
     at: Fields | None = None,
 ) -> Array:
-    """Return ρ, with its linearisation at zero and its derivatives beside it where they are wanted, as few rows."""
+    """Return ρ (with ``columns`` also its linearisation at zero and its derivatives) as the columns of a few rows."""
     width = 2 + network.linear if columns else 1
     varied, triangle = (network, theta), Triangle(width)
     tested = None if objective.test_space is None else TestedRows(objective.test_space, width, triangle)
@@ -219,10 +229,10 @@ def _all_rows(
 def _derivatives(
     measure: Measure, points: Prepared, varied: Fields, at: Fields, columns: bool
 ) -> tuple[Sequence[Value], list[Tensor]]:
-    """Return coefficients and roots [n, 2 + network.linear], derivatives by each column's weight last.
+    """Return coefficients of test functions and roots, each with its derivatives [n, 2 + network.linear].
 
-    First comes the value at the fields ``at``, then the value of the linearisation where all varied weights are zero.
-    Without ``columns`` there is the first value alone [n, 1].
+    The first column is the value at the fields ``at``, the second the value of the linearisation for a zero last layer, and the
+    others are the derivatives. Without ``columns`` there is only the first [n, 1].
     """
     (network, theta), (known, parameters) = varied, at
     weight, bias = known.unpack(parameters)[-1]
@@ -260,7 +270,7 @@ def _derivatives(
 def _add_columns(
     block: Tensor, network: Enriched, key: tuple[int, Derivative], slope: Tensor, features: dict[Derivative, Tensor]
 ) -> None:
-    """Add what a jet with some slope [n] contributes to the columns of a block [n, 2 + network.linear]."""
+    """Add the derivatives by one jet, ``slope`` [n], times the features, to the columns of a block [n, 2 + network.linear]."""
     (component, derivative), h, tied = key, network.shared, network.tied
     common = 2 + network.outputs * (h + 1)
     if component < 0:

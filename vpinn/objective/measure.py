@@ -1,4 +1,4 @@
-"""One measure of a form (dx or ds) ready to train on: its quadrature points, and the integrands there."""
+"""One measure of a form, dx or ds: its quadrature points, prepared for training, and the compiled integrands there."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from vpinn.placement import HOST, Placement
 from vpinn.trial import Jets, Network, Pullback
 
 CACHE_BYTES = 512e6
-"""Largest memory for values that the points fix; beyond it they are computed anew for every batch."""
+"""Memory in bytes up to which the prepared points are stored; above, they are computed anew for every batch."""
 CHUNK = 65_536
-"""Points prepared at a time while the cache fills."""
+"""Number of points prepared at a time."""
 DUAL = -1_000_000
-"""Function whose jets stand for the values of test jets: component k for the k-th."""
+"""Number of an artificial function: its component k is the value of the k-th entry of ``Measure.tests``."""
 
 Recorded: TypeAlias = tuple[Jets, Pullback]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Quadrature points with everything that training does not change, where steps work.
+    """Quadrature points with all values there that training does not change.
 
     Attributes:
-        x: normalised coordinates [n, d].
-        w: weights [n]: quadrature weight times inverse inclusion probability.
-        fixed: values that the integrands take from the points, [n] each.
-        frame: how test functions are found there, None where there are none.
-        aligned: whether the points are whole entities of the rule, one after the other.
+        x: normalised coordinates [n, d], dimensionless.
+        w: weights [n]: quadrature weight times inverse expected number of draws.
+        fixed: values in the integrands that depend on the points alone, [n] each.
+        frame: data of the points for test functions; None without test functions.
+        aligned: whether these are all points of whole cells (or facets), one after the other.
     """
 
     x: Tensor
@@ -53,12 +53,12 @@ class Prepared:
 
     @property
     def columns(self) -> tuple[Tensor, ...]:
-        """Everything that there is of every point."""
+        """All tensors with one entry per point."""
         return self.x, self.w, *self.fixed, *(() if self.frame is None else self.frame.columns)
 
     @staticmethod
     def join(parts: Iterable[Prepared], size: int) -> Prepared:
-        """Return consecutive parts, of ``size`` points in all, as one; beside it one of them is held at a time."""
+        """Return consecutive parts, of ``size`` points in all, as one; only one part at a time is in memory besides it."""
         columns: list[Tensor] = []
         at = 0
         for part in parts:
@@ -75,20 +75,20 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Measure:
-    """Integrands over one measure.
+    """The integrands over one measure.
 
     Attributes:
-        points: the quadrature points as a data set.
+        points: quadrature points as a data set.
         facet: True for ds.
-        network: the trial space's network.
-        tape: outputs are the density of the functional, one coefficient per entry of ``tests``, and the roots R of
-            which the density holds ½R².
-        slopes: outputs are the density, and the derivatives of density + Σ coefficient · test jet by ``keys``; takes test
-            jets as ``Jet(DUAL, k)``.
-        tests: jets of test functions that the residual contracts with.
-        contraction: how coefficients become residuals; None where ``tests`` is empty.
-        background: what the points fix.
-        placement: where steps work.
+        network: network of the trial space.
+        tape: compiled integrands. Outputs: the density of the functional, one coefficient for each of ``tests``, and the roots R
+            of the squares ½R² in the density.
+        slopes: compiled derivatives. Outputs: the density, and the derivatives of density + Σ coefficient · test by ``keys``.
+            Inputs include the values of the tests as ``Jet(DUAL, k)``.
+        tests: values and derivatives of test functions that occur in the residual.
+        contraction: turns coefficients into residuals; None if ``tests`` is empty.
+        background: domain and known functions.
+        placement: device, precision and threads of the computation.
     """
 
     points: PointSet
@@ -103,21 +103,26 @@ class Measure:
 
     @cached_property
     def derivatives(self) -> tuple[tuple[int, ...], ...]:
-        """Derivatives of the network that the integrands need."""
+        """Derivatives of the network that occur in the integrands."""
         return tuple(sorted({slot.derivative for slot in self.tape.moving_slots if isinstance(slot, Jet)}))
 
     @cached_property
     def keys(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """(component, derivative) of every moving input of the tape."""
+        """Component and derivative of every input of the tape that changes in training."""
         return tuple(slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter))
 
     @cached_property
     def dual_tests(self) -> tuple[int, ...]:
-        """Which of the ``tests`` have coefficients that depend on the network."""
+        """Numbers of the ``tests`` whose coefficients depend on the network."""
         return tuple(slot.component for slot in self.slopes.moving_slots if isinstance(slot, Jet) and slot.function == DUAL)
 
     def compute(self, index: NDArray[np.int64] | range, fresh: int | None = None) -> Prepared:
-        """Prepare points of the data set from scratch, on the host in float64, and put them where steps work."""
+        """Prepare points without using stored ones: compute on the host in float64, then move to the device.
+
+        Args:
+            index: numbers of the points [n].
+            fresh: seed that makes random points anew; None for those of the data set.
+        """
         points, put = self.points.take(index, fresh), self.placement.put
         values = self.tape.fixed(self.background.values(self.tape.fixed_slots, points))
         n = len(points.w)
@@ -129,7 +134,7 @@ class Measure:
 
     @cached_property
     def everything(self) -> Prepared | None:
-        """All points prepared, or None where they would take more than ``CACHE_BYTES``."""
+        """All points, prepared; None if they would take more than ``CACHE_BYTES``."""
         d = self.network.dimension
         columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else self.contraction.columns)
         if self.points.size * columns * 8 > CACHE_BYTES:
@@ -142,10 +147,10 @@ class Measure:
         """Prepare drawn points.
 
         Args:
-            index: points drawn [b], repetitions allowed.
-            scale: inverse expected count of each [b], which keeps sums over the batch unbiased.
-            generator: makes random points anew, so that sums are unbiased for integrals; None for those of the data set, with
-                which they are unbiased for the sum over all of them.
+            index: numbers of the drawn points [b]; repetitions are allowed.
+            scale: inverse of the expected number of draws of each [b], which makes sums over the batch unbiased.
+            generator: with it, random points are made anew, so that sums are unbiased for the integrals; None for the points of
+                the data set, for which sums are unbiased for the sum over all of them.
         """
         if generator is not None and self.points.random:
             taken = self.compute(index, int(generator.integers(2**63)))
@@ -155,14 +160,14 @@ class Measure:
         return replace(taken, w=taken.w * self.placement.put(scale), aligned=False)
 
     def thinned(self, chunk: int, stride: int) -> Iterator[Prepared]:
-        """Yield every ``stride``-th point, standing for them all, at most ``chunk`` at a time."""
+        """Yield every ``stride``-th point with ``stride`` times its weight, at most ``chunk`` points at a time."""
         step = chunk * stride
         for start in range(0, self.points.size, step):
             index = np.arange(start, min(start + step, self.points.size), stride)
             yield self.batch(index, np.full(len(index), float(stride)))
 
     def whole(self, chunk: int) -> Iterator[Prepared]:
-        """Yield all points, at most ``chunk`` at a time."""
+        """Yield all points, at most ``chunk`` points at a time."""
         everything = self.everything
         for part in self.points.chunks(chunk):
             if everything is None:
@@ -173,30 +178,35 @@ class Measure:
                 yield everything.rows(slice(part.start, part.stop), len(part) % self.points.per_entity == 0)
 
     def integrands(self, theta: Tensor, batch: Prepared) -> tuple[Value, Sequence[Value]]:
-        """Return the density of the functional and the coefficients of the test functions, [n] or a number each."""
+        """Return the density and the coefficients of the test functions, each [n] or a number.
+
+        Args:
+            theta: parameters [size].
+            batch: n points.
+        """
         jets = self.network.jets(theta, batch.x, self.derivatives) if self.keys else {}
         return self.evaluate(batch, jets)
 
     def record(self, theta: Tensor, batch: Prepared) -> Recorded:
-        """Return the network's jets with their pullback."""
+        """Return the values and derivatives of the network at points, and their pullback."""
         return self.network.record(theta, batch.x, self.derivatives) if self.keys else ({}, lambda _: torch.zeros_like(theta))
 
     def evaluate(self, batch: Prepared, jets: Jets) -> tuple[Value, Sequence[Value]]:
-        """Return density and coefficients for jets of the network."""
+        """Return density and coefficients as ``integrands`` does, for known values and derivatives of the network."""
         density, *rest = self.tape.moving([*batch.fixed, *(jets[key] for key in self.keys)])
         return density, rest[: len(self.tests)]
 
     def pull_back(
         self, batch: Prepared, recorded: Recorded, dual: Tensor | None = None, share: float = 1.0, less: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return ∫ density, and share · ∇θ of ∫ density + Σ coefficient · test jet of the dual [size].
+        """Return ∫ density, and the gradient [size] of ∫ density + Σ coefficient · test tested with ``dual``.
 
         Args:
-            batch: the points.
-            recorded: jets there.
-            dual: coefficients [outputs, space.size] of the function that the residual is tested with.
+            batch: n points.
+            recorded: result of ``record`` there.
+            dual: coefficients of a finite element function [outputs, space.size], with which the residual is tested; None for 0.
             share: factor of the gradient.
-            less: taken away from the dual's test jets [tests, n].
+            less: values subtracted from those of ``dual`` at the points [tests, n]; None for 0.
         """
         jets, pullback = recorded
         duals: dict[int, Tensor] = {}
@@ -214,7 +224,7 @@ class Measure:
 
 
 def integral(w: Tensor, values: Value) -> Tensor:
-    """Return Σ w·values as a scalar tensor."""
+    """Return Σ w·values as a scalar tensor, for values [n] or one number for all points."""
     if isinstance(values, Tensor):
         return torch.dot(w, values)
     return w.sum() * values if values else w.new_zeros(())

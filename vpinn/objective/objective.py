@@ -1,8 +1,8 @@
 """The objective J(θ) = Σ ∫ density + ½‖r‖²: its value and gradient over all points or over drawn batches.
 
-Energy and strong forms have a density and no residual; weak forms have a residual, and a density where conditions are
-imposed by penalty. Points are worked through in parts, small enough for the caches to help, one after the other; the
-threads of torch share every operation, which leaves Python's lock alone and gives the same bits on as many threads.
+Energies and strong forms have a density and no residual. Weak forms have a residual, and a density for conditions imposed by
+penalty. The points are evaluated part by part, each small enough for the processor's caches. Parts follow one another and torch's
+threads share each operation, so that Python's lock plays no role and equal numbers of threads give equal bits.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
 
 PART_BYTES = 28e6
-"""Memory per thread for the activations of one part: bounded, and large enough to outweigh the calls."""
+"""Bytes per thread for the activations of one part: large enough that the calls of torch cost little in comparison."""
 SWEPT = 4.0
-"""How much larger parts are that only sweeps work on: they keep less, and have blocks for the caches of their own."""
+"""Factor by which parts are larger if only `vpinn.trial.sweeps` evaluates them, which needs less memory and has own blocks."""
 SMALLEST = 1024
-"""Fewest points worth a part of their own."""
+"""Smallest number of points of a part."""
 RECORDED_BYTES = 512e6
-"""Memory up to which what the network records for a residual is kept; beyond it, it is made a second time."""
+"""Bytes up to which evaluations of the network are kept between value and gradient of a residual; above, they are repeated."""
 
 Part = tuple[Measure, Prepared]
 """Some points of one measure."""
@@ -41,17 +41,18 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True)
 class Objective:
-    """What training minimises.
+    """The function of the parameters that training minimises.
 
     Attributes:
         measures: integrals over the domain and over the boundary.
-        test_space: of a weak form, else None.
-        outputs: number of test components.
-        estimator: "plain", "two-batch", "u-statistic" or "control-variate", for the squared residual of drawn batches.
-        placement: where the points are, and how many threads share the work on a part.
-        why: the reason for the estimator.
+        test_space: test space of a weak form, else None.
+        outputs: number of components of the test functions.
+        estimator: "plain", "two-batch", "u-statistic" or "control-variate": how squared residuals are estimated from batches.
+        placement: device, precision and threads of the computation.
+        why: reason for the estimator.
         controlled: the same integrals with a control variate; () without one.
-        unit: what J is a multiple of, > 0, in the units of the problem file's functional; residuals are multiples of its root.
+        unit: unit of J, > 0, in the units of the functional in the problem file: the functional is unit · J, and residuals are
+            divided by √unit.
     """
 
     measures: tuple[Measure, ...]
@@ -65,7 +66,7 @@ class Objective:
 
     @property
     def batched(self) -> tuple[Measure, ...]:
-        """Measures that batches are drawn from."""
+        """The measures from which batches are drawn."""
         return self.controlled or self.measures
 
     @cached_property
@@ -74,7 +75,7 @@ class Objective:
         return sum(m.points.size for m in self.measures)
 
     def value(self, theta: Tensor) -> float:
-        """Return J over all points."""
+        """Return J over all points, for parameters [size]."""
         with torch.no_grad():
             density, residual = self._sum(map(partial(self._evaluate, theta), self.parts()))
             if self.test_space is None or residual is None:
@@ -82,23 +83,33 @@ class Objective:
             return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
 
     def residual(self, theta: Tensor, batch: Batch | None = None) -> Tensor:
-        """Return the residual [outputs, space.size] over all points, or its estimate from drawn ones, without a graph."""
+        """Return the residual [outputs, space.size] over all points, or an estimate of it from drawn ones.
+
+        Args:
+            theta: parameters [size].
+            batch: drawn points; None for all points.
+        """
         with torch.no_grad():
             _, residual = self._sum(self.over_parts(partial(self._evaluate, theta), batch))
         assert residual is not None
         return residual
 
     def gradient(self, theta: Tensor) -> Gradient:
-        """Return J and ∇J [size] over all points."""
+        """Return J and ∇J [size] over all points, for parameters [size]."""
         swept = partial(self.parts, SWEPT)
         return self._densities(theta, swept()) if self.test_space is None else self._squares(theta, [swept])
 
     def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
-        """Return estimates of J and ∇J from drawn batches.
+        """Return estimates of J and ∇J [size] from drawn batches.
 
-        A density is linear in the points, so its estimate is unbiased. Of a residual, the product of two independent
-        batches ½ r₁ᵀG⁻¹r₂ is unbiased, with gradient ½(J₁ᵀG⁻¹r₂ + J₂ᵀG⁻¹r₁); the square of one batch is too large by
-        half the trace of G⁻¹Cov(r), which the U-statistic takes away.
+        A density is linear in the points, so that its estimate is unbiased. For a residual, the product of two independent
+        batches ½ r₁ᵀG⁻¹r₂ is unbiased, with gradient ½(J₁ᵀG⁻¹r₂ + J₂ᵀG⁻¹r₁). The square of one batch is too large by half the
+        trace of G⁻¹Cov(r), which the U-statistic subtracts.
+
+        Args:
+            theta: parameters [size].
+            first: drawn points of every measure.
+            second: an independent batch for the product of two; None otherwise.
         """
         if self.test_space is None:
             return self._densities(theta, first)
@@ -111,7 +122,7 @@ class Objective:
         return map(work, self.parts() if parts is None else parts)  # type: ignore[arg-type]
 
     def non_finite(self, theta: Tensor) -> str:
-        """Return which integral has no finite value, as the end of a sentence; "" where all have."""
+        """Return the end of a sentence that names an integral without a finite value; "" if all are finite."""
         with torch.no_grad():
             for measure, points in self.parts():
                 values, coefficients = measure.integrands(theta, points)
@@ -120,7 +131,7 @@ class Objective:
         return ""
 
     def _densities(self, theta: Tensor, parts: Iterable[Part]) -> Gradient:
-        """Return value and gradient of the densities, part by part."""
+        """Return the integral of the densities over some parts, and its gradient."""
 
         def work(part: Part) -> Gradient:
             measure, points = part
@@ -131,10 +142,15 @@ class Objective:
         return sum(values), _total(gradients)
 
     def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False) -> Gradient:
-        """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, the residuals those of two groups, or twice of one.
+        """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, for the residuals of two groups of points, or of one.
 
-        The Riesz representatives y = G⁻¹r are needed before ∇(r·y) can be taken, so parts are evaluated first; what the
-        network recorded is kept where it fits, and made again where it does not.
+        The gradient needs the Riesz representative y = G⁻¹r of the whole residual, so that all parts are evaluated first. The
+        evaluations of the network are kept for the gradient if they fit ``RECORDED_BYTES``, and repeated otherwise.
+
+        Args:
+            theta: parameters [size].
+            groups: one or two functions that yield the parts of a group.
+            drawn: whether the groups are drawn batches, whose evaluations are always kept.
         """
         assert self.test_space is not None
         keep = drawn or sum(m.points.size * bytes_per_point(m) for m in self.measures) <= RECORDED_BYTES
@@ -186,9 +202,10 @@ class Objective:
         return {}
 
     def parts(self, times: float = 1.0) -> Iterable[Part]:
-        """Return all points in parts that fit the caches, or ``times`` as large where the network is swept.
+        """Return all points in parts that fit the caches.
 
-        Prepared values are kept where the measures keep them, and made anew every time where not.
+        Args:
+            times: factor by which parts may be larger if only values and first derivatives of the network are needed.
         """
         if any(m.everything is None for m in self.measures):
             return self._split(times)
@@ -208,12 +225,12 @@ class Objective:
 
 
 def part_bytes(threads: int) -> float:
-    """Return the memory for the activations of one part."""
+    """Return the bytes for the activations of one part."""
     return PART_BYTES * threads
 
 
 def bytes_per_point(measure: Measure) -> float:
-    """Return roughly the memory of one point's activations and cotangents."""
+    """Return approximately the bytes that activations and cotangents of one point take."""
     order = max(map(len, measure.derivatives), default=0)
     return 6.0 * measure.placement.dtype.itemsize * sum(measure.network.layers) * (1 + order)
 

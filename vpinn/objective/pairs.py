@@ -1,8 +1,9 @@
-"""The U-statistic of a squared residual: all pairs of different points of one batch.
+"""The U-statistic of a squared residual: an unbiased estimate of the square from one batch.
 
-A batch of b independent draws estimates r by Σ hᵢ. Its square Σᵢⱼ hᵢᵀG⁻¹hⱼ is too large by the b pairs of a point with itself;
-without them, and with the b(b − 1) others counted b/(b − 1)-fold, it is unbiased: ‖r̂‖² − S²/b (Hoeffding 1948). Of two halves
-of the batch it has the same expectation and half the variance where noise prevails. Measures are drawn independently.
+A batch of b independent draws estimates r by Σ hᵢ. Its square Σᵢⱼ hᵢᵀG⁻¹hⱼ is biased by the b pairs of a point with itself.
+Leaving them out, and multiplying the b(b − 1) other pairs by b/(b − 1), makes it unbiased: ‖r̂‖² − S²/b (Hoeffding 1948).
+Compared with the product of the two halves of the batch, it has the same mean and, if noise dominates, half the variance.
+Different measures are drawn independently, so that products between them need no correction.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ def pair_products(
     """Return unbiased estimates of J = ∫ density + ½‖r‖² and ∇J [size].
 
     Args:
-        space: of the test functions; small enough for G⁻¹ to be one dense matrix.
-        parts: every measure with its batch of at least two independent draws.
+        space: test space, small enough that G⁻¹ is one dense matrix.
+        parts: every measure with its batch of independent draws.
         theta: parameters [size].
-        outputs: number of test components.
+        outputs: number of components of the test functions.
 
     Raises:
         InputError: the test space is too large.
@@ -56,7 +57,7 @@ def pair_products(
 
 
 def _factor(points: Prepared) -> float:
-    """Return b/(b − 1); a set of a single point is its own batch, and has no pairs to leave out."""
+    """Return b/(b − 1); 1 for a single point, which is the whole measure and needs no correction."""
     b = len(points.w)
     return b / (b - 1.0) if b > 1 else 1.0
 
@@ -66,7 +67,7 @@ def _columns(points: Prepared, coefficients: Sequence[Value]) -> Tensor:
 
 
 def _own(space: TestSpace, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> Tensor:
-    """Return G⁻¹h of every point, tested with its own test jets and divided by its weight [tests, n]."""
+    """Return, for every point, G⁻¹h evaluated at the point itself for every test, divided by the point's weight [tests, n]."""
     assert measure.contraction is not None
     assert points.frame is not None
     if len(points.w) < 2:

@@ -1,15 +1,15 @@
-"""Weights of conditions that are not met exactly, in the units of the problem.
+"""Weights of conditions that are not met exactly, chosen in the units of the problem.
 
-A gap e between u and its boundary value that reaches a length L into the domain changes an equation with the coefficients
-∂F/∂(∂ᵐu), or the form with those of ∂ˢv, by at most S e, with S the largest |∂F/∂(∂ᵐu)| L^(−m−s). The weight β of e² on the
-boundary makes a gap cost there what it costs inside: for −Δu on a unit square a number, for steel in millimetres 10²⁵ times that.
+A deviation e from a boundary value that reaches a length L into the domain changes an equation F, or the factor of ∂ˢv in a
+form, by at most S e, where S is the largest |∂F/∂(∂ᵐu)| L^(−m−s). The weight β of e² on the boundary is such that a deviation
+costs as much there as inside the domain. Depending on the units it differs by many orders of magnitude.
 
 | formulation | β | unit |
 |---|---|---|
-| energy | 500 (K/ℓ) L/D, D the diameter: a perturbation of size 1/500 | S: energy/(volume u²) |
-| weak | 50 K²/ℓ: the dual norm of S e over the length ℓ = (K/S)^½ that it reaches, L where terms of order zero are small | |
+| energy | 500 (K/ℓ) L/D with the diameter D, which perturbs the solution by about 1/500 | S: energy/(volume u²) |
+| weak | 50 K²/ℓ: the dual norm of S e over the length ℓ = (K/S)^½ that it reaches, L if terms of order zero are small | |
 | strong | 100 S² L, and 100 L (S/S_R)² for a residual R, of which S_R is the S | |
-| Nitsche | 20 K/h, K the largest |∂F/∂(∂u)| of ∂v (Nitsche 1971) | K: flux/slope |
+| Nitsche | 20 K/h, where K is the largest |∂F/∂(∂u)| of ∂v (Nitsche 1971) | K: flux/gradient |
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from vpinn.problem import Condition, Problem
 from vpinn.trial import Evaluator, Trial
 
 FACTORISED = 100.0
-"""Factor of β in a strong form whose rows are factorised, where stiffness costs nothing: an enriched L-shape comes to an estimate
-of 6e-9 instead of 2e-6, a rough solution to a third of the error; by L-BFGS ten times the weight at least doubles it."""
+"""Factor of β for a strong form solved by least squares. A large weight makes the problem stiff, which slows down training but
+does not matter for a factorisation; there it lowers the error, by experience."""
 POINTS = 1_000
-"""Boundary points at which coefficients are looked at, about."""
+"""Approximate number of boundary points at which coefficients are evaluated."""
 
 
 def penalty_weight(problem: Problem, trial: Trial, condition: Condition, component: int) -> float:
-    """Return the weight β > 0 of (u − g)² for a condition on a flat component of its unknown, that of the file where it has one.
+    """Return the weight β > 0 of (u − g)² for a condition on one component; the weight in the problem file if there is one.
 
     Args:
-        problem: in the formulation that is solved.
-        trial: its trial space; coefficients are taken at its lift.
-        condition: with a value.
-        component: flat component of the unknown.
+        problem: problem in the formulation that is solved.
+        trial: its trial space; coefficients are evaluated at the lift, where the network is zero.
+        condition: condition with a value.
+        component: component of its unknown, counted from 0.
     """
     if condition.weight is not None:
         return condition.weight
@@ -83,7 +83,7 @@ def side(problem: Problem) -> float:
 
 
 class _Sizes:
-    """S of a problem's components on the boundary part of a condition; of fluxes alone if ``fluxes``."""
+    """The sizes S of a problem's components on the boundary part of a condition; with ``fluxes`` of the fluxes alone."""
 
     def __init__(self, problem: Problem, trial: Trial, condition: Condition, fluxes: bool = False) -> None:
         self._problem, self._trial, self._fluxes, self._length = problem, trial, fluxes, side(problem)
@@ -92,7 +92,13 @@ class _Sizes:
         self._points = every.take(np.arange(0, every.size, max(1, every.size // POINTS)))
 
     def of(self, name: str, component: int, equations: Sequence[Expr] | None = None) -> float:
-        """Return S, root mean square over points, of a component and the problem's equations or others; 0 where not finite."""
+        """Return S of a component as a root mean square over points; 0 if it is not finite.
+
+        Args:
+            name: unknown.
+            component: component of the unknown.
+            equations: equations F; None for those of the problem.
+        """
         w = self._problem.symbols.coefficient()
         graph = Graph(frozenset({self._trial.function.count(), w.count()}))
         slopes = []
@@ -111,7 +117,7 @@ class _Sizes:
         return largest if math.isfinite(largest) else 0.0
 
     def _shifted(self, name: str, component: int, w: ufl.Coefficient) -> dict[ufl.Coefficient, Expr]:
-        """Return what stands for the unknowns, w added to one component."""
+        """Return the expressions of the unknowns on the trial space, with the function w added to one component."""
         known = {u.function: self._trial.unknowns[u.name] for u in self._problem.unknowns}
         unknown = self._problem.unknown(name)
         parts = [w if k == component else ufl.as_ufl(0.0) for k in range(unknown.components)]
@@ -121,7 +127,7 @@ class _Sizes:
     def _nodes(
         self, graph: Graph, known: dict[ufl.Coefficient, Expr], equations: Sequence[Expr] | None
     ) -> list[tuple[int, Node]]:
-        """Return equations with order 0, or the coefficients of a form's test functions with the order of their derivatives."""
+        """Return the equations, each with order 0, or the factors of ∂ˢv in the form, each with its order s."""
         problem = self._problem
         if problem.formulation.pointwise:
             parts = [part for equation in equations or problem.formulation.equations for part in components(equation)]

@@ -1,7 +1,7 @@
-"""What an adaptive sampler is told about single points: how large the gradient or the residual is there.
+"""Contributions of single points to gradient or residual, from which adaptive samplers learn where to draw more points.
 
-The gradient of one point with respect to the network's last layer costs about as much as the point's value, and varies
-over the domain as the whole gradient does (Katharopoulos & Fleuret 2018, arXiv 1803.00942).
+The gradient of a point with respect to the last layer costs about as much as the value at the point, and varies over the domain
+like the gradient by all parameters (Katharopoulos & Fleuret 2018, arXiv 1803.00942). Start with `signals`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from vpinn.trial import Enriched
 
 
 def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDArray[np.float64]:
-    """Return numbers per point, times its weight [n, m], whose variance a sampler is to make small.
+    """Return m quantities of every point times its weight [n, m]; samplers choose points so that their sums vary little.
 
     Args:
-        measure: whose integrands are meant.
+        measure: measure with the integrands.
         theta: parameters [size].
-        points: some points of the measure.
-        kind: "residual" for the integrands of a residual alone, or "gradient" for the gradient of a density with respect to
-            the last layer too.
+        points: n points of the measure.
+        kind: "residual" for the coefficients of test functions and the roots of squares; "gradient" for the coefficients and the
+            gradient of the density with respect to the last layer.
 
     Raises:
-        InputError: the residual is asked of an energy.
+        InputError: "residual" is asked for an energy, which has none.
     """
     values, coefficients, roots = _values(measure, theta, points)
     columns = [*coefficients]
@@ -46,12 +46,12 @@ def signals(measure: Measure, theta: Tensor, points: Prepared, kind: str) -> NDA
 
 
 def has_residual(measures: Sequence[Measure]) -> bool:
-    """Return whether points have residuals, as those of weak and strong forms do: coefficients of tests, or roots."""
+    """Return whether the measures have residuals (coefficients of test functions, or roots), as for weak and strong forms."""
     return all(len(measure.tape.moving.outputs) > 1 for measure in measures)
 
 
 def _values(measure: Measure, theta: Tensor, points: Prepared) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Return the density's gradient by the last layer [n, k], coefficients of test functions and roots [n] each."""
+    """Return the gradient of the density by the last layer [n, k], the coefficients of test functions, and the roots [n] each."""
     network, n = measure.network, len(points.w)
     empty = points.w.new_empty(n, 0)
     if not measure.keys:

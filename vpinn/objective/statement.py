@@ -1,4 +1,4 @@
-"""Problem and trial space → objective: every integral and boundary term as integrands over two measures, dx and ds.
+"""Problem and trial space → objective: all terms as integrands over two measures, dx and ds. Start with `make_objective`.
 
 | formulation | density | residual |
 |---|---|---|
@@ -9,7 +9,7 @@
 | nitsche, energy | −(∂ℓ/∂∇u·n)(u − g) + ½ β/h (u − g)² on ds | |
 | nitsche, weak | | −(B·n) v + β/h (u − g) v on ds, with F = a v + B·∇v |
 
-The weights β are those of ``penalty``.
+Here g is the boundary value, h the cell diameter and n the normal. The weights β come from `vpinn.objective.penalty`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_wei
 from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.trial import Imposed, Trial, check_enrichment
 
 SUMMED = 2**22
-"""Points of a random rule that sums over all of them still take."""
+"""Largest number of points of a random rule that is used where sums run over all points."""
 CHECKED, AT_A_TIME = 200_000, 20_000
-"""Points, from the first on, at which integrands are checked for singular enrich functions; so many are held in memory."""
+"""Number of points at which integrands are checked for singular enrich functions, and how many of them at a time."""
 
 
 @dataclass
@@ -51,15 +51,15 @@ class Integrands:
     facet: bool
     density: list[Node] = field(default_factory=list)
     roots: list[Node] = field(default_factory=list)
-    """Terms R of which the density holds ½R²."""
+    """Roots R; the density contains ½R² for each."""
     residual: list[Node] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
-    """Boundary parts that some term lives on, "all" among them where one lives everywhere."""
+    """Tags of the parts over which some term is integrated; "all" if a term is integrated over everything."""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Further boundary facets, where fluxes of a control variate live."""
 
     def masked(self, node: Node, tags: Sequence[str]) -> Node:
-        """Return the node times the indicator of the tagged parts."""
+        """Return the node multiplied by the indicator of the tagged parts; without tags, or with "all", the node itself."""
         self.tags |= set(tags) or {"all"}
         if not tags or "all" in tags:
             return node
@@ -78,27 +78,30 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     facet_degree: int | None = None,
     refine: int | None = None,
     unit: float = 1.0,
+    settings: Settings | None = None,
 ) -> Objective:
     """Return the objective of a problem on a trial space.
 
     Args:
         problem: the problem.
         trial: its trial space.
-        placement: where steps work.
-        degree: quadrature degree; default that of the problem file.
-        test_degree: degree of the test space; default that of the problem file.
-        summed: take few enough points to sum over them, at most ``SUMMED`` on a hypercube.
-        facet_degree: quadrature degree on the boundary; default that of the domain.
-        refine: times every cell is halved before the rule is applied; default that of the problem file with its own degree,
-            as many of them as sums over all points afford with another or where ``summed``.
-        unit: what the objective is a multiple of, > 0, in the units of the file's functional.
+        placement: device, precision and threads of the computation.
+        degree: quadrature degree; None for that of the problem file.
+        test_degree: degree of the test space; None for that of the problem file.
+        summed: whether to take few enough points that sums over all of them are affordable, at most ``SUMMED`` on a hypercube.
+        facet_degree: quadrature degree on the boundary; None for that of the domain.
+        refine: how often every cell is halved before the rule is applied; None for ``quadrature.refine`` of the problem file, or
+            less if ``degree`` or ``summed`` is given and sums over so many points are not affordable.
+        unit: unit of the objective, > 0, in the units of the functional in the problem file.
+        settings: settings of quadrature, test space, batch and seed; None for those of the problem file.
 
     Raises:
-        InputError: the formulation cannot honour something the problem asks for.
+        InputError: the formulation does not permit something in the problem file.
     """
-    space = make_test_space(problem, trial, placement, test_degree) if problem.formulation.tested else None
-    own, asked = degree is None and not summed, problem.settings.quadrature.refine
-    degree = degree or quadrature_degree(problem, space)
+    settings = settings or problem.settings
+    space = make_test_space(problem, trial, placement, test_degree, settings) if problem.formulation.tested else None
+    own, asked = degree is None and not summed, settings.quadrature.refine
+    degree = degree or quadrature_degree(problem, space, settings)
     if refine is None:
         refine = affordable_refine(problem.domain, degree, asked) if isinstance(problem.domain, Mesh) and not own else asked
 
@@ -106,11 +109,11 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {False: degree, True: facet_degree or degree}
-        pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed)) for side in found)
+        pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed, settings)) for side in found)
         return tuple(_measure(problem, trial, side, space, placement, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
-    estimator, why = estimator_of(problem, trial)
+    estimator, why = estimator_of(problem, trial, settings.batch)
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
     found = varied if whole else measures(integrals(problem.formulation.integrals))
@@ -118,7 +121,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
 
 
 def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
-    """Return the objective, or one like it with few enough points to sum over all of them again and again."""
+    """Return the objective itself, or one with fewer points if repeated sums over all of its points are not affordable."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
     return make_objective(problem, trial, objective.placement, summed=True, unit=objective.unit)
@@ -156,14 +159,14 @@ def _integrands(
     return cell, facet
 
 
-def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
-    """Return the degree of the problem file, or one that suits the mesh and the test space.
+def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
+    """Return the quadrature degree of the settings (by default those of the problem file), or one for the mesh and the test space.
 
-    Without a test space the degree falls from 10 on a hundred cells to 4 on a hundred thousand, so that the number of
-    points stays near that of the network's detail; with one it is 2p + 3, which integrates test functions of degree p
-    against fields of degree p + 3.
+    Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
+    that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates
+    their products with fields of degree p + 3 exactly.
     """
-    asked = problem.settings.quadrature.degree
+    asked = (settings or problem.settings).quadrature.degree
     if asked is not None:
         return int(asked)
     if space is not None:
@@ -172,21 +175,27 @@ def quadrature_degree(problem: Problem, space: TestSpace | None) -> int:
     return int(np.clip(round(14 - 2 * np.log10(cells)), 4, 10))
 
 
-def quadrature_rule(problem: Problem) -> tuple[str, int]:
-    """Return the rule's kind and, on a hypercube, its number of points; by default 2¹² to 2¹⁵ Sobol points by dimension."""
-    settings, mesh = problem.settings.quadrature, isinstance(problem.domain, Mesh)
-    rule = settings.rule if settings.rule != "auto" else "gauss" if mesh else "sobol"
+def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple[str, int]:
+    """Return the kind of quadrature rule and the number of points that it has on a hypercube.
+
+    The default number is 2¹² in one dimension, 2¹⁴ in two and 2¹⁵ in more.
+
+    Raises:
+        InputError: the rule needs a mesh and there is none.
+    """
+    asked, mesh = (settings or problem.settings).quadrature, isinstance(problem.domain, Mesh)
+    rule = asked.rule if asked.rule != "auto" else "gauss" if mesh else "sobol"
     if rule in ("gauss", "stochastic-gauss") and not mesh:
         raise InputError(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
-    if settings.refine and not mesh:
+    if asked.refine and not mesh:
         raise InputError("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
-    return rule, settings.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
+    return rule, asked.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
 
 
 def _impose(
     problem: Problem, trial: Trial, imposed: Imposed, facet: Integrands, replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr]
 ) -> None:
-    """Add the penalty or Nitsche terms of one condition on one component."""
+    """Add the penalty or Nitsche terms of one condition on one component to the integrands over ds."""
     graph, condition = facet.graph, imposed.condition
     unknown = next(u for u in problem.unknowns if u.name == condition.unknown)
     u = components(replace[unknown.function])[imposed.component]
@@ -229,10 +238,10 @@ def _flux(
     return graph.add(terms)
 
 
-def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool) -> PointSet:
+def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool, settings: Settings) -> PointSet:
     """Return the quadrature points of some integrands."""
-    domain, seed = problem.domain, problem.settings.solver.seed
-    rule, count = quadrature_rule(problem)
+    domain, seed = problem.domain, settings.solver.seed
+    rule, count = quadrature_rule(problem, settings)
     count = min(count, SUMMED) if summed else count
     if not side.facet:
         return cell_points(domain, rule, degree, count, seed, refine)

@@ -1,4 +1,4 @@
-"""Problem and trial space → test functions of its weak form: conforming elements, or bubbles inside every cell."""
+"""Problem and trial space → test functions of the weak form: conforming finite elements, or bubbles inside every cell."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 from vpinn.trial import Trial
 
 NITSCHE = 20.0
-"""Weight γ of Nitsche's stabilisation β = γ/h."""
+"""Factor γ of Nitsche's stabilisation β = γ/h, dimensionless."""
 ENOUGH = 1_000
-"""Test functions per component that the default degree gives."""
+"""Smallest number of test functions per component at which the default degree stops rising."""
 HIGHEST_DEFAULT = 8
+"""Largest default degree of the test functions."""
 
 
-def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree: int | None = None) -> TestSpace:
-    """Return the test functions of a weak form, those left out where the unknown is prescribed.
+def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree: int | None, settings: Settings) -> TestSpace:
+    """Return the test space of a weak form, without test functions that are not zero where the unknown is prescribed.
 
     Args:
-        problem: weak.
-        trial: its trial space, which says where conditions are met and where Nitsche's terms stand.
-        placement: where steps work.
-        degree: of the elements; default that of the problem file.
+        problem: problem in weak form.
+        trial: its trial space, which says how conditions are imposed.
+        placement: device, precision and threads of the computation.
+        degree: degree of the elements; None for that of the settings.
+        settings: settings of the test space.
 
     Raises:
-        InputError: there is no mesh, or bubbles cannot see a term of the problem.
+        InputError: there is no mesh, no test function is left, or bubbles do not test a term or a condition of the problem.
     """
     mesh = problem.domain
     if not isinstance(mesh, Mesh):
         raise InputError("a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube")
-    bubbles = problem.settings.test_space.kind == "bubbles"
-    degree = degree or problem.settings.test_space.degree or default_test_degree(mesh, bubbles)
+    bubbles = settings.test_space.kind == "bubbles"
+    degree = degree or settings.test_space.degree or default_test_degree(mesh, bubbles)
     space = LagrangeSpace(mesh, degree)
     if bubbles:
         _check_bubbles(problem, trial, mesh)
@@ -51,7 +53,7 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
             weak = [(mesh.facets(i.condition.on), i.condition.weight or NITSCHE) for i in here if i.how == "nitsche"]
             stabilised.append(tuple(Stabilised(facets, weight) for facets, weight in weak))
     if any(len(left_out) == space.size for left_out in essential):
-        where = problem.source.place("test_space") if problem.settings.test_space.model_fields_set else ""
+        where = problem.source.place("test_space") if settings.test_space.model_fields_set else ""
         raise InputError(
             f"the test space of degree {degree} has no function left inside the essential boundary; "
             "raise test_space.degree or refine the mesh",
@@ -61,19 +63,19 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
 
 
 def interior_functions(space: LagrangeSpace) -> NDArray[np.int64]:
-    """Return the functions that vanish on the boundary of every cell, ascending."""
+    """Return the basis functions that vanish on the boundary of every cell, in ascending order."""
     inner = np.array(space.element.entity_dofs[space.mesh.dimension][0], dtype=np.int64)
     return np.sort(space.dofs[:, inner].ravel())
 
 
 def default_test_degree(mesh: Mesh, bubbles: bool = False) -> int:
-    """Return the lowest degree that gives about a thousand test functions per component, at most 8."""
+    """Return the lowest degree with at least ``ENOUGH`` test functions per component, at most ``HIGHEST_DEFAULT``."""
     degrees = range(1, HIGHEST_DEFAULT)
     return next((p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p, bubbles) >= ENOUGH), HIGHEST_DEFAULT)
 
 
 def _check_bubbles(problem: Problem, trial: Trial, mesh: Mesh) -> None:
-    """Refuse what bubbles, which vanish on all facets, leave untested: terms and free parts of the boundary."""
+    """Refuse problems with boundary terms or natural conditions, which bubbles do not test because they vanish on all facets."""
     instead = 'use test_space.kind = "conforming"'
     if any(part.facet for part in integrals(problem.formulation.integrals)):
         raise InputError(f"bubbles vanish on the boundary and do not see the ds terms of the form; {instead}")

@@ -1,9 +1,10 @@
-"""The test space of a weak form and the norm of its dual.
+"""The test space of a weak form, and the dual norm of residuals.
 
-The loss of a weak form is ½ rᵀG⁻¹r with the Gram matrix G of the test functions: half the squared dual norm of the
-residual, which bounds the error from both sides (Rojas et al. 2024, robust VPINNs, arXiv 2308.16910). The norm is ‖∇v‖ where
-v vanishes on some part of the boundary, with (γ/h)‖v‖² on the parts where Nitsche's terms stand instead, in which those terms
-are bounded whatever h (Nitsche 1971), and that of H¹ where some body of the mesh has neither: constants there have no ‖∇v‖.
+The loss of a weak form is ½ rᵀG⁻¹r with the Gram matrix G of the test functions. It is half the squared dual norm of the
+residual, which bounds the error from above and below (Rojas et al. 2024, robust VPINNs, arXiv 2308.16910). The norm of a test
+function v is ‖∇v‖, if v vanishes on some part of the boundary; on parts with Nitsche's terms, (γ/h)‖v‖² is added, in which
+these terms are bounded independently of h (Nitsche 1971). If a connected body of the mesh has neither, ‖∇v‖ is zero for
+constants, and the norm of H¹ is used. Start with `TestSpace`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from vpinn.objective.whitening import Whitening
 from vpinn.placement import Placement, host, wide
 
 DENSE = 1_500
-"""Up to this many test functions of a component G⁻¹ is one dense matrix, which is the faster way."""
+"""Largest number of test functions of a component for which G⁻¹ is stored as a dense matrix, which is faster to apply."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ class Stabilised:
 
 
 class DualNorm:
-    """G⁻¹ on the free functions of one component.
+    """The dual norm of residuals of one component: G⁻¹ on its test functions.
 
     Args:
         space: continuous Lagrange space.
-        free: functions tested with [m], ascending.
-        held: whether every body of the mesh has a condition somewhere, so that ∫∇φᵢ·∇φⱼ with the last argument is a norm.
-        placement: where steps work.
-        stabilised: weakly imposed conditions, whose γ/h joins the norm.
+        free: test functions [m], ascending.
+        held: whether every connected body of the mesh has a condition, so that ∫∇φᵢ·∇φⱼ with ``stabilised`` is a norm.
+        placement: device, precision and threads of the computation.
+        stabilised: conditions imposed by Nitsche's terms, which add (γ/h)‖v‖² to the norm.
 
     Raises:
         InputError: no test function is left.
@@ -85,7 +86,7 @@ class DualNorm:
 
     @cached_property
     def whitening(self) -> Whitening:
-        """Rows whose Euclidean norm is the dual norm."""
+        """Operator that turns residuals into rows whose Euclidean norm is the dual norm."""
         return Whitening(self._space, self._free, self._mass, self._boundary)
 
     @cached_property
@@ -96,7 +97,7 @@ class DualNorm:
 
     @cached_property
     def dense(self) -> Tensor | None:
-        """G⁻¹ [m, m] where it is one matrix."""
+        """G⁻¹ [m, m]; None for more than ``DENSE`` test functions."""
         return self._placement.put(np.linalg.inv(self._block.toarray())) if len(self._free) <= DENSE else None
 
     @cached_property
@@ -105,7 +106,7 @@ class DualNorm:
         return apart(partial(splu, matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric))
 
     def riesz(self, residual: Tensor) -> Tensor:
-        """Return y = G⁻¹r, the coefficients [m] of the residual's Riesz representative."""
+        """Return y = G⁻¹r, the coefficients [m] of the Riesz representative of a residual [m]."""
         if self.dense is not None:
             return self.dense @ residual
         return self._placement.put(self._factor.solve(host(residual).astype(np.float64, copy=False)))
@@ -116,10 +117,11 @@ class TestSpace:
     """Conforming test functions for every component.
 
     Attributes:
-        space: continuous Lagrange space, the same for every component.
-        essential: per component, the functions left out: the unknown is prescribed there, or only bubbles are asked for.
-        placement: where steps work.
-        stabilised: per component, conditions imposed by Nitsche's terms; () for none at all.
+        space: continuous Lagrange space of every component.
+        essential: for every component, the basis functions left out, because the unknown is prescribed there or only bubbles
+            are used.
+        placement: device, precision and threads of the computation.
+        stabilised: for every component, the conditions imposed by Nitsche's terms; () if there are none.
     """
 
     __test__ = False
@@ -157,7 +159,7 @@ class TestSpace:
 
     @cached_property
     def norms(self) -> tuple[DualNorm, ...]:
-        """The dual norm of every component."""
+        """Dual norm of every component."""
         made: dict[tuple[Any, ...], DualNorm] = {}
         norms = []
         for free, fixed, weak in zip(self.free, self.essential, self.stabilised or [()] * len(self.essential), strict=True):
@@ -172,7 +174,7 @@ class TestSpace:
         return tuple(map(self.placement.put, self.free))
 
     def whiten(self, columns: Tensor) -> NDArray[np.float64]:
-        """Return rows [size, k] whose Euclidean norm is the dual norm, for columns [components, space.size, k]."""
+        """Return rows [size, k] whose Euclidean norm is the dual norm of the residuals [components, space.size, k]."""
         parts = zip(wide(columns), self.norms, strict=True)
         return host(torch.cat([norm.whitening(column) for column, norm in parts]))
 
@@ -181,7 +183,7 @@ class TestSpace:
         return {}
 
     def inverse(self, component: int) -> Tensor | None:
-        """Return G⁻¹ of one component [space.size, space.size], zero for functions left out; None where it is not kept."""
+        """Return G⁻¹ of one component [space.size, space.size], zero for functions left out; None if it is not stored."""
         if component not in self._inverses and (small := self.norms[component].dense) is not None:
             rows = self._rows[component]
             large = small.new_zeros(self.space.size, self.space.size)
@@ -190,7 +192,7 @@ class TestSpace:
         return self._inverses.get(component)
 
     def riesz(self, residual: Tensor) -> Tensor:
-        """Return y = G⁻¹r for residuals [components, space.size]; zero for functions left out, same shape."""
+        """Return y = G⁻¹r of the shape of the residuals r [components, space.size]; zero for functions left out."""
         result = torch.zeros_like(residual)
         for component, (rows, norm) in enumerate(zip(self._rows, self.norms, strict=True)):
             inverse = self.inverse(component)

@@ -1,4 +1,4 @@
-"""One formulation made of another: equations of integrals, weak forms of equations; orders and linearity."""
+"""Change of formulation: strong equations of an energy or weak form, weak forms of equations; order and linearity of forms."""
 
 # mypy: disable-error-code="no-any-return"
 # UFL's constructors carry no annotations.
@@ -22,12 +22,13 @@ from vpinn.problem.formulation import total
 
 
 def equations(problem: Problem) -> tuple[Expr, ...]:
-    """Return the equations that hold at every point: those of a strong form, a − ∇·B = 0 of F(u; v) = ∫ a·v + B·∇v.
+    """Return the strong equations of a problem: for F(u; v) = ∫ a·v + B·∇v the equation a − ∇·B = 0.
 
-    The integrand is linear in v, so that a is its value at v = 1, and B_k that at v = x_k less x_k a.
+    The integrand is linear in v, so that a is its value at v = 1, and B_k its value at v = x_k minus x_k a.
 
     Raises:
-        InputError: the form holds terms of the boundary or of parts of the domain, or second derivatives of a test function.
+        InputError: the form has integrals over the boundary or over parts of the domain, or second derivatives of a test
+            function.
     """
     if problem.formulation.pointwise:
         return problem.formulation.equations
@@ -54,10 +55,10 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
 
 
 def pointwise(problem: Problem) -> Problem:
-    """Return an energy or weak form whose unknowns are given on the whole boundary as the equations that hold at every point.
+    """Return a problem in strong form, for an energy or weak form whose unknowns have values on the whole boundary.
 
     Raises:
-        InputError: an unknown is free on a part of the boundary, or the form has no such equations; see ``equations``.
+        InputError: an unknown has no value on a part of the boundary, or the form has no such equations; see ``equations``.
     """
     if problem.formulation.pointwise:
         return problem
@@ -73,7 +74,7 @@ def pointwise(problem: Problem) -> Problem:
 
 
 def highest_order(problem: Problem) -> int:
-    """Return the order of the highest derivative of an unknown in the equations of a strong form; 1 of other forms."""
+    """Return the highest order of derivatives of the unknowns in the equations of a strong form; 1 for other forms."""
     if not problem.formulation.pointwise:
         return 1
     graph = Graph()
@@ -82,9 +83,10 @@ def highest_order(problem: Problem) -> int:
 
 
 def weakened(problem: Problem) -> Problem:
-    """Return equations Σ c ∇·B + a = 0 with numbers c as the weak form ∫ a v − Σ c B·∇v, other problems as they are.
+    """Return a problem with equations Σ c ∇·B + a = 0, with numbers c, in the weak form ∫ a v − Σ c B·∇v.
 
-    That takes a mesh, scalar equations, and values on the whole boundary, where the test functions then vanish.
+    Other problems are returned unchanged, and also those without a mesh, with equations that are not scalar, or without values on
+    the whole boundary, where test functions must vanish.
     """
     domain, unknowns, equations = problem.domain, {u.function for u in problem.unknowns}, problem.formulation.equations
     if not isinstance(domain, Mesh) or len(equations) != len(problem.unknowns):
@@ -115,7 +117,7 @@ def _terms(expression: Expr, factor: float = 1.0) -> Iterator[tuple[float, Expr]
 
 
 def is_linear(problem: Problem) -> bool:
-    """Return whether F(u; v) is linear in the unknowns, up to a source: its derivative does not contain them."""
+    """Return whether F(u; v) is an affine function of the unknowns: its derivative does not contain them."""
     functions = {u.function for u in problem.unknowns}
     for unknown in problem.unknowns:
         direction = problem.symbols.coefficient(unknown.shape)

@@ -1,10 +1,10 @@
-"""L⁻¹ for a Gram matrix G = LLᵀ of finite elements, the interiors of cells eliminated first.
+"""Whitening of residuals: L⁻¹ for a Gram matrix G = LLᵀ of finite elements, with interior functions of cells eliminated first.
 
-Functions inside a cell meet no others than the cell's own, so that their part of the factor is one small matrix per cell;
-what remains is the Schur complement of the functions on vertices, edges and faces (static condensation: Guyan 1965; Karniadakis &
-Sherwin, Spectral/hp Element Methods, 2005, 4.2.3). Of degree 8 in three dimensions that is a third of the functions, a tenth
-of the memory and a thirtieth of the work. Rows of a cell's interior are ready as soon as its points are summed, and need
-not wait for the others.
+Functions inside a cell are coupled only to functions of the same cell, so that their part of L is one small matrix per cell.
+What remains is the Schur complement of the functions on vertices, edges and faces (static condensation: Guyan 1965; Karniadakis
+& Sherwin, Spectral/hp Element Methods, 2005, 4.2.3). For degree 8 in three dimensions it has a third of the functions and takes
+about a tenth of the memory and a thirtieth of the work. Rows of interior functions are complete as soon as all points of their
+cell are added.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ from vpinn.interrupt import apart
 from vpinn.placement import host
 
 DENSE_FACTOR = 8_000
-"""Up to this many functions outside cell interiors, their factor is dense."""
+"""Largest number of functions outside cell interiors for which their factor is a dense matrix."""
 SHORT = 100_000_000
-"""Products in a triangular solve up to which no signal waits for its end: a thread of its own costs more than most of them."""
+"""Number of multiplications up to which a triangular solve runs directly. Longer ones run in a thread of their own, so that
+signals need not wait for their end; for shorter ones the thread would cost more than the solve."""
 
 
 class Whitening:
-    """L⁻¹ on the free functions of one component, all interior ones among them.
+    """L⁻¹ on the test functions of one component, which include all interior functions of cells.
 
     Args:
         space: continuous Lagrange space.
-        free: functions tested with [m], ascending.
-        mass: whether ∫φᵢφⱼ is part of G beside ∫∇φᵢ·∇φⱼ.
-        boundary: what else is, none of it on interior functions, scipy.sparse [size, size]; None for nothing.
+        free: test functions [m], ascending.
+        mass: whether G contains ∫φᵢφⱼ besides ∫∇φᵢ·∇φⱼ.
+        boundary: further part of G, zero for interior functions, scipy.sparse [size, size]; None if there is none.
 
     Attributes:
-        inner: local functions of a cell's interior [n_i].
-        outer: the others [n_o].
-        skeleton: number of functions outside all interiors, which are numbered first.
+        inner: local numbers of the functions in the interior of a cell [n_i].
+        outer: local numbers of all other functions [n_o].
+        skeleton: number of functions outside all interiors; these come first in the numbering.
     """
 
     def __init__(self, space: LagrangeSpace, free: NDArray[np.int64], mass: bool, boundary: Any | None) -> None:
@@ -67,21 +68,24 @@ class Whitening:
         self._schur = schur.tocsc()[free[: len(self._free)]][:, free[: len(self._free)]]
 
     def interiors(self, cells: slice, local: Tensor) -> tuple[Tensor, Tensor]:
-        """Eliminate the interiors of cells: return their whitened rows [m·n_i, K] and what is left to others [m, n_o, K].
+        """Eliminate the interior functions of cells.
 
         Args:
-            cells: m consecutive ones.
-            local: columns of their interiors [m, n_i, K].
+            cells: m consecutive cells.
+            local: residuals of their interior functions [m, n_i, K].
+
+        Returns:
+            whitened rows [m·n_i, K], and what must be subtracted from the residuals of the other functions [m, n_o, K].
         """
         rows = torch.linalg.solve_triangular(self._factors[cells], local, upper=False)
         return rows.flatten(0, 1), self._couplings[cells].mT @ rows
 
     def condense(self, cells: slice, columns: Tensor, left: Tensor) -> None:
-        """Add what cells leave [m, n_o, K] to columns of the skeleton [skeleton, K]."""
+        """Add residuals of the outer functions of cells [m, n_o, K] to those of the skeleton [skeleton, K], in place."""
         columns.index_add_(0, self._outer_dofs[cells].reshape(-1), left.flatten(0, 1))
 
     def outside(self, columns: Tensor) -> Tensor:
-        """Return the whitened rows [free, K] of columns of the skeleton [skeleton, K], interiors eliminated."""
+        """Return the whitened rows of the skeleton, for its residuals after elimination of the interiors [skeleton, K]."""
         right = columns[self._free]
         if len(right) <= DENSE_FACTOR:
             if not len(right):
@@ -93,7 +97,7 @@ class Whitening:
         return torch.from_numpy(solved / np.sqrt(diagonal)[:, None])
 
     def __call__(self, columns: Tensor) -> Tensor:
-        """Return rows [m, K] whose Euclidean norm is the dual norm, for columns of all functions [size, K]."""
+        """Return rows [m, K] whose Euclidean norm is the dual norm, for residuals of all functions [size, K]."""
         inside, every = columns[self.skeleton :].view(self.space.mesh.n_cells, len(self.inner), columns.shape[1]), slice(None)
         rows, left = self.interiors(every, inside)
         outside = columns[: self.skeleton].clone()
@@ -108,7 +112,7 @@ class Whitening:
 
     @cached_property
     def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:
-        """Unit lower factor, diagonal and order of PSPᵀ = LDLᵀ, by an LU factorisation that keeps the symmetry."""
+        """Unit lower factor L, diagonal D and order P of PSPᵀ = LDLᵀ, from an LU factorisation that preserves symmetry."""
         matrix, symmetric = self._schur, {"SymmetricMode": True}
         factor = apart(partial(splu, matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric))
         assert np.array_equal(factor.perm_r, factor.perm_c)

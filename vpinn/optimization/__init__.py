@@ -1,11 +1,20 @@
-"""Optimisation: an objective and a plan → trained parameters.
+"""Optimisation: the training loop, its methods, and the settings that a run chooses itself.
 
-`projection` (a last layer solved for) → `dimensionless` (before the first step) ;
-`method`, `lbfgs`, `broyden`, `gauss_newton`, `spring`, `langevin`, `evolution` (one step) and
-`schedule` (its size) → `loop` (all steps) ; `plan` (which of these), `choice` (why) ; `checkpoint` (nothing is lost).
+In go an objective and a `Plan`; out come trained parameters with the history of the run (`train`).
 
-What a run settles itself: `batching` (samplers of any size), `pilot` (before the first step), `clipping`, `watch`,
-`divergence`, `rules` (on the way), `account` (what became of it). A Langevin walk: `directions` (where), `walk` (what it showed).
+1. Methods, one step each, behind the contract of `method` (which also has Adam and SGD): `lbfgs` and `broyden` (with
+   `quasi_newton`, `line_search`), `gauss_newton`, `spring`, `langevin`, `evolution`. `schedule` gives the step size.
+2. Before the first step: `projection` (the last layer solved for), `dimensionless` (scales of unknowns and objective), `pilot`
+   (gradient noise and largest stable step, by `spectrum`).
+3. Mini-batches: `batching` (samplers for the sizes that a policy may ask for), `batches` (one step's batches), `split` (noise
+   by measure and tag).
+4. During the run: `clipping`, `watch` (noise from the gradients of the steps), `rules` (finer quadrature), `divergence`
+   (rollback), `stagnation` (the end). `training` is the state of a run, `checkpoint` its file.
+5. `plan` turns the settings of a problem file into a plan, `choice` says why a method was chosen, `account` what the run chose.
+6. `loop` puts all of this together; start reading there.
+
+Langevin sampling also uses `directions` (the weights' directions in which it samples), `walk` (statistics of its samples) and
+`tangents` (variance from all other directions).
 """
 
 from vpinn.optimization.account import policy_found, strata_found

@@ -1,14 +1,17 @@
-"""What a run settled itself, for metrics.json and the closing table."""
+"""Report what a training run decided itself: batch sizes, points per cell, quadrature, warm-up and clipping.
+
+The dictionaries go into metrics.json and into the table that closes a run.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from vpinn.objective import Objective
-from vpinn.optimization.clipping import threshold
 from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Method
 from vpinn.optimization.split import noise_by_tag
@@ -17,18 +20,22 @@ from vpinn.sampling import Cells
 
 
 def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
-    """Return what became of batches, warm-up and clipping where they were left to the run; {} where nothing was.
+    """Return the quantities that the problem file left to the run; {} where it left none, or where no step was taken.
 
-    "batch": the growth, points of the first and of the last drawn batch, how often they changed, the step from which all points
-    were seen to the end (None: not at the end), and S/b of a pilot batch.
-    "per_cell": points of each drawn cell and their number in the rule, and the variances between and within cells by pilots.
-    "quadrature": points of the first and the last rule. "warmup": steps, and the largest stable step size
-    at the start. "clip": the last threshold, and the share of the steps that were clipped.
+    Entries, each present only where the run decided it:
+        "batch": "growth", name of the growth rule; points of the "first" and of the "last" drawn batch; "changes", how often the
+            size changed; "all_from", the step (from 1) from which all points were used to the end, None if the last step drew a
+            batch; "pilot_noise", noise over signal S/b of batches drawn before the first step, dimensionless.
+        "per_cell": "points" drawn in each drawn cell; "rule", number of points of the cell's rule; variances "between" and
+            "within" cells, measured by pilots.
+        "quadrature": points of the "first" and of the "last" quadrature rule.
+        "warmup": its "steps", and the largest "stable" step size at the start.
+        "clip": the last "threshold" of the gradient norm, and the "share" of the steps that were clipped, 0 to 1.
 
     Args:
-        training: of the run.
-        plan: of the run.
-        points: of all measures.
+        training: state at the end of the run.
+        plan: plan of the run.
+        points: number of quadrature points of all measures at the end.
     """
     found: dict[str, Any] = {}
     history = np.array(training.history).reshape(-1, len(COLUMNS))
@@ -44,35 +51,38 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
             "last": int(size[drawn[-1]]) if len(drawn) else points,
             "changes": int((np.diff(size) != 0).sum()),
             "all_from": int(drawn[-1]) + 2 if len(drawn) and drawn[-1] + 1 < len(size) else None if len(drawn) else 1,
-            "pilot_noise": settled.get("noise"),
+            "pilot_noise": None if settled is None or math.isnan(settled.noise) else settled.noise,
         }
     domain = plan.samplers[0] if plan.samplers else None
     if isinstance(domain, Cells) and domain.per_cell is None and training.learned:
         state = training.learned[0]
         found["per_cell"] = {"points": domain.points_per_cell(state), "rule": len(domain.curve.local)}
         found["per_cell"] |= {name: float(state[name][0]) for name in ("between", "within")}
-    if training.rule and training.rule["level"]:
+    if training.rule and training.rule.level:
         found["quadrature"] = {"first": int(history[0, COLUMNS.index("batch_size")]), "last": points}
-    if plan.warmup:
-        found["warmup"] = {"steps": int(settled["warmup"]), "stable": settled["stable"]}
+    if plan.warmup and settled is not None:
+        found["warmup"] = {"steps": int(settled.warmup), "stable": settled.stable}
     if plan.clip == "auto":
         share = float(history[:, COLUMNS.index("clipped")].mean())
-        found["clip"] = {"threshold": threshold(training.clipping), "share": share}
+        found["clip"] = {"threshold": training.clipping.threshold, "share": share}
     return found
 
 
 def strata_found(objective: Objective, plan: Plan, training: Training, theta: Tensor) -> list[dict[str, Any]]:
-    """Return the strata by tag of the last drawn batches with the noise of the gradient in each; [] where there are none.
+    """Return the noise of the gradient in each stratum by tag of the last drawn batches; [] where there are no such strata.
 
     Args:
         objective: what was minimised.
-        plan: of the run.
-        training: of the run.
+        plan: plan of the run.
+        training: state at the end of the run.
         theta: parameters found [size].
+
+    Returns:
+        One dictionary per stratum, see ``split.noise_by_tag``.
     """
     samplers = plan.samplers
     if not samplers or not isinstance(plan.method, Method):
         return []
-    if plan.batching is not None and "batch" in training.settled:
-        samplers = plan.batching.samplers(int(training.settled["batch"]))
+    if plan.batching is not None and training.settled is not None:
+        samplers = plan.batching.samplers(int(training.settled.batch))
     return noise_by_tag(objective, samplers, np.random.default_rng(training.step), theta, training.learned)

@@ -1,10 +1,14 @@
-"""Mini-batches of one step: what adaptive samplers learn, what is drawn, and the estimates of J, ∇J and curvature from it."""
+"""Draw the mini-batches of one step, and estimate J, ∇J and its curvature from them.
+
+`pilots` lets adaptive samplers measure the integrand first; `drawn` then draws the batches of a step; `Batching` says how their
+size, and with it the step size, changes over the run.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,33 +17,35 @@ from torch import Tensor
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
 from vpinn.optimization.method import Closure
 from vpinn.optimization.schedule import SCALINGS, Scaling
+from vpinn.optimization.settled import Settled
 from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
 
 PILOT_EVERY = 50
-"""Steps between pilots of adaptive samplers."""
+"""Steps between two pilot batches of adaptive samplers."""
 DRAWS = 32
-"""Batches that a bias is measured with."""
+"""Number of batches from which the bias of a plain squared residual is measured."""
 CHUNK = 65_536
-"""Points of a pilot evaluated at a time."""
+"""Points of a pilot batch that are evaluated at a time, which bounds the memory."""
 STABLE = 0.5
-"""Share of the largest stable step size that a growing batch may raise the step size to."""
+"""Share of the largest stable step size up to which a growing batch may raise the step size."""
 _RATIO = COLUMNS.index("signal_to_noise")
 
 
 @dataclass(frozen=True)
 class Batching:
-    """How batches change over a run.
+    """How the size of the batches, and with it the step size, changes over a run.
 
     Attributes:
-        policy: their size.
-        first: points of the first batch; None to measure the noise first, and to take as many as its scale.
-        samplers: size → one sampler per measure.
-        finish: share of the steps, at the end, that see all points, 0 to 1.
-        scaling: how the step size follows the batch.
-        barrier: depth in units of J > 0 that annealing goes on crossing; None: what the first batch crosses.
-        stretch: T = stretch·ητ/(2b) of a step, with τ = tr Σ/P of single points: 1/(1 − μ) with momentum.
+        policy: rule for the size of the next batch.
+        first: points of the first batch; None: the noise is measured first, and the batch is ``sampling.best_batch`` of it.
+        samplers: size of a batch → one sampler per measure.
+        finish: share of the steps, at the end, that use all points, 0 to 1.
+        scaling: rule by which the step size follows the size of the batch, one of ``SCALINGS``.
+        barrier: depth of the barriers that annealing shall go on crossing, > 0, in the objective's unit; None: the temperature
+            of the first batch.
+        stretch: factor of the temperature stretch·η tr Σ/(2bP) of a step with P weights; 1/(1 − μ) with momentum μ, else 1.
     """
 
     policy: Policy
@@ -52,50 +58,50 @@ class Batching:
 
     @property
     def scaled(self) -> bool:
-        """Whether the step size follows the batch."""
+        """Whether the step size follows the size of the batch."""
         return self.scaling is not SCALINGS["none"]
 
-    def rate(self, rate: float, settled: Mapping[str, float], limit: float) -> float:
-        """Return the step size of the batch that follows: the rule's, up to ``STABLE`` of what is stable; never raised above it.
+    def rate(self, rate: float, settled: Settled, limit: float) -> float:
+        """Return the step size for the current batch: that of the scaling rule, up to ``STABLE`` times the limit of stability.
 
-        A step size that is above it without the rule stays as it is: it was asked for.
+        The bound never lowers the step size below that of the first batch, which the user may have asked for.
 
         Args:
-            rate: step size at the first batch.
-            settled: points of the "first" and this "batch", and the "limit" of stability measured last.
-            limit: of stability now, infinite where it is not known.
+            rate: step size at the first batch, > 0.
+            settled: points of the first and of the current batch, and the limit of stability measured last.
+            limit: limit of stability estimated by this step, infinite where it is not known.
         """
-        limit = min(limit, settled["limit"])
-        wanted = rate * self.scaling(settled["batch"] / settled["first"], min(1.0, rate / limit))
+        limit = min(limit, settled.limit)
+        wanted = rate * self.scaling(settled.batch / settled.first, min(1.0, rate / limit))
         return min(wanted, max(rate, STABLE * limit))
 
     def size(self, training: Training, steps: int) -> int | None:
-        """Return the points of a run's next batch by what it settled and saw; None for all points."""
-        step, settled = training.step, training.settled
+        """Return the points of the run's next batch, None for all points; ``training.settled`` remembers it."""
+        step, settled = training.step, training.settled or Settled()
         if step >= steps - round(self.finish * steps):
             return None
         ratio = training.history[-1][_RATIO] if training.history else math.nan
         noise = float(training.state["noise"]) if "noise" in training.state else 1.0 / ratio if ratio else math.inf
-        first, watch = int(settled["first"]), training.watch
+        first, watch = int(settled.first), training.watch
         if self.barrier is not None:
-            trace = watch.trace / watch.pairs if watch.pairs else settled["trace"]
-            noise = settled["heat"] * trace / self.barrier  # points at which T is the barrier
-        size = self.policy.next(first, int(settled["batch"]), step, steps, noise)
-        settled["batch"] = size
+            trace = watch.trace / watch.pairs if watch.pairs else settled.trace
+            noise = settled.heat * trace / self.barrier  # points at which the temperature equals the barrier
+        size = self.policy.next(first, int(settled.batch), step, steps, noise)
+        training.settled = replace(settled, batch=size)
         return None if size >= self.policy.points else size
 
 
 def pilots(
     objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, theta: Tensor, learned: Sequence[State]
 ) -> tuple[State, ...]:
-    """Return what the samplers know after a pilot at parameters θ [size]; the first pilot starts from nothing.
+    """Return the samplers' states after one pilot batch of each adaptive sampler at parameters θ [size].
 
     Args:
         objective: what is integrated.
         samplers: one per measure.
-        generator: of the draws.
-        theta: parameters.
-        learned: what each sampler knew, or () before the first pilot.
+        generator: random numbers of the draws.
+        theta: parameters [size].
+        learned: state of each sampler before, or () before the first pilot.
     """
     found: list[State] = []
     for k, (measure, sampler) in enumerate(zip(objective.batched, samplers, strict=True)):
@@ -118,15 +124,15 @@ def drawn(
     learned: Sequence[State],
     clip: float | None = None,
 ) -> Closure:
-    """Return estimates of J, ∇J, curvature and candidates over one batch or two independent ones, drawn now; see ``pilots``.
+    """Draw one batch, or two independent ones, and return estimates of J, ∇J, curvature and values of candidates from them.
 
     Args:
         objective: what is integrated.
         samplers: one per measure.
-        batches: one, or two; the curvature is that of the first.
-        generator: of the draws.
-        learned: what each sampler knows, or ().
-        clip: see ``Closure``.
+        batches: number of independent batches, 1 or 2; the curvature is that of the first.
+        generator: random numbers of the draws.
+        learned: state of each sampler, or ().
+        clip: longest gradient norm, see ``Closure``.
     """
     states = learned or [NOTHING] * len(samplers)
     parts = list(zip(objective.batched, shared(samplers, states), states, strict=True))
@@ -148,15 +154,16 @@ def drawn(
 def estimator_found(
     objective: Objective, samplers: Sequence[Sampler], training: Training, theta: Tensor, value: float
 ) -> dict[str, Any] | None:
-    """Return name and reason of the estimator, for plain squares with their bias; None where no batches are drawn.
+    """Return name and reason of the estimator of squared residuals, and for plain squares their bias; None without batches.
 
-    The bias is the mean excess over J of squares of single batches, with its standard error, at the parameters found.
+    The bias is the mean excess over J of the squares of ``DRAWS`` single batches at the parameters found; it comes with its
+    standard error.
 
     Args:
         objective: what is integrated.
         samplers: one per measure, () for all points.
-        training: whose samplers' knowledge is used.
-        theta: parameters found.
+        training: state at the end, with the samplers' states.
+        theta: parameters found [size].
         value: J there over all points, in the objective's unit.
     """
     if not samplers:

@@ -1,4 +1,7 @@
-"""Settings of a problem file → the batches of a run: samplers of every size that a policy may ask for."""
+"""Turn the settings of a problem file into the batches of a run: how their size changes, and samplers of every size.
+
+Start with `make_batching`; `samplers_of` makes the samplers of one size.
+"""
 
 from __future__ import annotations
 
@@ -33,27 +36,29 @@ from vpinn.sampling import (
 )
 
 FEWEST = 32
-"""Points of an automatic batch at least: below, a step costs no less."""
+"""Fewest points of an automatic batch; a step on fewer costs no less."""
 LARGEST = 16_384
-"""Points of a batch at most where nothing is said: memory is that of the batch."""
+"""Most points of a growing batch where the problem file says nothing; the memory of a step is proportional to its batch."""
 NOISY, JUDGED = 3.0, 1.0
-"""Thresholds of the norm test for steps along gradients, and for steps that the next batch judges."""
+"""Thresholds of the norm test: for steps along gradients, and for steps that the next batch judges."""
 PROBE = 1024
-"""Points, at least, of the batch that shows the curvature at the start."""
+"""Fewest points of the batch from which the curvature at the start is measured."""
 
 POLICIES: tuple[type[Policy], ...] = (Fixed, NoiseScale, Geometric, Logarithmic)
-"""Policies that take nothing but sizes."""
+"""Policies whose constructors take bounds of the size and nothing else."""
 
 Samplers = tuple[Sampler, ...]
 
 
 def make_batching(settings: Settings, objective: Objective, method: Method | Direct) -> tuple[Batching | None, Samplers]:
-    """Return how batches change, None where they do not, and the samplers of the first one (least one where it is measured).
+    """Return how batches change over the run, None where they do not, and the samplers of the first batch.
+
+    Where the size of the first batch is to be measured, the samplers are those of the smallest batch.
 
     Args:
-        settings: of the problem.
+        settings: settings of the problem.
         objective: what is minimised.
-        method: what takes the steps.
+        method: method that takes the steps.
 
     Raises:
         InputError: the settings do not fit the points, the method or each other.
@@ -64,11 +69,11 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Dir
         raise InputError(f'batch.size is {size}, but there are {points} quadrature points; give 1 to {points}, or "full"')
     if size in ("full", points):
         if growth != Fixed.name or batch.finish:
-            raise InputError(f"batch.size is {size}: steps see all points from the first one on; leave out growth and finish")
+            raise InputError(f"batch.size is {size}: every step uses all points already; leave out batch.growth and batch.finish")
         if batch.drawn_by:
             raise InputError(
-                f"batch.{batch.drawn_by} says how mini-batches are drawn, but batch.size is {size}, all points; "
-                "give fewer, or leave it out"
+                f"batch.{batch.drawn_by} says how mini-batches are drawn, but batch.size is {size}, which means all points; "
+                f"give a smaller batch.size, or leave out batch.{batch.drawn_by}"
             )
         return None, ()
     _check(settings, objective, method, growth)
@@ -93,12 +98,15 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Dir
 
 
 def independent(objective: Objective, method: Method | Direct) -> int:
-    """Return the independent batches of a step: two where a squared residual is their product; curvature takes one."""
+    """Return the number of independent batches of a step: 2 where a squared residual is estimated by their product, else 1.
+
+    Methods that use curvature take one batch.
+    """
     return 2 if objective.estimator in ("two-batch", "control-variate") and not method.curved else 1
 
 
 def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
-    """Return the samplers of single batches of the size that the settings give, () for all points.
+    """Return the samplers of single batches of the size in the settings, () for all points.
 
     Raises:
         InputError: see ``samplers_of``.
@@ -111,20 +119,20 @@ def fixed_samplers(settings: Settings, objective: Objective) -> Samplers:
 def samplers_of(settings: Settings, objective: Objective, size: int, count: int, strata_of: int | None = None) -> Samplers:
     """Return one sampler per measure for batches of ``size`` points of the domain.
 
-    The boundary gets its share of each batch, but at least 16 points, a whole facet's, and one of every tag (two where variances
-    by tag are told or learned), or all: each of them once. Neyman's rule splits the points of all measures anew once it knows
-    their noise.
+    The boundary gets points in proportion to its data set. It gets no fewer than 16, than the points of one facet, and than one
+    per tag (two where variances by tag are reported or learned), but no more than it has; if it gets all, each is used once.
+    Neyman's rule splits the points between the measures anew once it knows their noise.
 
     Args:
-        settings: of the problem.
+        settings: settings of the problem.
         objective: what is minimised.
-        size: points per step, of all independent batches.
+        size: points of the domain per step, of all independent batches together.
         count: independent batches of a step, 1 or 2.
-        strata_of: size of the batch that says how many strata adaptive samplers have, so that what they learned of them
-            holds for other sizes, too; None for ``size``.
+        strata_of: size of the batch that fixes the number of strata of adaptive samplers, so that states learned with one size
+            hold for others; None for ``size``.
 
     Raises:
-        InputError: the sampler cannot draw that many, or does not fit rule or estimator.
+        InputError: the sampler cannot draw so many points, or does not fit the quadrature rule or the estimator.
     """
     batch, domain = settings.batch, objective.batched[0].points.size
     choice = Choice(batch.sampler, batch.allocation, batch.strata, batch.strata_count, batch.replacement, batch.per_cell)
@@ -137,9 +145,9 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         raise InputError(f'batch.estimator = "{objective.estimator}" needs a batch.size of at least 2, got {size}')
     kind = settings.quadrature.rule
     if kind == "stochastic-gauss" and batch.sampler != "cells":
-        raise InputError(f'quadrature.rule = "{kind}" needs batch.sampler = "cells": the weights of a cell balance only together')
+        raise InputError(f'quadrature.rule = "{kind}" is accurate only with all points of a cell; set batch.sampler = "cells"')
     if kind == "stochastic-gauss" and batch.per_cell is not None:
-        raise InputError(f'quadrature.rule = "{kind}" has weights that balance in whole cells only; leave out per_cell')
+        raise InputError(f'quadrature.rule = "{kind}" is accurate only with all points of a cell; leave out batch.per_cell')
     if batch.sampler == "stratified" and batch.strata == "residual" and not has_residual(objective.batched):
         raise InputError('batch.strata = "residual" needs a weak or a strong form; use "gradient" with an energy')
     choices = [choice] * len(shares)
@@ -159,7 +167,7 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
 
 
 def _strata(sampler: Sampler) -> int | None:
-    """Return the number of strata that an adaptive sampler learns about, None for others."""
+    """Return the number of strata whose variances an adaptive sampler learns, None for other samplers."""
     if isinstance(sampler, Quantiles):
         return sampler.strata
     if isinstance(sampler, Importance) or (isinstance(sampler, Stratified) and sampler.pilot_size):
@@ -168,10 +176,10 @@ def _strata(sampler: Sampler) -> int | None:
 
 
 def _fewest(settings: Settings, objective: Objective, count: int) -> int:
-    """Return the smallest automatic batch: ``FEWEST`` points, doubled until the sampler can draw them.
+    """Return the size of the smallest automatic batch: ``FEWEST`` points, doubled until the sampler can draw them.
 
     Raises:
-        InputError: it can draw no number of them.
+        InputError: the sampler can draw no size.
     """
     points, size = objective.batched[0].points.size, FEWEST * count
     while size < points:
@@ -186,19 +194,27 @@ def _fewest(settings: Settings, objective: Objective, count: int) -> int:
 
 
 def _check(settings: Settings, objective: Objective, method: Method | Direct, growth: str) -> None:
+    """Check that batch settings fit the points and the method.
+
+    Raises:
+        InputError: they do not.
+    """
     batch, points = settings.batch, objective.batched[0].points.size
     if batch.largest is not None and batch.largest > points:
         raise InputError(f"batch.largest is {batch.largest}, but there are {points} quadrature points; give at most {points}")
     noisy = batch.size == "auto" or growth == NoiseScale.name or (growth == NormTest.name and not method.judged)
     if (method.curved or method.blind) and noisy:
-        raise InputError(f"the noise of gradients says nothing of {method.name}; give a number as batch.size, and another growth")
+        raise InputError(
+            f"the batch size would follow the noise of gradients, but {method.name} does not step along gradients; "
+            "give a number as batch.size, and another batch.growth"
+        )
     if isinstance(method, Direct):
         if growth != Fixed.name or batch.finish:
-            raise InputError(f"{method.name} takes every batch once; leave out batch.growth and batch.finish")
+            raise InputError(f"{method.name} uses every batch once; leave out batch.growth and batch.finish")
     elif method.drawn and batch.finish:
-        raise InputError(f"{method.name} works on mini-batches to its end; leave out batch.finish")
+        raise InputError(f"{method.name} needs a mini-batch in every step; leave out batch.finish")
     if objective.size > SUMMED and (batch.finish or batch.largest == points):
         raise InputError(
-            f"a step would see all {objective.size:,} points, which is more than {SUMMED:,}; leave out batch.finish, give "
+            f"a step would use all {objective.size:,} points, which is more than {SUMMED:,}; leave out batch.finish, lower "
             "batch.largest, or coarsen the quadrature"
         )

@@ -1,8 +1,8 @@
-"""Self-scaled Broyden: a dense quasi-Newton matrix that is rescaled at every update.
+"""Self-scaled Broyden method: a dense quasi-Newton matrix that is rescaled at every update.
 
-Among the updates of Broyden's family this one keeps determinant and condition of the matrix in check; on losses of
-networks, ill conditioned as they are, it goes further than BFGS. Sources: Al-Baali 1998 (self-scaling); Urbán, Stefanou &
-Pons 2025 (arXiv 2405.04230, the variant taken here); Kiyani et al. 2025 (arXiv 2501.16371).
+Among the updates of Broyden's family this one bounds the determinant and the condition number of the matrix. On the
+ill-conditioned losses of networks it reaches lower values than BFGS. Sources: Al-Baali 1998 (self-scaling); Urbán, Stefanou &
+Pons 2025 (arXiv 2405.04230, the variant implemented here); Kiyani et al. 2025 (arXiv 2501.16371).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vpinn.optimization.quasi_newton import QuasiNewton
 
 @dataclass(frozen=True)
 class Broyden(QuasiNewton):
-    """Self-scaled Broyden, with the whole inverse Hessian as a matrix."""
+    """Self-scaled Broyden method, which keeps the whole inverse Hessian as a matrix [size, size]."""
 
     name = "broyden"
     double = True
@@ -34,7 +34,7 @@ class Broyden(QuasiNewton):
         return state["inverse"] @ gradient
 
     def learned(self, state: State, moved: Tensor, change: Tensor, square: float) -> State:
-        """Return the updated matrix; the first takes its scale from the first pair."""
+        """Return the updated matrix; before the first update the identity is scaled to the first pair (s, y)."""
         inverse = state["inverse"]
         if bool(state["fresh"]):
             scale = float(moved @ change) / float(change @ change)
@@ -43,21 +43,21 @@ class Broyden(QuasiNewton):
 
 
 def update(inverse: Tensor, moved: Tensor, change: Tensor, square: float) -> Tensor:
-    """Return the next inverse Hessian [size, size].
+    """Return the next approximation of the inverse Hessian [size, size].
 
-    With b = sᵀH⁻¹s/yᵀs, h = yᵀHy/yᵀs, a = bh − 1 the member θ of the family and the scale τ are those of the sources:
+    With b = sᵀH⁻¹s/yᵀs, h = yᵀHy/yᵀs and a = bh − 1, the family's parameter θ and the scale τ are chosen as in the sources:
     H ← (H − Hy yᵀH/yᵀHy + φ yᵀHy vvᵀ)/τ + ssᵀ/yᵀs, v = s/yᵀs − Hy/yᵀHy, φ = (1 − θ)/(1 + aθ).
 
     Args:
-        inverse: H, symmetric and positive [size, size].
-        moved: s [size].
-        change: y [size], yᵀs > 0.
+        inverse: H, symmetric and positive definite [size, size].
+        moved: step s [size].
+        change: change of the gradient y [size], yᵀs > 0.
         square: sᵀH⁻¹s > 0.
     """
     product, through = float(moved @ change), inverse @ change
     curved = float(change @ through)
     b, h = square / product, curved / product
-    a = max(b * h - 1, 1e-15)  # positive by Cauchy and Schwarz
+    a = max(b * h - 1, 1e-15)  # positive by the Cauchy–Schwarz inequality, up to rounding
     lower = min(1.0, h / ((1 + a) * (1 + math.sqrt(a / (1 + a)))))  # h(1 − √(a/(1 + a))) without cancellation
     theta = max((lower - 1) / a, min(1 / lower, (1 - b) / b))
     sigma, size = 1 + theta * a, len(moved)

@@ -1,6 +1,7 @@
-"""Checkpoints: plain arrays in one .npz with a version and a content hash, replaced atomically.
+"""Write and read checkpoints: plain arrays in one .npz file with a version number and a content hash.
 
-No pickle: a flipped bit in an archive of pickled tensors can load silently as other numbers; here every array is hashed.
+A new file replaces the old one atomically, so that an interrupted write loses nothing. Pickle is avoided, because a flipped bit
+in a pickled archive can silently load as other numbers; here the hash covers every array.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from vpinn.errors import StorageError
 from vpinn.storage import open_regular, write_atomic
 
 VERSION = 4
+"""Version of the format; a file of another version is refused."""
 META = "meta"
+"""Name of the array that holds the JSON description."""
 HASH = "sha256"
+"""Name of the array that holds the content hash."""
 DAMAGED = (
     OSError,
     ValueError,
@@ -39,16 +43,16 @@ DAMAGED = (
     tokenize.TokenError,
     NotImplementedError,
 )
-"""What reading an archive with a few wrong bits can raise: sizes, flags, names and headers may all be wrong."""
+"""Exceptions that reading a damaged archive can raise, since sizes, flags, names and headers may all be wrong."""
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write arrays and a JSON-compatible description.
+    """Write arrays and a JSON-compatible description to a checkpoint.
 
     Args:
-        path: target, ending in .npz.
+        path: target file, ending in .npz.
         arrays: name → array of numbers.
-        meta: what else is needed to go on; exact for floats, integers of any size and strings.
+        meta: further values needed to resume; floats, integers of any size and strings are kept exactly.
 
     Raises:
         StorageError: the file could not be written.
@@ -60,7 +64,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[st
 
 
 def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read what ``save_arrays`` wrote.
+    """Read the arrays and the description that ``save_arrays`` wrote.
 
     Raises:
         StorageError: the file is missing, damaged, or of another version.
@@ -82,6 +86,7 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
 
 def _digest(content: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the SHA-256 hash of the names, types, shapes and bytes of all arrays."""
     total = hashlib.sha256()
     for name in sorted(content):
         array = np.ascontiguousarray(content[name])

@@ -1,8 +1,10 @@
-"""Training without units: what unknowns and functional are multiples of, found by a solve for the last layer.
+"""Make training dimensionless: choose the scales of the unknowns and of the objective before the first step.
 
-Random features of a few scales are combined by least squares, which shows in a moment how large the unknowns are. The network's
-outputs then are multiples of that size, and the functional is one of its fall from no features to these. Step sizes, clipping,
-warm-up and damping mean the same for temperatures in kelvin, displacements in metres and stresses in pascals.
+Random features with a few scales of the first layer are combined by least squares, which takes much less time than training
+and shows how large the unknowns are. The network's outputs are then multiplied by that size. The objective is divided by its
+decrease from no features to the best combination if it is an energy, and by its value without features if it is a sum of
+squares. Step sizes, clipping, warm-up and damping therefore mean the same for temperatures in kelvin, displacements in metres
+and stresses in pascals. Start with `make_start`.
 """
 
 from __future__ import annotations
@@ -26,32 +28,34 @@ from vpinn.problem import Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
 
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Scales R of the first layer's weights N(0, R²) that are tried, in units of one over half the domain's width."""
+"""Standard deviations R of the first layer's weights N(0, R²) that are tried, in units of one over half the domain's width."""
 WIDTH = (20, 120)
-"""Fewest and most features that the size of the unknowns is found with."""
+"""Fewest and most features from which the size of the unknowns is found."""
 PER_FEATURE = 8
-"""Points per feature, at least, where that leaves more than the fewest: an energy dives between fewer."""
+"""Fewest quadrature points per feature, unless that leaves fewer than the fewest features: with fewer points, an energy can be
+lowered without bound between them.
+"""
 FEW = 5_000
-"""Points up to which all, and above which about so many, tell the size of the unknowns."""
+"""Number of points up to which all are used, and about how many are drawn otherwise, to find the size of the unknowns."""
 COLUMNS = 20_000_000
-"""Numbers that the columns of a weak form's residual may hold."""
+"""Most entries of the matrix of a weak form's residuals, one column per feature; bounds the memory."""
 SHOWN = 8_192
-"""Points at most at which the size of the outputs is taken."""
+"""Most points at which the size of the outputs is measured."""
 FREE = 1e-9
-"""Relative range of a distance below which it is none."""
+"""Relative range of a component's distance function below which it is constant, so that no condition fixes the component."""
 ROUNDING = 1e-14
-"""Fall of an energy, relative to the energy, that is rounding."""
+"""Decrease of an energy, relative to the energy, below which it counts as rounding."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A trial space and an objective without units, and where training starts.
+    """A dimensionless trial space and objective, and the parameters at which training starts.
 
     Attributes:
-        trial: with scales.
-        objective: in its own unit.
-        seed: of the first weights.
-        least: objective of random features with their last layer solved for, in units of the file.
+        trial: trial space with scales.
+        objective: objective in its own unit.
+        seed: seed of the first weights.
+        least: lowest objective of random features with their last layer solved for, in the unit of the problem file's functional.
     """
 
     trial: Trial
@@ -61,26 +65,26 @@ class Start:
 
     @property
     def plain(self) -> Tensor:
-        """Parameters as networks are always drawn [size], on the host in float64."""
+        """Random parameters as the network draws them [size], on the host in float64."""
         return self.trial.network.initial(torch.Generator().manual_seed(self.seed))
 
     @cached_property
     def solved(self) -> Tensor:
-        """Parameters with the last layer solved for, the best of plain ones and of random features in the first layer [size]."""
+        """Parameters with the last layer solved for [size]: the best of the plain ones and of random features as first layer."""
         objective, network = self.objective, self.trial.network
         parts = few_points(objective, np.random.default_rng(self.seed))
         starts = [_flat(network, self.plain), *_draws(network, self.plain, self.seed)]
         return _best(objective, network, [theta.to(objective.placement.device) for theta in starts], parts)[0]
 
     def start(self, method: Method, drawn: bool) -> Tensor:
-        """Return where a method starts [size], in the precision of training.
+        """Return the parameters at which a method starts [size], in the precision of training.
 
-        Steps with curvature over all points of a sum of squares start from the solved last layer, others from plain weights, from
-        which most come farther in as many steps (``tests/benchmarks/starts.py``).
+        Methods with curvature that minimise a sum of squares over all points start from the solved last layer. Others start from
+        plain weights, from which most of them reach a lower loss in as many steps (``tests/benchmarks/starts.py``).
 
         Args:
-            method: what takes the steps.
-            drawn: whether they see mini-batches.
+            method: method that takes the steps.
+            drawn: whether the steps use mini-batches.
         """
         solved = method.curved and not drawn and is_sum_of_squares(self.objective)
         return self.objective.placement.put(self.solved if solved else self.plain)
@@ -89,13 +93,13 @@ class Start:
 def make_start(
     problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
 ) -> Start:
-    """Return a problem's trial space and objective without units.
+    """Return the dimensionless trial space and objective of a problem.
 
     Args:
-        problem: in the formulation of the file.
+        problem: the problem, in the formulation of the problem file.
         trial: its trial space.
-        made: trial space, placement and unit → objective.
-        placement: where steps work; sizes are found on the host in float64.
+        made: makes the objective from a trial space, a placement and a unit.
+        placement: where the steps work; the sizes are found on the host in float64.
     """
     seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, placement.home, 1.0)
     few, many = WIDTH
@@ -104,7 +108,7 @@ def make_start(
     width = int(np.clip(objective.size // (PER_FEATURE * network.outputs), few, many))
     wide = replace(network, layers=(network.layers[0], width, network.outputs))
     seen = with_network(objective, wide)
-    # a residual over drawn points, squared, holds their noise; what elements leave is less than the noise of an energy over them
+    # few points bias the square of a weak residual; beside finite elements their noise exceeds what is left of the energy
     enough = (FEW, FEW) if objective.test_space is None and trial.beside is None else ()
     parts = few_points(seen, np.random.default_rng(seed), *enough)
     drawn = wide.initial(torch.Generator().manual_seed(seed))
@@ -114,13 +118,13 @@ def make_start(
     unit = most - least if _is_energy(seen) else most
     scaled = trial.scaled(scales)
     found = made(scaled, placement, max(unit, ROUNDING * abs(most)) or 1.0)
-    if placement == placement.home:  # the factors of the test space's norm are made already
+    if placement == placement.home:  # reuse the factorised norm of the test space
         found = replace(found, test_space=objective.test_space)
     return Start(scaled, found, seed, least)
 
 
 def _best(objective: Objective, network: Enriched, starts: Sequence[Tensor], parts: Batch) -> tuple[Tensor, float]:
-    """Return the parameters [size] with the lowest objective once the last layer is solved for, and that objective."""
+    """Return the parameters [size] with the lowest objective after a solve for their last layer, and that objective."""
     found = [projected(objective, network, theta, parts) for theta in starts]
     theta, _, value = min(found, key=lambda f: f[2] if math.isfinite(f[2]) else math.inf)
     return theta, value
@@ -131,11 +135,12 @@ def _value(objective: Objective, theta: Tensor, parts: Batch) -> float:
 
 
 def _is_energy(objective: Objective) -> bool:
+    """Return whether the objective is an energy, neither a sum of squares nor a dual norm."""
     return objective.test_space is None and not is_sum_of_squares(objective)
 
 
 def _draws(network: Enriched, plain: Tensor, seed: int) -> Iterator[Tensor]:
-    """Yield parameters [size] with a first layer of random features of each scale, and a last layer of zeros."""
+    """Yield parameters [size] whose first layer has random features of one scale each, and whose last layer is zero."""
     h, d = network.layers[1], network.layers[0]
     theta = _flat(network, plain)
     generator = torch.Generator().manual_seed(seed)
@@ -150,10 +155,10 @@ def _draws(network: Enriched, plain: Tensor, seed: int) -> Iterator[Tensor]:
 
 
 def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor) -> Scales:
-    """Return what fields, of a network with parameters θ, are multiples of: ‖u − lift‖/‖distance‖ of every component, in L².
+    """Return the scales of the fields, measured from a network with parameters θ: ‖u − lift‖/‖distance‖ in L² for each component.
 
-    The largest of an unknown's components holds for all. A component that no distance multiplies is shifted by its mean where
-    that is more than its largest deviation from it, as a temperature in kelvin is.
+    All components of an unknown get the largest of theirs. A component whose distance is constant is shifted by its mean, if the
+    mean exceeds the largest deviation from it; a temperature in kelvin is an example.
     """
     measure = objective.measures[0]
     assert isinstance(measure.network, Enriched)
@@ -180,7 +185,7 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
 
 
 def _flat(network: Enriched, theta: Tensor, outputs: Sequence[float] = ()) -> Tensor:
-    """Return parameters [size] whose outputs are numbers, zero by default."""
+    """Return the parameters [size] for which each output is a constant, zero by default."""
     flat = theta.clone()
     flat[last_layer(network)] = 0.0
     if outputs:

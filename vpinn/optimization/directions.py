@@ -1,11 +1,12 @@
-"""Directions of weights that J sees at a temperature: where a Langevin walk can mix.
+"""Choose the subspace of weights in which a Langevin chain runs: directions in which J determines the weights at temperature T.
 
-A network has thousands of weights, and J sees few directions among them: along the others exp(−J/T) has no end, and no walk
-mixes. Taken are the eigenvectors vₖ of the Hessian at the trained weights with the largest λₖ > 0 (the likelihood-informed
-subspace of Cui et al. 2014, arXiv 1403.4680): as many as J follows its quadratic model in at twice the width of the law, off by
-2T at most, root mean square over draws from N(0, 4T/λ). Half of that width would not tell where J turns down again, and where a
-walk would leave for other minima. Directions in which J bends otherwise before it has risen by T are not told apart from those
-that it does not see: weights move in them along curved valleys, and are held.
+A network has thousands of weights, but J changes along few directions only. Along the others exp(−J/T) cannot be normalised,
+and no chain mixes. The subspace is spanned by leading eigenvectors vₖ of the Hessian at the trained weights, those with the
+largest λₖ > 0 (likelihood-informed subspace, Cui et al. 2014, arXiv 1403.4680). Eigenvectors are added while J follows its
+quadratic model, that is, while the root mean square of the difference over draws from N(0, 4T/λ) is at most 2T. The draws are
+twice as wide as the law, because J may turn down again farther out, where a chain would leave for other minima. Directions
+along which J leaves the quadratic model earlier are held fixed, like those that J does not see: weights move along them in
+curved valleys. `upward` returns the eigenvectors, `seen` how many of them are used.
 """
 
 from __future__ import annotations
@@ -21,23 +22,24 @@ from vpinn.optimization.spectrum import EXACT, difference_product, leading
 from vpinn.placement import HOST, wide
 
 MODES = 64
-"""Directions that are looked for in networks of more than ``EXACT`` weights; of smaller ones all."""
+"""Number of eigenvectors computed for networks of more than ``EXACT`` weights; all are computed for smaller ones."""
 CONVERGED = 0.1
-"""Residual of an eigenvector, relative to its eigenvalue, up to which it is taken."""
+"""Largest residual of an eigenvector that is used, relative to its eigenvalue."""
 DRAWS = 16
-"""Draws that the quadratic model is compared at."""
+"""Number of draws at which J is compared with its quadratic model."""
 WIDE = 2.0
-"""Width of those draws, in units of the law's."""
+"""Standard deviation of these draws, in units of that of the law exp(−J/T)."""
 OFF = 2.0
-"""Distance of J from its quadratic model, in units of T, up to which directions are taken."""
+"""Root mean square difference between J and its quadratic model up to which directions are used, in units of T."""
 PILOT = 32
-"""Batches that the noise along the directions is measured with."""
+"""Batches from which the noise along the directions is measured."""
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
+"""θ [size] → J and ∇J [size]."""
 
 
 def mean_of(batches: Sequence[Gradient]) -> Gradient:
-    """Return J and ∇J over several batches at once."""
+    """Return the mean of J and ∇J over several batches as one function of θ."""
 
     def evaluate(theta: Tensor) -> tuple[float, Tensor]:
         found = [batch(theta) for batch in batches]
@@ -47,14 +49,14 @@ def mean_of(batches: Sequence[Gradient]) -> Gradient:
 
 
 def upward(evaluate: Gradient, theta: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues λ > 0 [k] of the Hessian, largest first, and eigenvectors [size, k], float64.
+    """Return the positive eigenvalues λ [k] of the Hessian, largest first, and the eigenvectors [size, k], in float64.
 
-    Where J curves upwards nowhere, as on a plane, the steepest direction with the curvature of its own size.
+    If no eigenvalue is positive, return the direction of the gradient, with the curvature ‖∇J‖/‖θ‖.
 
     Args:
-        evaluate: J and ∇J.
+        evaluate: θ → J and ∇J.
         theta: parameters [size].
-        seed: of the first vector of Lanczos' method.
+        seed: seed of the first vector of Lanczos' method.
     """
     product = difference_product(evaluate, theta, torch.finfo(theta.dtype).eps ** (1 / 3))
     size = len(theta)
@@ -75,12 +77,12 @@ def seen(
     """Return the number of leading directions, 1 or more, in which J follows its quadratic model at a temperature.
 
     Args:
-        evaluate: J and ∇J.
-        theta: parameters [size] that the model is made at.
-        values: λ > 0 [k], largest first.
+        evaluate: θ → J and ∇J.
+        theta: parameters at which the quadratic model is made [size].
+        values: eigenvalues λ > 0 [k], largest first.
         vectors: eigenvectors [size, k].
-        temperature: T > 0.
-        generator: of the draws.
+        temperature: T > 0, in the objective's unit.
+        generator: random numbers of the draws.
     """
     value, gradient = evaluate(theta)
     draws = torch.randn(DRAWS, len(values), generator=generator, dtype=torch.float64, device=HOST)
@@ -88,7 +90,7 @@ def seen(
     width = (heat / values).sqrt()
 
     def excess(count: int) -> float:
-        """Root mean square of J less its model, in units of T."""
+        """Return the root mean square of J minus its model in the first ``count`` directions, in units of T."""
         total = 0.0
         for draw in draws:
             moved = (vectors[:, :count] @ (width[:count] * draw[:count])).to(theta)

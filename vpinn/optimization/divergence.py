@@ -1,4 +1,8 @@
-"""What happens where training diverges, and which of the parameters that it went through are handed back."""
+"""Recognise divergence of training, roll back to an earlier state, and choose the parameters that the run returns.
+
+`diverged` decides whether the loss is far too high, `roll_back` returns to an earlier state with smaller steps, and
+`final_parameters` compares the candidates at the end.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +20,29 @@ from vpinn.optimization.projection import ALL, few_points
 from vpinn.optimization.training import Training
 
 ANCHOR = 100
-"""Steps between states that a rollback can return to."""
+"""Steps between the states to which a rollback can return."""
 TRIES = 3
-"""Rollbacks before giving up."""
+"""Rollbacks before the run gives up."""
 SHRINK = 0.1
-"""Factor of the step size at a rollback."""
+"""Factor of the step size at each rollback."""
 FAR = 1000.0
-"""Rise of the loss above its least value, in units of its size, that is a divergence."""
+"""Rise of J above its lowest value, relative to its scale (see ``_rise``), that counts as divergence."""
 PARTED = 271_828
-"""Seed of the points that parameters are compared on, other than any a user is likely to train with."""
+"""Seed of the points on which the final candidates are compared; unlikely to be one with which a user trains."""
 LASTING = 3
-"""Mini-batches in a row that show it; a single one may be an outlier."""
+"""Number of consecutive mini-batches that must show the rise, since a single one may be an outlier."""
 
 
 def began_at(training: Training, value: float, gradient: Tensor | None) -> None:
-    """Note J and its size at the first step of a run: the largest of |J|, J's unit and ‖∇J‖‖θ‖/√P.
+    """Store J and its scale at the first step of a run: the largest of |J|, the unit of J and ‖∇J‖‖θ‖/√P.
 
-    The last is what J changes by where weights change by their own size at random. It counts where J begins near zero, as an
-    energy or the product of two batches may.
+    The last is the change of J if P weights change at random by their own size. It counts where J is near zero at the start, as
+    an energy or the product of two batches may be.
 
     Args:
-        training: changed in place.
+        training: state of the run; changed in place.
         value: J at the step.
-        gradient: ∇J there [P], None where the method takes none.
+        gradient: ∇J there [P], None for methods without gradients.
     """
     theta, first, _ = training.origin
     if math.isnan(first):
@@ -47,7 +51,10 @@ def began_at(training: Training, value: float, gradient: Tensor | None) -> None:
 
 
 def _rise(training: Training, value: float) -> float:
-    """Return how far J is above the least, in units of max(size at the start, fall so far), which has no sign."""
+    """Return how far J is above its lowest value, relative to the larger of its scale at the start and its decrease so far.
+
+    The result is dimensionless, and defined for negative J, too.
+    """
     _, first, size = training.origin
     least = min(first, training.best[1])
     scale = max(size, first - least)
@@ -55,10 +62,10 @@ def _rise(training: Training, value: float) -> float:
 
 
 def diverged(training: Training, value: float, drawn: bool) -> bool:
-    """Return whether a finite J says that training diverges: ``FAR`` above the least, with mini-batches ``LASTING`` times.
+    """Return whether a finite J shows divergence: ``FAR`` above the lowest value, on mini-batches ``LASTING`` times in a row.
 
     Args:
-        training: changed in place.
+        training: state of the run; changed in place.
         value: J at the step.
         drawn: whether J is that of a mini-batch.
     """
@@ -67,12 +74,18 @@ def diverged(training: Training, value: float, drawn: bool) -> bool:
 
 
 def harmless(training: Training, value: float) -> bool:
-    """Return whether a rollback may return to where J is so high: no higher than the fall so far, or the size at the start."""
+    """Return whether a rollback may return to a state with this J: it is the first, or ``_rise`` is at most 1."""
     return _rise(training, value) <= 1.0 or training.step == 0
 
 
 def roll_back(objective: Objective, training: Training, method: Method, error: NonFiniteError) -> None:
-    """Return to the anchor with smaller steps, or give up.
+    """Return to the last anchor with smaller steps, or give up.
+
+    Args:
+        objective: what is minimised.
+        training: state of the run; changed in place.
+        method: method that takes the steps.
+        error: what was not finite, or far too high.
 
     Raises:
         DivergenceError: ``TRIES`` rollbacks have not helped.
@@ -91,20 +104,21 @@ def roll_back(objective: Objective, training: Training, method: Method, error: N
 
 
 def final_parameters(objective: Objective, training: Training, judge: Objective | None = None) -> tuple[Tensor, float]:
-    """Return the best of the last parameters, those of the lowest loss, of the last look at a finer rule and of the start, and J.
+    """Return the best parameters of a run and their J.
 
-    Of very many points a part, the same for all of them, tells which is best.
+    The candidates are the last parameters, those with the lowest loss, those at the last comparison with a finer quadrature rule,
+    and those at the start. With very many quadrature points they are compared on a part of them, the same for all candidates.
 
     Args:
         objective: what was minimised, over all points.
-        training: the state at the end.
-        judge: the same on the finer rule, which then says what is best.
+        training: state at the end of the run.
+        judge: the objective on a finer quadrature rule, on which candidates are compared then; None: ``objective``.
 
     Raises:
-        DivergenceError: none of those that training led to has a J.
+        DivergenceError: J is finite at none of the candidates but the start.
     """
     score, tried = _part(objective) if judge is None else judge.value, [training.theta]
-    for theta in (training.best[0], *([training.rule["theta"]] if training.rule else [])):
+    for theta in (training.best[0], *([training.rule.theta] if training.rule else [])):
         if not any(torch.equal(theta, other) for other in tried):
             tried.append(theta)
     scored = [(value, k) for k, theta in enumerate(tried) if math.isfinite(value := score(theta))]
@@ -121,7 +135,7 @@ def final_parameters(objective: Objective, training: Training, judge: Objective 
 
 
 def _part(objective: Objective) -> Callable[[Tensor], float]:
-    """Return J over a part of very many points, over all where they are fewer; a residual is squared over all of them."""
+    """Return θ → J, over a part of very many points unless J is the square of a weak residual, which needs all of them."""
     if objective.size <= ALL or objective.test_space is not None:
         return objective.value
     parts = few_points(objective, np.random.default_rng(PARTED))

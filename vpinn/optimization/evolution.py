@@ -1,7 +1,7 @@
-"""Evolution: a population that needs values of J only, for objectives whose gradient is zero, missing or misleading.
+"""Evolution strategy CMA-ES: minimise J from its values alone, for objectives whose gradient is zero, missing or misleading.
 
-Covariance matrix adaptation (Hansen 2016, arXiv 1604.00772) as the package cma has it; for many weights its separable form
-(Ros & Hansen 2008), whose memory and time grow with the weights and not with their square.
+The covariance matrix adaptation of the package cma is used (Hansen 2016, arXiv 1604.00772). For many weights it is the
+separable form (Ros & Hansen 2008), whose memory and time grow with the number of weights instead of its square.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.placement import HOST, host, wide
 
 FULL = 200
-"""Weights up to which the whole covariance matrix is learned: it takes some 10·P² evaluations to pay."""
+"""Number of weights P up to which the whole covariance matrix is learned, which takes about 10·P² evaluations of J to pay off."""
 SPREAD = 0.3
-"""First standard deviation over the root mean square of the initial weights: wide enough to change them, not to forget them."""
+"""Initial standard deviation, relative to the root mean square of the initial weights: candidates differ clearly from these
+weights, but stay in their range.
+"""
 
 
 @dataclass(frozen=True)
 class Evolution(Method):
-    """CMA-ES; θ is the mean of the population, a step is one generation, all of whose candidates see the same points.
+    """CMA-ES: θ is the mean of the population, and one step is one generation, all candidates of which use the same points.
 
-    The state is what the search was told: the random numbers follow from the seed, so that going through the generations
-    again, without evaluating J, leads to the same place to the last bit. That is how runs are resumed and rolled back.
+    The state holds the values of J of all generations so far. The random numbers follow from the seed, so that repeating the
+    generations with these values, without evaluating J, restores the search to the last bit; runs are resumed and rolled back so.
 
     Attributes:
-        seed: of the candidates.
-        population: candidates λ ≥ 4 per generation; None for 4 + 3 ln P of P weights.
-        spread: standard deviation σ₀ > 0 of the first candidates in units of the weights; None for a third of their size.
+        seed: seed of the candidates.
+        population: number of candidates per generation, ≥ 4; None: 4 + 3 ln P for P weights.
+        spread: standard deviation > 0 of the first candidates, in the unit of the weights; None: ``SPREAD`` of their size.
     """
 
     seed: int
@@ -46,17 +48,17 @@ class Evolution(Method):
     _live: list[tuple[Tensor, Any]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def initial(self, theta: Tensor) -> State:
-        """Return a search that was told nothing yet."""
+        """Return the state of a search without any generation: the mean θ and an empty table of values."""
         count = self.population or 4 + int(3 * math.log(len(theta)))
         return {"start": theta, "told": torch.empty(0, count, dtype=torch.float64, device=HOST)}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Evaluate one generation; candidates without a finite J count as the worst, the farther from θ the worse.
+        """Evaluate one generation and return the new mean; candidates without a finite J rank last, by their distance from θ.
 
         Raises:
-            NonFiniteError: J is not finite at θ, nor at any candidate.
+            NonFiniteError: J is finite neither at θ nor at any candidate.
         """
         search = self._search(state)
         asked = search.ask()
@@ -73,7 +75,7 @@ class Evolution(Method):
         return torch.from_numpy(search.mean.copy()).to(theta), state, float(found[0])
 
     def _search(self, state: State) -> Any:
-        """Return the search after what the state was told: the one at hand if it is that, else one that is told it again."""
+        """Return the search that has seen the values in a state: the live one if it is that, else one that replays them."""
         told, start = state["told"], host(wide(state["start"]))
         live = self._live.pop() if self._live else None
         if live is not None and live[0] is told:

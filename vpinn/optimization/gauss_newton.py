@@ -1,9 +1,11 @@
-"""Gauss–Newton on all weights: δ = −(G + λD)⁻¹∇J with the objective's curvature G, D its diagonal, λ by trust.
+"""Gauss–Newton on all weights: δ = −(G + λD)⁻¹∇J with the curvature G of the objective, its diagonal D, and a damping λ.
 
-For an energy this is energy natural gradient descent, for squares and dual norms the Levenberg–Marquardt method. Every step is
-bent along the curve that the weights' nonlinearity makes of it (geodesic acceleration): weights of a network lie in long
-curved valleys, where straight steps must be short. A step on a mini-batch is judged by the next batch, which has not seen it:
-one that fitted nothing but its own points is taken back, and what the two disagree by is the noise that batches grow by.
+For an energy this is energy natural gradient descent, for squares and dual norms the Levenberg–Marquardt method. λ is adapted
+to the ratio of actual to predicted decrease. Each step is bent along the curve on which the linearised quantities would stay
+straight (geodesic acceleration), because the weights of a network lie in long curved valleys, where straight steps must be
+short. A step on a mini-batch is judged by the next batch: it is taken back if J does not decrease there, and the difference
+between the predicted and the confirmed decrease measures the noise, by which batches grow. `GaussNewton` is the method.
+
 Sources: Müller & Zeinhofer 2023 (arXiv 2302.13163); Marquardt 1963 (D); Transtrum & Sethna 2012, Improvements to the
 Levenberg–Marquardt algorithm (arXiv 1201.5885).
 """
@@ -24,41 +26,40 @@ from vpinn.optimization.method import Closure, Method, NonFiniteError, State, nu
 from vpinn.placement import HOST
 
 Solve = Callable[[Tensor, Tensor | None], Tensor]
-"""b, and r with b = Σ sᵢrᵢaᵢ where there is one → (G + λD)⁻¹b."""
+"""Solves (G + λD)x = b [size]; takes b, and r [rows] where b = Σ sᵢrᵢaᵢ is a combination of the rows aᵢ, else None."""
 
 FLOOR = 1e-2
-"""Smallest entry of D as a share of the largest: weights that little depends on take no long steps to where points are few."""
+"""Smallest entry of D relative to the largest, so that weights on which J hardly depends take no long steps."""
 ROUNDING = 1e-13
-"""λ below which the rounding errors of G, relative to its unit diagonal, would count, and rows are factorised instead."""
+"""λ below which rounding errors of G, scaled to a unit diagonal, would count, so that its rows are factorised instead."""
 SMALLEST = 1e-28
 """Smallest λ."""
 TRIES = 25
-"""Most λ that one step tries."""
+"""Most values of λ that one step tries."""
 PROBE = 0.1
-"""Share of the step after which the second directional derivative is measured."""
+"""Fraction of the step at which the second directional derivative is measured by differences."""
 BEND = 0.75
-"""Longest correction relative to the step."""
+"""Largest length of the correction by geodesic acceleration relative to the step; longer corrections are left out."""
 BLUR = 1e-14
-"""Decrease relative to J below which differences of J are rounding errors, and gradients tell it better.
+"""Decrease relative to J below which differences of J are rounding errors, and the decrease is computed from gradients.
 
-Not above: the trapezoidal rule for the gradients misjudges steps that are long for the curvature of the weights, and takes
-them back. With 1e-12 energies of 501 weights stayed at relative errors of 3e-7, from 6 cpu s on.
+A larger value would apply the trapezoidal rule for the gradient to long steps, which it misjudges and takes back.
 """
 
 TAKEN_BACK = 50.0
-"""Factor of λ after a step that another batch does not confirm."""
+"""Factor of λ after a step that does not lower J on the next batch."""
 DOUBTED = 10.0
-"""Factor of λ where another batch confirms less than half of what the step's own promised."""
+"""Factor of λ where the next batch confirms less than half of the predicted decrease."""
 
 
 @dataclass(frozen=True)
 class GaussNewton(Method):
-    """Damped Gauss–Newton steps; λ alone sets their length.
+    """Damped Gauss–Newton steps, whose length is set by λ.
 
-    The learning rate has no part in it but one: below one (after a rollback) it divides λ.
+    The learning rate is used only after a rollback, when it is below one: it then divides λ.
 
     Attributes:
-        damping: λ of the first step > 0, relative to the diagonal of G.
+        damping: λ of the first step, relative to the diagonal of G, > 0.
     """
 
     damping: float = 1e-2
@@ -75,13 +76,13 @@ class GaussNewton(Method):
     remedy = 'try another solver.seed, or solver.method = "adam"'
 
     def initial(self, theta: Tensor) -> State:
-        """Return the first λ."""
+        """Return the state before the first step: λ."""
         return {"damping": torch.tensor(self.damping, dtype=torch.float64, device=HOST)}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take one step; where no λ gives a decrease, θ stays."""
+        """Take one step; θ stays if no λ lowers J."""
         value, gradient = found = closure(theta)
         damping, start, noise = float(state["damping"]), theta, math.nan
         if not same and "before" in state:
@@ -91,7 +92,7 @@ class GaussNewton(Method):
         return new, kept if same else {**kept, "before": start, "noise": number(noise)}, value
 
     def _from(self, theta: Tensor, at: tuple[float, Tensor], damping: float, closure: Closure) -> tuple[Tensor, State]:
-        """Return the parameters that a step from θ leads to, and λ with the decrease that its model predicts."""
+        """Return the parameters after a step from θ, and the state with the new λ and the predicted decrease of J."""
         value, gradient = at
         model = _Model(closure.curvature(theta), theta, gradient)
         for tried in range(TRIES):
@@ -107,11 +108,11 @@ class GaussNewton(Method):
 
 
 def promised_decrease(objective: Objective, theta: Tensor, damping: float) -> float | None:
-    """Return the decrease of J that a step promises by the model on the objective's own points; None where G is not positive.
+    """Return the decrease of J that one step predicts on the objective's own points; None where G + λD is not positive definite.
 
     Args:
-        objective: of any formulation, in float64.
-        theta: parameters [size], anywhere.
+        objective: objective of any formulation, in float64.
+        theta: parameters on any device [size].
         damping: λ > 0, relative to the diagonal of G.
     """
     theta = objective.placement.put(theta)
@@ -120,15 +121,15 @@ def promised_decrease(objective: Objective, theta: Tensor, damping: float) -> fl
 
 
 class _Model:
-    """J(θ + δ) ≈ J + ∇Jᵀδ + ½δᵀGδ, in weights scaled so that G has a unit diagonal.
+    """Quadratic model J(θ + δ) ≈ J + ∇Jᵀδ + ½δᵀGδ, in weights scaled so that G has a unit diagonal.
 
-    With rows A of residuals ρ, ∇J = Aᵀρ, and fewer rows than weights the step is taken in their space, which is smaller:
+    With rows A of the residuals ρ, ∇J = Aᵀρ. If there are fewer rows than weights, the smaller system is solved:
     (AᵀA + λI)⁻¹Aᵀρ = Aᵀ(AAᵀ + λI)⁻¹ρ.
 
     Args:
         curvature: G at θ.
         theta: parameters [size].
-        gradient: ∇J there [size].
+        gradient: ∇J at θ [size].
 
     Attributes:
         squares: whether J is a sum of squares.
@@ -148,7 +149,7 @@ class _Model:
         self._start: Tensor | None = None
 
     def step(self, damping: float) -> tuple[Tensor, float] | None:
-        """Return δ and the decrease that the model predicts; None where G + λD is not positive."""
+        """Return δ [size] and the decrease that the model predicts; None where G + λD is not positive definite."""
         solve = self._factorised(damping)
         if solve is None:
             return None
@@ -164,11 +165,11 @@ class _Model:
         return delta / self._size, predicted
 
     def _forth(self, delta: Tensor) -> Tensor:
-        """Return the rows times δ [rows]."""
+        """Return the products of the rows with δ [rows]."""
         return self._rows @ (delta / self._size)
 
     def _back(self, r: Tensor) -> Tensor:
-        """Return Σ sᵢrᵢaᵢ [size]."""
+        """Return the combination Σ sᵢrᵢaᵢ of the rows, from r [rows], as [size]."""
         return ((self._signs * r) @ self._rows) / self._size
 
     def _times(self, delta: Tensor) -> Tensor:
@@ -176,7 +177,7 @@ class _Model:
         return self._back(self._forth(delta)) if len(self._rows) else self._square @ delta
 
     def _bend(self, delta: Tensor) -> Tensor:
-        """Return the second directional derivative [rows] of the rows' quantities along δ, by differences."""
+        """Return the second derivative [rows] along δ of the quantities that G is made of, by differences."""
         if self._start is None:
             self._start = self._curvature.image(self._theta)
         ahead = self._curvature.image(self._theta + PROBE * delta / self._size)
@@ -184,14 +185,17 @@ class _Model:
 
     @cached_property
     def _square(self) -> Tensor:
-        """G [size, size], or AAᵀ [rows, rows] where rows are fewer."""
+        """G [size, size], or AAᵀ [rows, rows] where the smaller system is solved."""
         if not self._dual:
             return self._curvature.gram / self._size / self._size[:, None]
         scaled = self._rows / self._size
         return scaled @ scaled.T
 
     def _factorised(self, damping: float) -> Solve | None:
-        """Return b → (G + λD)⁻¹b, None where the matrix is not positive."""
+        """Return a function that solves with G + λD, with one step of iterative refinement where rows are factorised.
+
+        None is returned where the matrix is not positive definite.
+        """
         exact = damping < ROUNDING and self._kept
         once = self._by_triangle(damping) if exact else self._by_cholesky(damping)
         if once is None:
@@ -210,15 +214,16 @@ class _Model:
         return solve
 
     def _by_cholesky(self, damping: float) -> Callable[[Tensor], Tensor] | None:
+        """Return b → (G + λD)⁻¹b from a Cholesky factorisation, None where the matrix is not positive definite."""
         damped = self._square.clone()
         damped.diagonal().add_(damping)
         factor, failed = apart(partial(torch.linalg.cholesky_ex, damped))
         return None if int(failed) else lambda b: torch.cholesky_solve(b[:, None], factor)[:, 0]
 
     def _by_triangle(self, damping: float) -> Callable[[Tensor], Tensor]:
-        """Factorise the rows, whose condition is the root of G's; a second solve takes back the errors of the first.
+        """Return b → (G + λD)⁻¹b from a QR factorisation of the rows, whose condition number is only the root of that of G.
 
-        Source: Björck 1987, Stability analysis of the method of seminormal equations.
+        A second solve corrects the error of the first (Björck 1987, Stability analysis of the method of seminormal equations).
         """
         if self._triangle is None:
             tall = self._rows / self._size
@@ -237,9 +242,10 @@ class _Model:
 def _decrease(
     closure: Closure, theta: Tensor, delta: Tensor, value: float, gradient: Tensor, predicted: float, squares: bool
 ) -> float:
-    """Return J(θ) − J(θ + δ), by the trapezoidal rule for ∇J where the difference would be rounding errors.
+    """Return J(θ) − J(θ + δ), by the trapezoidal rule for ∇J where the difference would be a rounding error.
 
-    Squares vanish at a solution, so that their sum does not depend on how it is summed: it is had without its gradient.
+    For a sum of squares the value is computed without its gradient, which is cheaper; as squares vanish at a solution, the
+    order of summation does not matter.
     """
     if squares and predicted > BLUR * abs(value):
         return value - float(closure.compare((theta + delta)[None])[0])
@@ -253,11 +259,11 @@ def _decrease(
 
 
 def _judged(theta: Tensor, state: State, closure: Closure, value: float) -> tuple[float, Tensor, float]:
-    """Return λ, θ or the parameters before it, and the noise, from what the last step gained on a batch that it did not see.
+    """Judge the last step by J on a new batch: return the new λ, the parameters to go on from, and the noise of the last batch.
 
-    A batch whose gradient is g + e promises ½(g + e)ᵀG⁻¹(g + e), which is s + n on average with s = ½gᵀG⁻¹g and
-    n = ½ tr G⁻¹Cov(e); of the step that it asks for another batch confirms s − n. The noise is n/s: the variance of the gradient
-    over its square, as the norm test has it, but in the norm that the steps are measured in.
+    A batch with the gradient g + e predicts the decrease ½(g + e)ᵀG⁻¹(g + e), which is s + n on average, with s = ½gᵀG⁻¹g and
+    n = ½ tr G⁻¹Cov(e). On another batch its step lowers J by s − n on average. The noise is n/s, the variance of the gradient
+    over its square as in the norm test, but in the norm of G⁻¹, in which the steps are measured; dimensionless, ≥ 0.
     """
     damping, predicted = float(state["damping"]), float(state["predicted"])
     gained = closure(state["before"])[0] - value
@@ -268,7 +274,13 @@ def _judged(theta: Tensor, state: State, closure: Closure, value: float) -> tupl
 
 
 def _adapted(damping: float, ratio: float, refused: bool) -> float:
-    """Return the next λ from the ratio of true to predicted decrease, and whether a smaller one has just been refused."""
+    """Return the next λ.
+
+    Args:
+        damping: λ of the step.
+        ratio: actual over predicted decrease of J.
+        refused: whether a smaller λ has just been refused.
+    """
     factor = 0.1 if ratio > 0.75 else 0.5 if ratio > 0.25 else 2.0
     if refused and ratio > 0.25:
         factor = 0.5 if ratio > 0.75 else 1.0

@@ -1,14 +1,16 @@
-"""Langevin sampling of the weights: first training, then a walk whose stationary law is exp(−J/T).
+"""Langevin sampling of the weights: training, then a Markov chain whose stationary distribution is proportional to exp(−J/T).
 
-The walk is taken on θ = c + Wz, through the trained weights c, in the directions that J sees at T (see ``directions``):
-z ← z − ηs + √(2ηT) ξ with s = Wᵀ∇J, the step θ ← θ − ηP∇J + √(2ηTP) ξ with P = WWᵀ. W = vₖ/√λₖ makes all directions alike, and
-without preconditioning it is vₖ/√λ₁; steps are stable up to η = 2 in both.
+The chain runs on θ = c + Wz with the trained weights c, in the directions W in which J determines the weights at temperature T
+(see ``directions``). With s = Wᵀ∇J its step is z ← z − ηs + √(2ηT) ξ, which for the weights is θ ← θ − ηP∇J + √(2ηTP) ξ,
+P = WWᵀ. The columns of W are vₖ/√λₖ, so that J has the same curvature along all of them, or vₖ/√λ₁ without preconditioning. In
+both cases steps are stable for η < 2.
 
-On all points every step is accepted or rejected after Metropolis and Hastings (MALA: Roberts & Tweedie 1996), which makes the law
-exact whatever η, and η is the one with which 0.574 of the steps are accepted (Roberts & Rosenthal 1998). On mini-batches (Welling
-& Teh 2011) nothing can be rejected: η stays far below the limit, and the heat ½ηq that the batches bring themselves, whose s has
-the variance q per direction, is taken from what is added. With ``temperature = "noise"`` nothing is added: the walk is plain
-mini-batch descent in these directions, at the temperature T = ησ²/(2b) of its batches, σ²/b = Var v·∇J per direction.
+With all points, each step is accepted or rejected by the Metropolis–Hastings rule (MALA: Roberts & Tweedie 1996), so that the
+distribution is exact for any η; η is adapted until 0.574 of the steps are accepted (Roberts & Rosenthal 1998). Steps on
+mini-batches (Welling & Teh 2011) cannot be rejected. There η stays far below the limit, and since the noise of the batches
+itself adds the temperature ½ηq, with the variance q of s per direction, correspondingly less noise is drawn. With
+``temperature = "noise"`` none is drawn: the chain is mini-batch descent in these directions, at the temperature T = ησ²/(2b) of
+its batches, with σ²/b = Var v·∇J per direction.
 """
 
 from __future__ import annotations
@@ -26,28 +28,28 @@ from vpinn.optimization.walk import KEPT, empty_walk, recorded
 from vpinn.placement import HOST, wide
 
 COOL = 1e-6
-"""Default temperature, for a J in its own unit (see ``dimensionless``)."""
+"""Default temperature, in the objective's own unit (see ``dimensionless``)."""
 ACCEPTED = 0.574
-"""Share of accepted steps of the best η."""
+"""Share of accepted steps at which η is best (Roberts & Rosenthal 1998)."""
 LONGEST = 1.0
-"""η at most, half the limit."""
+"""Largest η, half the limit of stability."""
 DRAWN = 0.1
-"""η at most where nothing is rejected, a twentieth of the limit: it heats by 5 %."""
+"""Largest η where no step is rejected, a twentieth of the limit: its error raises the temperature by 5 %."""
 OWN = 0.2
-"""Share of the heat that mini-batches may bring."""
+"""Largest share of the temperature that the noise of mini-batches may contribute."""
 CURVED = 8
-"""Mini-batches that the curvature is the mean of."""
+"""Number of mini-batches over which the curvature is averaged."""
 
 
 @dataclass(frozen=True)
 class Langevin(Method):
-    """Adam for half of the run, a quarter of it to forget the start and to find η, and a quarter that is sampled.
+    """Langevin sampling: half of the run is Adam, a quarter lets the chain equilibrate and adapts η, a quarter is sampled.
 
     Attributes:
-        temperature: T > 0, in units of J; None: ``COOL``; "noise": that of the mini-batches.
+        temperature: T > 0, in units of J; None: ``COOL``; "noise": the temperature of the mini-batches.
         length: steps of the run, ≥ 2.
-        seed: of the noise.
-        preconditioned: whether all directions are made alike.
+        seed: seed of the noise.
+        preconditioned: whether J gets the same curvature along all directions.
     """
 
     temperature: float | Literal["noise"] | None
@@ -58,11 +60,11 @@ class Langevin(Method):
     steps: ClassVar[int] = 8000
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
-        """Return those of Adam, which takes the first steps."""
+        """Return the limit of Adam, which takes the first half of the steps."""
         return Adam().stability(squares)
 
     def initial(self, theta: Tensor) -> State:
-        """Return the state before the first step: Adam's, no samples, and the generator of the noise."""
+        """Return the state before the first step: Adam's state, no samples, and the generator of the noise."""
         samples = theta.new_zeros((KEPT, len(theta)))
         generator = torch.Generator().manual_seed(self.seed)
         none = torch.tensor(0, device=HOST)
@@ -71,7 +73,7 @@ class Langevin(Method):
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take one step."""
+        """Take one step of Adam in the first half of the run, one of the chain afterwards."""
         count, sampled = int(state["count"]), self.length - self.length // 4
         if count < self.length // 2:
             new, moved, value = Adam().step(theta, state, closure, learning_rate, same)
@@ -96,7 +98,7 @@ class Langevin(Method):
         return new, state, value
 
     def _prepared(self, theta: Tensor, state: State, closure: Closure, rate: float, generator: torch.Generator) -> State:
-        """Return what the walk needs: center, W, T, η, the heat that is added, and empty sums."""
+        """Return the state that the chain starts from: center c, directions W, T, η, drawn part of the temperature, zero sums."""
         fresh, alike = closure.fresh, self.preconditioned
         evaluate = closure.evaluate if fresh is None else mean_of([fresh() for _ in range(CURVED)])
         values, vectors = upward(evaluate, theta, self.seed)
@@ -137,7 +139,11 @@ def _slope(state: State, gradient: Tensor) -> Tensor:
 
 
 def _corrected(theta: Tensor, state: State, closure: Closure, generator: torch.Generator) -> tuple[Tensor, State, float, float]:
-    """Return θ after a step on all points, the state, J before, and the probability that the step was accepted with."""
+    """Take one Metropolis–Hastings step on all points.
+
+    Returns:
+        New parameters [size], new state, J before the step, and the probability with which the step was accepted.
+    """
     if "slope" not in state:
         value, gradient = closure.evaluate(theta)
         state = {**state, "level": number(value), "slope": _slope(state, gradient)}
@@ -149,7 +155,7 @@ def _corrected(theta: Tensor, state: State, closure: Closure, generator: torch.G
     new = _at(state, moved)
     try:
         there, _ = closure(new)
-    except NonFiniteError:  # where J is not defined the law has no weight
+    except NonFiniteError:  # the distribution is zero where J is not defined
         return theta, {**state}, value, 0.0
     assert closure.gradient is not None
     ahead = _slope(state, closure.gradient)
@@ -162,7 +168,11 @@ def _corrected(theta: Tensor, state: State, closure: Closure, generator: torch.G
 
 
 def _uncorrected(theta: Tensor, state: State, closure: Closure, generator: torch.Generator) -> tuple[Tensor, State, float, float]:
-    """Return θ after a step on a mini-batch, the state, J of the batch before, and z·s there."""
+    """Take one step on a mini-batch, which is always accepted.
+
+    Returns:
+        New parameters [size], new state, J of the batch before the step, and z·s there.
+    """
     value, _ = closure(theta)
     assert closure.gradient is not None
     place, slope, rate = state["place"], _slope(state, closure.gradient), float(state["rate"])

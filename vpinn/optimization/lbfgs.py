@@ -1,4 +1,7 @@
-"""L-BFGS: quasi-Newton directions from the last steps. Source: Nocedal & Wright, Numerical Optimization (2006), algorithm 7.4."""
+"""L-BFGS: quasi-Newton directions from the last steps.
+
+Source: Nocedal & Wright, Numerical Optimization (2006), algorithm 7.4.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class Lbfgs(QuasiNewton):
     """Limited-memory BFGS.
 
     Attributes:
-        memory: pairs of steps and changes of the gradient kept.
+        memory: number of last steps, with their changes of the gradient, from which directions are computed, ≥ 1.
     """
 
     memory: int = 50

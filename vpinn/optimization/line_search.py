@@ -1,4 +1,4 @@
-"""Lengths of steps along a descent direction, by the strong Wolfe conditions.
+"""Line search: choose the length of a step along a descent direction by the strong Wolfe conditions.
 
 Source: Nocedal & Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6.
 """
@@ -23,22 +23,22 @@ def search(
     learning_rate: float,
     evaluations: int,
 ) -> tuple[float, float, Tensor] | None:
-    """Search along a descent direction.
+    """Search for a step length along a descent direction.
 
     Args:
         theta: parameters [size].
-        direction: to go along [size].
-        start: J and ∇J [size] there.
-        closure: J and ∇J.
-        fresh: whether the direction is that of steepest descent, whose length means nothing.
-        learning_rate: factor of the first trial where it is below one.
-        evaluations: most of them.
+        direction: descent direction [size].
+        start: J and ∇J [size] at θ.
+        closure: θ → J and ∇J.
+        fresh: whether the direction is that of steepest descent, whose length carries no information.
+        learning_rate: factor of the first trial length, where it is below one.
+        evaluations: most evaluations of J and ∇J.
 
     Returns:
-        t of the step t·direction, J and ∇J at its end; None where nothing was gained.
+        t of the step t·direction, with J and ∇J at its end; None where no trial lowered J sufficiently.
 
     Raises:
-        NonFiniteError: no closure along the steepest descent was finite.
+        NonFiniteError: J was finite at no trial along the direction of steepest descent.
     """
     value, gradient = start
     found: dict[float, tuple[float, Tensor]] = {}
@@ -70,16 +70,16 @@ def wolfe(
     c1: float = 1e-4,
     c2: float = 0.9,
 ) -> float | None:
-    """Return a step length with the strong Wolfe conditions, or the best one seen with sufficient decrease.
+    """Return a step length that satisfies the strong Wolfe conditions, or else the best trial with sufficient decrease.
 
     Args:
         along: t → φ(t), φ'(t); infinite where the function has no value.
         value: φ(0).
         slope: φ'(0) < 0.
         first: first trial > 0.
-        most: evaluations allowed.
-        c1: sufficient decrease φ(t) ≤ φ(0) + c₁tφ'(0).
-        c2: curvature |φ'(t)| ≤ c₂|φ'(0)|.
+        most: most evaluations.
+        c1: constant of the sufficient decrease φ(t) ≤ φ(0) + c₁tφ'(0).
+        c2: constant of the curvature condition |φ'(t)| ≤ c₂|φ'(0)|.
 
     Returns:
         t, or None where no trial decreased φ sufficiently.
@@ -114,7 +114,7 @@ def wolfe(
 
 
 def _cubic(a: float, fa: float, da: float, b: float, fb: float, db: float) -> float:
-    """Return the minimiser of the cubic through values and slopes at a and b; nan where it has none."""
+    """Return the minimiser of the cubic with given values and slopes at a and b; nan where it has none."""
     d1 = da + db - 3 * (fa - fb) / (a - b)
     square = d1 * d1 - da * db
     if not square >= 0:

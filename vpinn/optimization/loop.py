@@ -1,7 +1,7 @@
-"""The one training loop: draw, step, watch, remember.
+"""The training loop: draw a batch, take a step, record it, and decide whether to go on.
 
-Whatever trains goes through ``train``: full sums and mini-batches, first order and quasi-Newton, with warm-up,
-clipping, rollback on non-finite values, tracking of the best state, checkpoints and signals.
+`train` runs every method that takes steps, on all points or on mini-batches, with warm-up, clipping, rollback after divergence,
+checkpoints, signals and time limits, and keeps the best state. `Plan` holds the settings of a run, `Training` its state.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from vpinn.features.direct import Direct
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
 from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
-from vpinn.optimization.clipping import noted, threshold
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.projection import solved_anew
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
+from vpinn.optimization.settled import Settled
 from vpinn.optimization.stagnation import stagnates
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import Logarithmic, Sampler, best_batch
 
 GROWN = 2.0
-"""Growth of the batch after which the largest stable step size is measured anew."""
+"""Factor by which a batch must grow before the largest stable step size is measured again."""
 CONVERGED = 2
-"""Steps in a row that change nothing, after which none will."""
+"""Number of consecutive steps without any change of the parameters after which the run ends."""
 GRACE = 0.5
-"""Seconds by which a step may exceed the time limit before it is left."""
+"""Seconds by which a step may exceed the time limit before it is aborted."""
 MEMORY = 0.02
-"""Weight of the newest loss in the moving average that picks the best state of a mini-batch run."""
+"""Weight of the newest loss in the moving average that selects the best state of a mini-batch run."""
 
 Monitor = Callable[[Tensor], Mapping[str, float]]
-"""Parameters → values for the columns "error" and "estimate"."""
+"""Parameters [size] → values for the columns "error" and "estimate" of the history."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class Plan:
     """How a run trains.
 
     Attributes:
-        method: the optimiser.
+        method: method that takes the steps.
         schedule: step sizes; its ``steps`` is the length of the run.
         samplers: one per measure, or () for all points in every step.
         batches: independent batches of a step, 1 or 2.
-        clip: longest gradient norm, None for no clipping, "auto" for one from the gradients of the last steps.
-        warmup: whether the length of the warm-up is found from the stable step size at the start.
-        probe: samplers of a batch that shows the curvature at the start, () for all points.
-        batching: how batches change; None: they do not.
-        project: steps between solves for the last layer while the others train; 0: none.
-        rules: finer quadrature for steps that would use the gaps of the first; None: there is none.
-        tolerance: stop when the monitor's estimate is below; None: never.
-        time_limit: seconds after which the run stops, None: never.
+        clip: largest gradient norm > 0; None: no clipping; "auto": computed from the gradients of the last steps.
+        tolerance: error estimate below which the run stops, > 0; None: never.
+        time_limit: seconds after which the run stops; None: never.
         monitor_every: steps between calls of the monitor.
         checkpoint_every: seconds between checkpoints.
+        warmup: whether the length of the warm-up is computed from the stable step size at the start.
+        probe: samplers of the batch on which the curvature is measured, () for all points.
+        batching: how the size of batches changes; None: it does not.
+        rules: finer quadrature rules for steps that exploit the gaps between points; None: there are none.
+        project: steps between solves for the last layer while all layers train; 0: none.
     """
 
     method: Method | Direct
@@ -82,11 +82,11 @@ class Plan:
 
     @cached_property
     def batch_size(self) -> int | None:
-        """Points of all measures per step, of the first one where batches change; None for all points."""
+        """Points per step of all measures, those of the first batch where the size changes; None for all points."""
         return self.points_of(self.samplers)
 
     def points_of(self, samplers: Sequence[Sampler]) -> int | None:
-        """Return the points of all measures of a step with some samplers, None for all points."""
+        """Return the points per step of all measures with given samplers, None for all points."""
         return self.batches * sum(s.size for s in samplers) or None
 
 
@@ -99,29 +99,29 @@ def train(
     save: Callable[[Training], None] = lambda training: None,
     interrupt: Interrupt | None = None,
 ) -> Training:
-    """Train until the steps are done, the tolerance holds, time is up, or a signal arrives.
+    """Train until the steps are done, the tolerance is reached, nothing changes any more, time is up, or a signal arrives.
 
     Args:
-        objective: what is minimised, on the first rule where the plan has finer ones.
-        training: the state to go on from; changed in place.
-        plan: how.
-        monitor: error and error estimate of parameters, where known.
+        objective: what is minimised, on the first quadrature rule where the plan has finer ones.
+        training: state to go on from; changed in place.
+        plan: settings of the run.
+        monitor: computes error and error estimate, where they are known.
         report: called after every step.
         save: called every ``plan.checkpoint_every`` seconds and at the end.
-        interrupt: signals received; a step that one arrives in, or the time limit, is undone.
+        interrupt: signals received; a step during which a signal arrives or the time limit is exceeded is undone.
 
     Returns:
-        the state after the last step; ``stopped`` says why it was the last.
+        The state after the last step; ``stopped`` says why the run ended.
 
     Raises:
-        DivergenceError: three rollbacks with smaller steps did not help.
+        DivergenceError: rollbacks with smaller steps did not help.
     """
     began = time.perf_counter() - training.seconds
     saved = time.perf_counter()
     interrupt = interrupt or Interrupt()
     assert isinstance(plan.method, Method)
     rules = plan.rules or Rules(objective)
-    training.stopped = _reason(rules.at(training), training, plan, interrupt)  # a run that is resumed may have been at its end
+    training.stopped = _reason(rules.at(training), training, plan, interrupt)  # a resumed run may have ended already
     put_back = training.remembered()
     while not training.stopped:
         try:
@@ -145,14 +145,14 @@ def train(
 
 
 def _left(training: Training, plan: Plan) -> float | None:
-    """Return the seconds after which a step is left, None where there is no limit; the first step is taken in any case."""
+    """Return the seconds after which a step is aborted, None without a limit; the first step is never aborted."""
     if plan.time_limit is None or not training.step:
         return None
     return max(plan.time_limit - training.seconds, 0.0) + GRACE
 
 
 def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Interrupt) -> str:
-    """Return why training ends here, "" where it goes on."""
+    """Return why training ends after this step, "" where it goes on."""
     assert isinstance(plan.method, Method)
     estimate = training.history[-1][COLUMNS.index("estimate")] if training.history else math.nan
     if interrupt.signal is not None:
@@ -170,7 +170,7 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:
     assert isinstance(plan.method, Method)
-    if not training.settled:
+    if training.settled is None:
         training.settled = _settled(objective, training, plan, plan.method)
     samplers, rate = _drawn_how(objective, training, plan, plan.method)
     closure, theta = _draw(objective, training, plan, samplers), training.theta
@@ -184,13 +184,13 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         new = solved_anew(objective, new, training.generator)
     if training.step % ANCHOR == 0 and harmless(training, value):
         training.anchor = (theta, training.state)
-    stays = torch.equal(new, theta) and "generator" not in state  # a step drawn at random may stay where the next one moves
+    stays = torch.equal(new, theta) and "generator" not in state  # a rejected random step is no convergence
     training.idle = training.idle + 1 if stays else 0
     size = plan.points_of(samplers)
     noise = training.watch.after(closure, theta, rate, size, training.step, partial(plan.method.bath, state))
     training.theta, training.state = new, state
     if closure.gradient is not None and plan.clip == "auto":
-        training.clipping = noted(training.clipping, closure.gradient)
+        training.clipping = training.clipping.noted(closure.gradient)
     training.step += 1
     watched: Mapping[str, float] = {}
     if monitor is not None and (training.step % plan.monitor_every == 0 or training.step == plan.schedule.steps):
@@ -203,7 +203,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
 
 
 def _attempt(training: Training, method: Method, closure: Closure, rate: float, drawn: bool) -> tuple[Tensor, State, float]:
-    """Return parameters, state and J of the next step; a ``NonFiniteError`` where they are not finite, or far too large."""
+    """Return parameters, state and J of the next step, or raise NonFiniteError if they are not finite, or J is far too high."""
     same = not drawn and not math.isfinite(training.average)
     new, state, value = method.step(training.theta, training.state, closure, rate, same)
     if not math.isfinite(float(new.sum())):
@@ -214,10 +214,10 @@ def _attempt(training: Training, method: Method, closure: Closure, rate: float, 
     return new, state, value
 
 
-def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> dict[str, float]:
-    """Return what a run finds out before its first step; see ``Training.settled``."""
+def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> Settled:
+    """Return the quantities that the run measures before its first step."""
     theta, generator, batching = training.theta, training.generator, plan.batching
-    found: dict[str, float] = {}
+    found = Settled()
 
     def draw(samplers: Sequence[Sampler]) -> Gradient:
         return drawn(objective, samplers, plan.batches, generator, ()).evaluate if samplers else objective.gradient
@@ -226,38 +226,41 @@ def _settled(objective: Objective, training: Training, plan: Plan, method: Metho
     if batching is not None:
         size, policy = batching.first, batching.policy
         if size is None:
-            found["noise"] = measured_noise(lambda: draw(plan.samplers), theta)
-            size = policy.bounded(best_batch(policy.least * found["noise"]))
-        found |= {"first": size, "batch": size}
+            found = replace(found, noise=measured_noise(lambda: draw(plan.samplers), theta))
+            size = policy.bounded(best_batch(policy.least * found.noise))
+        found = replace(found, first=size, batch=size)
         samplers = () if size >= policy.points else batching.samplers(size)
         if isinstance(policy, Logarithmic) and samplers:
-            found["trace"] = (plan.points_of(samplers) or 0) * measured_trace(lambda: draw(samplers), theta)
-            found["heat"] = 0.5 * batching.stretch * plan.schedule.learning_rate / len(theta)  # T = heat · tr Σ/b
+            trace = (plan.points_of(samplers) or 0) * measured_trace(lambda: draw(samplers), theta)
+            heat = 0.5 * batching.stretch * plan.schedule.learning_rate / len(theta)  # T = heat · tr Σ/b
+            found = replace(found, trace=trace, heat=heat)
     if plan.warmup:
         rate, most = plan.schedule.learning_rate, plan.schedule.steps // 4
-        found["stable"] = stable_rate(method, lambda: draw(samplers), draw(plan.probe), theta, generator)
-        found["warmup"] = warmup_steps(rate, found["stable"], most)
+        stable = stable_rate(method, lambda: draw(samplers), draw(plan.probe), theta, generator)
+        found = replace(found, stable=stable, warmup=warmup_steps(rate, stable, most))
     return found
 
 
 def _drawn_how(objective: Objective, training: Training, plan: Plan, method: Method) -> tuple[tuple[Sampler, ...], float]:
     """Return the samplers of this step, () for all points, and its step size."""
-    schedule, samplers, batching, settled = plan.schedule, plan.samplers, plan.batching, training.settled
-    if plan.warmup:
-        schedule = replace(schedule, warmup=int(settled["warmup"]))
+    schedule, samplers, batching = plan.schedule, plan.samplers, plan.batching
+    if plan.warmup and training.settled is not None:
+        schedule = replace(schedule, warmup=int(training.settled.warmup))
     rate = schedule(training.step) * training.shrink
     if batching is not None:
         size = batching.size(training, plan.schedule.steps)
         samplers = () if size is None else batching.samplers(size)
-        if batching.scaled:
-            if settled["batch"] >= GROWN * settled.get("seen_at", 0.0):
-                settled["limit"], settled["seen_at"] = _limit(objective, training, plan, method, samplers), settled["batch"]
+        settled = training.settled
+        if batching.scaled and settled is not None:
+            if settled.batch >= GROWN * settled.seen_at:
+                limit = _limit(objective, training, plan, method, samplers)
+                training.settled = settled = replace(settled, limit=limit, seen_at=settled.batch)
             rate = batching.rate(rate, settled, bent_limit(method, training.watch.curvature))
     return samplers, rate
 
 
 def _limit(objective: Objective, training: Training, plan: Plan, method: Method, samplers: tuple[Sampler, ...]) -> float:
-    """Return the largest stable step size of batches of some samplers, () for all points, where training stands."""
+    """Return the largest stable step size at the current parameters, for batches of given samplers, () for all points."""
 
     def draw(samplers: Sequence[Sampler]) -> Gradient:
         if not samplers:
@@ -270,12 +273,12 @@ def _limit(objective: Objective, training: Training, plan: Plan, method: Method,
 
 
 def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[Sampler, ...]) -> Closure:
-    """Return J, ∇J, curvature and candidates over all points, or over batches drawn now."""
-    clip = threshold(training.clipping) if plan.clip == "auto" else plan.clip
+    """Return J, ∇J, curvature and values of candidates over all points, or over batches drawn now."""
+    clip = training.clipping.threshold if plan.clip == "auto" else plan.clip
     if not samplers:
         curved = objective
         if plan.rules is not None and objective.test_space is None and not is_sum_of_squares(objective):
-            curved = plan.rules.first  # G sets steps, J and ∇J judge them
+            curved = plan.rules.first  # G only proposes steps, J and ∇J decide
         return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective))
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
@@ -283,12 +286,12 @@ def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[
 
 
 def _remember(training: Training, drawn: bool, theta: Tensor, value: float) -> None:
-    """Keep the parameters with the lowest loss; with mini-batches that of the moving average, once it means something."""
+    """Keep the parameters with the lowest loss; on mini-batches, of its moving average after the first 1/``MEMORY`` steps."""
     if drawn:
         first = not math.isfinite(training.average)
         training.average = value if first else training.average + MEMORY * (value - training.average)
         value = training.average if training.step > 1 / MEMORY else math.inf
-    elif math.isfinite(training.average):  # the first loss over all points: those of batches do not compare
+    elif math.isfinite(training.average):  # first loss over all points: not comparable with those of batches
         training.average, training.best = math.nan, (theta, math.inf)
     if value < training.best[1]:
         training.best = (theta, value)

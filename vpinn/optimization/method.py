@@ -1,8 +1,8 @@
-"""First-order and quasi-Newton methods behind one contract: (θ, state, closure) → (θ, state, J).
+"""The interface of methods that take steps, (θ, state, closure) → (θ, state, J), with gradient descent and Adam.
 
-A method is a frozen object; what changes is its state, a dictionary of tensors that is passed in and handed back, so
-that rolling back and resuming are assignments. Every closure is checked: one non-finite value would leave a
-quasi-Newton state finite and wrong.
+A method is an immutable object. What changes from step to step is its state, a dictionary of tensors that `Method.step` takes
+and returns; rolling back and resuming are assignments of it. `Closure` checks every value of J and ∇J, because a single
+non-finite one would leave the state of a quasi-Newton method finite and wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vpinn.placement import HOST
 from vpinn.trial import LAYERS
 
 State: TypeAlias = dict[str, Tensor]
-"""Named tensors that a later step depends on."""
+"""Named tensors on which later steps depend."""
 
 
 def _no_curvature(theta: Tensor) -> Curvature:
@@ -29,7 +29,7 @@ def _no_curvature(theta: Tensor) -> Curvature:
 
 
 def number(value: float) -> Tensor:
-    """Return a number as an entry of a state."""
+    """Return a number as a tensor, to be an entry of a state."""
     return torch.tensor(value, dtype=torch.float64, device=HOST)
 
 
@@ -38,10 +38,10 @@ def _no_candidates(thetas: Tensor) -> Tensor:
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss, its gradient or the parameters are not finite, or the loss has a value far too high; the message says which.
+    """The loss, its gradient or the parameters are not finite, or the loss is far too high; the message names which.
 
     Attributes:
-        value: of the loss, None where it, the gradient or the parameters are not finite.
+        value: value of the loss where it is finite but too high, else None.
     """
 
     def __init__(self, what: str, value: float | None = None) -> None:
@@ -51,18 +51,18 @@ class NonFiniteError(ArithmeticError):
 
 @dataclass
 class Closure:
-    """J and ∇J of one step's batch, checked and clipped, with a record for the history.
+    """J and ∇J on the points of one step, checked and clipped, with a record for the history.
 
     Attributes:
-        evaluate: θ → J, ∇J.
-        clip: longest gradient norm > 0; longer ones are scaled down to it. None: never.
-        curvature: θ → rows of J's second derivative, for methods that use it.
+        evaluate: θ [size] → J, ∇J [size].
+        clip: largest gradient norm > 0, to which longer gradients are scaled down; None: no clipping.
+        curvature: θ → curvature of J, for methods that use it.
         candidates: parameters [k, size] → J of each [k], for methods that use no gradient.
-        fresh: draws another batch and returns its J and ∇J; None where steps see all points.
-        evaluations: calls so far.
-        gradient_norm: of the first call, before clipping.
-        clipped: whether the first call was clipped.
-        gradient: of the first call, before clipping.
+        fresh: draws another batch and returns θ → J, ∇J of it; None where steps use all points.
+        evaluations: number of evaluations so far.
+        gradient_norm: norm of the gradient at the first evaluation, before clipping.
+        clipped: whether the gradient of the first evaluation was clipped.
+        gradient: gradient at the first evaluation, before clipping [size].
     """
 
     evaluate: Callable[[Tensor], tuple[float, Tensor]]
@@ -76,7 +76,7 @@ class Closure:
     gradient: Tensor | None = None
 
     def __call__(self, theta: Tensor) -> tuple[float, Tensor]:
-        """Return J and the clipped ∇J.
+        """Return J and the clipped ∇J [size].
 
         Raises:
             NonFiniteError: one of them is not finite.
@@ -94,7 +94,7 @@ class Closure:
         return value, gradient * (self.clip / norm) if clipped and self.clip else gradient
 
     def compare(self, thetas: Tensor) -> Tensor:
-        """Return J [k] in float64 of parameters [k, size], as it is where it is not finite; k evaluations."""
+        """Return J [k] in float64 of parameters [k, size], without a check for non-finite values; counts as k evaluations."""
         self.evaluations += len(thetas)
         return self.candidates(thetas)
 
@@ -103,23 +103,23 @@ class Method(ABC):
     """A way to take one step.
 
     Attributes:
-        name: in problem files.
+        name: name in problem files.
         full: whether every step needs all points.
-        drawn: whether every step needs a mini-batch, and squares.
-        curved: whether it takes the curvature of J, of one batch where there are several.
-        judged: whether its state tells the "noise" of the last drawn batch, from what the next one makes of its step.
-        blind: whether it takes values of J only.
-        double: whether it works in float64 only.
-        most: weights up to which its matrices fit memory; None: it has none.
-        settles: whether a run ends where its steps on all points gain next to nothing (see ``stagnation``).
-        descends: whether its steps lower J at the points that they see, however far they have to search.
-        learning_rate: default step size; None: it finds the length of its steps itself.
-        course: default course of the step size.
+        drawn: whether every step needs a mini-batch, and an objective that is a sum of squares.
+        curved: whether it uses the curvature of J, on one batch where a step has several.
+        judged: whether its state contains the "noise" of the last batch, measured on the next one.
+        blind: whether it uses values of J only.
+        double: whether it needs float64.
+        most: most weights for which its matrices fit into memory; None: it has no such matrices.
+        settles: whether a run ends when its steps on all points hardly lower J (see ``stagnation``).
+        descends: whether each step lowers J at the points that it uses, by a search if necessary.
+        learning_rate: default step size; None: the method chooses the length of its steps itself.
+        course: default course of the step size, one of ``COURSES``.
         steps: default length of a run.
-        scaling: default rule by which the step size follows the batch, one of ``SCALINGS``.
-        remedy: what to do where it diverges.
+        scaling: default rule by which the step size follows the size of the batch, one of ``SCALINGS``.
+        remedy: advice to the user if training diverges.
         project: default number of steps between solves for the last layer; 0: none.
-        layers: default widths of the network's hidden layers; matrices of all weights take few.
+        layers: default widths of the network's hidden layers; small where the method has matrices of all weights.
     """
 
     name: ClassVar[str]
@@ -141,7 +141,7 @@ class Method(ABC):
     remedy: ClassVar[str] = "lower solver.learning_rate, raise solver.warmup or set solver.clip"
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
-        """Return c and scales P [size] for which steps up to c/λ_max(P^½HP^½) are stable on a quadratic.
+        """Return c and scales P [size] such that steps up to c/λ_max(P^½HP^½) are stable for a quadratic with Hessian H.
 
         Args:
             squares: mean squares of the gradient's entries [size].
@@ -149,22 +149,22 @@ class Method(ABC):
         return 2.0, torch.ones_like(squares)
 
     def bath(self, state: State) -> tuple[float, Tensor] | None:
-        """Return c and scales P [size] with which steps are, over many of them, θ ← θ − cηPg; None where they are not.
+        """Return c and scales P [size] such that steps are on average θ ← θ − cηPg; None where steps are of another kind.
 
-        The noise of batch gradients is then a heat bath of temperature cη tr(PΣ)/(2b·size), the mean over the weights.
+        The noise of batch gradients then acts as a heat bath of temperature cη tr(PΣ)/(2b·size), averaged over the weights.
 
         Args:
-            state: of a step that was taken.
+            state: state after a step.
         """
         return None
 
     def squares(self, state: State) -> Tensor | None:
-        """Return the mean squares of the gradient's entries [size] that a state has gathered, None where it keeps none."""
+        """Return the mean squares of the gradient's entries [size] from a state, None where the method does not record them."""
         return None
 
     @abstractmethod
     def initial(self, theta: Tensor) -> State:
-        """Return the state before the first step from parameters [size]."""
+        """Return the state before the first step from the parameters θ [size]."""
 
     @abstractmethod
     def step(
@@ -174,16 +174,16 @@ class Method(ABC):
 
         Args:
             theta: parameters [size]; not changed.
-            state: of the step before; not changed.
-            closure: J and ∇J.
+            state: state after the step before; not changed.
+            closure: J and ∇J on the points of this step.
             learning_rate: step size > 0.
-            same: whether the closure is that of the step before, as it is without mini-batches.
+            same: whether the closure is the function of the step before, as on all points.
 
         Returns:
-            new parameters, new state, and J at the old parameters.
+            New parameters [size], new state, and J at the old parameters.
 
         Raises:
-            NonFiniteError: a closure gave no finite value.
+            NonFiniteError: J or ∇J is not finite.
         """
 
 
@@ -192,7 +192,7 @@ class Sgd(Method):
     """Gradient descent with heavy-ball momentum (Polyak 1964): p ← μp + g, θ ← θ − ηp.
 
     Attributes:
-        momentum: μ, 0 ≤ μ < 1.
+        momentum: μ, 0 ≤ μ < 1, dimensionless; 0 is plain descent.
     """
 
     momentum: float = 0.9
@@ -201,15 +201,15 @@ class Sgd(Method):
     project = 100
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
-        """Return 2(1 + μ) and ones."""
+        """Return 2(1 + μ) and ones, see ``Method.stability``."""
         return 2.0 * (1.0 + self.momentum), torch.ones_like(squares)
 
     def bath(self, state: State) -> tuple[float, Tensor]:
-        """Return 1/(1 − μ), the sum of the weights that steps give a gradient, and ones."""
+        """Return 1/(1 − μ), the sum of the weights with which a gradient enters this and later steps, and ones."""
         return 1.0 / (1.0 - self.momentum), torch.ones_like(state["velocity"])
 
     def initial(self, theta: Tensor) -> State:
-        """Return zero momentum."""
+        """Return a velocity of zero."""
         return {"velocity": torch.zeros_like(theta)}
 
     def step(
@@ -223,12 +223,12 @@ class Sgd(Method):
 
 @dataclass(frozen=True)
 class Adam(Method):
-    """Adam (Kingma & Ba 2015): step along the mean gradient over the root of the mean squared gradient.
+    """Adam (Kingma & Ba 2015): step along the mean gradient divided by the root of the mean squared gradient.
 
     Attributes:
-        beta1: memory of the mean, 0 ≤ β₁ < 1.
-        beta2: memory of the square, 0 ≤ β₂ < 1.
-        epsilon: added to the root, in units of the gradient.
+        beta1: decay of the mean gradient, 0 ≤ β₁ < 1.
+        beta2: decay of the mean squared gradient, 0 ≤ β₂ < 1.
+        epsilon: added to the root, ≥ 0, in units of the gradient.
     """
 
     beta1: float = 0.9
@@ -242,20 +242,20 @@ class Adam(Method):
     project = 100
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
-        """Return 2(1 + β₁)/(1 − β₁) and 1/√v: Adam with settled averages (Cohen et al. 2022, arXiv 2207.14484)."""
+        """Return 2(1 + β₁)/(1 − β₁) and 1/(√v + ε), for converged averages v (Cohen et al. 2022, arXiv 2207.14484)."""
         return 2.0 * (1.0 + self.beta1) / (1.0 - self.beta1), 1.0 / (squares.sqrt() + self.epsilon)
 
     def bath(self, state: State) -> tuple[float, Tensor]:
-        """Return 1, since the mean gradient's weights sum up to one, and 1/(√v̂ + ε)."""
+        """Return 1, the sum of the weights of gradients in their mean, and 1/(√v̂ + ε)."""
         squares = state["square"] / (1.0 - self.beta2 ** int(state["count"]))
         return 1.0, 1.0 / (squares.sqrt() + self.epsilon)
 
     def squares(self, state: State) -> Tensor | None:
-        """Return v without the bias of its start, once there is one."""
+        """Return v without the bias of its start, None before the first step."""
         return state["square"] / (1 - self.beta2 ** int(state["count"])) if int(state["count"]) else None
 
     def initial(self, theta: Tensor) -> State:
-        """Return zero moments."""
+        """Return zero moments and a count of zero steps."""
         zero = torch.zeros_like(theta)
         return {"mean": zero, "square": zero, "count": torch.zeros((), dtype=torch.int64, device=HOST)}
 

@@ -1,4 +1,7 @@
-"""What a run finds out before its first step: how noisy its gradients are, and how large a step is stable."""
+"""Measurements before the first step of a run: how noisy the batch gradients are, and which step size is stable.
+
+`measured_noise` gives the noise, `stable_rate` the step size, `warmup_steps` the length of a warm-up.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,22 @@ from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.placement import HOST, wide
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
+"""θ [size] → J, ∇J [size]."""
 DRAWS = 32
-"""Batches that the noise is measured with; one that takes more of them to see the signal counts as all of them."""
+"""Batches from which the noise is measured; noise over signal beyond this number is not resolved, and is set to it."""
 SPREAD = 8
-"""Batches that the spread of the curvature is measured with."""
+"""Batches from which the variance of the curvature is measured."""
 LANCZOS = 12
-"""Products with the Hessian that its largest eigenvalue is taken from; they give it to a few per cent."""
+"""Products with the Hessian from which its largest eigenvalue is computed; they give it to a few per cent."""
 FOLDS = 10
-"""Factors of e by which the steepest direction has contracted when a warm-up reaches the stable step size."""
+"""Warm-up contracts the steepest direction by exp(−FOLDS) before the stable step size is reached."""
 
 
 def measured_noise(draw: Callable[[], Gradient], theta: Tensor) -> float:
-    """Return S/b = tr Σ/(b‖g‖²) of batches at parameters θ [size], ``DRAWS`` at most.
+    """Return noise over signal S/b = tr Σ/(b‖g‖²) of batches at parameters θ, 0 to ``DRAWS``, dimensionless.
 
     Args:
-        draw: makes J and ∇J of a new batch.
+        draw: draws a new batch and returns θ → J, ∇J of it.
         theta: parameters [size].
     """
     gradients = wide(torch.stack([draw()(theta)[1] for _ in range(DRAWS)]))
@@ -46,18 +50,19 @@ def stable_rate(
     generator: np.random.Generator,
     squares: Tensor | None = None,
 ) -> float:
-    """Return the largest stable step size at parameters θ [size]: cλ/(λ² + v), infinite where nothing curves upwards.
+    """Return the largest stable step size at parameters θ: cλ/(λ² + v), infinite where J curves upwards nowhere.
 
-    λ is the largest eigenvalue of P^½HP^½, with the method's preconditioner P and limit c/λ for all points, and v the
-    variance of batches' curvatures in its direction: E(1 − ηĥ)² < 1 for plain descent, whose c is 2.
+    λ is the largest eigenvalue of P^½HP^½, with the scales P and the limit c/λ of the method on all points (see
+    ``Method.stability``), and v is the variance of batches' curvatures along its eigenvector. For plain descent, with c = 2, the
+    formula follows from E(1 − ηĥ)² < 1.
 
     Args:
-        method: what takes the steps.
-        draw: makes J and ∇J of a new batch of the first size.
-        sharp: J and ∇J over all points, or over enough for the curvature.
-        theta: parameters.
-        generator: of the first vector of Lanczos' method.
-        squares: mean squares of the gradient's entries [size]; None: those of a few batches at θ.
+        method: method that takes the steps.
+        draw: draws a new batch of the run's first size and returns θ → J, ∇J of it.
+        sharp: θ → J, ∇J over all points, or over enough of them for the curvature.
+        theta: parameters [size].
+        generator: random numbers of the first vector of Lanczos' method.
+        squares: mean squares of the gradient's entries [size]; None: those of ``SPREAD`` batches at θ.
     """
     if squares is None:
         squares = torch.stack([draw()(theta)[1] for _ in range(SPREAD)]).square().mean(0)
@@ -80,31 +85,36 @@ def stable_rate(
 
 
 def bent_limit(method: Method, curvature: float) -> float:
-    """Return the largest stable step size where the largest curvature is known; infinite where it, or the scales, are not.
+    """Return the largest stable step size for a known curvature; infinite where the curvature is not known.
 
     Args:
-        method: what takes the steps; one with scales of its own is limited by another curvature.
-        curvature: largest eigenvalue of the Hessian, seen on the way; not positive: none was.
+        method: method that takes the steps; with scales of its own the limit is infinite, since its curvature is another.
+        curvature: largest eigenvalue of the Hessian as measured during training; zero or negative: not known.
     """
     limit, scales = method.stability(torch.full((1,), 4.0, dtype=torch.float64, device=HOST))
     return limit / curvature if curvature > 0.0 and float(scales) == 1.0 else math.inf
 
 
 def measured_trace(draw: Callable[[], Gradient], theta: Tensor) -> float:
-    """Return tr Σ/b of batches at parameters θ [P], from ``DRAWS`` of them.
+    """Return tr Σ/b of batches at parameters θ, from ``DRAWS`` of them.
 
     Args:
-        draw: makes J and ∇J of a new batch.
+        draw: draws a new batch and returns θ → J, ∇J of it.
         theta: parameters [P].
     """
     return float(wide(torch.stack([draw()(theta)[1] for _ in range(DRAWS)])).var(0).sum())
 
 
 def warmup_steps(rate: float, stable: float, most: int) -> int:
-    """Return the length of a linear warm-up to ``rate``, 0 to ``most``.
+    """Return the number of steps of a linear warm-up to ``rate``, 0 to ``most``.
 
-    The step size rises by stable/``FOLDS`` in each step. On the way to the stable one plain descent, whose factor along the
-    steepest direction is 1 − 2η/stable, then contracts it by exp(−``FOLDS``): where larger steps could harm, the run has
-    left the curvature of the start.
+    The step size rises by stable/``FOLDS`` per step. Until it reaches the stable one, plain descent, which multiplies the error
+    along the steepest direction by 1 − 2η/stable, contracts it by exp(−``FOLDS``). When larger steps could do harm, the run has
+    therefore left the region with the curvature of the start.
+
+    Args:
+        rate: step size after the warm-up, > 0.
+        stable: largest stable step size at the start, > 0.
+        most: most steps of the warm-up, ≥ 0.
     """
     return min(most, math.ceil(FOLDS * rate / stable))

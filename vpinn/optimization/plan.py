@@ -1,4 +1,8 @@
-"""Settings of a problem file → the plan of a run; the place where names become methods."""
+"""Turn the settings of a problem file into the plan of a run; names of methods become methods here.
+
+`candidates` names the methods to try, `stated_problem` and `trained_objective` say what each of them minimises, and `make_plan`
+makes the plan of the one that is taken.
+"""
 
 from __future__ import annotations
 
@@ -51,20 +55,20 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = {
     "gauss-newton": lambda settings: GaussNewton(),
     "spring": lambda settings: Spring(),
 }
-"""Names of a problem file → methods."""
+"""Names in a problem file → functions that make the method from the settings."""
 
 
-def candidates(problem: Problem) -> tuple[str, ...]:
-    """Return the methods to try in order; the first that fits the problem is taken.
+def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
+    """Return the names of the methods to try, in order; the first that fits the problem is used.
 
-    ``method = "auto"`` is least squares on meshes, and without cells in up to five dimensions, in float64, on all points or
-    on drawn ones; else L-BFGS where every step sees all points, and Adam where it sees a mini-batch, as it does by default in
-    more dimensions, see ``with_batches``. What is stated at nodes, obstacles and supports say, is for elements.
+    ``method = "auto"`` tries least squares first on meshes, and without a mesh in up to five dimensions, in float64. Next it
+    tries L-BFGS if every step uses all points, and Adam if it uses mini-batches, which is the default in more dimensions (see
+    ``with_batches``). Obstacles, contact, and what is stated at points are left to finite elements.
 
     Raises:
-        InputError: another method is asked for what elements alone can solve.
+        InputError: another method is asked for where finite elements alone solve the problem.
     """
-    solver, (nodal, where) = problem.settings.solver, problem.nodal
+    solver, (nodal, where) = settings.solver, problem.nodal
     if nodal and solver.method not in ("auto", Elements.name):
         raise InputError(
             f'{nodal} is met at nodes of elements, solver.method = "{solver.method}" has none; leave it out, or write "elements"',
@@ -74,20 +78,21 @@ def candidates(problem: Problem) -> tuple[str, ...]:
         return (Elements.name,)
     if solver.method != "auto":
         return (solver.method,)
-    stepwise = "lbfgs" if problem.settings.batch.size == "full" else "adam"
+    stepwise = "lbfgs" if settings.batch.size == "full" else "adam"
     direct = isinstance(problem.domain, Mesh) or problem.domain.dimension <= 5
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
 
 def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
-    """Return what a method solves: an energy by its variation in least squares and with Nitsche's terms, others as they are.
+    """Return the problem in the form that a method solves.
 
-    Without cells there are no test functions, and least squares solves the equations of a form. So it does where the form takes
-    second derivatives, which test functions on cells lack.
+    Least squares and finite elements replace an energy by its first variation, and so do all methods where a condition is imposed
+    by Nitsche's method. Without a mesh there are no test functions, and least squares solves the equations pointwise; likewise
+    where the form has second derivatives of its test functions, which finite elements lack.
 
-    Nitsche's energy has a least value in finite elements, where values inside bound the fluxes through the boundary (Nitsche
-    1971). Those of a network can be as large as it likes between the boundary and the nearest points, and good steps find
-    that out: Gauss–Newton brought one to −1.5e5. The dual norm of its variation is bounded, and zero at the same solution.
+    Nitsche's energy is bounded below in finite elements, whose values inside bound their boundary fluxes (Nitsche 1971). A
+    network's fluxes can grow without bound between the boundary and the nearest points, and good optimisers then lower the energy
+    without bound. The dual norm of the variation is bounded below, and is zero at the same solution.
     """
     if name == LeastSquares.name and bends(problem):
         return bent(problem)
@@ -98,54 +103,54 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
 
 
 def trained_objective(
-    problem: Problem, trial: Trial, name: str, placement: Placement, unit: float = 1.0
+    problem: Problem, settings: Settings, trial: Trial, name: str, placement: Placement, unit: float = 1.0
 ) -> Objective:
-    """Return what training minimises.
+    """Return the objective that training minimises.
 
     Args:
         problem: the problem.
+        settings: how it is solved.
         trial: its trial space.
-        name: of the method, one of ``METHODS``.
-        placement: where steps work.
-        unit: what the objective is a multiple of, > 0, in the units of the file's functional.
+        name: name of the method, one of ``METHODS``.
+        placement: where the steps work.
+        unit: unit of the objective, > 0, in the unit of the problem file's functional.
 
     Raises:
-        InputError: the problem cannot be stated so, or a method of second order has fewer test functions than functions in
-            the last layer, a combination of which always makes the residual vanish, whatever the solution. First-order steps
-            stay near where they start, and may still do well with few.
+        InputError: the problem cannot be stated in this form, or a method with curvature has fewer test functions than the last
+            layer has functions. Some combination of these would then make the residual vanish, whatever the solution.
+            First-order steps stay near their start, and may still do well with few test functions.
     """
-    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit)
+    objective = make_objective(stated_problem(problem, trial, name), trial, placement, unit=unit, settings=settings)
     rows, columns = count_rows(objective), trial.network.outputs * (trial.network.layers[-2] + 1)
-    if objective.test_space is not None and rows < columns and METHODS[name](problem.settings).curved:
+    if objective.test_space is not None and rows < columns and METHODS[name](settings).curved:
         raise InputError(
-            f"{rows:,} test functions cannot tell {columns:,} functions of the last layer apart; raise test_space.degree, refine "
-            "the mesh or take a narrower last layer",
+            f"{rows:,} test functions cannot distinguish {columns:,} functions of the last layer; raise test_space.degree, "
+            "refine the mesh, or make the last hidden layer narrower",
             problem.source.place("test_space"),
         )
     return objective
 
 
-def with_layers(problem: Problem, name: str) -> Problem:
-    """Return the problem with a method's own hidden layers where the file says nothing; least squares has none.
+def with_layers(settings: Settings, name: str) -> Settings:
+    """Return the settings with the method's default hidden layers where they give none; unchanged for methods without steps.
 
     Args:
-        problem: the problem.
-        name: of the method, one of ``METHODS``.
+        settings: settings of the problem.
+        name: name of the method, one of ``METHODS``.
     """
-    settings = problem.settings
     method = METHODS[name](settings)
     if settings.network.layers is not None or isinstance(method, Direct):
-        return problem
+        return settings
     network = settings.network.model_copy(update={"layers": method.layers})
-    return replace(problem, settings=settings.model_copy(update={"network": network}))
+    return settings.model_copy(update={"network": network})
 
 
 def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     """Return the plan of a run.
 
     Args:
-        name: method, one of ``METHODS``.
-        settings: of the problem.
+        name: name of the method, one of ``METHODS``.
+        settings: settings of the problem.
         objective: what is minimised.
 
     Raises:
@@ -163,10 +168,10 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
     _check_size(name, method, objective, bool(samplers))
     steps = solver.steps or method.steps
     _check_settled(name, method, solver, samplers)
-    moving = method.learning_rate is not None  # others find the length of their steps themselves
+    moving = method.learning_rate is not None  # other methods choose the length of their steps themselves
     rate = (solver.learning_rate or method.learning_rate or 1.0) if moving else 1.0
     found = solver.warmup == "auto" and moving
-    usual = "constant" if settings.batch.growth == Logarithmic.name else method.course  # annealing cools by its batches
+    usual = "constant" if settings.batch.growth == Logarithmic.name else method.course  # annealing cools by larger batches
     course, warmup = (solver.schedule or usual, solver.warmup) if moving else ("constant", 0)
     return Plan(
         method,
@@ -185,22 +190,25 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
 
 
 def _probe(settings: Settings, objective: Objective, method: Method) -> tuple[Sampler, ...]:
-    """Return the samplers of a batch that shows the curvature, () for all points."""
+    """Return the samplers of the batch on which the curvature is measured, () for all points."""
     size, points = settings.batch.size, objective.batched[0].points.size
     wanted = max(PROBE, size) if isinstance(size, int) else PROBE
     return samplers_of(settings, objective, wanted, independent(objective, method)) if 2 * wanted < points else ()
 
 
 def _check_settled(name: str, method: Method, solver: Solver, samplers: Sequence[Sampler]) -> None:
-    """Refuse what a run cannot find out itself.
+    """Refuse "auto" settings that the run cannot determine.
 
     Raises:
-        InputError: says which setting.
+        InputError: names the setting.
     """
     if solver.clip == "auto" and (not samplers or method.curved):
-        raise InputError(f'solver.clip = "auto" weighs the noise of mini-batch gradients, and {name} on these points has none')
+        raise InputError(
+            f'solver.clip = "auto" needs the noise of mini-batch gradients, which {name} on these points does not have; give a '
+            "number, or leave it out"
+        )
     if solver.warmup == "auto" and method.curved:
-        raise InputError(f'solver.warmup = "auto" is for steps along gradients, and those of {name} are not; give a number')
+        raise InputError(f'solver.warmup = "auto" is for steps along gradients, which {name} does not take; give a number')
 
 
 def _check_method(name: str, settings: Settings, objective: Objective, method: Method | Direct, drawn: bool) -> None:
@@ -215,28 +223,28 @@ def _check_method(name: str, settings: Settings, objective: Objective, method: M
             f'solver.method = "{name}" needs all points in every step; use "adam" with mini-batches, or batch.size = "full"'
         )
     if method.double and solver.precision != "float64":
-        raise InputError(f'solver.method = "{name}" needs precision = "float64"; its columns are nearly dependent')
+        raise InputError(f'solver.method = "{name}" needs solver.precision = "float64", because its matrices are nearly singular')
     if method.curved and drawn and objective.estimator in ("two-batch", "u-statistic"):
         raise InputError(
-            f'solver.method = "{name}" squares one batch, whose noise has to vanish at the solution, but {objective.why}; '
-            'use "adam", a strong form, or batch.estimator = "control-variate" or "plain"'
+            f'solver.method = "{name}" squares the residual of one batch, whose noise has to vanish at the solution, but '
+            f'{objective.why}; use "adam", a strong form, or batch.estimator = "control-variate" or "plain"'
         )
     if isinstance(method, Direct):
         return
     if method.drawn and objective.test_space is None and not is_sum_of_squares(objective):
         raise InputError(
-            f'solver.method = "{name}" needs squares, as strong and weak forms have; use "adam" or "gauss-newton" for an energy'
+            f'solver.method = "{name}" minimises squares of residuals; use a strong or weak form, "adam" or "gauss-newton"'
         )
     if method.drawn and not drawn:
         raise InputError(f'solver.method = "{name}" works on mini-batches; set batch.size, say to 64, or use "gauss-newton"')
     if isinstance(method, Langevin) and method.temperature == "noise" and (not drawn or settings.batch.finish):
         raise InputError(
-            'solver.temperature = "noise" is that of mini-batches to the end; set batch.size and leave out batch.finish'
+            'solver.temperature = "noise" needs a mini-batch in every step; give batch.size, and leave out batch.finish'
         )
 
 
 def _check_order(objective: Objective) -> None:
-    """Check that features have the derivatives of a form.
+    """Check that random features have all the derivatives in a form.
 
     Raises:
         InputError: they do not.
@@ -250,12 +258,16 @@ def _check_order(objective: Objective) -> None:
 
 
 def _check_size(name: str, method: Method, objective: Objective, drawn: bool) -> None:
-    """Refuse matrices that do not fit: of all weights, or of the rows of squares where these are fewer."""
+    """Check that the method's matrices fit into memory: of all weights, or of the rows where these are fewer.
+
+    Raises:
+        InputError: they do not.
+    """
     size, side, space = objective.measures[0].network.size, objective.measures[0].network.size, objective.test_space
     if isinstance(method, GaussNewton) and not drawn:
         if space is not None and 8 * space.size * size > ROWS_BYTES:
             raise InputError(
-                f'solver.method = "{name}" keeps {space.size:,} test functions × {size:,} weights, '
+                f'solver.method = "{name}" stores {space.size:,} test functions × {size:,} weights, '
                 f'{8e-9 * space.size * size:.1f} GB; use "lbfgs", or lower test_space.degree'
             )
         rows = count_rows(objective)
@@ -263,5 +275,5 @@ def _check_size(name: str, method: Method, objective: Objective, drawn: bool) ->
             side = min(side, rows)
     if method.most is not None and side > method.most:
         raise InputError(
-            f'solver.method = "{name}" keeps matrices of {side:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
+            f'solver.method = "{name}" stores matrices of {side:,}² numbers; use "lbfgs", or at most {method.most:,} weights'
         )

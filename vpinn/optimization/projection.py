@@ -1,9 +1,9 @@
-"""The last layer solved for, the layers before it held: variable projection (Golub & Pereyra 1973).
+"""Solve for the last layer with the layers before it held fixed: variable projection (Golub & Pereyra 1973).
 
-The last layer and the coefficients of enrich functions enter the unknowns linearly. One step with their own curvature G,
-c ← c − (G + λ diag G)⁻¹∇J, therefore minimises the objective of a linear problem over them, up to the damping λ; a nonlinear
-one takes several such Newton steps. Damping is relative to the diagonal, so that a step does not depend on units; it keeps
-coefficients of nearly dependent functions small.
+The unknowns depend linearly on the last layer and on the coefficients of enrich functions, here called c. For a linear problem
+one step c ← c − (G + λ diag G)⁻¹∇J with their own curvature G therefore minimises the objective over them, up to the damping λ;
+a nonlinear problem takes several such Newton steps. The damping is relative to the diagonal, so that it does not depend on
+units; it keeps the coefficients of nearly dependent functions small. Start with `projected`.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
 
 ALL = 100_000
-"""Points up to which the last layer is solved on all of them."""
+"""Number of quadrature points up to which the last layer is solved on all of them."""
 POINTS = 20_000
-"""Points of the domain that it is solved on, about, where there are more."""
+"""Number of points of the domain on which it is solved, about, where there are more."""
 DAMPING = 1e-3
 """λ of a single solve, relative to the diagonal of the curvature."""
 GENTLE = 0.1
-"""λ of solves again and again while the other layers train: with less, coefficients grow to what these layers offer by chance."""
+"""λ of repeated solves while the other layers train; a smaller one lets coefficients grow to fit accidental features."""
 NEWTON = 8
 """Most Newton steps."""
 HALVINGS = 6
-"""Times that a Newton step is halved until it lowers the objective."""
+"""Most halvings of a Newton step that does not lower the objective."""
 LINEAR = 1e-2
-"""Difference between decrease and prediction, relative to the latter, below which the problem counts as linear."""
+"""Difference between actual and predicted decrease, relative to the predicted one, below which the problem counts as linear."""
 ENOUGH = 1e-3
-"""Decrease, relative to that of all steps so far, below which there is no further one."""
+"""Decrease in one step, relative to that in all steps so far, below which no further step is taken."""
 
 
 def last_layer(network: Enriched) -> slice:
-    """Return where the last layer and the coefficients of the enrich functions stand in the parameters."""
+    """Return the slice of the parameters with the last layer and the coefficients of the enrich functions."""
     return slice(network.size - network.outputs * (network.layers[-2] + 1) - network.extra, network.size)
 
 
 def few_points(objective: Objective, generator: np.random.Generator, most: int = ALL, count: int = POINTS) -> Batch:
-    """Return points that a last layer is solved on, drawn by strata; all points, where they are few.
+    """Return the quadrature points on which a last layer is solved: all points if they are few, else stratified samples.
 
     Args:
-        objective: whose points they are.
-        generator: of the draws.
-        most: points up to which all are taken.
-        count: points of the domain that are drawn, about, where there are more.
+        objective: objective whose points they are.
+        generator: random numbers of the draws.
+        most: number of points up to which all are used.
+        count: number of points of the domain that are drawn, about, where there are more.
     """
     if objective.size <= most:
         return list(objective.parts())
@@ -64,14 +64,16 @@ def few_points(objective: Objective, generator: np.random.Generator, most: int =
 
 
 def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Generator) -> Tensor:
-    """Return the parameters with the last layer solved for where that lowers J at points which the solve has not seen.
+    """Return the parameters after a solve for the last layer, if that lowers J on points that the solve has not used.
 
-    A weak form with too many points to sum over is left as it is: the square of its residual over drawn points holds their noise.
+    Otherwise the parameters are returned unchanged. There is no solve in float32, and none for a weak form with too many points
+    to sum over, because the square of a residual over drawn points is biased by their noise. With few points, the solve uses all
+    of them, and J is compared on the same points.
 
     Args:
         objective: what is trained.
         theta: parameters [size].
-        generator: of the draws.
+        generator: random numbers of the draws.
     """
     few = objective.size <= ALL
     if theta.dtype != torch.float64 or not (few or objective.test_space is None):
@@ -87,20 +89,20 @@ def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Genera
 def projected(
     objective: Objective, network: Enriched, theta: Tensor, parts: Batch, damping: float = DAMPING
 ) -> tuple[Tensor, float, float]:
-    """Return the parameters with the last layer solved for, and the objective before and after.
+    """Return the parameters after a solve for the last layer, and the objective before and after it.
 
     Args:
-        objective: of any formulation, with derivatives of order two at most.
-        network: that of its trial space.
+        objective: objective of any formulation, with derivatives of order two at most.
+        network: network of its trial space.
         theta: parameters [size], float64.
-        parts: points of every measure, whose weights say how many each stands for.
+        parts: quadrature points of every measure, with weights that say how many points each represents.
         damping: λ > 0, dimensionless.
 
     Returns:
-        parameters [size]; J over the points before; J after. Where nothing lowers it, the parameters are those given.
+        Parameters [size]; J over the points before; J after. If no step lowers J, the parameters are those given.
 
     Raises:
-        InputError: the form takes derivatives of order three or more.
+        InputError: the form has derivatives of order three or more.
     """
     last, objective = last_layer(network), replace(objective, estimator="plain")
     first = float(candidate_values(objective, theta[None], parts)[0])
@@ -111,7 +113,7 @@ def projected(
             moved = theta.clone()
             moved[last] -= change / 2**halving
             reached = float(candidate_values(objective, moved[None], parts)[0])
-            if reached < value:  # false where it is not finite
+            if reached < value:  # false where J is not finite
                 break
         else:
             break
@@ -122,9 +124,9 @@ def projected(
 
 
 def _newton_step(objective: Objective, theta: Tensor, last: slice, parts: Batch, damping: float) -> tuple[Tensor, float]:
-    """Return (|G| + λ diag G)⁻¹∇J of the last layer, and the decrease of J that G predicts of that step.
+    """Return the step (|G| + λ diag G)⁻¹∇J of the last layer, and the decrease of J that G predicts for it.
 
-    Negative directions of G, which a minimum lacks, count as positive.
+    Negative eigenvalues of the scaled G, which it does not have at a minimum, are replaced by their magnitudes.
     """
     found = curvature(objective, theta, parts, last_layer_jacobian)
     gradient = objective.sampled(theta, parts)[1][last] if found.slope is None else found.slope

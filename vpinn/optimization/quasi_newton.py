@@ -1,4 +1,7 @@
-"""What quasi-Newton methods share: a direction from what steps told of the Hessian, and a line search along it."""
+"""Common part of quasi-Newton methods: a direction from an approximate inverse Hessian, and a line search along it.
+
+`Lbfgs` and `Broyden` say how the inverse Hessian is stored and updated.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ from vpinn.optimization.method import Closure, Method, State, number
 from vpinn.placement import HOST
 
 CURVED = 1e-14
-"""Cosine between step and change of gradient from which the pair tells a curvature."""
+"""Smallest cosine between a step and the change of the gradient for which the pair updates the inverse Hessian."""
 UNDERFLOW = 1e-200
-"""Curvature yᵀs below which products of an update would vanish."""
+"""Smallest curvature yᵀs for which the products of an update do not underflow."""
 
 
 @dataclass(frozen=True)
 class QuasiNewton(Method):
-    """One step is one iteration, and the line search sets its length.
+    """A quasi-Newton method: one step is one iteration, whose length a line search sets.
 
-    The learning rate has no part in it but one: below one (after a rollback) it scales the line search's first trial.
+    The learning rate is used only after a rollback, when it is below one: it then scales the first trial of the line search.
 
     Attributes:
-        evaluations: most evaluations of one line search.
+        evaluations: most evaluations of J and ∇J in one line search, ≥ 1.
     """
 
     evaluations: int = 20
@@ -37,35 +40,35 @@ class QuasiNewton(Method):
 
     @abstractmethod
     def identity(self, theta: Tensor) -> State:
-        """Return what stands for an inverse Hessian that nothing is known of."""
+        """Return the stored form of an inverse Hessian about which nothing is known yet."""
 
     @abstractmethod
     def inverse_hessian(self, state: State, gradient: Tensor) -> Tensor:
-        """Return H·gradient, [size]."""
+        """Return the product of the inverse Hessian H with a gradient [size]."""
 
     @abstractmethod
     def learned(self, state: State, moved: Tensor, change: Tensor, square: float) -> State:
-        """Return the next inverse Hessian.
+        """Return the stored form of the inverse Hessian after an update.
 
         Args:
-            state: of the step before, with the inverse Hessian H.
+            state: state with the inverse Hessian H before.
             moved: step s [size].
-            change: of the gradient, y [size], yᵀs > 0.
+            change: change of the gradient y [size], yᵀs > 0.
             square: sᵀH⁻¹s > 0.
         """
 
     def initial(self, theta: Tensor) -> State:
-        """Return the identity, of which ``fresh`` says that it has no scale yet."""
+        """Return the state with the identity; ``fresh`` marks that its scale is not known yet."""
         known = {"fresh": torch.tensor(True, device=HOST), "value": number(math.nan), "gradient": torch.zeros_like(theta)}
         return {**self.identity(theta), **known}
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take one iteration; without progress along the direction H is dropped, and then θ stays.
+        """Take one iteration; if the line search gains nothing, H is reset to the identity and θ stays.
 
         Raises:
-            NonFiniteError: no closure along the steepest descent was finite.
+            NonFiniteError: J was finite at no trial along the direction of steepest descent.
         """
         value, gradient = _known(state, theta, closure, same)
         direction = -self.inverse_hessian(state, gradient)
@@ -86,7 +89,7 @@ class QuasiNewton(Method):
 
 
 def _known(state: State, theta: Tensor, closure: Closure, same: bool) -> tuple[float, Tensor]:
-    """Return J and ∇J, from the end of the last step where the function is the same."""
+    """Return J and ∇J at θ, reused from the end of the last step where the function is the same."""
     value, gradient = float(state["value"]), state["gradient"]
     if not (same and math.isfinite(value)):
         return closure(theta)

@@ -1,9 +1,10 @@
-"""Quadrature that follows training: a finer rule takes over where steps use the gaps between the points that they see.
+"""Quadrature that adapts to training: a finer rule takes over when steps exploit the gaps between quadrature points.
 
-A network with more weights than a rule has points, or nearly so, can lower J at the points and raise it between them; good
-optimisers find that out. So every few steps J is evaluated on an independent, finer rule. Its fall since the last look
-over the fall on the points trained with is a ratio of actual to predicted decrease, as of a trust region (Conn, Gould & Toint
-2000, chapter 6): where it is below ``LEAST`` the finer rule takes over, and where it is negative the steps are taken back.
+A network with about as many weights as there are quadrature points, or more, can lower J at the points and raise it between
+them, and good optimisers find such parameters. Every few steps J is therefore evaluated on an independent, finer rule. Its
+decrease since the last evaluation, divided by the decrease on the points used for training, is a ratio of actual to predicted
+decrease as in trust-region methods (Conn, Gould & Toint 2000, chapter 6). If the ratio is below ``LEAST`` the finer rule takes
+over; if it is negative the steps since the last evaluation are undone, too. `make_rules` makes the rules of a problem.
 """
 
 from __future__ import annotations
@@ -13,38 +14,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-import torch
-from torch import Tensor
-
 from vpinn.domain import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, quadrature_degree, quadrature_rule
 from vpinn.objective.statement import SUMMED
-from vpinn.optimization.method import Method, State, number
+from vpinn.optimization.method import Method
+from vpinn.optimization.settled import RuleLook
 from vpinn.optimization.training import Training
-from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Problem, Settings
 
 EVERY = {False: 20, True: 5}
-"""Steps between looks at the finer rule, of methods without and with curvature; a look costs two values of J."""
+"""Steps between evaluations on the finer rule (two values of J each), for methods without (False) and with curvature (True)."""
 LEAST = 0.5
-"""Least share of a fall that the finer rule has to see."""
+"""Smallest accepted ratio of the decreases of J on the finer rule and on the points used for training."""
 ROUNDING = 1e-12
-"""Falls below this share of J are rounding."""
+"""Decrease of J, relative to J, below which it is a rounding error."""
 FINER = 4
-"""Degrees by which a rule is finer than the one before."""
+"""Difference of the degrees of successive rules on a mesh."""
 DEGREES = 3
-"""Degrees tried before cells are halved, which has as many points as about eight degrees more."""
+"""Number of degrees tried before all cells are halved, which gives as many points as about eight degrees more."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """An objective on finer and finer rules.
+    """An objective on a sequence of finer and finer quadrature rules.
 
     Attributes:
-        first: on the rule that training starts with.
-        make: level ≥ 1 → the objective on a finer rule.
-        levels: how many there are, ≥ 1; 1: the first alone, which stays whatever steps do.
+        first: objective on the rule with which training starts.
+        make: level ≥ 1 → objective on a finer rule.
+        levels: number of rules, ≥ 1; 1: only the first, which is then never replaced.
     """
 
     first: Objective
@@ -56,7 +54,7 @@ class Rules:
         return cache(lambda level: self.make(level) if level and self.make else self.first)
 
     def at(self, training: Training) -> Objective:
-        """Return the objective that a state is trained on."""
+        """Return the objective on the rule that training currently uses."""
         return self._made(_level(training))
 
     def judge(self, training: Training) -> Objective | None:
@@ -65,66 +63,65 @@ class Rules:
         return self._made(level) if level < self.levels else None
 
     def follow(self, training: Training, method: Method) -> None:
-        """Look at the finer rule, when it is time, and change to it where it sees too little of what was gained.
+        """Evaluate J on the finer rule, when it is due, and change to that rule if its J has decreased too little.
 
         Args:
-            training: after a step; changed in place.
-            method: what takes the steps.
+            training: state after a step; changed in place.
+            method: method that takes the steps.
         """
         judge, due = self.judge(training), training.step % EVERY[method.curved] == 0 or training.idle
         if judge is None or not due:
             return
         theta, before = training.theta, training.rule
         seen, finer = self.at(training).value(theta), judge.value(theta)
-        if not before:
-            training.rule = _noted(0, theta, seen, finer)
+        if before is None:
+            training.rule = RuleLook(0, theta, seen, finer)
             return
-        fall, true = float(before["seen"]) - seen, float(before["finer"]) - finer
+        fall, true = before.seen - seen, before.finer - finer
         if not fall > ROUNDING * abs(seen):
             return
         if true >= LEAST * fall:
-            training.rule = _noted(_level(training), theta, seen, finer)
+            training.rule = replace(before, theta=theta, seen=seen, finer=finer)
             return
         if not true >= 0.0:
-            theta, finer = before["theta"], float(before["finer"])
-        training.rule = _noted(_level(training) + 1, theta, finer, torch.inf)
+            theta, finer = before.theta, before.finer
+        training.rule = RuleLook(before.level + 1, theta, finer, math.inf)
         if (judge := self.judge(training)) is not None:
-            training.rule["finer"] = number(judge.value(theta))
+            training.rule = replace(training.rule, finer=judge.value(theta))
         training.theta, training.state, training.idle = theta, method.initial(theta), 0
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
 
-def make_rules(problem: Problem, objective: Objective, made: Callable[[Problem], Objective]) -> Rules | None:
-    """Return finer rules for an objective over all points; None where the file asks for a rule, or where there is none.
+def make_rules(
+    problem: Problem, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
+) -> Rules | None:
+    """Return finer rules for an objective over all points; None where the settings fix the rule, or none is finer.
 
     Args:
-        problem: what is solved, in the file's formulation.
-        objective: on the rule that training starts with.
-        made: a problem → its objective on the same trial space.
+        problem: what is solved, in the formulation of the problem file.
+        settings: how it is solved.
+        objective: objective on the rule with which training starts.
+        made: makes the objective of settings on the same trial space.
     """
-    settings = problem.settings.quadrature
-    if settings.degree is not None or settings.points is not None or settings.refine or objective.size > SUMMED:
+    asked = settings.quadrature
+    if asked.degree is not None or asked.points is not None or asked.refine or objective.size > SUMMED:
         return None
-    kind, count = quadrature_rule(problem)
+    kind, count = quadrature_rule(problem, settings)
     mesh, times = isinstance(problem.domain, Mesh), SUMMED // objective.size
     if mesh and kind != "gauss":
         return None
     levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if mesh else times.bit_length()
-    lowest = min(quadrature_degree(problem, objective.test_space), MAX_DEGREE - (DEGREES - 1) * FINER)
+    lowest = min(quadrature_degree(problem, objective.test_space, settings), MAX_DEGREE - (DEGREES - 1) * FINER)
 
     def make(level: int) -> Objective:
         halvings, step = divmod(level, DEGREES)
         finer = {"degree": lowest + step * FINER, "refine": halvings} if mesh else {"points": count << level}
-        quadrature = settings.model_copy(update=finer)
-        found = made(replace(problem, settings=problem.settings.model_copy(update={"quadrature": quadrature})))
+        found = made(settings.model_copy(update={"quadrature": asked.model_copy(update=finer)}))
         return replace(found, test_space=objective.test_space)
 
     return Rules(objective, make, max(1, levels))
 
 
 def _level(training: Training) -> int:
-    return int(training.rule["level"]) if training.rule else 0
-
-
-def _noted(level: int, theta: Tensor, seen: float, finer: float) -> State:
-    return {"level": torch.tensor(level, device=HOST), "theta": theta, "seen": number(seen), "finer": number(finer)}
+    """Return the level of the rule that training currently uses."""
+    return training.rule.level if training.rule else 0

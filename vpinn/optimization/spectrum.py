@@ -1,6 +1,7 @@
-"""Leading eigenvalues of a Hessian that is not formed: products by differences of exact gradients, and Lanczos.
+"""Leading eigenvalues of a Hessian that is never formed: differences of exact gradients, and Lanczos' method.
 
-A product costs two gradients, which the network's hand-written sweeps make ten times as fast as differentiating twice.
+A product with the Hessian costs two gradients, which the network computes about ten times as fast as automatic second
+derivatives. Start with `difference_product` and `leading`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
 Product = Callable[[Tensor], Tensor]
+"""v [size] → Hv [size]."""
 EXACT = 400
-"""Weights up to which the whole Hessian is formed."""
+"""Number of weights up to which the whole Hessian is formed."""
 
 
 def difference_product(gradient: Callable[[Tensor], tuple[float, Tensor]], theta: Tensor, step: float = 1e-5) -> Product:
-    """Return v ↦ (∇J(θ + hv) − ∇J(θ − hv))/2h for |hv| = step·‖θ‖, as exact as ten digits or so.
+    """Return v ↦ (∇J(θ + hv) − ∇J(θ − hv))/2h with ‖hv‖ = step·‖θ‖, accurate to about ten digits.
 
     Args:
         gradient: θ → J, ∇J.
         theta: parameters [size].
-        step: relative step; its square and the unit roundoff over it are the errors.
+        step: relative step > 0; the errors are its square, and the unit roundoff divided by it.
     """
 
     def product(v: Tensor) -> Tensor:
@@ -40,12 +42,12 @@ def difference_product(gradient: Callable[[Tensor], tuple[float, Tensor]], theta
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading eigenpairs, largest magnitude first.
+    """Leading eigenpairs, those of largest magnitude first.
 
     Attributes:
-        values: [k].
-        vectors: columns [size, k].
-        residuals: ‖Hu − λu‖ of each [k], a bound on the error of its eigenvalue.
+        values: eigenvalues λ [k].
+        vectors: eigenvectors u in the columns [size, k].
+        residuals: ‖Hu − λu‖ for each [k], which bounds the error of the eigenvalue.
     """
 
     values: Array
@@ -54,17 +56,19 @@ class Spectrum:
 
 
 def leading(product: Product, size: int, count: int, generator: np.random.Generator, steps: int | None = None) -> Spectrum:
-    """Return the eigenvalues of largest magnitude by Lanczos with full reorthogonalisation; by the whole matrix where small.
+    """Return the eigenvalues of largest magnitude, by Lanczos' method with full reorthogonalisation.
+
+    The whole matrix is formed instead for up to ``EXACT`` weights, unless ``steps`` is given.
 
     Args:
         product: v ↦ Hv, symmetric.
         size: number of weights P.
-        count: eigenpairs asked for, 1 ≤ count ≤ P.
-        generator: of the first vector.
-        steps: of Lanczos, count to P; default 2·count + 20.
+        count: number of eigenpairs, 1 ≤ count ≤ P.
+        generator: random numbers of the first vector.
+        steps: steps of Lanczos' method, count to P; default 2·count + 20.
 
     Raises:
-        InputError: fewer weights than eigenpairs asked for.
+        InputError: more eigenpairs are asked for than there are weights.
     """
     if count > size:
         raise InputError(f"a spectrum of {count} eigenvalues was asked for, but the network has {size} weights; ask for fewer")
@@ -81,7 +85,7 @@ def leading(product: Product, size: int, count: int, generator: np.random.Genera
         basis[k] = q
         image = host(product(torch.from_numpy(q)))
         diagonal[k] = image @ q
-        for _ in range(2):  # twice is enough (Giraud et al. 2005)
+        for _ in range(2):  # orthogonalising twice is enough (Giraud et al. 2005)
             image = image - basis[: k + 1].T @ (basis[: k + 1] @ image)
         off[k] = np.linalg.norm(image)
         if off[k] <= 1e-13 * np.abs(diagonal[: k + 1]).max():
@@ -94,7 +98,7 @@ def leading(product: Product, size: int, count: int, generator: np.random.Genera
 
 
 def matrix(product: Product, size: int) -> Array:
-    """Return the Hessian [size, size], one product per weight."""
+    """Return the Hessian [size, size], from one product per weight."""
     unit = torch.eye(size, dtype=torch.float64, device=HOST)
     columns = np.stack([host(product(row)) for row in unit])
     return np.asarray(0.5 * (columns + columns.T))

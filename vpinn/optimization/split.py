@@ -1,4 +1,8 @@
-"""What draws add to the noise of a step's gradient: those of a measure, by which Neyman's rule splits points, and of a tag."""
+"""Measure what each part of the drawn points adds to the noise of a step's gradient.
+
+Parts are the points of one measure, by whose noise Neyman's rule splits a step's points, or the points of one tag. Redrawing
+one part while the others stay shows its share of the variance (`redrawn`).
+"""
 
 from __future__ import annotations
 
@@ -15,27 +19,29 @@ from vpinn.placement import wide
 from vpinn.sampling import NOTHING, Sampler, State, Stratified, movable, noted, shared
 
 PAIRS = 2
-"""Pairs of gradients per measure and pilot; the averages over pilots hold eleven of them."""
+"""Pairs of gradients per measure and pilot; the moving averages over pilots contain about eleven of them."""
 CLOSING, MOST = (8, 32), 200_000
-"""Pairs per tag at the end of a run, and the points up to which they are more than the fewest."""
+"""CLOSING: fewest and most pairs of gradients per tag at the end of a run. MOST: points that all evaluations together may use if
+there are more than the fewest pairs.
+"""
 
 Piece = tuple[int, slice]
-"""Number of a measure, and which of its draws."""
+"""Number of a measure, and the slice of its draws."""
 
 
 def with_noise(
     objective: Objective, samplers: Sequence[Sampler], generator: np.random.Generator, theta: Tensor, learned: Sequence[State]
 ) -> tuple[State, ...]:
-    """Return the samplers' states with n_mV_m of the measures averaged in, as they are where no points can move.
+    """Return the samplers' states with n_mV_m of each measure averaged in; unchanged where points cannot move between measures.
 
-    V_m is the variance that the n_m points of a measure give the gradient; n_mV_m hardly depends on n_m.
+    V_m is the variance of the gradient due to the n_m points of a measure; n_mV_m hardly depends on n_m.
 
     Args:
         objective: what is integrated.
-        samplers: one per measure, whose points are those in proportion to the data sets.
-        generator: of the draws.
+        samplers: one per measure, with points in proportion to the data sets.
+        generator: random numbers of the draws.
         theta: parameters [size].
-        learned: what each sampler knows.
+        learned: state of each sampler.
     """
     states = list(learned)
     if chosen := movable(samplers):
@@ -50,15 +56,15 @@ def noise_by_tag(
 ) -> list[dict[str, Any]]:
     """Return measure, tag, share W_k, points n_k and deviation σ_k of every stratum by tag; [] where there are none.
 
-    A step's gradient has the variance Σ W_k²σ_k²/n_k over all of them; n_k counts the points of both of two batches, and σ_k has
-    the unit of a gradient over that of W_k, which is the share of the tag in its measure.
+    A step's gradient has the variance Σ W_k²σ_k²/n_k over all strata. W_k is the share of the tag in its measure, n_k counts the
+    points of both batches where there are two, and σ_k has the unit of a gradient.
 
     Args:
         objective: what is integrated.
         samplers: one per measure.
-        generator: of the draws.
+        generator: random numbers of the draws.
         theta: parameters [size].
-        learned: what each sampler knows, or ().
+        learned: state of each sampler, or ().
     """
     states = learned or [NOTHING] * len(samplers)
     samplers = shared(samplers, states)
@@ -84,7 +90,7 @@ def noise_by_tag(
 
 
 def batches_of(objective: Objective) -> int:
-    """Return the batches that an estimate of the gradient takes: two where it is a product of two, else one."""
+    """Return the number of batches for one estimate of the gradient: 2 where it is a product of two, else 1."""
     return 2 if objective.estimator in ("two-batch", "control-variate") else 1
 
 
@@ -97,19 +103,19 @@ def redrawn(
     pieces: Sequence[Piece],
     pairs: int,
 ) -> NDArray[np.float64]:
-    """Return estimates [pairs, pieces] of the variance V that some of the draws give the gradient.
+    """Return estimates [pairs, pieces] of the variance V of the gradient due to each piece of the draws.
 
-    Of two gradients that differ in these draws alone, independent of each other, ½E‖g − g'‖² = V: of densities and of squared
-    residuals alike.
+    For two gradients that differ only in independent draws of this piece, ½E‖g − g'‖² = V. This holds for densities and for
+    squared residuals.
 
     Args:
         objective: what is integrated.
         samplers: one per measure.
-        generator: of the draws.
+        generator: random numbers of the draws.
         theta: parameters [size].
-        learned: what each sampler knows.
-        pieces: which draws; the others of the same measure stay, and so do random points of other measures.
-        pairs: how many estimates, ≥ 1.
+        learned: state of each sampler.
+        pieces: pieces of the draws; all other draws, also of the same measure, stay.
+        pairs: number of estimates, ≥ 1.
     """
     parts = list(zip(objective.batched, samplers, learned, strict=True))
     sides = range(batches_of(objective))

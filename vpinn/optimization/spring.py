@@ -1,10 +1,10 @@
-"""SPRING: Gauss–Newton steps on the residuals of a few drawn points, joined by a momentum that they project.
+"""SPRING: Gauss–Newton steps on the residuals of a few drawn points, with a momentum that is projected.
 
-A batch of b ≪ weights points fixes a step in b directions only; in the others the step before goes on. Each step is the one
-nearest to μ times the last that solves the batch's linearised equations: ζ = −r − μAφ, φ ← μφ + Aᵀ(AAᵀ + λI)⁻¹ζ,
-θ ← θ + min(η, √C/‖φ‖)φ. Until a batch sees a direction again, steps along it add up to 1/(1 − μ) of one: η < 2(1 − μ) is stable,
-and with η = 1 − μ they lead just to where the last batch that saw it pointed. Source:
-Goldshlager, Abrahamsen & Lin 2024 (arXiv 2401.10190).
+A batch of b points, far fewer than there are weights, determines a step in b directions only; in the others the last step is
+continued. Each step is the one nearest to μ times the last step that solves the batch's linearised equations:
+ζ = −r − μAφ, φ ← μφ + Aᵀ(AAᵀ + λI)⁻¹ζ, θ ← θ + min(η, √C/‖φ‖)φ. Along a direction that later batches do not see, steps add up to
+1/(1 − μ) times the first. Hence η < 2(1 − μ) is stable, and with η = 1 − μ they add up to the step of the last batch that saw
+the direction. Source: Goldshlager, Abrahamsen & Lin 2024 (arXiv 2401.10190).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 
 @dataclass(frozen=True)
 class Spring(Method):
-    """Projected steps with momentum; rows are weighted by the points' unbiased weights.
+    """SPRING steps; the rows are weighted by the points' unbiased weights.
 
     Attributes:
-        momentum: μ, 0 ≤ μ < 1.
+        momentum: μ, 0 ≤ μ < 1, dimensionless.
         damping: λ relative to the mean of AAᵀ's diagonal, > 0.
-        longest: √C, longest step, in units of the weights.
+        longest: √C, largest length of a step in the weights, > 0, dimensionless.
     """
 
     momentum: float = 0.9
@@ -39,7 +39,7 @@ class Spring(Method):
     course = "cosine"
 
     def initial(self, theta: Tensor) -> State:
-        """Return a step of zero."""
+        """Return the state with a last step of zero."""
         return {"step": torch.zeros_like(theta)}
 
     def step(
@@ -60,7 +60,7 @@ class Spring(Method):
                 raise NonFiniteError(what)
         before = self.momentum * state["step"]
         kernel = rows @ rows.T
-        kernel.diagonal().add_(signs * self.damping * kernel.diagonal().mean())  # S = S⁻¹ stands where weights are negative
+        kernel.diagonal().add_(signs * self.damping * kernel.diagonal().mean())  # the signs S = S⁻¹ of negative weights
         step = before + torch.linalg.solve(kernel, -residual - rows @ before) @ rows
         length = float(torch.linalg.vector_norm(step))
         return theta + min(learning_rate, self.longest / max(length, 1e-300)) * step, {"step": step}, value

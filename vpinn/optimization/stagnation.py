@@ -1,9 +1,10 @@
-"""When steps on all points gain nothing more: the fall of J over the last ones, in steps and not in seconds.
+"""Decide when steps on all points have converged: J has decreased too little over the last steps.
 
-Gauss–Newton lowers J at every step, be it by a rounding error. A relative error ε of the field in the energy's own norm is a gap
-of ε² in J's own unit (see ``dimensionless``), so that falls below ``SETTLED`` over ``WINDOW`` steps are errors below 3e-7.
-Squares end at zero or at a floor: there the fall counts beside J, too. Where an error estimate is known, an energy's gap is its
-square.
+Gauss–Newton lowers J at every step, even if only by a rounding error, so that a criterion is needed. A relative error ε of the
+field in the energy's norm is a gap of ε² in J's own unit (see ``dimensionless``). A decrease below ``SETTLED`` over ``WINDOW``
+steps therefore means an error below 3e-7. A sum of squares ends at zero or at a positive minimum, so its decrease is also
+compared with J itself. Where an energy has an error estimate, its square is the gap of the energy, which is used likewise.
+Steps are counted, not seconds, so that runs can be repeated.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from vpinn.optimization.method import Method
 from vpinn.optimization.training import COLUMNS, Training
 
 WINDOW = 20
-"""Steps whose fall is looked at."""
+"""Number of steps over which the decrease is measured."""
 SETTLED = 1e-13
-"""Fall of J over them, in its own unit or relative to J where that is larger, below which it is rounding."""
+"""Decrease of J over these steps, in its own unit or relative to |J| where that is larger, below which it is rounding."""
 FLOOR = 1e-2
-"""Fall of squares, relative to them, or of an energy, relative to the gap that its estimate tells, that is no progress."""
+"""Decrease, relative to a sum of squares or to an energy's estimated gap, below which there is no progress."""
 
 _LOSS, _POINTS, _ESTIMATE = (COLUMNS.index(name) for name in ("loss", "batch_size", "estimate"))
 
 
 def stagnates(training: Training, method: Method, objective: Objective) -> bool:
-    """Return whether the last steps of a run gained next to nothing; False of methods that do not settle.
+    """Return whether the last steps hardly lowered J; False for methods that do not end this way (``Method.settles``).
 
     Args:
-        training: after a step. Its history tells J before every step, of which those on the same points compare.
-        method: what takes the steps.
-        objective: what it is trained on.
+        training: state after a step; its history holds J before every step, which is compared on equal points only.
+        method: method that takes the steps.
+        objective: what is minimised.
     """
     if not method.settles or len(training.history) <= WINDOW or math.isfinite(training.average):
         return False

@@ -1,13 +1,15 @@
-"""What the directions that a Langevin walk holds add to the deviation of fields, in closed form.
+"""Add to a Langevin ensemble the deviation of fields along the directions of weights that the chain holds fixed, in closed form.
 
-Along curved valleys weights move far and the field hardly bends: J follows the quadratic model of the field made linear in the
-weights, u(c) + ∂u/∂θ δ, much farther than that of the weights. With J's curvature G at the center c (see
-``objective.curvature``) the linearised field has the law δ ~ N(0, TG⁺) of exp(−J/T), exact where J is quadratic in the field
-(Immer et al. 2021, arXiv 2008.08400). The walk in span W has the part T W(WᵀGW)⁻¹Wᵀ of that covariance; the rest belongs to
-directions conjugate to W, independent of it, and its draws are tangents t = δ − W(WᵀGW)⁻¹WᵀGδ at c.
+Along curved valleys weights move far while the field hardly bends. J therefore follows the quadratic model of the field
+linearised in the weights, u(c) + ∂u/∂θ δ, much farther than the quadratic model of the weights. With the curvature G of J at
+the center c (see ``objective.curvature``), exp(−J/T) for the linearised field is δ ~ N(0, TG⁺), which is exact where J is
+quadratic in the field (Immer et al. 2021, arXiv 2008.08400). The chain in span W covers the part T W(WᵀGW)⁻¹Wᵀ of that
+covariance. The rest belongs to directions conjugate to W and is independent of the chain; its samples are the tangents
+t = δ − W(WᵀGW)⁻¹WᵀGδ at c.
 
-Directions whose curvature is rounding are left out. Where the field depends continuously on what J sees they add nothing; where J
-does not bound the field along them its deviation has no end, which what the last directions add tells.
+Directions whose curvature is a rounding error are left out. They add nothing where the field depends continuously on the
+quantities in J. Where J does not bound the field along them, the deviation is infinite; the share of the variance along the
+directions with the least curvature above rounding reveals that.
 """
 
 from __future__ import annotations
@@ -27,29 +29,30 @@ from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 
 MOST = 5_000
-"""Weights up to which G is formed."""
+"""Number of weights up to which G is formed."""
 LEAST = 1e4
-"""Least curvature that is not rounding, relative to the largest, in units of the precision."""
+"""Least curvature above rounding, relative to the largest, in units of the machine precision."""
 LAST = 100.0
-"""Factor above the least curvature up to which directions are the last ones."""
+"""Factor of that least curvature below which a direction counts towards the entry "open"."""
 SEEN = 256
-"""Points at most that the variance of the field is looked at."""
+"""Most points at which the variance of the field is computed."""
 STEP = 1e-5
-"""Length of a difference along a tangent, relative to the weights."""
+"""Length of the finite difference along a tangent, relative to the weights."""
 
 
 def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: State) -> State:
-    """Return the state of a Langevin walk with what the held directions add; other states as they are.
+    """Return the state of a Langevin chain with samples for the directions held fixed; other states unchanged.
 
-    Added are "tangents" [n, size], one per sample; "held", the share of the field's variance that they bring; and "open", the
-    share of the directions with the least curvature that is not rounding. Both shares are means over points, the largest of
-    all components; nan where G cannot be formed or curves upwards nowhere, with tangents of zero.
+    Three entries are added: "tangents" [n, size], one per sample of the chain; "held", the share of the field's variance due to
+    them; "open", the share due to the directions with the least curvature above rounding. Shares are means over points, and the
+    largest over the components, 0 to 1. They are nan, and the tangents zero, where G cannot be formed or has no positive
+    eigenvalue.
 
     Args:
-        problem: with the unknowns.
-        trial: trial space of the walk.
-        objective: what was trained, with few enough points to sum over.
-        state: of the method.
+        problem: problem with the unknowns.
+        trial: trial space of the chain.
+        objective: what was trained.
+        state: state of the method.
     """
     if "basis" not in state:
         return state
@@ -63,7 +66,7 @@ def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: S
     points = few_points(objective, np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator, device=HOST))))
     try:
         gram = wide(curvature(objective, state["center"], points).gram)
-    except InputError:  # derivatives of third order
+    except InputError:  # the form has derivatives of third order
         return {**state, **nothing}
     values, vectors = torch.linalg.eigh(gram)
     rounding = LEAST * torch.finfo(objective.placement.dtype).eps
@@ -87,12 +90,12 @@ def with_tangents(problem: Problem, trial: Trial, objective: Objective, state: S
 
 
 def moved_along(field: Evaluator, center: Tensor, tangents: Tensor, points: object) -> Tensor:
-    """Return the derivatives [k, components, n] of fields at points along tangents [k, size] at the center, by differences.
+    """Return the derivatives [k, components, n] of fields at points along tangents, by central differences at the center.
 
     Args:
-        field: evaluates fields.
+        field: evaluates the fields.
         center: parameters c [size], float64.
-        tangents: directions of the weights, of any length.
+        tangents: directions of the weights [k, size], of any length.
         points: n points.
     """
     moved = []

@@ -1,4 +1,7 @@
-"""The state of a run: what training changes, and what a checkpoint holds."""
+"""The state of a run: everything that training changes and a checkpoint stores.
+
+`Training` is the state; `Training.arrays` and `Training.from_arrays` convert it for checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +15,47 @@ import torch
 from torch import Tensor
 
 from vpinn.features.direct import Direct
+from vpinn.optimization.clipping import Clipping
 from vpinn.optimization.method import Method, State
+from vpinn.optimization.settled import RuleLook, Settled
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.placement import HOST, host
 from vpinn.sampling import State as Learned
 
 STEPPED = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped")
+"""Columns of the history that every step fills."""
 MEASURES = 100
-"""Integrals of one objective at most."""
+"""Most measures of one objective that a checkpoint may contain."""
 COLUMNS = (*STEPPED, "error", "estimate", "residual", *WATCHED)
-"""Columns of the history; "residual" is that of a stage of least squares, relative to that without features."""
+"""Columns of the history; "residual" is that of a stage of least squares, relative to the residual without features."""
 
 
 @dataclass
 class Training:
-    """The state of a run: the only object that training changes.
+    """State of a run, the only object that training changes.
 
     Attributes:
         theta: parameters [size].
-        state: of the method.
-        generator: of the samplers.
-        learned: what each adaptive sampler knows.
-        watch: averages that noise is told from.
-        clipping: what an automatic threshold is taken from.
-        rule: "level" of the quadrature trained with, and "theta" with J "seen" on it and on a "finer" one at the last look.
-        settled: what the run settled itself: "first" and "batch", points of the first and of the last drawn batch, "noise" of
-            the first, "warmup" in steps, "stable" step size at the start; {} before the first step, or where it settles nothing.
-        step: steps taken.
-        seconds: spent so far, over all sessions.
-        average: moving average of the loss.
-        best: parameters with the lowest loss (its moving average with mini-batches), and that loss.
-        anchor: parameters, state and step that a rollback returns to.
-        origin: parameters at the start, and J with its size there, nan before the first step.
-        astray: steps in a row whose loss was far too high.
-        shrink: factor of the step size from rollbacks.
-        rollbacks: how many there were.
-        idle: steps in a row that left the parameters as they were.
+        state: state of the method.
+        generator: random numbers of the samplers.
+        learned: state of each sampler; () before the first pilot.
+        watch: moving averages from which the noise of the gradients is computed.
+        clipping: record from which the automatic clipping threshold is computed.
+        rule: last evaluation on a finer quadrature rule, None before the first.
+        settled: quantities measured before the first step or set by the batch size, None before the first step.
+        step: number of steps taken.
+        seconds: seconds spent so far, over all sessions.
+        average: moving average of the loss on mini-batches, nan on all points.
+        best: parameters with the lowest loss (on mini-batches, of its moving average), and that loss.
+        anchor: parameters and state of the method to which a rollback returns.
+        origin: parameters at the start, and J with its scale there, nan before the first step.
+        astray: number of consecutive steps whose loss was far too high.
+        shrink: factor of the step size due to rollbacks, 0 to 1.
+        rollbacks: number of rollbacks.
+        idle: number of consecutive steps that left the parameters unchanged.
         history: one row of ``COLUMNS`` per step.
         stopped: why the run ended, "" while it has not.
-        ahead: seconds that a stage which has begun is expected to take, None between stages and where there are none.
+        ahead: expected seconds of the stage of a method without steps that is under way, else None.
     """
 
     theta: Tensor
@@ -58,9 +63,9 @@ class Training:
     generator: np.random.Generator
     learned: tuple[Learned, ...] = ()
     watch: Watch = field(default_factory=Watch)
-    clipping: State = field(default_factory=dict)
-    rule: State = field(default_factory=dict)
-    settled: dict[str, float] = field(default_factory=dict)
+    clipping: Clipping = field(default_factory=Clipping)
+    rule: RuleLook | None = None
+    settled: Settled | None = None
     step: int = 0
     seconds: float = 0.0
     average: float = math.nan
@@ -77,13 +82,19 @@ class Training:
 
     @classmethod
     def start(cls, theta: Tensor, method: Method | Direct, seed: int) -> Training:
-        """Return the state before the first step."""
+        """Return the state before the first step.
+
+        Args:
+            theta: parameters at the start [size].
+            method: method that takes the steps.
+            seed: seed of the samplers' random numbers.
+        """
         state = method.initial(theta) if isinstance(method, Method) else {}
         begun = (theta, math.nan, math.nan)
         return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state), origin=begun)
 
     def remembered(self) -> Callable[[], None]:
-        """Return a function that puts the state back as it is now, to the last bit, whatever a step has changed by then."""
+        """Return a function that restores the present state exactly, whatever a step changes meanwhile."""
         values, drawn, steps = dict(vars(self)), self.generator.bit_generator.state, len(self.history)
         watch = replace(self.watch, kept=list(self.watch.kept))
 
@@ -95,12 +106,12 @@ class Training:
         return put_back
 
     def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-        """Return everything as arrays and JSON-compatible values, for a checkpoint."""
+        """Return the state as arrays and JSON-compatible values, for a checkpoint."""
         arrays = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0], "origin": self.origin[0]}
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
         arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
-        arrays |= {f"clipping.{k}": v for k, v in self.clipping.items()}
-        arrays |= {f"rule.{k}": v for k, v in self.rule.items()}
+        arrays |= {f"clipping.{k}": v for k, v in self.clipping.arrays().items()}
+        arrays |= {f"rule.{k}": v for k, v in (self.rule.arrays() if self.rule else {}).items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -108,7 +119,7 @@ class Training:
         numbers |= {"first": self.origin[1], "size": self.origin[2]}
         generator = self.generator.bit_generator.state
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
-        meta["settled"] = self.settled
+        meta["settled"] = self.settled.numbers() if self.settled else {}
         meta["placed"] = [name for name, tensor in arrays.items() if tensor.device != HOST]
         return {name: host(tensor) for name, tensor in arrays.items()} | known | {"history": history}, meta
 
@@ -116,7 +127,16 @@ class Training:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any], device: torch.device = HOST
     ) -> Training:
-        """Return the state that ``arrays`` described, equal to the last bit, on the device where steps work."""
+        """Return the state stored in ``arrays`` and ``meta``, equal to the last bit.
+
+        Args:
+            arrays: name → array, from ``arrays``.
+            meta: JSON-compatible values, from ``arrays``.
+            device: device on which the steps work.
+
+        Raises:
+            ValueError: the number of samplers' states is out of range.
+        """
         others, placed = ("history", "learned."), meta.get("placed", ())
         tensors = {
             name: torch.from_numpy(np.array(array)).to(device if name in placed else HOST)
@@ -131,7 +151,7 @@ class Training:
         generator.bit_generator.state = meta["generator"]
         numbers = meta["numbers"]
         if not 0 <= meta["learned"] <= MEASURES:
-            raise ValueError(f"{meta['learned']} measures")
+            raise ValueError(f"the checkpoint lists {meta['learned']} measures; 0 to {MEASURES} are possible")
         return cls(
             theta=tensors["theta"],
             state=states["state."],
@@ -141,9 +161,9 @@ class Training:
                 for k in range(meta["learned"])
             ),
             watch=Watch.from_state(states["watch."]),
-            clipping=states["clipping."],
-            rule=states["rule."],
-            settled=dict(meta["settled"]),
+            clipping=Clipping(**states["clipping."]),
+            rule=RuleLook.of(states["rule."]),
+            settled=Settled.of(meta["settled"]),
             step=numbers["step"],
             seconds=numbers["seconds"],
             average=numbers["average"],

@@ -1,15 +1,15 @@
-"""What a Langevin walk showed: its temperature, how far it forgot its start, and whether its samples can be believed.
+"""Statistics of a Langevin chain: its temperature, how far it has forgotten its start, and whether its samples can be trusted.
 
-For the law exp(−J/T) integration by parts gives E (θ − c)·∇J = E z·s = rT in r directions, whatever J and c (equipartition: where
-J is quadratic it says that the mean of J is rT/2 above the least). Without Metropolis' rule z ← z − ηs + noise of variance 2ηT'
-has E z·s = rT' + ½ηE|s|² instead, since E|z|² is stationary: the temperature that it has, with that of its mini-batches and of
-its step. Both hold for stationary walks only; one that drifts, or has not filled its directions, shows other values. The mean
-over the walk has its standard error from blocks (batch means), and so have the means of every zₖ, which tell how many
-independent samples the walk is worth.
+For the law exp(−J/T) in r directions, integration by parts gives E (θ − c)·∇J = E z·s = rT, whatever J and c are
+(equipartition; where J is quadratic, its mean is rT/2 above the minimum). Without the Metropolis rule, the stationary chain
+z ← z − ηs + noise of variance 2ηT' has E z·s = rT' + ½ηE|s|² instead. That is r times its actual temperature, which includes the
+noise of the mini-batches and the error of the step. Both hold for stationary chains only: one that drifts, or has not yet
+explored its directions, shows other values. The standard errors of this mean and of the means of every zₖ are estimated from
+blocks (batch means); those of zₖ give the number of independent samples.
 
-Directions that the walk holds have their part of the deviation from the linearised field (see ``tangents``). What they promise,
-Σ (vₖ·∇J)²/(2λₖ) at the walk's start over those that are known, must be less than the walk's own rT/2: more says that training
-stopped too early for this temperature.
+The directions held fixed contribute the deviation of the linearised field (see ``tangents``). The decrease of J that they
+still predict at the start of the chain, Σ (vₖ·∇J)²/(2λₖ), must be less than rT/2 of the chain itself. Otherwise training stopped
+too early for this temperature. `recorded` accumulates the statistics, `walk_found` evaluates them.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from vpinn.optimization.method import State
 from vpinn.placement import HOST, wide
 
 KEPT = 64
-"""Samples that are kept, evenly."""
+"""Number of samples that are kept, equally spaced in the sampled part of the chain."""
 BLOCKS = 8
-"""Blocks of the part that is sampled."""
+"""Number of blocks of the sampled part."""
 INDEPENDENT = 2 * BLOCKS
-"""Fewest independent samples along any direction; a walk that only drifts seems to have one per block."""
+"""Fewest independent samples along any direction; a chain that only drifts appears to have one per block."""
 ASTRAY = 0.1
-"""Distance of the measured temperature from T, relative to T, that is let pass beside three standard errors."""
+"""Accepted difference between the measured temperature and T, relative to T, beside three standard errors."""
 BLURRED = 0.15
-"""Largest standard error of the measured temperature, relative to T."""
+"""Largest accepted standard error of the measured temperature, relative to T."""
 OPEN = 0.1
-"""Share of the field's variance that directions with hardly any curvature may have."""
+"""Largest accepted share of the field's variance along directions with hardly any curvature."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What a walk leaves: weights that it went through, and tangents for the directions that it held.
+    """Samples of the weights from a Langevin chain, and tangents for the directions that the chain held fixed.
 
     Attributes:
-        weights: [n, size].
-        center: weights at which the walk began [size].
-        tangents: changes of the center in the held directions [n, size], along which fields are linear; their law has mean zero.
+        weights: samples of the weights [n, size].
+        center: weights at which the chain began [size].
+        tangents: samples of changes of the center along the fixed directions [n, size], of mean zero; fields are linear in them.
     """
 
     weights: Tensor
@@ -54,22 +54,22 @@ class Samples:
 
 
 def empty_walk(directions: int) -> State:
-    """Return the sums of a walk that has not begun: per block of steps, z·s, J and accepted share, and means of z."""
+    """Return zero sums for a chain in r directions: of z and its squares, and per block of steps, z·s, J and acceptance."""
     zero = torch.zeros(directions, dtype=torch.float64, device=HOST)
     return {"means": zero.repeat(BLOCKS, 1), "squares": zero, "sums": torch.zeros(BLOCKS, 4, dtype=torch.float64, device=HOST)}
 
 
 def recorded(state: State, theta: Tensor, done: int, span: int, virial: float, value: float, share: float) -> State:
-    """Return the state with step ``done`` = 1 … ``span`` of the sampled part in its sums, and its samples where one is due.
+    """Return the state with one step of the sampled part added to its sums, and to its samples where one is due.
 
     Args:
-        state: with "place" z [r] after the step.
+        state: state with "place" z [r] after the step.
         theta: parameters after the step [size].
-        done: steps of the sampled part so far, with this one.
-        span: all of them.
+        done: number of this step in the sampled part, 1 to ``span``.
+        span: number of steps in the sampled part.
         virial: z·s.
         value: J.
-        share: probability that the step was accepted with.
+        share: probability with which the step was accepted.
     """
     block = min(BLOCKS - 1, (done - 1) * BLOCKS // span)
     sums, means = state["sums"].clone(), state["means"].clone()
@@ -85,17 +85,17 @@ def recorded(state: State, theta: Tensor, done: int, span: int, virial: float, v
 
 
 def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
-    """Return what the walk of a state showed, None where there is none.
+    """Return the statistics of a Langevin chain and the checks that it fails; None for states of other methods.
 
     Args:
-        state: of a Langevin walk.
-        unit: what J is a multiple of, > 0; temperature and loss are told in units of the problem file.
+        state: state of the method.
+        unit: unit of J, > 0; temperature and loss are returned in the units of the problem file.
 
     Returns:
-        "temperature" T, "measured" over T with its "standard_error", "directions" r, "step" η (2 is the limit of
-        stability), decrease that is "left" in the held directions over rT/2, share "accepted", "independent" samples along the
-        direction with the fewest, mean "loss", share of the field's variance that is "held" (of directions that are not walked),
-        and "checks": what fails, one text each.
+        "temperature" T; "measured" temperature over T and its "standard_error"; number of "directions" r; "step" size η (stable
+        up to 2); predicted decrease "left" in the fixed directions over rT/2; mean acceptance probability "accepted"; number of
+        "independent" samples along the direction with the fewest; mean "loss"; share of the field's variance along directions
+        that are "held" fixed; and "checks", one text for each check that fails.
     """
     if "sums" not in state:
         return None
@@ -104,7 +104,7 @@ def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
     found: dict[str, Any] = {"temperature": unit * heat, "directions": directions, "step": float(state["rate"])}
     found["left"] = float(state["left"]) / (0.5 * directions * heat)
     if not bool((steps > 0).all()):
-        return {**found, "checks": ["the walk was not finished; give it more time, or fewer steps"]}
+        return {**found, "checks": ["the Langevin chain was not finished; give it more time, or fewer steps"]}
     total = float(steps.sum())
     ratio = sums[:, 1] / steps / (directions * heat)
     mean, error = float(sums[:, 1].sum()) / total / (directions * heat), float(ratio.std() / math.sqrt(BLOCKS))
@@ -117,17 +117,17 @@ def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
     found |= {"independent": independent, "loss": unit * float(sums[:, 2].sum()) / total, "checks": []}
     if not independent >= INDEPENDENT or not error <= BLURRED:
         found["checks"].append(
-            f"the walk has not mixed: it is worth {independent:.0f} independent samples, and {INDEPENDENT} are needed; "
+            f"the Langevin chain has not mixed: it has {independent:.0f} independent samples, and {INDEPENDENT} are needed; "
             "give it more steps, or larger batches"
         )
     elif not abs(mean - 1.0) <= ASTRAY + 3.0 * error:
         found["checks"].append(
-            f"the mean loss of the walk is that of {mean:.3g} ± {error:.1g} times its temperature {unit * heat:.2e}; "
-            "give it more steps, or larger batches"
+            f"the measured temperature of the Langevin chain is {mean:.3g} ± {error:.1g} times its nominal "
+            f"temperature {unit * heat:.2e}; give it more steps, or larger batches"
         )
     if not found["left"] <= 1.0:
         found["checks"].append(
-            f"training stopped {found['left']:.3g} times as far above the least loss as the walk at temperature "
+            f"training stopped {found['left']:.3g} times as far above the lowest loss as the Langevin chain at temperature "
             f"{unit * heat:.2e} is; give it more steps, or a higher temperature"
         )
     if "held" in state:
@@ -135,19 +135,19 @@ def walk_found(state: State, unit: float = 1.0) -> dict[str, Any] | None:
         found |= {} if math.isnan(held) else {"held": held}
         if math.isnan(held):
             found["checks"].append(
-                f"the deviation would be that of {directions} directions only, since the curvature of J is not formed for so "
-                "many weights, or derivatives of third order; take a smaller network, or split the equation"
+                f"the deviation covers {directions} directions of the weights only, because the curvature of the loss is not "
+                "computed for so many weights, or for derivatives of third order; take a smaller network, or split the equation"
             )
         elif not float(state["open"]) <= OPEN:
             found["checks"].append(
-                f"{100 * float(state['open']):.0f} % of the field's variance is along weights that the loss hardly sees, and may "
-                "have no end; take more points or test functions, or a smaller network"
+                f"{100 * float(state['open']):.0f} % of the field's variance is along weights on which the loss hardly depends, "
+                "and may be unbounded; take more points or test functions, or a smaller network"
             )
     return found
 
 
 def samples_of(state: State) -> Samples | None:
-    """Return what a walk left; None where it has fewer than two samples, or where its checks fail."""
+    """Return the samples of a chain; None where it has fewer than two, or fails a check."""
     found = walk_found(state)
     if found is None or found["checks"] or "tangents" not in state or int(state["taken"]) < 2:
         return None

@@ -1,13 +1,12 @@
-"""What the gradients of training's own steps tell about their noise, at next to no cost.
+"""Measure the noise of the gradients during training, from the gradients of the steps themselves, at almost no cost.
 
-Of batch gradients with mean g and covariance Σ/b, those of successive steps are independent, and g changes little between
-them: E ½‖g_k − g_{k−1}‖² = tr Σ (1/b_k + 1/b_{k−1})/2 (successive differences, von Neumann et al. 1941) and
-E g_k·g_{k−1} = ‖g‖², whatever the sizes of the batches. Moving averages of both, numerator and denominator apart
-(McCandlish et al. 2018, arXiv 1812.06162), tell the noise scale; where the second is not positive, the signal drowns, and the
-noise scale is told as infinite.
+Batch gradients g_k with mean g and covariance Σ/b_k are independent from step to step, and g changes little between steps.
+Hence E ½‖g_k − g_{k−1}‖² = tr Σ (1/b_k + 1/b_{k−1})/2 (successive differences, von Neumann et al. 1941), and
+E g_k·g_{k−1} = ‖g‖², whatever the sizes of the batches. The noise scale S = tr Σ/‖g‖² is the ratio of the moving averages of both
+(McCandlish et al. 2018, arXiv 1812.06162). Where the second average is not positive, noise hides the signal, and S is infinite.
 
-A step's gradient is kept as it is, and those of 25 steps are looked at together: 25 products cost what one does, since
-between the operations of a step both wait for memory and for Python.
+Gradients are stored and evaluated 25 steps at a time, because 25 products cost as much as one: between the operations of a
+step, both wait for memory and for Python. `Watch.after` is called once per step.
 """
 
 from __future__ import annotations
@@ -23,54 +22,60 @@ from vpinn.optimization.method import Closure
 from vpinn.placement import HOST
 
 WATCHED = ("noise_scale", "signal_to_noise", "clip_fraction", "temperature", "curvature")
-"""Columns of the history: S in points, ‖g‖²/(tr Σ/b), share of clipped steps, temperature, largest curvature; between two
-looks those of the last one. Where every step sees all points, two in fifty are looked at, and the curvature is that along the
-step between them.
+"""Columns of the history: noise scale S in points; ‖g‖²/(tr Σ/b); share of clipped steps; temperature; largest curvature.
 
-The temperature is that of the bath which the noise of the batches is to the method, cη tr(PΣ)/(2b·size): ησ²/(2b(1 − μ)) of
-gradient descent with momentum μ, and with the scales P = 1/√v̂ of Adam, of which it is the mean over the weights: with PΣ no
-multiple of the identity they have no common temperature. It is not told of methods whose steps are of another kind."""
+Between two evaluations they keep the values of the last one. On all points, two steps in fifty are evaluated, and the curvature
+is that along the step between them.
+
+The temperature is that at which the noise of the batches keeps the weights, cη tr(PΣ)/(2b·size), with the scales P of the
+method (``Method.bath``). For gradient descent with momentum μ this is ησ²/(2b(1 − μ)); for Adam, with P = 1/√v̂, it is a mean
+over the weights, which have no common temperature unless PΣ is a multiple of the identity. It is nan for methods whose steps are
+of another kind.
+"""
 MEMORY = 0.02
-"""Weight of the newest step in the averages."""
+"""Weight of the newest step in the moving averages."""
 LOOK_EVERY = 25
-"""Steps between looks at the gradients kept since; each of the first steps is looked at by itself."""
+"""Steps between evaluations of the stored gradients; the first steps are evaluated one by one."""
 CURVATURE_EVERY = 50
-"""Steps between looks at the curvature, each of which costs one gradient: 2 % of the run."""
+"""Steps between evaluations of the curvature, each of which costs one gradient, 2 % of the run."""
 NUDGE = 1e-5
-"""Length of the difference that a curvature is taken from, relative to the parameters'."""
+"""Length of the difference from which a curvature is computed, relative to the length of the parameters."""
 
 _NUMBERS = ("trace", "heat", "square", "pairs", "clipped", "weight", "curvature")
 
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
+"""θ [size] → J, ∇J [size]."""
 Bath = Callable[[], tuple[float, Tensor] | None]
-"""Tells the gain c and the scales P of ``Method.bath``, where the method has them."""
+"""Returns the factor c and the scales P of ``Method.bath``, None where the method has none."""
 State = dict[str, Tensor]
+"""Named tensors in a checkpoint."""
 Values = tuple[float, ...]
-"""One for each of ``WATCHED``."""
+"""One value for each column in ``WATCHED``."""
 UNKNOWN: Values = (math.nan,) * len(WATCHED)
+"""Values of ``WATCHED`` where none is known."""
 
 
 def watches_all(step: int) -> bool:
-    """Return whether a step on all points is looked at: pairs of neighbours, since the sums have no noise to average."""
+    """Return whether a step on all points is evaluated: two neighbouring steps suffice, since there is no noise to average."""
     return step % CURVATURE_EVERY in (0, 1)
 
 
 @dataclass
 class Watch:
-    """What was seen so far; changed in place.
+    """Moving averages of the noise, changed in place.
 
     Attributes:
-        trace: average of tr Σ.
-        heat: average of c tr(PΣ), nan once steps were of another kind.
-        square: of ‖g‖².
-        pairs: 1 − βᵏ of k pairs, by which averages that began at zero are too small.
-        clipped: share of clipped steps, times weight.
-        weight: 1 − βᵏ of k steps.
-        curvature: the last one seen, 0 before.
-        top: direction most stretched so far [P].
-        kept: gradients [P] since the last look, with that of the look, and 1/b of each.
-        last: parameters [P] and gradient [P] of the last step on all points that was looked at, () before.
-        told: values at the last look.
+        trace: moving average of tr Σ.
+        heat: moving average of c tr(PΣ); nan after steps of another kind.
+        square: moving average of ‖g‖².
+        pairs: 1 − βᵏ after k pairs, the factor by which averages that began at zero are too small.
+        clipped: moving average of clipped steps, too small by the factor ``weight``.
+        weight: 1 − βᵏ after k steps.
+        curvature: last curvature measured, 0 before the first.
+        top: vector of the power iteration for the direction of largest curvature [P]; None before the first.
+        kept: gradients [P] since the last evaluation, with the last one of it, and 1/b of each.
+        last: parameters [P] and gradient [P] of the last evaluated step on all points, () before the first.
+        told: values of ``WATCHED`` at the last evaluation.
     """
 
     trace: float = 0.0
@@ -86,7 +91,16 @@ class Watch:
     told: Values = UNKNOWN
 
     def after(self, closure: Closure, theta: Tensor, rate: float, size: int | None, step: int, bath: Bath) -> Values:
-        """Return the values of ``WATCHED`` after a step from θ [P]; as for ``observe``, with ``size`` None for all points."""
+        """Return the values of ``WATCHED`` after a step.
+
+        Args:
+            closure: J and ∇J of the step, already evaluated.
+            theta: parameters before the step [P].
+            rate: step size η.
+            size: points of the batch; None: all points.
+            step: number of the step.
+            bath: returns c and P of the method.
+        """
         gradient = closure.gradient
         if gradient is None or (size is None and not watches_all(step)):
             return UNKNOWN
@@ -108,13 +122,13 @@ class Watch:
         """Return the values of ``WATCHED`` after a step on a batch.
 
         Args:
-            theta: parameters [P] of the step.
+            theta: parameters before the step [P].
             gradient: ∇J of the batch there [P], before clipping.
             rate: step size η.
             size: points of the batch.
-            evaluate: J and ∇J of the same batch.
+            evaluate: θ → J and ∇J of the same batch.
             step: number of the step.
-            bath: tells what the method makes of noise.
+            bath: returns c and P of the method.
         """
         self.kept.append((gradient, 1.0 / size))
         if step % CURVATURE_EVERY == CURVATURE_EVERY - 1:
@@ -125,7 +139,10 @@ class Watch:
         return self.told
 
     def observe_all(self, theta: Tensor, gradient: Tensor, step: int) -> Values:
-        """Return the values of ``WATCHED`` after a step on all points; the curvature along the last step bounds the largest."""
+        """Return the values of ``WATCHED`` after a step on all points.
+
+        The curvature along the step between two neighbouring evaluations is a lower bound of the largest curvature.
+        """
         if step % CURVATURE_EVERY == 1 and self.last:
             way = theta - self.last[0]
             square = float(way @ way)
@@ -135,12 +152,12 @@ class Watch:
         return (math.nan, math.nan, self.clipped / max(self.weight, MEMORY), math.nan, self.curvature or math.nan)
 
     def count(self, clipped: bool) -> None:
-        """Take notice of a step, and of whether its gradient was clipped."""
+        """Count a step, and whether its gradient was clipped."""
         self.clipped += MEMORY * (clipped - self.clipped)
         self.weight += MEMORY * (1.0 - self.weight)
 
     def _compare(self, bath: tuple[float, Tensor] | None) -> None:
-        """Take the pairs of neighbouring gradients kept into the averages, and keep the newest for the next pair."""
+        """Average over the pairs of neighbouring gradients, and keep the newest gradient for the next pair."""
         rows, shares = torch.stack([row for row, _ in self.kept]), [share for _, share in self.kept]
         change, product = (rows[1:] - rows[:-1]).square_(), (rows[1:] * rows[:-1]).sum(1).tolist()
         gain, scales = (math.nan, torch.ones_like(rows[0])) if bath is None else bath
@@ -156,6 +173,7 @@ class Watch:
         self.kept = self.kept[-1:]
 
     def _values(self, rate: float, size: int, parameters: int) -> Values:
+        """Return the values of ``WATCHED`` from the moving averages."""
         share, curvature = self.clipped / max(self.weight, MEMORY), self.curvature or math.nan
         if not self.pairs:
             return (math.nan, math.nan, share, math.nan, curvature)
@@ -165,7 +183,7 @@ class Watch:
         return (scale, ratio, share, rate * self.heat / self.pairs / (2.0 * size * parameters), curvature)
 
     def _stretch(self, theta: Tensor, gradient: Tensor, evaluate: Gradient) -> None:
-        """Take one step of a power iteration from the first gradient: the curvature along the direction most stretched so far."""
+        """Take one step of a power iteration, from the first gradient on, and store the curvature along its vector."""
         top = gradient if self.top is None else self.top
         length = float(torch.linalg.vector_norm(top))
         nudge = NUDGE * max(1.0, float(torch.linalg.vector_norm(theta)))
@@ -179,7 +197,7 @@ class Watch:
             self.top = top
 
     def state(self) -> State:
-        """Return everything as tensors, for a checkpoint."""
+        """Return the averages as tensors, for a checkpoint."""
         found = {"numbers": torch.tensor([getattr(self, name) for name in _NUMBERS], dtype=torch.float64, device=HOST)}
         found["told"] = torch.tensor(self.told, dtype=torch.float64, device=HOST)
         if self.top is not None:
@@ -193,7 +211,7 @@ class Watch:
 
     @classmethod
     def from_state(cls, state: State) -> Watch:
-        """Return the watch that ``state`` described, equal to the last bit."""
+        """Return the averages stored in ``state``, equal to the last bit."""
         kept = list(zip(state["kept"], state["shares"].tolist(), strict=True)) if "kept" in state else []
         numbers = dict(zip(_NUMBERS, state["numbers"].tolist(), strict=True))
         last = tuple(state["last"]) if "last" in state else ()

@@ -1,11 +1,13 @@
-"""Output: solution → files and figures, training → progress, problem and run → tables.
+"""Output: files, figures, tables and progress displays. Nothing is computed here that changes a solution.
 
     Solution ─┬─ export ─────── vtu, pvd, xdmf, csv, npz   (canvas → fields → formats)
-              ├─ draw ───────── figures/*.png              (scenes → figures)
+              ├─ draw ───────── figures/*.png              (scene → curves, planes, raster → figures)
               ├─ solution_rows ─ closing table ┐
               └─ write_report ────────────────┴─ report.html
 
-``publish`` does all of it for a run folder; ``ribbons_figure`` draws errors of many runs.
+`publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures).
+`problem_rows` and `formula` show a problem before it is solved, and `memory` what it will need; `progress` and `runs_progress`
+show running solves; `bands` and `noise` draw comparisons of many runs and noise reports. `style` holds the look of all figures.
 """
 
 import vpinn.output.backend  # noqa: F401

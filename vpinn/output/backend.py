@@ -1,6 +1,8 @@
-"""matplotlib, loaded before anything else draws: with the user's settings or none, never those of the working directory.
+"""Import of matplotlib that ignores a file ``matplotlibrc`` in the working directory.
 
-matplotlib reads a file ``matplotlibrc`` there first, which belongs to whoever made the problem, and may be a pipe.
+When matplotlib is imported, it reads ``matplotlibrc`` from the working directory first. That file may come from somebody else,
+together with a problem file, and may even be a pipe that blocks the program. The import is therefore done in the folder of this
+module, and this module is imported before any other that draws. The user's own matplotlib settings still apply.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import logging
 import os
 
 with contextlib.ExitStack() as elsewhere:
-    with contextlib.suppress(OSError):  # a working directory that is gone has no such file
+    with contextlib.suppress(OSError):  # the working directory may have been deleted; then there is no such file
         elsewhere.enter_context(contextlib.chdir(os.path.dirname(os.path.abspath(__file__))))
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it may keep its fonts is no concern of a run
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no warnings about the folder of the font cache
     import matplotlib  # noqa: F401

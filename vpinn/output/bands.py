@@ -1,4 +1,7 @@
-"""Bands over seeds: how errors fall for several ways to solve one problem."""
+"""Figures that compare several variants of a run, each repeated with several seeds: the median and the range over the seeds.
+
+`ribbons_figure` draws errors against time or work; `scaling_figure` draws values against one parameter beside a power law.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,23 @@ from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, literal, power
 
 Array = NDArray[np.float64]
 COLOURS = (ACCENT, "#e08e0b", TRUTH, "#3a8f5c", "#7a5195", "#8c6d46", "#c2649a", "#5f6f7f")
-"""Of what is held against the first, which is drawn in ink; told apart by colour-blind eyes, and by line style after eight."""
+"""Colours of all variants but the first, which is black; readable with colour blindness. After eight, line styles change."""
 DECADES = 2.5
-"""Of the abscissa that are shown, the last ones: before, nothing has been learnt."""
+"""Powers of ten shown on the x axis, counted back from its end; before them the error has hardly changed."""
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 2, 1, 2)))
 
 
 @dataclass(frozen=True, eq=False)
 class Ribbon:
-    """One curve with its spread.
+    """The curve of one variant, with its range over the seeds.
 
     Attributes:
-        number: of what it belongs to, which fixes its colour.
-        label: of what it belongs to.
-        x: abscissae [m].
-        low: least values [m].
-        middle: medians [m].
-        high: largest values [m].
+        number: Number of the variant, ≥ 0, which chooses its colour; 0 is the variant that the others are compared with.
+        label: Name of the variant in the legend.
+        x: Abscissae [m], increasing and > 0.
+        low: Smallest values over the seeds [m].
+        middle: Medians over the seeds [m].
+        high: Largest values over the seeds [m].
     """
 
     number: int
@@ -43,13 +46,13 @@ class Ribbon:
 
 
 def ribbons_figure(title: str, panels: Sequence[tuple[str, Sequence[Ribbon]]], y: str, note: str) -> Figure:
-    """Return panels side by side on one logarithmic scale, with one legend below.
+    """Return a figure of panels side by side that share a logarithmic y axis, with one legend below.
 
     Args:
-        title: of the figure.
-        panels: abscissa and curves of each.
-        y: what is drawn.
-        note: what the bands are.
+        title: Title of the figure.
+        panels: Label of the x axis and curves of every panel.
+        y: Label of the y axis.
+        note: Explanation of lines and bands, set above the legend.
     """
     shown = figure(5.0 * len(panels), 4.6, title, "constrained")
     axes = shown.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -67,16 +70,16 @@ def ribbons_figure(title: str, panels: Sequence[tuple[str, Sequence[Ribbon]]], y
 
 
 def scaling_figure(title: str, ribbons: Sequence[Ribbon], x: str, y: str, slope: float, law: str, note: str) -> Figure:
-    """Return measured points, with their spread as bars, beside the power law that is expected.
+    """Return a figure of measured points, with their range as bars, beside the expected power law.
 
     Args:
-        title: of the figure.
-        ribbons: values at few abscissae.
-        x: abscissa.
-        y: what is drawn.
-        slope: exponent of the law.
-        law: its label.
-        note: what the bars are.
+        title: Title of the figure.
+        ribbons: Measured values at a few abscissae, one curve per group of variants.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        slope: Exponent of the power law y ∝ x^slope, which is drawn through the highest point.
+        law: Label of the power law in the legend.
+        note: Explanation of points and bars, set above the legend.
     """
     shown = figure(6.0, 4.6, title, "constrained")
     axes = shown.subplots()
@@ -97,7 +100,7 @@ def scaling_figure(title: str, ribbons: Sequence[Ribbon], x: str, y: str, slope:
 
 
 def colour(number: int) -> str:
-    """Return the colour of a variant: ink for the first."""
+    """Return the colour of a variant by its number ≥ 0: black for number 0, then `COLOURS` in turn."""
     return INK if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
 
 
@@ -118,7 +121,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _legend(shown: Figure, axes: Axes, note: str) -> None:
-    """Name the curves below the figure, in the order of the variants."""
+    """Add a legend below the figure, in as many columns as fit its width."""
     handles, labels = axes.get_legend_handles_labels()
     longest = max(map(len, labels))
     across = max(1, min(len(labels), int(shown.get_figwidth() * 11.0 // (longest + 8))))

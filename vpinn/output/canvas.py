@@ -1,4 +1,8 @@
-"""Where a field is shown: a mesh fine enough for its curvature, whose nodes know their place on the mesh it was solved on."""
+"""Meshes to display fields on: the problem's mesh, refined until piecewise linear display of a smooth field looks smooth.
+
+A network is smooth inside a cell, but viewers and figures interpolate between nodes. `make_canvas` refines coarse meshes, and
+records for every node in which cell of the problem's mesh it lies, so that fields can be evaluated there without a search.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +17,23 @@ from vpinn.domain.reference import Integers
 from vpinn.errors import InputError
 
 DETAIL = {1: 400, 2: 3_000, 3: 10_000}
-"""Nodes below which a mesh is refined to show a smooth field, by dimension."""
+"""Dimension → number of nodes below which a mesh is refined before a field is displayed on it."""
 LARGEST = 200_000
-"""Nodes that refinement for display stays below."""
+"""Number of nodes that this automatic refinement does not exceed."""
 MAX_CELLS = 5_000_000
-"""Cells that refinement on demand stays below."""
+"""Number of cells above which refinements asked for by the user are refused."""
 GRID = {1: 400, 2: 64, 3: 24}
-"""Cells per axis of a domain that has none, by dimension."""
+"""Dimension → cells per axis of the grid on which fields of a domain without cells (a hypercube) are displayed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A mesh to show fields on.
+    """A mesh to display fields on.
 
     Attributes:
-        mesh: the mesh.
-        points: its nodes, with their cells and reference coordinates on the mesh of the problem.
-        parent: cell of the problem's mesh that each cell lies in [mesh.n_cells]; -1 where the problem has no cells.
+        mesh: The mesh for display.
+        points: Its nodes, with the cells of the problem's mesh that they lie in and their reference coordinates there.
+        parent: Cell of the problem's mesh that each cell of ``mesh`` lies in [mesh.n_cells]; -1 if the problem has no cells.
     """
 
     mesh: Mesh
@@ -41,11 +45,11 @@ def make_canvas(domain: Domain, extra: int = 0) -> Canvas:
     """Return a canvas for a domain of at most three dimensions.
 
     Args:
-        domain: mesh or hypercube.
-        extra: refinements beyond those that a coarse mesh gets anyway, ≥ 0.
+        domain: Mesh or hypercube.
+        extra: Number of uniform refinements beyond the automatic ones, ≥ 0; on a hypercube, doublings of the grid.
 
     Raises:
-        InputError: more than three dimensions, or more than five million cells.
+        InputError: The domain has more than three dimensions, or the canvas would have more than five million cells.
     """
     if isinstance(domain, Hypercube):
         mesh = _grid(domain, extra)
@@ -60,13 +64,16 @@ def make_canvas(domain: Domain, extra: int = 0) -> Canvas:
 
 
 def select(points: Points, rows: np.ndarray) -> Points:
-    """Return some of the points, by index or mask."""
+    """Return those points that an index array or a mask selects."""
     chosen: dict[str, Any] = {name: value[rows] for name, value in vars(points).items() if value is not None}
     return replace(points, **chosen)
 
 
 def _nodes_as_points(domain: Mesh, fine: Mesh, times: int) -> Points:
-    """Nodes of a refined mesh as points of one of the cells they belong to; children follow each other by parent."""
+    """Return the nodes of a mesh refined ``times`` times as points, each in one of the coarse cells that contain it.
+
+    Refinement numbers the 2^(d·times) children of a cell consecutively, so that integer division gives the parent.
+    """
     owner = np.empty(len(fine.nodes), dtype=np.int64)
     owner[fine.cells] = np.arange(fine.n_cells)[:, None]
     cell = owner // 2 ** (domain.dimension * times)

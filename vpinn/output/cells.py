@@ -1,4 +1,4 @@
-"""Cells as other programs number them: VTK's node order, XDMF's names, and triangles to draw."""
+"""Cell types in the conventions of other programs: node order of VTK, names in meshio and XDMF, triangles for matplotlib."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vpinn.domain.reference import Integers
 
 @dataclass(frozen=True)
 class CellFormat:
-    """One cell type outside vpinn.
+    """How other programs name a cell type and number its nodes.
 
     Attributes:
-        meshio: meshio's name.
-        xdmf: XDMF's topology type.
-        order: node of a basix cell at each place of a VTK cell [n_local].
+        meshio: Name of the cell type in meshio.
+        xdmf: Topology type in XDMF.
+        order: Local node number in basix's order of each node in VTK's order [n_local].
     """
 
     meshio: str
@@ -51,7 +51,7 @@ _TRIANGLES = {
 
 
 def cell_format(mesh: Mesh) -> CellFormat:
-    """Return how other programs know the cells of a mesh."""
+    """Return the name and node order of a mesh's cells in other programs."""
     return _FORMATS[mesh.cell, mesh.order]
 
 
@@ -61,10 +61,10 @@ def vtk_cells(mesh: Mesh) -> Integers:
 
 
 def triangles(mesh: Mesh) -> tuple[Integers, Integers]:
-    """Cut the cells of a plane mesh into triangles with its nodes as vertices.
+    """Split the cells of a plane mesh into triangles whose vertices are nodes of the mesh.
 
     Returns:
-        vertex nodes [m, 3], counter-clockwise on straight cells, and the cell of each triangle [m].
+        Nodes of each triangle [m, 3], counter-clockwise if the cell is straight, and the cell that each triangle lies in [m].
     """
     parts = np.array(_TRIANGLES[mesh.cell, mesh.order])
     return mesh.cells[:, parts].reshape(-1, 3), np.repeat(np.arange(mesh.n_cells), len(parts))

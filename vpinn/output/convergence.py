@@ -1,4 +1,4 @@
-"""The course of training: loss and error against steps and seconds."""
+"""The convergence figure of a run: loss and error against steps and against seconds."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from vpinn.solution import Solution
 
 Array = NDArray[np.float64]
 WINDOW = 0.02
-"""Share of the run that the moving average of a mini-batch loss spans."""
+"""Length of the moving average over a mini-batch loss, as a share of the steps of the run."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One curve of training.
+    """A quantity recorded during training, as a curve.
 
     Attributes:
-        label: of the curve.
-        step: steps [m].
-        seconds: time [m].
-        value: values [m].
-        colour: of the line.
-        marked: whether the values are few and far between.
-        raw: noisy values behind a smoothed curve [m], or None.
+        label: Name in the legend.
+        step: Step after which each value was recorded [m].
+        seconds: Training time at that step [m], in s.
+        value: Values to draw [m].
+        colour: Colour of the line.
+        marked: Whether values are marked by dots where there are at most 60, since they were not measured in every step.
+        raw: The noisy values [m] whose moving average ``value`` is, drawn behind it; None if ``value`` is not smoothed.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Trace:
 
 
 def convergence_figure(solution: Solution) -> Figure | None:
-    """Return the figure; None for a run of a single step, which has no course."""
+    """Return the convergence figure of a run; None if the run has fewer than two steps or recorded nothing to draw."""
     history, method = _history(solution), solution.metrics.get("method", "")
     if len(history) < 2:
         return None
@@ -87,14 +87,18 @@ def convergence_figure(solution: Solution) -> Figure | None:
 
 
 def _history(solution: Solution) -> Array:
-    """Return the history [steps, columns], of elements without the stages of features that these were better than."""
+    """Return the history [steps, columns]; if the run ended with finite elements, without stages of random features before."""
     if solution.metrics.get("method") != Elements.name:
         return solution.history
     return solution.history[np.isnan(solution.history[:, COLUMNS.index("residual")])]
 
 
 def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Trace, str]:
-    """The loss, smoothed where batches make it noisy, above its least value where it is an energy or negative; and its name."""
+    """Return the curve of the loss and the label of its axis.
+
+    The loss of mini-batches is smoothed. A loss over all points that is an energy, or not positive everywhere, is drawn as the
+    difference from its least value, so that a logarithmic axis can show it.
+    """
     there = np.isfinite(columns["loss"])
     step, seconds, loss = columns["step"][there], columns["seconds"][there], columns["loss"][there]
     noisy = solution.metrics.get("batch_size", "full") != "full"
@@ -108,7 +112,7 @@ def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Trace, str]:
 
 
 def _watched(columns: dict[str, Array], name: str, label: str, colour: str) -> Trace:
-    """Values measured now and then, where they were."""
+    """Return the curve of a quantity that is not measured in every step, through the steps with a value."""
     there = np.isfinite(columns[name])
     return Trace(label, columns["step"][there], columns["seconds"][there], columns[name][there], colour, marked=True)
 
@@ -131,11 +135,12 @@ def _draw(axes: Axes, course: Trace, unit: str) -> None:
 
 
 def _width(steps: int) -> int:
+    """Return the number of steps in the moving average: `WINDOW` of the run, but at least ten if there are as many."""
     return max(min(10, steps), round(WINDOW * steps))
 
 
 def _smooth(values: Array) -> Array:
-    """Moving average over `WINDOW` of the run and ten steps at least, fewer at its beginning."""
+    """Return the moving average over the last `_width` values, or over all values so far where there are fewer."""
     width = _width(len(values))
     total = np.concatenate([[0.0], np.cumsum(values)])
     end = np.arange(1, len(values) + 1)
@@ -145,5 +150,5 @@ def _smooth(values: Array) -> Array:
 
 
 def _is_energy(solution: Solution) -> bool:
-    """Whether the loss is an energy, whose least value is not zero; least squares makes rows of it."""
+    """Return whether the loss is an energy, whose minimum is not zero; least squares minimises a residual even for an energy."""
     return not solution.problem.formulation.squared and solution.metrics.get("method") != "least-squares"

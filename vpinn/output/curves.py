@@ -1,4 +1,4 @@
-"""Fields as curves: over an interval, and along the coordinates of a box of many dimensions."""
+"""Scenes that draw fields as curves: over an interval (`Line`), and along each coordinate of a hypercube (`Sections`)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vpinn.output.scene import Array, Colours, Scene
 from vpinn.output.style import ACCENT, TRUTH
 
 SECTIONS = 6
-"""Most coordinates that sections are drawn along."""
+"""Largest number of coordinates that curves are drawn along."""
 ALONG = 101
-"""Points along each of them."""
+"""Points of each of these curves."""
 
 
 @dataclass(frozen=True, eq=False)
 class Line(Scene):
-    """A field over an interval."""
+    """A field over an interval, drawn as one curve."""
 
     canvas: Canvas
     panels = 1
@@ -35,13 +35,13 @@ class Line(Scene):
         return self.canvas.points
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> None:
-        """Draw a curve, and the exact one dashed."""
+        """Draw the field as a curve, and the exact field as a dashed one."""
         order = np.argsort(self.points.x[:, 0])
         _curve(axes[0], self.points.x[order, 0], values[order], None if truth is None else truth[order])
         axes[0].set_xlabel("x")
 
     def draw_cells(self, axes: Sequence[Axes], values: Array, colours: Colours) -> None:
-        """Draw a step per cell."""
+        """Draw one bar per cell."""
         mesh = self.canvas.mesh
         ends = mesh.nodes[mesh.vertices][:, :, 0]  # [n_cells, 2]
         order = np.argsort(ends[:, 0])
@@ -52,19 +52,19 @@ class Line(Scene):
 
 @dataclass(frozen=True, eq=False)
 class Sections(Scene):
-    """A field over a box of many dimensions: along lines through the centre, one per coordinate."""
+    """A field over a hypercube of more than three dimensions: curves along lines through its centre, one per coordinate."""
 
     domain: Hypercube
     size = (2.6, 2.3)
 
     @property
     def panels(self) -> int:
-        """One per coordinate, the first six."""
+        """Number of panels: one per coordinate, at most six."""
         return min(self.domain.dimension, SECTIONS)
 
     @cached_property
     def points(self) -> Points:  # type: ignore[override]
-        """Points along each coordinate."""
+        """101 points along each line [panels·101], with all other coordinates at the centre of the box."""
         lower, upper = self.domain.bounds
         x = np.tile((lower + upper) / 2.0, (self.panels, ALONG, 1))
         for k in range(self.panels):
@@ -72,7 +72,7 @@ class Sections(Scene):
         return located_points(self.domain, x.reshape(-1, self.domain.dimension))[0]
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> None:
-        """Draw one curve per coordinate, all on one scale."""
+        """Draw one curve per coordinate, all with the same y axis."""
         names = coordinate_names(self.domain.dimension)
         rows = values.reshape(self.panels, -1)
         exact = [None] * self.panels if truth is None else list(truth.reshape(self.panels, -1))

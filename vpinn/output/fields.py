@@ -1,4 +1,7 @@
-"""Fields of a solution: values, gradients, truth and error at the nodes of a mesh or at given points, and their export."""
+"""Fields of a solution (values, gradients, exact values, error) at mesh nodes or given points, and their export to files.
+
+Start from `export`, which writes a file, or `fields_at`, which returns arrays. `vpinn.output.formats` encodes the file formats.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,20 @@ from vpinn.storage import write_atomic
 Array = NDArray[np.float64]
 
 CHUNK = 200_000
-"""Points that are evaluated at a time."""
+"""Number of points that are evaluated at once, which bounds the memory needed."""
 SAMPLES = 10_000
-"""Points that csv and npz hold where the domain has no cells."""
+"""Number of Sobol points that are written to csv and npz files when the domain is a hypercube, which has no mesh."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """Values of a solution, ready to be written.
+    """Values of a solution at points, ready to be written to a file.
 
     Attributes:
-        x: coordinates [n, d].
-        mesh: mesh whose nodes ``x`` are; None for loose points.
-        values: name → [n] for a scalar, [n, m] for m components, and gradients ``grad_<name>`` with an axis [d] more.
-        cell_values: name → one number per cell of the mesh [n_cells].
+        x: Coordinates [n, d].
+        mesh: Mesh whose nodes are ``x``; None if the points belong to no mesh.
+        values: Name → values [n] of a scalar or [n, m] of m components; ``grad_<name>`` has one more axis [d].
+        cell_values: Name → one number per cell of the mesh [n_cells].
     """
 
     x: Array
@@ -43,7 +46,7 @@ class Fields:
 
 
 def fields_on(solution: Solution, canvas: Canvas) -> Fields:
-    """Return all fields of a solution on a canvas."""
+    """Return all fields of a solution at the nodes of a canvas, with the error estimate and the cell tags per cell."""
     cells: dict[str, NDArray[np.generic]] = {}
     domain = solution.problem.domain
     if solution.cell_estimate is not None:
@@ -54,10 +57,10 @@ def fields_on(solution: Solution, canvas: Canvas) -> Fields:
 
 
 def fields_at(solution: Solution, x: ArrayLike) -> Fields:
-    """Return all fields at points [n, d]; nan outside the domain.
+    """Return all fields of a solution at points [n, d]; values outside the domain are nan.
 
     Raises:
-        InputError: not d finite coordinates per point.
+        InputError: The array is empty or does not have d coordinates per point.
     """
     d = solution.problem.domain.dimension
     coordinates = np.atleast_2d(np.asarray(x, dtype=np.float64))
@@ -72,15 +75,15 @@ def fields_at(solution: Solution, x: ArrayLike) -> Fields:
 
 
 def values_at(solution: Solution, points: Points) -> dict[str, Array]:
-    """Return every unknown, its gradient and, where the truth is known, exact values and the error u − u_exact.
+    """Return all unknowns and their gradients and, where the exact solution is known, exact values and errors u − u_exact.
 
     Args:
-        solution: the solution.
-        points: n points that know their cells.
+        solution: The solution to evaluate.
+        points: n points with the cells that they lie in.
 
     Returns:
-        u → [n] or [n, m], grad_u → [n, d] or [n, m, d], u_exact and u_error shaped as u; of Langevin samples u_mean and
-        u_std.
+        Name → values. For an unknown u: u [n] or [n, m], grad_u [n, d] or [n, m, d], and u_exact and u_error of the shape of u.
+        If the solution has Langevin samples, also their mean u_mean and standard deviation u_std, of the shape of u.
     """
     if len(points) > CHUNK:
         rows = np.split(np.arange(len(points)), range(CHUNK, len(points), CHUNK))
@@ -99,34 +102,35 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
 
 
 def export(solution: Solution, path: str | Path, refine: int = 0, points: ArrayLike | None = None) -> Path:
-    """Write the fields of a solution; the suffix of the path chooses the format.
+    """Write the fields of a solution to a file; the suffix of its path chooses the format.
 
-    Coarse meshes are refined until a curved field looks curved, see `make_canvas`. Without a mesh, csv and npz hold
-    10,000 Sobol points.
+    Coarse meshes are refined until a smooth field looks smooth, see `make_canvas`. On a hypercube, which has no mesh, csv and npz
+    files hold 10,000 Sobol points.
 
     Args:
-        solution: what to write.
-        path: .vtu, .pvd (which writes the .vtu beside it), .xdmf, .csv or .npz; replaced atomically.
-        refine: refinements of the output mesh beyond the default, 0 to 4.
-        points: coordinates [n, d] to write instead of a mesh.
+        solution: The solution to write.
+        path: File with suffix .vtu, .pvd (with a .vtu file beside it), .xdmf, .csv or .npz; replaced atomically if it exists.
+        refine: Number of refinements of the output mesh beyond the automatic ones, 0 to 4.
+        points: Coordinates [n, d] at which to write the fields, instead of on a mesh.
 
     Returns:
-        the path written.
+        The path of the file.
 
     Raises:
-        InputError: an unknown suffix, too fine a mesh, or vtu and xdmf in more than three dimensions.
-        StorageError: the file could not be written.
+        InputError: The suffix is unknown, the mesh would be too fine, or the format cannot hold more than three dimensions.
+        StorageError: The file could not be written.
     """
     path = Path(path)
     if path.suffix not in WRITERS:
-        raise InputError(f"the format of {path.name!r} is not known; end the name in {', '.join(WRITERS)}")
+        raise InputError(f"{path.name!r} has no known format; give a name that ends in {', '.join(WRITERS)}")
     if not 0 <= refine <= 4:
-        raise InputError(f"refine is from 0 to 4, got {refine}")
+        raise InputError(f"refine must be between 0 and 4, got {refine}")
     WRITERS[path.suffix](_gather(solution, path.suffix, refine, points), path)
     return path
 
 
 def _gather(solution: Solution, suffix: str, refine: int, points: ArrayLike | None) -> Fields:
+    """Return the fields to write: at the points given, else at Sobol points of a hypercube (csv, npz), else on a mesh."""
     domain = solution.problem.domain
     if points is not None:
         return fields_at(solution, points)
@@ -137,7 +141,7 @@ def _gather(solution: Solution, suffix: str, refine: int, points: ArrayLike | No
 
 
 def _write_pvd(fields: Fields, path: Path) -> None:
-    """Write the .vtu first, so that the collection never points to nothing."""
+    """Write a .pvd collection with its .vtu file; the .vtu comes first, so that the collection never names a missing file."""
     target = path.with_suffix(".vtu")
     write_atomic(target, formats.vtu(fields.x, fields.mesh, fields.values, fields.cell_values))
     write_atomic(path, formats.pvd(target.name))
@@ -150,5 +154,5 @@ WRITERS: Final[Mapping[str, Callable[[Fields, Path], None]]] = {
     ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values)),
     ".npz": lambda f, path: write_atomic(path, formats.npz(f.x, f.mesh, f.values, f.cell_values)),
 }
-"""Suffix → how fields are written."""
+"""Suffix of a file → function that writes fields to it."""
 

@@ -1,4 +1,8 @@
-"""The figures of a run: solution, error, its estimate, convergence and quadrature."""
+"""The figures of a run of a steady problem: solution, error, error estimate, convergence and quadrature points.
+
+Start from `draw`. A `Scene` decides how a scalar field is drawn on a domain of given dimension; the functions here choose what to
+draw, and lay out panels, titles and colour bars. `vpinn.output.instants` does the same for problems in time.
+"""
 
 from __future__ import annotations
 
@@ -27,26 +31,26 @@ from vpinn.solution import Solution
 from vpinn.storage import inside, write_atomic
 
 ROUNDING = 1e-12
-"""Size of a component, relative to the largest of its unknown, that is drawn as zero."""
+"""Size relative to the largest component of a vector, dimensionless, up to which a component is drawn as zero."""
 MARGIN = 0.12
-"""Inches of white around what is drawn."""
+"""White margin around a figure [inches]."""
 MOST = 6
-"""Components that a figure shows; the title says when there are more."""
+"""Largest number of components in a figure; its title says if there are more."""
 
 
 def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
-    """Draw all figures that a solution has something for, as png.
+    """Draw the figures of a solution as png files.
 
     Args:
-        solution: what to draw.
-        directory: folder of the figures, made if need be.
-        objective: what training minimised; made anew, which may take seconds, if not given.
+        solution: The solution to draw.
+        directory: Folder of the figures; created if it does not exist.
+        objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
-        the files written: solution, and error, estimate, convergence, quadrature where they apply.
+        Paths of the files written: solution.png; error.png, estimate.png and convergence.png if the data exist; quadrature.png.
 
     Raises:
-        StorageError: a file could not be written.
+        StorageError: A file could not be written.
     """
     written, problem = [], solution.problem
     objective = objective or make_objective(problem, solution.trial, summed=True)
@@ -67,13 +71,13 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
 
 
 def png(content: Figure) -> bytes:
-    """Return a figure as the bytes of a png file, cut to what is drawn.
+    """Return a figure as the bytes of a png file, cropped to its content.
 
-    The layout is settled here, once: ``savefig`` would settle it in a drawing of its own before the one that is kept.
+    The layout engine runs here, once, and is then switched off: ``savefig`` would draw the figure twice to lay it out.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a title: a box stands for the character
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a title may have characters that the font lacks
         if content.axes and (engine := content.get_layout_engine()) is not None:
             engine.execute(content)
             content.set_layout_engine(None)
@@ -83,7 +87,7 @@ def png(content: Figure) -> bytes:
 
 
 def solution_figure(solution: Solution, scene: Scene) -> Figure:
-    """Return a figure of every component of every unknown, with exact curves where fields are drawn as lines."""
+    """Return a figure of all components of all unknowns, with the exact solution, if known, where fields are drawn as curves."""
     values = components_of(solution.at(scene.points))
     exact = components_of(solution.exact(scene.points))
     names = list(values)
@@ -98,7 +102,7 @@ def solution_figure(solution: Solution, scene: Scene) -> Figure:
 
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
-    """Return a figure of u − u_exact; None where the truth is not known."""
+    """Return a figure of u − u_exact for every component; None if the exact solution is not known."""
     exact = components_of(solution.exact(scene.points))
     if not exact:
         return None
@@ -112,7 +116,7 @@ def error_figure(solution: Solution, scene: Scene) -> Figure | None:
 
 
 def estimate_figure(solution: Solution, scene: Scene) -> Figure | None:
-    """Return a figure of the error estimate per cell; None without one."""
+    """Return a figure of the error estimate per cell; None if the solution has no estimate per cell."""
     if solution.cell_estimate is None:
         return None
     relative = solution.error_estimate.get("relative_energy")
@@ -124,7 +128,7 @@ def estimate_figure(solution: Solution, scene: Scene) -> Figure | None:
 
 
 def make_scene(domain: Domain) -> Scene:
-    """Return the scene that suits a domain's dimension."""
+    """Return the scene for a domain: a curve in 1D, colours in 2D (pixels on large meshes), slices in 3D, sections above."""
     if domain.dimension > 3:
         assert isinstance(domain, Hypercube)
         return Sections(domain)
@@ -137,7 +141,7 @@ def make_scene(domain: Domain) -> Scene:
 
 
 def components_of(values: dict[str, Array]) -> dict[str, Array]:
-    """Scalar components [n] by name, in the order of the unknowns; what is rounding beside the others of its unknown is zero."""
+    """Return name → values [n] of every scalar component; components that are rounding beside others of their vector are zero."""
     parts: dict[str, Array] = {}
     for name, value in values.items():
         columns = value.reshape(len(value), -1).T
@@ -148,7 +152,7 @@ def components_of(values: dict[str, Array]) -> dict[str, Array]:
 
 
 def _grid(scene: Scene, names: Sequence[str], title: str) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with the panels of every component, at most `MOST` of them."""
+    """Return an empty figure, and for each of at most `MOST` components the axes of its panels."""
     count = min(len(names), MOST)
     if count < len(names):
         title += f" (components 1 to {count} of {len(names)})"
@@ -165,7 +169,7 @@ def _grid(scene: Scene, names: Sequence[str], title: str) -> tuple[Figure, list[
 
 
 def _name(shown: Figure, scene: Scene, row: list[Axes], name: str, painted: object, unit: str = "") -> None:
-    """Say what a row of panels shows: beside the colour bar, or on the axis of a line."""
+    """Label the panels of a component with its name, and add a colour bar; curves get a label of the y axis instead."""
     if painted is None:
         row[0].set_ylabel(name or unit)
         return
@@ -180,7 +184,7 @@ def _name(shown: Figure, scene: Scene, row: list[Axes], name: str, painted: obje
 
 
 def _flat(scene: Scene) -> bool:
-    """Whether panels are so wide that they go below each other."""
+    """Return whether panels are so wide that they are placed below each other."""
     return scene.size[0] > 2.0 * scene.size[1]
 
 

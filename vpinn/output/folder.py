@@ -1,4 +1,4 @@
-"""What a finished run leaves for its readers: fields, figures and the report."""
+"""Output of a finished run into its folder: field files, figures and the HTML report. Start from `publish`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from vpinn.solution import Solution
 
 
 def field_formats(problem: Problem) -> tuple[str, ...]:
-    """Return the formats that fields of a problem are written in: those asked for; csv by default beyond three dimensions.
+    """Return the file formats for the fields of a problem: ``output.formats``, or csv by default in more than 3 dimensions.
+
+    Call this before a run, so that a format that cannot work is refused before hours of training.
 
     Raises:
-        InputError: vtu or xdmf are asked for in more than three dimensions; ask before a long run, not after it.
+        InputError: The problem asks for vtu or xdmf in more than three dimensions.
     """
     output, d = problem.settings.output, problem.domain.dimension
     if d <= 3:
@@ -35,19 +37,19 @@ def field_formats(problem: Problem) -> tuple[str, ...]:
 
 
 def publish(solution: Solution, folder: Path, objective: Objective | None = None) -> dict[str, str]:
-    """Write fields, figures and the report into a run folder.
+    """Write field files, figures and the report of a solution into its run folder.
 
     Args:
-        solution: of a finished run.
-        folder: its folder.
-        objective: what training minimised, which saves making it anew for the figure of its points.
+        solution: Solution of a finished run.
+        folder: The run folder.
+        objective: Objective that training minimised; without it, it is built again to draw its quadrature points.
 
     Returns:
-        what was written: "field", "figures" and "report" → path, or several joined by commas.
+        "field", "figures" and "report" → path written, or several joined by commas.
 
     Raises:
-        InputError: a format that the domain's dimension rules out.
-        StorageError: a file could not be written.
+        InputError: A format cannot hold the domain's dimension.
+        StorageError: A file could not be written.
     """
     problem = solution.problem
     refine = problem.settings.output.refine
@@ -62,7 +64,7 @@ def publish(solution: Solution, folder: Path, objective: Objective | None = None
 
 
 def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
-    """Draw the figures of a solution, in time or not; see `draw_steady` and `draw_in_time`."""
+    """Draw the figures of a steady or time-dependent solution; see `figures.draw` and `instants.draw_in_time`."""
     if isinstance(solution, MarchedSolution):
         return draw_in_time(solution, directory)
     return draw_steady(solution, directory, objective)

@@ -1,4 +1,4 @@
-"""File formats of fields: coordinates and values in, the bytes of a file out."""
+"""File formats of fields: every function encodes coordinates and values, and returns the content of a file as bytes or text."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ CellValues = Mapping[str, NDArray[np.generic]]
 
 
 def vtu(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: CellValues) -> bytes:
-    """Return a VTK unstructured grid, binary and compressed; loose points become vertices.
+    """Return a VTK unstructured grid, binary and compressed.
 
-    Vectors of two components get a third, and gradients become 3 × 3 tensors, because viewers know those.
+    Vectors are padded with zeros to 3 components and gradients to 3 × 3 tensors, the shapes that viewers recognise. Without a
+    mesh, every point is a cell of VTK's type vertex.
 
     Args:
-        x: coordinates [n, d], d ≤ 3.
-        mesh: mesh with these nodes, or None.
-        values: name → [n, …].
-        cell_values: name → [n_cells].
+        x: Coordinates [n, d], d ≤ 3.
+        mesh: Mesh with these n nodes, or None.
+        values: Name → values at the points [n, …].
+        cell_values: Name → values per cell [n_cells].
 
     Raises:
         InputError: d > 3.
-        StorageError: the temporary file could not be written.
+        StorageError: The temporary file that meshio needs could not be written.
     """
     kind, cells = _topology(x, mesh)
-    # meshio writes names as they are, not as XML asks for
+    # meshio does not escape names for XML
     point_data = {_in_xml(name): _padded(value) for name, value in values.items()}
     cell_data = {_in_xml(name): [np.ascontiguousarray(value)] for name, value in cell_values.items()}
     grid = meshio.Mesh(_in_space(x), [(kind, cells)], point_data, cell_data)
@@ -51,7 +52,7 @@ def vtu(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: C
 
 
 def pvd(name: str) -> bytes:
-    """Return a ParaView collection of one file beside it."""
+    """Return a ParaView collection (.pvd) of the one file ``name`` in the same folder, at time 0."""
     return (
         '<?xml version="1.0"?>\n<VTKFile type="Collection" version="0.1">\n  <Collection>\n'
         f'    <DataSet timestep="0" part="0" file={quoteattr(name)}/>\n  </Collection>\n</VTKFile>\n'
@@ -59,9 +60,9 @@ def pvd(name: str) -> bytes:
 
 
 def xdmf(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: CellValues) -> bytes:
-    """Return one XDMF 3 file with its numbers inside, so that no HDF5 is needed; arguments as for `vtu`.
+    """Return an XDMF 3 file that holds its numbers as text, without a separate HDF5 file; arguments as for `vtu`.
 
-    meshio's own writer asks for h5py even for numbers in XML.
+    meshio's XDMF writer is not used because it needs h5py even for numbers as text.
 
     Raises:
         InputError: d > 3.
@@ -84,12 +85,12 @@ def xdmf(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: 
 
 
 def csv(x: Array, values: Mapping[str, Array], timed: bool = False) -> bytes:
-    """Return a table with a header: coordinates, then every component of every field, with 17 digits.
+    """Return comma-separated values with a header: coordinates, then all components of all fields, with 17 digits.
 
     Args:
-        x: coordinates [n, d].
-        values: name → [n, …].
-        timed: whether the last coordinate is time.
+        x: Coordinates [n, d].
+        values: Name → values [n, …].
+        timed: Whether the last of the d coordinates is time.
     """
     names, columns = table(x, values, timed)
     buffer = io.BytesIO()
@@ -98,9 +99,9 @@ def csv(x: Array, values: Mapping[str, Array], timed: bool = False) -> bytes:
 
 
 def table(x: Array, values: Mapping[str, Array], timed: bool = False) -> tuple[list[str], Array]:
-    """Return column names and columns [n, k].
+    """Return the names and columns [n, k] of a table of fields; arguments as for `csv`.
 
-    Components of a vector w are w0, w1, …; derivatives are du/dx, dw0/dy, ….
+    Components of a vector w are called w0, w1, …, and derivatives du/dx, dw0/dy, ….
     """
     coordinates = coordinate_names(x.shape[1] - timed)
     names, columns = [*coordinates, *(["t"] if timed else [])], [x]
@@ -116,7 +117,7 @@ def table(x: Array, values: Mapping[str, Array], timed: bool = False) -> tuple[l
 
 
 def aligned(x: Array, values: Mapping[str, Array], timed: bool = False) -> str:
-    """Return the same columns for a reader: six digits, right-aligned under their names."""
+    """Return the columns of `table` as text to read: six digits, right-aligned under their names."""
     names, rows = table(x, values, timed)
     width = max(14, *(len(name) + 2 for name in names))
     lines = ["".join(f"{name:>{width}}" for name in names)]
@@ -124,22 +125,25 @@ def aligned(x: Array, values: Mapping[str, Array], timed: bool = False) -> str:
 
 
 def coordinate_names(dimension: int) -> tuple[str, ...]:
-    """Return x, y, z, or x0, x1, … in more than three dimensions."""
+    """Return the names of the coordinates: x, y, z, or x0, x1, … in more than three dimensions."""
     return ("x", "y", "z")[:dimension] if dimension <= 3 else tuple(f"x{i}" for i in range(dimension))
 
 
 def component_names(name: str, shape: tuple[int, ...]) -> list[str]:
-    """Return u for a scalar, u0, u1, … for a vector."""
+    """Return the names of a field's components: u for a scalar u, and u0, u1, … for a vector."""
     return [name] if not shape else [f"{name}{i}" for i in range(shape[0])]
 
 
 def npz(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: CellValues) -> bytes:
-    """Return a numpy archive without pickles: x, every field by name and, on a mesh, ``cells`` in basix's node order."""
+    """Return a numpy archive (.npz): coordinates ``x``, all fields by name and, on a mesh, ``cells`` in basix's node order.
+
+    It needs no pickles, and equal content gives equal bytes.
+    """
     arrays: dict[str, NDArray[np.generic]] = {"x": x, **values, **cell_values}
     if mesh is not None:
         arrays["cells"] = mesh.cells
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:  # what savez does, but with any name, and without today's date
+    with zipfile.ZipFile(buffer, "w") as archive:  # like numpy.savez, but with any field name and a fixed date
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")
             member.compress_type = zipfile.ZIP_DEFLATED
@@ -153,6 +157,7 @@ def _in_xml(name: str) -> str:
 
 
 def _topology(x: Array, mesh: Mesh | None) -> tuple[str, NDArray[np.int64]]:
+    """Return meshio's name of the cell type, and the nodes of the cells in VTK's order [n_cells, n_local]."""
     if x.shape[1] > 3:
         raise InputError(f"vtu and xdmf hold at most 3 dimensions and these points have {x.shape[1]}; write csv or npz")
     if mesh is None:
@@ -161,12 +166,12 @@ def _topology(x: Array, mesh: Mesh | None) -> tuple[str, NDArray[np.int64]]:
 
 
 def _in_space(x: Array) -> Array:
-    """Coordinates [n, 3], zero where there were none."""
+    """Return coordinates [n, d] as [n, 3], padded with zeros."""
     return np.pad(x, ((0, 0), (0, 3 - x.shape[1])))
 
 
 def _padded(value: Array) -> Array:
-    """Scalars [n] as they are; up to 3 components as [n, 3], their gradients as [n, 9]; more components flat."""
+    """Return values in a shape that viewers recognise: [n] scalars, [n, 3] vectors, [n, 9] tensors; larger ones [n, k]."""
     if value.ndim == 1:
         return np.ascontiguousarray(value)
     if max(value.shape[1:]) <= 3:
@@ -175,6 +180,7 @@ def _padded(value: Array) -> Array:
 
 
 def _data_item(parent: ElementTree.Element, value: NDArray[np.generic]) -> None:
+    """Add an array to an XML element as an XDMF DataItem, its numbers written as text."""
     whole = value.dtype.kind in "iu"
     item = ElementTree.SubElement(
         parent,

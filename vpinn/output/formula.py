@@ -1,4 +1,8 @@
-"""Lowered expressions as text a reader can check: u, du/dx, x, named parts for what occurs more than once."""
+"""The problem's form as readable text, after UFL has carried out derivatives and inserted constants.
+
+``vpinn check`` prints it, so that users can compare what is integrated with what they meant. Long parts that occur more than once
+are written once, under a name.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,17 @@ from vpinn.output.formats import component_names, coordinate_names
 from vpinn.problem import Problem
 
 LONGEST = 1_500
-"""Characters of a formula that are shown."""
+"""Number of characters after which a formula is cut off."""
 SHARED = 24
-"""Characters from which a part that occurs more than once gets a name."""
+"""Number of characters above which a part that occurs more than once gets a name."""
 _INFIX = {"less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!="}
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 
 
 def lowered_form(problem: Problem) -> list[str]:
-    """Return the problem's form, derivatives carried out and constants inserted: one text per integral or equation.
+    """Return one text per integral or equation of the problem's form, with derivatives carried out and constants inserted.
 
-    Example of a line: ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 + -1*u``; parts with names follow as ``  where a = …``.
+    A text such as ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 - u`` may be followed by lines ``  where a1 = …`` for parts with a name.
     """
     names = _names(problem)
     coordinates = coordinate_names(problem.domain.dimension)
@@ -43,19 +47,22 @@ def lowered_form(problem: Problem) -> list[str]:
 
 
 class Formula:
-    """Writes nodes of a graph.
+    """Writes nodes of an expression graph as infix formulas.
 
     Args:
-        graph: the graph.
-        names: function (see `Jet.function`) → names of its components.
-        coordinates: their names.
+        graph: The expression graph.
+        names: Number of a function (see `Jet.function`) → names of its components.
+        coordinates: Names of the coordinates.
     """
 
     def __init__(self, graph: Graph, names: Mapping[int, Sequence[str]], coordinates: Sequence[str]) -> None:
         self._graph, self._names, self._coordinates = graph, names, coordinates
 
     def text(self, root: Node) -> tuple[str, dict[str, str]]:
-        """Return the formula of a node, and the parts it uses by name; its length is linear in the graph's."""
+        """Return the formula of a node, and the parts that it refers to by name (name → formula).
+
+        Since shared parts are written once, the length of all formulas together is linear in the size of the graph.
+        """
         graph = self._graph
         uses: dict[Node, int] = {}
         reachable = graph.reachable([root])
@@ -78,6 +85,7 @@ class Formula:
         return () if operation in ("number", "slot") else tuple(rest)
 
     def _write(self, node: Node, done: Mapping[Node, tuple[str, int]]) -> tuple[str, int]:
+        """Return the formula of a node from those of its operands, and its binding strength (`_SUM` to `_ATOM`)."""
         operation, *rest = self._graph.nodes[node]
         if operation == "number":
             return f"{rest[0]:.10g}", _ATOM if rest[0] >= 0 else _PRODUCT
@@ -102,6 +110,7 @@ class Formula:
         return f"{name}({', '.join(operand(i, _SUM) for i in range(len(rest)))})", _ATOM
 
     def _product(self, factors: Sequence[Node], done: Mapping[Node, tuple[str, int]]) -> str:
+        """Return a product with its numbers first and repeated factors as powers."""
         powers: dict[Node, int] = {}
         for factor in sorted(factors, key=lambda node: not self._graph.is_number(node)):
             powers[factor] = powers.get(factor, 0) + 1
@@ -127,6 +136,7 @@ class Formula:
 
 
 def _names(problem: Problem) -> dict[int, list[str]]:
+    """Return number of a function → names of its components: unknowns, their time derivatives, test functions and time."""
     names = {} if problem.clock is None else {problem.clock.t.count(): ["t"]}
     for unknown in problem.unknowns:
         names[unknown.function.count()] = component_names(unknown.name, unknown.shape)

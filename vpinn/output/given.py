@@ -1,4 +1,4 @@
-"""Points that a user gives: as text, or as a file with one point per line."""
+"""Reading of evaluation points that a user gives with ``--at``: as text, or as a csv file with one point per line."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_BYTES = 200_000_000
 
 
 def points_of(given: Sequence[str], dimension: int, timed: bool = False) -> NDArray[np.float64]:
-    """Return the points [n, d] of ``--at`` options, with instants [n, d + 1] of a problem in time.
+    """Return the points [n, d] that ``--at`` options give; with an instant each [n, d + 1] for a problem in time.
 
     Args:
-        given: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
-        dimension: d.
-        timed: whether an instant follows the coordinates.
+        given: Values of the options: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
+        dimension: Number d of space dimensions.
+        timed: Whether every point has its instant t as one more coordinate, the last.
 
     Raises:
-        InputError: neither numbers nor a file, or not d of them.
+        InputError: A value is neither a list of numbers nor a file, or a point has the wrong number of coordinates.
     """
     parts = []
     for text in given:
@@ -39,15 +39,17 @@ def points_of(given: Sequence[str], dimension: int, timed: bool = False) -> NDAr
 
 
 def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.float64]:
-    """Return the points [n, d] of a csv file: the columns x, y, … of a header, t the last in time, or as many without one.
+    """Return the points of a csv file [n, d], or [n, d + 1] with time.
+
+    If the file has a header, its columns x, y, … (and t) are read in any order; without one, the first d (or d + 1) columns.
 
     Raises:
-        InputError: no such file, a column is missing, or a line is not numbers; says the line.
+        InputError: There is no such file, it is too large, a column is missing, or a line (named) holds not only numbers.
     """
     where = str(path)
     try:
         if not path.is_file():
-            message = 'expected a point such as "0.5,0.5", or a csv file of points, which this is not'
+            message = 'expected a point such as "0.5,0.5", or an existing csv file of points'
             raise InputError(message, f"--at {printable(where)}")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"larger than {MAX_BYTES // 10**6} MB; split the file", where)
@@ -64,7 +66,7 @@ def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.f
             raise InputError(f"no column {', '.join(missing)}; the columns are {printable(', '.join(header))}", f"{where}:1")
         columns = [header.index(name) for name in names]
     if not lines:
-        raise InputError("holds no points", where)
+        raise InputError("the file holds no points; give one point per line", where)
     rows = []
     for number, line in lines:
         try:
@@ -84,7 +86,7 @@ def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) 
         wanted = f"{count} coordinate{'s' * (count > 1)} ({', '.join(names)})"
         raise InputError(f"a point has {wanted}, got {points.shape[1]}", where)
     if not np.isfinite(points).all():
-        raise InputError("a coordinate is not a finite number", where)
+        raise InputError("a coordinate is not a finite number; correct it", where)
     return points
 
 

@@ -1,4 +1,7 @@
-"""Figures of a problem in time: snapshots in one row, space beside time in one dimension, and the error over time."""
+"""The figures of a run of a problem in time: snapshots, space–time diagram (in one dimension) and error over time.
+
+Start from `draw_in_time`; it is the counterpart of `vpinn.output.figures.draw` for steady problems.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,28 @@ from vpinn.storage import inside, write_atomic
 
 Array = NDArray[np.float64]
 SNAPSHOTS = 5
-"""Instants that a row of snapshots shows."""
+"""Number of instants in a row of snapshots."""
 ACROSS = 201
-"""Instants that a picture of space and time is drawn from."""
+"""Number of instants at which a field is evaluated for a space–time diagram."""
 MOST = 4
-"""Components that are shown, one row each."""
+"""Largest number of components in a figure, one row each."""
 FLOOR = 1e-17
-"""Relative error that stands for zero where a curve has a logarithmic axis."""
+"""Relative error as which smaller ones, zero included, are drawn on a logarithmic axis."""
 
 
 def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
-    """Draw the figures of a solution in time, as png.
+    """Draw the figures of a solution in time as png files.
 
     Args:
-        solution: what to draw.
-        directory: folder of the figures, made if need be.
+        solution: The solution to draw.
+        directory: Folder of the figures; created if it does not exist.
 
     Returns:
-        the files written: solution (at the last instant), snapshots, and error, time, convergence where they apply.
+        Paths of the files written: solution.png (at the last instant), snapshots.png, and error.png, time.png and convergence.png
+        if the data exist.
 
     Raises:
-        StorageError: a file could not be written.
+        StorageError: A file could not be written.
     """
     written = []
     with styled():
@@ -58,7 +62,7 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
 
 
 def _snapshots(solution: MarchedSolution, scene: Scene) -> Figure:
-    """Return every component at a few instants, in one row with one scale."""
+    """Return a figure with one row per component: the field at a few instants, with one colour scale."""
     chosen = np.unique(np.linspace(0, len(solution.times) - 1, SNAPSHOTS).round().astype(int))
     times = [solution.times[k] for k in chosen]
     fields = [components_of(solution.snapshot(t).at(scene.points)) for t in times]
@@ -80,7 +84,7 @@ def _snapshots(solution: MarchedSolution, scene: Scene) -> Figure:
 
 
 def _space_and_time(solution: MarchedSolution) -> Figure:
-    """Return every component over the interval and time, with the curves at a few instants beside it."""
+    """Return a figure for an interval, one row per component: the field over t and x, and curves over x at a few instants."""
     problem, stage = solution.march
     scene = make_scene(problem.domain)
     order = np.argsort(scene.points.x[:, 0])
@@ -104,7 +108,7 @@ def _space_and_time(solution: MarchedSolution) -> Figure:
 
 
 def _error_over_time(solution: MarchedSolution) -> Figure | None:
-    """Return the estimate, and the error where it is known, over time; None without an estimate."""
+    """Return a figure of the error estimate over time, with the true error if known; None if there is no estimate."""
     told = solution.metrics.get("estimate_over_time")
     if not told:
         return None

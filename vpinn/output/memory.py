@@ -1,4 +1,8 @@
-"""How much memory a run will need, from the sizes of its parts."""
+"""A prediction of the memory that a run needs, which ``vpinn check`` prints.
+
+`estimate_memory` adds up the largest arrays of training and of the closing error estimate, from their sizes and the limits that
+the objective's modules set for their chunks and caches.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,22 @@ from vpinn.objective.test_space import DENSE
 from vpinn.objective.whitening import DENSE_FACTOR
 
 BASE = 330e6
-"""Bytes of the interpreter with its libraries and small arrays, measured."""
+"""Measured memory of the interpreter with its libraries and small arrays [bytes]."""
 FILL: dict[int, float] = {1: 7.0, 2: 14.0, 3: 40.0}
-"""Entries of a sparse factor over n, n log₂ n or n^(4/3), by dimension, of finite elements of degree 4 to 6; measured."""
+"""Dimension → entries of a sparse factor of n unknowns, divided by n (1D), n log₂ n (2D) or n^(4/3) (3D), dimensionless.
+
+Measured with finite elements of degree 4 to 6.
+"""
 
 
 def estimate_memory(objective: Objective, estimate: Objective | None, curved: bool = False, columns: int = 0) -> float:
-    """Return the peak resident memory of a run in bytes, right within a factor of about two.
+    """Return the expected peak resident memory of a run in bytes, accurate to a factor of about two.
 
     Args:
-        objective: what training minimises.
-        estimate: objective of the error estimate; None without one.
-        curved: whether training takes the objective's curvature over all points.
-        columns: of least squares on ``objective``; 0 where it is trained.
+        objective: Objective that training minimises.
+        estimate: Objective from which the error is estimated at the end; None if there is no estimate.
+        curved: Whether training computes the curvature of the objective over all points (Gauss–Newton without mini-batches).
+        columns: Number of columns of the least-squares problem on ``objective``; 0 if the network is trained by steps.
     """
     training = sum(map(_cached, objective.measures)) + (_curvature(objective) if curved else 0.0)
     training += _columns(objective, columns + 2) if columns else _activations(objective)
@@ -36,7 +43,7 @@ def estimate_memory(objective: Objective, estimate: Objective | None, curved: bo
 
 
 def _cached(measure: Measure) -> float:
-    """Bytes of what the points fix, where it is kept."""
+    """Return the bytes of cached quantities that depend on the points alone; 0 if they are too large to be cached."""
     d = measure.network.dimension
     columns = d + 1 + len(measure.tape.fixed.outputs) + (0 if measure.contraction is None else d * d + 2)
     size: float = measure.points.size * columns * 8.0
@@ -44,14 +51,14 @@ def _cached(measure: Measure) -> float:
 
 
 def _activations(objective: Objective) -> float:
-    """Bytes of a chunk of points on its way through the network, forward and back."""
+    """Return the bytes of the activations and gradients while one chunk of points passes through the network."""
     limit = part_bytes(objective.placement.threads) if objective.test_space is None else RECORDED_BYTES
     layers = objective.measures[0].network.layers
     return min(limit, objective.size * 8.0 * 12.0 * sum(layers))
 
 
 def _curvature(objective: Objective) -> float:
-    """Bytes of the curvature's rows with what they are put together from, and of G with its factors."""
+    """Return the bytes of the Gauss–Newton rows J, of the parts they are assembled from, and of JᵀJ or JJᵀ with its factors."""
     size, space = float(objective.measures[0].network.size), objective.test_space
     count = count_rows(objective)
     rows, side = 8.0 * size * count, min(size, count)
@@ -60,7 +67,10 @@ def _curvature(objective: Objective) -> float:
 
 
 def _columns(objective: Objective, width: int) -> float:
-    """Bytes of rows with ``width`` columns: of a chunk of points, in the triangle, and of functions that wait for all points."""
+    """Return the bytes of a least-squares solve with ``width`` columns.
+
+    They are the rows of a chunk of points, the triangular factor, and the rows of test functions that are shared between cells.
+    """
     held = max(2.0 * width, CHUNK_BYTES / (8.0 * width)) + width
     rows = 2 * 8.0 * width * held + 3 * 8.0 * width**2 + 4 * CHUNK_BYTES
     space = objective.test_space
@@ -73,7 +83,7 @@ def _columns(objective: Objective, width: int) -> float:
 
 
 def _factor(space: TestSpace) -> float:
-    """Bytes of G⁻¹, or of its factors, and of putting G together."""
+    """Return the bytes of the Gram matrix G of the test functions: of its assembly, and of its inverse or factors."""
     d = space.space.mesh.dimension
     entries: float = min(2e7, float(space.space.dofs.size) * space.space.dofs.shape[1])
     inverses: float = sum(_inverse(float(n), d) for n in {len(free) for free in space.free})
@@ -81,6 +91,7 @@ def _factor(space: TestSpace) -> float:
 
 
 def _inverse(n: float, d: int) -> float:
+    """Return the bytes of a dense inverse of n rows, or of the sparse factors if n is larger than `DENSE`."""
     if n <= DENSE:
         return 3.0 * 8.0 * n * n
     growth: float = {1: float(n), 2: n * math.log2(n), 3: n ** (4.0 / 3.0)}[d]

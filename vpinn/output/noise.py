@@ -1,4 +1,4 @@
-"""What ``vpinn noise`` leaves: a table, figures, noise.json and the recommended settings."""
+"""Output of ``vpinn noise``: the table of findings, figures, noise.json and recommendation.toml. Start from `publish_noise`."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ HEADER = ("item", "quantity", "predicted", "measured", "verdict")
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure.
+    """Description of one figure of a noise report.
 
     Attributes:
-        file: stem of its name.
-        curves: names of curves, or one that ends in ": " for all that begin so.
-        title: of the figure.
-        x: label.
-        y: label.
-        scales: of x and y.
-        joined: whether measured values are joined by a line.
-        placed: whether theory speaks of the places measured alone, and nothing lies between them.
-        label: of what was measured.
+        file: Name of the figure's file, without suffix.
+        curves: Name of the curve in `NoiseReport.curves` to draw; if it ends in ": ", all curves whose names begin so.
+        title: Title of the figure.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        scales: Scales of x and y axis, "log" or "linear".
+        joined: Whether measured values are joined by a line, without error bars.
+        label: Name of the measured values in the legend.
+        placed: Whether predicted values are drawn as markers instead of lines, since the theory gives none between the abscissae.
     """
 
     file: str
@@ -66,7 +66,7 @@ PANELS = (
     Panel(
         "variance",
         "variance: ",
-        "Variance of the gradient by sampler; lines: closed forms",
+        "Variance of the gradient by sampler (lines: theory)",
         "points per batch b",
         "tr Cov of the gradient",
     ),
@@ -75,7 +75,7 @@ PANELS = (
         "progress",
         "Progress of one step",
         "points per batch b",
-        "decrease, over that of the full gradient",
+        "decrease of J, relative to a full-gradient step",
         ("log", "linear"),
     ),
     Panel(
@@ -100,63 +100,63 @@ PANELS = (
     Panel(
         "langevin",
         "langevin",
-        "Steps on batches and the Gibbs measure",
+        "Density of mini-batch steps and Gibbs measure",
         "distance along the stiffest direction",
         "density",
         ("linear", "linear"),
     ),
-    Panel("fluctuation", "fluctuation", "Fluctuation of the loss of a batch", "points per batch b", "standard deviation of J"),
-    Panel("adam", "adam", "Steps of Adam", "points per batch b", "mean step over the learning rate"),
-    Panel("seconds", "seconds", "Time to an accuracy", "points per batch b", "seconds to the full gradient's progress"),
+    Panel("fluctuation", "fluctuation", "Fluctuation of the mini-batch loss", "points per batch b", "standard deviation of J"),
+    Panel("adam", "adam", "Size of Adam's steps", "points per batch b", "mean step over learning rate"),
+    Panel("seconds", "seconds", "Time to equal progress", "points per batch b", "seconds to the progress of a full step"),
     Panel(
         "sharpness",
         "sharpness",
-        "Sharpness of where training ends",
-        "step size over batch of the walk before, η/b",
-        "largest curvature",
+        "Sharpness of the minimum that training ends in",
+        "step size over batch size before, η/b",
+        "largest eigenvalue of the Hessian",
         ("log", "linear"),
     ),
     Panel(
         "unseen_loss",
         "unseen",
-        "Loss on points that training did not see",
-        "step size over batch of the walk before, η/b",
-        "J on unseen points",
+        "Loss on points not used in training",
+        "step size over batch size before, η/b",
+        "J on unused points",
         ("log", "linear"),
     ),
     Panel(
         "solution_error",
         "solution",
-        "Error of the solution where training ends",
-        "step size over batch of the walk before, η/b",
+        "Error of the solution at the end of training",
+        "step size over batch size before, η/b",
         "relative L² error",
     ),
     Panel(
         "search",
         "search",
         "Population search at equal evaluations",
-        "evaluations of J, a gradient counted as three",
-        "J − J*, least so far",
+        "evaluations of J (a gradient counts as three)",
+        "smallest J − J* so far",
         ("linear", "log"),
         True,
         "CMA-ES",
     ),
 )
-"""The figures of a report."""
+"""The figures of a noise report, in the order they are drawn."""
 
 
 def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
-    """Write noise.json, recommendation.toml and the figures.
+    """Write noise.json, recommendation.toml and the figures of a noise report.
 
     Args:
-        report: of a problem.
-        folder: made if need be.
+        report: The report to write.
+        folder: Folder to write into; created if it does not exist.
 
     Returns:
-        what was written.
+        Paths of the files written.
 
     Raises:
-        StorageError: a file could not be written.
+        StorageError: A file could not be written.
     """
     files = {"noise.json": json.dumps(report.as_dict(), indent=1).encode(), "recommendation.toml": report.recommendation.encode()}
     with styled():
@@ -169,7 +169,7 @@ def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
 
 
 def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
-    """Return a figure of the report, None where it has no such curves."""
+    """Return one figure of a report; None if the report has none of its curves."""
     every = panel.curves.endswith(": ")
     found = {
         name.removeprefix(panel.curves) if every else panel.label: curve
@@ -199,12 +199,12 @@ def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
     axes.set_ylabel(panel.y)
     axes.grid(True)
     if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend(fontsize=8, frameon=True, framealpha=0.9, edgecolor="0.8")  # its markers are no measurements
+        axes.legend(fontsize=8, frameon=True, framealpha=0.9, edgecolor="0.8")  # else markers look measured
     return shown
 
 
 def _tick(value: float, _: int | None = None) -> str:
-    """Return the label of a place on a logarithmic axis."""
+    """Return the label of a value on a logarithmic axis, as a number or a multiple of a power of ten."""
     if 0.01 <= value < 1e5 or value <= 0.0:
         return f"{value:g}"
     power = int(np.floor(np.log10(value) + 1e-9))
@@ -213,7 +213,7 @@ def _tick(value: float, _: int | None = None) -> str:
 
 
 def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every: bool) -> None:
-    """Draw measured values with their errors, and lines of theory."""
+    """Draw the measured values of a curve, with bars of two standard errors, and the predicted ones."""
     errors = 2.0 * curve.error if len(curve.error) else None
     if panel.joined:
         marker = "o" if len(curve.x) <= 10 else ""
@@ -233,7 +233,7 @@ def _draw(axes: Axes, name: str, curve: Curve, colour: str, panel: Panel, every:
 
 
 def noise_table(report: NoiseReport) -> Table:
-    """Return the table of findings for the console."""
+    """Return the findings of a report as a table for the console; verdicts that begin with "fails" are red."""
     table = Table(title=Text(escaped(report.title)) if report.title else None, title_justify="left", pad_edge=False, box=None)
     for name in HEADER:
         table.add_column(name, justify="right" if name in ("item", "predicted", "measured") else "left", overflow="fold")
@@ -245,12 +245,13 @@ def noise_table(report: NoiseReport) -> Table:
 
 
 def noise_markdown(report: NoiseReport) -> str:
-    """Return the table of findings in Markdown."""
+    """Return the findings of a report as a table in Markdown."""
     lines = [f"| {' | '.join(HEADER)} |", "|---:|---|---:|---:|---|"]
     return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in _cells(report)), ""])
 
 
 def _cells(report: NoiseReport) -> Sequence[tuple[str, str, str, str, str]]:
+    """Return the table's cells, one row per finding; columns as in `HEADER`."""
     rows = []
     for f in report.findings:
         spread = f" ± {f.error:.1g}" if f.error > 0.0 and math.isfinite(f.measured) else ""

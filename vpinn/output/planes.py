@@ -1,4 +1,4 @@
-"""Fields as colours: over a plane domain, and on three planes through a solid."""
+"""Scenes that draw fields as colours: over a plane domain (`Plane`), and on three planes through a solid (`Slices`)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from vpinn.output.scene import Array, Colours, Scene
 from vpinn.output.style import FAINT, INK, levels
 
 PIXELS = 181
-"""Points along each side of a plane through a solid."""
+"""Pixels along each side of a plane through a solid."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plane(Scene):
-    """A field over a plane domain: smooth colours, thin level lines, the outline of the domain."""
+    """A field over a plane domain, drawn with smooth colours, thin level lines and the outline of the domain."""
 
     canvas: Canvas
     panels = 1
@@ -39,13 +39,14 @@ class Plane(Scene):
 
     @cached_property
     def _cut(self) -> tuple[Triangulation, NDArray[np.int64]]:
+        """Triangles of the canvas, and the cell of the canvas that each of them lies in."""
         mesh = self.canvas.mesh
         corners, cell = triangles(mesh)
         return Triangulation(mesh.nodes[:, 0], mesh.nodes[:, 1], corners), cell
 
     @property
     def size(self) -> tuple[float, float]:
-        """As wide as the domain asks for."""
+        """Width and height of the panel [inches], in the proportions of the domain."""
         return panel_size(np.ptp(self.canvas.mesh.nodes, axis=0))
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> Any:
@@ -61,7 +62,7 @@ class Plane(Scene):
         return painted
 
     def draw_cells(self, axes: Sequence[Axes], values: Array, colours: Colours) -> Any:
-        """Draw one colour per cell, and the cells where they are few."""
+        """Draw every cell of the problem's mesh in one colour."""
         triangulation, cell = self._cut
         triangulation.set_mask(None)
         shown = values[self.canvas.parent[cell]]
@@ -76,13 +77,14 @@ class Plane(Scene):
 
 @dataclass(frozen=True, eq=False)
 class Slices(Scene):
-    """A field over a solid: three planes through the middle of its bounding box."""
+    """A field over a solid, drawn on three planes through the centre of its bounding box."""
 
     domain: Domain
     panels = 3
 
     @cached_property
     def _grids(self) -> tuple[list[tuple[int, int, Array, Array]], Array]:
+        """For each plane its two coordinate directions and the pixels along them; coordinates of all pixels [3·PIXELS², 3]."""
         lower, upper = self.domain.bounds
         middle = (lower + upper) / 2.0
         planes, x = [], []
@@ -107,13 +109,13 @@ class Slices(Scene):
 
     @property
     def size(self) -> tuple[float, float]:
-        """As the largest plane asks for, smaller since there are three."""
+        """Width and height of a panel [inches], in the proportions of the largest plane and scaled by 0.75 to fit three."""
         lower, upper = self.domain.bounds
         width, height = panel_size(np.sort(upper - lower)[::-1][:2])
         return 0.75 * width, 0.75 * height
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> Any:
-        """Draw the planes z, y and x = middle, with the outline of the solid."""
+        """Draw the field on the planes z, y and x = middle, with the outline of the solid on each."""
         planes, x = self._grids
         pixels = np.full(len(x), np.nan)
         pixels[self._located[1]] = values
@@ -137,7 +139,7 @@ class Slices(Scene):
 
 
 def outline(mesh: Mesh) -> Array:
-    """Return the boundary of a plane mesh as polylines [n_facets, 2 or 3, 2], curved facets through their middle node."""
+    """Return the boundary of a plane mesh as polylines [n_facets, 2 or 3, 2]; those of curved facets pass the middle node."""
     element = lagrange(mesh.cell, mesh.order)
     edges = np.array(element.entity_closure_dofs[1])[:, [0, 1] if mesh.order == 1 else [0, 2, 1]]
     cell, local = mesh.boundary.T
@@ -146,7 +148,7 @@ def outline(mesh: Mesh) -> Array:
 
 
 def label_plane(axes: Axes, names: Sequence[str]) -> None:
-    """Give axes of a plane equal scales, names and no frame: the domain has its own outline."""
+    """Give the axes of a plane equal scales and labels, and remove their frame, since the outline of the domain is drawn."""
     axes.set_aspect("equal")
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1], rotation=0, labelpad=10)
@@ -159,7 +161,7 @@ def label_plane(axes: Axes, names: Sequence[str]) -> None:
 
 
 def panel_size(extent: Array) -> tuple[float, float]:
-    """Return width and height [inches] of a panel for a domain of this extent [2], neither too flat nor too tall."""
+    """Return width and height [inches] of a panel for a plane domain of this extent [2]; extreme proportions are limited."""
     ratio = float(np.clip(extent[1] / extent[0], 0.2, 1.8))
     width = 4.2 if ratio < 1.0 else 4.2 / ratio**0.5
     return width + 0.9, width * ratio + 0.7

@@ -1,4 +1,8 @@
-"""Training as it goes: a bar in terminals and notebooks, a line now and then elsewhere; stages that follow each other."""
+"""Display of the progress of one run: a bar in terminals and notebooks, and a line from time to time elsewhere.
+
+Methods that train by steps show the step out of how many. Direct methods (least squares, elements, march) solve in stages of
+unknown number: they show each stage when it is over, and the expected seconds of the next one if it is long.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +19,21 @@ from vpinn.optimization import COLUMNS, Plan, Training
 REFRESH = 0.1
 """Seconds between updates of the bar."""
 LINES_EVERY = 10.0
-"""Seconds between lines where there is no bar."""
+"""Seconds between lines if there is no bar."""
 LONG = 2.0
-"""Seconds that a stage must be expected to take to be announced."""
+"""Expected seconds of a stage from which it is announced when it begins."""
 _LOSS, _BATCH = map(COLUMNS.index, ("loss", "batch_size"))
 _WATCHED = {name: COLUMNS.index(name) for name in ("error", "estimate", "residual")}
 
 
 class TrainingProgress:
-    """Shows loss, error where the truth is known, batch size, speed and time left; the ``report`` of `vpinn.solving.solve`.
+    """Shows loss, error (if the exact solution is known), batch size, speed and time left of a run.
+
+    An object of this class is passed to `vpinn.solving.solve` as ``report``, which calls it after every step.
 
     Args:
-        console: where to; a bar if it is a terminal or a notebook, lines every ten seconds or tenth of the run if not.
-        quiet: show nothing.
+        console: Console to print on: a bar in a terminal or notebook, else a line every ten seconds or tenth of the run.
+        quiet: Whether to show nothing.
 
     Example:
         with TrainingProgress(Console(stderr=True)) as progress:
@@ -54,18 +60,18 @@ class TrainingProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leave the bar as it is."""
+        """Stop updating the bar, and leave it on the screen."""
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, training: Training, plan: Plan) -> None:
-        """Take notice of a step."""
+        """Show the state of training after a step or stage, unless the last update was too recent."""
         if self._quiet or not training.history:
             return
         row, now, steps = training.history[-1], time.monotonic(), plan.schedule.steps
         told = {name: row[column] for name, column in _WATCHED.items() if math.isfinite(row[column])}
         if isinstance(plan.method, Direct):
-            self._watched = told  # what a stage does not tell is not that of the stage before
+            self._watched = told  # every stage stands for itself: values of earlier stages are not shown
             self._stage(training, plan)
             return
         self._watched |= told
@@ -83,14 +89,14 @@ class TrainingProgress:
             left = (steps - training.step) / max(speed, 1e-9)
             if plan.time_limit is not None:
                 left = min(left, max(plan.time_limit - training.seconds, 0.0))
-            self._first = now, training.step  # the next line tells the speed since this one: batches may have grown
+            self._first = now, training.step  # speed is measured from line to line, as batches may grow
             self._console.print(
                 f"step {training.step}/{steps}  {self._state(row, plan)}  {speed:.3g} steps/s  {_clock(left)} left",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
 
     def _stage(self, training: Training, plan: Plan) -> None:
-        """Tell a stage that is over, or how long the next one will take; stages have no common length and no known number."""
+        """Show the result of a stage that is over, or the expected time of the next one if it is long."""
         text = f"stage {training.step}  {self._state(training.history[-1], plan)}  after {_clock(training.seconds)}"
         if training.ahead is not None:
             if training.ahead < LONG:

@@ -1,4 +1,4 @@
-"""The quadrature points on the mesh, near enough to be told apart."""
+"""The figure of the quadrature points on the mesh, enlarged until single points can be distinguished."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
 
 Array = NDArray[np.float64]
 READABLE = 500
-"""Points that can be told apart."""
+"""Number of points in an enlarged view that the eye can still distinguish."""
 MOST, LEAST = 60, 6
-"""Cells of a plane mesh that are shown near, at most and at least."""
+"""Largest and smallest number of cells in the enlarged view of a plane mesh."""
 SCATTERED = 4_000
-"""Points shown of a set without cells."""
+"""Largest number of points drawn of a domain without cells."""
 DRAWABLE = 50_000
-"""Cells of which the edges are drawn: more are a grey area."""
+"""Number of cells up to which the view of the whole mesh shows their edges; more would merge into a grey area."""
 EDGE = 9
-"""Points along a curved edge."""
+"""Points on the polyline that draws a curved edge."""
 DOT = 7.0
 """Area of a point's dot [pt²]."""
 
 
 def quadrature_figure(domain: Domain, measures: Sequence[Measure]) -> Figure:
-    """Return a figure of the points that training integrates with: inside blue, on the boundary red.
+    """Return a figure of the quadrature points of training: blue in the interior, red on the boundary.
 
     Args:
-        domain: mesh or hypercube.
-        measures: integrals of the objective.
+        domain: Mesh or hypercube.
+        measures: Integrals of the objective, whose points are drawn.
     """
     sets = {measure.facet: measure.points for measure in measures}
     title = "Quadrature: " + " and ".join(_counted(measure) for measure in measures)
@@ -50,13 +50,14 @@ def quadrature_figure(domain: Domain, measures: Sequence[Measure]) -> Figure:
 
 
 def _counted(measure: Measure) -> str:
+    """Return how many points an integral has, for the title."""
     points = measure.points
     many = f"{points.size:,} points {'on the boundary' if measure.facet else 'inside'}"
     return many if points.entities == 1 else f"{many} ({points.per_entity} per {'facet' if measure.facet else 'cell'})"
 
 
 def _of_interval(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
-    """Weights over positions, with the ends of cells below."""
+    """Return a figure of weights over positions, with the ends of the cells marked on the axis."""
     left = np.argsort(mesh.nodes[mesh.vertices].mean(axis=1)[:, 0])[: max(1, READABLE // 4 // sets[False].per_entity)]
     shown = figure(7.5, 3.2, title)
     axes = shown.subplots()
@@ -71,7 +72,7 @@ def _of_interval(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
 
 
 def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
-    """The mesh with its points; where it has many cells, a window of it beside the whole."""
+    """Return a figure of the mesh with its points; of a large mesh, the whole mesh beside an enlarged window with points."""
     low, high = mesh.bounds
     extent = high - low
     few = int(np.clip(READABLE // sets[False].per_entity, LEAST, MOST))
@@ -108,7 +109,7 @@ def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
 
 
 def _of_solid(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
-    """The edges of the boundary, and the points of one cell large."""
+    """Return a figure of the boundary of a solid mesh, beside two of its cells enlarged with their points."""
     shown = figure(9.5, 4.6, title)
     over, axes = (shown.add_subplot(1, 2, k + 1, projection="3d") for k in range(2))
     middle = mesh.nodes[mesh.vertices].mean(axis=1)
@@ -130,7 +131,7 @@ def _of_solid(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
 
 
 def _of_box(box: Hypercube, sets: dict[bool, PointSet], title: str) -> Figure:
-    """The first two coordinates of the points."""
+    """Return a figure of the points of a domain without cells, projected on the first two coordinates."""
     shown = figure(6.2, 5.6, title)
     axes = shown.subplots()
     names = coordinate_names(box.dimension)
@@ -146,7 +147,7 @@ def _of_box(box: Hypercube, sets: dict[bool, PointSet], title: str) -> Figure:
 
 
 def _taken(points: PointSet, entities: Integers) -> Points:
-    """All points of some cells or facets, numbered as in the set."""
+    """Return all points of some cells or facets, given by their numbers in the set of points."""
     q = points.per_entity
     return points.take((entities[:, None] * q + np.arange(q)).ravel())
 
@@ -156,12 +157,12 @@ def _xy(points: Points) -> tuple[Array, Array]:
 
 
 def _facets(mesh: Mesh, points: PointSet, cells: Integers) -> Integers:
-    """Which of a set's facets belong to the cells."""
+    """Return the numbers, within a set of boundary points, of the facets that belong to the given cells."""
     return np.flatnonzero(np.isin(mesh.boundary[points.rows][:, 0], cells))  # type: ignore[attr-defined]
 
 
 def _window(mesh: Mesh, few: int) -> tuple[Array, float]:
-    """Corner and side of a square with a few cells, at the leftmost vertex of the boundary."""
+    """Return the lower left corner and the side of a square window with about ``few`` cells, at the leftmost boundary vertex."""
     corners = mesh.nodes[mesh.facet_vertices(np.arange(len(mesh.boundary)))].reshape(-1, 2)
     start = corners[np.lexsort(corners.T[::-1])[0]]
     distance = np.sort(np.abs(mesh.nodes[mesh.vertices].mean(axis=1) - start).max(axis=1))
@@ -172,12 +173,12 @@ def _window(mesh: Mesh, few: int) -> tuple[Array, float]:
 
 
 def _near(corners: Array, corner: Array, side: float) -> Integers:
-    """Cells with corners [n, n_v, 2] that reach into a square."""
+    """Return the cells, given by their vertices [n, n_v, 2], whose bounding boxes overlap a square with this corner and side."""
     return np.flatnonzero(((corners.max(axis=1) >= corner) & (corners.min(axis=1) <= corner + side)).all(axis=1))
 
 
 def _edges(axes: Axes, mesh: Mesh, cells: Integers, width: float, colour: str = INK) -> None:
-    """Draw the edges of cells, curved where they are."""
+    """Draw the edges of cells, as curves on a curved mesh."""
     element = lagrange(mesh.cell, 1)
     ends: Sequence[Sequence[int]] = element.entity_closure_dofs[1]
     t = np.linspace(0.0, 1.0, 2 if mesh.order == 1 else EDGE)[:, None]

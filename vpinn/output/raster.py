@@ -1,4 +1,4 @@
-"""Fields over a plane domain with very many cells: as pixels, whose cost depends on the picture and not on the mesh."""
+"""A scene that draws fields over large plane meshes as pixels, so that the cost depends on the picture and not on the mesh."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vpinn.output.scene import Array, Colours, Scene
 from vpinn.output.style import INK, levels
 
 PIXELS = 70_000
-"""Pixels of the bounding box: more than a panel has at the resolution that figures are saved with."""
+"""Number of pixels in the bounding box of the domain; a saved panel does not have more."""
 MANY = 150_000
-"""Cells of a plane mesh from which pixels are drawn instead of cells."""
+"""Number of cells of a plane mesh above which a field is drawn as pixels instead of triangles."""
 
 
 class Raster(Scene):
-    """A field over a plane domain, evaluated at pixels.
+    """A field over a plane domain, evaluated at the centres of pixels.
 
     Args:
-        mesh: the domain.
+        mesh: Mesh of the domain.
     """
 
     panels = 1
@@ -37,6 +37,7 @@ class Raster(Scene):
 
     @cached_property
     def _grid(self) -> tuple[Array, Array]:
+        """Abscissae of the pixel columns and ordinates of the pixel rows."""
         lower, upper = self.mesh.bounds
         width, height = upper - lower
         across = max(2, round(float(np.sqrt(PIXELS * width / height))))
@@ -53,12 +54,12 @@ class Raster(Scene):
 
     @cached_property
     def points(self) -> Points:  # type: ignore[override]
-        """The middles of the pixels that lie inside the domain."""
+        """The pixel centres that lie inside the domain."""
         return self._located[0]
 
     @property
     def size(self) -> tuple[float, float]:
-        """As wide as the domain asks for."""
+        """Width and height of the panel [inches], in the proportions of the domain."""
         return panel_size(np.ptp(self.mesh.nodes, axis=0))
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> Any:

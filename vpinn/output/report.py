@@ -1,4 +1,4 @@
-"""The run as one HTML page that needs nothing beside it."""
+"""The report of a run: one HTML page that contains its figures and needs no other file. Start from `write_report`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CAPTIONS = {
     "convergence": "Convergence",
     "quadrature": "Quadrature points",
 }
-"""Figures in order, with their headings."""
+"""Figures in the order of the page: stem of the file → heading."""
 CODE = "\n\r\t"
-"""Control characters that a text of several lines may have."""
+"""Control characters that are kept in texts of several lines, such as the problem file."""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -53,17 +53,17 @@ pre {{ background: #f4f6f8; padding: 1rem; overflow-x: auto; font-size: .85rem; 
 
 
 def write_report(solution: Solution, folder: Path) -> Path:
-    """Write ``report.html`` of a run folder: results, figures, settings and the problem's text.
+    """Write ``report.html`` into a run folder: results, figures, problem file, settings, machine and versions.
 
     Args:
-        solution: of the run.
-        folder: run folder; its figures and problem file are put into the page.
+        solution: Solution of the run.
+        folder: Run folder, whose figures, problem.toml and run.json become part of the page if they exist.
 
     Returns:
-        the file written.
+        Path of the page.
 
     Raises:
-        StorageError: a file of the folder could not be read, or the page not written.
+        StorageError: A file of the folder could not be read, or the page could not be written.
     """
     parts = [_table(solution_rows(solution))]
     for name, heading in CAPTIONS.items():
@@ -93,10 +93,15 @@ def _table(rows: Rows) -> str:
 
 
 def _machine(run: bytes) -> str:
+    """Return the part of run.json about method, seed, threads, machine and versions.
+
+    Raises:
+        StorageError: The file is not JSON.
+    """
     try:
         record = json.loads(run)
     except ValueError as error:
-        raise StorageError(f"run.json is damaged: {error}") from None
+        raise StorageError(f"run.json is damaged: {error}; run again with --overwrite") from None
     return _json({key: record.get(key) for key in ("method", "seed", "threads", "machine", "versions")})
 
 
@@ -105,6 +110,7 @@ def _code(text: str) -> str:
 
 
 def _shown(text: str, keep: str = "") -> str:
+    """Return a text for HTML, with its control characters, except those to keep, as visible escapes."""
     return escape(escaped(text, keep))
 
 
@@ -113,6 +119,7 @@ def _json(content: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> bytes | None:
+    """Return the content of a file, None if there is no such file."""
     try:
         return read_regular(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Many runs as they go: a bar in terminals and notebooks, a line per run elsewhere."""
+"""Display of the progress of many runs, as in ``vpinn compare``: a bar in terminals and notebooks, a line per run elsewhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vpinn.text import escaped
 
 
 class RunsProgress:
-    """Shows which run it is, of how many, and how far.
+    """Shows the current run, the number of runs, and the seconds and error of the current run.
 
     Args:
-        console: where to; a bar if it is a terminal or a notebook, a line at the start of each run if not.
-        quiet: show nothing.
+        console: Console to print on: a bar in a terminal or notebook, else a line at the start of each run.
+        quiet: Whether to show nothing.
     """
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
@@ -38,20 +38,20 @@ class RunsProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leave the bar as it is."""
+        """Stop updating the bar, and leave it on the screen."""
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, done: int, total: int, name: str, seconds: float, budget: float | None, error: float) -> None:
-        """Take notice.
+        """Show the state of the runs.
 
         Args:
-            done: runs finished.
-            total: runs altogether.
-            name: of the one that runs.
-            seconds: that it has used.
-            budget: seconds that every run has, None where not known yet.
-            error: last measured, nan before.
+            done: Number of finished runs.
+            total: Number of all runs.
+            name: Name of the current run.
+            seconds: Seconds that the current run has trained.
+            budget: Seconds that every run may train; None if not known yet.
+            error: Last measured error of the current run; nan before the first measurement.
         """
         line = escaped(f"run {done + 1}/{total}  {name}")
         if self._bar is not None:

@@ -1,4 +1,7 @@
-"""Where a field is looked at, and how it is drawn there: the contract of `curves` and `planes`."""
+"""The interface `Scene`: at which points a scalar field is evaluated for a figure, and how it is drawn.
+
+`curves`, `planes` and `raster` implement it for domains of different dimension and size; `figures` uses it.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ Colours = tuple[str, Normalize]
 
 
 class Scene(ABC):
-    """Where a field is looked at, and how it is drawn there."""
+    """A way to draw scalar fields over one domain."""
 
     points: Points
-    """What to evaluate the field at; n points that know their cells."""
+    """The n points at which a field is to be evaluated, with the cells that they lie in."""
 
     @property
     @abstractmethod
@@ -38,16 +41,16 @@ class Scene(ABC):
         """Draw a scalar field.
 
         Args:
-            axes: one per panel.
-            values: at ``points`` [n].
-            colours: map and range.
-            truth: exact values [n], drawn where lines are.
+            axes: Axes of the panels, one per panel.
+            values: Values at ``points`` [n].
+            colours: Name of the colour map, and range of values.
+            truth: Exact values [n], which only scenes of curves draw.
 
         Returns:
-            what a colour bar belongs to, None for lines.
+            The matplotlib object that a colour bar describes; None if the field is drawn as curves.
         """
 
     def draw_cells(self, axes: Sequence[Axes], values: Array, colours: Colours) -> Any:
-        """Draw one value per cell of the problem's mesh [n_cells]; by default at the cells of the points."""
+        """Draw one value per cell of the problem's mesh [n_cells]; by default, every point takes the value of its cell."""
         found = values[np.maximum(self.points.cell, 0)]
         return self.draw(axes, np.where(self.points.cell >= 0, found, np.nan), colours)

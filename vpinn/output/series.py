@@ -1,4 +1,4 @@
-"""Fields of a problem in time: one file per instant, and what holds them together."""
+"""Export of fields of a problem in time, and evaluation at points and instants; `write` and `table_at` take any solution."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Array = NDArray[np.float64]
 
 
 def export_in_time(solution: MarchedSolution, path: Path, refine: int = 0, points: ArrayLike | None = None) -> list[Path]:
-    """Write the fields of a solution in time; the suffix of the path chooses the format.
+    """Write the fields of a solution in time to files; the suffix of the path chooses the format.
 
-    A .pvd is a ParaView collection of one .vtu per instant beside it; .csv and .npz hold all instants, with a column t; .vtu and
-    .xdmf hold the last one.
+    A .pvd file is a ParaView collection of .vtu files, which are written beside it, one per instant. A .csv or .npz file holds
+    all instants and has a column t. A .vtu or .xdmf file holds the last instant only.
 
     Args:
-        solution: what to write.
-        path: .pvd, .csv, .npz, .vtu or .xdmf; replaced atomically.
-        refine: refinements of the output mesh beyond the default, 0 to 4.
-        points: coordinates and instants [n, d + 1] to write instead, as .csv or .npz.
+        solution: The solution to write.
+        path: File with suffix .pvd, .csv, .npz, .vtu or .xdmf; replaced atomically if it exists.
+        refine: Number of refinements of the output mesh beyond the automatic ones, 0 to 4.
+        points: Coordinates and instants [n, d + 1] at which to write the fields, instead of on a mesh; for .csv and .npz only.
 
     Returns:
-        the files written.
+        Paths of the files written.
 
     Raises:
-        InputError: an unknown suffix, points in a format that has no time, or too fine a mesh.
-        StorageError: a file could not be written.
+        InputError: The suffix is unknown, the format cannot hold points with time, or the mesh would be too fine.
+        StorageError: A file could not be written.
     """
     if points is not None and path.suffix not in (".csv", ".npz"):
-        raise InputError(f"points and instants are written as .csv or .npz, got {path.name!r}")
+        raise InputError(f"values at points and instants are written as .csv or .npz, got {path.name!r}")
     if path.suffix == ".pvd":
         return _collection(solution, path, refine)
     if path.suffix not in (".csv", ".npz"):
@@ -52,12 +52,12 @@ def export_in_time(solution: MarchedSolution, path: Path, refine: int = 0, point
 
 
 def is_timed(solution: Solution) -> bool:
-    """Return whether a solution is one in time."""
+    """Return whether a solution depends on time."""
     return isinstance(solution, MarchedSolution)
 
 
 def write(solution: Solution, path: Path, refine: int = 0, points: ArrayLike | None = None) -> None:
-    """Write the fields of a solution, in time or not; see `export` and `export_in_time`."""
+    """Write the fields of a steady or time-dependent solution to files; see `export` and `export_in_time`."""
     if isinstance(solution, MarchedSolution):
         export_in_time(solution, path, refine, points)
     else:
@@ -65,7 +65,7 @@ def write(solution: Solution, path: Path, refine: int = 0, points: ArrayLike | N
 
 
 def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
-    """Return values and gradients at points as text: columns for a reader, or comma-separated."""
+    """Return values and gradients at points [n, d], or [n, d + 1] with time, as text: aligned columns or comma-separated."""
     timed = is_timed(solution)
     fields = fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
     if as_csv:
@@ -74,7 +74,11 @@ def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
 
 
 def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:
-    """Return values and gradients at points and instants [n, d + 1], t last; nan outside the domain."""
+    """Return values and gradients at points and instants [n, d + 1], t last; values outside the domain are nan.
+
+    Raises:
+        InputError: The array does not have d coordinates and an instant per point.
+    """
     rows, d = np.atleast_2d(np.asarray(x, dtype=np.float64)), solution.problem.domain.dimension
     if rows.ndim != 2 or rows.shape[1] != d + 1:
         raise InputError(f"points need {d} coordinates and t each, got an array of shape {list(np.shape(x))}")
@@ -84,7 +88,7 @@ def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:
 
 
 def _collection(solution: MarchedSolution, path: Path, refine: int) -> list[Path]:
-    """Write a .vtu per instant, then the collection, so that it never points to nothing."""
+    """Write a .vtu file per instant and then the collection, so that it never names a missing file; return their paths."""
     written, entries = [], []
     digits = len(str(len(solution.times) - 1))
     for number, t in enumerate(solution.times):
@@ -98,7 +102,7 @@ def _collection(solution: MarchedSolution, path: Path, refine: int) -> list[Path
 
 
 def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
-    """Return the fields on the output mesh at every instant, one below the other."""
+    """Return the fields at the nodes of the output mesh at all instants, concatenated; time is the last coordinate."""
     domain = solution.problem.domain
     assert isinstance(domain, Mesh)
     canvas = make_canvas(domain, refine)
@@ -112,5 +116,5 @@ def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
 
 
 def _npz(fields: Fields) -> bytes:
-    """Return an archive with x [n, d], t [n] and the fields."""
+    """Return a numpy archive of coordinates x [n, d], instants t [n] and the fields."""
     return formats.npz(np.ascontiguousarray(fields.x[:, :-1]), None, {"t": fields.x[:, -1], **fields.values}, {})

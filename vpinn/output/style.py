@@ -1,4 +1,7 @@
-"""How figures look: one style, colour maps by the sign of the data, and titles of components."""
+"""The look of all figures: colours, fonts, colour maps chosen by the range of the data, and labels of logarithmic axes.
+
+Draw inside ``with styled():``, and make figures with `figure`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from vpinn.text import escaped
 Array = NDArray[np.float64]
 
 INK, FAINT, ACCENT, TRUTH = "#1f2933", "#9aa5b1", "#0b6e99", "#d1495b"
-"""Colours of outlines, of what stands back, of lines, and of what is known or lies on the boundary."""
+"""Colours: INK for text and outlines, FAINT for the background, ACCENT for lines, TRUTH for exact values and the boundary."""
 STYLE: Final[dict[Any, Any]] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Source Sans 3", "Source Sans Pro", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
@@ -45,17 +48,17 @@ STYLE: Final[dict[Any, Any]] = {
     "savefig.dpi": 150,
 }
 OVERSHOOT = 0.02
-"""Share of the range below which values on the other side of zero are taken for noise around it."""
+"""Share of the largest absolute value, dimensionless, up to which values of the other sign are taken for errors around zero."""
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LONGEST = 120
-"""Characters of a title or label; longer ones are cut."""
+"""Number of characters after which a title or label is cut off."""
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the style of vpinn, whatever the user's settings."""
+    """Use the style of vpinn inside a with block, independent of the user's matplotlib settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -63,7 +66,7 @@ def styled() -> Iterator[None]:
 
 
 def colours(values: Array) -> tuple[str, Normalize]:
-    """Return colour map and range: diverging around zero where the values change sign, sequential otherwise."""
+    """Return a colour map and its range for values: diverging around zero if the values change sign, sequential otherwise."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     reach = max(abs(low), abs(high))
@@ -75,16 +78,16 @@ def colours(values: Array) -> tuple[str, Normalize]:
 
 
 def magnitudes(values: Array) -> tuple[str, Normalize]:
-    """Return colour map and range for values ≥ 0: logarithmic, over at most four decades, where they differ by a factor of 20."""
+    """Return a colour map and its range for values ≥ 0; logarithmic over at most 4 decades if they differ by a factor of 20."""
     positive = values[np.isfinite(values) & (values > 0.0)]
     low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.0, 1.0)
     return "magma", LogNorm(max(low, 1e-4 * high), high) if high > 20.0 * low > 0.0 else Normalize(0.0, high)
 
 
 def powers_of_ten(axis: Axis) -> None:
-    """Label the powers of ten of a logarithmic axis, and 2 and 5 times these where there are few, in plain text.
+    """Label a logarithmic axis at powers of ten, and at 2 and 5 times them if it spans less than a factor of 30.
 
-    Formulas, which matplotlib takes by default, are parsed for every label: that took a third of the time of a figure.
+    Labels are plain text, because parsing formulas, which matplotlib uses by default, takes much of the time of a figure.
     """
     low, high = sorted(axis.get_view_interval())
     few = low > 0.0 and high < 30.0 * low
@@ -94,7 +97,7 @@ def powers_of_ten(axis: Axis) -> None:
 
 
 def power_of_ten(value: float) -> str:
-    """Return a value > 0 as 10⁻⁵ or 2·10⁻⁵, as it is between 0.01 and 1,000."""
+    """Return a value > 0 as text: as a plain number between 0.01 and 1,000, otherwise as 10⁻⁵ or 2·10⁻⁵."""
     if 0.0099 < value < 1001.0:
         return f"{value:g}"
     digits, exponent = f"{value:.0e}".split("e")
@@ -103,12 +106,15 @@ def power_of_ten(value: float) -> str:
 
 
 def levels(norm: Normalize) -> Array:
-    """Return ten level lines within a range, none of them at its middle: where that is zero, it lies on whole boundaries."""
+    """Return ten levels for contour lines in a range [10].
+
+    None is in the middle of the range: in a diverging map that is zero, which a field may take on whole parts of the boundary.
+    """
     return np.linspace(float(norm.vmin or 0.0), float(norm.vmax or 0.0), 12)[1:-1]
 
 
 def figure(width: float, height: float, title: str = "", layout: Literal["compressed", "constrained"] = "compressed") -> Figure:
-    """Return an empty figure [inches] that keeps what is drawn from overlapping."""
+    """Return an empty figure of this width and height [inches], whose layout engine keeps its parts from overlapping."""
     created = Figure(figsize=(width, height), layout=layout)
     if title:
         created.suptitle(literal(title), fontweight="bold")
@@ -116,6 +122,6 @@ def figure(width: float, height: float, title: str = "", layout: Literal["compre
 
 
 def literal(text: str) -> str:
-    """Return a text of others for a figure, in one line: matplotlib finds neither formulas nor control characters in it."""
+    """Return a user's text for a figure: one line of at most `LONGEST` characters that matplotlib does not parse as a formula."""
     shown = escaped(text)
     return (shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…").replace("$", r"\$")

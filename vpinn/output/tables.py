@@ -1,4 +1,8 @@
-"""What a run did, and what it would do, as rows of a label and a text; the command line and the report show the same."""
+"""Tables about runs: `solution_rows` tells what a run did, `problem_rows` and `rows_in_time` what a run would do.
+
+A table is a list of rows (label, text); an empty label continues the row above. The command line prints them (`as_table`), and
+the HTML report shows the same rows.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +31,22 @@ from vpinn.trial import Imposed, Trial
 Rows = list[tuple[str, str]]
 
 MOST_TAGS = 20
-"""Strata that the table shows, those of most variance."""
+"""Largest number of strata in the table, which are those with the largest variance."""
 FAILED = "CHECK FAILED: "
-"""How the text of a failing check begins."""
+"""Beginning of the text about a failed check."""
 _STOPPED = {
-    "grown": "more of them gain too little, or would be too many",
+    "grown": "more trial functions would gain too little, or be too many",
     "steps": "all steps taken",
-    "tolerance": "the tolerance holds",
-    "converged": "converged to rounding, no step changed the parameters",
-    "time limit": "the time limit is over",
+    "tolerance": "the tolerance is met",
+    "converged": "converged, steps no longer changed the parameters",
+    "time limit": "the time limit was reached",
     "signal": "stopped by a signal",
-    "collapse": "the steps in time became too small",
+    "collapse": "the time steps became too small",
 }
 
 
 def solution_rows(solution: Solution) -> Rows:
-    """Return what a run did: method, conditions, sizes, loss, errors, time, and the checks that fail."""
+    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors, time, and failed checks."""
     metrics = solution.metrics
     seconds = metrics.get("seconds", {})
     rows = [
@@ -61,11 +65,11 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     if "measured" in (walk := metrics.get("walk", {})):
-        rows.append(("walk", _walk(walk)))
-    if metrics.get("errors_against") != "elements":  # that difference stands with the elements
+        rows.append(("Langevin chain", _walk(walk)))
+    if metrics.get("errors_against") != "elements":  # if not, the rows about the elements have the difference
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     if "assessed_cells" in metrics and not solution.error_estimate:
-        rows.append(("error estimate", 'none: no equations at points; solver.assessment = "full" takes elements on all cells'))
+        rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
     if solution.error_estimate:
@@ -79,20 +83,20 @@ def solution_rows(solution: Solution) -> Rows:
 
 
 def failed_checks(solution: Solution) -> list[str]:
-    """Return one text per failing check, empty if all pass."""
+    """Return one text per check that the solution failed; empty if it passed all of them."""
     return [FAILED + check for check in solution.metrics.get("checks", [])]
 
 
 def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "") -> Rows:
-    """Return what a run would do.
+    """Return table rows about the run that a steady problem would start, for ``vpinn check``.
 
     Args:
-        problem: the problem.
-        trial: its trial space.
-        objective: what training would minimise.
-        plan: how.
-        memory: expected peak, in bytes.
-        reason: why the plan's method was picked.
+        problem: The problem.
+        trial: Its trial space.
+        objective: Objective that training would minimise.
+        plan: Method, steps and batches of training.
+        memory: Expected peak memory [bytes].
+        reason: Why the method of the plan was chosen.
     """
     space = objective.test_space
     unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
@@ -117,7 +121,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     if space is not None:
         kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
         weights = 0 if isinstance(plan.method, Direct) else trial.network.size
-        fewer = f", fewer than the {weights:,} weights: the closing check on richer ones matters" if space.size < weights else ""
+        fewer = f", fewer than the {weights:,} weights: heed the final check on richer ones" if space.size < weights else ""
         rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}{fewer}"))
     rows += [
         ("method", _method(plan.method.name, reason)),
@@ -128,7 +132,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
 
 
 def rows_in_time(problem: Problem) -> Rows:
-    """Return what a march of a problem in time would do; runs nothing."""
+    """Return table rows about the run that a problem in time would start, for ``vpinn check``."""
     clock = problem.clock
     assert clock is not None
     orders = {1: "first", 2: "second"}
@@ -149,26 +153,26 @@ def rows_in_time(problem: Problem) -> Rows:
         ("unknowns", ", ".join(unknowns)),
         *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
-        ("method", "march, on orthonormal random features, until the estimated error over space and time is small enough"),
+        ("method", "march in time on orthonormal random features, refined until the error estimate meets the tolerance"),
     ]
 
 
 def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
-    """Return what is done instead of training the network of the problem file."""
+    """Return which trial functions a direct method uses instead of the network of the problem file."""
     if not isinstance(method, LeastSquares):
         degrees = " → ".join(map(str, DEGREES[problem.domain.dimension]))
-        return f"none: continuous elements of degree {degrees}, until the error estimate is below {method.tolerance:g}"
+        return f"none; finite elements of degree {degrees}, until the error estimate is below {method.tolerance:g}"
     first, *_, last = (*method.widths, method.widths[-1])
     most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
     until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
-    until += ", and on where that takes a second or two" if until and method.aim < method.tolerance else ""
+    until += ", and further if that takes only a second or two" if until and method.aim < method.tolerance else ""
     unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
     return f"{grows} random features per component{until}{unused}"
 
 
 def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
-    """Return rows, and where files are, as a table for the console; failing checks are red."""
+    """Return rows as a table for the console, with failed checks in red; ``files`` (label → path) are appended as rows."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
@@ -178,6 +182,7 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
 
 
 def _batch(objective: Objective, plan: Plan) -> str:
+    """Return how many points a step of training would use, and the estimator of its gradient."""
     if plan.batch_size is None:
         return "all points in every step"
     first = plan.batching is not None and plan.batching.first is None
@@ -190,8 +195,8 @@ def _method(name: str, reason: str) -> str:
 
 
 def _beside(found: Mapping[str, Any] | None) -> Rows:
-    """Return what is told of elements beside the network."""
-    return [] if found is None else [("beside it", f"a solution by elements of degree {found['degree']}: {found['why']}")]
+    """Return the row about a finite element solution that is added to the network; none if there is no such solution."""
+    return [] if found is None else [("elements", f"of degree {found['degree']}, added to the network: {found['why']}")]
 
 
 def _imposed(part: Imposed) -> dict[str, Any]:
@@ -200,7 +205,7 @@ def _imposed(part: Imposed) -> dict[str, Any]:
 
 
 def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One text per condition; components imposed alike are named together."""
+    """Return one text per boundary condition and way to impose it; components imposed in the same way share a text."""
     alike: dict[tuple[Any, ...], list[int]] = {}
     for part in imposed:
         key = (part["unknown"], tuple(part["on"]), part["how"], part["why"])
@@ -213,7 +218,7 @@ def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _steps(metrics: Mapping[str, Any], rows: int) -> str:
-    """Return the number of steps, which of them is the best where that is not the last, and why there were no more."""
+    """Return the number of steps, the best of them if it is not the last, and why the run ended."""
     steps = metrics.get("steps", rows)
     best = metrics.get("best_step", steps)
     other = "" if best == steps else f", the best of which is step {best:,}"
@@ -221,6 +226,7 @@ def _steps(metrics: Mapping[str, Any], rows: int) -> str:
 
 
 def _points(metrics: Mapping[str, Any]) -> str:
+    """Return the number of quadrature points, how many of them a step uses, and the number of test functions."""
     batch, changes = metrics.get("batch_size", "full"), "batch" in metrics.get("policy", {})
     drawn = "in batches" if changes else "all in every step" if batch == "full" else f"{batch:,} per step"
     text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
@@ -229,7 +235,7 @@ def _points(metrics: Mapping[str, Any]) -> str:
 
 
 def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
-    """Rows of the strata by tag: share W, deviation σ of the gradient, points, and what they are of the variance ΣW²σ²/n."""
+    """Return rows about strata by tag: share W of the domain, n points, deviation σ of the gradient, share of Σ W²σ²/n."""
     noise = [(s["share"] * s["deviation"]) ** 2 / s["points"] for s in found]
     rows: Rows = []
     for k in sorted(range(len(found)), key=lambda k: -noise[k])[:MOST_TAGS]:
@@ -240,9 +246,10 @@ def _strata(found: Sequence[Mapping[str, Any]]) -> Rows:
 
 
 def _walk(walk: Mapping[str, Any]) -> str:
-    measured = f"T = {walk['temperature']:.2e}, measured {walk['measured']:.2f} ± {walk['standard_error']:.2f} times that"
+    """Return the text about a Langevin chain: directions, acceptance, set and measured temperature, independent samples."""
+    measured = f"T = {walk['temperature']:.2e}, measured {walk['measured']:.2f} ± {walk['standard_error']:.2f} times T"
     where = f"in {walk['directions']} direction{'s' * (walk['directions'] != 1)}, {100 * walk['accepted']:.0f} % accepted"
-    held = f"; {100 * walk['held']:.0f} % of the field's variance from held directions" if "held" in walk else ""
+    held = f"; {100 * walk['held']:.0f} % of the field's variance from directions not sampled" if "held" in walk else ""
     return f"{where}; {measured}; {walk['independent']:.0f} independent samples{held}"
 
 
@@ -252,14 +259,15 @@ def _error(found: Mapping[str, float]) -> str:
 
 
 def _finite_elements(fem: Mapping[str, Any]) -> Rows:
-    """Rows of the finite element solution of the same form: what it is, its own error, the network's distance from it."""
+    """Return rows about the finite element solution of the same form: its size, its error, and the network's distance from it."""
     size = f"degree {fem['degree']}, refined {fem['refine']}×, {fem['dofs']:,} unknowns, {fem['seconds']:.2f} s"
-    own = [f"error of {name} {_error(found)}" for name, found in fem["errors"].items()]
-    between = [f"difference of {name} from them {_error(found)}" for name, found in fem["difference"].items()]
+    own = [f"error of {name} in elements: {_error(found)}" for name, found in fem["errors"].items()]
+    between = [f"difference of {name} from elements: {_error(found)}" for name, found in fem["difference"].items()]
     return [("finite elements" if k == 0 else "", text) for k, text in enumerate([size, *own, *between])]
 
 
 def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
+    """Return the text about the error estimate, with its confidence interval if it was computed on drawn cells."""
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]
@@ -270,6 +278,7 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
 
 
 def _domain(domain: Domain) -> list[str]:
+    """Return texts about the domain: cells, nodes, extent and tags."""
     lower, upper = domain.bounds
     names = coordinate_names(domain.dimension)
     ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]

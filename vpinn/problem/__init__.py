@@ -1,12 +1,22 @@
-"""problem: a problem file, or the same statement in Python → `Problem`.
+"""Problem: from a problem file, or the same statement in Python, to a checked `Problem`.
 
     file ─ read_source ─ validate ─┐
                                    ├─ build_problem → Problem
     make_problem(…) ───── validate ┘
 
-``source`` reads text and remembers the line of every key, ``schema`` and ``numerics`` describe the sections,
-``expression`` turns text into UFL by an allowlist, ``formulation`` says what a form means,
-``checks`` whether it can. Every mistake is an `InputError` of one line with its place.
+In goes TOML or Python values; out comes a `Problem`: domain, unknowns, UFL form, boundary conditions, settings. Every mistake
+of the user raises an `InputError` of one line with its file, line and key.
+
+1. `source` reads the text and remembers the line of every key. `schema` and `numerics` (with `section`, `network`,
+   `output_section`) define the sections as models, by which `validation` checks; `places` finds line numbers, `locations` files
+   and folders; `unavailable` knows what to use instead of features that are missing.
+2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
+   only, within the sizes of `limits`.
+3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
+   `values`: what the sections mean. `checks`: whether a form can be solved as it is stated.
+4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
+
+`template` and `worked` provide files to start from; `wording` phrases errors; `evaluable` is the interface of all solutions.
 """
 
 from vpinn.problem.evaluable import Evaluable

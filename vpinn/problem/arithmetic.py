@@ -1,4 +1,7 @@
-"""Sums, products, powers and components of UFL expressions, forms and measures, with errors in the words of the language."""
+"""Sums, products, powers and components of UFL expressions, forms and measures, as the expression language defines them.
+
+UFL's own errors would show its internals; the functions here check their operands first and say what to write instead.
+"""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -17,11 +20,17 @@ from vpinn.problem.wording import shape_in_words
 
 Value = Expr | Form | Measure
 
-_LARGEST_EXPONENT = 64  # integers up to here stay exact powers; beyond, powers are floats
+_LARGEST_EXPONENT = 64  # whole exponents up to here stay integers in UFL; larger ones are floats
 
 
 def add(*values: Value) -> Expr | Form:
-    """Return the sum of expressions of one shape, or of forms; pairwise, so that its depth is the logarithm of its length."""
+    """Return the sum of expressions of the same shape, or of forms.
+
+    Expressions are added pairwise, so that the depth of the sum grows with the logarithm of its length.
+
+    Raises:
+        InputError: shapes differ, expressions and forms are mixed, or there is a measure without an integrand.
+    """
     if any(isinstance(value, Measure) for value in values):
         raise InputError("a measure needs an integrand: f*dx")
     forms = [value for value in values if isinstance(value, Form)]
@@ -37,14 +46,18 @@ def add(*values: Value) -> Expr | Form:
 
 
 def negate(value: Value) -> Expr | Form:
-    """Return −value."""
+    """Return −value, for an expression or a form."""
     if isinstance(value, Measure):
         raise InputError("a measure needs an integrand: f*dx")
     return -value
 
 
 def multiply(left: Value, right: Value) -> Expr | Form:
-    """Return a product: of a scalar and anything, matrices and vectors, an integrand and a measure, a number and a form."""
+    """Return the product of a scalar and any expression, of a matrix and a vector or matrix, or an integral or its multiple.
+
+    Raises:
+        InputError: shapes do not fit, or an integral is multiplied by something else than a number.
+    """
     if isinstance(left, Expr) and isinstance(right, Measure):
         if left.ufl_shape:
             raise InputError(f"an integrand is a scalar, got {shape_in_words(left.ufl_shape)}")
@@ -63,7 +76,11 @@ def multiply(left: Value, right: Value) -> Expr | Form:
 
 
 def divide(left: Value, right: Value) -> Expr | Form:
-    """Return left / right for a scalar expression ``right``, or a number where ``left`` is a form."""
+    """Return left / right, where ``right`` is a scalar expression, or a number if ``left`` is a form.
+
+    Raises:
+        InputError: ``right`` is zero, not a scalar, or contains an integral.
+    """
     if not isinstance(right, Expr) or isinstance(left, Measure):
         raise InputError("integrals can be divided by numbers only")
     if right.ufl_shape:
@@ -74,7 +91,11 @@ def divide(left: Value, right: Value) -> Expr | Form:
 
 
 def power(base: Value, exponent: Value) -> Expr:
-    """Return base**exponent for scalars, and inner(base, base) for a vector or matrix squared."""
+    """Return base**exponent for scalars, and inner(base, base) for the square of a vector or matrix.
+
+    Raises:
+        InputError: the power has no real value, or no meaning for these shapes.
+    """
     if not isinstance(base, Expr) or not isinstance(exponent, Expr):
         raise InputError("an integral has no powers")
     if isinstance(exponent, ScalarValue) and abs(exponent.value()) <= _LARGEST_EXPONENT and float(exponent).is_integer():
@@ -88,7 +109,11 @@ def power(base: Value, exponent: Value) -> Expr:
 
 
 def component(value: Expr, *indices: int) -> Expr:
-    """Return the entry, or the row, of a vector or tensor at indices that count from 0."""
+    """Return an entry of a vector or tensor, or a row if there are fewer indices than axes; indices count from 0.
+
+    Raises:
+        InputError: there is no such entry.
+    """
     shape = value.ufl_shape
     if not indices or len(indices) > len(shape) or any(i >= n for i, n in zip(indices, shape, strict=False)):
         raise InputError(f"no such component of {shape_in_words(shape)}; components count from 0")
@@ -96,7 +121,11 @@ def component(value: Expr, *indices: int) -> Expr:
 
 
 def tensor(*entries: Expr) -> Expr:
-    """Return the vector of scalar entries, the matrix of row vectors, and so on."""
+    """Return the vector of scalar entries, or the matrix of row vectors, or a tensor of such.
+
+    Raises:
+        InputError: there is no entry, or the entries differ in shape.
+    """
     if not entries:
         raise InputError("a vector needs at least one entry")
     if len({entry.ufl_shape for entry in entries}) > 1:

@@ -1,4 +1,7 @@
-"""Settings → `Problem`: names defined in order, expressions translated, the form and the conditions checked."""
+"""Settings → `Problem`: define names in order, translate expressions to UFL, check form and conditions.
+
+Start with `build_problem`, which goes through the sections of a problem file one by one.
+"""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -43,7 +46,7 @@ PythonForm = Callable[[SimpleNamespace], Any]
 
 
 class TaggedMeasure(Measure):
-    """dx or ds for forms written in Python: ``ds("outlet")`` is the part of the boundary that the domain calls so."""
+    """dx or ds for forms written in Python; ``ds("outlet")`` is the boundary part with the tag outlet."""
 
     __slots__ = ("_scope",)
 
@@ -66,17 +69,17 @@ def build_problem(
     """Translate and check every part of a problem.
 
     Args:
-        source: text and places, for messages.
-        settings: the validated sections.
-        folder: where relative paths start and must stay.
-        domain: used instead of the [domain] section.
-        python_form: used instead of the text in [form].
+        source: text of the problem file with the line of every key, for messages.
+        settings: validated sections.
+        folder: folder of the problem file; relative paths start there and must stay below it.
+        domain: domain to use instead of the [domain] section; None to make that.
+        python_form: form in Python to use instead of the text in [form]; None for the text.
 
     Returns:
         The problem.
 
     Raises:
-        InputError: the first part that does not fit, with its place.
+        InputError: a part of the problem is wrong; names the first one and its place.
     """
     if domain is None:
         if settings.domain is None:
@@ -153,14 +156,14 @@ def _exact(
 
 
 def _timed(scope: Scope, settings: Settings) -> Scope:
-    """Return the scope with time in it, where the problem depends on time."""
+    """Return the scope with the time t if the problem depends on time, else the scope itself."""
     if settings.domain is None or settings.domain.time is None:
         return scope
     return scope.timed(Clock.of(settings.domain.time, scope.symbols))
 
 
 def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
-    """Add constants to the scope."""
+    """Return the scope with the constants."""
     for name, number in settings.constants.items():
         with source.located("constants", name):
             scope = scope.define(name, ufl.as_ufl(float(number)))
@@ -168,7 +171,7 @@ def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
 
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
-    """Add unknowns with their test functions, and named expressions to the scope, in this order."""
+    """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
     taken = {*settings.constants, *settings.unknowns, *settings.expressions}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
@@ -195,7 +198,7 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
 def _formulation(
     settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], python_form: PythonForm | None
 ) -> Formulation:
-    """Return the equation, from text or from Python, checked."""
+    """Return the equation from text or from Python, after checking it."""
     kind, texts = FORMULATIONS[settings.form.formulation], settings.form.texts
     stated: list[Form | Expr] = [] if python_form is None else _checked(python_form(_python_names(scope)), kind, len(scope.tags))
     for number, text in enumerate(texts if python_form is None else ()):
@@ -213,7 +216,13 @@ def _python_names(scope: Scope) -> SimpleNamespace:
 
 
 def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
-    """Return the form or the equations that a Python function returned, checked."""
+    """Return the form or the equations that a Python function returned, after checking them.
+
+    Args:
+        given: result of the function.
+        kind: formulation.
+        tags: number of tags of the domain.
+    """
     if kind.pointwise:
         equations = list(given) if isinstance(given, list | tuple) else [given]
         if not equations or not all(isinstance(equation, Expr) for equation in equations):
@@ -234,7 +243,7 @@ def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr
 
 
 def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> tuple[Expr, ...]:
-    """Return the extra trial functions: scalar expressions of the coordinates."""
+    """Return the enrich functions: scalar expressions of the coordinates."""
     functions = []
     for number, text in enumerate(settings.network.enrich):
         with source.located("network", "enrich", number):
@@ -247,7 +256,7 @@ def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tupl
 
 
 def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:
-    """Refuse settings that the domain or the formulation would leave without effect."""
+    """Refuse numerical settings that would have no effect with this domain or formulation."""
     quadrature, kind = settings.quadrature, FORMULATIONS[settings.form.formulation]
     if not meshed and kind.tested:
         raise InputError(

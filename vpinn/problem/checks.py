@@ -1,4 +1,4 @@
-"""Whether a form means what its formulation says: which functions it contains, and how."""
+"""Checks of forms: whether an energy, a weak form or strong equations contain the functions that they may and must contain."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -23,7 +23,7 @@ def check_energy(form: Form, unknowns: Sequence[Unknown]) -> None:
     """Refuse an energy with a test function, without one of the unknowns, or with the normal inside the domain.
 
     Raises:
-        InputError: says which.
+        InputError: the energy is refused; the message names the function.
     """
     _refuse_tests(form, unknowns, "an energy")
     _check_unknowns(form, unknowns)
@@ -31,13 +31,13 @@ def check_energy(form: Form, unknowns: Sequence[Unknown]) -> None:
 
 
 def check_weak(form: Form, unknowns: Sequence[Unknown], symbols: Symbols) -> None:
-    """Refuse a weak form that is not linear in the test functions, or misses a test function or an unknown.
+    """Refuse a weak form that is not linear in the test functions, or in which a test function or an unknown is missing.
 
-    All test functions together are the components of one argument V; the form is linear in them exactly when every
-    integrand is linear in V, which UFL can check.
+    For the check of linearity all test functions become components of one UFL argument V: UFL can check whether every integrand
+    is linear in V.
 
     Raises:
-        InputError: says which.
+        InputError: the form is refused; the message names the function or the rule.
     """
     present = set(extract_arguments(form))
     for unknown in unknowns:
@@ -53,7 +53,7 @@ def check_weak(form: Form, unknowns: Sequence[Unknown], symbols: Symbols) -> Non
         parts[unknown.test] = ufl.as_vector(entries) if unknown.shape else entries[0]
         first += unknown.components
     try:
-        # inner(a, b) conjugates b, which real forms do not care about but the check of arity does
+        # inner(a, b) conjugates b; this changes nothing in real forms, but UFL's check of arity would refuse it
         for integral in remove_complex_nodes(apply_algebra_lowering(ufl.replace(form, parts))).integrals():
             if not isinstance(integral.integrand(), Zero):
                 check_integrand_arity(integral.integrand(), (joint,))
@@ -65,10 +65,10 @@ def check_weak(form: Form, unknowns: Sequence[Unknown], symbols: Symbols) -> Non
 
 
 def check_strong(equations: Sequence[Expr], unknowns: Sequence[Unknown]) -> None:
-    """Refuse equations with test functions or the normal, and fewer of them than unknown components.
+    """Refuse strong equations with test functions or the normal, or fewer equations than components of the unknowns.
 
     Raises:
-        InputError: says which.
+        InputError: the equations are refused; the message says why.
     """
     for equation in equations:
         check_known(equation, unknowns, "a strong form", normal=False, functions=True)
@@ -80,17 +80,17 @@ def check_strong(equations: Sequence[Expr], unknowns: Sequence[Unknown]) -> None
 
 
 def check_known(expression: Expr, unknowns: Sequence[Unknown], what: str, normal: bool, functions: bool = False) -> None:
-    """Refuse test functions; unknowns unless ``functions``; the normal unless ``normal``.
+    """Refuse an expression with test functions, with unknowns (unless ``functions``) or with the normal (unless ``normal``).
 
     Args:
-        expression: what to check.
-        unknowns: for their names.
-        what: the expression's role in messages, with its article.
-        normal: whether n may occur, as it may on the boundary.
+        expression: expression to check.
+        unknowns: unknowns of the problem.
+        what: role of the expression in messages, with its article.
+        normal: whether the normal n may occur, as on the boundary.
         functions: whether unknowns may occur.
 
     Raises:
-        InputError: says which.
+        InputError: the expression is refused; the message names the function.
     """
     _refuse_tests(expression, unknowns, what)
     if not functions and (found := [u.name for u in unknowns if _occurs(u, set(extract_coefficients(expression)))]):

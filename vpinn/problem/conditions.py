@@ -1,4 +1,4 @@
-"""[[boundary]] sections → `Condition`."""
+"""Boundary conditions: [[boundary]] sections of a problem file → `Condition`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest, printable
 
 INITIAL = "initial"
-"""Tag of the start of time."""
+"""Value of ``on`` for the state at the start of a problem in time."""
 
 
 def make_conditions(
@@ -30,9 +30,17 @@ def make_conditions(
 ) -> tuple[Condition, ...]:
     """Return the boundary conditions, checked against the unknowns, the tags and each other.
 
+    Args:
+        settings: validated sections.
+        source: text of the problem file, for messages.
+        scope: names that expressions may use.
+        unknowns: unknowns of the problem.
+        domain: domain with its tags.
+        pieces: tags of the sections with ``where``; see `vpinn.problem.parts`.
+
     Raises:
-        InputError: a tag or unknown that does not exist, a value of the wrong shape or with unknowns in it, or two values
-            for one component on one boundary part.
+        InputError: a tag or unknown does not exist, a value has the wrong shape or contains an unknown, or a component has two
+            values on the same part of the boundary.
     """
     conditions: list[Condition] = []
     for number, section in enumerate(settings.boundary):
@@ -99,10 +107,10 @@ def _value(
 def named_unknown(
     section: Boundary | Obstacle | PointSection, source: Source, unknowns: Sequence[Unknown], key: tuple[str, int]
 ) -> Unknown:
-    """Return the unknown that a condition names, or the only one.
+    """Return the unknown that a condition names, or the only unknown if it names none.
 
     Raises:
-        InputError: there is none of this name, or it has no such component.
+        InputError: the name is missing or unknown, or the unknown has no such component.
     """
     with source.located(*key, *(["unknown"] if section.unknown else [])):
         unknown = _unknown(section.unknown, unknowns)
@@ -114,10 +122,10 @@ def named_unknown(
 
 
 def fitted(value: Expr, unknown: Unknown, component: int | None) -> Expr:
-    """Return a value in the shape of an unknown, or of one of its components.
+    """Return a value of the shape of an unknown, or scalar for one of its components; the number 0 fits any shape.
 
     Raises:
-        InputError: it has another shape.
+        InputError: the value has another shape.
     """
     what = unknown.name if component is None else f"component {component} of {unknown.name}"
     return fit_shape(value, unknown.shape if component is None else (), what)

@@ -1,4 +1,4 @@
-"""Fields of a problem's unknowns, whoever found them: evaluated at places that somebody names."""
+"""The interface of all solutions: values and gradients of a problem's unknowns at points given by the user."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ Array = NDArray[np.float64]
 
 
 class Evaluable(ABC):
-    """Values and gradients of every unknown of a problem."""
+    """A solution of a problem, whether found by training, by finite elements or by marching in time.
+
+    Attributes:
+        problem: the problem.
+    """
 
     problem: Problem
 
     @property
     def domain(self) -> Domain:
-        """Where points are looked for."""
+        """Domain in which points are located."""
         return self.problem.domain
 
     @abstractmethod
     def at(self, points: Points, order: int = 0) -> dict[str, Array]:
-        """Return values (order 0) or gradients (order 1) at points that know their cells; shapes as ``evaluate``."""
+        """Return values (order 0) or gradients (order 1) at points with their cells; see ``evaluate`` and ``gradient``."""
 
     def evaluate(self, x: ArrayLike) -> dict[str, Array]:
         """Return values at points.
@@ -44,11 +48,29 @@ class Evaluable(ABC):
         return self._inside(x, 0)
 
     def gradient(self, x: ArrayLike) -> dict[str, Array]:
-        """Return gradients at points [n, d]: unknown → [n, d] for a scalar, [n, m, d] for m components; nan outside."""
+        """Return gradients at points.
+
+        Args:
+            x: coordinates [n, d], in units of the mesh.
+
+        Returns:
+            unknown → [n, d] for a scalar, [n, m, d] for m components; nan outside the domain.
+
+        Raises:
+            InputError: ``x`` has not d columns.
+        """
         return self._inside(x, 1)
 
     def by_unknown(self, found: Array, names: Container[str] | None = None) -> dict[str, Array]:
-        """Return unknown → its components, for those of all unknowns, or of some, in order [n, components, …]."""
+        """Split an array of components by unknown.
+
+        Args:
+            found: components of the unknowns in order [n, components, …].
+            names: unknowns that ``found`` has; None for all.
+
+        Returns:
+            unknown → its values, [n, …] for a scalar, [n, m, …] for m components.
+        """
         result, start = {}, 0
         for unknown in self.problem.unknowns:
             if names is None or unknown.name in names:

@@ -1,6 +1,8 @@
-"""Text → UFL by an allowlist over Python's ``ast``. Nothing is evaluated by Python; every number becomes a float.
+"""Text of a problem file → UFL expressions and forms.
 
-`parse_expression` gives a UFL expression, `parse_form` a UFL form; any other text gives an `InputError`.
+Python's ``ast`` parses the text, and only listed kinds of syntax, names and functions are translated, so that a problem file
+cannot run code; Python evaluates nothing. Every number becomes a float. `parse_expression` returns a UFL expression,
+`parse_form` a UFL form; any other text raises an `InputError`.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -39,7 +41,7 @@ def parse_expression(text: str, scope: Scope) -> Expr:
         UFL expression of any shape.
 
     Raises:
-        InputError: for anything but an expression of the language; the message names the part that is wrong.
+        InputError: the text is no expression of the language; the message names the part that is wrong.
     """
     value = _translate(text, scope)
     if not isinstance(value, Expr):
@@ -55,10 +57,10 @@ def parse_condition(text: str, scope: Scope) -> Expr:
         scope: meaning of its names.
 
     Returns:
-        UFL expression that is one where the condition holds and zero elsewhere.
+        UFL expression with the value 1 where the condition holds and 0 elsewhere.
 
     Raises:
-        InputError: for anything else; the message names the part that is wrong.
+        InputError: the text is no condition of the language; the message names the part that is wrong.
     """
     tree = _tree(text)
     try:
@@ -76,10 +78,10 @@ def parse_form(text: str, scope: Scope) -> ufl.Form:
         scope: meaning of its names and tags.
 
     Returns:
-        UFL form with at least one integral; subdomain ids are positions in ``scope.tags``.
+        UFL form with at least one integral; its subdomain ids are positions in ``scope.tags``.
 
     Raises:
-        InputError: for anything but a form of the language; the message names the part that is wrong.
+        InputError: the text is no form of the language; the message names the part that is wrong.
     """
     value = _translate(text, scope)
     if not isinstance(value, ufl.Form):
@@ -104,7 +106,7 @@ def _translate(text: str, scope: Scope) -> Value:
 
 
 def _tree(text: str) -> ast.expr:
-    """Return the syntax tree of an expression within the limits of length, depth and size."""
+    """Return the syntax tree of an expression, after checking its length and depth."""
     if len(text) > MAX_CHARACTERS:
         raise InputError(
             f"an expression may have {MAX_CHARACTERS} characters, got {len(text)}; split it into named [expressions]"
@@ -142,7 +144,7 @@ def _check_brackets(text: str) -> None:
 
 
 def _check_depth(tree: ast.expr) -> None:
-    """Refuse trees too deep to walk; a chain of sums counts as one level, since it is summed pairwise."""
+    """Refuse trees of more than ``MAX_DEPTH`` levels; a chain of sums counts as one level, because it is summed pairwise."""
     stack: list[tuple[ast.AST, int]] = [(tree, 1)]
     while stack:
         node, depth = stack.pop()

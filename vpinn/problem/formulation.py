@@ -1,13 +1,13 @@
 """Formulations: the ways to state an equation, one class each.
 
-| key of ``[form]`` | stated is | objective |
+| key of ``[form]`` | the user states | the objective is |
 |---|---|---|
 | energy | a functional E(u), stationary at the solution | E(u) |
 | weak | F(u; v) = 0 for all test functions v | ½‖F(u; ·)‖² in the dual norm of the test space |
 | strong | equations R(u) = 0 at every point | ½ Σ ∫ R² |
 
-All of them have a variation F(u; v), which finite elements, least squares and error estimates work with. A new formulation is a
-class like these, listed in ``FORMULATIONS``.
+Every formulation has a variation F(u; v), linear in the test functions v, which finite elements, least squares and error
+estimates use. To add a formulation, subclass `Formulation` and list it in ``FORMULATIONS``.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -30,21 +30,21 @@ from vpinn.problem.unknown import Unknown
 
 T = TypeVar("T")
 Products = Sequence[tuple[float, tuple[T, ...]]]
-"""A sum of products, each of a number and some factors."""
+"""A sum of products, each given by a number and its other factors."""
 
 
 class Formulation(ABC):
-    """A stated equation.
+    """An equation as the user states it.
 
     Attributes:
         name: key of ``[form]`` in a problem file.
-        tested: whether the integrals are linear in test functions, which a mesh has; else they are a density.
-        pointwise: whether the equation holds at every point, with all its derivatives on the unknowns; else it is an integral,
-            as finite elements and Nitsche's terms need it.
+        tested: whether the form has test functions and so needs a mesh; the form of an energy has none.
+        pointwise: whether the equation holds at every point (strong form); otherwise it is an integral, as finite elements and
+            Nitsche's terms need it.
         squared: whether the objective is a sum of squares, which is zero at the solution.
-        stiffness: factor of the weights of conditions, dimensionless; see ``penalty``.
-        integrals: UFL form; without any integral where the equation is pointwise.
-        equations: UFL expressions of any shape, each zero in the domain; () where the equation is an integral.
+        stiffness: dimensionless factor of penalty weights; see ``penalty``.
+        integrals: UFL form; it has no integral if the equation is pointwise.
+        equations: UFL expressions of any shape that are zero in the domain; () unless the equation is pointwise.
     """
 
     name: ClassVar[str]
@@ -58,10 +58,15 @@ class Formulation(ABC):
     @classmethod
     @abstractmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
-        """Return the formulation that one form, or some expressions, state.
+        """Return the formulation of a form or of equations, after checking them.
+
+        Args:
+            stated: one UFL form, or UFL expressions if ``pointwise``.
+            unknowns: unknowns of the problem.
+            symbols: symbols of the domain.
 
         Raises:
-            InputError: they contain functions that do not belong there, or miss some.
+            InputError: a function is missing or does not belong there.
         """
 
     @classmethod
@@ -77,24 +82,24 @@ class Formulation(ABC):
 
     @abstractmethod
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
-        """Return the weight β > 0 of (u − g)² on the boundary, for which a gap costs there what it costs inside.
+        """Return the weight β > 0 of (u − g)² on the boundary, such that a deviation costs as much there as in the domain.
 
         Args:
-            change: largest change S of the equation by a unit gap that reaches a length L into the domain.
-            flux: K/L², with K the change of the flux by a unit slope; any number where the equation is pointwise.
+            change: largest change S of the equation by a unit deviation that reaches a length L into the domain.
+            flux: K/L², where K is the change of the flux by a unit gradient; not used if the equation is pointwise.
             length: L, root mean square of the domain's extents.
-            dimension: d of the domain.
+            dimension: dimension d of the domain.
         """
 
     @abstractmethod
     def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
-        """Return Nitsche's terms as a sum of products, to be integrated over the boundary; () where there are none.
+        """Return Nitsche's terms as a sum of products, to be integrated over the boundary; () if the formulation has none.
 
         Args:
-            flux: B·n of F = a v + B·∇v.
-            gap: u − g.
-            test: v.
-            scale: β/h.
+            flux: normal flux B·n of the variation F = a v + B·∇v.
+            gap: deviation u − g from the boundary value.
+            test: test function v.
+            scale: β/h, with the cell diameter h.
         """
 
 
@@ -111,21 +116,21 @@ class Energy(Formulation):
 
     @classmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
-        """Return the energy that one form states."""
+        """Return the energy; see ``Formulation.make``."""
         (form,) = stated
         check_energy(form, unknowns)
         return cls(form)
 
     def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
-        """Return the first variation."""
+        """Return the first variation of the energy."""
         return total([ufl.derivative(self.integrals, unknown.function, unknown.test) for unknown in unknowns])
 
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
-        """Return 500 (K/ℓ) L/D with ℓ = (K/S)^½ and the diameter D = d^½ L: a perturbation of size 1/500."""
+        """Return β = 500 (K/ℓ) L/D with ℓ = (K/S)^½ and the diameter D = d^½ L, which perturbs the solution by about 1/500."""
         return self.stiffness * (math.sqrt(change * flux) * length) / math.sqrt(dimension)
 
     def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
-        """Return −(B·n)(u − g) + ½ β/h (u − g)², part of the density."""
+        """Return −(B·n)(u − g) + ½ β/h (u − g)², which is added to the energy."""
         return (-1.0, (flux, gap)), (0.5, (scale, gap, gap))
 
 
@@ -142,7 +147,7 @@ class Weak(Formulation):
 
     @classmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
-        """Return the weak form that one form states."""
+        """Return the weak form; see ``Formulation.make``."""
         (form,) = stated
         check_weak(form, unknowns, symbols)
         return cls(form)
@@ -152,11 +157,11 @@ class Weak(Formulation):
         return self.integrals
 
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
-        """Return 50 K²/ℓ: the dual norm of S over the length ℓ = (K/S)^½ that a gap reaches."""
+        """Return β = 50 K²/ℓ, from the dual norm of S over the length ℓ = (K/S)^½ that a wrong boundary value reaches."""
         return self.stiffness * (math.sqrt(change * flux) * length) * flux * length**2
 
     def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
-        """Return −(B·n) v + β/h (u − g) v, part of the residual."""
+        """Return −(B·n) v + β/h (u − g) v, which is added to the residual."""
         return (-1.0, (flux, test)), (1.0, (scale, gap, test))
 
 
@@ -173,32 +178,32 @@ class Strong(Formulation):
 
     @classmethod
     def make(cls, stated: Sequence[Any], unknowns: Sequence[Unknown], symbols: Symbols) -> Self:
-        """Return the equations that some expressions state."""
+        """Return the equations; see ``Formulation.make``."""
         check_strong(stated, unknowns)
         return cls(tuple(stated))
 
     def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
-        """Return ∫ R·v, equation by equation and test function by test function in order."""
+        """Return ∫ Σ Rᵢ vᵢ, where the ith scalar equation is multiplied by the ith component of the test functions."""
         tests = [part for unknown in unknowns for part in components(unknown.test)]
         equations = [part for equation in self.equations for part in components(equation)]
         dx = ufl.Measure("dx", domain=symbols.mesh)
         return total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
 
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
-        """Return 100 S² L."""
+        """Return β = 100 S² L."""
         return self.stiffness * change**2 * length
 
     def nitsche(self, flux: T, gap: T, test: T, scale: T) -> Products[T]:
-        """Return no term: equations at points have no flux."""
+        """Return no terms, because pointwise equations have no flux."""
         return ()
 
 
 FORMULATIONS: Final[Mapping[str, type[Formulation]]] = {kind.name: kind for kind in (Energy, Weak, Strong)}
-"""Keys of ``[form]`` in a problem file → formulations."""
+"""Key of ``[form]`` in a problem file → formulation."""
 
 
 def total(forms: Sequence[Form]) -> Form:
-    """Return the sum of some forms, one at least."""
+    """Return the sum of one or more forms."""
     result = forms[0]
     for form in forms[1:]:
         result = result + form

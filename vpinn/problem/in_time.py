@@ -1,4 +1,4 @@
-"""What a problem that depends on time states beside its form: where it starts, and which settings it takes."""
+"""Problems in time: the states at the start, the instants of the output, and the settings that are permitted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import parse_value
 
 TIMES = 11
-"""Instants that are written by default."""
+"""Default number of instants that are written, from start to end."""
 
 
 def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hypercube) -> None:
-    """Refuse settings that time rules out, and those of time in a steady problem.
+    """Refuse settings that a problem in time cannot have, and settings of time in a steady problem.
 
     Raises:
-        InputError: says which.
+        InputError: a setting is refused; names it and its place.
     """
     span = None if settings.domain is None else settings.domain.time
     rules = _steady_rules(settings) if span is None else _rules_in_time(settings, domain, span)
@@ -39,11 +39,11 @@ def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hy
 
 
 Rules = list[tuple[str, str, bool, str]]
-"""Section, key, whether its value is refused, and what to say then."""
+"""Section, key, whether its value is refused, and the error text in that case."""
 
 
 def _steady_rules(settings: Settings) -> Rules:
-    """Return what a steady problem does not take."""
+    """Return the settings that a steady problem cannot have."""
     marched, times = settings.solver.method == "march", settings.output.times is not None
     span = "time = [start, end] in [domain]"
     return [
@@ -53,7 +53,7 @@ def _steady_rules(settings: Settings) -> Rules:
 
 
 def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[float, float]) -> Rules:
-    """Return what a problem in time does not take."""
+    """Return the settings that a problem in time cannot have."""
     asked, solver = settings.output.times, settings.solver
     outside = [t for t in asked if not span[0] <= t <= span[1]] if isinstance(asked, tuple) else []
     between = f"instants lie between start and end, {span[0]:g} to {span[1]:g}, got {outside[0]:g}" if outside else ""
@@ -77,11 +77,11 @@ def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[flo
 def make_initial(
     settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], formulation: Formulation
 ) -> tuple[InitialState, ...]:
-    """Return the states at the start, checked against the time derivatives of the form.
+    """Return the states at the start, checked against the time derivatives in the form; () for a steady problem.
 
     Raises:
-        InputError: an unknown has none, or no time derivative in the form; a rate is given where the equation is of first
-            order, or missing where it is of second; or two states name one component.
+        InputError: an unknown has no state at the start, or no time derivative in the form; a rate is given for an equation of
+            first order or missing for one of second order; or a component has two states.
     """
     clock = scope.clock
     if clock is None:
@@ -120,7 +120,7 @@ def make_initial(
 
 
 def _refuse_second(found: Sequence[InitialState], name: str, component: int | None, place: str) -> None:
-    """Refuse a second state at the start of one component."""
+    """Refuse a state at the start for a component that already has one."""
     for other in found:
         same = other.component == component or None in {other.component, component}
         if other.unknown == name and same:
@@ -135,7 +135,7 @@ def _check_complete(
     formulation: Formulation,
     found: Sequence[InitialState],
 ) -> None:
-    """Refuse unknowns without a time derivative, or whose state at the start is not given."""
+    """Refuse unknowns without a time derivative in the form, or without a state at the start."""
     place = source.place("form", settings.form.formulation)
     for unknown in unknowns:
         if not clock.order(unknown.function, stated_in(formulation)):
@@ -160,7 +160,7 @@ def _check_complete(
 
 
 def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool) -> None:
-    """Refuse conditions that no march takes.
+    """Refuse conditions that a problem in time cannot have: residuals, penalties, Nitsche's terms, and loads at points.
 
     Args:
         scope: with a clock, where there is time.
@@ -168,7 +168,7 @@ def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool
         pointed: whether the form has terms at points.
 
     Raises:
-        InputError: says where.
+        InputError: a condition is refused; names its place.
     """
     if scope.clock is not None and pointed:
         raise InputError("form: a load at a point (delta) or along edges is for steady problems; spread it over cells")
@@ -185,11 +185,11 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
 
 
 def refuse_time(problem: Problem, what: str) -> None:
-    """Refuse a problem in time where only a steady one has an answer.
+    """Refuse a problem in time where only steady problems are possible.
 
     Args:
-        problem: any.
-        what: subject and verb of the refusal, as in "the noise report takes".
+        problem: the problem.
+        what: subject and verb of the error text, as in "the noise report takes".
 
     Raises:
         InputError: the problem depends on time.
@@ -199,7 +199,7 @@ def refuse_time(problem: Problem, what: str) -> None:
 
 
 def output_times(problem: Problem) -> NDArray[np.float64]:
-    """Return the instants that are written, in rising order, the end among them."""
+    """Return the instants that are written, in increasing order and including the end, in units of time."""
     clock, asked = problem.clock, problem.settings.output.times
     assert clock is not None
     if isinstance(asked, tuple):

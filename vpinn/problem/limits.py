@@ -1,7 +1,7 @@
-"""Bounds on UFL expressions, so that no problem file of a few lines asks for hours of symbolic work.
+"""Limits of UFL expressions, so that a problem file of a few lines cannot cause hours of symbolic work.
 
-Expressions share their parts, so a short chain of names can stand for a tree of exponential size; what later stages
-pay for is the number of distinct nodes, the depth, the components of a value, and the order of derivatives.
+Named expressions share their parts, so that a short chain of names can stand for a tree of exponential size. The time of later
+stages depends on the number of distinct nodes, the depth, the components of a value, and the order of derivatives.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -47,22 +47,22 @@ def check_value(value: UFLObject) -> None:
 
 
 def check_work(parts: Sequence[Expr], functions: Sequence[Expr]) -> None:
-    """Refuse derivatives of functions in the trial space that would take minutes to write out.
+    """Refuse enrich functions whose derivatives would take minutes to form.
 
-    The product and the chain rule make about three nodes of one with each derivative.
+    With each derivative, the product rule and the chain rule turn one node into about three.
 
     Args:
-        parts: integrands and equations whose derivatives of the unknowns are taken of the functions.
-        functions: that the trial space is enriched by.
+        parts: integrands and equations; the order of their derivatives is needed of the enrich functions.
+        functions: enrich functions.
 
     Raises:
-        InputError: the functions together would have over 100,000 nodes once differentiated.
+        InputError: the functions together would have more than 100,000 nodes after differentiation.
     """
     order = max((check_size(part) for part in parts), default=0)
     nodes = sum(len(list(unique_post_traversal(function))) for function in functions)
     if nodes * 3**order > MAX_DERIVED:
         raise InputError(
-            f"{nodes} parts of functions and derivatives of order {order} of them, as the form takes, are too much to write out; "
+            f"enrich functions of {nodes} parts are too large for derivatives of order {order}, which the form has; "
             "give fewer or simpler functions"
         )
 
@@ -71,12 +71,12 @@ def check_size(expression: Expr) -> int:
     """Refuse an expression with over 10,000 distinct nodes, 100 levels, or derivatives of order over 6.
 
     Returns:
-        the order of its derivatives.
+        the highest order of its derivatives.
 
     Raises:
-        InputError: says which bound is exceeded.
+        InputError: a limit is exceeded; says which one.
     """
-    measured: dict[int, tuple[int, int]] = {}  # id → depth, order of derivatives
+    measured: dict[int, tuple[int, int]] = {}  # id of a node → depth, order of derivatives
     stack = [expression]
     while stack:
         node = stack[-1]

@@ -1,4 +1,4 @@
-"""Files and folders that a problem file names: kept inside its own folder."""
+"""Files and folders named in a problem file; they must lie inside its own folder, so that a file from others can do no harm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def load_domain(section: Domain, folder: Path) -> Mesh | Hypercube:
     """Return the domain of a [domain] section.
 
     Args:
-        section: a mesh file relative to ``folder``, or a shape.
+        section: the section, with a mesh file relative to ``folder`` or a shape.
         folder: folder of the problem file.
 
     Raises:
@@ -37,12 +37,12 @@ def file_inside(folder: Path, name: str) -> Path:
     """Return the path of a regular file inside ``folder``.
 
     Raises:
-        InputError: outside the folder after following links, missing, or no regular file.
+        InputError: the file lies outside the folder after following links, is missing, or is no regular file.
     """
     path = _resolve(folder / name)
     if not path.is_relative_to(_resolve(folder)):
         raise InputError(f"{printable(name)!r} lies outside the problem file's folder; move it there")
-    if Path(name).is_absolute() or ".." in Path(name).parts:  # a run folder holds a copy of the same name
+    if Path(name).is_absolute() or ".." in Path(name).parts:  # run folders keep a copy under the same name
         raise InputError(f"{printable(name)!r} is not a path below the problem file's folder; write it without .. or a leading /")
     try:
         mode = path.stat().st_mode
@@ -59,10 +59,10 @@ def output_directory(folder: Path, name: str, anywhere: bool) -> Path:
     Args:
         folder: folder of the problem file.
         name: directory as the user wrote it.
-        anywhere: whether it was given on the command line, and so may lie anywhere.
+        anywhere: whether it may lie anywhere, because it was given on the command line.
 
     Raises:
-        InputError: outside both the working directory and ``folder``, hidden, or not a path.
+        InputError: it lies outside both the working directory and ``folder``, is hidden, or is not a path.
     """
     path = _resolve(Path(name))
     if not anywhere:

@@ -12,27 +12,28 @@ Width = Annotated[int, Field(strict=True, ge=1, le=1024)]
 
 
 class NetworkSection(Section):
-    """The neural network that stands for the unknowns."""
+    """The neural network that represents the unknowns."""
 
     layers: tuple[Width, ...] | None = Field(
         None,
         min_length=1,
         max_length=20,
-        description="Width of each hidden layer, 1 to 1024; default [20, 20] of gauss-newton, [30, 30, 30] of others.",
+        description="Width of each hidden layer, 1 to 1024; default [20, 20] for gauss-newton, [30, 30, 30] for other methods.",
     )
     activation: Literal["tanh", "sin", "swish", "softplus"] = Field(
-        "tanh", description="Activation; smooth, since derivatives are taken."
+        "tanh", description="Activation function; all choices are smooth, because derivatives are needed."
     )
     places: Annotated[bool, Field(strict=True)] = Field(
         True,
-        description="Whether a trained network sees the distance to small holes and parts of a plane mesh, too.",
+        description="Whether a trained network on a plane mesh also takes the distance to small holes and parts as input.",
     )
     elements: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=4)] = Field(
         "auto",
-        description="Degree of a finite element solution that a trained network is added to, 0 to 4; auto: 3 where parts differ.",
+        description="Degree of a finite element solution to which a trained network is added, 1 to 4; 0: none; auto: 3 if the "
+        "form differs between parts of the domain.",
     )
     enrich: tuple[Text, ...] = Field(
         (),
         max_length=100,
-        description="Extra trial functions of every scalar component, expressions of the coordinates; coefficients are found.",
+        description="Extra trial functions of every component, as expressions of the coordinates; their coefficients are found.",
     )

@@ -1,4 +1,7 @@
-"""The sections of a problem file that say how the problem is solved."""
+"""The sections of a problem file that say how the problem is solved: test space, quadrature, batches, solver.
+
+Their descriptions are the user's documentation (``vpinn schema``).
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from vpinn.problem.section import Count, Natural, Positive, Real, Section
 
 
 class TestSpaceSection(Section):
-    """Test functions of a weak form, and of least squares, which makes one of an energy: finite elements on the mesh."""
+    """Test functions of a weak form: finite elements on the mesh. Least squares also tests the first variation of an energy."""
 
     __test__ = False  # no test case, whatever pytest reads into the name
 
     kind: Literal["conforming", "bubbles"] = Field(
         "conforming",
-        description="conforming: continuous across cells; bubbles: inside the cells, as in hp-VPINNs, and blind to flux jumps.",
+        description="conforming: continuous across cells; bubbles: zero on all facets, as in hp-VPINNs, which cannot detect "
+        "jumps of the flux between cells.",
     )
     degree: Annotated[int, Field(strict=True, ge=1, le=10)] | None = Field(
-        None, description="Polynomial degree of the elements, 1 to 10; default chosen from the mesh and the network."
+        None, description="Polynomial degree of the elements, 1 to 10; by default chosen from the mesh and the network."
     )
 
 
@@ -28,18 +32,18 @@ class Quadrature(Section):
 
     rule: Literal["auto", "gauss", "monte-carlo", "sobol", "stochastic-gauss"] = Field(
         "auto",
-        description="auto: Gauss rules on the cells of a mesh, Sobol points on a hypercube. stochastic-gauss has random nodes in "
-        "each cell, unbiased and exact for cubics (on triangles and tetrahedra for linear functions).",
+        description="auto: Gauss rules on the cells of a mesh, Sobol points on a hypercube. stochastic-gauss: random nodes in "
+        "each cell, unbiased for every integrand and exact for cubics (on triangles and tetrahedra for linear functions).",
     )
     degree: Annotated[int, Field(strict=True, ge=1, le=30)] | None = Field(
         None,
-        description="Polynomial degree that a Gauss rule integrates exactly on a cell, 1 to 30; default chosen from the form.",
+        description="Polynomial degree that a Gauss rule integrates exactly on a cell, 1 to 30; by default chosen from the form.",
     )
     points: Annotated[int, Field(strict=True, ge=1, le=10**15)] | None = Field(
-        None, description="Number of Monte Carlo or Sobol points on a hypercube; default chosen from the dimension."
+        None, description="Number of Monte Carlo or Sobol points on a hypercube; by default chosen from the dimension."
     )
     refine: Annotated[int, Field(strict=True, ge=0, le=20)] = Field(
-        0, description="Times every cell is halved before the rule is applied, without storing the parts; 0 to 20."
+        0, description="How often every cell is halved before the rule is applied, 0 to 20; the parts are not stored."
     )
 
     @model_validator(mode="after")
@@ -64,66 +68,68 @@ class Batch(Section):
 
     size: Count | Literal["full", "auto"] = Field(
         "full",
-        description='Quadrature points per step (≥ 1), "full", or "auto": the best for the measured noise scale. least-squares '
-        "factorises batch after batch until fresh ones are fitted as well.",
+        description='Quadrature points per step (≥ 1); "full": all points; "auto": the best size for the measured noise scale. '
+        "With least-squares, batches are added until fresh ones are fitted equally well.",
     )
     growth: Literal["none", "noise-scale", "norm-test", "geometric", "logarithmic"] | None = Field(
         None,
-        description="How the size goes on from the first batch: noise-scale follows what it measures up and down (the default "
-        "of an auto size); norm-test grows where the noise exceeds threshold; geometric reaches largest in the last step; "
-        "logarithmic, b ln(k + e) in step k at a step size that stays, is simulated annealing. Default none for a number.",
+        description="How the size changes from the first batch on. noise-scale: follows the measured noise scale up and down "
+        "(default if size is auto); norm-test: grows where the noise exceeds threshold; geometric: reaches largest in the last "
+        "step; logarithmic: b ln(k + e) points in step k at constant step size (simulated annealing). Default none for a number.",
     )
     threshold: Positive | None = Field(
         None,
-        description="Noise of a batch's gradient over its norm that the norm test allows, √(tr Σ/b)/‖g‖ (> 0); default 3, of "
-        "gauss-newton, which measures both in its own norm, 1.",
+        description="Largest ratio of noise to norm of a batch's gradient, √(tr Σ/b)/‖g‖, that the norm test allows (> 0); "
+        "default 3; for gauss-newton, which measures both in its own norm, 1.",
     )
     barrier: Positive | None = Field(
         None,
-        description="Depth of the barriers that annealing (growth logarithmic, of sgd) goes on crossing, in units of the loss "
-        "(> 0): its temperature is depth/ln(k) in step k once that is below the temperature of size, the default.",
+        description="Height of the barriers that annealing (growth logarithmic with sgd) keeps crossing, in units of the loss "
+        "(> 0): the temperature in step k is height/ln(k) as soon as this is below the temperature of the first size. Default: "
+        "the temperature that size gives.",
     )
     largest: Count | None = Field(
-        None, description="Most points of a batch that grows; default all of gauss-newton, 16,384 of others."
+        None, description="Largest size of a batch that grows; default all points for gauss-newton, 16,384 for other methods."
     )
     finish: Annotated[Real, Field(ge=0, lt=1)] = Field(
-        0.0, description="Share of the steps, at the end, that see all points (0 ≤ finish < 1)."
+        0.0, description="Share of the steps, at the end of the run, that see all points (0 ≤ finish < 1)."
     )
     sampler: Literal["uniform", "stratified", "antithetic", "sobol", "importance", "cells"] = Field(
-        "stratified", description="How a batch is drawn; every one is unbiased. cells takes points of drawn cells."
+        "stratified", description="How a batch is drawn; all choices are unbiased. cells: draws cells and takes points in them."
     )
     per_cell: Count | Literal["auto"] | None = Field(
         None,
-        description='Points that sampler cells takes in each drawn cell, at random (≥ 1), or "auto": the best for the measured '
-        "variances between and within cells; default all of them.",
+        description='Points that sampler cells draws in each drawn cell (≥ 1); "auto": the best number for the measured '
+        "variances between and within cells; default all points of the cell.",
     )
     allocation: Literal["proportional", "neyman", "equal-variance"] = Field(
         "proportional",
-        description="How many points each stratum gives; all but proportional learn variances from pilots, and neyman splits a "
-        "step's points between domain and boundary, too.",
+        description="How many points are drawn in each stratum. neyman and equal-variance measure the variance of the strata "
+        "during the run; neyman also divides the points of a step between domain and boundary.",
     )
     strata: Literal["blocks", "cells", "tags", "residual", "gradient"] = Field(
         "blocks",
-        description="Strata: blocks of neighbouring cells, cells, tags, or cells with equally large residual or gradient.",
+        description="Strata: blocks of neighbouring cells, cells, tags, or cells with similarly large residual or gradient.",
     )
-    strata_count: Count | None = Field(None, description="Number of blocks or quantiles (≥ 1); default chosen from the size.")
+    strata_count: Count | None = Field(None, description="Number of blocks or quantiles (≥ 1); by default chosen from the size.")
     replacement: Annotated[bool, Field(strict=True)] = Field(
-        True, description="Whether a batch of sampler uniform may hold a point twice."
+        True, description="Whether a batch of sampler uniform may contain a point twice."
     )
     estimator: Literal["auto", "plain", "two-batch", "u-statistic", "control-variate"] = Field(
         "auto",
-        description="How a squared integral is estimated: plain is biased; two-batch multiplies two independent batches; "
-        "u-statistic takes away the sample variance; control-variate multiplies two whose noise vanishes at the solution.",
+        description="How the square of an integral is estimated. plain: the square of one batch (biased); two-batch: "
+        "the product of two independent batches; u-statistic: the square minus the sample variance; control-variate: the product "
+        "of two batches with a control variate, whose noise vanishes at the solution.",
     )
 
     @property
     def changes(self) -> bool:
-        """Whether the size changes from step to step."""
+        """Whether the batch size may change from step to step."""
         return self.growth != "none" if self.size == "auto" else self.growth not in (None, "none")
 
     @property
     def drawn_by(self) -> str | None:
-        """Return the first key given that says which points a mini-batch sees; None where there is none."""
+        """The first key in the file that says which points a mini-batch sees; None if there is none."""
         return next((key for key in _DRAWN if key in self.model_fields_set), None)
 
     @model_validator(mode="after")
@@ -166,7 +172,7 @@ _OWNED = {
 
 
 class Solver(Section):
-    """The optimisation."""
+    """The method that solves the problem, and its settings."""
 
     method: Literal[
         "auto",
@@ -183,77 +189,77 @@ class Solver(Section):
         "evolution",
     ] = Field(
         "auto",
-        description="auto picks one and the report says which: least-squares where it can, else lbfgs; finite elements where "
-        "they are better than features; adam on batches and above five dimensions; march, and nothing else, with domain.time.",
+        description="auto chooses and the report says what: least-squares where it is possible, else lbfgs; finite elements "
+        "where they are better than random features; adam with mini-batches and above five dimensions; march with domain.time.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
-        None, description="Features per component of least-squares (1 to 10,000); default: grow until the tolerance holds."
+        None, description="Number of features per component of least-squares (1 to 10,000); default: as many as tolerance needs."
     )
     steps: Annotated[int, Field(strict=True, ge=1, le=100_000_000)] | None = Field(
         None,
-        description="Most steps that are taken (≥ 1); default 200 of gauss-newton, 4000 of adam, 8000 of langevin, else 2000.",
+        description="Largest number of steps (≥ 1); default 200 for gauss-newton, 4000 for adam, 8000 for langevin, else 2000.",
     )
     tolerance: Positive | None = Field(
         None,
-        description="Stop when the relative error estimate is below this (> 0); for least-squares its relative residual, too, "
-        "and 1e-6 by default, as for elements.",
+        description="Stop when the relative error estimate is below this (> 0); for least-squares also its relative residual. "
+        "Default 1e-6 for least-squares, elements and march; none for other methods.",
     )
     learning_rate: Annotated[Positive, Field(le=100)] | None = Field(
         None,
-        description="Step size after the warm-up (0 to 100); default 0.1 of spring, 5e-3 of adam, 1e-3 of sgd.",
+        description="Step size after the warm-up (> 0, ≤ 100); default 0.1 for spring, 5e-3 for adam, 1e-3 for sgd.",
     )
     warmup: Natural | Literal["auto"] = Field(
         0,
-        description='Steps over which the step size rises linearly from zero (≥ 0), or "auto": from the curvature at the start.',
+        description='Steps in which the step size rises linearly from zero (≥ 0); "auto": from the curvature at the start.',
     )
     scaling: Literal["none", "square-root", "linear", "quadratic"] | None = Field(
         None,
-        description="How the step size follows a batch that grows, from learning_rate at the first one up to half of what is "
-        "measured to be stable; quadratic: the best on a quadratic model. Default square-root of adam, linear of sgd, none of "
-        "others and of growth logarithmic, which cools by it.",
+        description="How the step size follows the batch size, from learning_rate at the first batch up to half of the largest "
+        "stable step measured; quadratic: best on a quadratic model. Default square-root for adam, linear for sgd, none for "
+        "other methods and for growth logarithmic, which needs a constant step size.",
     )
     schedule: Literal["constant", "cosine", "exponential"] | None = Field(
-        None, description="Course of the step size after the warm-up; default cosine of adam and spring, constant of others."
+        None, description="Step size after the warm-up; default cosine for adam and spring, constant for other methods."
     )
     decay: Annotated[Positive, Field(le=1)] = Field(
-        0.01, description="Final step size of a schedule as a fraction of learning_rate (0 to 1)."
+        0.01, description="Final step size of a schedule as a fraction of learning_rate (> 0, ≤ 1)."
     )
     clip: Positive | Literal["auto"] | None = Field(
         None,
-        description='Longest gradient norm; longer gradients are scaled down. "auto": from the gradients of the last steps. '
-        "Default: no clipping.",
+        description='Largest norm of a gradient (> 0); larger gradients are scaled down to it. "auto": chosen from the gradients '
+        "of the last steps. Default: no clipping.",
     )
     project: Natural | None = Field(
         None,
-        description="Steps between solves for the last layer while gradients train the others (≥ 0; 0: none); default 100 of "
-        "adam and sgd, none of others.",
+        description="Number of steps after which the last layer is solved for again (≥ 0; 0: never); default 100 for adam and "
+        "sgd, never for other methods.",
     )
     temperature: Positive | Literal["noise"] | None = Field(
         None,
-        description="Temperature T of langevin, whose law is exp(−loss/T), in units of the loss (> 0): 1 where the loss is the "
-        'negative logarithm of a posterior. "noise": that of the mini-batches alone, T = learning_rate·σ²/(2·size), and nothing '
-        "is added. Default: 1e-6 of what a first fit lowers the loss by.",
+        description="Temperature T of langevin, which samples the density exp(−loss/T), in units of the loss (> 0); 1 if the "
+        'loss is the negative logarithm of a posterior. "noise": the temperature of mini-batch noise alone, '
+        "T = learning_rate·σ²/(2·size), without added noise. Default: 1e-6 of the decrease of the loss in a first fit.",
     )
     precondition: Annotated[bool, Field(strict=True)] = Field(
-        True, description="Whether langevin makes the directions that it walks in alike, by the curvature along each."
+        True, description="Whether langevin scales the directions in which it samples by the curvature along each."
     )
     population: Annotated[int, Field(strict=True, ge=4, le=100_000)] | None = Field(
-        None, description="Candidates per step of evolution (4 to 100,000); default 4 + 3 ln(weights)."
+        None, description="Candidates per step of evolution (4 to 100,000); default 4 + 3 ln(number of weights)."
     )
     spread: Positive | None = Field(
-        None, description="Standard deviation of evolution's first candidates (> 0); default 0.3 of the initial weights' size."
+        None, description="Standard deviation of evolution's first candidates (> 0); default 0.3 times the size of the weights."
     )
     momentum: Annotated[Real, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of sgd (0 ≤ momentum < 1).")
     seed: Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)] = Field(
         0, description="Seed of every random choice (0 to 2^32 − 1)."
     )
-    precision: Literal["float64", "float32"] = Field("float64", description="Floating-point type of the solve.")
-    time_limit: Positive | None = Field(None, description="Seconds after which the solve stops, with its state saved.")
-    checkpoint: Positive = Field(60.0, description="Seconds between saved states.")
+    precision: Literal["float64", "float32"] = Field("float64", description="Floating-point type of the computation.")
+    time_limit: Positive | None = Field(None, description="Seconds after which the run stops and saves its state; default: none.")
+    checkpoint: Positive = Field(60.0, description="Seconds between checkpoints.")
     assessment: Annotated[int, Field(strict=True, ge=1_000, le=2**40)] | Literal["auto", "full"] = Field(
         "auto",
-        description='Points per integral of the closing assessment (≥ 1,000), in drawn cells if a mesh has more; "full": all; '
-        '"auto": all of a small mesh or where training sees all, else as many as take at most a third of its time.',
+        description='Points per integral of the closing assessment (≥ 1,000), taken in drawn cells if the mesh has more; "full": '
+        'all points; "auto": all points of a small mesh or if training sees all, else at most a third of the training time.',
     )
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
-"""The functions that expressions may call: UFL's operators, with the shape checks that UFL leaves to its compilers.
+"""The functions that expressions in a problem file may call: UFL's operators, with checks of the shapes of their arguments.
 
-Everything here takes and returns UFL expressions. Nothing else is callable from a problem file.
+UFL leaves such checks to its form compilers. All functions take and return UFL expressions; no other function can be called
+from a problem file. Start with `make_operators`.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -21,9 +22,9 @@ from vpinn.problem.wording import shape_in_words
 
 _SCALAR = ("abs", "sign", "sqrt", "exp", "ln", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "erf")
 _SQUARE = ("tr", "det", "inv", "sym", "skew", "dev", "cofac")
-_RANKED = {"det": 3, "inv": 3, "cofac": 3, "dev": 3}  # largest n of the n×n matrices that UFL has formulas for
+_RANKED = {"det": 3, "inv": 3, "cofac": 3, "dev": 3}  # largest n for which UFL has formulas for n×n matrices
 
-# Names the translator handles itself, because their arguments are not plain expressions.
+# Names that the translator treats itself, because their arguments are not plain expressions.
 CONDITIONS = {"lt": ufl.lt, "le": ufl.le, "gt": ufl.gt, "ge": ufl.ge, "eq": ufl.eq, "ne": ufl.ne}
 CONNECTIVES = {"And": ufl.And, "Or": ufl.Or}
 SYNTAX = ("conditional", "Not", "Dx", "Identity", "delta", "as_vector", "as_matrix", "as_tensor", *CONDITIONS, *CONNECTIVES)
@@ -36,8 +37,8 @@ class Operator:
     """A function of the expression language.
 
     Attributes:
-        apply: takes ``arity`` UFL expressions and returns one; raises InputError or ValueError for wrong shapes.
-        arity: number of arguments.
+        apply: function of ``arity`` UFL expressions that returns one; raises InputError or ValueError for wrong shapes.
+        arity: number of arguments, ≥ 1.
     """
 
     apply: Callable[..., Expr]
@@ -45,7 +46,7 @@ class Operator:
 
 
 def make_operators(dimension: int) -> Mapping[str, Operator]:
-    """Return the functions that take expressions only, by name, for a domain with ``dimension`` coordinates."""
+    """Return the functions whose arguments are expressions, by name, for a domain with ``dimension`` coordinates."""
     table = {name: Operator(_of_scalars(abs if name == "abs" else getattr(ufl, name)), 1) for name in _SCALAR}
     table |= {name: Operator(_of_scalars(getattr(ufl, name)), 2) for name in ("atan2", "max_value", "min_value")}
     table |= {name: Operator(_of_square(name), 1) for name in _SQUARE}
@@ -71,7 +72,7 @@ def make_operators(dimension: int) -> Mapping[str, Operator]:
 
 
 def gradient(f: Expr, dimension: int) -> Expr:
-    """Return grad(f), shape of f and [dimension]; also of a plain number, which has no domain that UFL could ask."""
+    """Return grad(f) of shape [*shape of f, dimension]; zero for numbers, which UFL cannot differentiate."""
     return _spatial(ufl.grad, f, (*f.ufl_shape, dimension))
 
 

@@ -1,4 +1,4 @@
-"""The section of a problem file that says what is written, and where."""
+"""The [output] section of a problem file: which files a run writes, and where."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Output(Section):
         None, description="Run folder, below the problem file or the working directory; default results/<file stem>."
     )
     formats: tuple[Literal["vtu", "xdmf", "csv", "npz"], ...] = Field(("vtu",), description="Formats of the solution field.")
-    refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(0, description="Refinements of the fields' mesh, 0 to 4.")
+    refine: Annotated[int, Field(strict=True, ge=0, le=4)] = Field(0, description="Refinements of the output mesh, 0 to 4.")
     times: Annotated[int, Field(strict=True, ge=2, le=10_000)] | tuple[Real, ...] | None = Field(
         None,
-        description="With domain.time: how many instants are written, from start to end (2 to 10,000), or a list; default 11.",
+        description="With domain.time: number of instants written, from start to end (2 to 10,000), or a list; default 11.",
     )

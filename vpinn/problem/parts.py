@@ -1,4 +1,7 @@
-"""Parts of a mesh that conditions on coordinates mark: groups of cells (``domain.tags``), pieces of sides (``where``)."""
+"""Parts of a mesh given by conditions on the coordinates: groups of cells (``domain.tags``) and pieces of sides (``where``).
+
+Start with `mark_parts`, which adds a tag to the mesh for every such part.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,22 @@ from vpinn.problem.source import Source
 from vpinn.problem.wording import printable
 
 DEGREE = 4
-"""Degree of the rule at whose points a condition must hold on all of a facet or nowhere on it."""
+"""Degree of the quadrature rule at whose points a condition is evaluated; on a facet it must hold at all points or at none."""
 Pieces = Mapping[int, str]
-"""Number of a [[boundary]] section with ``where`` → tag of the facets that it holds on."""
+"""Number of a [[boundary]] section with ``where`` → tag of the facets on which its condition holds."""
 
 
 def mark_parts(domain: Domain, settings: Settings, scope: Scope, source: Source) -> tuple[Domain, Pieces]:
-    """Return the domain with the parts that the problem file marks, and the tags of pieces of sides.
+    """Return the domain with a tag for every part of the problem file, and the tags of pieces of sides.
 
     Args:
-        domain: the domain as it was read or made.
-        settings: of the problem; ``domain.tags`` and ``where`` of its boundary sections are used.
-        scope: names that conditions may use: coordinates, constants, and on the boundary the normal.
-        source: for places in messages.
+        domain: domain as it was read or made.
+        settings: validated sections; ``domain.tags`` and ``where`` in [[boundary]] are used.
+        scope: names that conditions may use: coordinates, constants and, on the boundary, the normal.
+        source: text of the problem file, for messages.
 
     Raises:
-        InputError: a condition is none, holds nowhere, or changes inside a facet; or there is no mesh.
+        InputError: a text is no condition, a condition holds nowhere or changes inside a facet, or the domain has no mesh.
     """
     pieces: dict[int, str] = {}
     for name, text in (settings.domain.tags if settings.domain else {}).items():
@@ -77,12 +80,12 @@ def _with_piece(mesh: Mesh, section: Boundary, scope: Scope) -> tuple[Mesh, str]
     if not inside.any():
         raise InputError(f"{printable(text)!r} holds nowhere on {', '.join(map(printable, sides))}; give another condition")
     name = f"{', '.join(sides)} where {text}"
-    # distances and lifts made from the outline know whole sides only, those made on the mesh know facets
+    # without a shape, distances and lifts are made on the mesh, facet by facet; those of a shape exist for whole sides only
     return replace(mesh, facet_tags={**mesh.facet_tags, name: facets[inside]}, shape=None), name
 
 
 def _holds(text: str, scope: Scope, points: Points, mesh: Mesh) -> NDArray[np.bool_]:
-    """Return where a condition holds [n]."""
-    from vpinn.forms import Background, evaluate  # needs torch, which a problem without parts is read without
+    """Return whether a condition holds at each of n points [n]."""
+    from vpinn.forms import Background, evaluate  # loads torch, which reading other problems does not need
 
     return np.asarray(evaluate([parse_condition(text, scope)], points, Background(mesh))[0] != 0.0)

@@ -1,7 +1,7 @@
-"""Where each key of a TOML text stands: a map from key paths to line numbers, so that errors can say ``file:line``.
+"""Line numbers of the keys of a TOML text, so that errors can say ``file:line``.
 
-``tomllib`` keeps no positions. The scanner here runs on text that ``tomllib`` has accepted, so it only has to find
-where statements and array elements begin, not to validate them.
+``tomllib`` does not return positions. The scanner here runs on text that ``tomllib`` has accepted, so that it only has to find
+the beginning of statements and array elements, without validating them. Start with `key_lines`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"[^\"'#\[\]{},\n]++")
 
 
 def key_lines(text: str) -> dict[Path, int]:
-    r"""Return the line of every table, key and array element that starts one.
+    r"""Return the line of every table, key and array element.
 
     Args:
         text: valid TOML with ``\n`` line ends.
@@ -35,7 +35,7 @@ def key_lines(text: str) -> dict[Path, int]:
 
 
 def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
-    """Return the line of ``path``, or of the closest table or key around it; None when nothing around it is listed."""
+    """Return the line of a key path, or of the innermost key or table around it that is listed; None if there is none."""
     for length in range(len(path), 0, -1):
         if path[:length] in lines:
             return lines[path[:length]]
@@ -100,7 +100,7 @@ class _Scanner:
         return tuple(parts)
 
     def _resolve(self, key: Path) -> Path:
-        """Return the path of a header, with the index of the last table wherever it passes through an array of tables."""
+        """Return the key path of a table header; where it goes through an array of tables, the last index is added."""
         path: Path = ()
         for part in key[:-1]:
             path = (*path, part)
@@ -109,7 +109,7 @@ class _Scanner:
         return (*path, *key[-1:])
 
     def _value(self, path: Path) -> None:
-        """Move behind the value at ``position``; list the elements of an array."""
+        """Move ``position`` behind the value there, and note the lines of the elements if it is an array."""
         depth, element, expecting = 0, 0, False
         while self.position < len(self.text):
             if depth:

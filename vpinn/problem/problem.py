@@ -1,4 +1,4 @@
-"""The stated problem: everything later stages need, checked, and nothing about how it is solved but its settings."""
+"""The problem to solve, translated and checked: domain, unknowns, equation, conditions, and the settings that its file asks for."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -27,17 +27,17 @@ from vpinn.problem.unknown import Unknown
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """A condition on part of the boundary; exactly one of value and residual is given.
+    """A condition on part of the boundary, with either a value or a residual.
 
     Attributes:
         on: boundary tags; ("all",) for the whole boundary.
         unknown: name of the unknown; None with a residual.
-        component: one component of the unknown from 0; None for all.
-        value: boundary value without unknowns, of the unknown's shape, or scalar with a component.
-        residual: expression of unknowns that must vanish there, any shape; only with a strong form.
+        component: component of the unknown, counted from 0; None for all components.
+        value: boundary value, of the shape of the unknown, or scalar for a component; None with a residual.
+        residual: expression of the unknowns, of any shape, that must vanish there; None with a value. Only with a strong form.
         impose: "auto", "exact", "penalty" or "nitsche"; "penalty" with a residual.
-        weight: weight of a penalty or Nitsche term, > 0; None to choose it.
-        where: place in the problem file.
+        weight: weight of a penalty or Nitsche term, > 0; None to choose it automatically.
+        where: place in the problem file, for messages.
     """
 
     on: tuple[str, ...]
@@ -56,23 +56,23 @@ class Problem:
 
     Attributes:
         title: free text.
-        domain: mesh, or a hypercube without cells.
-        settings: the validated problem file.
-        symbols: coordinates, normal and cell size, as UFL symbols.
-        unknowns: in the order of the file.
-        formulation: the equation; integrals are over subdomain ids that are positions in ``tags``, or "everywhere".
-        boundary: essential conditions; none covers a component on a tag twice.
-        enrich: scalar UFL expressions of the coordinates, extra trial functions of every scalar component.
-        exact: unknown → UFL expression of its shape; for comparison only. Empty when unknown.
-        reference: values of the unknowns at points, from a file.
+        domain: mesh, or hypercube without cells.
+        settings: validated sections of the problem file, never changed; those of a run are ``Setup.settings``.
+        symbols: UFL symbols of coordinates, normal and cell size.
+        unknowns: unknowns in the order of the file.
+        formulation: the equation; the subdomain ids of its integrals are positions in ``tags``, or "everywhere".
+        boundary: essential conditions; no component has two values on the same part of the boundary.
+        enrich: enrich functions: UFL expressions of the coordinates, added as trial functions to every component.
+        exact: unknown → exact solution as a UFL expression of its shape, used for comparison only; empty if there is none.
+        reference: reference values at points, from a file; None if there are none.
         tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
-        directory: where runs of this problem are written by default.
-        source: the text, and the place of every key.
-        clock: of a problem that depends on time; None of a steady one.
-        initial: states of the unknowns at the start; none covers a component twice.
+        directory: default run folder.
+        source: text of the problem file, with the line of every key.
+        clock: time span and symbol of time; None for a steady problem.
+        initial: states of the unknowns at the start; no component has two.
         bounds: obstacles and contact conditions.
         supports: values held at points.
-        loads: terms of the form at points and along edges, which ``formulation`` and ``variation`` are without.
+        loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
     """
 
     title: str
@@ -106,14 +106,14 @@ class Problem:
 
     @property
     def variation(self) -> ufl.Form:
-        """F(u; v), linear in the test functions, which vanishes for all of them at the solution."""
+        """The variation F(u; v), linear in the test functions v; the solution u satisfies F(u; v) = 0 for all v."""
         return self.formulation.variation(self.unknowns, self.symbols)
 
     def unknown(self, name: str) -> Unknown:
-        """Return the unknown called ``name``.
+        """Return the unknown with a given name.
 
         Raises:
-            InputError: there is none; lists the names.
+            InputError: no unknown has this name; the message lists the names.
         """
         for unknown in self.unknowns:
             if unknown.name == name:
@@ -121,5 +121,5 @@ class Problem:
         raise InputError(f"no unknown is called {name!r}; there are {', '.join(u.name for u in self.unknowns)}")
 
     def where(self, *key: str | int) -> str:
-        """Return the place of a setting for messages, e.g. ``where("solver", "steps")`` → ``heat.toml:12``."""
+        """Return the place of a setting, for messages: ``where("solver", "steps")`` → ``heat.toml:12``."""
         return self.source.place(*key)

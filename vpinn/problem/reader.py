@@ -1,4 +1,4 @@
-"""The two ways to a `Problem`: a problem file, and Python."""
+"""The two ways to make a `Problem`: from a problem file (`read_problem`) and in Python (`make_problem`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         The problem.
 
     Raises:
-        InputError: one line that says where (``file:line``), what, what was found and what to do.
+        InputError: the file is wrong; one line says where (``file:line``), what was found and what to do.
     """
     source = read_source(path, overrides)
     return build_problem(source, validate(source), Path(path).parent)
@@ -56,14 +56,14 @@ def make_problem(
         weak: weak form.
         strong: equations that vanish in the domain; in Python, one UFL expression or a list of them.
         boundary: one dictionary per [[boundary]] section.
-        folder: where relative paths start and must stay.
+        folder: folder in which relative paths start; they must stay below it.
         **sections: title, constants, expressions, reference, network, test_space, quadrature, batch, solver, output.
 
     Returns:
         The problem.
 
     Raises:
-        InputError: as for a file, without a line.
+        InputError: a section is wrong, as for ``read_problem``, but without file and line.
 
     Example:
         >>> from vpinn.domain import rectangle

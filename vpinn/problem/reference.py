@@ -1,4 +1,4 @@
-"""Reference values of a problem: a CSV file of points and what the unknowns are there, read and checked before any work."""
+"""Reference values: a CSV file with the values of the unknowns at points, read and checked before anything is solved."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAX_BYTES = 200_000_000
 
 @dataclass(frozen=True, eq=False)
 class ReferenceValues:
-    """What is known of the unknowns at points.
+    """Known values of the unknowns at points.
 
     Attributes:
-        points: coordinates [n, d] in the domain, [n, d + 1] of a problem in time, t the last.
-        values: unknown → its components there [n, components].
-        outside: points of the file that lie outside the domain, and were left out.
+        points: coordinates of the points [n, d], in units of the mesh; for a problem in time [n, d + 1] with t last.
+        values: unknown → its components at the points [n, components].
+        outside: number of points of the file that were left out because they lie outside the domain or the time span.
     """
 
     points: NDArray[np.float64]
@@ -36,16 +36,19 @@ class ReferenceValues:
 def read_reference(
     path: Path, domain: Domain, unknowns: dict[str, tuple[int, ...]], span: tuple[float, float] | None = None
 ) -> ReferenceValues:
-    """Read the columns x, y, … (x0, x1, … beyond three dimensions) and those of unknowns: u, or w0, w1, … of components.
+    """Return the reference values of a CSV file.
+
+    Its columns are the coordinates x, y, … (x0, x1, … beyond three dimensions), t for a problem in time, and the values: u for a
+    scalar unknown u, w0, w1, … for the components of an unknown w. Columns with other names are ignored.
 
     Args:
         path: CSV file with a header line, of at most 200 MB.
-        domain: where the values hold.
+        domain: domain of the problem.
         unknowns: name → shape.
-        span: start and end of a problem in time, whose values have a column t; None of a steady one.
+        span: start and end of a problem in time; None for a steady problem.
 
     Raises:
-        InputError: a column is missing or holds something else than numbers, or no point lies in the domain.
+        InputError: a column is missing or contains something else than numbers, or no point lies in the domain.
     """
     where, d = printable(str(path), 200), domain.dimension
     columns = _read_columns(path, where)
@@ -70,7 +73,9 @@ def read_reference(
         names = ", ".join(unknowns)
         raise InputError(f"the reference has no column of an unknown ({names}); its columns are {listed}{near}", where)
     if parts:
-        raise InputError(f"the reference has no column {', '.join(parts)}, though others of it; its columns are {listed}", where)
+        raise InputError(
+            f"the reference has no column {', '.join(parts)}, but other components of it; its columns are {listed}", where
+        )
     points = np.stack([columns[name] for name in coordinates], axis=1)
     inside = located_points(domain, points[:, :d])[1]
     if span is not None:
@@ -82,7 +87,7 @@ def read_reference(
 
 
 def _read_columns(path: Path, where: str) -> dict[str, NDArray[np.float64]]:
-    """Return the columns of a table by the names in its header."""
+    """Return the columns of a CSV file by their names in the header."""
     try:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
@@ -96,7 +101,7 @@ def _read_columns(path: Path, where: str) -> dict[str, NDArray[np.float64]]:
         reason = printable(str(error), 200)
         raise InputError(f"the reference cannot be read as numbers under a header line: {reason}", where) from None
     if not header or not len(table) or not np.isfinite(table).all():
-        raise InputError("the reference holds no rows of finite numbers", where)
+        raise InputError("the reference has no rows, or values that are not finite", where)
     if twice := [name for k, name in enumerate(header) if name in header[:k]]:
         raise InputError(f"the reference has more than one column {printable(twice[0])!r}; leave one out", where)
     return dict(zip(header, table.T, strict=True))

@@ -1,6 +1,7 @@
 """The sections of a problem file as validated models; their descriptions are the user's documentation (``vpinn schema``).
 
-This module holds the statement of the problem, `vpinn.problem.numerics` what solves it.
+This module has the sections that state the problem, and `Settings`, the whole file. The sections that say how it is solved are in
+`vpinn.problem.numerics`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Domain(Section):
-    """Where the equation holds: a mesh file, or a shape with its parameters."""
+    """The domain: a mesh file, or a shape with its parameters."""
 
-    mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: gmsh, Medit, VTK, XDMF, Abaqus, …")
+    mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
     shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
         None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
     )
@@ -31,16 +32,17 @@ class Domain(Section):
     )
     cells: Count | tuple[Count, ...] | None = Field(
         None,
-        description="Cells along each axis (one number: the same for all), per unit length on an l-shape, per radius on a disk.",
+        description="Number of cells along each axis (one number for all axes); on an l-shape per unit length, on a disk "
+        "per radius.",
     )
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = Field(None, description="Cell type.")
     center: tuple[Real, Real] | None = Field(None, description="Centre of a disk; default [0, 0].")
     radius: Positive | None = Field(None, description="Radius of a disk; default 1.")
     time: tuple[Real, Real] | None = Field(
-        None, description='Start and end of a problem that depends on time t; its state at the start is a condition on "initial".'
+        None, description='Start and end of a problem in time t; the state at the start is a [[boundary]] with on = "initial".'
     )
     tags: dict[Text, Text] = Field(
-        {}, max_length=100, description="Groups of cells, for dx('name'): those where a condition holds at the centre."
+        {}, max_length=100, description="Groups of cells for dx('name'): the cells at whose centre the given condition holds."
     )
 
     @model_validator(mode="after")
@@ -78,12 +80,12 @@ class Form(Section):
 
     @property
     def formulation(self) -> str:
-        """Which of the keys is given: the name of a formulation."""
+        """The key that is given: "energy", "weak" or "strong"."""
         return next(key for key in Form.model_fields if getattr(self, key) is not None)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What it says, equation by equation."""
+        """The text that is given, equation by equation."""
         given: str | tuple[str, ...] = getattr(self, self.formulation)
         return (given,) if isinstance(given, str) else given
 
@@ -101,29 +103,29 @@ class Boundary(Section):
     """A condition on part of the boundary: a value of the unknown, bounds of it, or a residual that must vanish there."""
 
     on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, "all", or "initial": the start of domain.time.')
-    where: Text | None = Field(None, description="Condition on the coordinates: only that piece of the boundary part.")
-    unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
-    component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
+    where: Text | None = Field(None, description="Restricts the condition to a piece of the part, such as x > 0.5 and y < 1.")
+    unknown: Text | None = Field(None, description="Name of the unknown; may be left out if there is only one.")
+    component: Natural | None = Field(None, description="Component of a vector unknown, counted from 0; default all components.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
     at_least: Value | None = Field(None, description="Contact, instead of value: what the unknown is at least there.")
     at_most: Value | None = Field(None, description="Contact, instead of value: what the unknown is at most there.")
     rate: Value | None = Field(
-        None, description='On "initial", where the equation has the second time derivative: the first one at the start.'
+        None, description='On "initial", if the equation has a second time derivative: the first time derivative at the start.'
     )
     residual: Text | None = Field(
         None,
-        description="With a strong form, instead of value: an expression of the unknowns that must vanish, imposed by penalty.",
+        description="With a strong form, instead of a value: an expression of the unknowns that must vanish, imposed by penalty.",
     )
     impose: Literal["auto", "exact", "penalty", "nitsche"] = Field(
-        "auto", description="How the value is imposed: built into the trial space, as weighted squares, or by Nitsche's terms."
+        "auto", description="exact: built into the trial space; penalty: by weighted squares; nitsche: by Nitsche's terms."
     )
     weight: Positive | None = Field(
-        None, description="Weight of a penalty or Nitsche condition (> 0); default chosen from the form."
+        None, description="Weight of a penalty or Nitsche condition (> 0); by default chosen from the form."
     )
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """Boundary tags."""
+        """The tags in ``on`` as a tuple."""
         return (self.on,) if isinstance(self.on, str) else self.on
 
     @property
@@ -189,30 +191,30 @@ class FiniteElements(Section):
 
     degree: ElementDegree | dict[str, ElementDegree] = Field(
         2,
-        description="Polynomial degree of the elements, 1 to 10; multipliers, such as a pressure, get one less. Or a table: "
-        "{ u = 3, p = 2 }.",
+        description="Polynomial degree of the elements, 1 to 10; multipliers such as a pressure get one less. Or a table "
+        "of degrees by unknown: { u = 3, p = 2 }.",
     )
     refine: Annotated[int, Field(strict=True, ge=0, le=8)] = Field(
-        0, description="How often the mesh is refined first, each cell into 2^d, 0 to 8."
+        0, description="How often the mesh is refined before, each cell into 2^d cells, 0 to 8."
     )
 
 
 class Reference(Section):
-    """What is known of the true solution, to compare with; no solver sees it."""
+    """Known values of the true solution, only for comparison; no solver uses them."""
 
     exact: dict[str, Value] = Field(default_factory=dict, description="Exact solution of each unknown as an expression.")
-    file: Text | None = Field(None, description="CSV file of reference values, columns x, y, … and one per unknown.")
+    file: Text | None = Field(None, description="CSV file of reference values with columns x, y, … and one for each unknown.")
     fem: FiniteElements | None = Field(
-        None, description="Solve the form with finite elements, too, and compare: { degree = 2, refine = 1 }."
+        None, description="Also solve the form with finite elements, and compare: { degree = 2, refine = 1 }."
     )
 
 
 class Settings(Section):
-    """A problem file. Every section but domain, unknowns and form has defaults."""
+    """A problem file. All sections except domain, unknowns and form have defaults."""
 
     title: str = Field("", max_length=1000, description="Free text, used in reports.")
     domain: Domain | None = Field(
-        None, description="Where the equation holds; only problems built in code may bring a mesh instead."
+        None, description="The domain of the equation; may be left out only if a mesh is given in Python."
     )
     unknowns: dict[str, Literal["scalar", "vector"] | Count | UnknownSection] = Field(
         min_length=1,
@@ -221,23 +223,23 @@ class Settings(Section):
     )
     constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
     expressions: dict[str, Real | Text] = Field(
-        default_factory=dict, description="Named UFL expressions, in order: later ones may use earlier ones."
+        default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )
     form: Form = Field(description="The equation.")
     boundary: tuple[Boundary, ...] = Field(
-        (), max_length=1000, description="Essential conditions; natural ones are ds terms of the form."
+        (), max_length=1000, description="Essential boundary conditions; natural conditions are ds terms of the form."
     )
     obstacle: tuple[Obstacle, ...] = Field(
         (), max_length=100, description="Obstacles in the domain, which elements solve by an active set."
     )
     point: tuple[PointSection, ...] = Field((), max_length=1000, description="Values held at points, by elements.")
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
-    network: NetworkSection = Field(default_factory=NetworkSection, description="The trial functions.")
+    network: NetworkSection = Field(default_factory=NetworkSection, description="The network, which gives the trial functions.")
     test_space: TestSpaceSection = Field(default_factory=TestSpaceSection, description="The test functions of a weak form.")
-    quadrature: Quadrature = Field(default_factory=Quadrature, description="How integrals become sums.")
-    batch: Batch = Field(default_factory=Batch, description="How many of the quadrature points a step sees, and which.")
-    solver: Solver = Field(default_factory=Solver, description="How the weights are found.")
-    output: Output = Field(default_factory=Output, description="What is written, and where.")
+    quadrature: Quadrature = Field(default_factory=Quadrature, description="The quadrature points and their weights.")
+    batch: Batch = Field(default_factory=Batch, description="How many quadrature points a step sees, and which.")
+    solver: Solver = Field(default_factory=Solver, description="How the problem is solved.")
+    output: Output = Field(default_factory=Output, description="Which files are written, and where.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the names in expressions stand for, and which names a problem may define."""
+"""Scopes: the meaning of names in expressions, and the names that a problem may define."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -28,15 +28,15 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 @dataclass(frozen=True)
 class Scope:
-    """The meaning of names on one domain.
+    """The meaning of names in the expressions of a problem.
 
     Attributes:
-        symbols: the geometry.
-        names: name → UFL expression: coordinates, constants, unknowns, test functions, earlier expressions.
-        facet_tags: boundary parts that ds takes.
-        cell_tags: groups of cells that dx takes.
-        edge_tags: groups of edges, in the plane inside, that ds takes, too.
-        clock: of a problem that depends on time, with the unknowns defined so far; None of a steady one.
+        symbols: UFL symbols of the domain.
+        names: name → UFL expression: coordinates, constants, unknowns, test functions, and earlier expressions.
+        facet_tags: tags of the boundary, for ds.
+        cell_tags: tags of cells, for dx.
+        clock: time of the problem, with the time derivatives of the unknowns defined so far; None for a steady problem.
+        edge_tags: tags of edges, in the plane inside the domain, for ds too.
     """
 
     symbols: Symbols
@@ -53,14 +53,18 @@ class Scope:
 
     @property
     def coordinates(self) -> str:
-        """The letters among x, y, z that the domain has."""
+        """The names x, y, z of the coordinates, as many as the domain has (three at most)."""
         return "xyz"[: self.symbols.dimension]
 
     def measure(self, name: str, *tags: str) -> Measure:
-        """Return dx or ds over the cells or boundary parts with the given tags; without tags, or with "all", over all.
+        """Return dx or ds over the parts with the given tags, or over everything without a tag or with "all".
+
+        Args:
+            name: "dx" or "ds".
+            tags: tags of cells for dx, of the boundary for ds.
 
         Raises:
-            InputError: a tag that the domain does not have; lists those it has.
+            InputError: the domain does not have a tag; the message lists the tags it has.
         """
         if name == "ds" and tags and set(tags) <= set(self.edge_tags):
             return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tags})
@@ -80,14 +84,14 @@ class Scope:
         return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tuple(map(float, coordinates))})
 
     def timed(self, clock: Clock) -> Scope:
-        """Return the scope of a problem that depends on time, in which t is time."""
+        """Return the scope with a clock and the name t for time."""
         return replace(self, names={**self.names, "t": clock.t}, clock=clock)
 
     def define(self, name: str, value: Expr) -> Scope:
         """Return the scope with one more name.
 
         Raises:
-            InputError: not an identifier of at most 64 ASCII letters, digits and _; reserved; or defined before.
+            InputError: the name is no identifier of at most 64 ASCII letters, digits and _, is reserved, or is already defined.
         """
         if not _NAME.fullmatch(name) or keyword.iskeyword(name):
             raise InputError(f"{printable(name)!r} cannot be a name; use letters, digits and _, not starting with a digit")
@@ -99,7 +103,14 @@ class Scope:
 
 
 def make_scope(symbols: Symbols, facet_tags: tuple[str, ...] = (), cell_tags: tuple[str, ...] = (), meshed: bool = True) -> Scope:
-    """Return the scope that every problem on a domain starts from: coordinates, n, pi, and h where there are cells."""
+    """Return a scope with the names that every problem has: coordinates, n, pi, and h if the domain has cells.
+
+    Args:
+        symbols: UFL symbols of the domain.
+        facet_tags: tags of the boundary.
+        cell_tags: tags of cells.
+        meshed: whether the domain has cells.
+    """
     names: dict[str, Expr] = {name: symbols.x[axis] for axis, name in enumerate("xyz"[: symbols.dimension])}
     names |= {"n": symbols.n, "pi": ufl.as_ufl(ufl.pi)}
     if meshed:

@@ -1,6 +1,6 @@
-"""The base of every section of a problem file, and the types of its values.
+"""The base class of all sections of a problem file, and the types of their values.
 
-Numbers are strict: text is not read as a number, true is not 1, and nan and inf are refused.
+Values are checked strictly: a string is no number, true is not 1, and nan and inf are refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,6 @@ Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 class Section(BaseModel):
-    """A frozen table that refuses keys it does not know."""
+    """A section of a problem file: an immutable model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False)

@@ -1,4 +1,7 @@
-"""The text of a problem file: read with limits, parsed, overridden from the command line, every key with its place."""
+"""The text of a problem file, read within limits, parsed, changed by ``--set``, with the place of every key for messages.
+
+Start with `read_source`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ MAX_BYTES = 256_000
 MAX_LINE = 12_000
 MAX_KEY_PARTS = 8
 
-# tomllib needs time quadratic in the parts of a dotted key: 15 s for one key of 40 kB. Bounded parts keep this search linear.
+# tomllib needs a time quadratic in the parts of a dotted key (15 s for a key of 40 kB), so that keys of many parts are refused
+# before. The bounded lengths in this pattern keep the search for them linear.
 _PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.){0,64}+"|'[^'\n]{0,64}+')"""
 _DOTTED = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{MAX_KEY_PARTS}}}")
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
@@ -32,11 +36,11 @@ class Source:
     """A problem as text and as nested dictionaries.
 
     Attributes:
-        path: the file as the user named it; None for a problem built in code.
-        text: the file's text; None for a problem built in code.
-        data: the parsed file with the overrides applied.
-        lines: key path → line of the text, from 1.
-        overrides: key paths that the command line set.
+        path: problem file as the user named it; None for a problem made in Python.
+        text: text of the file; None for a problem made in Python.
+        data: parsed file with the overrides applied.
+        lines: key path → line of the text, counted from 1.
+        overrides: key paths that were set on the command line.
     """
 
     path: Path | None
@@ -46,7 +50,7 @@ class Source:
     overrides: frozenset[KeyPath] = frozenset()
 
     def place(self, *key: str | int) -> str:
-        """Return where a key was written: ``file:line``, ``--set section.key``, the file, or "" for a problem in code."""
+        """Return where a key was written: ``file:line``, ``--set section.key``, the file, or "" for a problem made in Python."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.overrides:
                 return f"--set {'.'.join(map(str, key[:length]))}"
@@ -57,7 +61,7 @@ class Source:
 
     @contextmanager
     def located(self, *key: str | int) -> Iterator[None]:
-        """Give errors raised inside the block the name and place of ``key``, unless they have a place already."""
+        """Add the name and the place of ``key`` to every InputError raised in this context that has no place yet."""
         try:
             yield
         except InputError as error:
@@ -70,15 +74,15 @@ def read_source(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     """Read and parse a problem file.
 
     Args:
-        path: the file; a regular file of at most 256 kB of UTF-8.
-        overrides: ``section.key=value`` each, as given to ``--set``; the value is TOML, or else plain text. A number in
-            the key picks a table of an array: ``boundary.0.value=1``.
+        path: problem file, a regular file of at most 256 kB in UTF-8.
+        overrides: ``section.key=value`` each, as given to ``--set``; the value is TOML or, if that fails, plain text. A number in
+            the key selects a table of an array: ``boundary.0.value=1``.
 
     Returns:
         The source, not yet validated against the schema.
 
     Raises:
-        InputError: the file cannot be read, is not TOML, or an override names no place in it.
+        InputError: the file cannot be read or is no TOML, or the key of an override does not exist in it.
     """
     path = Path(path)
     text = _decode(_read_bytes(path), path)
@@ -88,14 +92,14 @@ def read_source(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
-    """Return the tables of a TOML text, checked first for what would take the parser more than a moment.
+    """Return the tables of a TOML text, after refusing lines and keys that the parser would need very long for.
 
     Args:
-        text: TOML, any line ends.
-        where: name of the file for messages.
+        text: TOML with any line ends.
+        where: name of the file, for messages.
 
     Raises:
-        InputError: not TOML, a line over 12,000 characters, or a key of more than 8 dotted parts; says the line.
+        InputError: the text is no TOML, or has a line over 12,000 characters or a key of more than 8 parts; names the line.
     """
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_LINE:
@@ -116,7 +120,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Return the content of a regular file, never waiting on a pipe or device."""
+    """Return the content of a regular file; anything else is refused without waiting, such as a pipe or a device."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""UFL symbols of a problem without a mesh library: coordinates, normal, cell size, unknowns and test functions.
+"""UFL symbols of a problem: coordinates, normal, cell size, unknowns and test functions, in any dimension.
 
-UFL needs an element only to know value shapes; ``Element`` is the smallest one, in any dimension.
+UFL's functions need a finite element, of which only the value shape matters here; `Element` has nothing else.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -21,12 +21,12 @@ SIMPLEX = {1: "interval", 2: "triangle", 3: "tetrahedron"}
 
 
 class Element(AbstractFiniteElement):
-    """A value shape on a cell, with no basis behind it.
+    """A finite element for UFL that has a value shape but no basis functions.
 
     Args:
-        cell: UFL cell, which fixes the dimension.
+        cell: UFL cell, which gives the dimension.
         shape: value shape, () for a scalar.
-        degree: formal polynomial degree; only UFL's own estimates look at it, and vpinn asks for none.
+        degree: formal polynomial degree, read only by UFL's estimates of degrees, which vpinn does not use.
     """
 
     def __init__(self, cell: ufl.AbstractCell, shape: tuple[int, ...], degree: int = 2) -> None:
@@ -54,13 +54,13 @@ class Element(AbstractFiniteElement):
 
 @dataclass(frozen=True)
 class Symbols:
-    """The geometric symbols of one domain.
+    """The UFL symbols of the geometry of a domain.
 
     Attributes:
         dimension: number of coordinates d ≥ 1.
-        mesh: the UFL mesh that all symbols live on.
-        x: coordinates, shape [d].
-        n: outward unit normal, shape [d]; boundary integrals only.
+        mesh: UFL mesh of all symbols.
+        x: coordinates, shape [d], in units of length.
+        n: outward unit normal, shape [d], dimensionless; for integrals over the boundary only.
         h: cell diameter, in units of length.
     """
 
@@ -71,17 +71,17 @@ class Symbols:
     h: ufl.CellDiameter
 
     def coefficient(self, shape: tuple[int, ...] = ()) -> ufl.Coefficient:
-        """Return a new function of the given value shape: an unknown or a known field."""
+        """Return a new function of a value shape, for an unknown or a known field."""
         return ufl.Coefficient(ufl.FunctionSpace(self.mesh, Element(self.mesh.ufl_cell(), shape)))
 
     def test_function(self, shape: tuple[int, ...] = (), part: int = 0) -> ufl.Argument:
-        """Return a test function of the given value shape; ``part`` tells those of several unknowns apart."""
+        """Return a test function of a value shape; ``part`` is the position of its unknown among all unknowns."""
         space = ufl.FunctionSpace(self.mesh, Element(self.mesh.ufl_cell(), shape))
         return ufl.Argument(space, 0, part)
 
 
 def make_symbols(dimension: int) -> Symbols:
-    """Return the symbols of a domain with ``dimension`` coordinates (any number ≥ 1)."""
+    """Return the symbols of a domain with ``dimension`` ≥ 1 coordinates."""
     interval = ufl.Cell("interval")
     cell = ufl.Cell(SIMPLEX[dimension]) if dimension in SIMPLEX else ufl.TensorProductCell(*[interval] * dimension)
     mesh = ufl.Mesh(Element(cell, (dimension,), 1))
@@ -89,7 +89,7 @@ def make_symbols(dimension: int) -> Symbols:
 
 
 def components(expression: Expr) -> list[Expr]:
-    """Return the scalar components of an expression of any shape, last index fastest."""
+    """Return the scalar components of an expression of any shape, with the last index running fastest."""
     if expression.ufl_shape == ():
         return [expression]
     return [expression[index] for index in itertools.product(*map(range, expression.ufl_shape))]

@@ -10,13 +10,13 @@ from vpinn.problem.wording import printable
 
 
 def template(name: str) -> str:
-    """Return the text of a problem file that runs as it is.
+    """Return the text of a commented problem file, which can be solved as it is.
 
     Args:
-        name: its title and file stem: letters, digits, spaces, ``-``, ``_`` and ``.``, 1 to 64 of them.
+        name: title and file stem: 1 to 64 letters, digits, spaces, ``-``, ``_`` and ``.``.
 
     Raises:
-        InputError: other characters.
+        InputError: the name is too long or has other characters.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}", name):
         raise InputError(f"a name has 1 to 64 letters, digits, spaces, -, _ and ., got {printable(name)!r}")

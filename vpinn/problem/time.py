@@ -1,7 +1,7 @@
 """Time in expressions: the symbol t, time derivatives of unknowns, and expressions at one instant.
 
-t, and the time derivatives of every unknown, are UFL functions of their own; dt(f) is carried out by the chain rule where it is
-written. What depends on t alone is the same all over the domain, so that its gradient vanishes.
+The time t and the time derivatives of every unknown are separate UFL functions. dt(f) is expanded by the chain rule when the
+expression is read. t is constant in space, so that its gradient is zero. Start with `Clock`.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -31,14 +31,14 @@ Stated = TypeVar("Stated", Expr, ufl.Form)
 
 @dataclass(frozen=True, eq=False)
 class Clock:
-    """The time of a problem.
+    """The time span of a problem, with the UFL functions for time and time derivatives.
 
     Attributes:
         start: first instant, in units of time.
-        end: last instant, > start.
-        t: symbol of time.
-        one: symbol of the number one, which the chain rule puts for the derivative of t.
-        rates: function of an unknown → its first and second time derivative.
+        end: last instant, in units of time, > start.
+        t: UFL function for the time.
+        one: UFL function for the derivative of t, replaced by the number 1 after the chain rule.
+        rates: UFL function of an unknown → those of its first and second time derivative.
     """
 
     start: float
@@ -49,11 +49,11 @@ class Clock:
 
     @classmethod
     def of(cls, span: tuple[float, float], symbols: Symbols) -> Clock:
-        """Return the clock of a time span."""
+        """Return the clock of a time span (start, end), without unknowns."""
         return cls(*span, symbols.coefficient(), symbols.coefficient())
 
     def knowing(self, function: ufl.Coefficient, symbols: Symbols) -> Clock:
-        """Return the clock with the time derivatives of one more unknown."""
+        """Return the clock with time derivatives for one more unknown, given by its UFL function."""
         shape = function.ufl_shape
         return replace(self, rates={**self.rates, function: (symbols.coefficient(shape), symbols.coefficient(shape))})
 
@@ -61,7 +61,7 @@ class Clock:
         """Return the time derivative of an expression of coordinates, time and unknowns.
 
         Raises:
-            InputError: it would hold a third time derivative, or more parts than an expression may have.
+            InputError: the expression has a test function or a second time derivative, or the result has too many parts.
         """
         if isinstance(expression, ufl.Coefficient) and expression in self.rates:
             return self.rates[expression][0]
@@ -84,7 +84,12 @@ class Clock:
         return result
 
     def order(self, function: ufl.Coefficient, parts: Sequence[ufl.Form | Expr]) -> int:
-        """Return the order of the highest time derivative of an unknown in forms or equations: 0, 1 or 2."""
+        """Return the order of the highest time derivative of an unknown in forms or equations: 0, 1 or 2.
+
+        Args:
+            function: UFL function of the unknown.
+            parts: forms or equations.
+        """
         present = {one for part in parts for one in extract_coefficients(part)}
         first, second = self.rates[function]
         return 2 if second in present else int(first in present)
@@ -95,11 +100,11 @@ class InitialState:
     """The state of an unknown at the start.
 
     Attributes:
-        unknown: its name.
-        component: one component of it from 0; None for all.
-        value: expression of the coordinates, of the unknown's shape, or scalar with a component.
-        rate: its first time derivative, likewise; None where the equation has no second one.
-        where: place in the problem file.
+        unknown: name of the unknown.
+        component: component of the unknown, counted from 0; None for all components.
+        value: expression of the coordinates, of the unknown's shape, or scalar for a component.
+        rate: first time derivative at the start, of the same shape; None for an equation of first order.
+        where: place in the problem file, for messages.
     """
 
     unknown: str
@@ -110,7 +115,7 @@ class InitialState:
 
 
 class _Frozen(MultiFunction):
-    """Puts numbers for functions that are the same all over the domain, whose gradients vanish."""
+    """Replacement of functions that are constant in space by numbers, and of their gradients by zero."""
 
     def __init__(self, values: Mapping[Any, float], still: tuple[Any, ...]) -> None:
         super().__init__()
@@ -130,12 +135,12 @@ class _Frozen(MultiFunction):
 
 
 def frozen(stated: Stated, values: Mapping[ufl.Coefficient, float], still: tuple[ufl.Coefficient, ...] = ()) -> Stated:
-    """Return an expression or a form with numbers for functions that do not vary in space.
+    """Return an expression or a form in which functions that are constant in space are replaced by numbers.
 
     Args:
-        stated: what they occur in.
-        values: function → number; zero for functions with components.
-        still: functions that stay, but whose gradients vanish.
+        stated: expression or form.
+        values: function → number; functions with components are replaced by zero.
+        still: functions that remain, with gradients replaced by zero.
     """
     rules = _Frozen(values, still)
     lowered = apply_derivatives(apply_algebra_lowering(stated))

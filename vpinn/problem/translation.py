@@ -1,4 +1,4 @@
-"""Python syntax trees → UFL, node by node. What is not listed here is not part of the language."""
+"""Translation of Python syntax trees to UFL, node by node; syntax that is not listed here is refused."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -40,11 +40,11 @@ _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i
 
 
 class Translator:
-    """Translates the nodes of one expression.
+    """The translation of one expression.
 
     Args:
-        scope: the meaning of names.
-        text: the source that the tree was parsed from, for quoting parts of it.
+        scope: meaning of names.
+        text: text of the expression, of which errors quote the wrong part.
     """
 
     def __init__(self, scope: Scope, text: str) -> None:
@@ -57,7 +57,7 @@ class Translator:
         """Return the UFL object of a node: an expression, a form or a measure.
 
         Raises:
-            InputError: the node or a part of it is outside the language, or shapes do not fit.
+            InputError: the node or a part of it does not belong to the language, or shapes do not fit.
         """
         match node:
             case ast.Constant():
@@ -78,7 +78,7 @@ class Translator:
                 self._refuse(node)
 
     def _refuse(self, node: ast.expr) -> NoReturn:
-        """Say what to write instead of a node that is no term."""
+        """Raise an error that says what to write instead of a node that is no term."""
         match node:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
                 self._fail(node, "comparisons belong inside conditional(condition, a, b)")
@@ -94,7 +94,7 @@ class Translator:
                 self._fail(node, "this is not part of the expression language")
 
     def tensor(self, node: ast.expr) -> Expr:
-        """Return the UFL expression of a node that may be no form and no measure."""
+        """Return the UFL expression of a node; forms and measures are refused."""
         value = self.term(node)
         if not isinstance(value, Expr):
             self._fail(node, "an integral cannot stand here; dx and ds multiply whole terms of a form")
@@ -148,7 +148,7 @@ class Translator:
         raise InputError(f"unknown name {printable(name)!r}{closest(name, [*self.scope.names, *self.operators, *SYNTAX])}")
 
     def _sum(self, node: ast.expr) -> Value:
-        """Add up a whole chain of + and −, and the signs before its terms."""
+        """Return the sum of a whole chain of + and −, including signs before its terms."""
         whole = node
         terms: list[tuple[bool, ast.expr]] = []
         while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
@@ -247,7 +247,7 @@ class Translator:
         return self._apply(node, operator.apply, *(self.tensor(argument) for argument in node.args))
 
     def _count_derivatives(self, node: ast.Call, count: int) -> None:
-        """Bound the derivatives in one text: UFL walks the whole operand for each."""
+        """Limit the number of derivatives in one text, because UFL goes through the whole operand for each of them."""
         self.derivatives += count
         if self.derivatives > _MOST_DERIVATIVES:
             self._fail(
@@ -277,7 +277,7 @@ class Translator:
         return value
 
     def _apply(self, node: ast.expr, operation: Callable[..., Any], *arguments: Any) -> Any:
-        """Build one UFL object; whatever UFL objects to becomes a sentence about the part of the text."""
+        """Return the result of a UFL operation; errors of UFL become an InputError that quotes the part of the text."""
         try:
             value = operation(*arguments)
             value = ufl.as_ufl(value) if isinstance(value, int | float | complex) else value

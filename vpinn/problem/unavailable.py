@@ -1,4 +1,4 @@
-"""Parts of the problem-file language that this version lacks: refused with what to use instead, never ignored."""
+"""Keys that are planned but not available in this version; they are refused with a hint what to use instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from vpinn.errors import InputError
 from vpinn.problem.source import Source
 
-# section.key → what to do instead; a section alone stands for the whole of it.
+# section or section.key → what to use instead
 _KEYS = {
     "domain.time_cells": "a march chooses its steps itself; leave it out, or make time a coordinate of a rectangle or box",
     # python tests/benchmarks/batch_normalisation.py
@@ -21,10 +21,10 @@ _KEYS = {
 
 
 def refuse_unavailable(source: Source) -> None:
-    """Refuse the first key of the language that this version cannot honour.
+    """Refuse keys that are not available in this version.
 
     Raises:
-        InputError: names the feature, its place, and what to use instead.
+        InputError: there is such a key; the message names the first one, its place and what to use instead.
     """
     for name in _entries(source.data):
         if name in _KEYS:
@@ -32,7 +32,7 @@ def refuse_unavailable(source: Source) -> None:
 
 
 def _entries(data: dict[str, Any]) -> Iterator[str]:
-    """Yield sections, and the keys inside each, as dotted names."""
+    """Yield the names of all sections, ``section``, and of the keys in them, ``section.key``."""
     for section, content in data.items():
         yield section
         if isinstance(content, dict):

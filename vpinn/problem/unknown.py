@@ -1,4 +1,4 @@
-"""The functions to be found."""
+"""The unknown functions of a problem."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import ufl
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """A function to be found.
+    """An unknown function.
 
     Attributes:
-        name: as in the problem file.
+        name: name in the problem file.
         test_name: name of its test function.
         shape: value shape, () or (components,).
-        function: the UFL coefficient that stands for it.
-        test: the UFL argument (number 0, part: position among the unknowns) that stands for its test function.
-        rates: UFL coefficients that stand for its first and second time derivative; () in a steady problem.
+        function: UFL coefficient of the unknown.
+        test: UFL argument of the test function; its number is 0, and its part the position among the unknowns.
+        rates: UFL coefficients of the first and second time derivative; () in a steady problem.
     """
 
     name: str

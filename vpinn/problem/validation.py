@@ -1,4 +1,4 @@
-"""Parsed tables → `Settings`, with every violation told as one line that says where, what was found and what to do."""
+"""Validation of a parsed problem file → `Settings`; an error is one line that says where, what was found and what to do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def validate(source: Source) -> Settings:
     """Return the validated settings of a source.
 
     Raises:
-        InputError: the first violation in the order of the file, and how many more there are.
+        InputError: a value is wrong; describes the first one in the order of the file, and says how many more there are.
     """
     refuse_unavailable(source)
     try:
@@ -56,7 +56,7 @@ def validate(source: Source) -> Settings:
 
 
 def _path(detail: ErrorDetails, data: Any) -> Key:
-    """Return the part of a pydantic location that names keys of the file: without the branches of unions it tried."""
+    """Return the key path in a location of pydantic, without the names of the branches of unions."""
     path: list[str | int] = []
     for part in detail["loc"]:
         keys = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
@@ -109,7 +109,7 @@ def _wanted(detail: ErrorDetails) -> str:
 
 
 def _known_keys(path: Key) -> list[str]:
-    """Return the keys that the section at ``path`` takes."""
+    """Return the keys that the section at a key path can have."""
     model: Any = Settings
     for part in path:
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""Values that are a number, an expression, or a list of these, as UFL expressions of the shape that is wanted."""
+"""Values in a problem file that are a number, an expression or a list of these, as UFL expressions of a given shape."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -28,10 +28,15 @@ def parse_value(value: Value, scope: Scope) -> Expr:
 
 
 def fit_shape(value: Expr, shape: tuple[int, ...], what: str) -> Expr:
-    """Return the value if it has the wanted shape; the number 0 stands for the zero of any shape.
+    """Return a value of the wanted shape; the number 0 becomes zero of this shape.
+
+    Args:
+        value: the value.
+        shape: wanted shape.
+        what: name of the value in messages.
 
     Raises:
-        InputError: another shape.
+        InputError: the value has another shape.
     """
     if isinstance(value, Zero) and not value.ufl_shape:
         return Zero(shape)

@@ -1,4 +1,4 @@
-"""How errors show what the user wrote: near names, values and shapes in words, nothing that could steer a terminal."""
+"""Wording of errors: similar names, values and shapes in words, and text of the user without control characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" for a mistyped name, or the list of those known when nothing is near."""
+    """Return "; did you mean …?" if a known name is similar, else "; known are …", or "" if no name is known."""
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name[:60], names, n=2, cutoff=0.6)
     if near:
@@ -24,7 +24,7 @@ def printable(text: str, length: int = 60) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value of a TOML file the way it is written there, shortened."""
+    """Return a value of a TOML file as it is written there, shortened."""
     if isinstance(value, Mapping):
         return "a table"
     return printable(str(value).lower() if isinstance(value, bool) else repr(value))

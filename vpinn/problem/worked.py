@@ -1,4 +1,4 @@
-"""Worked problems: complete files to read, to solve and to start an own problem from."""
+"""Worked problems: complete problem files to read, to solve, and to start an own problem from."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from vpinn.errors import InputError, StorageError
 
 INDEX = "README.md"
-"""Text whose first table names the worked problems by kind."""
+"""File in the folder of the worked problems whose tables of two columns list them: kind, names."""
 INSTALLED = Path("share", "vpinn", "problems")
-"""Where an installation keeps them, below the environment's folder."""
+"""Folder of the worked problems in an installation, relative to ``sys.prefix``."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Worked:
     """A worked problem.
 
     Attributes:
-        kind: as the index names it.
-        name: of its file, without suffix.
-        title: of the problem.
-        file: its problem file.
+        kind: kind of problem, from the index.
+        name: name of its file, without suffix.
+        title: title of the problem.
+        file: problem file.
     """
 
     kind: str
@@ -38,7 +38,7 @@ def worked_problems() -> tuple[Worked, ...]:
     """Return all worked problems in the order of the index.
 
     Raises:
-        StorageError: the installation has none, or they cannot be read.
+        StorageError: there are no worked problems, or they cannot be read.
     """
     folder = _folder()
     try:
@@ -55,18 +55,18 @@ def worked_problems() -> tuple[Worked, ...]:
 
 
 def copy_worked(name: str, target: Path) -> list[Path]:
-    """Copy a worked problem, with its mesh and its reference values beside it, without replacing anything.
+    """Copy a worked problem with its mesh and its reference values, without replacing other files.
 
     Args:
-        name: of the worked problem.
-        target: problem file to write.
+        name: name of the worked problem.
+        target: problem file to write; mesh and reference values are written relative to its folder.
 
     Returns:
-        the files written: the problem's first.
+        the files written, the problem file first.
 
     Raises:
         InputError: there is no such problem, or a file exists already.
-        StorageError: a file could not be written.
+        StorageError: a file cannot be written.
     """
     known = {worked.name: worked for worked in worked_problems()}
     if name not in known:
@@ -90,7 +90,7 @@ def copy_worked(name: str, target: Path) -> list[Path]:
 
 
 def _folder() -> Path:
-    """Return where the worked problems are: beside the package in a checkout, else where an installation puts them."""
+    """Return the folder of the worked problems: in a checkout beside the package, else in the environment."""
     for folder in (Path(__file__).parents[2] / "problems", Path(sys.prefix) / INSTALLED):
         if (folder / INDEX).is_file():
             return folder

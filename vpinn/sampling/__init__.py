@@ -1,8 +1,12 @@
-"""Sampling: which quadrature points a step sees, and the weights that keep every integral unbiased.
+"""Sampling: which quadrature points a training step sees, and the weights that keep every integral unbiased.
 
-`curve` lays a data set out along [0, 1); `sampler`, `stratified`, `quantiles`, `cells` and `quasi` choose numbers there;
-`allocation` says how many each stratum gets, `measures` how many domain and boundary; `make` turns names of a problem file
-into samplers; `policy` says how large batches are over a run.
+In goes a set of quadrature points; out comes a `Sampler`, which draws indices of points and the inverse of how often each is
+expected. With these factors on the quadrature weights, the sum over a batch has the integral over all points as its mean.
+
+1. `curve` lays the points out along [0, 1), each as long as its share of the measure, so that samplers choose numbers there.
+2. `sampler` (the contract, and uniform draws), `stratified`, `quantiles`, `cells`, `quasi` (with `nets`): the samplers.
+3. `allocation` divides a batch among strata, `measures` a step's points between domain and boundary.
+4. `policy` decides the batch size over a run. `make` turns names of a problem file into samplers; start reading there.
 """
 
 from vpinn.sampling.allocation import ALLOCATIONS, allocate

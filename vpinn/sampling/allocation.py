@@ -1,4 +1,7 @@
-"""How many points of a batch each stratum gives, and each measure: the measures of an objective are strata of the whole."""
+"""Split the points of a batch between strata, and between the measures of an objective (domain and boundary).
+
+The measures are strata of the whole, so that the same rules hold for both.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,27 @@ from vpinn.errors import InputError
 from vpinn.sampling.curve import Array, Index
 
 FLOOR: Final = 0.1
-"""Share of an adaptive batch that is allocated in proportion to the weight, so that no stratum is forgotten."""
+"""Share of an adaptive batch that is allocated in proportion to the weights, so that every stratum keeps some points."""
 
 ALLOCATIONS: Final[Mapping[str, Callable[[Array, Array], Array]]] = {
     "proportional": lambda weight, deviation: weight,
     "neyman": lambda weight, deviation: weight * deviation,
     "equal-variance": lambda weight, deviation: deviation**2,
 }
-"""Names of a problem file → desired shares, up to a factor, from weights W_k and standard deviations σ_k.
+"""Names in a problem file → desired shares, up to a factor, from weights W_k and standard deviations σ_k.
 
-Neyman (1934) minimises Σ W_k²σ_k²/n_k; equal variance gives every stratum's mean the same variance σ_k²/n_k.
+Neyman's allocation (1934) minimises Σ W_k²σ_k²/n_k; equal-variance gives the mean of every stratum the same variance σ_k²/n_k.
 """
 
 
 def allocate(name: str, size: int, weight: Array, deviation: Array | None, least: int | Index) -> Index:
-    """Return points per stratum [K], summing to ``size``.
+    """Return the points of each stratum [K], which sum to ``size``.
 
     Args:
         name: one of ``ALLOCATIONS``.
         size: points of the batch, at least the sum of ``least``.
-        weight: shares W_k of the strata [K], > 0, summing to one.
-        deviation: standard deviations σ_k [K] ≥ 0; None where they are not known yet: proportional.
+        weight: shares W_k of the strata [K], > 0, which sum to one.
+        deviation: standard deviations σ_k [K] ≥ 0; None where they are not known yet, for a proportional allocation.
         least: fewest points of a stratum, one number or [K].
 
     Raises:
@@ -41,7 +44,7 @@ def allocate(name: str, size: int, weight: Array, deviation: Array | None, least
     if size < fewest.sum():
         raise InputError(
             f"batch.size is {size}, but {strata} strata need {fewest.max()} points each, {fewest.sum()} in all; "
-            "raise it, or take fewer strata"
+            "raise batch.size, or take fewer strata"
         )
     wanted = weight
     if name != "proportional" and deviation is not None:
@@ -52,11 +55,11 @@ def allocate(name: str, size: int, weight: Array, deviation: Array | None, least
 
 
 def split(noise: Array, size: Index, least: Index, most: Index) -> Index:
-    """Return the points of every measure [M] by Neyman's rule for measures as strata: n_m ∝ W_mσ_m, summing to that of ``size``.
+    """Return the points of every measure [M] by Neyman's rule for measures as strata, n_m ∝ W_mσ_m; they sum to that of ``size``.
 
     Args:
-        noise: W_mσ_m ≥ 0 up to a factor [M], the root of n_mV_m with the variance V_m that the n_m points of a measure give.
-        size: points in proportion to the data sets [M], which get the share ``FLOOR`` of all.
+        noise: W_mσ_m ≥ 0 up to a factor [M]: the root of n_mV_m, where V_m is the variance due to the n_m points of a measure.
+        size: points in proportion to the data sets [M], by which the share ``FLOOR`` of all points is allocated.
         least: fewest points of a measure [M] ≤ size.
         most: most points of a measure [M] ≥ size.
     """
@@ -64,7 +67,7 @@ def split(noise: Array, size: Index, least: Index, most: Index) -> Index:
         return size
     wanted = (1.0 - FLOOR) * noise / noise.sum() + FLOOR * size / size.sum()
     count, full = apportion(wanted, int(size.sum()), least), np.zeros(len(size), dtype=bool)
-    while (count > most).any():  # what a measure cannot take goes to the others
+    while (count > most).any():  # points that a measure cannot take go to the others
         full |= count > most
         count = np.where(full, most, count)
         count[~full] = apportion(wanted[~full], int(size.sum() - most[full].sum()), least[~full])
@@ -72,10 +75,16 @@ def split(noise: Array, size: Index, least: Index, most: Index) -> Index:
 
 
 def apportion(wanted: Array, size: int, least: Index) -> Index:
-    """Return whole numbers [K] ≥ least [K] that sum to size and are nearest to shares ``wanted`` [K] (largest remainders)."""
+    """Return whole numbers [K] ≥ ``least`` that sum to ``size`` and are nearest to the shares ``wanted`` (largest remainders).
+
+    Args:
+        wanted: shares ≥ 0 up to a factor [K].
+        size: sum of the numbers, at least the sum of ``least``.
+        least: smallest number of each [K].
+    """
     share = wanted / wanted.sum() * size
     short = share < least
-    while True:  # strata below the least get it, and the others share what is left; each pass settles at least one more
+    while True:  # strata below their least get it, the others share the rest; each pass fixes one more stratum
         rest = size - int(least[short].sum())
         free = np.where(short, 0.0, wanted)
         share = np.where(short, least, free / max(free.sum(), 1e-300) * rest)

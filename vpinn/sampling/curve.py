@@ -1,8 +1,8 @@
-"""A data set laid out along a curve of length one, every point as long as its share of the measure.
+"""Arrange a data set along a curve of length one, on which every point has a length equal to its share of the measure.
 
-Neighbouring cells stand together (Morton order), and so do the points of a cell's rule. A number u, uniform on [0, 1),
-then draws point i with probability pᵢ, proportional to its weight on affine cells; samplers differ only in how they
-choose the numbers. Memory is that of the mesh: points are found by two binary searches.
+Neighbouring cells are next to each other (Morton order), and so are the points of a cell's rule. A number u, uniform on [0, 1),
+then draws point i with probability pᵢ, which is proportional to its weight on affine cells. Samplers differ only in how they
+choose these numbers. The memory is that of the mesh, because points are found by two binary searches.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SpaceCurve:
-    """Where the points of a data set stand on [0, 1).
+    """Arrangement of the points of a data set on [0, 1): entities (cells or facets), then copies of the rule, then its points.
 
     Attributes:
-        order: entities, neighbours together [n].
-        edges: where each of them begins, and one at the end [n + 1].
-        local: points of an entity's rule, neighbours together [q].
-        inner: where each of them begins inside its rule, and one at the end [q + 1].
-        copies: rules per entity.
-        dimension: of the entities.
+        order: numbers of the entities along the curve, neighbours together [n].
+        edges: where each entity begins, and the end of the last [n + 1], 0 to 1.
+        local: numbers of the points of a rule along the curve, neighbours together [q].
+        inner: where each of them begins inside its rule, and the end of the last [q + 1], 0 to 1.
+        copies: number of copies of the rule in each entity, ≥ 1.
+        dimension: dimension of the entities, ≥ 1.
     """
 
     order: Index
@@ -41,7 +41,7 @@ class SpaceCurve:
 
     @classmethod
     def through(cls, points: PointSet, group: Index | None = None) -> SpaceCurve:
-        """Return the curve through a data set; entities of one group [n], where given, stand together."""
+        """Return the curve through a data set; the entities of one group, where groups [n] are given, are next to each other."""
         measure, centers = points.entity_volumes, entity_centers(points)
         order = np.arange(points.entities) if centers is None else cell_order(centers)
         if group is not None:
@@ -59,7 +59,7 @@ class SpaceCurve:
         return block * len(self.local) + self.local[j], mass * (self.inner[j + 1] - self.inner[j])
 
     def block_at(self, u: Array) -> tuple[Index, Array, Array]:
-        """Return rules (entity · copies + copy) at positions u [b], where inside them u is, and their probabilities."""
+        """Return, for positions u [b], the number of the rule (entity · copies + copy), the place in it, and its probability."""
         k = _interval(self.edges, u)
         mass = self.edges[k + 1] - self.edges[k]
         inside = np.clip((u - self.edges[k]) / mass, 0.0, 1.0) * self.copies
@@ -68,20 +68,20 @@ class SpaceCurve:
 
     @property
     def layout(self) -> tuple[Index, Array]:
-        """The points in their order [N], and where they begin, with one at the end [N + 1]; for sets that fit into memory."""
+        """Points in their order along the curve [N], and where they begin and the last one ends [N + 1]; stores all points."""
         copies = np.arange(self.copies)[:, None]
         index = (self.order[:, None, None] * self.copies + copies) * len(self.local) + self.local
         starts = ((copies + self.inner[:-1]) / self.copies).ravel()
         return index.ravel(), np.append((self.edges[:-1, None] + np.diff(self.edges)[:, None] * starts).ravel(), 1.0)
 
     def pieces(self, edges: Array) -> tuple[Index, Array, Index]:
-        """Cut every point at the edges of strata; for data sets that fit into memory.
+        """Divide all points at the edges of strata; stores all points.
 
         Args:
-            edges: ascending positions, the first zero and the last one [K + 1].
+            edges: ascending positions [K + 1], from 0 to 1.
 
         Returns:
-            point, length and stratum of every piece.
+            Point, length and stratum of every piece.
         """
         cuts = np.union1d(self.layout[1], edges)
         middle = 0.5 * (cuts[1:] + cuts[:-1])
@@ -89,7 +89,7 @@ class SpaceCurve:
 
 
 def cumulated(measure: Array) -> Array:
-    """Return where shares of a whole begin, and one at the end [n + 1].
+    """Return where consecutive shares of a whole begin, and the end of the last [n + 1], scaled to 0 … 1.
 
     Raises:
         InputError: a share is not finite, or not positive.
@@ -104,7 +104,7 @@ def cumulated(measure: Array) -> Array:
 
 
 def cell_order(centers: Array) -> Index:
-    """Return the order [n] in which points [n, d] follow a Morton curve, so that neighbours stand together."""
+    """Return the order [n] of points [n, d] along a Morton curve, on which neighbours are close together."""
     n, d = centers.shape
     if not d:
         return np.arange(n)
@@ -120,7 +120,7 @@ def cell_order(centers: Array) -> Index:
 
 
 def entity_centers(points: PointSet) -> Array | None:
-    """Return the mean vertex of each cell or facet [entities, d]; None for points without cells."""
+    """Return the mean of the vertices of each cell or facet [entities, d]; None for points without a mesh."""
     mesh = getattr(points, "mesh", None)
     if not isinstance(mesh, Mesh):
         return None
@@ -131,5 +131,5 @@ def entity_centers(points: PointSet) -> Array | None:
 
 
 def _interval(edges: Array, u: Array) -> Index:
-    """Return the interval of ascending edges [n + 1] that each u lies in."""
+    """Return the number of the interval between ascending edges [n + 1] that contains each u."""
     return np.clip(np.searchsorted(edges, u, side="right") - 1, 0, len(edges) - 2)

@@ -1,4 +1,4 @@
-"""Names of a problem file → samplers."""
+"""Turn the names of samplers in a problem file into samplers; start with `make_sampler`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vpinn.sampling.sampler import Sampler, Uniform
 from vpinn.sampling.stratified import Importance, Stratified, blocks, blocks_within
 
 QUANTILES = 8
-"""Strata by residual or gradient, where their number is not given."""
+"""Number of strata by residual or gradient, where the problem file gives none."""
 TOLD = 2
-"""Points of every tag at least, however rare it is: the variance in it is then told by every batch."""
+"""Fewest points of every tag, so that every batch gives the variance in it."""
 PER_BLOCK = 4
-"""Points of an adaptive batch per block, where the number of blocks is not given."""
+"""Points per block of an adaptive batch, where the problem file gives no number of blocks."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Choice:
         sampler: one of ``SAMPLERS``.
         allocation: one of ``ALLOCATIONS``.
         strata: "blocks" of neighbouring cells, "cells", "tags", or quantiles of the "residual" or "gradient".
-        count: number of blocks or quantiles, None for a suitable one.
-        replacement: whether a uniform batch may hold a point twice.
-        per_cell: points of each drawn cell, on facets as many or all; "auto" for the best number, None for all of them.
+        count: number of blocks or quantiles, ≥ 1; None: chosen from the size of the batch.
+        replacement: whether a uniform batch may contain a point twice.
+        per_cell: points of each drawn cell, ≥ 1 (on facets as many, or all they have); "auto": best number; None: all.
     """
 
     sampler: str = "stratified"
@@ -75,7 +75,7 @@ def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
 def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
     if bare(points):
         raise InputError('sampler "antithetic" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
-    if size == 1:  # a single point, of a boundary say, has no mirror image
+    if size == 1:  # one point, of a boundary for example, has no mirror image
         return Stratified(points.size, 1, SpaceCurve.through(points), blocks(1))
     return Antithetic(points.size, size - size % 2, SpaceCurve.through(points))
 
@@ -107,7 +107,7 @@ SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = {
     ),
     "cells": _cells,
 }
-"""Names of a problem file → samplers of a given size."""
+"""Names in a problem file → function that makes the sampler from data set, size and choice."""
 
 
 def make_sampler(name: str, points: PointSet, size: int, choice: Choice | None = None) -> Sampler:
@@ -115,21 +115,21 @@ def make_sampler(name: str, points: PointSet, size: int, choice: Choice | None =
 
     Args:
         name: one of ``SAMPLERS``.
-        points: the data set.
-        size: points per batch, 1 ≤ size ≤ points.size; rounded down to whole pairs or cells where they are drawn.
-        choice: the rest of what can be chosen; its own ``sampler`` is not looked at.
+        points: data set.
+        size: points per batch, 1 ≤ size ≤ points.size; rounded down to whole pairs or cells where these are drawn.
+        choice: further choices; its own ``sampler`` is ignored.
 
     Raises:
-        InputError: no such sampler, or a size that it cannot draw.
+        InputError: there is no such sampler, or it cannot draw this size.
     """
     if name not in SAMPLERS:
         raise InputError(f"there is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}")
-    Uniform(points.size, size)  # checks the size before more points are asked about
+    Uniform(points.size, size)  # checks the size first
     return SAMPLERS[name](points, size, choice or Choice())
 
 
 def least_points(points: PointSet, choice: Choice) -> int:
-    """Return the fewest points of a batch that strata by tag need, and blocks of a boundary with tags; 0 for others."""
+    """Return the fewest points of a batch with strata by tag, or with blocks of a boundary with tags; 0 for other samplers."""
     if choice.sampler != "stratified":
         return 0
     if choice.strata == "tags":
@@ -139,9 +139,9 @@ def least_points(points: PointSet, choice: Choice) -> int:
 
 
 def facet_sides(points: PointSet) -> Index | None:
-    """Return numbers [facets] from 0 on that are the same where the same tags hold; None for cells, and where all are alike.
+    """Return numbers [facets] from 0 on, equal for facets with equal tags; None for cells, and where all facets have equal tags.
 
-    What is integrated over a boundary may jump where its tags change.
+    Integrands on a boundary may jump where its tags change.
     """
     mesh, rows = getattr(points, "mesh", None), getattr(points, "rows", None)
     if not isinstance(mesh, Mesh) or rows is None:
@@ -154,21 +154,21 @@ def facet_sides(points: PointSet) -> Index | None:
 
 
 def _sides_apart(points: PointSet, most: int) -> Index | None:
-    """Return ``facet_sides``, None where there are more than strata."""
+    """Return ``facet_sides``, None where there are more of them than ``most`` strata."""
     sides = facet_sides(points)
     return None if sides is None or int(sides.max()) >= most else sides
 
 
 def _per_stratum(choice: Choice) -> int:
-    """Return the fewest points of a block: two where the variance in it is learned."""
+    """Return the fewest points of a block: 2 where the variance in it is learned, else 1."""
     return 1 if choice.allocation == "proportional" else 2
 
 
 def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:
-    """Return the names of tags and the tag of every cell or facet [entities]; the first one where several hold.
+    """Return the names of the tags, and the number of the tag of every cell or facet [entities]; of several tags the first.
 
     Raises:
-        InputError: there are no tags, or one of them has no cell or facet here.
+        InputError: there are no tags, or a tag has no cell of its own.
     """
     mesh, rows = getattr(points, "mesh", None), getattr(points, "rows", None)
     if not isinstance(mesh, Mesh):
@@ -186,18 +186,18 @@ def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:
             raise InputError('batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"')
         empty = [name for k, name in enumerate(tags) if k not in found]
         if empty:
-            raise InputError(f"stratum {empty[0]!r} is empty: every cell of that tag has another one too; merge the tags")
+            raise InputError(f"stratum {empty[0]!r} is empty: every cell of this tag has an earlier tag too; merge the tags")
     return tuple(names[k] for k in found), number.astype(np.int64)
 
 
 def _borders(curve: SpaceCurve, group: Index) -> Array:
-    """Return where the groups begin on a curve that keeps them together, and one at the end."""
+    """Return where the groups begin on a curve that keeps them together, and the end of the last."""
     along = group[curve.order]
     return np.append(curve.edges[:-1][np.flatnonzero(np.diff(along, prepend=-1))], 1.0)
 
 
 def bare(points: PointSet) -> bool:
-    """Return whether points are those of no mesh, as in a hypercube."""
+    """Return whether points belong to no mesh, as those in a hypercube."""
     return not isinstance(getattr(points, "mesh", None), Mesh)
 
 

@@ -1,4 +1,7 @@
-"""The measures of an objective, domain and boundary, as strata of the whole: how many points of a step each of them gives."""
+"""Split the points of a step between the measures of an objective, domain and boundary, as strata of the whole.
+
+`noted` records how noisy each measure is, `shared` splits the points accordingly.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ from vpinn.sampling.sampler import Adaptive, Sampler, State, Uniform
 from vpinn.sampling.stratified import averaged
 
 NOISE = "noise"
-"""What is learned of a measure: n_mV_m, its points times the variance that they give the gradient."""
+"""Entry of a sampler's state: n_mV_m, the points of the measure times the variance of the gradient due to them."""
 
 
 def movable(samplers: Sequence[Sampler]) -> list[int]:
-    """Return the numbers of the measures whose points may be split anew: those under Neyman's rule, if there are several."""
+    """Return the numbers of the measures between which points may move: those under Neyman's rule, if there are several."""
     found = [k for k, sampler in enumerate(samplers) if isinstance(sampler, Adaptive) and sampler.bounds is not None]
     return found if len(found) > 1 else []
 
 
 def shared(samplers: Sequence[Sampler], learned: Sequence[State]) -> tuple[Sampler, ...]:
-    """Return the samplers with a step's points split between the measures by what was learned of their noise; see ``split``.
+    """Return the samplers with the points of a step split between the measures by their recorded noise; see ``allocation.split``.
 
-    The points of all of them together stay as many. A measure that would get all its points is seen as a whole, each once.
+    The total number of points stays the same. A measure that would get all its points uses each of them once.
 
     Args:
         samplers: one per measure.
-        learned: what each sampler knows.
+        learned: state of each sampler.
     """
     chosen = [k for k in movable(samplers) if NOISE in learned[k]]
     if len(chosen) < 2:
@@ -49,6 +52,7 @@ def noted(state: State, noise: float) -> State:
 
 
 def _bounds(sampler: Sampler) -> tuple[int, int]:
+    """Return the fewest and most points of a measure between which points may move."""
     assert isinstance(sampler, Adaptive)
     assert sampler.bounds is not None
     return sampler.bounds

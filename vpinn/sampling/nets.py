@@ -1,11 +1,12 @@
-"""The variance of scrambled nets: how much of every level of detail of an integrand is left in the mean over the points.
+"""Variance of scrambled nets: how much of each level of detail of an integrand remains in the mean over the points.
 
-Split y on [0, 1)^d by levels ℓ: the part that the first ℓᵢ bits of every coordinate i tell, and ℓᵢ − 1 of any do not, of mean
-square σ_ℓ². Scrambled points x, x' whose coordinates i share γᵢ bits, and no more, have E y(x) y(x') = Σ_ℓ σ_ℓ² Πᵢ φ(ℓᵢ, γᵢ) with
-φ = 1 for ℓᵢ ≤ γᵢ, −1 for ℓᵢ = γᵢ + 1 and 0 beyond. The mean over b points so has the variance Σ_{ℓ≠0} Γ_ℓ σ_ℓ² with
-the gains Γ_ℓ = b⁻² Σ_{x,x'} Πᵢ φ (Owen 1997, Monte Carlo variance of scrambled net quadrature, SIAM J. Numer. Anal. 34);
-independent points have 1/b throughout. Owen's nested permutations and a random lower triangular matrix with a digital shift
-give pairs the same law, for x ⊕ x' has γᵢ zeros, a one, and independent random bits (Matoušek 1998, J. Complexity 14).
+Divide y on [0, 1)^d into levels ℓ: the part that depends on the first ℓᵢ bits of every coordinate i and vanishes in the mean over
+the last of them, of mean square σ_ℓ². For scrambled points x, x' whose coordinates i have exactly γᵢ leading bits in common,
+E y(x) y(x') = Σ_ℓ σ_ℓ² Πᵢ φ(ℓᵢ, γᵢ) with φ = 1 for ℓᵢ ≤ γᵢ, −1 for ℓᵢ = γᵢ + 1 and 0 beyond. The mean over b points therefore has
+the variance Σ_{ℓ≠0} Γ_ℓ σ_ℓ² with the gains Γ_ℓ = b⁻² Σ_{x,x'} Πᵢ φ (Owen 1997, Monte Carlo variance of scrambled net quadrature,
+SIAM J. Numer. Anal. 34); for independent points Γ_ℓ = 1/b. Owen's nested permutations and a random lower triangular matrix with
+a digital shift give pairs of points the same distribution, because x ⊕ x' has γᵢ zeros, a one, and independent random bits
+(Matoušek 1998, J. Complexity 14). Start with `net_variance`.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from vpinn.domain import sobol_points
 from vpinn.sampling.curve import Array, SpaceCurve
 
 BITS = 20
-"""Bits of the grid that details are told apart on."""
+"""Bits of the grid on which levels of detail are resolved."""
 
 
 def net_variance(curve: SpaceCurve, contributions: Array, size: int) -> float:
     """Return the variance of the estimate of Σ contributions by scrambled Sobol points whose bits the curve interleaves.
 
-    Exact where 2^levels ≥ size, as no two points then share the first bits of any coordinate, or where the grid resolves all
-    points of the data set; else details beyond the grid count as for independent points.
+    It is exact where 2^levels ≥ size, since no two points then agree in the first bits of any coordinate, or where the grid
+    resolves all points of the data set; otherwise details finer than the grid are counted as for independent points.
 
     Args:
-        curve: layout of the data set; y is a contribution over its length on it.
+        curve: arrangement of the data set; y is a contribution divided by its length on it.
         contributions: w·f of every point [N].
-        size: Sobol points b ≥ 1.
+        size: number of Sobol points b ≥ 1.
     """
     d = curve.dimension
     levels = min((size - 1).bit_length(), BITS // d)
@@ -49,11 +50,11 @@ def net_variance(curve: SpaceCurve, contributions: Array, size: int) -> float:
 
 
 def _mean_squares(grid: Array, levels: int) -> Array:
-    """Return the mean squares of averages over the boxes with sides 2^−mᵢ, for all mᵢ ≤ levels [levels + 1, …].
+    """Return the mean squares of averages over boxes with sides 2^−mᵢ, for all mᵢ ≤ levels [levels + 1, …].
 
     Args:
         grid: averages over the smallest boxes [2^levels, …].
-        levels: of every axis.
+        levels: number of levels of every axis.
     """
 
     def over(values: Array, axes: int) -> Array:
@@ -70,14 +71,14 @@ def _mean_squares(grid: Array, levels: int) -> Array:
 
 @lru_cache(maxsize=32)
 def gains(dimension: int, size: int, levels: int) -> Array:
-    """Return Γ_ℓ of the first points of the Sobol sequence for all ℓ ≤ levels [levels + 1, …]; 1/size for the others.
+    """Return the gains Γ_ℓ of the first points of the Sobol sequence for all ℓ ≤ levels [levels + 1, …].
 
-    φ(ℓ, γ) = 2·[γ ≥ ℓ] − [γ ≥ ℓ − 1] for ℓ ≥ 1 makes them sums over numbers of pairs that share a box, Σ n².
+    With φ(ℓ, γ) = 2·[γ ≥ ℓ] − [γ ≥ ℓ − 1] for ℓ ≥ 1, they are sums of the numbers of pairs in the same box, Σ n².
 
     Args:
         dimension: d, 1 to 3.
         size: number of points.
-        levels: 2^(d·levels) boxes are few enough to be counted.
+        levels: number of levels; the 2^(d·levels) boxes must be few enough to be counted.
     """
     points = sobol_points(dimension, size)
     pairs = np.empty((levels + 1,) * dimension)

@@ -1,4 +1,4 @@
-"""Strata by what pilots measure: cells with equally large residuals or gradients stand together."""
+"""Strata of cells with equally large residuals or gradients, as measured by pilot batches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vpinn.sampling.stratified import MEMORY, Stratified, blocks
 
 @dataclass(frozen=True)
 class Quantiles(Adaptive):
-    """Strata are quantiles of the size of the signals: equal shares of the measure, sorted by cell.
+    """Stratified sampling whose strata are quantiles of the size of the signals, with equal shares of the measure.
 
     Attributes:
-        curve: layout before anything is known.
-        measure: of the entities [n].
-        strata: number of quantiles K.
+        curve: arrangement of the data set before the first pilot.
+        measure: measure of each entity [n], > 0.
+        strata: number of quantiles K, ≥ 1.
         allocation: one of ``ALLOCATIONS``.
-        kind: "residual" or "gradient".
+        kind: signal by which cells are sorted, "residual" or "gradient".
     """
 
     curve: SpaceCurve
@@ -32,17 +32,17 @@ class Quantiles(Adaptive):
 
     @classmethod
     def over(cls, points: PointSet, size: int, strata: int, allocation: str, kind: str) -> Quantiles:
-        """Return the sampler of a data set; at most as many strata as entities and as pairs of points."""
+        """Return the sampler of a data set; it has at most as many strata as entities, and as pairs of points in a batch."""
         count = min(strata, points.entities, max(1, size // 2))
         return cls(points.size, size, SpaceCurve.through(points), points.entity_volumes, count, allocation, kind)
 
     @property
     def signal(self) -> str:
-        """What cells are sorted by."""
+        """Signal by which cells are sorted."""
         return self.kind
 
     def stratified(self, state: State = NOTHING) -> Stratified:
-        """Return the sampler whose strata are those of a state."""
+        """Return the stratified sampler with the strata of a state."""
         if "size" not in state:
             return Stratified(self.points, self.size, self.curve, blocks(self.strata), self.allocation)
         order = np.argsort(state["size"], kind="stable")
@@ -54,21 +54,21 @@ class Quantiles(Adaptive):
         return self.stratified(state).draw(generator, state)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return Σ_k W_k²σ_k²/n_k for the strata of a state."""
+        """Return the variance Σ_k W_k²σ_k²/n_k of the estimate of Σ contributions, for the strata of a state."""
         return self.stratified(state).variance(contributions, state)
 
     @property
     def bounds(self) -> tuple[int, int] | None:
-        """Fewest and most points that Neyman's rule may give."""
+        """Fewest and most points that Neyman's rule may give to this measure."""
         return self.stratified().bounds
 
     @property
     def pilot_size(self) -> int:
-        """Points of a pilot: two in every entity."""
+        """Points of a pilot batch: two in every entity."""
         return 2 * len(self.measure)
 
     def pilot(self, generator: np.random.Generator, state: State) -> tuple[Index, Array]:
-        """Return two independent points of every entity in the order of the curve, and 1/p."""
+        """Return two independent points of every entity in the order of the curve, and 1/p of each."""
         edges = self.curve.edges
         k = np.repeat(np.arange(len(self.measure)), 2)
         u = edges[k] + np.diff(edges)[k] * generator.random(len(k))
@@ -76,7 +76,7 @@ class Quantiles(Adaptive):
         return index, 1.0 / p
 
     def learn(self, state: State, signals: Array) -> State:
-        """Return the state with the entities' sizes (root mean square of signals [2 n, m]) and the strata's variances."""
+        """Return the state with new sizes of entities (root mean squares of signals [2 n, m]) and new variances of strata."""
         pairs = signals.reshape(len(self.measure), 2, -1)
         square = np.empty(len(self.measure))
         square[self.curve.order] = (pairs**2).mean(axis=1).sum(axis=1)

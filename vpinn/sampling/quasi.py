@@ -1,4 +1,4 @@
-"""Batches whose points keep away from each other: antithetic pairs, Sobol points, runs of a sequence."""
+"""Batches whose points are spread evenly: antithetic pairs, scrambled Sobol points, runs of a Sobol sequence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vpinn.sampling.sampler import NOTHING, Sampler, State
 
 @dataclass(frozen=True)
 class Antithetic(Sampler):
-    """Pairs mirrored in equal intervals of the curve (Haber 1967): what is odd about an interval's middle cancels.
+    """Pairs of points mirrored in equal intervals of the curve (Haber 1967): parts odd about an interval's middle cancel.
 
-    On squares and cubes in rows the curve's mirror image of an aligned block is the block turned by half, so linear
+    On squares and cubes in rows the curve's mirror image of an aligned block is the block turned by half a turn, so that linear
     functions of the coordinates cancel. Var = Σ_k W_k² Var_k ½(y(u) + y(u')).
 
     Attributes:
-        curve: layout of the data set.
+        curve: arrangement of the data set.
     """
 
     curve: SpaceCurve
@@ -39,7 +39,7 @@ class Antithetic(Sampler):
         return index, 1.0 / (self.size * p)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return the variance of the mean over pairs."""
+        """Return the variance of the estimate of Σ contributions, that of the mean over pairs."""
         pairs = self.size // 2
         edges = np.linspace(0.0, 1.0, pairs + 1)
         index, length, _ = self.curve.pieces(edges)
@@ -59,10 +59,10 @@ class Antithetic(Sampler):
 class Sobol(Sampler):
     """Sobol points, scrambled anew for every batch, on the square or cube whose bits the curve interleaves.
 
-    Every point is uniform alone, so each integral is unbiased; together they spread evenly: Var = Σ_ℓ Γ_ℓσ_ℓ², see ``nets``.
+    Every single point is uniform, so each integral is unbiased; together they are spread evenly: Var = Σ_ℓ Γ_ℓσ_ℓ², see ``nets``.
 
     Attributes:
-        curve: layout of the data set.
+        curve: arrangement of the data set.
     """
 
     curve: SpaceCurve
@@ -73,13 +73,13 @@ class Sobol(Sampler):
         return index, 1.0 / (self.size * p)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return Σ_ℓ Γ_ℓσ_ℓ² over the levels of detail ℓ of the contributions."""
+        """Return the variance of the estimate of Σ contributions: Σ_ℓ Γ_ℓσ_ℓ² over their levels of detail ℓ."""
         return net_variance(self.curve, contributions, self.size)
 
 
 @dataclass(frozen=True)
 class Run(Sampler):
-    """Consecutive points from a random one on, around the end: a run of a Sobol sequence spreads evenly itself."""
+    """Consecutive points of the data set from a random one on, cyclically; runs of a Sobol sequence are evenly spread."""
 
     def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
         """Return b indices, each with scale N/b."""
@@ -87,7 +87,7 @@ class Run(Sampler):
         return index, np.full(self.size, self.points / self.size)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return the variance over all N runs."""
+        """Return the variance of the estimate of Σ contributions over all N runs."""
         ends = np.concatenate([[0.0], np.cumsum(np.concatenate([contributions, contributions[: self.size]]))])
         sums = ends[self.size : self.size + self.points] - ends[: self.points]
         return float(sums.var()) * (self.points / self.size) ** 2

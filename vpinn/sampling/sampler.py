@@ -1,8 +1,7 @@
-"""Samplers of quadrature points.
+"""The interface of samplers of quadrature points, and uniform sampling.
 
-A batch estimates an integral I = Σᵢ wᵢ f(xᵢ) by the sum of scale·w·f over the drawn points. The scale is the inverse of
-the expected number of times that its draw finds the point (Horvitz & Thompson 1952), which makes the sum unbiased
-whatever the sampler.
+A batch estimates an integral I = Σᵢ wᵢ f(xᵢ) by the sum of scale·w·f over the drawn points. The scale is the inverse of the
+expected number of draws of the point (Horvitz & Thompson 1952), which makes the sum unbiased for every sampler.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from vpinn.errors import InputError
 from vpinn.sampling.curve import Array, Index
 
 State = Mapping[str, NDArray[np.float64]]
-"""What an adaptive sampler has learned; empty for the others."""
+"""What an adaptive sampler has learned from pilots; empty for other samplers."""
 NOTHING: State = MappingProxyType({})
-"""What it knows before the first pilot."""
+"""State of a sampler before its first pilot."""
 
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """Draws batches of one data set.
+    """Draws batches from one data set.
 
     Attributes:
         points: number of points N of the data set.
@@ -44,11 +43,11 @@ class Sampler(ABC):
 
     @abstractmethod
     def draw(self, generator: np.random.Generator, state: State = NOTHING) -> tuple[Index, Array]:
-        """Return indices of drawn points [b] and their inverse expected counts [b].
+        """Return indices of the drawn points [b] and their scales [b], the inverse expected numbers of their draws.
 
         Args:
-            generator: of the draws.
-            state: what an adaptive sampler has learned; nothing yet where it is empty.
+            generator: random numbers of the draws.
+            state: state of an adaptive sampler; empty before its first pilot.
         """
 
     @abstractmethod
@@ -62,48 +61,48 @@ class Sampler(ABC):
 
     @property
     def independent(self) -> bool:
-        """Whether a batch's draws are independent and distributed alike, as the U-statistic needs them."""
+        """Whether the draws of a batch are independent and identically distributed, as the U-statistic requires."""
         return False
 
 
 class Adaptive(Sampler):
-    """A sampler that learns from pilots: points of its own choice whose signals it is told.
+    """A sampler that learns from pilot batches, whose points it chooses and whose signals it is given.
 
-    Signals are the gradients of single points, or what stands for them, and come times scale and quadrature weight.
+    Signals are the gradients or residuals of single points, multiplied by scale and quadrature weight.
     """
 
     @property
     def signal(self) -> str:
-        """What the sampler asks for: "gradient" or "residual"."""
+        """Kind of signal that the sampler learns from: "gradient" or "residual"."""
         return "gradient"
 
     @property
     def bounds(self) -> tuple[int, int] | None:
-        """Fewest and most points, where what was learned may change how many the measure gives; None where it may not."""
+        """Fewest and most points of this measure if points may move between measures; None if they may not."""
         return None
 
     @property
     @abstractmethod
     def pilot_size(self) -> int:
-        """Points of a pilot; 0 where nothing is to be learned."""
+        """Points of a pilot batch; 0 where nothing is to be learned."""
 
     @abstractmethod
     def pilot(self, generator: np.random.Generator, state: State) -> tuple[Index, Array]:
-        """Return the points whose signals the sampler asks for [pilot_size], and the scale 1/p of each."""
+        """Return the points of a pilot batch [pilot_size] and the scale 1/p of each [pilot_size]."""
 
     @abstractmethod
     def learn(self, state: State, signals: Array) -> State:
-        """Return the state after a pilot, from the signals at its points [pilot_size, m]."""
+        """Return the state after a pilot batch with given signals [pilot_size, m]."""
 
 
 @dataclass(frozen=True)
 class Uniform(Sampler):
-    """Every point as likely as any other: Var = N² σ²/b with the variance σ² of the contributions.
+    """Every point is equally likely: Var = N² σ²/b, where σ² is the variance of the contributions.
 
-    Without replacement (Floyd's algorithm, or a shuffled set where the batch is a fiftieth of it) times (N − b)/(N − 1).
+    Without replacement the variance is (N − b)/(N − 1) times that.
 
     Attributes:
-        replacement: whether a batch may hold a point twice; if so, draws are independent.
+        replacement: whether a batch may contain a point twice; if so, draws are independent.
     """
 
     replacement: bool = True
@@ -122,7 +121,7 @@ class Uniform(Sampler):
         return index, np.full(self.size, self.points / self.size)
 
     def variance(self, contributions: Array, state: State = NOTHING) -> float:
-        """Return N² σ²/b, times (N − b)/(N − 1) without replacement."""
+        """Return the variance N² σ²/b, times (N − b)/(N − 1) without replacement."""
         n, b = self.points, self.size
         correction = 1.0 if self.replacement else (n - b) / max(1, n - 1)
         return float(n**2 * contributions.var() / b * correction)

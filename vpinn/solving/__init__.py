@@ -1,8 +1,10 @@
-"""Solving: problem → what is solved and how → a strategy at work → its solution, assessed.
+"""Solving: from a problem to its assessed solution, with everything a run needs around it.
 
-`preparation` (trial space, objective and plan; what ``vpinn check`` shows) → `strategy` (what every way to solve a problem takes
-and hands on), of which there are `steps` (training), `least_squares` (growth) and `elements` (with `element_stages`) → `run` (the
-whole of it, with the run folder).
+In goes a `Problem`; out comes a `Solution` and, if asked for, a run folder that can be resumed and loaded (`solve`, `load`).
+
+`preparation` (trial space, objective and plan; also what ``vpinn check`` shows) → `strategy` (the contract of all ways to solve
+a problem) → `steps` (training), `least_squares` (random features), `elements` with `element_stages` (finite elements),
+`marching` (problems in time) → `run` (choice of the strategy, assessment, run folder). Start reading in `run`.
 """
 
 from vpinn.solving.preparation import Setup, prepare

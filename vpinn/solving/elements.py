@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from vpinn.analysis import make_monitor
 from vpinn.errors import InputError, VpinnError
@@ -16,7 +17,8 @@ from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements
 from vpinn.solving.preparation import Setup
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, described, history_of
+from vpinn.solving.steady import SteadyOutcome, SteadyStrategy, described, history_of
+from vpinn.solving.strategy import Hooks, Outcome, State
 
 
 class Rival:
@@ -88,14 +90,14 @@ def make_rival(problem: Problem, method: Direct) -> Rival | None:
     return Rival(problem, method)
 
 
-class ElementsStrategy(Strategy):
+class ElementsStrategy(SteadyStrategy):
     """Solves with elements of rising degree; stages are noted as steps of a training state."""
 
     def start(self) -> State:
         """Return the state before the first stage."""
         return State(self.setup.start())
 
-    def resumed(self, before: State) -> State:
+    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Start anew: it takes seconds."""
         return self.start()
 
@@ -107,20 +109,20 @@ class ElementsStrategy(Strategy):
             stages.append(stage)
             note_stage(training, stage)
             hooks.report(training)
-            return signals.signal is None and not signals.late
+            return not hooks.over(training)
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
             hooks.report(training)
             training.ahead = None
 
-        method = self.setup.plan.method
+        method = self.plan.method
         assert isinstance(method, Direct)
         with signals.limited(method.time_limit):
             try:
                 with signals.abandons():
                     best, training.stopped = solve_by_elements(self.setup.problem, method, note, ahead)
-                    if signals.late:
+                    if signals.late or hooks.spent(training):
                         training.stopped = "time limit"
             except Stopped:
                 if not stages and signals.signal is not None:
@@ -154,7 +156,7 @@ def note_stage(training: Training, stage: ElementStage) -> None:
     training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
 
 
-def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> Outcome:
+def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> SteadyOutcome:
     """Return elements as what a strategy ended with; ``reason`` says why, by default that of the setup."""
     space = stage.found.space
     metrics = {
@@ -169,4 +171,4 @@ def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: st
     }
     solution = Solution(stage.found.problem, stage.trial, stage.theta, metrics, history_of(training))
     begun = None if stage.first is None else Solution(stage.first.found.problem, stage.first.trial, stage.first.theta)
-    return Outcome(solution, estimator=stage.estimator, first=begun)
+    return SteadyOutcome(solution, estimator=stage.estimator, first=begun)

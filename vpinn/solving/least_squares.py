@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
 from vpinn.errors import InputError
@@ -30,7 +31,8 @@ from vpinn.run_folder import network_of
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.preparation import Setup
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, conclude, with_trial
+from vpinn.solving.steady import SteadyStrategy, conclude, with_trial
+from vpinn.solving.strategy import Hooks, Outcome, State
 from vpinn.trial import Features, Trial
 
 GROWN = ("tolerance", "grown", "time limit")
@@ -47,7 +49,7 @@ LONG, FAIR = 10.0, 1e-3
 _ESTIMATE = COLUMNS.index("estimate")
 
 
-class LeastSquaresStrategy(Strategy):
+class LeastSquaresStrategy(SteadyStrategy):
     """Grows features stage by stage; stages are noted as steps of a training state, the best of them is its parameters."""
 
     def __init__(self, setup: Setup) -> None:
@@ -63,14 +65,15 @@ class LeastSquaresStrategy(Strategy):
         """Return the state before the first stage."""
         return State(self.setup.start(), Journal(asked=self._method.asked))
 
-    def resumed(self, before: State) -> State:
+    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Return the end of growth, where it ended but for the time; else its stages; nothing of another tolerance."""
-        if before.journal.asked != self._method.asked:
+        journal = Journal.from_arrays(arrays, meta)
+        if journal.asked != self._method.asked:
             return self.start()
-        stopped = before.record.get("stopped")
-        if stopped in GROWN and stopped != "time limit" and "width" in before.record:
-            return before
-        return State(self.setup.start(), before.journal)
+        stopped = meta.get("stopped")
+        if stopped in GROWN and stopped != "time limit" and "width" in meta:
+            return State(training, journal, meta)
+        return State(self.setup.start(), journal)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
@@ -157,7 +160,7 @@ class LeastSquaresStrategy(Strategy):
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
-        training, journal, signals, method = state.training, state.journal, hooks.signals, self._method
+        training, journal, signals, method = state.training, _journal(state), hooks.signals, self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # the best of each trial space
 
@@ -170,7 +173,7 @@ class LeastSquaresStrategy(Strategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return signals.signal is None and not signals.late
+            return not hooks.over(training)
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
@@ -188,7 +191,7 @@ class LeastSquaresStrategy(Strategy):
             try:
                 with signals.abandons():
                     best = grow(self._objectives, self._trials, method, guide, journal)
-                    training.stopped = "tolerance" if best.converged else "time limit" if signals.late else "grown"
+                    training.stopped = _ended(best, signals.late or hooks.spent(training))
             except Stopped:
                 if not stages and signals.signal is not None:
                     raise
@@ -205,7 +208,7 @@ class LeastSquaresStrategy(Strategy):
         _settle(training, stages, [best])
         place = next((k for k, stage in enumerate(stages, start=1) if stage.fit is best.fit), len(stages))
         state.record = {**state.record, "best": place}
-        if training.stopped not in GROWN:
+        if training.stopped not in GROWN or hooks.spent(training):
             return best, None, math.inf
         estimator = estimators.of(best)
         verdict = None if best.converged else estimators.judge(best)
@@ -223,6 +226,17 @@ class LeastSquaresStrategy(Strategy):
         assert isinstance(network, Features)
         whole = self._objectives.of(trial, record["width"], record["degree"])
         return dataclasses.replace(trial, network=network), with_network(whole, network)
+
+
+def _journal(state: State) -> Journal:
+    """Return what growth has found out."""
+    assert isinstance(state.journal, Journal)
+    return state.journal
+
+
+def _ended(best: Stage, late: bool) -> str:
+    """Return why growth ended that no signal did."""
+    return "tolerance" if best.converged else "time limit" if late else "grown"
 
 
 def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:

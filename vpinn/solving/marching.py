@@ -1,217 +1,160 @@
-"""Problems in time, from the problem to the run folder and back: stages of a march, assessed."""
+"""Problems in time as a strategy: marches noted as steps of a training state, and what can be said of the best of them."""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 
-from vpinn import run_files, run_folder
-from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import DivergenceError, InputError
 from vpinn.features import March
-from vpinn.interrupt import Interrupt, Stopped
+from vpinn.interrupt import Stopped
 from vpinn.march import (
     Collapse,
     Distance,
     MarchedSolution,
+    MarchJournal,
     MarchStage,
     MarchStages,
     arrays_of,
-    as_metrics,
-    exact_field,
-    gap_between,
     make_solution,
     stage_of,
 )
-from vpinn.optimization import COLUMNS, Plan, Training, save_arrays
+from vpinn.optimization import COLUMNS, Plan, Training
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem, output_times
-from vpinn.process import peak_memory_mb, settle_process
-from vpinn.storage import claimed
+from vpinn.problem import Problem, Settings, output_times
+from vpinn.process import settle_process
+from vpinn.solving.march_outcome import MarchOutcome, true_gap
+from vpinn.solving.steady import history_of, imposed_of
+from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
-UNRESOLVED = 0.1
-"""Relative error estimate above which a solution is told to be none."""
-EFFECTIVITY = (0.2, 5.0)
-"""Ratios of the error estimate to the error, where that is known, within which the estimate can be believed."""
-NEGLIGIBLE = 1e-9
-"""Relative error below which it does not matter whether it can be."""
-FINER = 4
-"""Degrees by which the quadrature of errors is higher than that of the march."""
+ENDED = ("tolerance", "grown", "collapse")
+"""Why marches ended where nothing but the assessment is left to do."""
 
 
-@dataclass(frozen=True)
-class Told:
-    """Where a run is written, and what it is told; see `solve`."""
+class MarchStrategy(Strategy):
+    """Marches stage by stage; stages with an estimate are noted as steps of a training state.
 
-    folder: Path | None
-    resume: bool
-    overwrite: bool
-    threads: int
-    report: Callable[[Training, Plan], None] | None = None
-    interrupt: Interrupt | None = None
-
-
-def solve_in_time(problem: Problem, told: Told) -> MarchedSolution:
-    """Solve a problem in time; arguments as of `solve`. A run that is resumed starts anew, and ends with the same bits.
+    Args:
+        problem: in time.
+        settings: how it is solved.
+        placement: whose threads share the work, on the host.
 
     Raises:
-        Stopped: a signal came before there was a stage with an estimate.
-        InputError: the problem cannot be marched, or the folder holds a run already, or there is no stage within the time limit.
-        DivergenceError: the steps became too small; what was computed up to there is in the folder.
+        InputError: the problem cannot be marched.
     """
-    began = time.perf_counter()
-    folder, threads, interrupt = told.folder, told.threads, told.interrupt
-    limit = problem.settings.solver.time_limit
-    with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
-        if folder is not None:
-            run_files.check_vacant(folder, told.resume, told.overwrite)
-        settle_process(threads)
-        with signals.abandons():
-            stages = MarchStages(problem, lambda number, t: signals.signal is None and not signals.late)
-        if folder is not None:
-            run_folder.begin(folder, problem, run_folder.describe(problem, March.name, Placement(threads=threads)), anew=True)
-        ready = time.perf_counter() - began
-        run = _Run(problem, stages, folder, threads, began, ready)
+
+    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+        settle_process(placement.threads)
+        self._goes_on: Callable[[], bool] = lambda: True
+        self._best: MarchStage | None = None  # of a run that ended already
+        self._stages = MarchStages(problem, lambda number, t: self._goes_on())
+        solver = settings.solver
+        plan = Plan(March(solver.tolerance, solver.time_limit), Schedule(1.0, steps=len(self._stages.widths)))
+        super().__init__(problem, settings, plan, placement.home, None)
+
+    def start(self) -> State:
+        """Return the state before the first march."""
+        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
+        return State(Training.start(nothing, March(), self.settings.solver.seed), MarchJournal(self._stages.tolerance))
+
+    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
+        """Return the end, where marches ended but for the time; else those that were made; nothing of another tolerance."""
+        if meta.get("asked", self._stages.tolerance) != self._stages.tolerance:
+            return self.start()
+        if meta["stopped"] in ENDED and "estimate" in meta:
+            training.stopped = meta["stopped"]
+            self._best = dataclasses.replace(kept_stage(self.problem, arrays, meta), estimate=_estimate(meta["estimate"]))
+            return State(training, record={name: meta[name] for name in ("asked", "estimate", "ended")})
+        begun = self.start()
+        return State(begun.training, MarchJournal.from_arrays(arrays, {"asked": self._stages.tolerance, **meta}))
+
+    def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
+        """March with more and more features until the estimate is small enough, or falls too slowly."""
+        training, signals, began = state.training, hooks.signals, time.perf_counter()
+        if (ended_with := self._best) is not None:
+            return lambda: self._outcome(training, ended_with, str(state.record["ended"]))
+        journal = state.journal
+        assert isinstance(journal, MarchJournal)
+        self._stages.journal, journal.saved = journal, lambda: hooks.save(state, None)
+        self._goes_on = lambda: not hooks.over(training)
+        limit = self.settings.solver.time_limit
         with signals.limited(limit):
             try:
-                stage = stages.run(lambda: run.told(told.report))
+                with signals.abandons():
+                    self._stages.run(lambda: self._note(training, hooks, time.perf_counter() - began))
             except Collapse as collapse:
-                raise run.collapsed(collapse) from None
-            late = signals.late
-        if stage is None and signals.signal is not None:
-            raise Stopped(signals.signal, "stopped by a signal before there was an error estimate; nothing is kept, start anew")
-        if stage is None:
+                raise self._collapsed(state, hooks, collapse) from None
+            except Stopped:
+                pass
+            late = signals.late or hooks.spent(training)
+        best = min(self._stages.made, key=lambda made: made.relative, default=None)
+        if best is None and signals.signal is not None:
+            message = "stopped by a signal before there was an error estimate; the marches so far are saved, go on with --resume"
+            raise Stopped(signals.signal, message)
+        if best is None:
             raise InputError(
                 f"a march has no error estimate after solver.time_limit = {limit:g} s; give more time",
-                problem.where("solver", "time_limit"),
+                self.problem.where("solver", "time_limit"),
             )
-        stopped = "signal" if signals.signal is not None else "time limit" if late else stages.ended
-        with signals.abandons("stopped by a signal in the assessment; start anew"):
-            return run.assessed(stage, stopped)
+        ended = self._stages.ended
+        training.stopped = "signal" if signals.signal is not None else "time limit" if late or not ended else ended
+        if training.stopped in ENDED:
+            assert best.estimate is not None
+            state.record = {"asked": journal.tolerance, "estimate": _plain(best.estimate), "ended": ended}
+            state.journal = None
+        hooks.save(state, best)
+        return lambda: self._outcome(training, best, ended)
 
-
-class _Run:
-    """What a run knows beside its stages: where it is written, and when it began."""
-
-    def __init__(
-        self, problem: Problem, stages: MarchStages, folder: Path | None, threads: int, began: float, ready: float
-    ) -> None:
-        self._problem, self._stages, self._folder, self._threads = problem, stages, folder, threads
-        self._began, self._ready = began, ready
-        self._training = Training.start(torch.zeros(0, dtype=torch.float64, device=HOST), March(), problem.settings.solver.seed)
-
-    def told(self, report: Callable[[Training, Plan], None] | None) -> None:
+    def _note(self, training: Training, hooks: Hooks, seconds: float) -> None:
         """Note the last stage with an estimate as a step of the history, and tell it."""
-        stage, training = self._stages.made[-1], self._training
+        stage = self._stages.made[-1]
         training.step += 1
-        training.seconds = time.perf_counter() - self._began - self._ready
+        training.seconds = seconds
         known = {
             "step": training.step,
-            "seconds": training.seconds,
+            "seconds": seconds,
             "batch_size": stage.points.size,
             "clipped": 0.0,
             "estimate": stage.relative,
         }
-        if self._problem.exact:
-            known["error"] = max(found["relative_l2"] for found in self._gap(stage).unknowns.values())
+        if self.problem.exact:
+            known["error"] = max(found["relative_l2"] for found in true_gap(self.problem, stage, self._stages).unknowns.values())
         training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
-        if report is not None:
-            report(training, Plan(March(), Schedule(1e-3, steps=len(self._stages.widths))))
+        hooks.report(training)
 
-    def _gap(self, stage: MarchStage) -> Distance:
-        """Return the distance of a stage from the exact solution."""
-        mesh = self._problem.domain
-        assert isinstance(mesh, Mesh)
-        finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
-        points = finer.take(range(finer.size))
-        names = [u.name for u in self._problem.unknowns if u.name in self._problem.exact]
-        exact = exact_field(self._problem, points)
-        return gap_between(self._problem, stage.at(points), exact, names, points.w, self._stages.instants)
-
-    def collapsed(self, collapse: Collapse) -> DivergenceError:
+    def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:
         """Save what was computed, and return what to say."""
         place = "" if collapse.place is None else f" near ({', '.join(f'{c:.4g}' for c in collapse.place)})"
         kept, partial = "", self._stages.collapsed
-        if partial is not None and self._folder is not None:
-            self._save(self._solution(partial, {"stopped": "collapse", "checks": [f"march: {collapse}{place}"]}))
-            kept = f"; what was computed up to there is saved, see vpinn export {self._folder}"
+        if partial is not None:
+            state.training.stopped, state.journal = "collapse", None
+            found = self._outcome(state.training, partial, "").solution
+            checks = [f"march: {collapse}{place}"]
+            hooks.save(state, partial, dataclasses.replace(found, metrics={**found.metrics, "checks": checks}))
+            if hooks.folder is not None:
+                kept = f"; what was computed up to there is saved, see vpinn export {hooks.folder}"
         return DivergenceError(
             f"{collapse}{place}, where the solution changes fastest: it may cease to exist there, or need more cells; "
             f"end domain.time earlier, refine the mesh, or check the signs of the form{kept}"
         )
 
-    def assessed(self, stage: MarchStage, stopped: str) -> MarchedSolution:
-        """Return the solution with what can be said of its accuracy, written into the folder."""
-        solved = time.perf_counter() - self._began - self._ready
-        errors, effectivity, checks = self._accuracy(stage)
-        estimate = stage.estimate
-        assert estimate is not None
-        metrics = {
-            "stopped": stopped,
-            "errors": errors,
-            "error_estimate": {
-                "relative_energy": estimate.relative,
-                "relative_energy_final": estimate.final,
-                "relative_l2": {name: found["relative_l2"] for name, found in estimate.unknowns.items()},
-                "relative_l2_final": {name: found["relative_l2_final"] for name, found in estimate.unknowns.items()},
-                **effectivity,
-            },
-            "estimate_over_time": estimate.curve.tolist(),
-            "checks": checks,
-        }
-        solution = self._solution(stage, metrics)
-        if self._problem.reference is not None:
-            solution = _with_reference(solution, self._problem)
-        total = time.perf_counter() - self._began
-        seconds = {"total": total, "setup": self._ready, "solve": solved, "assessment": total - self._ready - solved}
-        solution.metrics["seconds"] = seconds  # type: ignore[index]
-        solution.metrics["peak_memory_mb"] = peak_memory_mb()  # type: ignore[index]
-        self._save(solution)
-        return solution
-
-    def _accuracy(self, stage: MarchStage) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-        """Return errors against the exact solution, the estimate beside them, and the checks that fail."""
-        estimate, checks = stage.estimate, list[str]()
-        assert estimate is not None
-        if not estimate.relative <= UNRESOLVED:
-            checks.append(
-                f"error estimate: {estimate.relative:.0%} of the solution is unresolved over space and time; refine the mesh, or "
-                "give more solver.features"
-            )
-        if self._stages.ended == "collapse":
-            checks.append(
-                "march: with more features the steps became too small; the solution may cease to exist, refine the mesh"
-            )
-        if not self._problem.exact:
-            return {}, {}, checks
-        gap = self._gap(stage)
-        both = {"effectivity": (estimate.relative, gap.relative), "effectivity_final": (estimate.final, gap.final)}
-        found = {name: told / true if true > 0 else None for name, (told, true) in both.items()}
-        wrong = found["effectivity"] is not None and not EFFECTIVITY[0] <= found["effectivity"] <= EFFECTIVITY[1]
-        if wrong and gap.relative > NEGLIGIBLE:
-            checks.append(
-                f"error estimate: it is {found['effectivity']:.2g} times the error, {estimate.relative:.1e} over space and time; "
-                "do not trust it on problems like this, refine the mesh"
-            )
-        return as_metrics(gap), found | {"true_over_time": gap.curve.tolist()}, checks
-
-    def _solution(self, stage: MarchStage, metrics: Mapping[str, Any]) -> MarchedSolution:
-        history = np.array(self._training.history).reshape(-1, len(COLUMNS))
-        asked = self._problem.settings.solver.method != "auto"
+    def _outcome(self, training: Training, stage: MarchStage, ended: str) -> MarchOutcome:
+        """Return a stage as what the strategy ended with."""
+        asked = self.settings.solver.method != "auto"
         how = "mode by mode, exact in time" if stage.marched.exact else f"{stage.marched.steps} implicit steps"
         described = {
             "method": March.name,
             "method_reason": "as asked" if asked else f"in time: {stage.space.size} orthonormal functions, {how}",
-            "steps": self._training.step,
+            "steps": training.step,
+            "stopped": training.stopped,
             "time_steps": stage.marched.steps,
             "parameters": stage.space.size,
             "ranks": list(stage.space.ranks),
@@ -221,47 +164,46 @@ class _Run:
             "batch_size": "full",
             "policy": {},
             "rollbacks": 0,
-            "loss": None,
             "energy": None,
-            "imposed": [
-                {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
-                for i in stage.space.trial.imposed
-            ],
+            "imposed": imposed_of(stage.space.trial.imposed),
             "inferred": {},
-            "threads": self._threads,
         }
-        times = tuple(output_times(self._problem).tolist())
-        return make_solution(self._problem, stage, times, {**described, **metrics}, history)
-
-    def _save(self, solution: MarchedSolution) -> None:
-        if self._folder is None:
-            return
-        arrays, meta = arrays_of(solution.march[1])
-        run_folder.write_metrics(self._folder, solution.metrics)
-        save_arrays(self._folder / run_files.CHECKPOINT, arrays, meta)
-        run_folder.write_history(self._folder, self._training)
+        times = tuple(output_times(self.problem).tolist())
+        solution = make_solution(self.problem, stage, times, described, history_of(training))
+        return MarchOutcome(solution, timed=self.problem, stage=stage, stages=self._stages, ended=ended)
 
 
-def _with_reference(solution: MarchedSolution, problem: Problem) -> MarchedSolution:
-    """Return the solution with its distance from reference values noted, over all of them and at the last instant among them."""
-    reference = problem.reference
-    assert reference is not None
-    values, instants = solution.evaluate(reference.points), reference.points[:, -1]
-    last = instants == instants.max()
-    for name, truth in reference.values.items():
-        gap = values[name].reshape(len(truth), -1) - truth
-        known = {
-            key: float(np.linalg.norm(gap[rows]) / (max(np.linalg.norm(truth[rows]), 1e-6 * np.linalg.norm(truth)) or 1.0))
-            for key, rows in (("relative_l2", slice(None)), ("relative_l2_final", last))
-        }
-        found = {**known, "points": len(truth), "outside": reference.outside}
-        solution.metrics["errors"].setdefault(name, found)
-    return solution
+def _plain(estimate: Distance) -> dict[str, Any]:
+    """Return an estimate as JSON-compatible values."""
+    return {**asdict(estimate), "curve": estimate.curve.tolist()}
+
+
+def _estimate(known: Mapping[str, Any]) -> Distance:
+    """Return the estimate of such values."""
+    return Distance(**{**known, "curve": np.array(known["curve"])})
+
+
+def arrays_of_stage(stage: MarchStage) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """Return what a checkpoint keeps of a march that a solution is made of, for `kept_stage`."""
+    arrays, meta = arrays_of(stage)
+    return {f"stage.{name}": array for name, array in arrays.items()}, meta
+
+
+def kept_stage(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
+    """Return the march that a checkpoint keeps."""
+    own = {name.removeprefix("stage."): array for name, array in arrays.items() if name.startswith("stage.")}
+    return stage_of(problem, own, meta)
 
 
 def load_in_time(
     problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> MarchedSolution:
-    """Return the solution that a run folder of a march holds."""
-    history = np.empty((0, len(COLUMNS)))
-    return make_solution(problem, stage_of(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)
+    """Return the solution that a run folder of a march holds.
+
+    Raises:
+        InputError: it holds none yet.
+    """
+    if "march" not in meta:
+        raise InputError("the run holds no march with an error estimate yet; go on with --resume")
+    history = history_of(Training.from_arrays(arrays, meta))
+    return make_solution(problem, kept_stage(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)

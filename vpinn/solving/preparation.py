@@ -34,7 +34,7 @@ from vpinn.optimization import (
     with_layers,
 )
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, refuse_time
+from vpinn.problem import Problem, Settings, refuse_time
 from vpinn.process import settle_process
 from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
 
@@ -52,6 +52,7 @@ class Setup:
 
     Attributes:
         problem: the problem.
+        settings: how it is solved: those of its file, with what was settled since.
         trial: its trial space.
         objective: what is minimised.
         plan: how.
@@ -62,6 +63,7 @@ class Setup:
     """
 
     problem: Problem
+    settings: Settings
     trial: Trial
     objective: Objective
     plan: Plan
@@ -77,13 +79,15 @@ class Setup:
 
     def start(self) -> Training:
         """Return the state before the first step, drawn with the problem's seed."""
-        method, seed = self.plan.method, self.problem.settings.solver.seed
+        method, seed = self.plan.method, self.settings.solver.seed
         if self.begun is None or not isinstance(method, Method):
             return Training.start(self.trial.network.initial(torch.Generator().manual_seed(seed)), method, seed)
         return Training.start(self.begun.start(method, bool(self.plan.samplers)), method, seed)
 
 
-def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) -> Setup:
+def prepare(
+    problem: Problem, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
+) -> Setup:
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Args:
@@ -91,26 +95,29 @@ def prepare(problem: Problem, placement: Placement = HERE, trains: bool = True) 
         placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
         trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
             only looked at has the objective of the file, of the same sizes.
+        settings: how it is solved; default those of the problem file.
 
     Raises:
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
     refuse_time(problem, "this prepares")
-    placement = placement.precise(problem.settings.solver.precision)
+    settings = with_batches(problem, settings or problem.settings)
+    placement = placement.precise(settings.solver.precision)
     settle_process(placement.threads)
     _check_parts(problem)
     _check_exact(problem)
     check_balance(problem)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
-    *others, last = candidates(problem := with_batches(problem))
+    *others, last = candidates(problem, settings)
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, name, placement, trains)
+            return _prepare(problem, settings, name, placement, trains)
         except InputError as error:
             refused = refused or error.message
-    return dataclasses.replace(_prepare(problem, last, placement, trains), reason=reason(problem, last, refused))
+    found = _prepare(problem, settings, last, placement, trains)
+    return dataclasses.replace(found, reason=reason(problem, settings, last, refused))
 
 
 def _check_parts(problem: Problem) -> None:
@@ -146,39 +153,41 @@ def _check_exact(problem: Problem) -> None:
                 raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
-def _prepare(problem: Problem, name: str, placement: Placement, trains: bool) -> Setup:
+def _prepare(problem: Problem, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, placement.home)
+        return _with_elements(problem, settings, placement.home)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
     begun: Start | None = None
-    problem = with_layers(problem, name)
-    trial = make_trial(problem, rows=direct)
+    settings = with_layers(settings, name)
+    trial = make_trial(problem, rows=direct, layers=settings.network.layers)
     if direct:
-        width = min(PILOT, problem.settings.solver.features or PILOT)
+        width = min(PILOT, settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), placement.home)
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
-            others = (make_trial(problem),)
-        cornered = make_trial(problem, rows=True, corners=not problem.enrich and highest_order(problem) <= 2)
+            others = (make_trial(problem, layers=settings.network.layers),)
+        cornered = make_trial(
+            problem, True, not problem.enrich and highest_order(problem) <= 2, settings.network.layers
+        )
         if cornered.corners:
             others += (cornered,)
     elif not trains:
-        objective = trained_objective(problem, trial, name, placement)
+        objective = trained_objective(problem, settings, trial, name, placement)
     else:
 
         def made(space: Trial, where: Placement, unit: float) -> Objective:
-            return trained_objective(problem, space, name, where, unit)
+            return trained_objective(problem, settings, space, name, where, unit)
 
         begun = _begun(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
-        plan = make_plan(name, problem.settings, objective)
+        plan = make_plan(name, settings, objective)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
-        trained = partial(trained_objective, trial=trial, name=name, placement=placement, unit=objective.unit)
-        plan = dataclasses.replace(plan, rules=make_rules(problem, objective, trained))
-    return Setup(problem, trial, objective, plan, others, objectives, reason(problem, name), begun)
+        trained = partial(trained_objective, problem, trial=trial, name=name, placement=placement, unit=objective.unit)
+        plan = dataclasses.replace(plan, rules=make_rules(problem, settings, objective, trained))
+    return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun)
 
 
 def _begun(
@@ -210,12 +219,12 @@ def _begun(
     return beside if beside.least < alone.least else alone
 
 
-def _with_elements(problem: Problem, placement: Placement) -> Setup:
+def _with_elements(problem: Problem, settings: Settings, placement: Placement) -> Setup:
     """Return the setup of elements: their lowest degree, of which ``vpinn check`` shows the test functions."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
     objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
     with problem.source.located("batch"):
-        plan = make_plan(Elements.name, problem.settings, objective)
-    return Setup(problem, trial, objective, plan, reason=reason(problem, Elements.name))
+        plan = make_plan(Elements.name, settings, objective)
+    return Setup(problem, settings, trial, objective, plan, reason=reason(problem, settings, Elements.name))

@@ -6,28 +6,28 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
-from vpinn.analysis import assess
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, check_settings_in_time
+from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
-from vpinn.solving.marching import Told, load_in_time, solve_in_time
+from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
+from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
 from vpinn.storage import claimed
 from vpinn.trial import ACTIVATIONS, Trial
 
@@ -71,34 +71,32 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
-    problem = problem if method is None else _with_method(problem, method)
+    settings = problem.settings if method is None else asking(problem, method)
     placement = Placement.of(device, threads or available_cores())
-    if problem.clock is not None:
-        return solve_in_time(problem, Told(folder, resume, overwrite, placement.threads, report, interrupt))
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
         with signals.abandons():
-            setup = prepare(problem, placement)
-            strategy = strategy_of(setup)
+            strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
         if folder is not None:
             state = _begin(strategy, state, folder, resume)
         ready = time.perf_counter() - began
 
-        def save(reached: State, trial: Trial, solution: Solution | None = None) -> None:
+        def save(reached: State, space: Space, solution: Solution | None = None) -> None:
             if folder is not None:
-                run_folder.save(folder, reached.training, trial, solution, reached.record, reached.journal)
+                run_folder.save(folder, reached.training, [({}, dict(reached.record)), *_kept(reached, space)], solution)
 
         if not state.begun:
-            save(state, setup.trial)
-        tell = (lambda training: report(training, setup.plan)) if report is not None else (lambda training: None)
-        finish = strategy.solve(state, Hooks(tell, save, signals))
+            save(state, strategy.space)
+        tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
+        finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         if state.training.stopped == "signal":
             return finish().solution
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
-            solution = _closed(finish(), state.training, setup.objective.placement, began, ready)
-        save(state, solution.trial, solution)
+            outcome = finish()
+            solution = _closed(outcome, state.training, strategy.placement, began, ready)
+        save(state, outcome.space, solution)
         return solution
 
 
@@ -126,6 +124,17 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples)
 
 
+def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
+    """Return how a problem is solved, made ready.
+
+    Raises:
+        InputError: the problem cannot be solved as stated, or the device lacks the precision.
+    """
+    if problem.clock is not None:
+        return MarchStrategy(problem, settings, placement)
+    return strategy_of(prepare(problem, placement, settings=settings))
+
+
 def strategy_of(setup: Setup) -> Strategy:
     """Return the strategy of a setup's method."""
     match setup.plan.method:
@@ -138,34 +147,43 @@ def strategy_of(setup: Setup) -> Strategy:
 
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
     """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
-    setup = strategy.setup
-    described = run_folder.describe(setup.problem, setup.plan.method.name, setup.objective.placement)
+    problem, placement = strategy.problem, strategy.placement
+    described = run_folder.describe(problem, strategy.settings, strategy.plan.method.name, placement)
     if resume:
-        training, record, journal = run_folder.resumed(folder, described, setup.objective.placement.device)
+        held = run_folder.resumed(folder, described, placement.device)
         with run_folder.understood(folder):
-            state = strategy.resumed(State(training, journal, record))
-    run_folder.begin(folder, setup.problem, described, anew=not resume)
+            state = strategy.resumed(*held)
+    run_folder.begin(folder, problem, described, anew=not resume)
     return state
 
 
-def assessed(outcome: Outcome) -> Solution:
-    """Return the solution of an outcome with its errors, its error estimate and the checks that fail."""
-    solution = assess(outcome.solution, outcome.objective, outcome.estimator, outcome.loss, outcome.stated, outcome.first)
-    checks = [*solution.metrics["checks"], *outcome.checks]
-    return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks})
+def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[str, Any]]]:
+    """Yield what a checkpoint holds beside the training state and the record."""
+    if state.journal is not None:
+        yield state.journal.arrays()
+    if isinstance(space, Trial):
+        yield run_folder.arrays_of_space(space)
+    elif space is not None:
+        yield arrays_of_stage(space)
 
 
 def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the solution with its assessment, and what it took."""
-    solution = assessed(outcome)
+    solution = outcome.assessed()
     total = time.perf_counter() - began
     seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
     closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), **placement.told}
     return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
 
 
-def _with_method(problem: Problem, method: str) -> Problem:
+def asking(problem: Problem, method: str) -> Settings:
+    """Return the settings of a problem with another method.
+
+    Raises:
+        InputError: there is no such method, or it does not go with another setting.
+    """
     data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
     source = dataclasses.replace(problem.source, data=data)
-    check_settings_in_time(validate(source), source, problem.domain)
-    return dataclasses.replace(problem, source=source, settings=validate(source))
+    settings = validate(source)
+    check_settings_in_time(settings, source, problem.domain)
+    return settings

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from vpinn.analysis import make_estimator, make_monitor
-from vpinn.optimization import train
+from vpinn.optimization import Training, train
 from vpinn.solving.preparation import Setup
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy, conclude
+from vpinn.solving.steady import SteadyStrategy, conclude
+from vpinn.solving.strategy import Hooks, Outcome, State
 
 
-class Steps(Strategy):
+class Steps(SteadyStrategy):
     """Trains a network step by step, see ``optimization.train``."""
 
     def __init__(self, setup: Setup) -> None:
@@ -24,17 +28,19 @@ class Steps(Strategy):
         """Return the state before the first step."""
         return State(self.setup.start())
 
-    def resumed(self, before: State) -> State:
+    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Return the state as it was."""
-        return State(before.training)
+        return State(training)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Train to the end of the plan."""
-        setup = self.setup
+        setup, plan = self.setup, self.plan
+        if hooks.enough is not None:
+            plan = dataclasses.replace(plan, time_limit=min(hooks.enough, plan.time_limit or math.inf))
         train(
             setup.objective,
             state.training,
-            setup.plan,
+            plan,
             self._monitor,
             hooks.report,
             lambda training: hooks.save(state, setup.trial),

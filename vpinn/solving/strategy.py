@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from vpinn.analysis import Estimator, assessed_objective
-from vpinn.features import Journal
-from vpinn.finite_elements import Level
 from vpinn.interrupt import Interrupt
-from vpinn.objective import Objective, summable
-from vpinn.optimization import (
-    COLUMNS,
-    Rules,
-    Training,
-    estimator_found,
-    final_parameters,
-    policy_found,
-    samples_of,
-    strata_found,
-    walk_found,
-    with_tangents,
-)
-from vpinn.placement import wide
-from vpinn.problem import Problem
+from vpinn.march import MarchStage
+from vpinn.optimization import Plan, Training
+from vpinn.placement import Placement
+from vpinn.problem import Problem, Settings
 from vpinn.solution import Solution
-from vpinn.solving.preparation import Setup
-from vpinn.trial import Trial, coefficients_of
+from vpinn.trial import Trial
+
+Space = Trial | MarchStage | None
+"""Where parameters belong to, or a march, which has its own; None before there is any."""
+
+
+class Kept(Protocol):
+    """What a strategy has found out beside its parameters, which a checkpoint keeps."""
+
+    def arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return it as arrays and JSON-compatible values."""
 
 
 @dataclass
@@ -40,18 +35,25 @@ class State:
 
     Attributes:
         training: the parameters and their history.
-        journal: what growth has found out.
-        record: what the checkpoint says besides, JSON-compatible; what growth ended with, once it has.
+        journal: what stages have found out, of strategies that have some.
+        record: what the checkpoint says besides, JSON-compatible; what stages ended with, once they have.
     """
 
     training: Training
-    journal: Journal = field(default_factory=Journal)
+    journal: Kept | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def begun(self) -> bool:
         """Whether a run went before whose findings this one goes on from."""
-        return bool(self.record or self.journal.notes)
+        return bool(self.record or (self.journal is not None and self.journal.arrays()[1]))
+
+
+class Save(Protocol):
+    """Writes a checkpoint, and the metrics of a solution where one is given."""
+
+    def __call__(self, state: State, space: Space, solution: Solution | None = None, /) -> None:
+        """Write what was reached, with the space that its parameters belong to."""
 
 
 @dataclass(frozen=True)
@@ -60,55 +62,71 @@ class Hooks:
 
     Attributes:
         report: called after every step or stage.
-        save: called where the state is worth keeping, with the trial space that its parameters belong to.
+        save: called where the state is worth keeping.
         signals: received; a strategy ends with ``stopped = "signal"`` soon after one.
+        folder: that ``save`` writes into, for messages; None where it writes nothing.
+        enough: seconds of solving after which a step or stage is the last; None: never. It ends with ``stopped = "time limit"``.
     """
 
     report: Callable[[Training], None]
-    save: Callable[[State, Trial], None]
+    save: Save
     signals: Interrupt
+    folder: Path | None = None
+    enough: float | None = None
+
+    def over(self, training: Training) -> bool:
+        """Return whether a step or stage that has ended is the last, for a signal, or since the time is up."""
+        return self.signals.signal is not None or self.signals.late or self.spent(training)
+
+    def spent(self, training: Training) -> bool:
+        """Return whether ``enough`` seconds have gone."""
+        return self.enough is not None and training.seconds > self.enough
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(ABC):
     """What a strategy ended with.
 
     Attributes:
         solution: what it found, with the metrics that it knows; not assessed yet.
-        objective: what it minimised, on all points, in its own unit; None where it minimised nothing.
-        estimator: of the error of such parameters; None where there is none.
-        loss: of the solution, in units of the file's functional.
-        stated: the problem in the formulation that was solved.
-        checks: that the strategy itself found to fail.
-        first: a solution on the mesh of the problem file, where the solution is on a finer one.
+        loss: of the solution, in units of the file's functional; None where nothing was minimised.
     """
 
     solution: Solution
-    objective: Objective | None = None
-    estimator: Estimator | None = None
     loss: float | None = None
-    stated: Problem | None = None
-    checks: tuple[str, ...] = ()
-    first: Solution | None = None
+
+    @property
+    @abstractmethod
+    def space(self) -> Space:
+        """Where the solution's parameters belong to."""
+
+    @abstractmethod
+    def assessed(self) -> Solution:
+        """Return the solution with its errors, its error estimate and the checks that fail."""
 
 
 class Strategy(ABC):
     """One way to solve a problem that was made ready.
 
     Args:
-        setup: what is solved, and how.
+        problem: what is solved.
+        settings: how: those of its file, with what was settled since.
+        plan: of the method.
+        placement: where steps work.
+        space: in which the first state is, None where there is none yet.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, problem: Problem, settings: Settings, plan: Plan, placement: Placement, space: Space) -> None:
+        self.problem, self.settings, self.plan = problem, settings, plan
+        self.placement, self.space = placement, space
 
     @abstractmethod
     def start(self) -> State:
         """Return the state before the first step, drawn with the problem's seed."""
 
     @abstractmethod
-    def resumed(self, before: State) -> State:
-        """Return the state to go on from, given that of a checkpoint with the same settings."""
+    def resumed(self, training: Training, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any]) -> State:
+        """Return the state to go on from, given what the checkpoint of a run with the same settings holds."""
 
     @abstractmethod
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
@@ -122,69 +140,3 @@ class Strategy(ABC):
             InputError: the time was over before that, or the problem turned out to be unsolvable as stated.
             DivergenceError: training diverged.
         """
-
-
-def described(setup: Setup, trial: Trial, training: Training, size: int) -> dict[str, Any]:
-    """Return the metrics that every strategy gives.
-
-    Args:
-        setup: of the run.
-        trial: space of what was found.
-        training: the state at the end.
-        size: number of quadrature points.
-    """
-    return {
-        "method": setup.plan.method.name,
-        "method_reason": setup.reason,
-        "steps": training.step,
-        "stopped": training.stopped,
-        "rollbacks": training.rollbacks,
-        "parameters": trial.network.size,
-        "quadrature_points": size,
-        "test_functions": None,
-        "batch_size": setup.plan.batch_size or "full",
-        "policy": policy_found(training, setup.plan, size),
-        "imposed": [
-            {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
-            for i in trial.imposed
-        ],
-        "beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why},
-        "inferred": {},
-    }
-
-
-def history_of(training: Training) -> np.ndarray[Any, Any]:
-    """Return one row of ``COLUMNS`` per step."""
-    return np.array(training.history).reshape(-1, len(COLUMNS))
-
-
-def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> Outcome:
-    """Return the best parameters of a run that minimised the objective of its setup, or the last ones after a signal."""
-    trial, plan = setup.trial, setup.plan
-    rules = plan.rules or Rules(setup.objective)
-    objective = rules.at(training)
-    tests = objective.test_space.size if objective.test_space else None
-    metrics = {**described(setup, trial, training, objective.size), "test_functions": tests}
-    if training.stopped == "signal":
-        return Outcome(Solution(setup.problem, trial, wide(training.best[0]), metrics, history_of(training)))
-    if plan.samplers:
-        objective = assessed_objective(setup.problem, summable(objective, setup.problem, trial))
-    theta, loss = final_parameters(objective, training, rules.judge(training))
-    theta = Level.of(setup.problem)(trial, theta)
-    metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
-    if strata := strata_found(setup.objective, plan, training, theta):
-        metrics["strata"] = strata
-    metrics |= coefficients_of(setup.problem, trial, theta)
-    training.state = with_tangents(setup.problem, trial, objective, training.state)
-    checks: list[str] = []
-    if (walk := walk_found(training.state, setup.objective.unit)) is not None:
-        checks = [f"walk: {check}" for check in walk.pop("checks")]
-        metrics["walk"] = walk
-    samples = samples_of(training.state)
-    found = Solution(setup.problem, trial, wide(theta), metrics, history_of(training), samples=samples)
-    return Outcome(found, objective, estimator, loss * objective.unit, setup.stated, tuple(checks))
-
-
-def with_trial(setup: Setup, trial: Trial, objective: Objective) -> Setup:
-    """Return a setup with another trial space, and the objective on it."""
-    return dataclasses.replace(setup, trial=trial, objective=objective)

@@ -1,10 +1,20 @@
-"""Trial spaces: networks, and how unknowns are made of them so that essential conditions hold.
+"""Trial spaces: networks, and unknowns built from them so that essential boundary conditions hold exactly.
 
-`activation`, `sweeps`, `network` (parameters → values and derivatives), `enrichment` (extra functions) ; `essential`,
-`field` (distances and lifts) → `trial` (unknowns as UFL expressions of one network). `principal` (a form's coefficients at a
-corner) → `wedge` (solutions in a sector) → `corners` (those of a domain) → `corner_chart`, `features` (as features). `places`
-(where solutions vary on small scales) → `near` (networks that see the distance to these). `elements` (finite elements as a trial
-space); `beside` (coarse elements beside a trained network).
+In goes a `Problem`; out comes a `Trial` (`make_trial`): a network with P parameters θ, and every unknown as a UFL expression of
+the network's outputs, u = lift + distance × network where values are imposed exactly.
+
+1. Networks: `activation`, `layout` (where parameters stand in memory), `sweeps` (first and second derivatives), `nested`
+   (derivatives of any order), `jacobian` (with respect to the parameters), `graph` → `network` (parameters → values,
+   derivatives and their pullback). `evaluator` evaluates expressions of the unknowns at points.
+2. Boundary values: `essential` (distances and lifts on boxes, disks, polygons), `field` (the same on any mesh, by finite
+   elements), `imposed` (which way a condition was imposed).
+3. `trial`: unknowns, network and conditions together. Start reading there. `scales` are the units of a trained trial space.
+4. Random features: `features`, with coordinates from `charts` and functions with poles or windows; `enrichment` adds functions
+   given by the user, `coefficients` reports their coefficients.
+5. Singular functions at corners: `principal` (the form's coefficients at a corner) → `wedge` (solutions in a sector) →
+   `corners` (corners of a domain) → `corner_chart` (as features).
+6. Small features of the domain: `places` (holes, gaps, inclusions) → `near` (networks that see the distance to them).
+7. Finite elements: `elements` (as a trial space), `beside` (coarse elements added to a network).
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation

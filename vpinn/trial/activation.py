@@ -1,4 +1,8 @@
-"""Activation functions with the derivatives that jets and their adjoints need, fused where a formula allows it."""
+"""Activation functions σ with the derivatives that first and second derivatives of a network and their pullbacks need.
+
+Where a formula allows it, several operations are fused into one, because small operations cost their overhead. Start with
+`Activation`, the interface, and ``ACTIVATIONS``, the choices of a problem file.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,13 @@ from torch import Tensor
 
 
 class Activation(ABC):
-    """A smooth function σ applied to every entry."""
+    """A smooth function σ, applied to every entry of a tensor; a is its argument, z = σ(a) and t = σ'(a), all of one shape."""
 
-    #: the argument at which σ is 1
+    #: the argument at which σ is 1: a unit of a layer with this argument is constant and carries the biases
     one: float
-    #: whether ``slope`` and ``curvature`` need a itself, and not only z and t
+    #: whether ``slope`` and ``curvature`` read a; otherwise z and t are enough and a need not be kept
     keeps_argument = True
-    #: whether ``adjoint`` takes q σ'(a) in the place of q, because σ'' is a bounded multiple of σ'
+    #: whether ``adjoint`` expects its q multiplied by σ'(a) already; possible where σ'' is a bounded multiple of σ'
     takes_product = False
 
     @abstractmethod
@@ -27,12 +31,12 @@ class Activation(ABC):
         """Return z = σ(a)."""
 
     def overwrite(self, a: Tensor) -> Tensor:
-        """Return z = σ(a) in the memory of ``a``."""
+        """Overwrite ``a`` with z = σ(a) and return it."""
         return a.copy_(self.value(a))
 
     @abstractmethod
     def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return t = σ'(a) from a and z = σ(a)."""
+        """Return t = σ'(a) from a and z = σ(a), written to ``out`` if given."""
 
     @abstractmethod
     def curvature(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
@@ -44,16 +48,22 @@ class Activation(ABC):
 
     @abstractmethod
     def fourth(self, a: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return the fourth derivative at a from a, z = σ(a) and t = σ'(a)."""
+        """Return the fourth derivative of σ at a, from a, z = σ(a) and t = σ'(a)."""
 
     def through(self, s: Tensor, a: Tensor, z: Tensor, t: Tensor, out: Tensor) -> Tensor:
-        """Return s σ'(a) in ``out``, which may be ``s``; σ'(a) is left in ``t``, if it is made at all."""
+        """Write s σ'(a) to ``out``, which may be ``s``, and return it; if σ'(a) is computed on the way, it is left in ``t``."""
         return torch.mul(s, self.slope(a, z, t), out=out)
 
     def adjoint(self, s: Tensor, q: Tensor, a: Tensor, z: Tensor, t: Tensor, empty: bool = False) -> Tensor:
-        """Return s σ'(a) + q σ''(a), the cotangent of a, in the memory of ``s``; ``t`` is as ``through`` left it.
+        """Overwrite ``s`` with the cotangent of a, s σ'(a) + q σ''(a), and return it.
 
-        ``q`` is q σ'(a) if ``takes_product``; entries of ``s`` count as zero if ``empty``.
+        Args:
+            s: cotangent of z = σ(a).
+            q: cotangent of σ'(a), multiplied by σ'(a) if ``takes_product``.
+            a: argument.
+            z: σ(a).
+            t: memory as ``through`` left it.
+            empty: whether the entries of ``s`` count as zero.
         """
         curvature = self.curvature(a, z, t)
         return torch.mul(q, curvature, out=s) if empty else s.mul_(t).addcmul_(q, curvature)
@@ -71,7 +81,7 @@ class Tanh(Activation):
         return torch.tanh(a)
 
     def overwrite(self, a: Tensor) -> Tensor:
-        """Return σ(a) in the memory of ``a``."""
+        """Overwrite ``a`` with σ(a) and return it."""
         return a.tanh_()
 
     def slope(self, a: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
@@ -193,11 +203,14 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
     "swish": Swish(),
     "softplus": Softplus(),
 }
-"""Names of a problem file → activations."""
+"""Name in a problem file → activation."""
 
 
 def derivatives(sigma: Activation, a: Tensor, order: int) -> list[Tensor]:
-    """Return σ(a) and its derivatives up to an order, those beyond the fourth by reverse mode, without a graph."""
+    """Return σ(a) and its derivatives of orders 1 to ``order``, each of the shape of ``a`` and detached from the autograd graph.
+
+    Derivatives of an order above four come from reverse-mode differentiation.
+    """
     with torch.enable_grad():
         a = a.detach().requires_grad_(order > 4)
         z = sigma.value(a)

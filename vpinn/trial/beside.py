@@ -1,8 +1,9 @@
-"""A coarse finite element solution beside a trained network, which then has to find only what the elements miss.
+"""A coarse finite element solution added to a trained network, so that the network only has to learn the rest.
 
-A smooth network cannot kink where materials meet. Elements of a low degree on the mesh kink at every facet, and leave an error
-that is smooth for the most part. The trial function is u = lift + distance · network + w, where w = u_h − lift at the nodes of
-the elements, so that conditions hold as without w. Where the solution does not kink, the kinks of w are an error that stays.
+A smooth network cannot represent the kink of a solution where two materials meet. Finite elements of low degree have kinks at
+all facets of the mesh, and their error is mostly smooth. The trial function is u = lift + distance · network + w, where w
+interpolates u_h − lift at the nodes of the elements, so that the boundary conditions hold as without w. Where the solution is
+smooth, the kinks of w remain as an error. Start with `beside_elements`.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
 DEGREE = 3
-"""Degree of the elements by default: of degree one they are coarse beside a network, of a high degree they leave it nothing."""
+"""Default degree of the elements. Degree 1 is too inaccurate to help a network, and a high degree leaves it nothing to learn."""
 
 
 def has_parts(problem: Problem) -> bool:
-    """Return whether the form differs between parts of a mesh, where the solution kinks."""
+    """Return whether the form has integrals over tagged cells of a mesh; at the tags' borders the solution may have kinks."""
     parts = integrals(problem.formulation.integrals)
     return isinstance(problem.domain, Mesh) and any(not part.facet and part.tags for part in parts)
 
 
 def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values: Array, why: str) -> Trial:
-    """Return a trial space with a finite element solution in it.
+    """Return the trial space of a network with w = u_h − lift added to it.
 
     Args:
-        problem: on the mesh of the space.
-        trial: of a network.
-        space: elements of every component.
-        values: coefficients of the solution u_h [components, space.size].
-        why: the network does not stand alone.
+        problem: the problem, on the mesh of ``space``.
+        trial: trial space of the network alone.
+        space: finite element space of each component of u_h.
+        values: coefficients of the finite element solution u_h [components, space.size].
+        why: reason for adding elements, for the report.
     """
     searched = [symbol for symbol in (trial.function, trial.coefficients) if symbol is not None]
     zero = {symbol: ufl.as_vector([ufl.as_ufl(0.0)] * symbol.ufl_shape[0]) for symbol in searched}
@@ -48,7 +49,15 @@ def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values
 
 
 def with_fields(problem: Problem, trial: Trial, space: LagrangeSpace, values: Array, why: str) -> Trial:
-    """Return a trial space with element functions w added to all components, given by their coefficients [components, size]."""
+    """Return a trial space with finite element functions w added to all components.
+
+    Args:
+        problem: the problem, on the mesh of ``space``.
+        trial: trial space of the network alone.
+        space: finite element space of each component of w.
+        values: coefficients of w [components, space.size].
+        why: reason for adding elements, for the report.
+    """
     fields = tuple(MeshField(space, row, lift=True) for row in values)
     symbols = [problem.symbols.coefficient() for _ in fields]
     unknowns, first = {}, 0

@@ -1,7 +1,8 @@
-"""Charts: what random features see of a point, and functions that come as they are.
+"""Charts: the coordinates T(x) that random features σ(w·T(x) + b) take as input, and features that are not random.
 
-A random feature σ(w·T(x) + b) of the whole box is smooth on the scale of the box. What a solution owes to its boundary, near
-holes, in thin parts and beside corners, varies on smaller scales there; functions with poles behind the boundary do as well.
+With the coordinates of the whole bounding box (`BoxChart`), features vary on the scale of the box. Solutions vary on smaller
+scales near holes, in thin parts and at corners. There features with windows (`PatchChart`) or functions with poles outside the
+domain (`SourceChart`) approximate them better. `vpinn.trial.features` puts the charts together.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ Derivative = tuple[int, ...]
 
 
 class Chart(ABC):
-    """Coordinates T(x) for some of the features."""
+    """Coordinates T(x) that some of the features take as input."""
 
-    #: whether the coordinates [n, count] are the features themselves, and not what random functions are taken of
+    #: whether the coordinates [n, count] are themselves the features, so that no random function σ(w·T + b) is applied
     plain = False
 
     @abstractmethod
     def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
-        """Return T, its first derivatives and its second ones by ``pairs``, [n, d] each, at points [n, d].
+        """Return T and its derivatives at points, [n, number of coordinates] each, by the coordinates that they differentiate by.
 
         Args:
-            x: coordinates in units of the mesh.
-            pairs: second derivatives wanted.
+            x: points [n, d], in units of the mesh.
+            pairs: second derivatives wanted; the value () and first derivatives (i,) are always returned.
         """
 
 
@@ -37,15 +38,15 @@ class BoxChart(Chart):
     """The bounding box mapped to [−1, 1]^d.
 
     Attributes:
-        lower: its corner [d].
-        upper: its opposite corner [d].
+        lower: smallest coordinates of the box [d], in units of the mesh.
+        upper: largest coordinates of the box [d], in units of the mesh.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
 
     def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
-        """Return an affine map and its constant derivatives; second ones are left out, being zero."""
+        """Return the affine map and its constant first derivatives; second derivatives are zero and left out."""
         lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
         slopes = torch.diag(2 / (upper - lower))
         found: dict[Derivative, Tensor] = {(): (2 * x - (lower + upper)) / (upper - lower)}
@@ -54,10 +55,10 @@ class BoxChart(Chart):
 
 @dataclass(frozen=True)
 class PatchChart(BoxChart):
-    """The box's coordinates seen through windows, so that each feature lives on a patch of the domain.
+    """The coordinates of the box with a Gaussian window for each feature, so that the feature is concentrated on a patch.
 
-    The window is exp(−|x − c|²/ρ²): as smooth as the feature itself, so that sums with features of the whole box are as smooth as
-    these (Gabor atoms; with windows that sum up to one, the random feature method of Chen, Chi, E & Yang 2022, JML 1, 268–298).
+    Each feature is multiplied by its window exp(−|x − c|²/ρ²), which is as smooth as the feature (Gabor atoms). With windows that
+    sum up to one this would be the random feature method of Chen, Chi, E & Yang (2022, JML 1, 268–298).
 
     Attributes:
         patches: centre c (d coordinates) and radius ρ > 0 of each feature [count][d + 1], in units of the mesh.
@@ -66,14 +67,27 @@ class PatchChart(BoxChart):
     patches: tuple[tuple[float, ...], ...]
 
     def place(self, weight: Tensor, center: Tensor) -> None:
-        """Turn directions and centres of features in [−1, 1]^d [count, d] into those on their patches, in place."""
+        """Move features from [−1, 1]^d to their patches, in place.
+
+        Args:
+            weight: weights w of the features [count, d].
+            center: centres of the features in the coordinates of the box [count, d].
+        """
         lower, upper, patches = (weight.new_tensor(corner) for corner in (self.lower, self.upper, self.patches))
         stretch = 2 * patches[:, -1:] / (upper - lower)
         weight /= stretch
         center.mul_(stretch).add_((2 * patches[:, :-1] - (lower + upper)) / (upper - lower))
 
     def window(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Return windows g and the slopes ∂ᵢ ln g [n, count] at points [n, d], and the curvature ∂ᵢᵢ ln g [count]."""
+        """Return the windows of all features and their logarithmic derivatives at points.
+
+        Args:
+            x: points [n, d], in units of the mesh.
+
+        Returns:
+            windows g [n, count], slopes ∂ᵢ ln g of every coordinate i [n, count] each, and the curvature ∂ᵢᵢ ln g [count], which
+            is the same at every point and for every i.
+        """
         patches = x.new_tensor(self.patches)
         bend = -2 * patches[:, -1] ** -2
         away = [x[:, i, None] - patches[:, i] for i in range(x.shape[1])]
@@ -88,24 +102,27 @@ class PatchChart(BoxChart):
 class SourceChart(Chart):
     """Fundamental solutions of Laplace's equation with poles outside the domain: log|x − s| in the plane, else |x − s|^(2−d).
 
-    These are the features themselves (method of fundamental solutions; Fairweather & Karageorghis 1998). In the domain they
-    are smooth on the scale of their distance, for any equation.
+    They are features as they are (method of fundamental solutions; Fairweather & Karageorghis 1998). Inside the domain they vary
+    on the scale of the distance to their pole, which makes them useful for other equations, too.
 
     Attributes:
-        places: the poles s [count][d].
+        places: poles s [count][d], in units of the mesh.
     """
 
     places: tuple[tuple[float, ...], ...]
     plain = True
 
     def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> dict[Derivative, Tensor]:
-        """Return g(q), ∂ᵢ = 2yᵢg' and ∂ᵢⱼ = 2δᵢⱼg' + 4yᵢyⱼg'' of q = |y|², y = x − s, [n, count] each."""
+        """Return the functions and their derivatives, [n, count] each.
+
+        As functions g(q) of q = |y|², y = x − s, they have the derivatives ∂ᵢ = 2yᵢg' and ∂ᵢⱼ = 2δᵢⱼg' + 4yᵢyⱼg''.
+        """
         d = x.shape[1]
         y = [x[:, i, None] - x.new_tensor([place[i] for place in self.places]) for i in range(d)]
         q = y[0] * y[0]
         for c in y[1:]:
             q = torch.addcmul(q, c, c)
-        power = 1 - d / 2  # of q in g, and minus one in its logarithm's slope
+        power = 1 - d / 2  # g = q**power; in the plane power is 0 and g = ln(q)/2
         value = 0.5 * torch.log(q) if d == 2 else q**power
         twice = q.reciprocal() if d == 2 else 2 * power * value / q  # 2g'
         first = [c * twice for c in y]

@@ -1,4 +1,4 @@
-"""What became of the coefficients of functions beside the network."""
+"""The coefficients of enrich functions and corner functions that a solution has, for metrics and report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from vpinn.trial.trial import Trial
 
 
 def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
-    """Return the coefficients found of functions beside the network, where there are any.
+    """Return the coefficients of enrich functions and corner functions in a solution, as values for JSON.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        theta: parameters of the solution [size].
 
     Returns:
-        "enrich": component of an unknown → function, as the problem file writes it → number; "corners": of every function of a
-        corner place, exponent a + ib of r^a cos(b ln r) and r^a sin(b ln r), components that it moves, and coefficient.
+        A dictionary with "enrich", if the problem has enrich functions: component of an unknown → text of the function in the
+        problem file → coefficient; and with "corners", if there are corner functions, a list with one entry for each: the place
+        of the corner, the exponent a and the oscillation b of r^a cos(b ln r) and r^a sin(b ln r), whether it has a logarithm,
+        the components in which it is not zero, and its coefficient.
     """
     names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
     texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()

@@ -1,4 +1,7 @@
-"""Functions of corners as features: solutions in sectors, put to the corners of a domain."""
+"""Singular functions of corners as features: solutions in a sector (`vpinn.trial.wedge`), moved to the corners of a domain.
+
+Start with `CornerChart`, which evaluates them with their derivatives.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from vpinn.trial.charts import Chart, Derivative
 from vpinn.trial.wedge import Term, WedgeSolution
 
 TINY = 1e-100
-"""Distance from its corner that stands for none, where a logarithm has no value."""
+"""Value of z used at the corner itself, where z = 0 and ln z has no value."""
 
 
 @dataclass(frozen=True)
 class CornerFunction:
-    """A solution in a sector, put to a corner.
+    """A solution in a sector, moved to a corner of the domain.
 
     Attributes:
-        place: the corner, two coordinates.
-        middle: direction β that halves its angle, in radians.
-        solution: of the sector.
+        place: coordinates of the corner [2], in units of the mesh.
+        middle: direction β of the bisector of the corner's angle, in radians.
+        solution: solution in a sector of this angle, whose bisector is the x axis.
     """
 
     place: tuple[float, float]
@@ -34,14 +37,15 @@ class CornerFunction:
 
 @dataclass(frozen=True)
 class CornerChart(Chart):
-    """Functions of corners, all components of each: features as they are, one after the other for the first component, and so on.
+    """Corner functions as features that are not random: first component of all functions, then second component, and so on.
 
-    Their terms are y^j z^q (ln z)^m with z = x + py, in coordinates (x, y) with x along β, cut opposite to it. A solution of the
-    principal part's equation, and to leading order of others, is such functions beside smooth ones (Grisvard 1985, Elliptic
-    problems in nonsmooth domains, ch. 4; Kozlov, Maz'ya & Rossmann 2001).
+    They consist of terms y^j z^q (ln z)^m with z = x + py, in coordinates (x, y) around the corner with x along β; the branch cut
+    lies opposite to β, outside the domain. Near a corner, a solution is a combination of such functions plus a smooth function:
+    exactly for the principal part of the equation, and to leading order otherwise (Grisvard 1985, Elliptic problems in nonsmooth
+    domains, ch. 4; Kozlov, Maz'ya & Rossmann 2001).
 
     Attributes:
-        functions: of corners [count].
+        functions: corner functions, of all corners.
     """
 
     functions: tuple[CornerFunction, ...]
@@ -49,7 +53,7 @@ class CornerChart(Chart):
 
     @cached_property
     def components(self) -> int:
-        """Number of components of the functions."""
+        """Number of components of every function."""
         return len(self.functions[0].solution.shares[0])
 
     @property
@@ -59,7 +63,7 @@ class CornerChart(Chart):
 
     @cached_property
     def _groups(self) -> tuple[_Terms, ...]:
-        """The terms, each once, by their power of y."""
+        """The terms of all functions, each distinct term once, grouped by their power j of y."""
         found = dict[int, dict[tuple[tuple[float, float], float, Term], int]]()
         shares = list[tuple[int, int, int, tuple[complex, ...]]]()
         for k, function in enumerate(self.functions):
@@ -86,17 +90,17 @@ class CornerChart(Chart):
 
 @dataclass(frozen=True)
 class _Terms:
-    """Terms y^j W(z) with one j, where W(z) = z^q (ln z)^m.
+    """Terms y^j W(z) of the same j, where W(z) = z^q (ln z)^m. A frame is a corner with its direction β and a root p.
 
     Attributes:
-        j: power of y.
-        place: coordinates of the corner of every frame [frames, 2].
-        z_by: derivatives of z by the coordinates [2][frames].
-        y_by: those of y [2][frames].
-        frame: of every term [terms].
-        q: power of z [terms].
-        log: m [terms].
-        shares: of the terms in the features [terms, count]; [terms] where each is one feature.
+        j: power of y, ≥ 0.
+        place: coordinates of the corner of every frame [frames, 2], in units of the mesh.
+        z_by: derivatives of z by the two coordinates [2][frames].
+        y_by: derivatives of y by the two coordinates [2][frames].
+        frame: index of the frame of every term [terms].
+        q: power of z of every term [terms].
+        log: m of every term, 0 or 1 [terms].
+        shares: factors of the terms in the features [terms, count]; [terms] if every term is one feature.
     """
 
     j: int
@@ -110,7 +114,13 @@ class _Terms:
 
     @classmethod
     def of(cls, j: int, terms: Sequence[tuple[tuple[float, float], float, Term]], shares: Tensor) -> _Terms:
-        """Return the terms of corners and directions β."""
+        """Return terms of one j, each given with its corner and its direction β.
+
+        Args:
+            j: power of y.
+            terms: place of the corner, β in radians, and term.
+            shares: factors of the terms in the features [terms, count].
+        """
         frames = list(dict.fromkeys((*place, middle, term[0]) for place, middle, term in terms))
         a, b, beta, p = torch.tensor(frames, dtype=torch.complex128, device=HOST).T
         cos, sin = torch.cos(beta.real), torch.sin(beta.real)
@@ -121,7 +131,7 @@ class _Terms:
         return cls(j, torch.stack([a.real, b.real], 1), (cos - p * sin, sin + p * cos), (-sin, cos), at, q, log.real, kept)
 
     def jets(self, x: Tensor, pairs: Sequence[Derivative]) -> Iterator[tuple[Derivative, Tensor]]:
-        """Yield the sums of terms and their derivatives [n, count], by those of y^j and of W."""
+        """Yield the features and their derivatives [n, count], by the product rule for y^j W(z)."""
         away = x[:, :1] - self.place[:, 0], x[:, 1:] - self.place[:, 1]
         z = away[0] * self.z_by[0] + away[1] * self.z_by[1]
         z = torch.where(z == 0, torch.full_like(z, TINY), z)
@@ -151,7 +161,7 @@ class _Terms:
             yield (i, k), self._summed(bend)
 
     def _summed(self, values: Tensor) -> Tensor:
-        """Return the real parts of sums of terms [n, terms] with their shares [n, count]."""
+        """Return the features [n, count]: real parts of the terms [n, terms] combined with their shares."""
         if self.shares.ndim == 1:
             return values.real * self.shares.real - values.imag * self.shares.imag
         return values.real @ self.shares.real - values.imag @ self.shares.imag

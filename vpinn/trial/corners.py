@@ -1,4 +1,8 @@
-"""Which functions of corners a solution may hold: those of the form's principal part, with what is imposed on either side."""
+"""The singular functions that a solution may have at the corners of a plane domain.
+
+They depend on the angle of the corner, on the coefficients of the form there (its principal part), and on the components whose
+values are imposed on either side. Start with `corner_functions`.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +20,27 @@ from vpinn.trial.principal import principal_part
 from vpinn.trial.wedge import WHOLE, WedgeSolution, is_elliptic, solutions
 
 HIGHEST = 4.0
-"""Exponents up to which functions are taken; smooth features see to the others."""
+"""Largest real part of the exponents that are used; functions of higher exponents are smooth enough for random features."""
 DIGITS = 12
-"""Digits to which corners are compared, so that solutions are found once for all that are alike."""
+"""Digits in which two corners must agree to share the solutions of one sector."""
 JUMP = 1e-9
-"""Relative difference of principal parts on both sides of a corner that is rounding."""
+"""Relative difference of the principal parts on both sides of a corner up to which it counts as rounding."""
 
 Array = NDArray[np.float64]
 
 
 def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[CornerFunction, ...]:
-    """Return the functions of all corners of a plane mesh; () where no corner bounds the gradient's smoothness.
+    """Return the singular functions of all corners; () if the domain is no plane mesh or every exponent is 2 or more.
 
-    The principal part is that at the corner. Where it is not known, not elliptic, or jumps, it is the Laplacian of every
-    component; that of coupled equations, which do not tell their flux, counts where all components are held on both sides.
-    For the Laplacian, with conditions of one kind on both sides of a corner of angle ω, the exponents are kπ/ω, and
-    (k − ½)π/ω where a value is imposed on one side alone. Corners at which every exponent is two or more are taken where
-    others are worse.
+    The functions belong to the principal part of the form at the corner. The Laplacian of every component is used instead if the
+    principal part is unknown, not elliptic, or differs between the two sides. It is also used for coupled strong equations unless
+    values of all components are imposed on both sides, because strong equations do not determine the flux of natural conditions.
+    For the Laplacian at a corner of angle ω the exponents are kπ/ω with conditions of the same kind on both sides, and
+    (k − ½)π/ω with a value imposed on one side only (k = 1, 2, …).
+
+    Args:
+        problem: the problem.
+        imposed: how its conditions are imposed; tells where values are given.
     """
     mesh = problem.domain
     if not isinstance(mesh, Mesh) or mesh.dimension != 2:
@@ -53,7 +61,14 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
 
 
 def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner], held: NDArray[np.bool_]) -> list[Array]:
-    """Return the principal part at every corner [n, 2, n, 2], or the Laplacian; ``held`` by component and facet."""
+    """Return the principal part at every corner [n, 2, n, 2], or the Laplacian; n is the number of components.
+
+    Args:
+        problem: the problem.
+        mesh: its mesh.
+        corners: the corners.
+        held: whether a value is imposed [n, boundary facets].
+    """
     n = sum(u.components for u in problem.unknowns)
     laplacian = np.einsum("ik,ab->iakb", np.eye(n), np.eye(2))
     cells = mesh.boundary[[facet for corner in corners for facet in corner.facets], 0]
@@ -74,7 +89,7 @@ def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner], held: NDAr
 
 
 def _held(problem: Problem, mesh: Mesh, imposed: Sequence[Imposed]) -> NDArray[np.bool_]:
-    """Return whether a value is imposed, for every component and boundary facet."""
+    """Return whether a value is imposed [components, boundary facets]."""
     rows = []
     for unknown in problem.unknowns:
         for component in range(unknown.components):

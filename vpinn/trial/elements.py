@@ -1,4 +1,7 @@
-"""Finite elements as a trial space: a field on the mesh beside a network, so that everything after training takes either."""
+"""Finite element solutions as trial spaces, so that assessment and output treat them like trained networks.
+
+The trial space is u_h plus a network of one neuron whose parameters are zero. Start with `elements_trial`.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,16 @@ from vpinn.trial.imposed import Imposed
 from vpinn.trial.trial import Trial
 
 NODES = "at nodes"
-"""How a condition is imposed that holds at the nodes of elements; what is left of it between them is part of the error."""
+"""`Imposed.how` of conditions that hold at the nodes of the elements; the deviation between nodes is part of the error."""
 
 
 def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.float64]) -> Trial:
-    """Return u_h + a network of one neuron, which is zero for parameters of zero, as the trial space around a solution u_h.
+    """Return the trial space u_h + network for a solution u_h; the network has one neuron and vanishes for zero parameters.
 
     Args:
-        problem: on the mesh of the space.
-        space: of every component of u_h.
-        values: coefficients of u_h, of all components in order [components, space.size].
+        problem: the problem, on the mesh of ``space``.
+        space: finite element space of each component of u_h.
+        values: coefficients of u_h, all components in order [components, space.size].
     """
     lower, upper = problem.domain.bounds
     layers = (problem.domain.dimension, 1, len(values))
@@ -50,11 +53,11 @@ def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.fl
 
 
 def conditions_alone(problem: Problem, trial: Trial) -> Trial:
-    """Return the trial space around what the conditions give by themselves: elements that are zero but on their boundary parts.
+    """Return the trial space for the lift alone: elements with the imposed boundary values and zero at all other nodes.
 
     Args:
-        problem: on the mesh of the elements.
-        trial: as ``elements_trial`` returns it.
+        problem: the problem, on the mesh of the elements.
+        trial: trial space that ``elements_trial`` returned.
     """
     space, mesh = trial.space, problem.domain
     assert space is not None

@@ -1,8 +1,8 @@
-"""Extra trial functions: u = lift + distance·network + Σ c_j e_j(x), with coefficients c_j found like weights.
+"""Enrich functions: trial functions given by the user, u = lift + distance·network + Σ c_j e_j(x).
 
-A function e_j is an expression of the coordinates; the form compiler differentiates it exactly, and c_j enters as a number
-that is the same at every point. Corner singularities are what it is for: the corners' own functions, with the coefficients
-that engineers call stress intensities (Strang & Fix 1973, ch. 8: singular functions in the trial space).
+Each e_j is an expression of the coordinates, which the form compiler differentiates exactly. Its coefficient c_j is a parameter
+like the weights of the network. The main use are singular functions at corners, whose coefficients engineers call stress
+intensities (Strang & Fix 1973, ch. 8). Start with `Enriched`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from vpinn.problem import Condition, Problem
 from vpinn.trial.network import Derivative, Jets, Network, Pullback
 
 VANISHING = 1e-10
-"""Largest value on a boundary part, relative to the function's largest on the whole boundary, that counts as zero."""
+"""Largest value on a boundary part, relative to the function's largest value on the whole boundary, that counts as zero."""
 
 
 @dataclass(frozen=True)
 class Enriched(Network):
-    """A network whose parameters end with the coefficients of extra trial functions.
+    """A network whose parameters end with the coefficients of the enrich functions.
 
     Attributes:
-        extra: number of coefficients.
+        extra: number of coefficients: enrich functions times components, ≥ 0.
     """
 
     extra: int = 0
@@ -44,35 +44,35 @@ class Enriched(Network):
 
     @property
     def tied(self) -> int:
-        """Number of features per component, last of the hidden layer, that have one coefficient for all components."""
+        """Number of features per component, last in the hidden layer, that share one coefficient over all components."""
         return 0
 
     @property
     def shared(self) -> int:
-        """Number of features whose coefficients differ from component to component."""
+        """Number of features with a separate coefficient for every component."""
         return self.layers[-2] - self.outputs * self.tied
 
     @property
     def linear(self) -> int:
-        """Number of coefficients, biases and extra coefficients, in which the unknowns are linear."""
+        """Number of parameters in which the unknowns are linear: those of the last layer and the enrich coefficients."""
         return self.outputs * (self.shared + 1) + self.tied + self.extra
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Return random parameters [size] in float64, coefficients zero."""
+        """Return random parameters [size] in float64, with zero coefficients of the enrich functions."""
         return torch.cat([super().initial(generator), torch.zeros(self.extra, dtype=torch.float64, device=HOST)])
 
     def coefficients(self, theta: Tensor) -> Tensor:
-        """Return the coefficients [extra] as a view of the parameters [size]."""
+        """Return the coefficients of the enrich functions [extra] as a view of the parameters [size]."""
         return theta[self.size - self.extra :]
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
-        """Return the network's jets, and the coefficients as values [n] under the keys −1, −2 and so on."""
+        """Return the network's jets and, as constant values [n] under the components −1, −2, …, the enrich coefficients."""
         return super().jets(theta[: self.weights], x, wanted) | self.numbers(theta, x)
 
     def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
-        """Return the jets with their pullback, as the network does."""
+        """Return the jets and their pullback to all parameters, coefficients included."""
         wanted = list(wanted)
-        if max(map(len, wanted), default=0) > 1:  # the graph of autograd knows the coefficients
+        if max(map(len, wanted), default=0) > 1:  # then autograd records the coefficients, too
             return super().record(theta, x, wanted)
         found, pullback = super().record(theta[: self.weights], x, wanted)
         if not self.extra:
@@ -88,7 +88,7 @@ class Enriched(Network):
         return found | self.numbers(theta, x), pull
 
     def jets_of(self, thetas: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
-        """Return the network's jets for several parameters, and the coefficients as values [k, n]."""
+        """Return the network's jets for k parameter vectors [k, size], and the enrich coefficients as values [k, n]."""
         numbers = {(-1 - k, ()): thetas[:, self.weights + k, None].expand(-1, len(x)) for k in range(self.extra)}
         return super().jets_of(thetas[:, : self.weights], x, wanted) | numbers
 
@@ -98,16 +98,16 @@ class Enriched(Network):
         return super().size
 
     def numbers(self, theta: Tensor, x: Tensor) -> Jets:
-        """Return the coefficients as values [n] under the keys −1, −2 and so on."""
+        """Return the enrich coefficients as constant values [n] under the components −1, −2, …."""
         values = self.coefficients(theta)
         return {(-1 - k, ()): values[k].expand(len(x)) for k in range(self.extra)}
 
 
 def vanishes(problem: Problem, condition: Condition) -> bool:
-    """Return whether all extra functions are zero where a condition holds.
+    """Return whether all enrich functions are zero on the boundary part of a condition.
 
     Raises:
-        InputError: one of them has no finite value on the boundary.
+        InputError: an enrich function has no finite value on the boundary.
     """
     if not problem.enrich:
         return True
@@ -118,7 +118,7 @@ def vanishes(problem: Problem, condition: Condition) -> bool:
 
 
 def _on(problem: Problem, points: Points) -> np.ndarray:
-    """Return values [k, n] of the extra functions at points."""
+    """Return the values of the k enrich functions at n points [k, n]."""
     values = evaluate(problem.enrich, points, Background(problem.domain))
     for number, row in enumerate(values):
         _refuse(problem, number, "value", points, row)
@@ -126,10 +126,14 @@ def _on(problem: Problem, points: Points) -> np.ndarray:
 
 
 def check_enrichment(problem: Problem, points: Points) -> None:
-    """Refuse extra functions that are singular at quadrature points.
+    """Refuse enrich functions that are singular at quadrature points.
+
+    Args:
+        problem: the problem.
+        points: quadrature points.
 
     Raises:
-        InputError: a value or a derivative is not finite; the message names function and point.
+        InputError: a value, gradient or Laplacian is not finite; the message names function and point.
     """
     for number, function in enumerate(problem.enrich):
         derivatives: dict[str, Expr] = {

@@ -1,6 +1,8 @@
-"""Essential conditions met exactly: u = L + D·N with a distance D that vanishes where u is prescribed and a lift L.
+"""Essential conditions met exactly: u = L + D·N, with a lift L that takes the values and a distance D that vanishes there.
 
-Lifts use boundary values on the boundary only: a face's value is evaluated on that face, wherever the lift is needed.
+N is the network. A lift evaluates boundary values on the boundary only: inside the domain it uses the value of a face at the
+projection of the point to that face. `on_box`, `on_disk` and `on_polygon` return distance and lift as UFL expressions;
+`vpinn.trial.field` has those for meshes of any shape.
 
 Sources: transfinite (Boolean sum) interpolation of Gordon & Hall (1973) on boxes; distance functions joined by
 R-equivalence and transfinite weights of Sukumar & Srivastava (2022, doi 10.1016/j.cma.2021.114333) on polygons.
@@ -31,19 +33,24 @@ SIDES: Mapping[str, tuple[int, int]] = {
 }
 """Tag of a box face → (axis, 0 for lower or 1 for upper)."""
 Asked: TypeAlias = Sequence[tuple[Condition, Expr]]
-"""Conditions with their values."""
+"""Conditions on one component, each with its scalar value."""
 
 
 @dataclass(frozen=True)
 class Factor:
-    """Distance and lift of one component, UFL expressions of the coordinates."""
+    """Distance and lift of one component, as UFL expressions of the coordinates.
+
+    Attributes:
+        distance: D, zero where the component is prescribed and positive elsewhere.
+        lift: L, equal to the prescribed values on the boundary.
+    """
 
     distance: Expr
     lift: Expr
 
 
 Prescribed = Sequence[tuple[tuple[str, ...], Expr]]
-"""Conditions of one component: tags and the value there."""
+"""Conditions on one component: the boundary tags of each, and the scalar value there."""
 
 
 def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr | float]) -> Expr:
@@ -53,7 +60,14 @@ def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr | float
 
 
 def face(tag: str) -> tuple[int, int]:
-    """Return (axis, side) of a box face's tag; faces from the fourth axis on are lowerK and upperK."""
+    """Return the axis and the side, 0 for lower or 1 for upper, of a face of a box.
+
+    Args:
+        tag: one of ``SIDES``, or lowerK or upperK for axis K.
+
+    Raises:
+        InputError: no face has this tag.
+    """
     if tag in SIDES:
         return SIDES[tag]
     for side, name in enumerate(("lower", "upper")):
@@ -63,7 +77,13 @@ def face(tag: str) -> tuple[int, int]:
 
 
 def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribed) -> Factor:
-    """Return distance and lift on an axis-parallel box of any dimension."""
+    """Return distance and lift on an axis-parallel box of any dimension, by transfinite interpolation.
+
+    Args:
+        box: the box.
+        x: the coordinates.
+        conditions: tags of faces and the values there.
+    """
     lower_corner, upper_corner = np.asarray(box.lower, float), np.asarray(box.upper, float)
     dimension = len(lower_corner)
     values: dict[tuple[int, int], Expr] = {}
@@ -94,7 +114,14 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
 
 
 def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain: Domain) -> Factor | None:
-    """Return distance (R² − r²)/(2R) and lift on a disk; None where the values vary along the circle."""
+    """Return the distance (R² − r²)/(2R) and a constant lift on a disk; None if the values vary along the circle.
+
+    Args:
+        disk: the disk, of radius R.
+        x: the coordinates.
+        conditions: tags of its boundary and the values there.
+        domain: the domain, to evaluate the values on.
+    """
     value = _constant(value for _, value in conditions)
     if value is None:
         angle = np.linspace(0.0, 2.0 * np.pi, 97)
@@ -109,13 +136,18 @@ def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain
 
 
 def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate) -> Factor | None:
-    """Return distance and lift where straight segments carry prescribed numbers; None where a value varies along them.
+    """Return distance and lift for prescribed constants on straight segments; None if a value varies along its segments.
 
-    Per segment with line distance f and trimming disk t: φ = √(f² + ¼(√(t² + f⁴) − t)²), smooth off its end points;
-    joined: 1/φ = Σ 1/φᵢ. The lift weighs the numbers by 1/φᵢ; a varying value would have to be known on the whole line,
-    which beside a re-entrant corner runs through the domain. Beside the segment φ is written as |f|√(1 + …), so that its
-    slope on the segment itself is the inward normal and not 0/0; at corners, where all weights vanish, the distance is
-    zero and the lift the value there.
+    The distance to a segment is φ = √(f² + ¼(√(t² + f⁴) − t)²), with the distance f to its line and the trimming function t of
+    the disk around it; it is smooth except at the end points. The distance to all segments is φ with 1/φ = Σ 1/φᵢ, and the lift
+    is the mean of the constants with weights 1/φᵢ. Values that vary are refused, because they would be needed on the whole line
+    of a segment, which at a re-entrant corner runs through the domain. Where t > 0, φ is written as |f|√(1 + …), so that its
+    derivative on the segment is the inward normal instead of 0/0. At corners, where the mean is 0/0, the distance is set to zero
+    and the lift to the value there.
+
+    Args:
+        pieces: segments and the value on them.
+        x: the coordinates.
     """
     distances: list[Expr] = []
     values: list[float] = []
@@ -154,20 +186,20 @@ def _product(factors: Sequence[Expr]) -> Expr:
 
 
 def _constant(values: Iterable[Expr]) -> float | None:
-    """Return the number that all values are, or None where they are not one number."""
+    """Return the constant that all values are equal to; None if they differ or vary."""
     found = {float(v) if isinstance(v, ufl.classes.ScalarValue | ufl.classes.Zero) else None for v in map(lower, values)}
     return found.pop() if len(found) == 1 else None
 
 
 def guarded(factor_of: Callable[[Asked], tuple[Factor | None, str]], prescribed: Asked) -> tuple[Factor | None, str]:
-    """Return what is made of some conditions.
+    """Return ``factor_of(prescribed)``, with an error that names the condition whose value is not real or not finite.
 
     Args:
-        factor_of: conditions → distance and lift, and a word on them.
+        factor_of: function of conditions that returns distance and lift (None if there are none), and the reason.
         prescribed: the conditions.
 
     Raises:
-        InputError: a value is not real or not finite where it is prescribed; says which.
+        InputError: a value is not real or not finite where it is prescribed.
     """
     message = "the boundary value has no real and finite value all over this part of the boundary; change it, or the part"
     try:

@@ -1,4 +1,4 @@
-"""Expressions of the unknowns evaluated at points, for given parameters: what happens after training."""
+"""Values of expressions of the unknowns at points, for given parameters; for output and assessment, without gradients."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
 CHUNK = 50_000
-"""Points evaluated at a time."""
+"""Points that ``integrate`` evaluates at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Compiled expressions.
+    """Compiled expressions of the unknowns and the coordinates.
 
     Attributes:
         trial: trial space of the unknowns.
-        tape: one output per scalar component.
+        tape: the compiled expressions, one output per scalar component.
     """
 
     trial: Trial
@@ -40,14 +40,27 @@ class Evaluator:
 
     @classmethod
     def of(cls, problem: Problem, trial: Trial, expressions: Sequence[ufl.core.expr.Expr]) -> Evaluator:
-        """Compile UFL expressions of any shape in the problem's unknowns and coordinates."""
+        """Compile expressions.
+
+        Args:
+            problem: the problem.
+            trial: trial space of its unknowns.
+            expressions: UFL expressions of any shape in the problem's unknowns and coordinates; their components become outputs,
+                one after the other.
+        """
         graph = Graph(frozenset({trial.function.count()}))
         known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
         parts = [part for expression in expressions for part in components(expression)]
         return cls(trial, compile_tape(graph, [build(graph, part, known) for part in parts]))
 
     def __call__(self, theta: Tensor, points: Points, jets: Jets | None = None) -> Array:
-        """Return values [components, n] at n points, in float64; ``jets`` as ``jets`` returned them there, where known."""
+        """Return the values [components, n] in float64.
+
+        Args:
+            theta: parameters [size].
+            points: n points.
+            jets: values and derivatives of the network as ``self.jets`` returned them at these points; None to compute them.
+        """
         n = len(points.w)
         with torch.no_grad():
             fixed = self.tape.fixed(self.trial.background.values(self.tape.fixed_slots, points))
@@ -57,7 +70,7 @@ class Evaluator:
         return np.stack([host(v) if isinstance(v, Tensor) else np.full(n, v) for v in values])
 
     def jets(self, theta: Tensor, points: Points) -> Jets:
-        """Return what the expressions take of the network at n points, [n] each."""
+        """Return the values and derivatives of the network that the expressions depend on, [n] each at n points."""
         network = self.trial.network
         wanted = {derivative for _, derivative in self._keys}
         with torch.no_grad():
@@ -68,7 +81,7 @@ class Evaluator:
         return [slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
 
     def integrate(self, theta: Tensor, points: PointSet) -> Array:
-        """Return the integrals [components] over a data set of quadrature points."""
+        """Return the integrals [components] over a set of quadrature points."""
         total = np.zeros(len(self.tape.moving.outputs))
         for part in points.chunks(CHUNK):
             taken = points.take(part)

@@ -1,4 +1,4 @@
-"""Random features on charts: one hidden layer, every unit of which sees the coordinates of its own chart."""
+"""Networks of one hidden layer with random features, whose units take the coordinates of different charts as input."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from vpinn.trial.graph import through_graph
 from vpinn.trial.network import Derivative, Jets, Pullback
 
 BYTES = 4_000_000
-"""Memory of the features of points that are evaluated together, little enough for caches."""
+"""Memory in bytes for the features of the points that are evaluated together; small enough for the processor's caches."""
 HIGHEST_ORDER = 4
-"""Order of the derivatives that features of the box have."""
+"""Highest order of derivatives that features of the box have; features of other charts have derivatives up to order two."""
 LEAST = 64
-"""Points that are evaluated together, at least."""
+"""Smallest number of points that are evaluated together."""
 
 
 @dataclass(frozen=True)
 class Features(Enriched):
-    """One hidden layer of random features, whose last layer least squares finds.
+    """A network with one hidden layer of random features, whose last layer is found by least squares.
 
     Attributes:
-        charts: coordinates of the features, each with the number of features that see them; the box alone if empty.
+        charts: the charts in the order of the hidden layer, each with its number of features; () for the box alone.
     """
 
     charts: tuple[tuple[Chart, int], ...] = ()
@@ -43,7 +43,15 @@ class Features(Enriched):
         sources: Sequence[Sequence[float]],
         patches: Sequence[Sequence[float]] = (),
     ) -> Features:
-        """Return features from what a run folder keeps beside the corners of ``base``."""
+        """Return features from the arrays of a run folder.
+
+        Args:
+            base: network with the box, the enrich coefficients and the corner functions.
+            layers: widths from inputs to outputs.
+            activation: name in ``ACTIVATIONS``.
+            sources: poles outside the domain [count][d], in units of the mesh.
+            patches: centre and radius of the windows [count][d + 1], in units of the mesh.
+        """
         corners = base.corners if isinstance(base, Features) else ()
         cornered = CornerChart(corners) if corners else None
         width = layers[1] - len(patches) - len(sources) - (cornered.count if cornered else 0)
@@ -58,27 +66,27 @@ class Features(Enriched):
 
     @property
     def sources(self) -> tuple[tuple[float, ...], ...]:
-        """Poles of the functions that have them [count][d]."""
+        """Poles of all features that have one [count][d], in units of the mesh."""
         return tuple(place for chart, _ in self.charts if isinstance(chart, SourceChart) for place in chart.places)
 
     @property
     def patches(self) -> tuple[tuple[float, ...], ...]:
-        """Centre and radius of the windows of features that have one [count][d + 1]."""
+        """Centre and radius of all windows [count][d + 1], in units of the mesh."""
         return tuple(one for chart, _ in self.charts if isinstance(chart, PatchChart) for one in chart.patches)
 
     @property
     def corners(self) -> tuple[CornerFunction, ...]:
-        """Functions of corners, the last of the features; every one is a feature of each component."""
+        """Corner functions, which are the last features; each gives one feature per component."""
         return tuple(one for chart, _ in self.charts if isinstance(chart, CornerChart) for one in chart.functions)
 
     @property
     def tied(self) -> int:
-        """Number of functions of corners, each with one coefficient for all components."""
+        """Number of corner functions, each of which has one coefficient for all components."""
         return len(self.corners)
 
     @property
     def parts(self) -> tuple[tuple[Chart, slice], ...]:
-        """Charts with the positions of their features in the hidden layer."""
+        """Charts, each with the positions of its features in the hidden layer."""
         parts, at = [], 0
         for chart, count in self.charts or ((BoxChart(self.lower, self.upper), self.layers[1]),):
             parts.append((chart, slice(at, at + count)))
@@ -86,12 +94,12 @@ class Features(Enriched):
         return tuple(parts)
 
     def features(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> dict[Derivative, Tensor]:
-        """Evaluate the features by forward 2-jets, chart by chart; see ``Network.features``.
+        """Return the features and their derivatives, chart by chart; arguments and result as of ``Network.features``.
 
-        Where all of them are of the box, whose map is affine, derivatives of order three and four are evaluated, too.
+        Derivatives of order three and four exist if all features are those of the box, because its map is affine.
 
         Raises:
-            InputError: derivatives that the features lack.
+            InputError: the features have no derivatives of the wanted order.
         """
         wanted = list(wanted)
         pairs, higher = [p for p in wanted if len(p) == 2], [p for p in wanted if len(p) > 2]
@@ -133,7 +141,7 @@ class Features(Enriched):
         return (x * (upper - lower) + (lower + upper)) / 2
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
-        """Return linear combinations of the features, and the coefficients of extra functions."""
+        """Return the components, linear combinations of the features, and the enrich coefficients; see ``Enriched.jets``."""
         wanted = list(wanted)
         together = max(LEAST, BYTES // (8 * self.layers[1]))
         if len(x) > together:
@@ -151,7 +159,7 @@ class Features(Enriched):
         return result | self.numbers(theta, x)
 
     def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
-        """Return the jets with their pullback through the graph of autograd."""
+        """Return the jets and their pullback, which goes through the graph of autograd."""
         leaf = theta.detach().requires_grad_()
         with torch.enable_grad():
             recorded = self.jets(leaf, x, wanted)
@@ -159,7 +167,10 @@ class Features(Enriched):
 
 
 def _seen_through(window: tuple[Tensor, list[Tensor], Tensor], jets: dict[Derivative, Tensor]) -> None:
-    """Multiply jets [n, count] by windows, in place: with l = ∂ ln g the product rule reads ∂(gz) = g(∂z + lz) and so on."""
+    """Multiply features and their derivatives [n, count] by windows g, in place.
+
+    With l = ∂ ln g the product rule reads ∂(gz) = g(∂z + lz), and alike for second derivatives.
+    """
     g, slopes, bend = window
     value = jets[()]
     for key in jets:

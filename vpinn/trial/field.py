@@ -1,7 +1,8 @@
-"""Finite element functions as known fields: distances and lifts on meshes of any shape.
+"""Finite element functions as known fields: distances and lifts of u = lift + distance · network on meshes of any shape.
 
-The distance solves −ΔD = 1 with D = 0 where u is prescribed (the torsion function: like the distance near smooth
-parts, and with the corner behaviour of a solution at corners); the lift is the discrete harmonic extension.
+The distance D solves −ΔD = 1 with D = 0 where u is prescribed (torsion function). Near smooth parts of the boundary it behaves
+like the distance to them, and at corners like a solution of the problem. The lift is the discrete harmonic extension of the
+boundary values.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ class MeshField:
 
     Attributes:
         space: continuous Lagrange space on the mesh.
-        given: its degrees of freedom [space.size], or what finds them when they are first asked for: ``vpinn check`` never does.
-        lift: whether it is added to what training searches, which then cannot take its error away.
+        given: its degrees of freedom [space.size], or a function that computes them when they are first needed; ``vpinn check``
+            never needs them.
+        lift: whether the function is added to the trained functions, so that training cannot remove its error.
     """
 
     space: LagrangeSpace
@@ -36,22 +38,27 @@ class MeshField:
 
     @cached_property
     def values(self) -> Array:
-        """Its degrees of freedom [space.size]."""
+        """Degrees of freedom [space.size]."""
         return self.given() if callable(self.given) else self.given
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
-        """Return value () and, for order ≥ 1, first derivatives (i,), [n] each, at points that name cell and reference."""
+        """Return the value under () and, for order ≥ 1, the first derivatives under (i,), [n] each.
+
+        Args:
+            points: n points with cells and reference coordinates.
+            order: highest order of the derivatives; those above 1 are left out.
+        """
         jets = np.ascontiguousarray(self.space.jets(self.values[None], points.cell, points.reference, min(order, 1))[0].T)
         return {(): jets[0]} | {(i,): row for i, row in enumerate(jets[1:])}
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Finite element functions that are added to a trained network's part of every component.
+    """Finite element functions that are added to a trained network, one for every component.
 
     Attributes:
-        fields: one per component, of one space.
-        why: the network does not stand alone.
+        fields: functions of the same space, one per component.
+        why: reason for adding elements, for the report.
     """
 
     fields: tuple[MeshField, ...]
@@ -64,7 +71,12 @@ class Beside:
 
 
 def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
-    """Return D with −ΔD = 1 inside, D = 0 on the given boundary facets, scaled to a maximum of one."""
+    """Return the torsion function D of a mesh: −ΔD = 1 inside, D = 0 on some facets, then scaled to a maximum of one.
+
+    Args:
+        space: finite element space of D.
+        facets: boundary facets where D = 0, as rows of the mesh's boundary.
+    """
 
     def find() -> Array:
         load = space.mass() @ np.ones(space.size)
@@ -75,7 +87,13 @@ def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
 
 
 def harmonic(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array) -> MeshField:
-    """Return L with ΔL = 0 inside and given values at the degrees of freedom ``fixed`` of ``boundary`` [space.size]."""
+    """Return the discrete harmonic function L with given values at some degrees of freedom.
+
+    Args:
+        space: finite element space of L.
+        fixed: degrees of freedom with given values.
+        boundary: values of all degrees of freedom [space.size], of which those of ``fixed`` are used.
+    """
     return MeshField(space, lambda: _solve(space, fixed, boundary, np.zeros(space.size)), lift=True)
 
 

@@ -1,4 +1,4 @@
-"""Cotangents through graphs of autograd."""
+"""Pullback of cotangents through a recorded graph of autograd."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 Key = tuple[int, tuple[int, ...]]
-"""Component of the outputs, and axes of a partial derivative of it."""
+"""Component of the network's outputs, and the coordinates by which it is differentiated."""
 
 
 def through_graph(leaf: Tensor, recorded: Mapping[Key, Tensor], cotangents: Mapping[Key, Tensor]) -> Tensor:
-    """Return the cotangent of a leaf, from those of what was recorded from it; what has none counts as zero."""
+    """Return the cotangent of a leaf [size].
+
+    Args:
+        leaf: tensor that the graph depends on [size].
+        recorded: tensors that autograd recorded from it.
+        cotangents: cotangents of these tensors; a tensor without one has the cotangent zero.
+    """
     keys = [key for key in cotangents if recorded[key].requires_grad]
     if not keys:
         return torch.zeros_like(leaf)
@@ -22,7 +28,10 @@ def through_graph(leaf: Tensor, recorded: Mapping[Key, Tensor], cotangents: Mapp
 
 
 class _Root(torch.autograd.Function):
-    """A number whose cotangents at the outputs are given: ``autograd.grad`` loads sympy, for seconds, where it gets them."""
+    """A number that passes given cotangents on to its inputs when it is differentiated.
+
+    The cotangents could be given to ``autograd.grad`` itself, but then torch loads sympy, which takes seconds.
+    """
 
     @staticmethod
     def forward(ctx: Any, bars: list[Tensor], *outputs: Tensor) -> Tensor:

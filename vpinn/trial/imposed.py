@@ -14,11 +14,11 @@ class Imposed:
     """How one condition is imposed on one component.
 
     Attributes:
-        condition: the condition of the problem file.
-        component: flat component of its unknown.
+        condition: condition of the problem file.
+        component: component of its unknown, counted from 0.
         value: scalar value on the boundary.
-        how: "exact", "penalty", "nitsche", or "at nodes" of finite elements.
-        why: the reason, for the report.
+        how: "exact", "penalty", "nitsche", or "at nodes" (of finite elements).
+        why: reason for this choice, for the report.
     """
 
     condition: Condition

@@ -1,7 +1,8 @@
-"""Derivatives of the network's jets by all weights, point by point, written out layer by layer.
+"""Jacobians: derivatives of a network's values, gradients and second derivatives with respect to all parameters, for every point.
 
-Forward: values, first and second derivatives (z, ∂z, ∂²z) of every layer. Backward, for every point apart: cotangents of the
-same, and from both the weights' derivatives, which are outer products: one batched product per layer, no graph, no vmap.
+A forward sweep computes values, first and second derivatives (z, ∂z, ∂²z) of every layer; a backward sweep computes their
+cotangents for every point separately. The derivatives with respect to the weights are outer products of the two: one batched
+product per layer, without autograd and vmap. Start with `jet_jacobian`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from vpinn.errors import InputError
 from vpinn.trial.network import Derivative, Network
 
 Keys = Sequence[tuple[int, Derivative]]
-"""Jets of the network: (component, derivative)."""
+"""Values or derivatives of the network ("jets"): component, and coordinates by which it is differentiated."""
 
 
 def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes: Tensor) -> Tensor:
-    """Return derivatives by all weights of combinations of jets, point by point.
+    """Return the derivatives of linear combinations of jets with respect to all parameters, for every point.
 
     With layers a = Wz + b, z ← σ(a), the jets of a layer are a, ȧᵢ = Wżᵢ, äᵢⱼ = Wz̈ᵢⱼ and σ(a), σ'ȧᵢ, σ'äᵢⱼ + σ''ȧᵢȧⱼ;
     backwards, with bars for cotangents, those of äᵢⱼ, ȧᵢ and a are σ'z̈̄ᵢⱼ, σ'ż̄ᵢ + σ''Σⱼ(z̈̄ᵢⱼ + z̈̄ⱼᵢ)ȧⱼ, and
@@ -30,9 +31,9 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
         network: the network.
         theta: parameters [size].
         x: normalised coordinates [n, d].
-        keys: K jets, of order 0 to 2 and with respect to the original coordinates; component −1 − k is the kth of the numbers
-            that follow the weights in θ.
-        slopes: factors of the jets in each of r combinations [r, K, n].
+        keys: K jets, of order 0 to 2 and with respect to the original coordinates; component −1 − k stands for the kth parameter
+            after the weights (an enrich coefficient).
+        slopes: factors of the jets in r linear combinations [r, K, n].
 
     Returns:
         Σ_k slopes[r, k] ∂jet_k/∂θ, [r, n, size].
@@ -78,12 +79,14 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
 
 @dataclass(frozen=True)
 class _Layer:
-    """What a hidden layer makes of jets.
+    """Jets in a hidden layer: K of them, value first, then first and second derivatives.
 
     Attributes:
-        z: jets that it is given [K, n, width before].
-        a: their images [K, n, width].
-        value: σ of the first of these [n, width]; ``t``: its σ'; ``c``: its σ''.
+        z: input [K, n, width of the layer before].
+        a: arguments of σ, the input times the weights, plus the bias for the value [K, n, width].
+        value: σ(a[0]) [n, width].
+        t: σ'(a[0]) [n, width].
+        c: σ''(a[0]) [n, width].
     """
 
     z: Tensor
@@ -96,7 +99,7 @@ class _Layer:
 def _forward(
     network: Network, theta: Tensor, x: Tensor, pairs: Sequence[Derivative], directions: Sequence[int]
 ) -> tuple[list[_Layer], Tensor]:
-    """Return the hidden layers, and the jets that the last layer is given [K, n, width]."""
+    """Return the hidden layers, and the jets that go into the last layer [K, n, width]."""
     d, sigma = len(directions), network.sigma
     ends = [(1 + directions.index(i), 1 + directions.index(j)) for i, j in pairs]
     z = x.new_zeros(1 + d + len(pairs), len(x), network.layers[0])
@@ -120,7 +123,14 @@ def _forward(
 
 
 def _backward(network: Network, layer: _Layer, bar: Tensor, ends: Sequence[tuple[int, int]]) -> Tensor:
-    """Return the cotangents of a [r, K, n, width] for those of a layer's jets; ``ends``: places of the slopes of second jets."""
+    """Return the cotangents of a layer's arguments a [r, K, n, width].
+
+    Args:
+        network: the network.
+        layer: the layer.
+        bar: cotangents of its output [r, K, n, width].
+        ends: for every second derivative, the positions of its two first derivatives among the K jets.
+    """
     a, first = layer.a, layer.a.shape[0] - len(ends)
     low = bar * layer.t
     low[:, 0].addcmul_(layer.c, (bar[:, 1:] * a[1:]).sum(1))
@@ -135,10 +145,12 @@ def _backward(network: Network, layer: _Layer, bar: Tensor, ends: Sequence[tuple
 
 
 def last_layer_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes: Tensor) -> Tensor:
-    """Return what ``jet_jacobian`` does for the last layer alone, in which jets of any order are linear.
+    """Return the part of ``jet_jacobian`` that belongs to the last layer and the enrich coefficients; same arguments.
+
+    The jets are linear in these parameters, so that jets of any order are allowed.
 
     Returns:
-        [r, n, size of the last layer and of the numbers that follow the weights], in the order of θ.
+        derivatives [r, n, parameters of the last layer and enrich coefficients], in the order of θ.
     """
     found = network.features(theta, x, [derivative for _, derivative in keys])
     r, n, m, h = len(slopes), len(x), network.outputs, network.layers[-2]
@@ -155,7 +167,7 @@ def last_layer_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, 
 
 
 def _blocks(network: Network, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return weights [r, n, out, in] and biases [r, n, out] of every layer as views of rows [r, n, size]."""
+    """Return the weights [r, n, out, in] and biases [r, n, out] of every layer as views of ``rows`` [r, n, size]."""
     pairs, at = [], 0
     for i, o in zip(network.layers, network.layers[1:], strict=False):
         weight = rows[:, :, at : at + i * o].view(*rows.shape[:2], o, i)

@@ -1,4 +1,8 @@
-"""Where the parameters of a network stand in matrices of homogeneous coordinates, and the memory that sweeps borrow."""
+"""The position of a network's parameters in the matrices of its layers, and reusable memory for `vpinn.trial.sweeps`.
+
+A bias is the weight of an extra unit that is always 1 (homogeneous coordinates), so that one matrix Wₖ holds all parameters of a
+layer. Memory is kept between evaluations, because allocating it anew for each training step costs time.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,18 @@ from vpinn.placement import HOST
 from vpinn.trial.activation import Activation
 
 LINE = 8
-"""Widths of hidden layers are filled up to a multiple of this: rows that start at odd addresses cost a tenth."""
+"""Widths of hidden layers are filled up to a multiple of this, because products with unaligned rows take about 10 % longer."""
 SIZES = 8
-"""Numbers of points whose memory is kept for the next evaluation."""
+"""Number of keys (numbers of points, orders, …) whose memory is kept for the next evaluation."""
 LARGEST = 160e6
-"""Bytes above which no memory is kept: it would outweigh what making it costs."""
+"""Bytes above which memory is not kept: allocating so much anew takes a small part of its use."""
 
 Key: TypeAlias = tuple[int, int, torch.dtype, torch.device, int]
-"""Points, order, precision, device and number of partial sums that memory is made for."""
+"""Number of points, highest order of derivatives, precision, device and number of partial sums that memory is made for."""
 
 
 class Memory(Protocol):
-    """What sweeps write to, made for a key."""
+    """Memory for the evaluation of a network, made for a key and used again for the same key."""
 
     key: Key
     bytes: int
@@ -38,11 +42,11 @@ Kind = TypeVar("Kind", bound=Memory)
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parameters stand in the matrices of homogeneous coordinates.
+    """The position of the parameters in the matrices Wₖ of homogeneous coordinates.
 
     Attributes:
         layers: widths from inputs to outputs.
-        sigma: the activation.
+        sigma: activation function.
         stretch: derivative of the normalised coordinates by the original ones [d], in 1/length.
     """
 
@@ -52,14 +56,17 @@ class Layout:
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
-        """Rows and columns of every Wₖ; hidden layers have a constant unit, and units that do nothing up to a full line."""
+        """Rows and columns of every Wₖ; hidden layers have a constant unit and are filled up with unused units."""
         inputs, *hidden, outputs = self.layers
         widths = [inputs + 1, *(-(-(h + 1) // LINE) * LINE for h in hidden), outputs]
         return [(rows, columns) for columns, rows in pairwise(widths)]
 
     @cached_property
     def _maps(self) -> tuple[Tensor, Tensor]:
-        """Parameter of every entry, ``size`` for 0 and ``size + 1`` for σ⁻¹(1); and the entry of every parameter; on the host."""
+        """Index of the parameter at every entry of the matrices, and index of the entry of every parameter; on the host.
+
+        Entries without a parameter have the index ``size`` where they are 0 and ``size + 1`` where they are σ⁻¹(1).
+        """
         size = sum((i + 1) * o for i, o in pairwise(self.layers))
         starts = accumulate(((i + 1) * o for i, o in pairwise(self.layers)), initial=0)
         blocks = []
@@ -87,33 +94,36 @@ class Layout:
         return {}
 
     def matrices(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return memory for the matrices, and its views W₂, … , W_out and W₁ᵀ, … , W_Lᵀ, whose rows products take faster."""
+        """Return memory for the matrices, and its views W₂, … , W_out and W₁ᵀ, … , W_Lᵀ.
+
+        Both orders are stored because matrix products are faster if they read rows.
+        """
         hidden, transposed = self.shapes[1:], [(columns, rows) for rows, columns in self.shapes[:-1]]
         flat, views = _pieces([*hidden, *transposed], dtype, device)
         return flat, views[: len(hidden)], views[len(hidden) :]
 
     def cotangents(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return memory for the cotangents of the matrices, and its views, those of W₁ᵀ and of W₂, … , W_out."""
+        """Return memory for the cotangents of the matrices, and its views for W₁ᵀ and for W₂, … , W_out."""
         (rows, columns), *others = self.shapes
         flat, (first_t, *views) = _pieces([(columns, rows), *others], dtype, device)
         return flat, first_t, views
 
     def numbers(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return memory for the parameters, 0 and σ⁻¹(1), which the matrices are ``gathered`` from, and its view [size]."""
+        """Return memory for the parameters, 0 and σ⁻¹(1), from which ``gathered`` fills the matrices, and its view [size]."""
         size = len(self._maps[1])
         numbers = torch.tensor([0.0] * (size + 1) + [self.sigma.one], dtype=dtype, device=device)
         return numbers, numbers[:size]
 
     def gathered(self, numbers: Tensor, flat: Tensor) -> Tensor:
-        """Write the entries of all matrices, one after the other."""
+        """Fill all matrices from the ``numbers``: write their entries, one after the other, to ``flat`` and return it."""
         return torch.index_select(numbers, 0, self._maps_on(flat.device)[0], out=flat)
 
     def parameters(self, flat: Tensor) -> Tensor:
-        """Return the entries of the flat cotangents that are parameters [size]."""
+        """Return the cotangents of the parameters [size] from the flat cotangents of the matrices."""
         return flat.index_select(0, self._maps_on(flat.device)[1])
 
     def borrow(self, kind: type[Kind], key: Key) -> Kind:
-        """Return memory that nobody uses, made if there is none."""
+        """Return memory of a kind and key that is not in use, newly made if there is none; see ``give_back``."""
         idle: list[Kind] = self._idle.get((kind, key), [])
         try:
             return idle.pop()
@@ -121,7 +131,7 @@ class Layout:
             return kind(self, key)
 
     def give_back(self, memory: Memory) -> None:
-        """Keep memory for later use; another number of points beyond ``SIZES`` forgets those before."""
+        """Keep memory for later use; if memory of ``SIZES`` keys is kept already, a new key discards it."""
         if memory.bytes > LARGEST:
             return
         place = type(memory), memory.key
@@ -135,7 +145,7 @@ class Layout:
 
 
 def _pieces(shapes: list[tuple[int, int]], dtype: torch.dtype, device: torch.device) -> tuple[Tensor, list[Tensor]]:
-    """Return memory for matrices one after the other, and the matrices as views of it."""
+    """Return memory that holds matrices one after the other, and the matrices as views of it."""
     sizes = [rows * columns for rows, columns in shapes]
     flat = torch.empty(sum(sizes), dtype=dtype, device=device)
     return flat, [part.view(shape) for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]

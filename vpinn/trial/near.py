@@ -1,7 +1,7 @@
-"""Networks that see how near a place is: beside the coordinates, the logarithm of the distance to some places.
+"""Networks with extra inputs: the logarithm of the distance to small holes, gaps and inclusions.
 
-A solution varies on the scale of the distance to a corner where it is singular, or to a hole. A function of log r resolves all
-scales alike: r^a = exp(a log r) is as smooth as any exponential.
+Near a small hole a solution varies on the scale of the distance r to it. As a function of log r it is smooth on all scales:
+r^a = exp(a log r). `vpinn.trial.places` finds the places, and `near` makes the network.
 """
 
 from __future__ import annotations
@@ -23,22 +23,28 @@ from vpinn.trial.sweeps import record
 
 @dataclass(frozen=True)
 class Near(Enriched):
-    """A network whose first layer takes normalised coordinates, and (log √(|x − c|² + ρ²) − a)/b of places.
+    """A network whose inputs are the normalised coordinates, and (log √(|x − c|² + ρ²) − a)/b for every place.
 
     Attributes:
-        places: c (d coordinates), radius ρ ≥ 0, a and b > 0 of every place [count][d + 3], in units of the mesh.
+        places: centre c (d coordinates) and radius ρ ≥ 0 in units of the mesh, and a and b > 0, dimensionless, of every place
+            [count][d + 3].
     """
 
     places: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def restored(cls, base: Enriched, places: Sequence[Sequence[float]]) -> Near:
-        """Return a network like another that sees places, too."""
+        """Return a network like ``base`` with inputs for places.
+
+        Args:
+            base: network without places.
+            places: as the attribute ``places``.
+        """
         layers = (base.dimension + len(places), *base.layers[1:])
         return cls(layers, base.activation, base.lower, base.upper, base.extra, tuple(map(tuple, places)))
 
     def inputs(self, x: Tensor, pairs: Sequence[Derivative]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return values, first and second derivatives of all inputs."""
+        """Return values, first and second derivatives of all inputs; see ``Network.inputs``."""
         d, n = x.shape[1], len(x)
         lower, upper, places = x.new_tensor(self.lower), x.new_tensor(self.upper), x.new_tensor(self.places)
         here = (x * (upper - lower) + (lower + upper)) / 2
@@ -56,11 +62,11 @@ class Near(Enriched):
 
     @cached_property
     def layout(self) -> Layout:
-        """Where the parameters stand in the matrices of the layers, whose inputs have slopes of their own."""
+        """Position of the parameters in the matrices; derivatives of the inputs are applied outside, in ``sweep``."""
         return Layout(self.layers, self.sigma, (1.0,) * self.layers[0])
 
     def sweep(self, theta: Tensor, x: Tensor, order: int, values: bool = True) -> tuple[Tensor | None, Tensor | None, Pull]:
-        """Return values, gradients by the original coordinates, and the pullback."""
+        """Return values, gradients by the original coordinates, and the pullback; see ``Network.sweep``."""
         z, first, _ = self.inputs(x, ())
         found, gradients, recording = record(self.layout, theta, z, order, values)
         if gradients is not None:
@@ -74,12 +80,12 @@ class Near(Enriched):
 
 
 def near(network: Enriched, places: NDArray[np.float64], nodes: NDArray[np.float64]) -> Enriched:
-    """Return a network like another that sees how near places are, in [−1, 1] on the mesh; the network itself without any.
+    """Return a network like ``network`` with an input for every place, scaled to [−1, 1] on the mesh.
 
     Args:
-        network: the other.
-        places: coordinates and radius [count, d + 1], in units of the mesh.
-        nodes: of the mesh [n, d].
+        network: network without places; returned as it is if there are no places.
+        places: centre and radius of every place [count, d + 1], in units of the mesh.
+        nodes: nodes of the mesh [n, d].
     """
     rows = []
     for *place, core in places.tolist():

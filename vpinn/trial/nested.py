@@ -1,4 +1,4 @@
-"""Derivatives of a network of any order, by reverse mode over reverse mode."""
+"""Derivatives of a network with respect to the coordinates, of any order, by repeated reverse-mode differentiation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def nested_jets(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[Derivative]) -> Jets:
-    """Return values and derivatives of all components.
+    """Return values and derivatives of all components, differentiable by the parameters.
 
     Args:
         network: the network.
@@ -22,7 +22,7 @@ def nested_jets(network: Network, theta: Tensor, x: Tensor, wanted: Sequence[Der
         wanted: derivatives, each the sorted coordinates to differentiate by.
 
     Returns:
-        (component, derivative) → values [n], with respect to the original coordinates; those of lower order, too.
+        (component, derivative) → values [n], with respect to the original coordinates; derivatives of lower order are included.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()

@@ -1,7 +1,7 @@
-"""The network: coordinates → values and derivatives of all components, as a function of one flat parameter vector.
+"""The network: coordinates → values and derivatives of all components, as a function of one flat parameter vector θ.
 
-Values and gradients come from sweeps with their pullback written out (``sweeps``), and need no graph. Second derivatives
-are forward 2-jets, higher ones nested reverse mode.
+Values, gradients and their pullback are written out without autograd (`vpinn.trial.sweeps`). Second derivatives come from a
+forward sweep of (z, ∂z, ∂²z), higher ones from repeated reverse mode. Start with `Network.jets` and `Network.record`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from vpinn.trial.nested import nested_jets
 from vpinn.trial.sweeps import record
 
 TOGETHER = 8_192
-"""Points evaluated at a time where no gradient is asked for, which bounds the memory."""
+"""Points evaluated at a time if no gradient is asked for, which bounds the memory."""
 
 Derivative = tuple[int, ...]
 Jets = dict[tuple[int, Derivative], Tensor]
 Pullback = Callable[[Mapping[tuple[int, Derivative], Tensor]], Tensor]
-"""Cotangents of jets [n] each → cotangent of the parameters [size]; a jet without one has zero."""
+"""Cotangents of jets [n] each → cotangent of the parameters [size]; the cotangent of a missing jet is zero."""
 Pull = Callable[[Tensor | None, Tensor | None], Tensor]
 """Cotangents of values [m, n] and gradients [d, m, n], None for zero → cotangent of the weights."""
 
@@ -39,10 +39,10 @@ class Network:
     """A fully connected network on the domain's bounding box, mapped to [−1, 1]^d.
 
     Attributes:
-        layers: widths from inputs to outputs, at least one hidden layer.
+        layers: widths from inputs to outputs, with at least one hidden layer.
         activation: name in ``ACTIVATIONS``.
-        lower: smallest coordinates [d] of the domain, in units of length.
-        upper: largest coordinates [d].
+        lower: smallest coordinates of the domain [d], in units of length.
+        upper: largest coordinates of the domain [d], in units of length.
     """
 
     layers: tuple[int, ...]
@@ -94,12 +94,12 @@ class Network:
         return pairs
 
     def features(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> dict[Derivative, Tensor]:
-        """Evaluate the last hidden layer, whose linear combinations the components are, by forward 2-jets (z, ∂z, ∂²z).
+        """Return the h units of the last hidden layer, of which the components are linear combinations, with derivatives.
 
         Args:
             theta: parameters [size].
             x: normalised coordinates [n, d].
-            wanted: derivatives; only the second ones asked for are carried, those of higher order by nested reverse mode.
+            wanted: derivatives, each the sorted coordinates to differentiate by.
 
         Returns:
             derivative → values [n, h] with respect to the original coordinates: all of order 0 and 1, and those asked for.
@@ -124,7 +124,7 @@ class Network:
         return result if second is None else result | {pair: second[k] for k, pair in enumerate(pairs)}
 
     def _nested_features(self, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> dict[Derivative, Tensor]:
-        """Return derivatives of any order of the last hidden layer: σ⁽ᵏ⁾(a) Πwᵢ of a single one, else by nested reverse mode."""
+        """Return derivatives of any order of the last hidden layer: σ⁽ᵏ⁾(a) Πwᵢ if it is the only one, else by reverse mode."""
         *layers, h, _ = self.layers
         if layers == [x.shape[1]]:
             weight, bias = self.unpack(theta)[0]
@@ -138,19 +138,19 @@ class Network:
         return {derivative: torch.stack([jets[c, derivative].detach() for c in range(h)], 1) for derivative in wanted}
 
     def inputs(self, x: Tensor, pairs: Sequence[Derivative]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return what the first layer takes, with derivatives by the original coordinates.
+        """Return the inputs of the first layer, with derivatives by the original coordinates.
 
         Args:
             x: normalised coordinates [n, d].
             pairs: second derivatives wanted.
 
         Returns:
-            values [n, inputs]; first derivatives [d, n or 1, inputs]; second ones [pairs, n, inputs], None where all vanish.
+            values [n, inputs]; first derivatives [d, n or 1, inputs]; second derivatives [pairs, n, inputs], None if all vanish.
         """
         return x, torch.diag(self.stretch(x))[:, None, :], None
 
     def sweep(self, theta: Tensor, x: Tensor, order: int, values: bool = True) -> tuple[Tensor | None, Tensor | None, Pull]:
-        """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the pullback of their cotangents."""
+        """Return values [m, n] (None unless asked for), gradients [d, m, n] (None at order 0), and the pullback of both."""
         return record(self.layout, theta, x, order, values)
 
     def normalise(self, x: Tensor) -> Tensor:
@@ -164,11 +164,11 @@ class Network:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where the parameters stand in the matrices of the layers."""
+        """Position of the parameters in the matrices of the layers."""
         return Layout(self.layers, self.sigma, _stretches(self.lower, self.upper))
 
     def record(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> tuple[Jets, Pullback]:
-        """Evaluate as ``jets`` does, and return the jets with their pullback: cotangents → cotangent of θ [size].
+        """Return the same as ``jets``, and the pullback: cotangents of the jets → cotangent of θ [size].
 
         Args:
             theta: parameters [size].
@@ -186,7 +186,7 @@ class Network:
         return _first_jets(values, gradients), partial(_through_sweeps, pull, self.layers, x)
 
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
-        """Evaluate all components and their derivatives.
+        """Return all components and their derivatives.
 
         Args:
             theta: parameters [size].
@@ -207,7 +207,7 @@ class Network:
         return _second_jets(self, theta, x, wanted) if order == 2 else nested_jets(self, theta, x, wanted)
 
     def jets_of(self, thetas: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
-        """Evaluate for several parameters at once, without gradients.
+        """Return the jets for k parameter vectors at once, without gradients.
 
         Args:
             thetas: parameters [k, size].
@@ -223,7 +223,7 @@ class Network:
 
 
 def _first_jets(values: Tensor | None, gradients: Tensor | None) -> Jets:
-    """Return values [m, n] and gradients [d, m, n] by component and derivative."""
+    """Return values [m, n] and gradients [d, m, n] as a dictionary by component and derivative."""
     result: Jets = {} if values is None else {(c, ()): value for c, value in enumerate(values.unbind(0))}
     if gradients is not None:
         m = gradients.shape[1]
@@ -234,7 +234,7 @@ def _first_jets(values: Tensor | None, gradients: Tensor | None) -> Jets:
 def _through_sweeps(
     pull: Pull, layers: tuple[int, ...], x: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
 ) -> Tensor:
-    """Pull cotangents of first jets at n points back through sweeps; what has none counts as zero."""
+    """Return the cotangent of the parameters from those of values and gradients at n points; missing ones are zero."""
     d, m, n = x.shape[1], layers[-1], len(x)
 
     def rows(keys: list[tuple[int, Derivative]]) -> Tensor | None:
@@ -251,11 +251,11 @@ def _through_sweeps(
 
 
 class _FirstJets(torch.autograd.Function):
-    """Values [m, n] and gradients [d, m, n] of a network for autograd, by ``record``."""
+    """Values [m, n] and gradients [d, m, n] of a network as an operation that autograd can differentiate."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, network: Network, order: int) -> tuple[Tensor, Tensor]:
-        """Evaluate."""
+        """Return values and, at order 1, gradients."""
         values, gradients, ctx.pull = network.sweep(theta, x, order)
         assert values is not None
         return values, values.new_empty(0) if gradients is None else gradients
@@ -273,7 +273,7 @@ class _FirstJets(torch.autograd.Function):
 
 
 def _second_jets(network: Network, theta: Tensor, x: Tensor, wanted: list[Derivative]) -> Jets:
-    """Jets up to order two: those of the last hidden layer, and its linear combinations."""
+    """Return jets up to order two as linear combinations of those of the last hidden layer."""
     weight, bias = network.unpack(theta)[-1]
     result: Jets = {}
     for derivative, values in network.features(theta, x, wanted).items():

@@ -1,4 +1,4 @@
-"""Where solutions vary on small scales: small parts of other material, and holes and gaps of the boundary."""
+"""The places of a plane domain near which solutions vary on small scales: small parts of another material, holes and gaps."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 SMALL = 0.15
-"""Share of the domain's smaller extent below which a scale is small; a network of the whole domain resolves larger ones."""
+"""Radius, as a share of the domain's smaller extent, below which a place is small; networks resolve larger scales anyway."""
 SERVED = 2.0
-"""Distance from a place, in units of the local scale, up to which the distance itself resolves that scale."""
+"""Distance from a chosen place, in units of the local scale, within which no further place is needed."""
 MOST = 24
-"""Places taken at most."""
+"""Largest number of places."""
 BLUNT = 0.2
-"""Angle, in radians, by which a re-entrant corner exceeds a straight side."""
+"""Excess of a corner's angle over π, in radians, above which it counts as re-entrant."""
 
 
 def small_places(problem: Problem) -> Array:
-    """Return places with the radius below which distances are not told apart [count, 3], in units of the mesh.
+    """Return the small places of a problem as centre and radius [count, 3], in units of the mesh; [0, 3] without a plane mesh.
 
-    First parts of other material, then the centres of balls that touch the boundary from outside where it is finely curved or
-    narrow. There are none but on meshes in the plane, and none at corners: there logarithms let a network dive between the points
-    of an energy, an L-shape by L-BFGS by 5e-4, and help little otherwise.
+    First come small parts of another material; then, with radius zero, the centres of balls that touch the boundary from outside
+    where it is strongly curved or narrow. Re-entrant corners are left out: there a network with a logarithm can lower an energy
+    between the quadrature points without approaching the solution, and gains little otherwise.
 
     Args:
         problem: the problem.
@@ -43,7 +43,7 @@ def small_places(problem: Problem) -> Array:
 
 
 def _parts(mesh: Mesh, tags: Sequence[str], small: float) -> Iterator[tuple[float, ...]]:
-    """Yield centre and radius of the connected parts of tagged cells that are small."""
+    """Yield centre and radius of every connected part of tagged cells with a radius below ``small``."""
     for name in tags:
         cells = mesh.cell_tags.get(name, np.empty(0, np.int64))
         if len(cells) in (0, mesh.n_cells):
@@ -61,7 +61,13 @@ def _parts(mesh: Mesh, tags: Sequence[str], small: float) -> Iterator[tuple[floa
 
 
 def _behind(mesh: Mesh, known: Sequence[Sequence[float]], small: float) -> Iterator[tuple[float, ...]]:
-    """Yield centres of the balls that touch the boundary from outside where they are small, the smallest first."""
+    """Yield centres (with radius zero) of balls that touch the boundary from outside, the smallest first.
+
+    Args:
+        mesh: the mesh.
+        known: places near which no ball is wanted [count][2].
+        small: radius of the balls below which they count.
+    """
     points = FacetPoints(mesh, mesh.facets("all"), 1)
     taken, scale = points.take(range(points.size)), local_scale(mesh)
     assert taken.normal is not None

@@ -1,4 +1,4 @@
-"""The principal part of a form at points: what multiplies the highest derivatives, linearised at zero unknowns."""
+"""The principal part of a form at points: the coefficients of its highest derivatives, linearised at zero unknowns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 Place = tuple[int, int, int, int]
-"""i, a, k, b."""
+"""Indices i, a, k, b of an entry of A; see ``principal_part``."""
 
 
 def principal_part(problem: Problem, points: Points) -> Array | None:
-    """Return A [points, n, d, n, d] of ∫ A[i, a, k, b] ∂_b u_k ∂_a v_i, components of all unknowns in order.
+    """Return the coefficients A of the principal part ∫ A[i, a, k, b] ∂_b u_k ∂_a v_i at points.
 
-    Of equations −A[i, a, k, b] ∂_a ∂_b u_k + … = 0 it is symmetric in a and b, which is the flux of a single one alone. None
-    where a form takes second derivatives, where it has no finite value, and where components and equations are not as many.
+    Strong equations −A[i, a, k, b] ∂_a ∂_b u_k + … = 0 determine only the part of A that is symmetric in a and b, returned then.
+
+    Args:
+        problem: the problem.
+        points: points to evaluate at.
+
+    Returns:
+        A [points, n, d, n, d] for the n components of all unknowns in order; None if a weak form or energy has second
+        derivatives, if a value is not finite, or if there are not as many strong equations as components.
     """
     try:
         entries = (_of_equations if problem.formulation.pointwise else _entries)(problem, graph := Graph())
@@ -39,10 +46,10 @@ def principal_part(problem: Problem, points: Points) -> Array | None:
 
 
 def _entries(problem: Problem, graph: Graph) -> dict[Place, Node]:
-    """Return the entries [i, a, k, b] that are not zero.
+    """Return the nonzero entries [i, a, k, b] of A for a weak form or an energy.
 
     Raises:
-        InputError: the form takes second derivatives, or has no value at zero unknowns.
+        InputError: the form has second derivatives, or no value at zero unknowns.
     """
     first = _offsets(problem)
     found: dict[Place, list[Node]] = {}
@@ -69,10 +76,10 @@ def _entries(problem: Problem, graph: Graph) -> dict[Place, Node]:
 
 
 def _of_equations(problem: Problem, graph: Graph) -> dict[Place, Node]:
-    """Return the entries [i, a, k, b] of equations that are not zero.
+    """Return the nonzero entries [i, a, k, b] of A for strong equations.
 
     Raises:
-        InputError: there are more or fewer than components, or one has no value at zero unknowns.
+        InputError: there are not as many equations as components, or one has no value at zero unknowns.
     """
     first, found = _offsets(problem), dict[Place, Node]()
     equations = [build(graph, part) for equation in problem.formulation.equations for part in components(equation)]
@@ -90,7 +97,7 @@ def _of_equations(problem: Problem, graph: Graph) -> dict[Place, Node]:
 
 
 def _offsets(problem: Problem) -> dict[int, int]:
-    """Return the first component of every function and test function; see ``Jet.function``."""
+    """Return the number of the first component of every unknown and test function, by their key ``Jet.function``."""
     first = itertools.accumulate((u.components for u in problem.unknowns), initial=0)
     return {
         function: at

@@ -1,4 +1,4 @@
-"""What a network's outputs are multiples of, so that weights and step sizes mean the same in any units."""
+"""Scales of a network's outputs, so that weights and step sizes mean the same in any units."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scales:
-    """Sizes that make the network's outputs dimensionless: a component is lift + distance·(shift + size·output).
+    """Factors that make the network's outputs dimensionless: a component is lift + distance·(shift + size·output).
 
     Attributes:
-        shifts: per component, in its units over the distance's [outputs].
-        sizes: per component, > 0, in the same units [outputs].
-        extras: per coefficient of the enrich functions, > 0, in its units [network.extra].
+        shifts: shift of every component [outputs], in units of the component divided by units of the distance.
+        sizes: size of every component [outputs], > 0, in the same units.
+        extras: size of every coefficient of the enrich functions [network.extra], > 0, in units of the coefficient.
     """
 
     shifts: tuple[float, ...]

@@ -1,7 +1,8 @@
-"""Values and gradients of a network at many points, and the pullback of their cotangents, written out.
+"""Values and gradients of a network at many points, and the pullback of their cotangents, written out without autograd.
 
-Biases are weights of one more unit per layer that is always 1 (homogeneous coordinates), so that a layer is one matrix
-product, and so is the derivative by its weights. Gradients travel down with the components, m·n rows of them:
+A bias is the weight of an extra unit that is always 1 (homogeneous coordinates), so that every layer is one matrix product, and
+so is the derivative by its weights. Gradients are computed by a sweep from the outputs to the inputs ("down") with m·n rows,
+one for each of m components and n points:
 
 ====  ==============================================================================
 up    zₖ = σ(aₖ), aₖ = zₖ₋₁Wₖᵀ, u = z_L W_outᵀ
@@ -10,12 +11,13 @@ up    r̄ₖ = σ'(aₖ) ∘ r̄ₖ₋₁Wₖᵀ with r̄₀ the cotangent of �
 down  āₖ = σ'(aₖ) ∘ āₖ₊₁Wₖ₊₁ + σ''(aₖ) ∘ Σ rₖ ∘ r̄ₖ₋₁Wₖᵀ with ā_out the cotangent of u
 ====  ==============================================================================
 
-Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁: six products of size n·h² per hidden layer in all, where a forward-mode jet in two dimensions
-takes nine. Only z and δ are kept for the pullback. σ' is cheaper to make than to fetch, for tanh within the product that
-takes it, and where σ'' is a bounded multiple of σ', so that δ serves in the place of r, it stands in r's memory.
+A bar denotes a cotangent, ∘ the product entry by entry. Then W̄ₖ = āₖᵀzₖ₋₁ + δₖᵀr̄ₖ₋₁. In all, a hidden layer takes six products
+of size n·h², compared with nine for forward-mode differentiation in two dimensions. Only z and δ are stored for the pullback.
+σ' is computed again, which is cheaper than reading it from memory. If σ'' is a bounded multiple of σ', δ replaces r and shares
+its memory.
 
-Points go through in blocks that the second-level cache holds, since beyond it every operation waits for memory. What is
-called for a block, on which memory, is listed once: calls that are looked up take as long as a hundred points.
+The points are processed in blocks that fit into the second-level cache. The torch calls of a block with their memory are listed
+once (``Calls``), because looking up a function takes as long as evaluating it at a hundred points. Start with `record`.
 """
 
 from __future__ import annotations
@@ -30,20 +32,20 @@ from torch import Tensor
 from vpinn.trial.layout import Key, Layout
 
 BLOCK_BYTES = 480_000
-"""Memory of the values of all units at the points of a block, which is a tenth of what the sweeps write in all."""
+"""Bytes for the values of all units at the points of a block, about a tenth of all memory that the sweeps write for it."""
 SMALLEST = 1_024
-"""Fewest points worth a block of their own."""
+"""Smallest number of points of a block."""
 
 Calls = list[Callable[[], object]]
 
 
 class Sweeps:
-    """Memory for the sweeps at n points, with all its views and calls made once.
+    """Memory for the sweeps at n points, with all views of it and all calls on it prepared once.
 
     Args:
-        layout: of the parameters.
-        key: points n; order, 0 for values, 1 for gradients as well; precision; device; and number of partial sums over the
-            points, 1 or 2, because threads share a product of matrices by its rows only.
+        layout: position of the parameters in the matrices.
+        key: number of points n; order, 0 for values only, 1 for gradients, too; precision; device; and number of partial sums
+            over the points, 1 or 2 (2 lets threads share matrix products that sum over the points).
     """
 
     def __init__(self, layout: Layout, key: Key) -> None:
@@ -75,7 +77,7 @@ class Sweeps:
         self._pullbacks: dict[tuple[bool, bool], Calls] = {}
 
     def evaluate(self, theta: Tensor, x: Tensor, values: bool) -> tuple[Tensor | None, Tensor | None]:
-        """Return values [m, n] if asked for, and at order 1 gradients by the original coordinates [d, m, n].
+        """Return values [m, n] (None unless wanted), and gradients by the original coordinates [d, m, n] (None at order 0).
 
         Args:
             theta: parameters [size].
@@ -84,7 +86,7 @@ class Sweeps:
         """
         if values not in self._evaluations:
             self._evaluations[values] = self._set + [call for block in self._blocks for call in block.evaluation(self, values)]
-        with torch.inference_mode():  # no bookkeeping for autograd, a sixth of a small operation
+        with torch.inference_mode():  # saves autograd's bookkeeping, about a sixth of the time of a small operation
             self._theta.copy_(theta)
             self._x.copy_(x)
             for call in self._evaluations[values]:
@@ -124,14 +126,16 @@ class Sweeps:
 
 
 class Block:
-    """Memory for some of the points of sweeps, and the calls that write to it; it holds no sweeps, which end with their use.
+    """Memory for a block of the points, and the calls that write to it.
+
+    A block keeps no reference to its `Sweeps`, so that these are freed as soon as they are no longer used.
 
     Args:
         x: homogeneous coordinates of all points [n, d + 1].
-        layout: of the parameters.
-        points: which of them.
-        key: as of the sweeps.
-        memory: for what only one block needs at a time, of ``Block.scratch`` for as many points or more.
+        layout: position of the parameters in the matrices.
+        points: the points of this block.
+        key: key of the sweeps.
+        memory: result of ``Block.scratch`` for at least as many points, shared by all blocks.
     """
 
     def __init__(self, x: Tensor, layout: Layout, points: slice, key: Key, memory: list[Tensor]) -> None:
@@ -152,7 +156,7 @@ class Block:
 
     @staticmethod
     def scratch(layout: Layout, n: int, key: Key) -> list[Tensor]:
-        """Return memory for σ', for what the slopes bend, and twice for what passes from layer to layer, of n points."""
+        """Return memory that one block of n points needs at a time: for σ', for r̄W, and twice for what layers hand on."""
         _, order, dtype, device, _ = key
         m = layout.layers[-1] if order else 1
         widths = [columns for _, columns in layout.shapes[1:]]
@@ -160,7 +164,7 @@ class Block:
         return [torch.empty(size, dtype=dtype, device=device) for part in rows for size in part]
 
     def evaluation(self, sweeps: Sweeps, values: bool) -> Calls:
-        """Return the calls that make values, if asked for, and at order 1 gradients."""
+        """Return the calls that compute values, if wanted, and gradients at order 1."""
         calls: Calls = []
         sigma, z, last = self._layout.sigma, self._z, len(self._a) - 1
         for k, a in enumerate(self._a):
@@ -184,7 +188,13 @@ class Block:
         return calls if self._m == 1 else [*calls, partial(here.copy_, inner.view(here.shape))]
 
     def pullback(self, sweeps: Sweeps, valued: bool, bent: bool) -> Calls:
-        """Return the calls that add to the cotangents of the matrices what those of values, gradients or both make of them."""
+        """Return the calls that add this block's part to the cotangents of the matrices.
+
+        Args:
+            sweeps: the sweeps of all blocks.
+            valued: whether values have cotangents.
+            bent: whether gradients have cotangents.
+        """
         calls = self._upwards(sweeps) if bent else []
         values_bar, out, out_bar = sweeps.values_bar[:, self._points], sweeps.onward[-1], sweeps.onward_bar[-1]
         if valued:
@@ -194,7 +204,7 @@ class Block:
         return calls + self._downwards(sweeps, valued, bent)
 
     def _upwards(self, sweeps: Sweeps) -> Calls:
-        """Return the calls that send the cotangent of the gradients from the inputs to the outputs."""
+        """Return the calls that carry the cotangent of the gradients from the inputs to the outputs."""
         sigma, last = self._layout.sigma, len(self._a) - 1
         here = sweeps.slopes_bar[..., self._points]
         outer = here[:, 0] if self._m == 1 else here.new_empty(here.shape).flatten(1)
@@ -212,7 +222,7 @@ class Block:
         return [*calls, partial(torch.sum, self._wide(r_bar), 1, out=total), partial(sweeps.onward_bar[-1].add_, total)]
 
     def _downwards(self, sweeps: Sweeps, valued: bool, bent: bool) -> Calls:
-        """Return the calls that send the cotangents of values and of what the slopes bend from the outputs to the inputs."""
+        """Return the calls that carry the cotangents of the units' arguments from the outputs to the inputs."""
         calls: Calls = []
         sigma, last = self._layout.sigma, len(self._a) - 1
         for k in range(last, -1, -1):
@@ -235,22 +245,22 @@ class Block:
         return rows.view(self._m, -1, rows.shape[1])
 
     def _shared(self, rows: Tensor) -> Tensor:
-        """Return rows as the threads share them."""
+        """Return rows split into as many parts as there are partial sums [sums, rows/sums, width]."""
         return rows.view(self._sums, -1, rows.shape[1])
 
 
 def _rows(memory: Tensor, rows: int, width: int) -> Tensor:
-    """Return the matrix [rows, width] at the start of some memory."""
+    """Return the first entries of ``memory`` as a matrix [rows, width]."""
     return memory[: rows * width].view(rows, width)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An evaluation that can be pulled back; its memory is given back when it is forgotten.
+    """The pullback of one evaluation; when it is deleted, its memory is returned to the layout.
 
     Attributes:
-        layout: of the parameters.
-        sweeps: holding the evaluation.
+        layout: position of the parameters in the matrices, and owner of the memory.
+        sweeps: memory with the evaluation.
     """
 
     layout: Layout
@@ -267,7 +277,15 @@ class Recording:
 def record(
     layout: Layout, theta: Tensor, x: Tensor, order: int, values: bool = True
 ) -> tuple[Tensor | None, Tensor | None, Recording]:
-    """Return values [m, n] if asked for, gradients [d, m, n] at order 1, and the recording to pull cotangents back through."""
+    """Return values [m, n] (None unless wanted), gradients [d, m, n] (None at order 0), and the pullback of both.
+
+    Args:
+        layout: position of the parameters in the matrices.
+        theta: parameters [size].
+        x: inputs of the first layer [n, inputs].
+        order: 0 for values only, 1 for gradients, too.
+        values: whether values are wanted.
+    """
     sums = 2 if torch.get_num_threads() > 1 and len(x) % 2 == 0 else 1
     sweeps = layout.borrow(Sweeps, (len(x), order, theta.dtype, theta.device, sums))
     return *sweeps.evaluate(theta, x, values), Recording(layout, sweeps)

@@ -1,4 +1,8 @@
-"""The trial space: every unknown as a UFL expression of one network, essential conditions met or handed on."""
+"""The trial space: every unknown as a UFL expression of one network, with a decision how each condition is imposed.
+
+Conditions are built into the expressions (u = lift + distance · network) where a smooth distance exists; all others are imposed
+by terms in the objective. Start with `make_trial`.
+"""
 
 from __future__ import annotations
 
@@ -27,40 +31,41 @@ from vpinn.trial.places import small_places
 from vpinn.trial.scales import Scales
 
 ROWS = "weighted rows, which keep the unknowns smooth"
-"""Why least squares imposes a condition by penalty."""
+"""Reason why least squares imposes a condition by penalty."""
 NOT_ZERO = "the enrich functions are not zero there"
-"""Why a condition that a factor could meet is not met exactly."""
+"""Reason why a condition is not met exactly although a distance exists."""
 TESTED = "the energy's first variation is tested, as Nitsche's energy has no least value for networks"
-"""What Nitsche's terms in an energy that a network is trained on lead to."""
+"""Addition to the reason where an energy with Nitsche's terms is replaced by its first variation."""
 LAYERS = (30, 30, 30)
-"""Widths of the hidden layers where nothing is said."""
+"""Default widths of the hidden layers."""
 GAP = 1e-6
-"""Largest distance, relative to the boundary values' size, at which a lift still counts as meeting them."""
+"""Largest deviation of a lift from the boundary values, relative to 1 + their largest size, at which it counts as equal."""
 
 
 DEGREES = (4, 3, 2)
-"""Degrees of distances and lifts on meshes, the first that is affordable. Their slopes jump between cells, and what the trial
-space cannot smooth out is left as error: on a disk of 96 cells 2.2e-2, 1.7e-3 and 1.0e-3 in H¹ for degrees 2, 3 and 4, where
-Nitsche's terms instead reach 1.3e-2 in as many steps; 30 Gauss–Newton steps reach 4e-6 with degree 4, 7e-5 with Nitsche's."""
+"""Polynomial degrees of distances and lifts on meshes, of which the first is taken that ``FIELD_SIZE`` permits (else the last).
+
+Their derivatives jump between cells. The network cannot compensate these jumps, so that they limit the accuracy; a higher degree
+makes them smaller."""
 FIELD_SIZE = {1: 20_000, 2: 20_000, 3: 8_000}
-"""Functions that a distance or lift may have, by dimension."""
+"""Largest number of basis functions of a distance or lift, by dimension of the domain, which bounds memory and time."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The functions that training searches.
+    """The set of functions among which a solution is sought, as expressions of a network.
 
     Attributes:
         network: the network; its outputs are the components of all unknowns in order, its extra parameters the coefficients
             of the enrich functions, component by component.
-        function: the UFL coefficient that stands for the network's outputs, shape [outputs].
+        function: UFL coefficient that stands for the network's outputs, shape [outputs].
         unknowns: name → expression of ``function`` that satisfies the conditions imposed exactly.
-        background: domain and known functions (mesh distances and lifts).
-        imposed: every condition, component by component.
-        coefficients: the UFL constant that stands for those of the enrich functions [max(1, network.extra)].
-        scales: what the network's outputs and coefficients are multiples of.
-        elements: finite element functions that are the solution, beside a network of one neuron, by component; () for none.
-        beside: finite element functions beside a trained network, None for none.
+        background: domain and known functions (distances and lifts on the mesh).
+        imposed: how every condition is imposed, component by component.
+        coefficients: UFL constant that stands for the coefficients of the enrich functions [max(1, network.extra)].
+        scales: factors that make the network's outputs and the coefficients dimensionless; None if there are none.
+        elements: finite element solution, one function per component, to which a network of one neuron is added; () for none.
+        beside: finite element functions that are added to a trained network; None for none.
     """
 
     network: Enriched
@@ -75,21 +80,25 @@ class Trial:
 
     @property
     def space(self) -> LagrangeSpace | None:
-        """The space of the finite element functions, None without any."""
+        """Space of the finite element solution ``elements``; None without one."""
         return self.elements[0].space if self.elements else None
 
     @property
     def rows(self) -> bool:
-        """Whether conditions that could be met exactly became weighted rows, for least squares."""
+        """Whether conditions that could be met exactly are imposed by weighted rows, as least squares does."""
         return any(i.how == "penalty" and i.why == ROWS for i in self.imposed)
 
     @property
     def corners(self) -> bool:
-        """Whether it holds functions of the domain's corners."""
+        """Whether the features include singular functions of the domain's corners."""
         return isinstance(self.network, Features) and len(self.network.corners) > 0
 
     def scaled(self, scales: Scales) -> Trial:
-        """Return the same functions with a network whose outputs, and coefficients of enrich functions, are dimensionless."""
+        """Return the trial space of the same functions with a network of dimensionless outputs and coefficients.
+
+        Args:
+            scales: the factors.
+        """
         outputs = zip(scales.shifts, scales.sizes, components(self.function), strict=True)
         known: dict[Expr, Expr] = {self.function: ufl.as_vector([m + s * n for m, s, n in outputs])}
         if scales.extras and self.coefficients is not None:
@@ -98,25 +107,29 @@ class Trial:
         return replace(self, unknowns=unknowns, scales=scales)
 
 
-def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> Trial:
+def make_trial(
+    problem: Problem, rows: bool = False, corners: bool = False, layers: Sequence[int] | None = None
+) -> Trial:
     """Return the trial space of a problem.
 
     Args:
         problem: the problem.
-        rows: for least squares: conditions are met exactly where that keeps the unknowns smooth, on boxes and disks, and
-            become weighted rows elsewhere.
-        corners: for least squares: with functions of the domain's corners, and weighted rows everywhere, since no distance may
-            stand before these. Without any where no corner is singular or a condition is to be met exactly.
+        rows: for least squares: impose conditions exactly on boxes and disks only, where distances are smooth, and by weighted
+            rows elsewhere.
+        corners: for least squares: include singular functions of the domain's corners, which must not be multiplied by a
+            distance, and impose all conditions by weighted rows. No functions are included if no corner is singular or if the
+            problem file asks for an exact condition.
+        layers: widths of the hidden layers; None for those of the problem file.
 
     Raises:
-        InputError: a condition asks for "exact" where no smooth lift meets it.
+        InputError: a condition asks to be imposed exactly where no smooth lift has its values.
     """
     sizes = {u.name: int(np.prod(u.shape)) for u in problem.unknowns}
     lower, upper = problem.domain.bounds
     settings = problem.settings.network
-    layers = (problem.domain.dimension, *(settings.layers or LAYERS), sum(sizes.values()))
-    extra = len(problem.enrich) * layers[-1]
-    network = Enriched(layers, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)), extra)
+    widths = (problem.domain.dimension, *(layers or settings.layers or LAYERS), sum(sizes.values()))
+    extra = len(problem.enrich) * widths[-1]
+    network = Enriched(widths, settings.activation, tuple(map(float, lower)), tuple(map(float, upper)), extra)
     function = problem.symbols.coefficient((network.outputs,))
     coefficients = ufl.Constant(problem.symbols.mesh, shape=(max(1, extra),))
     known: dict[int, Field] = {}
@@ -141,8 +154,8 @@ def make_trial(problem: Problem, rows: bool = False, corners: bool = False) -> T
     functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
     if functions:
         chart = CornerChart(functions)
-        layers = (layers[0], chart.count, layers[-1])
-        network = Features(layers, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
+        widths = (widths[0], chart.count, widths[-1])
+        network = Features(widths, network.activation, network.lower, network.upper, extra, ((chart, chart.count),))
     return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed), coefficients)
 
 
@@ -163,7 +176,19 @@ def _conditions(problem: Problem, unknown: str, component: int) -> Iterator[tupl
 def _settle(
     problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field], rows: bool, corners: bool
 ) -> tuple[Factor | None, list[Imposed]]:
-    """Decide how each condition on one component is imposed, and build the exact factor of those imposed exactly."""
+    """Decide how each condition on one component is imposed.
+
+    Args:
+        problem: the problem.
+        component: component of its unknown.
+        asked: conditions on this component with their scalar values.
+        known: known functions by number of their UFL coefficient; distances and lifts on meshes are added.
+        rows: whether conditions become weighted rows unless exact ones keep the unknowns smooth.
+        corners: whether no distance may be used, because of corner functions.
+
+    Returns:
+        distance and lift (None without exact conditions), and how each condition is imposed.
+    """
     smooth = isinstance(problem.domain.shape, Box | Disk) and not corners
     squares = rows or problem.formulation.pointwise or not isinstance(problem.domain, Mesh)
     fallback = "penalty" if squares else "nitsche"
@@ -191,10 +216,10 @@ def _settle(
 
 
 def _enrichable(problem: Problem, condition: Condition) -> bool:
-    """Return whether the extra functions leave a condition that is met by a factor as it is.
+    """Return whether the enrich functions vanish on the part of a condition, so that it can be imposed exactly.
 
     Raises:
-        InputError: they do not, and the condition asks to be met exactly.
+        InputError: they do not, and the condition asks to be imposed exactly.
     """
     kept = vanishes(problem, condition)
     if not kept and condition.impose == "exact":
@@ -233,7 +258,7 @@ def _polygons(domain: Mesh, prescribed: Sequence[tuple[tuple[str, ...], Expr]]) 
 
 
 def _meets(problem: Problem, factor: Factor, exact: Sequence[tuple[Condition, Expr]]) -> bool:
-    """Return whether the lift takes the values asked for, at points of the boundary."""
+    """Return whether the lift equals the prescribed values at points of the boundary, within ``GAP``."""
     for condition, value in exact:
         facets = problem.domain.facets(condition.on)
         points = check_points(problem.domain, facets)
@@ -246,7 +271,7 @@ def _meets(problem: Problem, factor: Factor, exact: Sequence[tuple[Condition, Ex
 def _discrete(
     problem: Problem, prescribed: Sequence[tuple[tuple[str, ...], Expr]], known: dict[int, Field]
 ) -> tuple[Factor | None, str]:
-    """Return the factor made of a torsion function and a discrete harmonic lift on the mesh."""
+    """Return a torsion function as distance and a discrete harmonic lift on the mesh, and the reason; None if values disagree."""
     mesh = problem.domain
     assert isinstance(mesh, Mesh)
     affordable = (p for p in DEGREES if mesh.n_cells * functions_per_cell(mesh, p) <= FIELD_SIZE[mesh.dimension])

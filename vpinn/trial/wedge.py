@@ -1,11 +1,11 @@
-"""Solutions r^λ Φ(θ) in a sector of ∇·(A∇u) = 0 with constant A, for any number of components: exponents and functions.
+"""Singular solutions r^λ Φ(θ) of ∇·(A∇u) = 0 in a sector, for constant A and any number of components.
 
-Where det A(ν, ν) = 0 for ν = (1, p) with Im p > 0, every power of z = x + py solves the equation, in the right direction of
-the components; where several p coincide, as for isotropic elasticity, y^j z^(λ−j) come in (Lekhnitskii 1963; Stroh 1958,
-Phil. Mag. 3, 625–646). In terms of an invariant pair (X, J) of the quadratic pencil, A₁₁X + (A₁₂ + A₂₁)XJ + A₂₂XJ² = 0, that is
-u = X (x + yJ)^λ c, whatever the multiplicities. The exponents are those of the quadratic eigenvalue problem in λ on the
-sector's angle (Leguillon & Sanchez-Palencia 1987), by Galerkin's method with polynomials, polished by the conditions on its
-two sides, which those solutions meet for some c.
+If det A(ν, ν) = 0 for ν = (1, p) with Im p > 0, then u = a z^λ with z = x + py solves the equation for a suitable vector a. If
+several roots p coincide, as for isotropic elasticity, there are also terms y^j z^(λ−j) (Lekhnitskii 1963; Stroh 1958, Phil. Mag.
+3, 625–646). An invariant pair (X, J) of the quadratic pencil, A₁₁X + (A₁₂ + A₂₁)XJ + A₂₂XJ² = 0, covers all cases:
+u = X (x + yJ)^λ c. Approximate exponents λ come from a quadratic eigenvalue problem, by Galerkin's method with polynomials of θ
+(Leguillon & Sanchez-Palencia 1987). Newton's method then improves them until the conditions on the two sides of the sector hold
+for some c ≠ 0. Start with `solutions`.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 WHOLE = 1e-6
-"""Distance from a whole number at which an exponent counts as one: its functions are polynomials then, r^λ ln r is not."""
+"""Distance to an integer below which an exponent counts as that integer (then solutions without logarithm are smooth)."""
 DEGREE = 40
-"""Polynomial degree of the functions of the angle."""
+"""Polynomial degree of Φ in Galerkin's method."""
 CLOSE = 1e-4
-"""Distance at which roots p count as one: rounding splits threefold ones by 1e-5."""
+"""Distance below which roots p count as equal; rounding splits threefold roots by about 1e-5."""
 SMALLEST = 1e-3
-"""Least real part of an exponent; constants have zero."""
+"""Smallest real part of an exponent; excludes constants, whose exponent is zero."""
 SAME = 1e-7
-"""Distance at which exponents are one, and share of the largest singular value at which one is zero."""
+"""Distance below which exponents count as equal, and ratio to the largest singular value below which one counts as zero."""
 POLISHING = 8
-"""Newton steps at most."""
+"""Largest number of Newton steps for an exponent."""
 DIFFERENCE = 1e-4
-"""Step of the difference that stands for the derivative by λ in Newton's steps; their fixed points do not depend on it."""
+"""Step of the difference quotient for the derivative by λ in Newton's method; it does not change the exponents found."""
 
 SMALL = 1e-8
-"""Determinant of A(ν, ν), for A with a largest entry of one, that counts as none."""
+"""Determinant of A(ν, ν), for A with a largest entry of one, below which it counts as singular."""
 
 REAL = 1e-6
-"""Imaginary part of a root, relative to one and it, up to which it is real: rounding splits double roots by 1e-8."""
+"""Imaginary part of a root p, relative to 1 + |p|, below which it counts as real; rounding splits double roots by about 1e-8."""
 
 NOTHING = 1e-13
-"""Share of a term in a component, relative to that of the largest, that is rounding."""
+"""Factor of a term, relative to the size of the function, below which it counts as rounding."""
 
 Term = tuple[complex, int, complex, int]
-"""p, j, q and m of y^j z^q (ln z)^m, z = x + py."""
+"""p, j, q and m of a term y^j z^q (ln z)^m with z = x + py."""
 
 
 @dataclass(frozen=True)
 class WedgeSolution:
-    """A real solution Re Σ s y^j z^q (ln z)^m, z = x + py, where θ = 0 halves the angle.
+    """A real solution Re Σ s y^j z^q (ln z)^m with z = x + py, in a sector whose bisector is the x axis.
 
     Attributes:
-        exponent: λ with Re λ > 0 and Im λ ≥ 0; those with Im λ > 0 come in pairs.
-        logarithm: whether it is the derivative by λ of a family of solutions, r^λ (Φ ln r + Ψ).
-        terms: p, j, q and m of each [terms].
+        exponent: λ with Re λ > 0 and Im λ ≥ 0; if Im λ > 0 there are two real solutions for each complex one.
+        logarithm: whether the solution has the form r^λ (Φ ln r + Ψ), a derivative by λ.
+        terms: p, j, q and m of every term [terms].
         shares: factors s [terms][components].
     """
 
@@ -69,16 +69,16 @@ class WedgeSolution:
 
     @property
     def moved(self) -> tuple[bool, ...]:
-        """Whether it is not zero, by component."""
+        """For every component, whether the solution is not zero there."""
         return tuple(any(abs(share) > 0.0 for share in part) for part in zip(*self.shares, strict=True))
 
 
 @dataclass(frozen=True)
 class Root:
-    """Solutions X (x + yJ)^λ that belong to coinciding roots p, J = p + N with N nilpotent.
+    """Solutions X (x + yJ)^λ of a root p of multiplicity m, with J = p + N and N nilpotent; n is the number of components.
 
     Attributes:
-        p: imaginary part > 0.
+        p: the root, Im p > 0.
         shapes: X [n, m].
         step: N [m, m].
     """
@@ -96,9 +96,9 @@ class Root:
 
 
 def is_elliptic(tensor: Array) -> bool:
-    """Return whether A(ν, ν) is regular for every direction ν, well away from rounding; A as for ``solutions``.
+    """Return whether the matrix A(ν, ν) is regular for every direction ν, beyond rounding; ``tensor`` is A as for ``solutions``.
 
-    Between the directions looked at, its determinant may touch zero: at (1, p) for a real root p.
+    The determinant is evaluated at 64 directions of ν; if it touches zero between these, a root p is real.
     """
     angle = np.linspace(0.0, np.pi, 64, endpoint=False)
     normal = np.stack([np.cos(angle), np.sin(angle)])
@@ -114,13 +114,16 @@ def is_elliptic(tensor: Array) -> bool:
 def solutions(
     tensor: Array, angle: float, held: tuple[tuple[bool, ...], tuple[bool, ...]], highest: float
 ) -> tuple[WedgeSolution, ...]:
-    """Return all solutions with exponents up to a bound, smallest first; of whole ones those with a logarithm instead.
+    """Return all solutions with exponents up to a bound, smallest exponent first.
+
+    For integer exponents, whose solutions are smooth, the solutions with a logarithm are returned instead.
 
     Args:
-        tensor: A [n, 2, n, 2], of ∫ A[i, a, k, b] ∂_b u_k ∂_a v_i, elliptic.
-        angle: ω of the sector −ω/2 < θ < ω/2, in radians, 0 to 2π.
-        held: components that vanish on its side θ = −ω/2 and on the other; the conormal derivative of others vanishes.
-        highest: largest real part of λ.
+        tensor: A [n, 2, n, 2] of the elliptic form ∫ A[i, a, k, b] ∂_b u_k ∂_a v_i.
+        angle: angle ω of the sector −ω/2 < θ < ω/2, in radians, 0 < ω ≤ 2π.
+        held: for the side θ = −ω/2 and the side θ = ω/2, whether each component vanishes there; otherwise its conormal
+            derivative vanishes.
+        highest: largest real part of the exponents.
     """
     tensor = tensor / np.abs(tensor).max()
     sector, found = _Sector(tensor, angle, held), list[complex]()
@@ -134,13 +137,13 @@ def solutions(
 
 
 class _Sector:
-    """The conditions on the two sides of a sector; arguments as for ``solutions``."""
+    """A sector with the conditions on its two sides; arguments as for ``solutions``."""
 
     def __init__(self, tensor: Array, angle: float, held: tuple[tuple[bool, ...], tuple[bool, ...]]) -> None:
         self._tensor, self._angle, self._held, self._roots = tensor, angle, np.array(held), _roots(tensor)
 
     def polished(self, start: complex) -> complex:
-        """Return the exponent near one that is known roughly: Newton's steps for D(λ)x = 0 (Ruhe 1973)."""
+        """Return the exponent near an approximation, by Newton's method for D(λ)x = 0 (Ruhe 1973)."""
         power = start
         for _ in range(POLISHING):
             slope = (self._conditions(power + DIFFERENCE) - self._conditions(power - DIFFERENCE)) / (2 * DIFFERENCE)
@@ -156,7 +159,7 @@ class _Sector:
         return complex(whole) if abs(power - whole) < WHOLE else power
 
     def functions(self, exponent: complex) -> Iterator[WedgeSolution]:
-        """Yield the real solutions with an exponent λ, as many as independent ones, twice as many for complex λ."""
+        """Yield a basis of the real solutions with exponent λ: twice as many functions if λ is complex."""
         n, real = self._tensor.shape[0], exponent.imag == 0.0
         conditions = self._conditions(exponent)
         scale = np.linalg.norm(conditions, axis=0)
@@ -178,7 +181,7 @@ class _Sector:
             )
 
     def _conditions(self, power: complex) -> Complex:
-        """Return D(λ) [2n, 2n]: values or conormal derivatives on both sides of X(x + yJ)^λ, and of their conjugates."""
+        """Return D(λ) [2n, 2n]: the values or conormal derivatives, on both sides, of X(x + yJ)^λ and of its conjugate."""
         return np.concatenate([self._half(power), self._half(power.conjugate()).conj()], axis=1)
 
     def _half(self, power: complex) -> Complex:
@@ -195,7 +198,7 @@ class _Sector:
         return np.concatenate(sides)
 
     def _parts(self, c: Complex) -> Iterator[tuple[Root, int, Complex]]:
-        """Yield X Nʲ c of every root."""
+        """Yield every root with every power j < m and the vector X Nʲ c [n]."""
         at = 0
         for root in self._roots:
             m = len(root.step)
@@ -204,21 +207,21 @@ class _Sector:
             at += m
 
     def _terms(self, power: complex, c: Complex) -> list[tuple[Term, Complex]]:
-        """Return the terms of X(x + yJ)^λ c with their shares [n]."""
+        """Return the terms of X(x + yJ)^λ c with their factors [n]."""
         return [((root.p, j, power - j, 0), _binomial(power, j) * part) for root, j, part in self._parts(c)]
 
     def _slopes(self, power: complex, c: Complex) -> Iterator[tuple[Term, Complex]]:
-        """Yield the terms of the derivative of X(x + yJ)^λ c by λ."""
+        """Yield the terms of the derivative of X(x + yJ)^λ c by λ with their factors [n]."""
         for root, j, part in self._parts(c):
             yield (root.p, j, power - j, 1), _binomial(power, j) * part
             yield (root.p, j, power - j, 0), _binomial(power, j, True) * part
 
     def _amplitudes(self, c: Complex) -> Complex:
-        """Return what c makes of the components, by which coinciding exponents are told apart [components·terms]."""
+        """Return the factors of all terms for a vector c [components·terms]; they distinguish solutions of equal exponent."""
         return np.concatenate([part for _, _, part in self._parts(c)])
 
     def _sign(self, terms: Sequence[tuple[Term, Complex]]) -> float:
-        """Return the sign that a function has where it first is noticeable, from the side θ = −ω/2 on."""
+        """Return the sign of a function where, counted from the side θ = −ω/2, it first exceeds 0.3 of its maximum."""
         theta = np.linspace(-self._angle / 2, self._angle / 2, 101)
         x, y = np.cos(theta), np.sin(theta)
         values = sum(np.multiply.outer(y**j * (x + p * y) ** q, share).real for (p, j, q, _), share in terms)
@@ -235,7 +238,7 @@ def _pencil(tensor: Array) -> Array:
 
 
 def _roots(tensor: Array) -> tuple[Root, ...]:
-    """Return the roots p with Im p > 0 of det A(ν, ν), ν = (1, p), coinciding ones together, with their invariant pairs."""
+    """Return the roots p of det A(ν, ν), ν = (1, p), with Im p > 0 and their invariant pairs, equal roots merged into one."""
     n, pencil = len(tensor), _pencil(tensor)
     apart = 10 * float(np.finfo(float).eps ** 0.5 * np.linalg.cond(tensor[:, 1, :, 1]))  # rounding splits double roots by less
     close = max(CLOSE, apart)
@@ -256,10 +259,10 @@ def _roots(tensor: Array) -> tuple[Root, ...]:
 
 
 def _starts(tensor: Array, angle: float, held: tuple[tuple[bool, ...], tuple[bool, ...]]) -> list[complex]:
-    """Return λ with a function Φ ≠ 0 for which −λ²⟨ψ, A_rr Φ⟩ + λ(⟨ψ', A_θr Φ⟩ − ⟨ψ, A_rθ Φ'⟩) + ⟨ψ', A_θθ Φ'⟩ = 0.
+    """Return approximate exponents: λ with Φ ≠ 0 and −λ²⟨ψ, A_rr Φ⟩ + λ(⟨ψ', A_θr Φ⟩ − ⟨ψ, A_rθ Φ'⟩) + ⟨ψ', A_θθ Φ'⟩ = 0.
 
-    That is the form of r^λ Φ(θ), tested with r^(−λ) ψ(θ), over the angle; Φ and ψ are sums of Legendre polynomials and vanish
-    where components are held.
+    This is the form for r^λ Φ(θ) and the test function r^(−λ) ψ(θ), integrated over the angle. Φ and ψ are sums of Legendre
+    polynomials that vanish on the sides where components are held.
     """
     n, (points, weights) = len(tensor), legendre.leggauss(DEGREE + 10)
     theta, stretch = points * angle / 2, 2 / angle
@@ -283,7 +286,7 @@ def _starts(tensor: Array, angle: float, held: tuple[tuple[bool, ...], tuple[boo
 
 
 def _independent(rows: Complex, count: int, amplitudes: Callable[[Complex], Complex]) -> Complex:
-    """Return ``count`` independent real combinations of rows [k, n], each with an amplitude of its own that is one."""
+    """Return ``count`` independent real combinations of rows [k, n], each with one amplitude that is 1 and 0 in the others."""
     parts = np.array([amplitudes(row) for row in rows])
     parts = np.concatenate([parts.real, parts.imag], axis=1)
     pivots = qr(parts, mode="r", pivoting=True)[-1][:count]
@@ -291,6 +294,6 @@ def _independent(rows: Complex, count: int, amplitudes: Callable[[Complex], Comp
 
 
 def _binomial(power: complex, j: int, slope: bool = False) -> complex:
-    """Return the binomial coefficient of λ over j, or its derivative by λ."""
+    """Return the binomial coefficient of λ over j, or its derivative by λ if ``slope``."""
     polynomial = np.atleast_1d(np.poly(np.arange(j))) / math.factorial(j)
     return complex(np.polyval(np.polyder(polynomial) if slope else polynomial, power))

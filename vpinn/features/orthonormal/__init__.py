@@ -1,8 +1,11 @@
-"""The orthonormal feature space: one object for everything that is solved on small dense arrays.
+"""The orthonormal feature space: a small set of orthonormal functions for problems in time.
 
-`mixture` (features of many scales) → `space` (orthonormal functions in their span) → `conditions` (lifts for values on the
-boundary) → `form` (weak form in time as tapes) → `system` (Galerkin's equations for the coefficients); `in_time` evaluates known
-expressions at any instant.
+In go a problem in time and random features; out come Galerkin's equations, ordinary differential equations for the coefficients
+of the orthonormal functions, as small dense arrays.
+
+`mixture` (random features of many scales) → `space` (their span made orthonormal over the quadrature points) → `in_time` (given
+expressions at any instant) → `conditions` (lifts that take the boundary values) → `form` (the weak form as tapes) → `system`
+(Galerkin's equations).
 """
 
 from vpinn.features.orthonormal.conditions import Lift, homogeneous, make_lifts

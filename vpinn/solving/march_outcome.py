@@ -1,0 +1,121 @@
+"""What a march ended with: errors, estimate and checks over space and time."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from vpinn.domain import CellPoints, Mesh
+from vpinn.march import Distance, MarchStage, MarchStages, as_metrics, exact_field, gap_between
+from vpinn.problem import Problem
+from vpinn.solution import Solution
+from vpinn.solving.strategy import Outcome
+
+UNRESOLVED = 0.1
+"""Relative error estimate above which a solution is told to be none."""
+EFFECTIVITY = (0.2, 5.0)
+"""Ratios of the error estimate to the error, where that is known, within which the estimate can be believed."""
+NEGLIGIBLE = 1e-9
+"""Relative error below which it does not matter whether it can be."""
+FINER = 4
+"""Degrees by which the quadrature of errors is higher than that of the march."""
+
+
+@dataclass(frozen=True)
+class MarchOutcome(Outcome):
+    """What a march ended with.
+
+    Attributes:
+        timed: the problem in time.
+        stage: the best march, with its estimate.
+        stages: of the run.
+        ended: why there is no further one, as ``MarchStages`` says.
+    """
+
+    _: KW_ONLY
+    timed: Problem
+    stage: MarchStage
+    stages: MarchStages
+    ended: str
+
+    @property
+    def space(self) -> MarchStage:
+        """The march."""
+        return self.stage
+
+    def assessed(self) -> Solution:
+        """Return the solution with what can be said of its accuracy over space and time."""
+        errors, effectivity, checks = self._accuracy()
+        estimate = self.stage.estimate
+        assert estimate is not None
+        metrics = {
+            "errors": errors,
+            "error_estimate": {
+                "relative_energy": estimate.relative,
+                "relative_energy_final": estimate.final,
+                "relative_l2": {name: found["relative_l2"] for name, found in estimate.unknowns.items()},
+                "relative_l2_final": {name: found["relative_l2_final"] for name, found in estimate.unknowns.items()},
+                **effectivity,
+            },
+            "estimate_over_time": estimate.curve.tolist(),
+            "checks": checks,
+        }
+        if self.timed.reference is not None:
+            errors |= {name: found for name, found in self._against_reference().items() if name not in errors}
+        return dataclasses.replace(self.solution, metrics={**self.solution.metrics, **metrics})
+
+    def _accuracy(self) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+        """Return errors against the exact solution, the estimate beside them, and the checks that fail."""
+        estimate, checks = self.stage.estimate, list[str]()
+        assert estimate is not None
+        if not estimate.relative <= UNRESOLVED:
+            checks.append(
+                f"error estimate: {estimate.relative:.0%} of the solution is unresolved over space and time; refine the mesh, or "
+                "give more solver.features"
+            )
+        if self.ended == "collapse":
+            checks.append(
+                "march: with more features the steps became too small; the solution may cease to exist, refine the mesh"
+            )
+        if not self.timed.exact:
+            return {}, {}, checks
+        gap = true_gap(self.timed, self.stage, self.stages)
+        both = {"effectivity": (estimate.relative, gap.relative), "effectivity_final": (estimate.final, gap.final)}
+        found = {name: told / true if true > 0 else None for name, (told, true) in both.items()}
+        wrong = found["effectivity"] is not None and not EFFECTIVITY[0] <= found["effectivity"] <= EFFECTIVITY[1]
+        if wrong and gap.relative > NEGLIGIBLE:
+            checks.append(
+                f"error estimate: it is {found['effectivity']:.2g} times the error, {estimate.relative:.1e} over space and time; "
+                "do not trust it on problems like this, refine the mesh"
+            )
+        return as_metrics(gap), found | {"true_over_time": gap.curve.tolist()}, checks
+
+    def _against_reference(self) -> dict[str, dict[str, Any]]:
+        """Return the distance from reference values, over all of them and at the last instant among them."""
+        reference = self.timed.reference
+        assert reference is not None
+        values, instants = self.solution.evaluate(reference.points), reference.points[:, -1]
+        last = instants == instants.max()
+        errors = {}
+        for name, truth in reference.values.items():
+            gap = values[name].reshape(len(truth), -1) - truth
+            known = {
+                key: float(np.linalg.norm(gap[rows]) / (max(np.linalg.norm(truth[rows]), 1e-6 * np.linalg.norm(truth)) or 1.0))
+                for key, rows in (("relative_l2", slice(None)), ("relative_l2_final", last))
+            }
+            errors[name] = {**known, "points": len(truth), "outside": reference.outside}
+        return errors
+
+
+def true_gap(problem: Problem, stage: MarchStage, stages: MarchStages) -> Distance:
+    """Return the distance of a stage from the exact solution."""
+    mesh = problem.domain
+    assert isinstance(mesh, Mesh)
+    finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
+    points = finer.take(range(finer.size))
+    names = [u.name for u in problem.unknowns if u.name in problem.exact]
+    exact = exact_field(problem, points)
+    return gap_between(problem, stage.at(points), exact, names, points.w, stages.instants)

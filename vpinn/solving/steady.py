@@ -1,0 +1,145 @@
+"""Steady problems: what strategies share whose solution belongs to a trial space, and how it is assessed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vpinn.analysis import Estimator, assess, assessed_objective
+from vpinn.finite_elements import Level
+from vpinn.objective import Objective, summable
+from vpinn.optimization import (
+    COLUMNS,
+    Rules,
+    Training,
+    estimator_found,
+    final_parameters,
+    policy_found,
+    samples_of,
+    strata_found,
+    walk_found,
+    with_tangents,
+)
+from vpinn.placement import wide
+from vpinn.problem import Problem
+from vpinn.solution import Solution
+from vpinn.solving.preparation import Setup
+from vpinn.solving.strategy import Outcome, Strategy
+from vpinn.trial import Imposed, Trial, coefficients_of
+
+
+class SteadyStrategy(Strategy):
+    """A way to solve a steady problem.
+
+    Args:
+        setup: the problem made ready.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup.problem, setup.settings, setup.plan, setup.objective.placement, setup.trial)
+        self.setup = setup
+
+
+@dataclass(frozen=True)
+class SteadyOutcome(Outcome):
+    """What a strategy for steady problems ended with.
+
+    Attributes:
+        objective: what it minimised, on all points, in its own unit; None where it minimised nothing.
+        estimator: of the error of such parameters; None where there is none.
+        stated: the problem in the formulation that was solved.
+        checks: that the strategy itself found to fail.
+        first: a solution on the mesh of the problem file, where the solution is on a finer one.
+    """
+
+    objective: Objective | None = None
+    estimator: Estimator | None = None
+    stated: Problem | None = None
+    checks: tuple[str, ...] = ()
+    first: Solution | None = None
+
+    @property
+    def space(self) -> Trial:
+        """The trial space."""
+        return self.solution.trial
+
+    def assessed(self) -> Solution:
+        """Return the solution with its errors, its error estimate and the checks that fail."""
+        solution = assess(self.solution, self.objective, self.estimator, self.loss, self.stated, self.first)
+        checks = [*solution.metrics["checks"], *self.checks]
+        return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks})
+
+
+def described(setup: Setup, trial: Trial, training: Training, size: int) -> dict[str, Any]:
+    """Return the metrics that every strategy gives.
+
+    Args:
+        setup: of the run.
+        trial: space of what was found.
+        training: the state at the end.
+        size: number of quadrature points.
+    """
+    return {
+        "method": setup.plan.method.name,
+        "method_reason": setup.reason,
+        "steps": training.step,
+        "stopped": training.stopped,
+        "rollbacks": training.rollbacks,
+        "parameters": trial.network.size,
+        "quadrature_points": size,
+        "test_functions": None,
+        "batch_size": setup.plan.batch_size or "full",
+        "policy": policy_found(training, setup.plan, size),
+        "imposed": imposed_of(trial.imposed),
+        "beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why},
+        "inferred": {},
+    }
+
+
+def imposed_of(imposed: Iterable[Imposed]) -> list[dict[str, Any]]:
+    """Return how conditions are met, for the metrics."""
+    return [
+        {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
+        for i in imposed
+    ]
+
+
+def history_of(training: Training) -> np.ndarray[Any, Any]:
+    """Return one row of ``COLUMNS`` per step."""
+    return np.array(training.history).reshape(-1, len(COLUMNS))
+
+
+def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> SteadyOutcome:
+    """Return the best parameters of a run that minimised the objective of its setup, or the last ones after a signal."""
+    trial, plan = setup.trial, setup.plan
+    rules = plan.rules or Rules(setup.objective)
+    objective = rules.at(training)
+    tests = objective.test_space.size if objective.test_space else None
+    metrics = {**described(setup, trial, training, objective.size), "test_functions": tests}
+    if training.stopped == "signal":
+        return SteadyOutcome(Solution(setup.problem, trial, wide(training.best[0]), metrics, history_of(training)))
+    if plan.samplers:
+        objective = assessed_objective(setup.problem, summable(objective, setup.problem, trial))
+    theta, loss = final_parameters(objective, training, rules.judge(training))
+    theta = Level.of(setup.problem)(trial, theta)
+    metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
+    if strata := strata_found(setup.objective, plan, training, theta):
+        metrics["strata"] = strata
+    metrics |= coefficients_of(setup.problem, trial, theta)
+    training.state = with_tangents(setup.problem, trial, objective, training.state)
+    checks: list[str] = []
+    if (walk := walk_found(training.state, setup.objective.unit)) is not None:
+        checks = [f"walk: {check}" for check in walk.pop("checks")]
+        metrics["walk"] = walk
+    samples = samples_of(training.state)
+    found = Solution(setup.problem, trial, wide(theta), metrics, history_of(training), samples=samples)
+    return SteadyOutcome(found, loss * objective.unit, objective, estimator, setup.stated, tuple(checks))
+
+
+def with_trial(setup: Setup, trial: Trial, objective: Objective) -> Setup:
+    """Return a setup with another trial space, and the objective on it."""
+    return dataclasses.replace(setup, trial=trial, objective=objective)
