@@ -66,6 +66,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "plate_with_holes": (l2("u"), 1e-8),
     "point_load": (l2("u"), 2e-5),
     "poisson_boltzmann": (l2("u"), 1e-3),
+    "thick_cylinder": (l2("u"), 1e-9),
     "poisson": (l2("u"), 4e-4),
     "poisson_minibatch": (l2("u"), 2e-3),
 }
