@@ -9,10 +9,10 @@ import pytest
 from scipy.sparse import csc_array, diags_array
 
 import vpinn
-from vpinn.domain import Mesh, disk, interval, rectangle
+from vpinn.domain import Mesh, box, disk, interval, rectangle
 from vpinn.errors import InputError
 from vpinn.finite_elements.active_set import Limits, constrained
-from vpinn.finite_elements.newton import factorise
+from vpinn.finite_elements.newton import DIRECT, factorise
 from vpinn.problem import Problem, make_problem
 
 HILL = {"a": 0.5203934682189953}
@@ -167,3 +167,24 @@ def test_an_active_set_is_that_of_complementarity() -> None:
     assert (force[~free & (u < 0)] >= -1e-12).all()
     assert (force[~free & (u > 0)] <= 1e-12).all()
     assert 0 < (~free).sum() < n
+
+
+@pytest.mark.parametrize("cell", ["triangle", "quadrilateral"])
+def test_a_minimal_surface_over_a_hill_is_the_same_by_any_degree(cell: str) -> None:
+    """Newton's method inside the active set, from where the elements before touch the hill."""
+    hill = {"at_least": "0.3 - 3*((x - 0.5)**2 + (y - 0.5)**2)"}
+    problem = membrane(rectangle(cells=8, cell=cell), hill, energy="sqrt(1 + inner(grad(u), grad(u)))*dx")
+    places = [[0.5, 0.5], [0.7, 0.5], [0.8, 0.5]]
+    found = vpinn.solve_fem(problem, 3)
+    richer = vpinn.solve_fem(problem, 4, near=found)
+    np.testing.assert_allclose(found.evaluate(places)["u"], richer.evaluate(places)["u"], atol=4e-3)
+    assert richer.evaluate([[0.5, 0.5]])["u"][0] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_obstacles_in_space_are_met_by_factors_and_by_iterations() -> None:
+    """A ball pressed into a cube: the meshes differ, and so do the solvers."""
+    hill = {"at_least": "0.5 - 4*((x - 0.5)**2 + (y - 0.5)**2 + (z - 0.5)**2)"}
+    places = [[0.7, 0.5, 0.5], [0.9, 0.5, 0.5]]
+    coarse, fine = (vpinn.solve_fem(membrane(box(cells=n), hill), 2) for n in (4, 8))
+    assert coarse.dofs < DIRECT < fine.dofs
+    np.testing.assert_allclose(coarse.evaluate(places)["u"], fine.evaluate(places)["u"], atol=1e-2)
