@@ -1,8 +1,8 @@
 """Solve every problem file and write the gallery: `python results/gallery.py [NAME …]`.
 
-Run folders go to results/NAME/; results/README.md and results/gallery/NAME.png are made from them. With names only those
-problems are solved, the others are taken from their run folders. Every problem runs in a process of its own, on one thread,
-so that times and memory are its own.
+Run folders are written to results/NAME/; results/README.md and results/gallery/NAME.png are made from them. With names, only
+those problems are solved; the others are taken from their existing run folders. Every problem runs in a process of its own, on
+one thread, so that its time and memory do not depend on the others.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 ROOT = Path(__file__).parents[1]
 PROBLEMS, RESULTS = ROOT / "problems", ROOT / "results"
 WIDTH = 480
-"""Pixels across a picture of the gallery."""
+"""Width of a picture of the gallery, in pixels."""
 COLUMNS = 3
-"""Pictures in a row."""
+"""Number of pictures in a row."""
 HEADER = "problem|formulation|method|points|parameters|relative L2|relative H1|estimate|effectivity|seconds|peak MB"
+"""Heads of the table's columns."""
 
 Json = Mapping[str, Any]
 
@@ -70,7 +71,7 @@ def read(name: str) -> tuple[Json, Json]:
 
 
 def row(name: str, metrics: Json, run: Json) -> str:
-    """Return the line of the table of one run; the larger number where there are two unknowns."""
+    """Return the table row of one run, with the largest error of all unknowns."""
 
     def worst(key: str) -> str:
         values = [errors[key] for errors in metrics["errors"].values() if key in errors]
@@ -96,7 +97,7 @@ def row(name: str, metrics: Json, run: Json) -> str:
 
 
 def processor() -> str:
-    """Return the name of the processor, as far as the system tells."""
+    """Return the name of the processor, or of its architecture if the system does not name it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -121,11 +122,13 @@ def page(names: Sequence[str]) -> str:
         f"|{'|'.join(['---'] * 3 + ['---:'] * (len(head) - 3))}|",
         *(row(name, *run) for name, run in runs.items()),
         "",
-        "Errors are relative, against exact solutions that no solver sees; of two unknowns the larger error is shown. The",
-        "estimate needs no exact solution: it is the distance to a correction in a space richer than training saw, measured in",
-        "the flux (the gradient, times coefficients; the stress). The effectivity is the estimate over the true error of the",
-        "flux: 1 is ideal. Seconds are wall time from the problem to the assessed solution, without the start of Python, figures",
-        f"and report; memory is the peak of the process. {processor()}, {os.cpu_count()} cores,",
+        "Errors are relative, against exact solutions that the solver does not use; for several unknowns the largest error is",
+        "shown, and – means that no exact solution is known. The estimate is the relative error estimate, which needs no",
+        "exact solution: the distance between the solution and a correction of it in a richer space, measured in the flux",
+        "(the gradient times coefficients, or the stress). The effectivity is the estimate divided by the true error of the",
+        "flux; 1 is ideal. Points are quadrature points. Seconds are wall-clock time from the problem to the assessed",
+        "solution, without the start of Python, figures and report; peak MB is the largest memory of the process.",
+        f"{processor()}, {os.cpu_count()} cores,",
         f"one thread used, {' and '.join(precisions)};",
         f"Python {versions['python']}, torch {versions['torch']}.",
         "",
@@ -140,7 +143,7 @@ def page(names: Sequence[str]) -> str:
 
 
 def main(asked: Sequence[str]) -> None:
-    """Solve what is asked for, everything by default, and write the gallery."""
+    """Solve the problems with the names ``asked``, or all if there are none, and write the gallery."""
     names = sorted(path.stem for path in PROBLEMS.glob("*.toml"))
     if unknown := sorted(set(asked) - set(names)):
         sys.exit(f"no problem is called {', '.join(unknown)}; there are {', '.join(names)}")

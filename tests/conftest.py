@@ -17,7 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_unconfigure() -> None:
-    """Let what was kept from collection go, so that libraries do not report it as leaked."""
+    """Release objects that were kept from garbage collection, so that libraries do not report them as leaked."""
     gc.unfreeze()
 
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect no garbage while modules are imported, and never look at them again: they are there to the end."""
+    """Switch garbage collection off during imports, and exclude imported objects from it, since they live to the end."""
     gc.disable()
     yield
     gc.freeze()
@@ -35,7 +35,7 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slow tests, and begin with the longest of all, that of types; each file is one process's, with its set-ups."""
+    """Leave out slow tests, run the longest one, of types, first, and keep the tests of each file in one process."""
     items.sort(key=lambda item: "[mypy]" not in item.name)
     for item in items:
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Sums are split by thread, so that bounds on rounding are stated for one."""
+    """Use one thread: sums are split by thread, and bounds on rounding hold for one."""
     import torch
 
     torch.set_num_threads(1)
@@ -72,7 +72,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="session", autouse=True)
 def reader() -> Iterator[None]:
-    """Read mesh files in forks of one process, which begins with the first of them."""
+    """Read mesh files in forks of one process, which starts with the first mesh file."""
     from vpinn.domain import mesh_file
 
     own, child, read = os.getpid(), str(mesh_file._CHILD), mesh_file._run

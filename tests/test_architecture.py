@@ -1,4 +1,4 @@
-"""The shape of the code: imports go one way, reading a problem stays light, files stay short."""
+"""Test the structure of the code: imports go one way, reading a problem imports little, files are short."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stage_of(path: Path) -> str:
 
 
 def imported(path: Path, text: str) -> Iterator[tuple[str, str, int]]:
-    """Stages that a file imports, each with the function around the import ("" for the module) and its line."""
+    """Return the stages that a file imports, each with the function around the import ("" for the module) and its line."""
 
     def visit(node: ast.AST, function: str) -> Iterator[tuple[str, str, int]]:
         for child in ast.iter_child_nodes(node):

@@ -24,7 +24,7 @@ TEXT = membrane(SQUARE, title="Torsion", network="layers = [5]", solver='method 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small problem file in the working directory."""
+    """Write a small problem file to the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "torsion.toml").write_text(TEXT)
     return Path("torsion.toml")
@@ -48,7 +48,7 @@ def forked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, TextI
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Exit code and the one line on stderr."""
+    """Return the exit code and the one line on stderr."""
     code = main(list(arguments))
     streams = capsys.readouterr()
     assert streams.out == ""
@@ -119,7 +119,7 @@ def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def unpublished(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs without fields, figures and report, which take most of the time of a small one."""
+    """Switch off fields, figures and report, which take most of the time of a small run."""
     monkeypatch.setattr("vpinn.output.publish", lambda solution, folder: {})
 
 
@@ -313,7 +313,7 @@ def test_bad_input_is_told_at_once(file: Path) -> None:
 
 
 def ended_children() -> float:
-    """Processor time of all children that have ended, in seconds."""
+    """Return the processor time of all children that have ended, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""Placement: every tensor is made on a device that was said, and a device that is not there is told."""
+"""Test that every tensor is made on an explicit device, and that a missing device is reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def problem_of(name: str, method: str, domain: Mesh | Hypercube = SQUARE, **sect
 
 @pytest.fixture
 def meta() -> Iterator[None]:
-    """Torch's default device is one without memory: whatever is made there by default has no values to go on with."""
+    """Set torch's default device to one without memory, so that tensors made without a device have no values."""
     torch.set_default_device("meta")
     try:
         yield
@@ -70,7 +70,7 @@ def meta() -> Iterator[None]:
 
 
 def solved(problem: Problem) -> None:
-    """Solve a problem, with all that goes before the first step and comes after the last one."""
+    """Solve a problem, including preparation and assessment."""
     solution = vpinn.solve(problem, threads=1)
     assert solution.theta.device == HOST
     assert bool(torch.isfinite(solution.theta).all())
@@ -78,7 +78,7 @@ def solved(problem: Problem) -> None:
 
 
 def stepped(problem: Problem) -> None:
-    """Take the steps of a problem's method; solve it where it takes none."""
+    """Take the steps of a problem's method, or solve the problem if its method takes none."""
     setup = prepare(problem)
     if isinstance(setup.plan.method, Direct):
         return solved(problem)

@@ -1,4 +1,4 @@
-"""Every file in problems/: it reads, runs, and reaches the accuracy that it promises."""
+"""Test that every file in problems/ can be read, runs, and reaches the accuracy that is promised."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Metrics = Mapping[str, Any]
 
 
 def l2(name: str) -> Callable[[Metrics], float]:
-    """The relative L2 error of one unknown."""
+    """Return the relative L² error of one unknown."""
     return lambda metrics: float(metrics["errors"][name]["relative_l2"])
 
 
 def estimate(metrics: Metrics) -> float:
-    """The relative error estimate, where no exact solution is known."""
+    """Return the relative error estimate, for problems without an exact solution."""
     return float(metrics["error_estimate"]["relative_energy"])
 
 
@@ -74,7 +74,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
 
 
 def reduced(file: Path) -> Iterator[str]:
-    """Changes that make a problem cheap, not accurate."""
+    """Return settings that make a problem cheap, but not accurate."""
     settings = validate(read_source(file))
     if settings.domain is not None and settings.domain.time is not None:
         yield from ("solver.features=20", "solver.tolerance=1", "output.times=2")

@@ -1,4 +1,4 @@
-"""Problems in time: the examples of the guide run, and references by others hold where they are at hand."""
+"""Test problems in time: the examples of the guide run, and published references agree if they are available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs from problem to run folder and back, in this process."""
+"""Test runs from problem to run folder and back, in this process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ size = 30
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a problem file, the mesh and the reference values it names."""
+    """Return a folder with a problem file, its mesh and its reference values."""
     meshio = pytest.importorskip("meshio")
     folder = tmp_path_factory.mktemp("problem")
     (folder / "meshes").mkdir()
@@ -69,7 +69,7 @@ def problem(files: Path) -> vpinn.Problem:
 
 
 def simple(**sections: Any) -> vpinn.Problem:
-    """A small problem; sections replace its own, and other keys belong to [solver]."""
+    """Return a small problem; ``sections`` replace its own, and other keys belong to [solver]."""
     given = {
         "domain": {"shape": "interval", "cells": 6},
         "unknowns": {"u": "scalar"},

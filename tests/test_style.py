@@ -1,4 +1,4 @@
-"""Lint, types and the examples in docstrings."""
+"""Test lint, types and the examples in docstrings."""
 
 import doctest
 import importlib

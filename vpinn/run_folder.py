@@ -48,10 +48,10 @@ def describe(problem: Problem, settings: Settings, method: str, placement: Place
     """Return the content of run.json: settings, hashes of files, method, seed, placement, versions and machine.
 
     Args:
-        problem: what is solved.
-        settings: how; their method, if it is another than that of the file, is part of what the folder is read back with.
-        method: that was taken.
-        placement: where.
+        problem: The problem to solve.
+        settings: Settings of the run; if their method differs from that in the problem file, it is recorded, too.
+        method: Name of the method that the run uses.
+        placement: Device, precision and threads.
     """
     data = problem.source.data if problem.source.text is not None else None
     if data is not None and settings.solver.method != problem.settings.solver.method:

@@ -1,4 +1,4 @@
-"""Losses that deceive: too few points, too few test functions, and the checks that say so."""
+"""Test the checks that report losses that are small only because there are too few points or too few test functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEAK = "inner(grad(u), grad(v))*dx - f*v*dx"
 
 
 def solved(domain: Mesh | Hypercube, waves: int, **sections: Any) -> Solution:
-    """Poisson's equation with the solution sin(kπx) sin(kπy), zero on the boundary."""
+    """Solve Poisson's equation with the solution sin(kπx) sin(kπy), zero on the boundary."""
     stated = {
         "unknowns": {"u": "scalar"},
         "expressions": {"g": f"sin({waves}*pi*x[0])*sin({waves}*pi*x[1])", "f": "-div(grad(g))"},
@@ -31,7 +31,7 @@ def solved(domain: Mesh | Hypercube, waves: int, **sections: Any) -> Solution:
 
 
 def failing(solution: Solution) -> list[str]:
-    """The subjects of the failing checks."""
+    """Return the subjects of the checks that fail."""
     return [check.partition(":")[0] for check in solution.metrics["checks"]]
 
 

@@ -1,4 +1,4 @@
-"""Errors of known functions, the error estimate beside the true error, reference values, and checks that fail."""
+"""Test errors of known functions, the error estimate against the true error, reference values, and checks that fail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made(domain: Any, **sections: Any) -> tuple[Problem, Trial]:
 
 
 def constant(trial: Trial, *values: float) -> Tensor:
-    """Parameters of the constant functions."""
+    """Return the parameters of constant functions."""
     theta = torch.zeros(trial.network.size, dtype=torch.float64)
     theta[-trial.network.outputs :] = torch.tensor(values, dtype=torch.float64)
     return theta
@@ -268,7 +268,7 @@ def test_the_closing_assessment() -> None:
 
 @pytest.fixture
 def plane() -> Solution:
-    """The function x + 2y and the vector (x, −y) as lifts on the unit square."""
+    """Return a solution on the unit square that equals its lifts, the function x + 2y and the vector (x, −y)."""
     problem, trial = made(
         rectangle(cells=3),
         unknowns={"u": "scalar", "w": 2},
@@ -279,7 +279,7 @@ def plane() -> Solution:
 
 
 def against(plane: Solution, path: Path) -> dict[str, dict[str, float]]:
-    """Errors against the values of a file."""
+    """Return the errors of a solution against reference values from a file."""
     shapes = {unknown.name: unknown.shape for unknown in plane.problem.unknowns}
     return reference_errors(plane, read_reference(path, plane.problem.domain, shapes))
 

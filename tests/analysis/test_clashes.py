@@ -1,4 +1,4 @@
-"""Boundary values that disagree where two conditions meet are told, with the place."""
+"""Test that boundary values that disagree where two conditions meet are reported with their position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that the points do not see are told, and data that they see are not accused."""
+"""Test that data are reported if and only if the quadrature points miss them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENERGY = "0.5*k*inner(grad(u), grad(u))*dx - f*u*dx"
 
 
 def rules_of(problem: Problem) -> list[PointSet]:
-    """The points that training would see by default."""
+    """Return the quadrature points of training by default."""
     return [measure.points for measure in make_objective(problem, make_trial(problem)).measures]
 
 

@@ -1,4 +1,4 @@
-"""The assessment on drawn cells: unbiased sums, intervals that cover, and nothing changed where a mesh is small."""
+"""Test the assessment on drawn cells: unbiased sums, coverage of intervals, and no change on small meshes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES = sorted((Path(vpinn.__file__).parents[1] / "problems").glob("*.toml"))
 
 
 def graded() -> Mesh:
-    """Cells whose areas differ by factors of a hundred."""
+    """Return a mesh whose cell areas differ by factors of a hundred."""
     mesh = rectangle(cells=(12, 10), cell="triangle")
     nodes = mesh.nodes.copy()
     nodes[:, 0] **= 3

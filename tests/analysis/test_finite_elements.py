@@ -1,4 +1,4 @@
-"""The network beside the finite elements that a problem asks for."""
+"""Test the comparison of a network with the finite element solution that a problem file asks for."""
 
 from __future__ import annotations
 

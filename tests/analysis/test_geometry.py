@@ -1,4 +1,4 @@
-"""How far the facets of a mesh are from the curve that they stand for."""
+"""Test the measure of how far the facets of a mesh are from the curve that they approximate."""
 
 from __future__ import annotations
 

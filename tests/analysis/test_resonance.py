@@ -1,4 +1,4 @@
-"""Solutions close to resonance: the share that is left where terms cancel, and who is told."""
+"""Test the detection of solutions close to resonance: the ratio that cancellation leaves, and which problems are reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISK = 5.783185962946785
 
 
 def helmholtz(domain: object, k2: float, source: str = "1") -> vpinn.Problem:
-    """−Δu − k² u = source, zero on the boundary."""
+    """Return −Δu − k² u = source with u = 0 on the boundary."""
     return make_problem(
         domain,  # type: ignore[arg-type]
         unknowns={"u": "scalar"},

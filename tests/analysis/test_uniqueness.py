@@ -1,4 +1,4 @@
-"""Problems without one answer are told, and those with one are not accused. Seeds are fixed."""
+"""Test that problems are reported if and only if they have no unique solution. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def found(domain: Any, sections: dict[str, Any]) -> str:
-    """What is said of a linear problem, with a solution of zero."""
+    """Return what is reported about a linear problem, linearised at zero."""
     problem = make_problem(domain, **{"unknowns": {"u": "scalar"}, **sections})
     trial = make_trial(problem, rows=True)
     free = free_functions(problem, trial, torch.zeros(trial.network.size, dtype=torch.float64))

@@ -1,9 +1,10 @@
-"""Whether the advice on samplers holds: variances as drawn, then runs by every allocation at equal points, medians over seeds.
+"""Check the noise report's advice on samplers: variances of all candidates, then runs by every allocation at equal points.
 
     python tests/benchmarks/advice.py problems/poisson.toml problems/disk.toml --size 128 --steps 600 --seeds 3
 
-Adam trains by the advised sampler and by stratified draws under the other allocations; the variance is that of a step's gradient
-after a quarter and at the end of a pilot run of as many steps, multiplied, where samplers learn, by the points that pilots take.
+Adam trains with the advised sampler, and with stratified draws under the other allocations; medians over seeds are printed. The
+variance is that of a step's gradient, after a quarter and at the end of a pilot run of as many steps. For samplers that learn it
+is multiplied by the share of points that their pilots take.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Batch normalisation in a network that solves a PDE, beside the same network without: errors, costs and the gradient's bias.
+"""Compare a network with batch normalisation that solves a PDE with one without: errors, costs and the bias of the gradient.
 
 Usage::
 
@@ -91,7 +91,7 @@ def grid(d: int) -> Tensor:
 
 
 def energy(parameters: Sequence[Tensor], x: Tensor, kind: str, whole: Tensor) -> Tensor:
-    """Return the mean of ½|∇u|² − f u over points, normalised as a kind says."""
+    """Return the mean of ½|∇u|² − f u over points, with the normalisation of a kind."""
     statistics = solution(parameters, whole, None, True)[2] if kind == "population" else None
     u, slope, _ = solution(parameters, x, statistics, kind == "batch")
     return (0.5 * (slope**2).sum(1) - exact(x)[2] * u).mean()
@@ -121,7 +121,7 @@ def trained(d: int, kind: str, rate: float, steps: int, batch: int, seed: int) -
 
 
 def bias(parameters: Sequence[Tensor], d: int, batch: int, draws: int) -> tuple[float, float]:
-    """Return ‖E ∇J_B − ∇J‖/‖∇J‖ without what its own noise adds, and that noise."""
+    """Return ‖E ∇J_B − ∇J‖/‖∇J‖ minus the contribution of its noise, and that noise."""
     whole, generator, rows = grid(d), torch.Generator().manual_seed(7), []
 
     def gradient(points: Tensor, kind: str) -> Tensor:
@@ -146,7 +146,7 @@ def model_bias(batch: int, draws: int) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the middle of some numbers."""
+    """Return the median of some numbers."""
     return float(torch.tensor(values, dtype=torch.float64).quantile(0.5))
 
 

@@ -1,11 +1,11 @@
-"""Whether batch policies pay: error against processor time of training, beside fixed sizes; medians over seeds.
+"""Compare batch policies with fixed batch sizes, by error against processor time of training; medians over seeds.
 
     python tests/benchmarks/batch_policies.py problems/poisson_minibatch.toml --seeds 3 \
         --variant "batch.size=256" --variant "batch.size=auto" --variant "batch.size=64 batch.growth=geometric"
 
-A policy pays where no fixed size reaches its error in its time: give several sizes, and numbers of steps, to hold it against.
-Of the first seed are told: sizes and step sizes over the run, half of the largest stable step size as it was measured last (what
-growing steps are kept below), losses of the first and last batches and rollbacks.
+A policy is worth its cost if no fixed size reaches its error in its time: give several sizes and numbers of steps to compare. For
+the first seed these are printed: sizes and step sizes over the run, half of the largest stable step size last measured, which is
+the limit of growing steps, losses of the first and last batches, and rollbacks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seconds and errors of all problem files by their defaults, this version beside another in one run.
+"""Compare this version with another one by seconds and errors of all problem files with their own settings.
 
     python tests/benchmarks/defaults.py --against /path/to/another/checkout [poisson disk …]
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(checkout: Path, file: Path, limit: int) -> tuple[float, float, int]:
-    """Return processor seconds, error and number of failed checks; nan where the run did not end within the limit."""
+    """Return processor seconds, error and number of failed checks; nan if the run did not end within the limit."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "run"
         command = [sys.executable, "-P", "-m", "vpinn", "solve", str(file), "-o", str(out), "-q", "--threads", "1"]

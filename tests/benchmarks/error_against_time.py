@@ -1,4 +1,4 @@
-"""Error against time of vpinn's methods, finite elements and peers on four problems: a table and one figure.
+"""Measure error against time of vpinn's methods, finite elements and other codes on four problems; write a table and a figure.
 
 Usage::
 
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def run(record: dict[str, Any], key: str, options: argparse.Namespace) -> None:
-    """Measure once, in a process of its own, and keep the result, or say why there is none."""
+    """Measure once in a new process, and store the result, or the reason why there is none."""
     problem, method, repeat = key.split("/")
     job = command(problem, method, options)
     if job is None:
@@ -106,7 +106,7 @@ def run(record: dict[str, Any], key: str, options: argparse.Namespace) -> None:
 
 
 def command(problem: str, method: str, options: argparse.Namespace) -> list[str] | None:
-    """The process that measures; None where there is nothing to measure."""
+    """Return the command of the measuring process; None if there is nothing to measure."""
     direct = ["--problem", problem, "--seconds", str(DIRECT_SECONDS)]
     trained = ["--problem", problem, "--seconds", str(options.seconds)]
     if method == "least-squares-enriched" and problem != "l-shape":
@@ -121,7 +121,7 @@ def command(problem: str, method: str, options: argparse.Namespace) -> list[str]
 
 
 def processor() -> str:
-    """Name of the processor."""
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Table and figure of error against time, from the record of ``error_against_time.py``."""
+"""Make table and figure of error against time from the results of ``error_against_time.py``."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ LABELS = {
 
 
 def curve(record: dict[str, Any], problem: str, method: str) -> tuple[Array, Array, float, int] | None:
-    """Medians over the repeats: seconds and errors, set-up seconds, and how many runs; None where there are none.
+    """Return medians over the repeats of seconds and errors, of set-up seconds, and the number of runs; None without runs.
 
-    Of methods that solve once for every point there are those that are the best until then.
+    For methods that solve anew for every point, only points better than all faster ones are returned.
     """
     runs = [run for key, run in record["runs"].items() if key.rsplit("/", 1)[0] == f"{problem}/{method}"]
     if not runs:

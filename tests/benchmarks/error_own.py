@@ -1,9 +1,9 @@
-"""One measurement of error against time with vpinn itself, as a process: see ``error_against_time.py``.
+"""Measure error against time with vpinn itself, once, in a process of its own: see ``error_against_time.py``.
 
 Prints one JSON line: set-up seconds, and ``points``, a list of [solving seconds, relative L² error, unknowns]. Least squares and
-finite elements are solved anew for every point; what is trained is measured on its way, from parameters kept meanwhile and
-judged afterwards, so that judging costs no time. Set-up is reading the form, the mesh, the lift and the quadrature points;
-numbering, assembly and factorisation belong to solving.
+finite elements are solved anew for every point. Training is measured at several times of one run, from parameters that are stored
+and evaluated afterwards, so that evaluation costs no time. Set-up is reading the form, the mesh, the lift and the quadrature
+points; numbering, assembly and factorisation belong to solving.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SNAPSHOTS = 60
 
 
 def error(found: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Relative L² error at the points that lie inside the mesh."""
+    """Return the relative L² error at the points inside the mesh."""
     inside = np.isfinite(found)
     return float(np.linalg.norm(found[inside] - truth[inside]) / np.linalg.norm(truth[inside]))
 
@@ -79,7 +79,7 @@ def least_squares(name: str, seconds: float, seed: int, enriched: bool) -> dict[
 
 
 def trained(name: str, method: str, seconds: float, seed: int) -> dict[str, Any]:
-    """Train until the time is over, and judge parameters kept at times that grow geometrically."""
+    """Train until the time is over, then compute errors of parameters stored at geometrically growing times."""
     x, truth = measured(name)
     problem = vpinn.make_problem(
         domain(name, CELLS[name]),
@@ -108,14 +108,14 @@ def trained(name: str, method: str, seconds: float, seed: int) -> dict[str, Any]
 
 
 def measured(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The measuring points of a problem whose truth is there."""
+    """Return the measuring points of a problem and its solution there."""
     found = measuring_points(name)
     assert found is not None
     return found
 
 
 def threads() -> int:
-    """Threads asked for on the command line."""
+    """Return the number of threads from the command line."""
     return int(OPTIONS.threads)
 
 

@@ -1,4 +1,4 @@
-"""The four problems of the comparison of error against time: statements for vpinn, meshes, truths and where to measure.
+"""The four problems of the comparison of error against time: statements for vpinn, meshes, solutions and measuring points.
 
 | name | equation | solution |
 |---|---|---|
@@ -28,7 +28,7 @@ CENTER, RADIUS, SAMPLES = 0.3, 0.1, 10_000
 
 
 def measuring_points(name: str) -> tuple[Array, Array] | None:
-    """Random points [n, 2] of the domain and the solution there [n]; None where the truth's file is missing."""
+    """Return random points of the domain [n, 2] and the solution there [n]; None if the file of the solution is missing."""
     generator = np.random.default_rng(20)
     if name == "plate":
         if not TRUTH.exists():
@@ -46,13 +46,13 @@ def measuring_points(name: str) -> tuple[Array, Array] | None:
 
 
 def l_shape_solution(x: Array, y: Array) -> Array:
-    """The solution on the L-shape: a corner function and a smooth one, both harmonic."""
+    """Return the solution on the L-shape: a corner function plus a smooth one, both harmonic."""
     theta = 0.75 * np.pi + np.arctan2(-x - y, y - x)
     return np.asarray(np.hypot(x, y) ** (2 / 3) * np.sin(2 * theta / 3) + np.exp(x) * np.sin(y))
 
 
 def statement(name: str, form: str) -> dict[str, Any]:
-    """Sections of the problem but its domain, with an "energy", a "weak" or (L-shape) a "strong" form; no truth."""
+    """Return the problem without its domain and its exact solution, with an "energy", "weak" or (L-shape) "strong" form."""
     flow, load, more, on = "inner(grad(u), grad(v))*dx", "", {}, [{"on": "all", "value": 0}]
     energy = "0.5*inner(grad(u), grad(u))*dx"
     if name == "poisson":
@@ -76,14 +76,14 @@ def statement(name: str, form: str) -> dict[str, Any]:
 
 
 def domain(name: str, n: int) -> Any:
-    """The domain meshed with triangles, n cells a side, per unit length, or along each side of a hole."""
+    """Return the domain with triangles, n cells per side, per unit length, or along each side of a hole."""
     from vpinn.domain import l_shape, rectangle
 
     return plate_mesh(n) if name == "plate" else l_shape(n) if name == "l-shape" else rectangle(cells=n)
 
 
 def plate_grid(n: int) -> tuple[Array, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Quadrilaterals around the four holes, n along each of a hole's four sides and 3n/4 from it to the outside.
+    """Return quadrilaterals around the four holes, n along each of a hole's four sides and 3n/4 from it to the outside.
 
     Returns:
         vertices [n_v, 2]; quadrilaterals, counter-clockwise [n_q, 4]; edges on the square and on the circles [n_e, 2].
@@ -116,7 +116,7 @@ def plate_grid(n: int) -> tuple[Array, NDArray[np.int64], NDArray[np.int64], NDA
 
 
 def triangles(vertices: Array, quads: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Every quadrilateral cut along its shorter diagonal [2 n_q, 3]."""
+    """Return triangles of quadrilaterals that are cut along the shorter diagonal [2 n_q, 3]."""
     a, b, c, d = vertices[quads].transpose(1, 0, 2)
     turned = (np.linalg.norm(a - c, axis=1) > np.linalg.norm(b - d, axis=1)).astype(int)
     turned = quads[np.arange(len(quads))[:, None], (np.arange(4) + turned[:, None]) % 4]
@@ -124,13 +124,13 @@ def triangles(vertices: Array, quads: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def onto_circles(x: Array) -> Array:
-    """Points [n, 2] near the circles moved onto them."""
+    """Return points near the circles moved onto them [n, 2]."""
     centers = CENTER * np.sign(x)
     return centers + RADIUS * (x - centers) / np.linalg.norm(x - centers, axis=1, keepdims=True)
 
 
 def plate_mesh(n: int) -> Any:
-    """Second-order triangles whose edges on the circles are curved, with the tags square and holes."""
+    """Return second-order triangles with curved edges on the circles, and the tags square and holes."""
     from vpinn.domain import LagrangeSpace, make_mesh
 
     vertices, quads, square, holes = plate_grid(n)

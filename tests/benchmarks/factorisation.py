@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Seconds to factorise a step of Newton's method for a channel flow, in the order taken and in that of symmetric pivots.
+"""Measure the time to factorise a Newton step of a channel flow, in the order that vpinn takes and with symmetric pivots.
 
-Run as ``python tests/benchmarks/factorisation.py --cells 1000 --degree 2``. Both are told in processor seconds, with their fill.
+Run as ``python tests/benchmarks/factorisation.py --cells 1000 --degree 2``. Processor seconds and fill of both are printed.
 """
 
 from __future__ import annotations

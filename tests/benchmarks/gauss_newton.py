@@ -1,4 +1,4 @@
-"""Error against time of a trained network, five seeds: Gauss–Newton, self-scaled Broyden, SPRING.
+"""Measure error against time of a trained network for five seeds: Gauss–Newton, self-scaled Broyden, SPRING.
 
 The problem is −Δu = f on the unit square with u = −sin 2πx sin 2πy, solved through the command line's own pipeline:
 

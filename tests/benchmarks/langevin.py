@@ -1,12 +1,13 @@
-"""Langevin sampling by its default settings: mean, temperature and intervals, on problem files and on known posteriors.
+"""Measure mean, temperature and intervals of Langevin sampling with default settings, on problem files and known posteriors.
 
     python tests/benchmarks/langevin.py problems/interval_1d.toml problems/poisson.toml problems/disk.toml
     python tests/benchmarks/langevin.py --posterior
 
-Of a file: relative L² distance of the walk's mean from the exact solution (of the trained field where samples are withheld),
-measured temperature over T, share of the exact values within mean ± 1.96 deviations, share of the variance from held directions,
-checks that failed, and processor seconds of everything. Of a posterior the known law's share within the intervals takes the place
-of the exact values', with deviations over the known ones and the distance of the means in known deviations. One thread.
+For a file these are printed: relative L² distance of the chain's mean from the exact solution (of the trained field if samples
+are withheld), measured temperature over T, share of the exact values within mean ± 1.96 deviations, share of the variance from
+held directions, failed checks, and processor seconds of everything. For a posterior, the share of the known distribution within
+the intervals is printed instead, with deviations relative to the known ones, and the distance of the means in known deviations.
+One thread is used.
 """
 
 from __future__ import annotations

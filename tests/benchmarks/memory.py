@@ -1,4 +1,4 @@
-"""Resident memory and time per step against the number of quadrature points: batches of 1,000 on 8 × 8 squares.
+"""Measure resident memory and time per step against the number of quadrature points, with batches of 1,000 on 8 × 8 squares.
 
 Usage::
 
@@ -31,7 +31,7 @@ FORMS = {
 
 
 def measure(form: str, refine: int, steps: int, method: str, batch: str) -> dict[str, float]:
-    """Solve in this process; points, peak resident memory in MB, seconds of solving per step, and the relative L² error."""
+    """Solve in this process; return points, peak resident memory in MB, seconds per step, and the relative L² error."""
     import vpinn
 
     problem = vpinn.make_problem(

@@ -1,9 +1,9 @@
-"""What watching the noise costs a step: the same run with and without it, in turns of a hundred steps.
+"""Measure the cost of noise monitoring per step: the same run with and without it, in turns of a hundred steps.
 
     python tests/benchmarks/monitor_cost.py [--forms energy weak strong] [--batches 64 256 1024 full] [--turns 15]
 
 Processor time of this process, medians over the turns; the share is the median of the ratios of neighbouring turns, with and
-without first by turns. The last column is the time spent inside the watching over that of its turn, which other work on the
+without first by turns. The last column is the time spent inside the monitoring over that of its turn, which other work on the
 machine disturbs less. The curvature, one gradient in fifty steps, is part of both.
 """
 
@@ -32,7 +32,7 @@ STEPS = 100
 
 
 def setup_of(form: str, batch: int | str) -> Setup:
-    """6,400 points and a network 2-30-30-1 of 1,051 weights."""
+    """Return a setup with 6,400 points and a network 2-30-30-1 of 1,051 weights."""
     problem = vpinn.make_problem(
         {"shape": "rectangle", "cells": [16, 16], "cell": "quadrilateral"},
         unknowns={"u": "scalar"},
@@ -48,7 +48,7 @@ def setup_of(form: str, batch: int | str) -> Setup:
 
 
 def advance(setup: Setup, training: Training, watching: bool) -> tuple[float, float]:
-    """Return the processor time of a step over one turn, and the part of it inside the watching."""
+    """Return the processor time of a step over one turn, and the part of it inside the monitoring."""
     inside = [0.0]
 
     def timed(look: Callable[..., Any]) -> Callable[..., Any]:

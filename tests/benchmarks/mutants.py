@@ -1,8 +1,8 @@
-"""Faults put into the package one at a time, and how many of them the tests find.
+"""Put faults into the package one at a time, and count how many of them the tests find (mutation testing).
 
-Each mutant is the package with one change: a sign or operator turned, a comparison made strict or not, a number doubled or
-moved by one, min and max or two arguments swapped. It is killed where a test fails: of its package's folder, or of those named.
-With the tests of another state beside, what survives here is tried by those, too, and what they kill was lost in between:
+Each mutant is the package with one change: a sign or operator reversed, a comparison made strict or not, a number doubled or
+changed by one, min and max or two arguments swapped. It is killed if a test fails: of its package's folder, or of those named.
+With --beside, mutants that survive are tried with the tests of another version, too; those that fail there reveal lost tests:
 
     python tests/benchmarks/mutants.py --count 60
     python tests/benchmarks/mutants.py sampling optimization/choice.py --count 8 --beside ../other/tests
@@ -43,7 +43,7 @@ OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
 
 
 def mutate(node: ast.AST) -> str:
-    """Change a node in place and say how; an empty string where there is nothing to change."""
+    """Change a node in place and return a description; "" if there is nothing to change."""
     if isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in OPERATORS:
         node.op = OPERATORS[type(node.op)]()  # type: ignore[assignment]
         return f"now {type(node.op).__name__}"
@@ -88,7 +88,7 @@ def mutants(packages: list[str], count: int, seed: int) -> list[tuple[Path, str,
 
 
 def killed(file: Path, text: str, tests: Path, select: list[str], seconds: float) -> bool:
-    """Whether tests fail, or do not end, with the changed text; they run in a fork that has the libraries loaded.
+    """Return whether tests fail, or do not end, with a changed file; they run in a fork that has the libraries loaded.
 
     Args:
         file: below the root.

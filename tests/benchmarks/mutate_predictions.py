@@ -1,8 +1,7 @@
 """Multiply every prediction of the noise report by 3 and by 1/3, and see which fast test fails.
 
-Closed forms are functions of `vpinn.noise`; what they return is multiplied where they stand, and the tests of their module are
-run, then those of the report. Predictions of a report's findings are multiplied in a report that was measured, and held against
-its tests.
+Closed forms are functions of `vpinn.noise`; their results are multiplied, and the tests of their module are run, then those of
+the report. Predictions in a report's findings are multiplied in a finished report, on which its tests are run.
 
     python tests/benchmarks/mutate_predictions.py
 """
@@ -43,7 +42,7 @@ class Failures:
 
 
 def killer(files: list[str]) -> str | None:
-    """Return the first test that fails in some files, None where none does."""
+    """Return the first test that fails in some files; None if none does."""
     seen = Failures()
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*(str(TESTS / "noise" / f) for f in files), "-x", "-q", "-n", "0", "-p", "no:cacheprovider"], plugins=[seen])
@@ -63,7 +62,7 @@ def multiplied(function: Callable[..., Any], factor: float, part: int | None) ->
 
 
 def closed_forms() -> Iterator[tuple[ModuleType, str, Callable[..., Any], int | None]]:
-    """Yield module, name, function and part of its value of everything that predicts."""
+    """Yield every prediction: module, name, function, and part of its value."""
     for module in (variance, bias, rates, steady):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__ and name not in HELPERS:

@@ -1,9 +1,9 @@
-"""Problem files without a known solution, trained and held against finite elements of degree 5 on the same mesh.
+"""Train problem files without a known solution, and compare with finite elements of degree 5 on the same mesh.
 
     python tests/benchmarks/parts.py FILE … [--set solver.method=adam] [--set batch.size=512]
 
 One line per file: relative distance from the elements in the l² norm over nodes of the mesh moved a little inwards, the largest
-of all unknowns; the same from elements on a finer mesh, since those of the mesh itself are off where the gradient is infinite;
+of all unknowns; the same from elements on a finer mesh, since elements on the mesh are inaccurate where the gradient is infinite;
 the run's own error estimate; processor seconds of everything; steps; and which checks fail. One thread.
 
     python tests/benchmarks/parts.py --beside [NAME …]

@@ -1,15 +1,15 @@
-"""Variance of mini-batch gradients by sampler at equal points, and the floor of weak ones with and without control variate.
+"""Measure the variance of mini-batch gradients by sampler at equal points, and error floors of weak forms.
 
 Usage::
 
     python tests/benchmarks/sampling_variance.py [--size 256] [--draws 300] [--steps 300]
     python tests/benchmarks/sampling_variance.py --cells [--size 256] [--draws 300] [--steps 300]
 
-Problem of the targets: −Δu = f on the unit square, u = −sin 2πx sin 2πy, network 2-30-30-30-1, 8 × 8 squares with 25 points
-each, energy form; and the same with a source that lives in one corner. Gradients are those at parameters after some steps of
+The problem is −Δu = f on the unit square, u = −sin 2πx sin 2πy, network 2-30-30-30-1, 8 × 8 squares with 25 points
+each, energy form; and the same with a source in one corner. Gradients are those at parameters after some steps of
 Adam on all points; pilots of adaptive samplers, five of them, are not counted (they cost 2 batches each, every 50 steps).
 
-``--cells`` looks at cluster draws on problem files instead: 1, 2, 4 and all points of the rule in each drawn cell, at parameters
+``--cells`` measures cluster draws on problem files instead: 1, 2, 4 and all points of the rule in each drawn cell, at parameters
 after some steps of Adam on stratified batches; the variance at equal points, and times processor time, that at equal cost. The
 processor time of an estimate, the median of several, is fitted by c₀ + c_cell·M + c_point·M·A over M cells with A points.
 """

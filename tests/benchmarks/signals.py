@@ -1,11 +1,11 @@
-"""Seconds of processor time from a signal to the end of the process, in every phase of a run.
+"""Measure the processor time from a signal to the end of the process, in every phase of a run.
 
 Usage::
 
     python tests/benchmarks/signals.py problems/gear.toml [--after 0 1 4] [--set solver.method=adam …]
 
-Every row is a run of its own: when a phase has begun, and so many seconds of processor time later, SIGTERM is sent. A phase that
-was over by then, or that the run never reached, is told as such.
+Every row is a run of its own, to which SIGTERM is sent a number of seconds of processor time after the beginning of a phase. A
+phase that was over by then, or that the run never reached, is marked as such.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES = ("fields", "first stage", "fit", "steps", "assessment", "reference eleme
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time of a process so far, NaN where it has ended."""
+    """Return the processor time of a process so far; NaN if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -33,7 +33,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def measure(file: str, phase: str, after: float, words: list[str]) -> str:
-    """Return what became of a run that got a signal ``after`` so many seconds of a phase."""
+    """Return how a run ended that got a signal ``after`` seconds of a phase."""
     with tempfile.TemporaryDirectory() as folder:
         marks, run = Path(folder) / "marks", Path(folder) / "run"
         marks.mkdir()

@@ -1,9 +1,9 @@
-"""Where training starts, and what solves for the last layer on the way are worth: relative L² errors after as many steps.
+"""Compare starts of training, and solves for the last layer during training, by relative L² errors after equal steps.
 
     python tests/benchmarks/starts.py [NAME …] [--method adam] [--steps 1000] [--batch 256] [--seeds 2]
 
-Columns: plain weights without solves on the way; plain weights with solves every 100 and 250 steps (methods along gradients);
-a start from the solved last layer without them. NAME is a file of ``problems/`` with a known solution. One thread.
+Columns: random weights without solves; random weights with solves every 100 and 250 steps (methods along gradients); a start from
+the solved last layer without further solves. NAME is a file of ``problems/`` with a known solution. One thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time and memory of one Adam step, beside FastVPINNs, on its Poisson problem: float32, network 2-30-30-30-1.
+"""Compare time and memory of one Adam step with FastVPINNs on its Poisson problem: float32, network 2-30-30-30-1.
 
 Usage::
 

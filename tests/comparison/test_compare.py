@@ -1,4 +1,4 @@
-"""Whole comparisons, with child processes: one is shared by the tests, since processes take their time."""
+"""Test whole comparisons with child processes; the tests share one comparison, since processes take time to start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SMALL = ("--seeds", "2", "--seconds", "0.15", "--threads", "1", "--set", "solver
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a problem file, its comparison, and what was printed."""
+    """Return a folder with a problem file, its comparison, and what was printed."""
     folder = tmp_path_factory.mktemp("compared")
     (folder / "sine.toml").write_text(EXACT)
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:

@@ -21,7 +21,7 @@ ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
 
 
 def sine(**sections: Any) -> Problem:
-    """−u″ = π² sin πx on the unit interval, 32 points."""
+    """Return −u″ = π² sin πx on the unit interval, with 32 points."""
     stated: dict[str, Any] = {
         "unknowns": {"u": "scalar"},
         "energy": "0.5*inner(grad(u), grad(u))*dx - pi**2*sin(pi*x)*u*dx",

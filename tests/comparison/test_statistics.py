@@ -15,7 +15,7 @@ VARIANT = Variant("full", "", {}, Path("x.toml"), {}, "adam", 50, None, 10)
 
 
 def course(error: list[float], stopped: str = "time limit", pace: float = 1.0) -> Course:
-    """Errors measured every ``pace`` seconds and 10 updates of 50 points."""
+    """Return a course with errors measured every ``pace`` seconds, after 10 more steps on 50 points."""
     marks = [(pace * (k + 1), 10 * (k + 1), 500.0 * (k + 1), value) for k, value in enumerate(error)]
     return Course.of(marks, stopped, 0.5, 2.0, 300.0, 200.0, 0.1)
 

@@ -1,4 +1,4 @@
-"""Meshes that the tests of this folder share."""
+"""Meshes for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPED = {
 
 
 def shifted(mesh: Mesh, size: float = 0.03, seed: int = 1) -> Mesh:
-    """The mesh with its nodes moved at random, cells shuffled and renumbered: skewed, unsorted, without any symmetry."""
+    """Return a mesh with nodes moved at random and cells shuffled and renumbered, without any symmetry."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(mesh.nodes))
     place = np.argsort(order)
@@ -27,13 +27,13 @@ def shifted(mesh: Mesh, size: float = 0.03, seed: int = 1) -> Mesh:
 
 
 def rotated_cells(mesh: Mesh, seed: int = 1) -> Mesh:
-    """The mesh with the vertices of each simplex permuted at random (make_mesh restores orientation)."""
+    """Return a mesh with the vertices of each simplex permuted at random; ``make_mesh`` restores the orientation."""
     generator = np.random.default_rng(seed)
     return make_mesh(mesh.nodes, generator.permuted(mesh.cells, axis=1), mesh.cell)
 
 
 def curved(mesh: Mesh, size: float = 0.05) -> Mesh:
-    """A second-order version of the mesh, bent by a smooth map of the plane or of space."""
+    """Return a second-order version of a mesh, bent by a smooth map."""
     space = LagrangeSpace(mesh, 2)
     x = space.locations()
     bend = np.sin(2.0 * np.roll(x, 1, axis=1) + 0.3)

@@ -1,4 +1,4 @@
-"""Local refinement: no node hangs, nothing of the domain is lost, tags and geometry stay."""
+"""Test local refinement: no hanging nodes, the same domain, tags and geometry."""
 
 from __future__ import annotations
 

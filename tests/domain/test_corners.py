@@ -1,4 +1,4 @@
-"""Corners of plane boundaries: where they are, their angles, and which of them are left out."""
+"""Test corners of plane boundaries: their positions, their angles, and which are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random points made anew for every draw: unbiased for integrals, with the variances of their rules. Seeds are fixed."""
+"""Test random points that are drawn anew for every batch: unbiased integrals, and variances of their rules. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ KINDS = [
 
 
 def total(points: PointSet, fresh: int | None) -> float:
-    """The sum of w·f over all points for a smooth function."""
+    """Return the sum of w·f over all points for a smooth function f."""
     taken = points.take(range(points.size), fresh)
     return float(taken.w @ np.exp(np.sin(taken.x @ np.array(WAVES[: taken.x.shape[1]]))))
 
 
 def integral(name: str) -> float:
-    """The same by a Gauss rule on the same cells, or on others of the same box."""
+    """Return the integral of the same function by a Gauss rule on the same domain."""
     mesh = rectangle(cells=8) if name in ("box", "faces") else SHAPED[name]() if name in SHAPED else SQUARES
     return total(FacetPoints(mesh, mesh.facets("all"), 20) if name in ("sides", "faces") else CellPoints(mesh, 20), None)
 

@@ -23,7 +23,7 @@ TYPES = {kind: (cell, order) for kind, (cell, order, _) in module._TYPES.items()
 
 @pytest.fixture
 def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read as users do, in a process that is started anew."""
+    """Read a mesh file in a new process, as users do."""
     monkeypatch.setattr(module, "_run", RUN)
 
 
@@ -114,7 +114,7 @@ def written(path: Path, text: str | bytes) -> Path:
 
 
 def to_meshio(mesh: Mesh):
-    """The mesh as meshio would have it: the inverse of the node order under test, by coordinates of the reference cell."""
+    """Return a mesh with meshio's order of nodes, computed from coordinates in the reference cell."""
     kind = next(kind for kind, value in TYPES.items() if value == (mesh.cell, mesh.order))
     return meshio.Mesh(
         np.pad(mesh.nodes, ((0, 0), (0, 3 - mesh.dimension))), [(kind, mesh.cells[:, np.argsort(module._order(kind))])]
@@ -122,7 +122,7 @@ def to_meshio(mesh: Mesh):
 
 
 def summary(mesh: Mesh) -> list:
-    """What two readings of a mesh must agree on."""
+    """Return what must agree between two readings of a mesh."""
     return [
         (mesh.cell, mesh.order, mesh.n_cells, mesh.tags, tuple(sorted(mesh.cell_tags))),
         *(FacetPoints(mesh, mesh.facets(tag), 4).volume for tag in mesh.tags),
@@ -212,7 +212,7 @@ def test_the_gear():
 
 @pytest.fixture(scope="module")
 def plate(tmp_path_factory):
-    """A plate with a hole, meshed by gmsh and written in every dialect: (order, quadrilaterals) → list of files."""
+    """Return files of a plate with a hole, meshed by gmsh and written in every format: (order, quadrilaterals) → files."""
     gmsh = pytest.importorskip("gmsh")
     folder = tmp_path_factory.mktemp("gmsh")
 
@@ -263,7 +263,7 @@ def test_all_dialects_of_gmsh_give_the_same_mesh(plate, order: int, quads: bool)
 
 
 def lines(text: str, **changes: str) -> str:
-    """The text with whole lines replaced; keys are L<number>, counted from 1."""
+    """Return a text with whole lines replaced; keys are L<number>, counted from 1."""
     split = text.splitlines()
     for key, value in changes.items():
         split[int(key[1:]) - 1] = value

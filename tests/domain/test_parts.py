@@ -1,4 +1,4 @@
-"""Parts that touch without common nodes are found, and nothing else is."""
+"""Test that parts of a mesh that touch without common nodes are found, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vpinn.solving import prepare
 
 
 def beside(mesh: Mesh, gap: float) -> Mesh:
-    """The mesh and its copy on the right of it, with nodes of its own."""
+    """Return a mesh with a copy of it on its right that shares no nodes."""
     shift = np.zeros(mesh.dimension)
     shift[0] = np.ptp(mesh.nodes[:, 0]) + gap
     nodes = np.concatenate([mesh.nodes, mesh.nodes + shift])

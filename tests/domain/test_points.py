@@ -22,7 +22,7 @@ def variants() -> list:
 
 
 def polynomial_field(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A vector field F [n, d] of degree 2 and its divergence [n]."""
+    """Return a vector field of degree 2 [n, d] and its divergence [n]."""
     d = x.shape[1]
     shift = np.roll(x, 1, axis=1)
     field = x**2 + 0.5 * x * shift + shift

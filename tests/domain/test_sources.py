@@ -1,4 +1,4 @@
-"""Points behind the boundary: outside the domain, in its holes too, evenly spread on its own scale."""
+"""Test source points behind the boundary: outside the domain, in its holes too, spread evenly."""
 
 from __future__ import annotations
 

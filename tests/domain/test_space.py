@@ -18,7 +18,7 @@ def count_entities(mesh: Mesh, size: int, edges: list) -> int:
 
 
 def expected_size(mesh: Mesh, degree: int) -> int:
-    """Vertices, edges, faces and cells times the interior nodes of each."""
+    """Return the number of functions: vertices, edges, faces and cells times the interior nodes of each."""
     k = degree - 1
     corners = mesh.reference.vertices
     vertices = len(np.unique(mesh.vertices))

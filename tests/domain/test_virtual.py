@@ -1,4 +1,4 @@
-"""Points of refined cells and of random rules: exact where they should be, unbiased, never stored."""
+"""Test points of halved cells and of random rules, which are never stored: exactness and unbiasedness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Least squares in the last layer: one fit, the choice of features, and growth. Seeds are fixed."""
+"""Test least squares for the last layer: one fit, the choice of features, and further features. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_growth_ends_at_the_tolerance() -> None:
 
 
 def judged_growth(method: LeastSquares, *verdicts: Judgement) -> tuple[Stage, list[Stage]]:
-    """Return the best stage and those judged; the last verdict is that on all others."""
+    """Return the best stage and the stages that were judged, with given verdicts; the last verdict is repeated."""
     problem, _, _ = made(interval(cells=40), 5, energy="0.5*inner(grad(u), grad(u))*dx - 100*sin(10*x)*u*dx")
     stated, asked = least_squares_problem(problem), list[Stage]()
 

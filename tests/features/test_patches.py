@@ -1,4 +1,4 @@
-"""Windows: drawn where the residual sits, taken where that lowers it, kept by the run folder."""
+"""Test windows of features: drawn where the residual is large, used if they lower it, and stored in the run folder."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def peaked(truth: str = PEAK, form: Any = WEAK) -> vpinn.Problem:
 
 
 def drawn(problem: vpinn.Problem, count: int) -> np.ndarray:
-    """Windows for the residual of no features at all."""
+    """Return windows drawn for the residual without features."""
     trial = make_trial(problem, rows=True)
     objective = objective_for(Objectives(problem, HERE), trial, 60, 0.0, 5)
     network = Recipe("sin", 1.0).features(trial.network, 60, problem.domain)

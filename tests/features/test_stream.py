@@ -1,4 +1,4 @@
-"""Least squares on drawn points: as accurate as on all of them, whatever their number, in the same memory."""
+"""Test least squares on drawn points: the accuracy of all points, for any number of them, in constant memory."""
 
 from __future__ import annotations
 

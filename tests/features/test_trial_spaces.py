@@ -1,4 +1,4 @@
-"""Which trial spaces are tried, and how fine tests must be for them."""
+"""Test which trial spaces are tried, and which test functions they need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEAK = "inner(grad(u), grad(v))*dx - sin(3*x)*v*dx"
 
 
 def meshed(cells: int, value: str = "0") -> Problem:
-    """Poisson's equation on a square that is known by its mesh alone."""
+    """Return Poisson's equation on a square whose shape is given by its mesh only."""
     domain = dataclasses.replace(rectangle(cells=cells, cell="quadrilateral"), shape=None)
     return make_problem(domain, unknowns={"u": "scalar"}, boundary=[{"on": "all", "value": value}], weak=WEAK)
 

@@ -1,4 +1,4 @@
-"""Constants that a problem leaves open: found, set to mean zero, and left out of errors."""
+"""Test that constants that a problem leaves undetermined are found, fixed by a mean of zero, and left out of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several unknowns: degrees chosen from the form, and flows whose velocity and pressure are right, each with its order."""
+"""Test elements of several unknowns: degrees chosen from the form, and convergence orders of velocity and pressure of flows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_lower_degrees_lie_within_the_highest(mesh: Mesh) -> None:
 
 
 def flow(n: int, nu: float = 1.0, unit: float = 1.0) -> Problem:
-    """A flow in a box, its velocity in ``unit`` m/s."""
+    """Return the problem of a flow in a box, with velocities in units of ``unit`` m/s."""
     return make_problem(
         rectangle(cells=n),
         unknowns=FLOW,

@@ -1,4 +1,4 @@
-"""Bodies that nothing holds: rigid motions are taken out, where loads balance; else they are refused."""
+"""Test bodies without supports: rigid motions are removed if the loads balance, and the problem is refused otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPATIAL = ["x*y + y + 5", "z**2 - x*z - 0.7*x", "x**2 + 3*y*x + y - 1"]
 
 
 def loaded(mesh: Mesh, truth: list[str], more: str = "", **sections: object) -> Problem:
-    """A body with the body force and the traction all around of a known displacement."""
+    """Return a body with the body force and the boundary traction of a known displacement."""
     d = mesh.dimension
     names = [f"w{k}" for k in range(d)]
     return make_problem(
@@ -80,7 +80,7 @@ def test_moments_that_do_not_balance_are_refused() -> None:
     )
     with pytest.raises(InputError, match="free to turn, and the moments of its loads do not balance by 1;"):
         check_balance(problem)
-    with pytest.raises(InputError, match="leaves rigid motions open"):
+    with pytest.raises(InputError, match="leaves rigid motions undetermined"):
         solve_fem(problem, 2)
 
 

@@ -1,4 +1,4 @@
-"""Iterations in place of factors: the same solutions, as many iterations on any mesh, and factors where they do not apply."""
+"""Test the iterative solver: solutions of factorisation, a number of iterations independent of the mesh, when it is not used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vpinn.problem import make_problem
 
 
 def system(n: int, degree: int, shift: float = 0.0, jump: float = 1.0) -> tuple[csc_array, Any, np.ndarray[Any, Any]]:
-    """−∇·k∇u − shift·u on the unit cube, u = 0 below, k larger by ``jump`` in some cells: matrix, hats, and a right side."""
+    """Return matrix, coarse functions and right side of −∇·k∇u − shift·u on a cube, with k larger by ``jump`` in some cells."""
     mesh = box(cells=n)
     mixed = MixedSpace.of(mesh, [degree])
     space = mixed.highest

@@ -1,4 +1,4 @@
-"""Newton's method on small systems."""
+"""Test Newton's method on small systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Observed orders of convergence on every cell type, straight and curved, each with an absolute bound."""
+"""Test the orders of convergence on every cell type, straight and curved, with an absolute bound for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finite element solutions beside known ones: polynomials to rounding, nonlinear and vector problems, natural conditions."""
+"""Test finite element solutions against known ones: polynomials, nonlinear and vector problems, natural conditions."""
 
 from __future__ import annotations
 

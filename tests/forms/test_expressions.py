@@ -1,4 +1,4 @@
-"""What every expression of the language evaluates to, beside numpy."""
+"""Test the value of every expression of the language against numpy."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def graph() -> Graph:
 
 
 def run(graph: Graph, node: Node) -> float:
-    """Value of a node at ``INPUTS``."""
+    """Return the value of a node at ``INPUTS``."""
     tape = compile_tape(graph, [node])
     fixed = tape.fixed([torch.tensor([INPUTS[s]], dtype=torch.float64) for s in tape.fixed_slots])
     (value,) = tape.moving([*fixed, *(torch.tensor([INPUTS[s]], dtype=torch.float64) for s in tape.moving_slots)])

@@ -1,4 +1,4 @@
-"""Forms taken apart: integrals, coefficients of test functions, what is computed once, and what is refused."""
+"""Test how forms are taken apart: integrals, coefficients of test functions, what is computed once, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points, and expressions evaluated there for given jets of the unknowns."""
+"""Points, and values of expressions there for given jets of the unknowns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def points_of(dimension: int) -> Points:
 
 
 def run(tape: Tape, domain: Domain, points: Points, jets: Mapping[Jet, Array], dtype: torch.dtype = torch.float64) -> Array:
-    """Values [k, n] of a tape's outputs."""
+    """Return the values of a tape's outputs [k, n]."""
     fixed = tape.fixed([v.to(dtype) for v in Background(domain).values(tape.fixed_slots, points)])
     moving = [torch.from_numpy(jets[slot]).to(dtype) for slot in tape.moving_slots if isinstance(slot, Jet)]
     values = tape.moving([*fixed, *moving])
@@ -31,7 +31,7 @@ def run(tape: Tape, domain: Domain, points: Points, jets: Mapping[Jet, Array], d
 
 
 def value(expressions: Sequence[Expr], dimension: int, jets: Mapping[Jet, Array]) -> Array:
-    """Values [k, n] of all components of expressions of unknowns at ``points_of(dimension)``."""
+    """Return the values of all components of expressions at ``points_of(dimension)`` [k, n]."""
     graph = Graph(frozenset(jet.function for jet in jets))
     tape = compile_tape(graph, [build(graph, part) for e in expressions for part in components(e)])
     return run(tape, DOMAINS[dimension], points_of(dimension), jets)

@@ -1,4 +1,4 @@
-"""Confidence intervals of simulated means."""
+"""Compare simulated means with predictions by confidence intervals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LIMIT = 4.0
 
 
 def agrees(predicted: float, samples: Any, tightness: float = 0.05) -> None:
-    """Assert that the mean of independent samples is the prediction.
+    """Assert that the mean of independent samples agrees with a prediction.
 
     Args:
-        predicted: by a closed form.
-        samples: [n].
+        predicted: expected mean.
+        samples: independent samples [n].
         tightness: the interval must be at most this wide relative to the prediction (absolute where that is zero), so that
             it means something.
     """
@@ -27,5 +27,5 @@ def agrees(predicted: float, samples: Any, tightness: float = 0.05) -> None:
 
 
 def square_error(samples: Any, center: Any) -> Any:
-    """Squared distances [n] of vectors [n, P] from a point [P], whose mean is the trace of a covariance."""
+    """Return squared distances [n] of vectors [n, P] from a point [P]; their mean is the trace of a covariance."""
     return ((np.asarray(samples) - center) ** 2).sum(axis=-1)

@@ -1,4 +1,4 @@
-"""What a report recommends of batches: how many points, and how they are drawn, compared as training draws them. Fixed seeds."""
+"""Test which batch size and which sampler a noise report recommends. Seeds are fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Biased estimators against simulation on the models of the theory. Seeds are fixed; four standard errors."""
+"""Test formulas for the bias of estimators against simulations, within four standard errors. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ def test_batch_normalisation(generator: np.random.Generator, size: int) -> None:
 
 
 def biases_of_a_meta_gradient(generator: np.random.Generator, error: float, step: float, batch: int) -> np.ndarray:
-    """Samples whose mean is the bias: of y = βx + ε with one inner step, the same batch in both loops less a fresh one's mean.
+    """Return samples whose mean is the bias of a meta-gradient that uses one batch in both loops, for y = βx + ε.
 
-    The full gradient is u; by how much the batch's gradient at the start differs from it is taken off: it has mean zero.
+    A sample is the meta-gradient after one inner step minus that with a fresh batch in the outer loop. The deviation of the
+    batch's gradient at the start from the full gradient u is subtracted, too, since its mean is zero.
     """
     x, epsilon = generator.normal(size=(2, 100_000, batch))
     h, c = (x**2).mean(axis=-1), 0.4 * (x * epsilon).mean(axis=-1)

@@ -1,4 +1,4 @@
-"""Sums of kept contributions against the network, and the variance of products of two batches against all pairs of points."""
+"""Test sums of stored contributions against the network, and the variance of products of two batches over all pairs of points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report measures in its time, and which step size it tries. Seeds are fixed."""
+"""Test how many measurements a noise report makes in its time, and which step size it tries. Seeds are fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of single points and Hessian products on problems of every kind, against independent ways to get them."""
+"""Test gradients of single points and Hessian products against independent computations, on problems of every kind."""
 
 from __future__ import annotations
 

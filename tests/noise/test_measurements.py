@@ -1,4 +1,4 @@
-"""How the report measures: errors of walks, limits, times, and what only weak forms have. Seeds are fixed."""
+"""Test the measurements of a noise report: errors of chains, limits, times, and quantities of weak forms. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .confidence import agrees
 
 @pytest.fixture(scope="module")
 def people() -> Population:
-    """All points of a weak form, in all directions."""
+    """Return the gradients of all points of a weak form, in all directions."""
     _, objective, theta = make("weak: convection and reaction")
     generator = np.random.default_rng(0)
     return kept(population(dataclasses.replace(objective, estimator="two-batch"), theta, generator, len(theta)), generator)

@@ -1,4 +1,4 @@
-"""Samples are drawn where verdicts are open, as long as there are points for them. Seeds are fixed."""
+"""Test that samples are drawn for undecided questions only, up to a given cost. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vpinn.noise.questions import OpenSamples, Question, settle
 
 
 def asked(mean: float, deviation: float, predicted: float = 1.0, cost: float = 1.0, seed: int = 0) -> Question:
-    """A question whether the mean of normal numbers is the one predicted."""
+    """Return the question whether the mean of normal numbers equals a prediction."""
     generator = np.random.default_rng(seed)
     samples = OpenSamples(lambda count: mean + deviation * generator.standard_normal((count, 1)), cost, 16)
     return Question((samples,), lambda: [Finding(1, "q", predicted, *mean_and_error(samples.values[:, 0]))])

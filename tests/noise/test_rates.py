@@ -1,4 +1,4 @@
-"""Step sizes: rules, limits and costs against simulation. Seeds are fixed; four standard errors."""
+"""Test rules, limits and costs of step sizes against simulations, within four standard errors. Seeds are fixed."""
 
 from __future__ import annotations
 

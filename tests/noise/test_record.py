@@ -1,4 +1,4 @@
-"""Reports that were stopped go on to the same end, and the folder of a report is nobody else's."""
+"""Test that an interrupted noise report continues to the same result, and that its folder is not used by another."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ VALUES = {
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal to the last bit, in type and value, nan and arrays included."""
+    """Return whether two results agree in type and value to the last bit, nan and arrays included."""
     return type(a) is type(b) and repr(plain(a)) == repr(plain(b))
 
 
@@ -68,7 +68,7 @@ def test_a_part_is_read_as_it_was_found(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch) -> Callable[[Record | None], dict[str, Any]]:
-    """Measures a small report by a clock that goes on whenever somebody looks."""
+    """Return a function that makes a small report, with a clock that advances by a fixed amount at every reading."""
     ticks = count()
     monkeypatch.setattr("time.process_time", lambda: next(ticks) * 2.0**-10)
     problem = make_problem(

@@ -1,4 +1,4 @@
-"""The report on small problems: findings for every item, predictions that measurements would refute, settings that are valid."""
+"""Test the noise report on small problems: every item has findings, wrong predictions are refuted, advised settings are valid."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def problem_of(form: str, **changed: Any) -> Any:
 
 @pytest.fixture(scope="module", params=["energy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("strong", "weak"))])
 def report(request: pytest.FixtureRequest) -> Iterator[NoiseReport]:
-    """A report by a clock that has no noise but one in a thousand."""
+    """Return a report with a clock whose relative noise is a thousandth."""
 
     def clock(objective: Objective, theta: Tensor, sizes: list[int], generator: np.random.Generator, tries: int = 1) -> Array:
         return (STEP + POINT * np.array(sizes)) * (1.0 + 1e-3 * generator.standard_normal(len(sizes)))
@@ -82,7 +82,7 @@ def test_exact_statements_hold(report: NoiseReport) -> None:
 
 @pytest.fixture
 def sums(report: NoiseReport, request: pytest.FixtureRequest) -> NoiseReport:
-    """A report on sums over one batch; the variance of products of two is L/b + Q/b², and no theory of progress has that."""
+    """Return a report on a form whose gradient is a sum over one batch; for products of two, the theory of progress fails."""
     if request.node.callspec.params["report"] == "weak":
         pytest.skip("products of two batches")
     return report
@@ -105,7 +105,7 @@ def test_the_clock_changes_nothing_but_what_is_said_of_seconds(
 
 
 def known(report: NoiseReport) -> dict[str, float]:
-    """What the theory says where these problems are none of its model's, by other ways: part of a quantity → prediction."""
+    """Return independent predictions for quantities whose model these problems do not satisfy: part of the name → prediction."""
     offsets = [f.quantity for f in report.findings if "Hotelling" in f.quantity]
     evaluations = int(next(f.quantity.split()[1] for f in report.findings if f.quantity.startswith("CMA-ES")))
     size = report.numbers["parameters"]
@@ -125,7 +125,7 @@ def known(report: NoiseReport) -> dict[str, float]:
 
 
 def quantile(n: int, k: int) -> float:
-    """Return what Hotelling's F of n samples along k directions is beyond as often as a normal number is beyond three."""
+    """Return the value that Hotelling's F of n samples in k directions exceeds as often as a normal number exceeds three."""
     return float(scipy.stats.f.isf(scipy.stats.norm.sf(3.0), k, n - k))
 
 

@@ -1,4 +1,4 @@
-"""Steady states of noisy descent against simulation: quadratics, double wells. Seeds are fixed; four standard errors."""
+"""Test formulas for steady states of noisy descent against simulations, within four standard errors. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CURVATURE, VARIANCE = np.array([0.5, 2.0, 9.0]), np.array([4.0, 1.0, 3.0])
 
 
 def settled(rate: float, batch: int, momentum: float, seed: int = 23) -> np.ndarray:
-    """Places [8000, 3] of independent runs of heavy-ball steps on a quadratic after eight relaxation times or more."""
+    """Return the places [8000, 3] of independent heavy-ball runs on a quadratic after at least eight relaxation times."""
     generator = np.random.default_rng(seed)
     place, velocity = np.zeros((2, 8_000, 3))
     for _ in range(int(8 * max((1 - momentum) / (rate * CURVATURE.min()), 2 / (1 - momentum)))):
@@ -46,7 +46,7 @@ def test_exploration_goes_like_rate_over_batch() -> None:
 
 
 def well(x: np.ndarray) -> np.ndarray:
-    """A double well, tilted so that the left minimum is the lower one."""
+    """Return a double-well potential whose left minimum is the lower one."""
     return (x**2 - 1) ** 2 + 0.25 * x
 
 

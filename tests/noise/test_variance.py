@@ -1,4 +1,4 @@
-"""Variances of estimators against simulation: each closed form within four standard errors. Seeds are fixed."""
+"""Test closed forms for variances of estimators against simulations, within four standard errors. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def generator() -> np.random.Generator:
 
 @pytest.fixture(scope="module")
 def population() -> Any:
-    """Gradients of 300 points in 6 dimensions, anisotropic, with mean and trace of the covariance."""
+    """Return anisotropic gradients of 300 points [300, 6], their mean [6], and the trace of their covariance."""
     generator = np.random.default_rng(1)
     gradients = generator.normal(size=(300, 6)) * np.array([3.0, 1.0, 1.0, 0.3, 0.1, 0.0]) + np.array([1.0, 0, 2.0, 0, 0, 1.0])
     mean = gradients.mean(axis=0)

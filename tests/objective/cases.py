@@ -1,4 +1,4 @@
-"""Problems of every kind, small enough for a test each."""
+"""Small problems of every kind, which many tests are repeated for."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ZERO = [{"on": "all", "value": 0}]
 
 
 def skewed(mesh: Mesh, size: float, seed: int = 1) -> Mesh:
-    """The mesh with its nodes moved at random, tags and cells kept; no exact outline any more."""
+    """Return a mesh whose nodes are moved at random, without its exact outline; tags and cells are kept."""
     moved = mesh.nodes + size * np.random.default_rng(seed).uniform(-1, 1, mesh.nodes.shape)
     made = make_mesh(moved, mesh.cells, mesh.cell, mesh.order)
     return dataclasses.replace(made, facet_tags=dict(mesh.facet_tags))
 
 
 def bent(mesh: Mesh, size: float = 0.05) -> Mesh:
-    """A second-order version of the mesh with curved cells, tags kept."""
+    """Return a second-order version of a mesh, with curved cells and the same tags."""
     space = LagrangeSpace(mesh, 2)
     x = space.locations()
     made = make_mesh(x + size * np.sin(2.0 * np.roll(x, 1, axis=1) + 0.3), space.dofs, mesh.cell, 2)
@@ -165,7 +165,7 @@ def problem_of(name: str, **changed: Any) -> Problem:
 
 
 def make(name: str, **changed: Any) -> tuple[Trial, Objective, Tensor]:
-    """Trial space, objective and random parameters (seed 2) of a case."""
+    """Return trial space, objective and random parameters (seed 2) of the case with a name."""
     problem = problem_of(name, **changed)
     trial = make_trial(problem)
     return trial, make_objective(problem, trial), start(trial)
@@ -178,7 +178,7 @@ def start(trial: Trial, seed: int = 2) -> Tensor:
 
 
 def solved(**batch: Any) -> tuple[Objective, Tensor]:
-    """−Δu + u³ = f with a solution that a network is: sin of one hidden unit, natural conditions on the right."""
+    """Return −Δu + u³ = f whose solution is a network, the sine of one hidden unit; natural conditions hold on the right."""
     problem = make_problem(
         rectangle(cells=4, cell="quadrilateral"),
         unknowns={"u": "scalar"},

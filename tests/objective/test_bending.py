@@ -1,4 +1,4 @@
-"""Bending energies: their equations and natural conditions, against solutions in closed form. Seeds are fixed."""
+"""Test the equations and natural conditions of bending energies against solutions in closed form. Seeds are fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of many parameters at once are those of each by itself, on problems of every kind."""
+"""Test that values computed for many parameter vectors at once equal those of each alone, on problems of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control variate: the same residuals and gradients, and no noise at the solution."""
+"""Test that the control variate leaves residuals and gradients unchanged, and has no noise at the solution."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_weak_case_has_one_or_a_reason_not_to() -> None:
         with pytest.raises(InputError, match=reason):
             make(name, batch={**BATCH, "estimator": "control-variate"})
     _, objective, _ = make("weak: poisson", batch={**BATCH, "estimator": "two-batch"})
-    assert (objective.controlled, objective.why) == ((), "as asked")
+    assert (objective.controlled, objective.why) == ((), "as the problem file asks")
     for name in ("energy: poisson", "strong: poisson"):
         assert make(name, batch=BATCH)[1].estimator == "plain"
         with pytest.raises(InputError, match="for weak forms"):

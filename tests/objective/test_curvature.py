@@ -1,4 +1,4 @@
-"""Curvature as rows: beside gradients, differences and the exact second derivative of integrands."""
+"""Test the rows of the curvature against gradients, differences and the exact second derivative of integrands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditions whose edge passes through quadrature points decide alike, however the points are taken."""
+"""Test that a conditional has the same value at a quadrature point on its edge however the points are split into batches."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The contract of formulations: whatever is listed in ``FORMULATIONS`` passes all of these with one text of its own.
+"""Test what every formulation must satisfy: each one that ``FORMULATIONS`` lists passes all tests here.
 
-The texts state one problem, −∇·((1 + u²)∇u) + u|∇u|² + u³ = f of an energy, in every formulation; u = 0 on the left side of a
-square and the natural condition elsewhere, in the strong form as a residual.
+All formulations state the same problem, −∇·((1 + u²)∇u) + u|∇u|² + u³ = f, which is the first variation of an energy. On the left
+side of a square u = 0, and on the other sides the natural condition holds, in the strong form as a residual.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STATED: Mapping[str, Mapping[str, Any]] = {
 
 
 def state(name: str, factor: float = 1.0, impose: str = "auto", size: float = 1.0) -> Problem:
-    """The problem on a square of a given side, its form multiplied by a number."""
+    """Return the problem in a formulation, on a square of side ``size``, with its form multiplied by ``factor``."""
     sections = dict(STATED[name])
     sections[name] = f"{factor}*({sections[name].removesuffix('*dx')})" + "*dx" * sections[name].endswith("*dx")
     conditions = [dict(condition) for condition in sections.pop("boundary", [{"on": "left", "value": 0}])]
@@ -54,7 +54,7 @@ def state(name: str, factor: float = 1.0, impose: str = "auto", size: float = 1.
 
 
 def along(problem: Problem, shift: float = 0.0) -> tuple[float, float]:
-    """Return ∫ of the density, or of squares, for u + shift·w, and F(u; w), with smooth u and w that vanish on all sides."""
+    """Return the functional at u + shift·w and its variation F(u; w), for smooth u and w that vanish on all sides."""
     (unknown,), (x, y) = problem.unknowns, problem.symbols.x
     w = (x * (1 - x) * y * (1 - y)) ** 2 * (3 + x)
     u = 5 * (x * (1 - x) * y * (1 - y)) ** 2 * ufl.exp(y) + shift * w

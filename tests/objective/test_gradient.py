@@ -1,4 +1,4 @@
-"""Values and gradients of every kind of objective: Taylor's theorem, and sums in any number of parts."""
+"""Test values and gradients of every kind of objective, by Taylor's theorem and by sums in any number of parts."""
 
 from __future__ import annotations
 

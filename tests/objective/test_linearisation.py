@@ -1,4 +1,4 @@
-"""The residual as rows, and its derivative by the last layer: beside value and gradient of the objective."""
+"""Test the residual as rows, and its derivative by the last layer, against value and gradient of the objective."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .cases import CASES, CELLS, make, start
 
 
 class Stack(linearisation.Triangle):
-    """All rows as they come, which differences need: factors of neighbouring points are rotated differently."""
+    """Keeps all rows unreduced, so that rows at neighbouring parameters can be subtracted; triangular factors cannot."""
 
     def add(self, rows: np.ndarray) -> None:
         self._waiting.append(rows)

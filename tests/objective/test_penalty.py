@@ -1,4 +1,4 @@
-"""Weights of conditions that are not met exactly: in the units of the problem, and what they are good for."""
+"""Test that the weights of conditions that are not met exactly have the units of the problem, and why that matters."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Residuals that must vanish, residuals known by hand, and the norm they are measured in.
+"""Test residuals that must be zero, residuals that are computed by hand, and their dual norm.
 
-Without essential conditions and with all parameters zero the unknown vanishes, so that a form written for w = u + g is
-tested at w = g, with every test function. With an essential condition of value g on a mesh u is the lift.
+Without essential conditions the unknown u is zero if all parameters are zero. So a form written for w = u + g is evaluated at w =
+g, with every test function. With an essential condition of value g on a mesh, u is the lift of g.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def zeros(trial: Trial) -> Tensor:
 
 
 def free_entries(objective: Objective, residual: Tensor) -> Tensor:
-    """The entries of the functions tested with."""
+    """Return the entries of a residual that belong to free test functions."""
     assert objective.test_space is not None
     return torch.cat([row[free] for row, free in zip(residual, map(torch.from_numpy, objective.test_space.free), strict=True)])
 

@@ -1,4 +1,4 @@
-"""Equations integrated by parts."""
+"""Test equations in weak form, integrated by parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def problem_of(strong: str, domain: dict[str, Any] = SQUARE, boundary: list[dict
 
 
 def integrate(problem: Problem) -> float:
-    """Return F(u; v) of a smooth u and a v that vanishes on the boundary, both polynomials up to the nonlinearity."""
+    """Return F(u; v) for a smooth u and a v that vanishes on the boundary."""
     x, y = problem.symbols.x
     (unknown,) = problem.unknowns
     values = {unknown.function: x * (1 - y) + 0.3 * x**2, unknown.test: x * (1 - x) * y * (1 - y) * (1 + x + y**2)}

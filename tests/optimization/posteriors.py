@@ -1,8 +1,8 @@
-"""Known posteriors: fields from sources with white noise, and how many points the intervals of a run cover.
+"""Problems with known posteriors, to test how much of them the intervals of Langevin sampling cover.
 
-A source with white noise σ, Lu = f: u has independent sine coefficients of variance 2ᵈσ²/symbol², whatever the data. With
-J = ½∫((Lu − f)/σ)² the loss is the negative logarithm of that posterior, hence T = 1; all else by default. The mean of the
-posterior is u for the true f.
+The source f of Lu = f has white noise of density σ. Then u has independent sine coefficients of variance 2ᵈσ²/symbol², for any f,
+and its mean is the solution for the noise-free f. The loss J = ½∫((Lu − f)/σ)² is the negative logarithm of that posterior, so
+the temperature is T = 1. All other settings are defaults.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PLACES = 300
 
 @dataclass(frozen=True)
 class Posterior:
-    """Lu = f with white noise on f.
+    """The problem Lu = f with white noise on f, and its posterior.
 
     Attributes:
         dimension: 1 or 2; the domain is (0, 1)ᵈ with u = 0 all around.
@@ -45,7 +45,7 @@ class Posterior:
     cells: int = 16
 
     def problem(self, seed: int = 0, **solver: Any) -> Problem:
-        """Return the problem, to be solved by Langevin sampling at T = 1."""
+        """Return the problem with settings for Langevin sampling at T = 1."""
         truth = "sin(pi*x)" if self.dimension == 1 else "sin(pi*x)*sin(pi*y)"
         return make_problem(
             {"shape": "interval", "cells": self.cells} if self.dimension == 1 else rectangle(cells=self.cells),
@@ -66,9 +66,11 @@ class Posterior:
         return np.prod(np.sin(np.pi * x), axis=1), np.sqrt(modes**2 @ (2.0**d * self.noise**2 / symbol**2))
 
     def covered(self, solution: Solution) -> tuple[float, float, float]:
-        """Return the posterior's share within mean ± 1.96 deviations, deviations over the known ones and distance of the means.
+        """Compare sampled means and standard deviations with the known ones, at random points.
 
-        Each is the mean over places; the distance is in known deviations, root mean square.
+        Returns:
+            mean share of the known posterior in the sampled mean ± 1.96 deviations; mean ratio of sampled to known deviations;
+            root mean square difference of the means, in known deviations.
         """
         x = np.random.default_rng(1).uniform(0.02, 0.98, size=(PLACES, self.dimension))
         values = fields_at(solution, x).values

@@ -1,4 +1,4 @@
-"""Mini-batches in training: what samplers learn survives a checkpoint, and adaptive draws stay unbiased."""
+"""Test mini-batches in training: a checkpoint keeps what samplers have learned, and adaptive draws are unbiased."""
 
 from __future__ import annotations
 
@@ -157,13 +157,13 @@ def test_plain_squares_report_their_bias() -> None:
     assert found["bias"]["loss"] > 10 * found["bias"]["standard_error"] > 0
     unbiased, theta, plan = made("weak", estimator="two-batch", sampler="uniform")
     found = estimator_found(unbiased, plan.samplers, training, theta, 0.0)
-    assert found == {"name": "two-batch", "why": "as asked"}
+    assert found == {"name": "two-batch", "why": "as the problem file asks"}
 
 
 def test_estimators_that_do_not_fit_the_sampler_are_refused() -> None:
     with pytest.raises(InputError, match="needs independent draws"):
         made("weak", estimator="u-statistic", sampler="stratified")
-    with pytest.raises(InputError, match=r'needs batch\.sampler = "cells"'):
+    with pytest.raises(InputError, match=r'set batch\.sampler = "cells"'):
         made("energy", rule="stochastic-gauss")
     with pytest.raises(InputError, match="at least 2"):
         made("weak", estimator="two-batch", size=1)

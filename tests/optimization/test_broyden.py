@@ -1,4 +1,4 @@
-"""Self-scaled Broyden: the update beside its formula, and minima that are known."""
+"""Test the self-scaled Broyden method: its update against the formula, and its minima against known ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: exact, and damaged ones are noticed. Seeds are fixed."""
+"""Test that checkpoints are exact and that damaged ones are refused. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def training_of(method: Method, dtype: torch.dtype = torch.float64) -> Training:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Every array and every number, to the last bit."""
+    """Return whether two checkpoints agree in every array and every number, to the last bit."""
     return (
         set(a[0]) == set(b[0])
         and all(x.dtype == (y := b[0][k]).dtype and x.shape == y.shape and x.tobytes() == y.tobytes() for k, x in a[0].items())
@@ -65,7 +65,7 @@ def test_round_trips_are_exact(method: Method, dtype: torch.dtype, tmp_path: Pat
 
 
 def flips(data: bytes, count: int, seed: int) -> list[bytes]:
-    """Copies of the data with one bit turned over, at random."""
+    """Return copies of the data, each with one random bit flipped."""
     places = np.random.default_rng(seed).integers(8 * len(data), size=count)
     damaged = []
     for place in places:

@@ -1,4 +1,4 @@
-"""Why a method was picked: one line for every case."""
+"""Test which method is picked, and the reason that is given, for every case."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CUBE, CUBE5, CUBE3 = (Hypercube((0.0,) * d, (1.0,) * d) for d in (6, 5, 3))
 ENERGY, STRONG = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*dx"}, {"strong": "-div(grad(u)) - 1"}
 CUBIC, KINKED = {"strong": "-div(grad(u)) + u**3 - 1"}, {"weak": "(1 + abs(u))*inner(grad(u), grad(v))*dx - v*dx"}
 CASES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
-    "asked": (SQUARE, {**ENERGY, "solver": {"method": "lbfgs"}}, "lbfgs", "as asked"),
+    "asked": (SQUARE, {**ENERGY, "solver": {"method": "lbfgs"}}, "lbfgs", "as the problem file asks"),
     "linear": (SQUARE, ENERGY, "least-squares", "linear in 2 dimensions on 18 cells: the residual is minimised by"),
     "nonlinear": (SQUARE, {"strong": "-div(grad(u)) + u**3 - 1"}, "least-squares", "one factorisation per Newton step"),
     "batches": (SQUARE, {**ENERGY, "batch": {"size": 20}}, "least-squares", "on 18 cells: the residual at drawn points"),

@@ -1,4 +1,4 @@
-"""The clipping threshold of least error: against brute force, closed forms, and simulation. Seeds are fixed."""
+"""Test the clipping threshold of least error against brute force, closed forms and simulation. Seeds are fixed."""
 
 from __future__ import annotations
 

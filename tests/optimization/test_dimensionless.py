@@ -1,4 +1,4 @@
-"""Training without units: scales, starts with a solved last layer, and the same relative answer in any units."""
+"""Test that training does not depend on units: scales, starts with a solved last layer, and the same relative solution."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ DRAWN_ONLY, FULL_ONLY = ("spring",), ("lbfgs", "broyden")
 
 
 def answer(form: str, method: str, sampler: str, length: float, value: float, coefficient: float) -> np.ndarray:
-    """Values, over their size, at the same places of a plate that is so long, with values so large and stiffness so high."""
+    """Train on a plate of given length, size of values and stiffness; return values over their size at fixed relative points."""
     constants = {"k": coefficient, "L": length, "U": value}
     expressions = {"g": "U*(1 + x/L)", "f": "k*U/L**2*10*sin(3*x/L)*exp(y/L)"}
     forms = {
@@ -186,7 +186,7 @@ def combinations() -> list[tuple[str, str, str]]:
 
 
 def gap(form: str, method: str, sampler: str, units: tuple[float, float, float]) -> float:
-    """Largest difference between the answers in other units and in units of one, relative to the largest value."""
+    """Return the largest difference between the solutions in given units and in units of one, relative to the largest value."""
     reference = answer(form, method, sampler, 1.0, 1.0, 1.0)
     assert np.isfinite(reference).all()
     return float(np.abs(answer(form, method, sampler, *units) - reference).max() / np.abs(reference).max())
@@ -194,7 +194,7 @@ def gap(form: str, method: str, sampler: str, units: tuple[float, float, float])
 
 @pytest.fixture
 def short_pilots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Walks and sizes are prepared by few batches and draws; they are what it costs, and what they find has units."""
+    """Prepare step sizes and Langevin chains with few batches and draws, to save time."""
     monkeypatch.setattr("vpinn.optimization.directions.DRAWS", 4)
     monkeypatch.setattr("vpinn.optimization.dimensionless.SCALES", (1.0, 4.0))
     for name, count in (("CURVED", 2), ("PILOT", 8)):

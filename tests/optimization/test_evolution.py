@@ -1,4 +1,4 @@
-"""Evolution: values without gradients, what it cannot honour, resuming, and what a gradient is worth."""
+"""Test the evolution strategy: minima without gradients, settings that it refuses, resuming, and a comparison with gradients."""
 
 from __future__ import annotations
 

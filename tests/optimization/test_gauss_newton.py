@@ -1,4 +1,4 @@
-"""Gauss–Newton on all weights: linear problems in one step, what is tried and rejected, and small problems to a bound."""
+"""Test Gauss–Newton on all weights: linear problems in one step, rejected steps, and small problems to a given error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vpinn.solving.run import asking
 
 
 def closure_of(image: Callable[[Tensor], Tensor], offset: float = 0.0, kept: bool = True) -> Closure:
-    """½‖image(θ)‖² + offset with its rows by autograd."""
+    """Return ½‖image(θ)‖² + offset, with the rows of its residual by automatic differentiation."""
 
     def evaluate(theta: Tensor) -> tuple[float, Tensor]:
         leaf = theta.detach().requires_grad_()
@@ -91,7 +91,7 @@ def test_fewer_rows_than_weights_give_the_same_step_in_their_own_space(damping: 
 
 
 def curved(theta: Tensor) -> Tensor:
-    """Rosenbrock's valley as residuals, for pairs of weights."""
+    """Return the residuals of Rosenbrock's function, for pairs of weights."""
     return torch.cat([10 * (theta[1::2] - theta[::2] ** 2), 1 - theta[::2]])
 
 

@@ -1,4 +1,4 @@
-"""Gauss–Newton on batches that grow by the norm test: the next batch tells the noise of a step, and more points take it away."""
+"""Test Gauss–Newton on batches that grow by the norm test, which measures the noise of a step on the next batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Langevin sampling: the Gibbs law on quadratics and beyond, known posteriors of fields, and walks that are not believed."""
+"""Test Langevin sampling: Gibbs' distribution, known posteriors of fields, and chains whose samples are rejected."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Evaluate = Callable[[Tensor], tuple[float, Tensor]]
 def walked(
     method: Langevin, evaluate: Evaluate, theta: Tensor, rate: float = 0.01, fresh: Callable[[], Evaluate] | None = None
 ) -> State:
-    """State after a whole run on all points, or on batches drawn by ``fresh``."""
+    """Return the state after a whole chain, on all points or on batches that ``fresh`` draws."""
     state = method.initial(theta)
     for _ in range(method.length):
         closure = Closure(evaluate if fresh is None else fresh(), fresh=fresh)
@@ -132,7 +132,7 @@ def test_the_noise_of_batches_as_the_heat_bath() -> None:
 
 
 def recorded_walk(places: Tensor, slopes: Tensor, heat: float, left: float = 0.0) -> State:
-    """State of a walk through places with slopes there."""
+    """Return the state of a chain through given places with given slopes."""
     state: State = {"samples": torch.zeros(KEPT, places.shape[1]), "taken": torch.tensor(0), **empty_walk(places.shape[1])}
     state |= {"temperature": torch.tensor(heat), "rate": torch.tensor(0.1), "left": torch.tensor(left)}
     state |= {"center": torch.zeros(places.shape[1]), "tangents": torch.zeros(KEPT, places.shape[1])}
@@ -178,7 +178,7 @@ def test_directions_that_the_loss_does_not_see_are_held() -> None:
 
 
 def begun(posterior: Posterior, walked: int, count: int) -> tuple[Setup, State]:
-    """State of a walk that has not begun, at plain weights, with some directions of random weights, after ``count`` samples."""
+    """Return setup and state of a chain before its first step, in ``walked`` random directions, after ``count`` samples."""
     setup = prepare(posterior.problem())
     center, generator = setup.start().theta, torch.Generator().manual_seed(7)
     basis = torch.randn(len(center), walked, generator=generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""One step of every method: beside torch's, and on functions whose minimum is known."""
+"""Test the steps of every method against torch's, and on functions with known minima."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def rosenbrock(x: Tensor) -> Tensor:
 
 
 def wavy(x: Tensor) -> Tensor:
-    """Smooth, not convex, with components of very different size."""
+    """Return a smooth function that is not convex, with components of very different size."""
     scale = torch.logspace(-2, 2, len(x), dtype=x.dtype)
     return (torch.cos(x) + 0.1 * scale * x**2).sum() + 0.01 * x.sum() ** 4
 
 
 def quadratic(decades: float, size: int = 30) -> Function:
-    """½xᵀAx with eigenvalues from 1 to 10^decades in random directions."""
+    """Return ½xᵀAx with eigenvalues from 1 to 10^decades in random directions."""
     q, _ = torch.linalg.qr(start(size * size, 1).reshape(size, size))
     matrix = q @ torch.diag(torch.logspace(0, decades, size, dtype=torch.float64)) @ q.T
     return lambda x: 0.5 * x @ matrix @ x

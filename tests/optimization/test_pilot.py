@@ -1,4 +1,4 @@
-"""What a run finds out before its first step: against quadratics whose noise and curvature are known. Seeds are fixed."""
+"""Test what a run measures before its first step, on quadratics with known noise and curvature. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THETA = torch.ones(SIZE, dtype=torch.float64)
 
 
 def batches(noise: float, spread: float = 0.0) -> Callable[[], Gradient]:
-    """Batches of ½Σλθ²: noise of the gradients per entry, and of the curvature, all of it alike, relative."""
+    """Return batches of ½Σλθ², with noise per entry of the gradient, and curvatures times 1 + spread · N(0, 1)."""
     generator = torch.Generator().manual_seed(2)
 
     def draw() -> Gradient:
@@ -106,7 +106,7 @@ def test_a_warm_up_contracts_the_steepest_direction() -> None:
 
 
 def walk(method: Method, rate: float, steps: int) -> bool:
-    """Whether descent on the quadratic shrinks."""
+    """Return whether descent on the quadratic approaches the minimum."""
     theta, state = THETA.clone(), method.initial(THETA)
     for _ in range(steps):
         theta, state, _ = method.step(theta, state, Closure(exact), rate, False)

@@ -1,4 +1,4 @@
-"""Batches, step sizes, warm-up and clipping that a run settles itself: in training, resumed, and refused. Seeds are fixed."""
+"""Test batch sizes, step sizes, warm-up and clipping that a run chooses itself: trained, resumed, and refused. Fixed seeds."""
 
 from __future__ import annotations
 

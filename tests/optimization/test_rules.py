@@ -1,4 +1,4 @@
-"""Finer rules: when they take over, what becomes of steps that used the gaps of a rule, and that resuming changes nothing."""
+"""Test finer quadrature rules in training: when they replace a rule, which steps are undone, and resumed runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEED = 3
 
 
 def poisson(**sections: Any) -> vpinn.Problem:
-    """−Δu = 2π² sin πx sin πy as an energy on a square of eight cells, 151 weights."""
+    """Return −Δu = 2π² sin πx sin πy as an energy, on a square of eight cells, with 151 weights."""
     return vpinn.make_problem(
         {"shape": "rectangle", "cells": [2, 2]},
         unknowns={"u": "scalar"},
@@ -38,7 +38,7 @@ def test_a_rule_too_coarse_gives_way() -> None:
     free = vpinn.solve(poisson(), threads=1)
     held = vpinn.solve(poisson(quadrature={"degree": 10}), threads=1)
     print(free.errors, held.errors, free.metrics["policy"])
-    assert held.errors["u"]["relative_l2"] > 1e-2  # as asked, and the check says what came of it
+    assert held.errors["u"]["relative_l2"] > 1e-2  # the rule of the problem file is kept, and a check fails
     assert any("quadrature" in check for check in held.metrics["checks"])
     assert free.errors["u"]["relative_l2"] < 1e-6
     assert free.metrics["checks"] == []
@@ -49,7 +49,7 @@ def test_a_rule_too_coarse_gives_way() -> None:
 
 
 def setup_of(problem: vpinn.Problem, steps: int) -> Setup:
-    """Return a problem made ready to train for some steps."""
+    """Return the setup of a problem for a number of training steps."""
     setup = prepare(problem)
     schedule = dataclasses.replace(setup.plan.schedule, steps=steps)
     return dataclasses.replace(setup, plan=dataclasses.replace(setup.plan, schedule=schedule))
@@ -71,7 +71,7 @@ def test_resumed_runs_are_the_same() -> None:
 
 
 class Valley:
-    """J(θ) = Σ θ² on one rule, and a share of it, or its negative, on another."""
+    """The objective J(θ) = share · Σ θ², whose share differs between quadrature rules."""
 
     def __init__(self, share: float) -> None:
         self.share = share

@@ -1,4 +1,4 @@
-"""SPRING: one step beside the least-squares problem it solves, and batches of an interpolation problem to its solution."""
+"""Test SPRING: one step against the least-squares problem that it solves, and batches that lead to an interpolating solution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vpinn.trial import make_trial
 
 
 def closure_of(matrix: Tensor, b: Tensor, signs: Tensor | None = None) -> Closure:
-    """Rows of ½ Σ s (Mθ − b)²; SPRING asks for nothing else."""
+    """Return the rows of ½ Σ s (Mθ − b)², which are all that SPRING evaluates."""
     signs = torch.ones(len(b), dtype=torch.float64) if signs is None else signs
 
     def rows(theta: Tensor) -> Curvature:

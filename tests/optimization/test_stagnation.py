@@ -1,4 +1,4 @@
-"""Gauss–Newton's own end: where the fall of J over the last steps is rounding, or nothing beside what is left."""
+"""Test when Gauss–Newton ends: if the last steps lower J by rounding only, or by little compared with the remaining error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def setup_of(form: str, steps: int) -> Setup:
 
 @cache
 def ended_by_itself(form: str) -> tuple[Setup, Training, tuple[Any, Any]]:
-    """A run to its own end, and what it stored in the last fifty steps before that."""
+    """Train until the run ends by itself; return setup, end, and the last of the states stored every fifty steps."""
     setup, stored = setup_of(form, 2_000), list[tuple[Any, Any]]()
 
     def store(training: Training) -> None:
@@ -74,7 +74,7 @@ def test_a_resumed_run_ends_at_the_same_step() -> None:
 
 
 def noted(losses: list[float], **changed: list[float]) -> Training:
-    """A state whose history has these losses, over 40 points."""
+    """Return a state whose history has these losses, on 40 points."""
     training = Training.start(torch.zeros(2, dtype=torch.float64), GaussNewton(), 0)
     for k, loss in enumerate(losses):
         known = {"loss": loss, "batch_size": 40.0, **{name: values[k] for name, values in changed.items()}}

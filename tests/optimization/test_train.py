@@ -1,4 +1,4 @@
-"""The training loop: rollback, best state, stopping, and that nothing depends on chance."""
+"""Test the training loop: rollback, best state, stopping, and reproducibility."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Change = Callable[[int, Tensor, float, Tensor], tuple[float, Tensor]]
 
 
 class Bowl:
-    """Stands for an objective: a quadratic of 6 parameters whose evaluations may be tampered with."""
+    """A quadratic of 6 parameters in place of an objective; ``change`` can alter each evaluation."""
 
     size = 12
     measures = ()

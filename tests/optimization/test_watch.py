@@ -1,4 +1,4 @@
-"""Noise told from a run's own gradients: against known noise, and what it costs. Seeds are fixed."""
+"""Test the noise that is measured from a run's own gradients against known noise, and its cost. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CURVATURE = torch.linspace(1.0, 7.0, SIZE, dtype=torch.float64)
 
 
 def watched(noise: float, steps: int) -> list[dict[str, float]]:
-    """Values over steps that stay near one place of a quadratic, with gradients of length 2 and the given noise per entry."""
+    """Return the measured values of steps at one point of a quadratic, with a gradient of length 2 and given noise per entry."""
     generator = torch.Generator().manual_seed(5)
     theta = torch.full((SIZE,), 0.1, dtype=torch.float64)
     start = 2.0 / SIZE**0.5

@@ -36,7 +36,7 @@ STATEMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def solved() -> Callable[[str], Solution]:
-    """Solutions after three steps, by name."""
+    """Return solutions after three steps, by name."""
 
     @cache
     def of(name: str) -> Solution:

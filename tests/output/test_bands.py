@@ -1,4 +1,4 @@
-"""Figures of many runs: every curve is there, in the order and colours of the variants, on readable axes."""
+"""Test figures of many runs: all curves, in the order and colours of the variants, on readable axes."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ SHAPES = {
 
 
 def bent(mesh: Mesh) -> Mesh:
-    """The same mesh of second order, with curved cells."""
+    """Return a second-order version of a mesh, with curved cells."""
     space = LagrangeSpace(mesh, 2)
     x = space.locations()
     x[:, 0] += 0.1 * np.sin(x).prod(axis=1) ** 2

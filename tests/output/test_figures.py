@@ -22,7 +22,7 @@ Solved = Callable[[str], Solution]
 
 
 def pixels(path: Path) -> tuple[int, int, int]:
-    """Width and height of a png, and how many different bytes its picture has."""
+    """Return width and height of a png, and the number of different bytes in its picture."""
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG")
     at, data = 8, b""

@@ -1,4 +1,4 @@
-"""Fields over very many cells as pixels: where they are, what they show, and when they are taken."""
+"""Test fields over very many cells as pixels: their positions, their values, and when they are used."""
 
 from __future__ import annotations
 

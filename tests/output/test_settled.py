@@ -1,4 +1,4 @@
-"""The closing table says which settings a run chose itself, and ``vpinn check`` what it would choose."""
+"""Test that the closing table shows what a run has chosen itself, and ``vpinn check`` what it would choose."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_a_run_settled_is_in_metrics_and_table(tmp_path: Path) -> None:
     text = f"growing geometrically: 20 points → {found['batch']['last']}, {found['batch']['changes']} changes"
     assert rows["batches"] == f"{text}; all points from step {found['batch']['all_from']} on"
     assert rows["points"].endswith("in batches")
-    assert rows["warm-up"].startswith(f"{found['warmup']['steps']} steps: up to ")
+    assert rows["warm-up"].startswith(f"{found['warmup']['steps']} steps: step sizes up to ")
     assert rows["clipping"].endswith(f"{100 * found['clip']['share']:.0f} % of the steps")
 
 
@@ -56,9 +56,9 @@ def test_points_per_cell_are_told(tmp_path: Path) -> None:
 
 def test_what_a_run_would_settle() -> None:
     for batch, words in (
-        ({"size": "auto"}, "measured before the first step, following the noise scale, at most 504"),
+        ({"size": "auto"}, "measured before the first step, as the noise scale asks, at most 504"),
         ({"size": 20, "growth": "norm-test", "largest": 90}, "20 points per step, growing by the norm test, at most 90"),
-        ({"size": 20, "finish": 0.25}, "20 points per step, constant size, and all points in the last 25 % of the steps"),
+        ({"size": 20, "finish": 0.25}, "20 points per step, of one size, and all points in the last 25 % of the steps"),
     ):
         setup = prepare(problem(**batch))
         rows = dict(problem_rows(setup.problem, setup.trial, setup.objective, setup.plan, 1e6))

@@ -1,4 +1,4 @@
-"""Progress, tables, formulas, the report and given points."""
+"""Test progress lines, tables, formulas, the report, and points given by the user."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_quiet() -> None:
 def test_closing_table(solved: Solved) -> None:
     solution = solved("square")
     rows = dict(solution_rows(solution))
-    assert rows["method"] == "lbfgs, as asked"
+    assert rows["method"] == "lbfgs, as the problem file asks"
     assert rows["condition"].startswith("u on all: exact, ")
     assert rows["steps"] == "3: all steps taken"
     assert rows["parameters"] == "21"

@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def scope_of(dimension: int) -> Scope:
-    """Scope with a constant, a scalar and a vector unknown u, w with tests v, q, boundary parts and a group of cells."""
+    """Return a scope with a constant, unknowns u and w (a vector) with tests v and q, boundary parts and a group of cells."""
     symbols = make_symbols(dimension)
     scope = make_scope(symbols, ("left", "right"), ("steel",)).define("kappa", ufl.as_ufl(2.5))
     scope = scope.define("u", symbols.coefficient()).define("v", symbols.test_function())

@@ -1,4 +1,4 @@
-"""Malformed problem files. The line that ends in ``#!`` is the one the error must name; without one, the file alone."""
+"""Malformed problem files. An error must name the line that ends in ``#!``, or the file if there is no such line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BOUNDARY = '[[boundary]]\non = "all"\nvalue = 0\n'
 
 
 def problem(domain: str = DOMAIN, unknowns: str = UNKNOWNS, form: str = FORM, boundary: str = BOUNDARY, more: str = "") -> str:
-    """A problem file with some sections replaced."""
+    """Return a problem file with some sections replaced."""
     return f"{domain}{unknowns}{more}{form}{boundary}"
 
 

@@ -1,4 +1,4 @@
-"""No text, whatever it tries, does anything but become UFL or an InputError."""
+"""Test that every text becomes UFL or an InputError, without side effects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 @contextmanager
 def audited() -> Iterator[list[str]]:
-    """Record the side effects that Python reports while the block runs."""
+    """Record the side effects that Python's audit hooks report while the block runs."""
     global _events
     if not getattr(sys, "_vpinn_hooked", False):
         sys.addaudithook(_hook)
@@ -55,7 +55,7 @@ def audited() -> Iterator[list[str]]:
 
 
 def outcome(text: str, scope: Scope) -> str:
-    """Translate a text both ways; anything but UFL and InputError is let through as a failure."""
+    """Translate a text as expression and as form; return "accepted" or "refused". Other exceptions than InputError pass."""
     result = "refused"
     for parse, kind in ((parse_expression, Expr), (parse_form, ufl.Form)):
         try:
@@ -106,7 +106,7 @@ TOKENS = [
 
 
 def mutant(generator: random.Random) -> str:
-    """One text a few edits of characters or tokens away from expressions of the language."""
+    """Return a text that differs from valid expressions by a few edits of characters or tokens."""
     text = generator.choice(SEEDS)
     parts = re.findall(r"\w+\(?|\*\*|.", text) if generator.random() < 0.7 else list(text)
     for _ in range(generator.randint(1, 3)):

@@ -1,4 +1,4 @@
-"""Every malformed problem file ends in one InputError of one line, with the right place, quickly."""
+"""Test that every malformed problem file leads quickly to an InputError of one line with the right position."""
 
 from __future__ import annotations
 

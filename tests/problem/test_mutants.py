@@ -1,4 +1,4 @@
-"""Problem files a few edits away from a sound one: a problem or one InputError, never anything else."""
+"""Test that problem files with a few random edits lead to a problem or to an InputError, and nothing else."""
 
 from __future__ import annotations
 

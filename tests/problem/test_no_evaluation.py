@@ -1,4 +1,4 @@
-"""No module of vpinn evaluates text, unpickles, or reads formats that can run code."""
+"""Test that no module of vpinn evaluates text, unpickles, or reads formats that can run code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of cells and pieces of sides that conditions mark: which they are, solutions with them, and what is refused."""
+"""Test groups of cells and parts of sides that conditions mark: which they contain, solutions with them, and refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDS = [{"on": "left", "value": 0}, {"on": "right", "value": 1}]
 
 
 def stated(boundary: Any = ENDS, tags: dict[str, str] | None = None, energy: str | None = None, **domain: Any) -> vpinn.Problem:
-    """A form on a rectangle of 8 × 4 cells."""
+    """Return the problem of a form on a rectangle of 8 × 4 cells."""
     made = {"shape": "rectangle", "cells": [8, 4]} | domain | ({} if tags is None else {"tags": tags})
     return make_problem(
         made,

@@ -1,4 +1,4 @@
-"""The language of time: t, dt, the span, states at the start, instants; and what is refused."""
+"""Test the language of time: t, dt, the time span, initial states, output times; and what is refused."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         ({"time": None}, "a time derivative needs time = [start, end]"),
         ({"time": None, "weak": "inner(grad(u), grad(v))*dx"}, "there is no start in a steady problem"),
         ({"boundary": ()}, "nothing says where u starts"),
-        ({"boundary": [{**START, "rate": 1}]}, "has no second time derivative, which a rate is for"),
-        ({"weak": "dt(dt(u))*v*dx + inner(grad(u), grad(v))*dx"}, "give its first one at the start, rate"),
+        ({"boundary": [{**START, "rate": 1}]}, "has no second time derivative; leave out the rate"),
+        ({"weak": "dt(dt(u))*v*dx + inner(grad(u), grad(v))*dx"}, "give its first derivative at the start as rate"),
         ({"weak": "dt(dt(dt(u)))*v*dx"}, "a third time derivative"),
         ({"weak": "u*dt(v)*dx"}, "test functions have no time derivative"),
         ({"weak": "inner(grad(u), grad(v))*dx"}, "no time derivative of u"),
@@ -40,14 +40,14 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         ({"boundary": [{"on": ["initial", "left"], "value": 0}]}, "the start of time stands alone"),
         ({"boundary": [START, {"on": "left", "value": "dt(u)"}]}, "cannot depend on the unknown u"),
         ({"boundary": [START, {"on": "left", "value": 0, "rate": 1}]}, "rate is given at the start"),
-        ({"boundary": [START, {"on": "left", "value": 0, "impose": "nitsche"}]}, "meets values on the boundary exactly"),
+        ({"boundary": [START, {"on": "left", "value": 0, "impose": "nitsche"}]}, "values in time are imposed exactly"),
         ({"boundary": [{"on": "initial", "value": "u"}]}, "cannot depend on the unknown u"),
         ({"output": {"times": [0, 3]}}, "instants lie between start and end, 0 to 2, got 3"),
         ({"output": {"times": []}}, "at least one instant"),
         ({"solver": {"method": "adam"}}, "problems in time are marched"),
         ({"batch": {"size": 10}}, "a march sees all points"),
         ({"reference": {"fem": {"degree": 2}}}, "elements solve steady problems"),
-        ({"network": {"enrich": ["x"]}}, "extra functions are for steady problems"),
+        ({"network": {"enrich": ["x"]}}, "enrich functions are for steady problems"),
         ({"time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": (), "output": {"times": 3}}, "no instants"),
         (
             {"time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": (), "solver": {"method": "march"}},

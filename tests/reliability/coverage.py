@@ -1,8 +1,9 @@
-"""Fuzzing guided by coverage, by atheris (libFuzzer for Python), which is no dependency: ``pip install atheris`` for it.
+"""Fuzz the readers of texts with atheris (libFuzzer for Python), guided by code coverage.
 
-``python tests/reliability/coverage.py expression --seconds 900 --corpus FOLDER`` feeds one of ``targets.py`` with texts that
-reach further, beginning with those of the suite and of the folder, and ends at the first that is not told in one line;
-``--keep 60`` afterwards writes the smallest of the folder that together reach as much into the suite's file.
+Atheris is not a dependency: ``pip install atheris``. ``python tests/reliability/coverage.py expression --seconds 900 --corpus
+FOLDER`` feeds a target of ``targets.py`` with texts that reach new lines of code, starting from those of the tests and of the
+folder. It ends at the first text that leads to neither a result nor an error of one line. Afterwards ``--keep 60`` writes the
+smallest texts of the folder that together reach as many lines into the file of the tests.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ INSTRUMENTED = (
 
 
 def stored(name: str) -> list[bytes]:
-    """Return what the suite has for a target: a JSON text a line, each character a byte."""
+    """Return the stored inputs of a target: one JSON text per line, in which each character is a byte."""
     path = CORPUS / f"{name}.txt"
     return [json.loads(line).encode("latin-1") for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def store(name: str, contents: list[bytes]) -> None:
-    """Write what the suite has for a target."""
+    """Write the stored inputs of a target."""
     CORPUS.mkdir(exist_ok=True)
     lines = (json.dumps(content.decode("latin-1")) for content in contents)
     (CORPUS / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
 
 
 def kept(name: str, contents: list[bytes], most: int) -> list[bytes]:
-    """Return at most so many contents, the smallest first, each of which reaches lines that those before it do not."""
+    """Return a limited number of contents, smallest first, each of which reaches lines that the ones before do not."""
     from targets import tried
 
     reached: set[tuple[str, int]] = set()
@@ -68,7 +69,7 @@ def kept(name: str, contents: list[bytes], most: int) -> list[bytes]:
 
 
 def main() -> None:
-    """Run as asked."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target")
     parser.add_argument("--seconds", type=int, default=60)
@@ -106,7 +107,7 @@ def _fuzz(target: str, seconds: int, corpus: Path) -> None:
 
 
 def _words() -> list[str]:
-    """Return names of operators and of settings, and what stands between them."""
+    """Return names of operators and settings, and separators."""
     from vpinn.problem import schema_json
     from vpinn.problem.operators import MEASURES, make_operators
 

@@ -1,10 +1,10 @@
-"""Runs that are killed at any moment of any phase, and resumed until they end: the same bytes as without.
+"""Kill runs at random moments of any phase and resume them until they end; the results must be the same to the last bit.
 
-``python tests/reliability/kills.py --kills 200 [--only adam] [--seed 1]`` goes through all methods in turn, and through ``vpinn
-compare`` and ``vpinn noise``. Each run is in a fork of one process that has the libraries loaded, killed by SIGKILL at a moment
-drawn from the whole of its time: reading, set-up, training, assessment, fields, figures, report. Figures take most of that time,
-and are drawn in every third run. What a comparison and a report of noise leave depends on seconds: there a clock is read that
-goes on by the same time whenever it is read, and memory is always the same.
+``python tests/reliability/kills.py --kills 200 [--only adam] [--seed 1]`` runs all methods in turn, and ``vpinn compare`` and
+``vpinn noise``. Each run is in a fork of one process that has the libraries loaded. It is killed by SIGKILL at a random moment of
+its whole time: reading, set-up, training, assessment, fields, figures, report. Figures take most of that time, and are drawn in
+every third run only. The results of comparisons and noise reports depend on measured time; for them a clock is used that advances
+by the same time at every reading, and the measured memory is constant.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def write(folder: Path, method: str) -> Path:
 
 
 def asked(path: Path, method: str) -> list[str]:
-    """Return the command of a method, to go on where there is something to go on from."""
+    """Return the command of a method, with --resume if there is a run to continue."""
     run = path.parent / "run"
     if method in RECORDS:
         how = ["--resume"] if (run / RECORDS[method]).exists() else []
@@ -124,7 +124,7 @@ def asked(path: Path, method: str) -> list[str]:
 
 
 def settle_clocks() -> None:
-    """Let the clocks, the memory and the start of processes be the same in every run, and reports be small."""
+    """Make clocks, memory and the start of processes the same in every run, and reports small."""
     import multiprocessing
 
     import vpinn.comparison.course
@@ -164,7 +164,7 @@ def begin(path: Path, method: str, figures: bool) -> int:
 
 
 def finish(path: Path, method: str, figures: bool) -> float:
-    """Let a run go on to its end; return its seconds.
+    """Wait for a run to end; return its seconds.
 
     Raises:
         AssertionError: it did not end well.
@@ -176,7 +176,7 @@ def finish(path: Path, method: str, figures: bool) -> float:
 
 
 def outcome(run: Path, method: str) -> dict[str, Any]:
-    """Return everything a run left but for times: arrays to the last bit, metrics, fields, and names of files."""
+    """Return all results of a run except times: arrays to the last bit, metrics, fields, and names of files."""
     from vpinn.optimization import COLUMNS, load_arrays
 
     if method in RECORDS:
@@ -198,7 +198,7 @@ def outcome(run: Path, method: str) -> dict[str, Any]:
 def killed(
     path: Path, method: str, kills: int, seconds: float, generator: random.Random, figures: bool
 ) -> Iterator[str]:
-    """Kill a run a few times, resume it each time and let it end; yield what it had reached at each kill."""
+    """Kill and resume a run a few times, then let it end; yield the phase it had reached at each kill."""
     run, done = path.parent / "run", 0
     while done < kills:
         pid = begin(path, method, figures)
@@ -219,7 +219,7 @@ def killed(
 def compared(
     folder: Path, method: str, kills: int, generator: random.Random, figures: bool, whole: dict[Any, Any]
 ) -> Counter[str]:
-    """Kill a run of a method, and hold its end against that of a run that nobody disturbed.
+    """Kill a run of a method, and compare its results with those of a run that was not killed.
 
     Returns:
         what had been reached when it was killed.
@@ -241,7 +241,7 @@ def compared(
 
 
 def main() -> int:
-    """Run as asked and tell."""
+    """Run the command line and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--only", default="")

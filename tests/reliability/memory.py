@@ -1,6 +1,6 @@
-"""Resident memory over many steps: ``python tests/reliability/memory.py --steps 200000`` prints it ten times on the way.
+"""Measure resident memory over many steps: ``python tests/reliability/memory.py --steps 200000`` prints it ten times.
 
-What the history of a run holds grows with its steps, and is told apart.
+The history of a run grows with its steps; its memory is printed separately.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ KINDS: dict[str, dict[str, Any]] = {"adam": {}, "batches": {"batch": {"size": 8}
 
 
 def resident_mb() -> float:
-    """Return the memory that is resident now, in MB."""
+    """Return the current resident memory in MB."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * 4096 / 1e6
 
 
 def measured(steps: int, kind: str = "batches") -> list[tuple[int, float, float]]:
-    """Train for some steps; return steps, resident memory and that of the history, in MB, ten times from a tenth of them on."""
+    """Train; return steps, resident memory and memory of the history in MB, after every tenth of the steps."""
     import vpinn
     from vpinn.optimization import train
     from vpinn.solving import prepare
@@ -49,7 +49,7 @@ def measured(steps: int, kind: str = "batches") -> list[tuple[int, float, float]
 
 
 def main() -> int:
-    """Run as asked and tell."""
+    """Run the command line and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--kind", choices=tuple(KINDS), default="batches")

@@ -1,9 +1,10 @@
-"""Inputs a few edits away from sound ones: each ends with a result or one line, in bounded time and memory.
+"""Feed vpinn with inputs that differ from valid ones by a few edits: each must lead to a result or to an error of one line.
 
+Time and memory are bounded, too.
 ``python tests/reliability/mutants.py problems --count 2000 [--seed 1] [--only l_shape]`` checks mutants of the problem files,
 ``python tests/reliability/mutants.py meshes --count 2000 [--only vtu]`` reads mutants of meshes in every format that is allowed.
-``--start 2000`` goes on with those after. They run one after the other in forks of one process that has the libraries loaded,
-whose processor time is added to that of each; what falls short is printed and kept in ``--keep FOLDER``.
+``--start 2000`` continues with later ones. They run one after the other in forks of one process that has the libraries loaded,
+whose processor time is added to that of each. Inputs that fail are printed and written to ``--keep FOLDER``.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class Outcome:
     """How a fork ended.
 
     Attributes:
-        code: exit code, below zero after a signal.
-        said: what it printed on stderr.
-        seconds: of processor time.
-        memory: bytes, resident at most.
+        code: exit code, negative after a signal.
+        said: its output on stderr.
+        seconds: processor time in seconds.
+        memory: peak resident memory in bytes.
     """
 
     code: int
@@ -67,7 +68,7 @@ class Outcome:
 
     @property
     def fault(self) -> str:
-        """What is wrong with it, "" for nothing."""
+        """What is wrong with the outcome; "" if nothing is."""
         if self.seconds > SECONDS or self.code in (-signal.SIGXCPU, -signal.SIGKILL):
             return "slow"
         if self.memory > BYTES:
@@ -80,9 +81,9 @@ class Outcome:
 
 
 def tried(works: Sequence[Callable[[], int]], cap: float = 4 * SECONDS) -> Iterator[Outcome]:
-    """Run works one after the other in a fork, each of at most ``cap`` seconds of processor time.
+    """Run functions one after the other in a fork, each for at most ``cap`` seconds of processor time.
 
-    One that ends the fork ends no other: the rest runs in a new one.
+    If one of them ends the fork, the others run in a new one.
     """
     done = 0
     while done < len(works):
@@ -107,7 +108,7 @@ def tried(works: Sequence[Callable[[], int]], cap: float = 4 * SECONDS) -> Itera
 
 
 def _one_by_one(works: Sequence[Callable[[], int]], cap: float, told: int) -> None:
-    """Run works in this process, and write their outcomes."""
+    """Run functions in this process, and write their outcomes."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.stdout = os.fdopen(1, "w")
     for work in works:
@@ -204,7 +205,7 @@ def check_problem(path: Path) -> int:
 
 
 def check_text(path: Path) -> int:
-    """Read a file whose data were checked before, in another text: comments and spaces differ."""
+    """Read a file that differs only in comments and spaces from one that was checked before."""
     from vpinn.problem.source import read_source
     from vpinn.problem.validation import validate
 
@@ -213,7 +214,7 @@ def check_text(path: Path) -> int:
 
 
 def stated(content: bytes) -> str:
-    """Return what a problem file states, and the text itself where that is no TOML."""
+    """Return the content of a problem file, or the text itself if it is not valid TOML."""
     try:
         return repr(tomllib.loads(content.decode()))
     except (ValueError, RecursionError):
@@ -234,7 +235,7 @@ def check_mesh(path: Path) -> int:
 
 
 def meshes(only: str, folder: Path) -> dict[str, bytes]:
-    """Return small sound meshes, by suffix and kind."""
+    """Return small valid meshes, by suffix and kind."""
     import types
 
     import meshio
@@ -308,7 +309,7 @@ _loading = dict.fromkeys(("problems", "meshes"), 0.0)  # processor time that eac
 
 
 def preload(kind: str) -> None:
-    """Load in this process what every fork needs, and read meshes as the child does, but in a fork of this process."""
+    """Load the libraries that every fork needs, and let meshes be read in a fork of this process."""
     import importlib
 
     from vpinn.domain import mesh_file
@@ -344,7 +345,7 @@ LIBRARIES = 500_000_000
 
 
 def _limit(memory: int, seconds: int) -> None:
-    """Cap what a reader may ask for beyond the libraries, of which this process has more."""
+    """Limit the memory of a reader beyond that of the libraries, which is larger in this process."""
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     most = held + memory - LIBRARIES
@@ -352,7 +353,7 @@ def _limit(memory: int, seconds: int) -> None:
 
 
 def main() -> int:
-    """Run as asked and tell."""
+    """Run the command line and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=["problems", "meshes"])
     parser.add_argument("--count", type=int, default=1000)

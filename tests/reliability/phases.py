@@ -1,4 +1,4 @@
-"""``vpinn solve`` in a process that says which phase it has reached, by files: ``python phases.py FOLDER ARGUMENTS …``."""
+"""Run ``vpinn solve`` in a process that writes a file for every phase it reaches: ``python phases.py FOLDER ARGUMENTS …``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHASES = {
 
 
 def announce(folder: Path, phase: str, module: str, name: str, hold: Callable[[str], None]) -> None:
-    """Let a function write the file of its phase before it begins."""
+    """Make a function write the file of its phase before it begins."""
     owner: Any = importlib.import_module(module)
     *outer, last = name.split(".")
     for part in outer:

@@ -1,4 +1,4 @@
-"""What reads texts and files of others: each takes any bytes, and ends with a result or one line."""
+"""Functions to fuzz that read texts and files: each takes any bytes, and must return or raise an error of one line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ value = 0
 
 @cache
 def scope() -> Scope:
-    """Names as a problem in the plane has them."""
+    """Return the names of a problem in two dimensions."""
     symbols = make_symbols(2)
     found = make_scope(symbols, ("left", "right"), ("steel",)).define("kappa", ufl.as_ufl(2.5))
     found = found.define("u", symbols.coefficient()).define("v", symbols.test_function())
@@ -54,14 +54,14 @@ def form(data: bytes, folder: Path) -> None:
 
 
 def toml(data: bytes, folder: Path) -> None:
-    """Read a problem file, and hold it against the schema."""
+    """Read a problem file, and check it against the schema."""
     (folder / "a.toml").write_bytes(data)
     source = read_source(folder / "a.toml")
     validate(source)
 
 
 def override(data: bytes, folder: Path) -> None:
-    """Take ``--set`` options, one a line, over a sound file."""
+    """Apply ``--set`` options, one per line, to a valid file."""
     (folder / "b.toml").write_text(SOUND)
     validate(read_source(folder / "b.toml", data.decode("utf-8", "replace").split("\n")))
 

@@ -1,4 +1,4 @@
-"""What fuzzing guided by coverage has found to reach further, and what it has found to be wrong, again."""
+"""Test the stored inputs that coverage-guided fuzzing has found, and those that once failed."""
 
 from __future__ import annotations
 

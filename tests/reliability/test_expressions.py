@@ -1,4 +1,4 @@
-"""Numbers that are not real or not finite, wherever an expression is evaluated: one line, never a bug of ours."""
+"""Test that numbers that are not real or not finite lead to an error of one line wherever an expression is evaluated."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def written(folder: Path, place: str, expression: str, method: str = "adam") -> 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("expression", POWERS)
 def test_powers_that_are_not_real_are_told_at_their_line(place: str, expression: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a power of a number below or at zero is real for whole exponents only") as caught:
+    with pytest.raises(InputError, match="a power of a number ≤ 0 is real for whole exponents only") as caught:
         read_problem(written(tmp_path, place, expression))
     assert caught.value.where.endswith(f"problem.toml:{PLACES[place]}")
 

@@ -1,4 +1,4 @@
-"""Output goes into its own folder, replaces what a run wrote and nothing else, and belongs to one run at a time."""
+"""Test that output stays in its folder, replaces only what a run wrote, and belongs to one run at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUIET = ("-q", "--threads", "1")
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A problem file in the working directory; figures, which nothing here looks at, are not drawn."""
+    """Write a problem file to the working directory, and switch figures off."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("vpinn.output.folder.draw", lambda *_: [])
     (tmp_path / "heat.toml").write_text(TEXT)
@@ -168,7 +168,7 @@ def _hold(folder: str, pipe: Any) -> None:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Any:
-    """A process that holds a folder, until it is killed or told to end."""
+    """Start a process that locks a folder until it is killed or told to end."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=_hold, args=(str(tmp_path / "run"), theirs))
@@ -298,7 +298,7 @@ def test_what_training_does_not_see_may_change(with_reference: Path, capsys: pyt
 def test_components_that_are_missing_and_many_dimensions(tmp_path: Path) -> None:
     path = tmp_path / "truth.csv"
     path.write_text("x,y,w0,u\n0.5,0.5,1,2\n")
-    with pytest.raises(InputError, match="no column w1, but other components of it"):
+    with pytest.raises(InputError, match="no column w1, but others of this unknown"):
         read_reference(path, rectangle(cells=1), {"u": (), "w": (2,)})
     path.write_text("x0,x1,x2,x3,u\n0.5,0.5,0.5,0.5,2\n2,2,2,2,2\n")
     found = read_reference(path, Hypercube((0.0,) * 4, (1.0,) * 4), {"u": ()})

@@ -1,4 +1,4 @@
-"""A few of what the scripts beside this file run by the thousand: mutants of problems and meshes, kills over all methods.
+"""Test a few of the cases that the scripts in this folder run by the thousand: mutants of problems and meshes, killed runs.
 
 The scripts run in a process of their own, from which they fork.
 """

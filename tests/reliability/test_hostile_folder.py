@@ -1,4 +1,4 @@
-"""A folder of somebody else's files: none of them runs, whatever it is called."""
+"""Test that no file of the working directory is executed, whatever its name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ $EndElements
 
 @pytest.fixture(scope="module")
 def names() -> list[str]:
-    """Everything that a comparison imports, and all of Python's own modules."""
+    """Return the names of all modules that a comparison imports, and of Python's standard library."""
     for name in ("vpinn.cli", "vpinn.comparison", "vpinn.output", "vpinn.noise", "meshio", "multiprocessing.forkserver"):
         importlib.import_module(name)
     found = {name.partition(".")[0] for name in sys.modules} | set(sys.stdlib_module_names)
@@ -46,7 +46,7 @@ def names() -> list[str]:
 
 @pytest.fixture
 def hostile(names: list[str], tmp_path: Path) -> Path:
-    """A folder with a module of each name, which leaves a mark where it runs; and problem files."""
+    """Return a folder with problem files, and a module of each name that leaves a mark if it is executed."""
     folder = tmp_path / "problem"
     for place in (folder, tmp_path / "marks"):
         place.mkdir()
@@ -63,7 +63,7 @@ def hostile(names: list[str], tmp_path: Path) -> Path:
 
 
 def run(hostile: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """Run a command in the folder; return how it ended, and what of the folder ran."""
+    """Run a command in the folder; return its exit code, and which modules of the folder were executed."""
     done = subprocess.run([sys.executable, *words], cwd=hostile, capture_output=True, text=True, check=False)
     return done, sorted(mark.name for mark in (hostile.parent / "marks").iterdir())
 

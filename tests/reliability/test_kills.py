@@ -1,4 +1,4 @@
-"""Runs that are killed, or asked to stop, and resumed: they end as if nothing had happened, to the last bit."""
+"""Test that runs that are killed or stopped, and resumed, end with the same results to the last bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = tuple(STEPS)
 
 @pytest.fixture(scope="module")
 def context() -> ForkServerContext:
-    """Processes that start with everything imported."""
+    """Return a context whose processes start with all modules imported."""
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(["vpinn.solving.run", "torch"])
     return made
@@ -35,7 +35,7 @@ def context() -> ForkServerContext:
 
 @pytest.fixture(scope="module")
 def whole(context: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]:
-    """What runs that nobody disturbs leave behind."""
+    """Return the results of runs that are not interrupted."""
     results = {}
     for kind in KINDS:
         folder = tmp_path_factory.mktemp(kind)
@@ -64,7 +64,7 @@ def wait_for(path: Path, process: BaseProcess | subprocess.Popen[str]) -> None:
 
 
 def same(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
-    """Parameters, method, generator, solution and history but for its seconds: equal to the last bit."""
+    """Return whether parameters, method, generator, solution and history without seconds agree to the last bit."""
     arrays = [dict(side[0]) for side in (a, b)]
     tables = [np.delete(side.pop("history"), COLUMNS.index("seconds"), axis=1) for side in arrays]
     numbers = [{**side[1]["numbers"], "seconds": None} for side in (a, b)]
@@ -81,7 +81,7 @@ def same(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:
 def killed_and_resumed(context: ForkServerContext, folder: Path, kind: str, kills: int, seed: int, naive: bool = False) -> int:
     """Kill a run at random moments after its training has begun, resume it each time, and return how often it was killed.
 
-    A run that ends before it is killed for the first time is begun anew, and killed sooner.
+    A run that ends before it is first killed is started again, and killed sooner.
     """
     generator = np.random.default_rng(seed)
     checkpoint = folder / "checkpoint.npz"

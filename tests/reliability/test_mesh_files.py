@@ -1,4 +1,4 @@
-"""A mesh file is read, and nothing but it: not the files it names, not what it unpacks to, not for longer than it is worth."""
+"""Test that reading a mesh file reads no other file, unpacks no more than it should, and takes bounded time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NAMED = '<!DOCTYPE x [<!ENTITY a SYSTEM "/etc/hostname">]>'
 
 
 def packed(points: bytes, how: Any = zlib) -> str:
-    """Numbers as VTU files hold them: the header and one compressed block, each in base 64."""
+    """Return numbers as in VTU files: the header and one compressed block, each in base 64."""
     block = how.compress(points)
     return (base64.b64encode(struct.pack("<4I", 1, len(points), 0, len(block))) + base64.b64encode(block)).decode()
 
@@ -81,7 +81,7 @@ def test_other_formats_are_told(suffix: str, tmp_path: Path) -> None:
 
 
 def attacks() -> dict[str, tuple[str, str | bytes, str]]:
-    """Name → name of the file, its content, and what is said of it. SECRET stands for a file beside it, PIPE for a pipe."""
+    """Return name → file name, content, and error text. SECRET is replaced by a file in the same folder, PIPE by a pipe."""
     named = ("/etc/passwd", "/dev/zero", "SECRET", "PIPE", "secret.bin", "../secret.bin", "/proc/self/environ")
     cases: dict[str, tuple[str, str | bytes, str]] = {}
     for name in named:

@@ -1,4 +1,4 @@
-"""Run folders of somebody else: what they hold may be whole, and still be no state of this problem."""
+"""Test run folders from elsewhere, whose files may be undamaged and still not belong to the problem."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def crafted(whole: Path, arrays: dict[str, Any], meta: dict[str, Any], folder: Path) -> Path:
-    """Return a run folder whose checkpoint has the right hash of other content."""
+    """Return a run folder whose checkpoint has a valid hash, but other content."""
     shutil.copytree(whole / "run", folder / "run")
     save_arrays(folder / "run" / "checkpoint.npz", arrays, meta)
     return folder / "run"

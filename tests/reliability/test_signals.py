@@ -1,4 +1,4 @@
-"""A signal in any phase of a run: the process ends with 130 or 143, files are whole, and --resume does the rest."""
+"""Test signals in any phase of a run: the process exits with 130 or 143, files are undamaged, and --resume completes the run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def solve(folder: Path, method: str, *words: str, figures: bool = False) -> int:
 
 
 def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics but for times, and arrays but for the seconds of the history."""
+    """Return metrics without times, and arrays without the seconds of the history."""
     metrics = json.loads((folder / "run" / "metrics.json").read_text())
     arrays, _ = load_arrays(folder / "run" / "checkpoint.npz")
     metrics["fem"].pop("seconds")
@@ -66,7 +66,7 @@ def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Outcomes of runs that nobody disturbs."""
+    """Return the results of runs that are not interrupted."""
     found = {}
     for method in METHODS:
         folder = tmp_path_factory.mktemp(method)
@@ -77,7 +77,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """Hear hang-ups, which whoever started the suite with nohup made it ignore."""
+    """Restore the handling of hang-ups, which tests started with nohup ignore."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

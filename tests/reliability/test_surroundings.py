@@ -1,4 +1,4 @@
-"""Folders that cannot be written, disks that are full, no home: told in one line, or worked around."""
+"""Test read-only folders, full disks and a missing home folder: an error of one line, or another way."""
 
 from __future__ import annotations
 

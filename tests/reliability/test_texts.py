@@ -1,4 +1,4 @@
-"""Titles, names and tags are text: nothing in them steers a terminal, is a formula, or is markup of a page or a table."""
+"""Test that titles, names and tags are treated as text, and not as terminal codes, formulas or markup."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FORBIDDEN = re.compile(
 
 @pytest.fixture(scope="module")
 def solution() -> Solution:
-    """A solution on two triangles whose cells are tagged."""
+    """Return a solution on two triangles with tagged cells."""
     nodes = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     mesh = make_mesh(nodes, np.array([[0, 1, 2], [0, 2, 3]]), "triangle", cell_tags={"tag": np.array([0])})
     problem = make_problem(
@@ -58,7 +58,7 @@ def solution() -> Solution:
 
 
 def called(solution: Solution, text: str) -> Solution:
-    """Return the solution with a text for its title and its tag."""
+    """Return the solution with a text as title and as tag."""
     problem = solution.problem
     domain = dataclasses.replace(problem.domain, cell_tags={text: np.array([0])})  # type: ignore[type-var]
     metrics = {**solution.metrics, "checks": [f"check of {text}"]}

@@ -1,4 +1,4 @@
-"""A small run in a process of its own, which somebody may kill."""
+"""Run a small problem in a process of its own, which a test can kill."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings(kind: str, steps: int | None = None) -> dict[str, Any]:
 
 
 def work(folder: str, kind: str, resume: bool, naive: bool = False, steps: int | None = None) -> None:
-    """Solve, telling of the first step by a file ``started`` and of the end by a file ``finished``."""
+    """Solve; write the file ``started`` at the first step and the file ``finished`` at the end."""
     import vpinn
     from vpinn.optimization import Training
 

@@ -1,11 +1,11 @@
-"""One contract for every sampler × estimator × formulation, as a problem file asks for them.
+"""Test bias and variance of the estimates of J for every combination of sampler, estimator and formulation.
 
-Over 250 draws (seed 41) from the contributions of single points, the mean of the estimates is within four standard errors of the
-full sum, of plain squares of J + ½ tr Σ, and their variance within 30 % of its closed form; the sample variance of near-normal
-estimates has a standard deviation of √(2/250) = 9 %. Random nodes are made anew for each of 150 draws: there the full sum is
-that of a Gauss rule. Σ is the covariance of a batch's whitened residual, by polarisation of the
-samplers' own formula. What training takes is then exactly that estimate, and its gradient that estimate's derivative, so that
-it has no bias either.
+An estimate is computed from the contributions of single points, 250 times with seed 41. The mean must be within four standard
+errors of the sum over all points, or of J + ½ tr Σ for plain squares of a batch, where Σ is the covariance of the batch's
+whitened residual, from the samplers' formula by polarisation. The variance must be within 30 % of its closed form; the sample
+variance of nearly normal estimates has a standard deviation of √(2/250) = 9 %. Random nodes are drawn anew for each of 150
+estimates, and the sum over all points is then that of a Gauss rule. Last, the estimate of training must equal this one, and its
+gradient must be the derivative of the estimate, so that it is unbiased as well.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ CASES = [
 
 
 def tagged() -> Mesh:
-    """Eight cells in two parts."""
+    """Return an interval of eight cells with two tags."""
     return replace(interval(cells=8), cell_tags={"wet": np.arange(3), "dry": np.arange(3, 8)})
 
 
@@ -107,7 +107,7 @@ def made(form: str, estimator: str, sampler: str, rule: str) -> tuple[Problem, O
 
 
 def at_points(objective: Objective, measure: Measure, theta: torch.Tensor, points: Prepared) -> np.ndarray[Any, Any]:
-    """Contributions of some points [n, m]: w·density, or the whitened residual of a weak form."""
+    """Return the contributions of some points [n, m]: w·density, or the whitened residual of a weak form."""
     density, coefficients = measure.integrands(theta, points)
     if objective.test_space is None:
         return (points.w * density).detach().numpy().reshape(len(points.w), 1)
@@ -121,18 +121,18 @@ def at_points(objective: Objective, measure: Measure, theta: torch.Tensor, point
 def contributions(
     objective: Objective, theta: torch.Tensor, generator: np.random.Generator | None = None
 ) -> list[np.ndarray[Any, Any]]:
-    """Of every point of every measure [N, m], those of the set, or random ones made anew."""
+    """Return for every measure the contributions of its points [N, m]; with a generator, random points are drawn anew."""
     sizes = [(m, m.points.size) for m in objective.batched]
     return [at_points(objective, m, theta, m.batch(np.arange(n), np.ones(n), generator)) for m, n in sizes]
 
 
 def single(rows: np.ndarray[Any, Any], variance: Callable[[np.ndarray[Any, Any]], float]) -> float:
-    """Variance of Σ rows [N, 1]."""
+    """Return the variance of the sum of drawn rows [N, 1]."""
     return variance(rows[:, 0])
 
 
 def covariance(rows: np.ndarray[Any, Any], variance: Callable[[np.ndarray[Any, Any]], float]) -> np.ndarray[Any, Any]:
-    """Cov [m, m] of Σ rows [N, m], from the variance of sums of scalar contributions by polarisation."""
+    """Return the covariance [m, m] of the sum of drawn rows [N, m], from variances of scalar sums by polarisation."""
     m = rows.shape[1]
     found = np.diag([variance(rows[:, i]) for i in range(m)])
     for i in range(m):
@@ -142,9 +142,9 @@ def covariance(rows: np.ndarray[Any, Any], variance: Callable[[np.ndarray[Any, A
 
 
 def anew(rows: Sequence[np.ndarray[Any, Any]], sampler: Sampler, state: State, weak: bool) -> np.ndarray[Any, Any]:
-    """Variance, or Cov [m, m], of M drawn cells whose points are made anew, from realisations of all contributions [N, m].
+    """Return the variance, or covariance [m, m], of M drawn cells with new random points, from realisations of all rows [N, m].
 
-    With the sums s_c of cells it is (Σ E s_c s_cᵀ/p_c − I Iᵀ)/M: the mean of the variances of realisations, and Cov(Σ s_c)/M.
+    With the sums s_c of cells it is (Σ E s_c s_cᵀ/p_c − I Iᵀ)/M: the mean variance of the realisations plus Cov(Σ s_c)/M.
     """
     within = np.mean([(covariance if weak else single)(c, partial(sampler.variance, state=state)) for c in rows], axis=0)
     sums = np.atleast_2d(np.cov(np.array([c.sum(axis=0) for c in rows]).T))
@@ -154,7 +154,7 @@ def anew(rows: Sequence[np.ndarray[Any, Any]], sampler: Sampler, state: State, w
 
 
 def expected(estimator: str, rows: Sequence[np.ndarray[Any, Any]], covariances: Sequence[Any]) -> tuple[float, float]:
-    """Bias and variance of ½ r̂₁·r̂₂ (two batches), of the pairs of one (Hoeffding 1948), or of ½|r̂|² of normal sums."""
+    """Return bias and variance of ½ r̂₁·r̂₂ (two batches), of pairs in a batch (Hoeffding 1948), or of ½|r̂|² of normal sums."""
     r, sigma = sum(c.sum(axis=0) for c in rows), sum(covariances)
     along, square = float(r @ sigma @ r), float((sigma**2).sum())
     if estimator == "plain":
@@ -165,10 +165,10 @@ def expected(estimator: str, rows: Sequence[np.ndarray[Any, Any]], covariances: 
 
 
 def beyond_normal(sampler: Sampler, state: State, r: np.ndarray[Any, Any], batches: np.ndarray[Any, Any]) -> float:
-    """What ½|r̂|² adds to its variance for normal sums: Σᵢ E (r·yᵢ)|yᵢ|² + ¼ Σᵢ (E|yᵢ|⁴ − (tr Σᵢ)² − 2 tr Σᵢ²).
+    """Return the variance of ½|r̂|² beyond that of normal sums: Σᵢ E (r·yᵢ)|yᵢ|² + ¼ Σᵢ (E|yᵢ|⁴ − (tr Σᵢ)² − 2 tr Σᵢ²).
 
-    yᵢ are the independent parts of a batch less their means: points, pairs or cells, here from batches [draws, b, m]. Points
-    drawn without replacement count as normal; of Sobol points only pairs have a known law, and squares take four: nan.
+    yᵢ are the independent parts of a batch minus their means: points, pairs or cells, here from batches [draws, b, m]. Points
+    drawn without replacement count as normal. For Sobol points the result is nan, as only the law of pairs is known.
     """
     draws, size, m = batches.shape
     if isinstance(sampler, Sobol):
@@ -186,7 +186,7 @@ def beyond_normal(sampler: Sampler, state: State, r: np.ndarray[Any, Any], batch
 
 
 def estimate(estimator: str, weak: bool, batches: Sequence[Sequence[np.ndarray[Any, Any]]]) -> float:
-    """The estimate of J from batches, each of them contributions times scales [b, m] by measure."""
+    """Return the estimate of J from batches, each with contributions times scales by measure [b, m]."""
     sums = [sum(part.sum(axis=0) for part in batch) for batch in batches]
     if not weak:
         return float(sums[0][0])

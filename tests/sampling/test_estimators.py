@@ -1,4 +1,4 @@
-"""Losses and gradients of drawn batches: their mean is that of all points. Seeds are fixed; bounds in standard errors."""
+"""Test that losses and gradients of drawn batches have the mean of all points, within standard errors. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def drawer(objective: Objective, name: str, size: int) -> Callable[[Any], Batch]
 
 
 def moments(samples: list[tuple[float, Tensor]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Mean and standard error of value and gradient [1 + size]."""
+    """Return mean and standard error of value and gradient [1 + size]."""
     table = np.array([[value, *gradient.tolist()] for value, gradient in samples])
     return table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(len(table))
 

@@ -1,6 +1,6 @@
-"""Domain and boundary as strata of the whole, and the noise of every tag, held against the gradients of all single points.
+"""Test the noise of domain, boundary and every tag, as strata of the whole, against the gradients of all single points.
 
-Seeds are fixed; the variance that k pairs of gradients tell has a relative standard deviation of √(2/k) at most.
+Seeds are fixed. A variance estimated from k pairs of gradients has a relative standard deviation of √(2/k) at most.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def made(domain: Mesh | None = None, batch: dict[str, Any] | None = None, **form
 
 
 def gradients(objective: Objective, theta: torch.Tensor) -> list[np.ndarray[Any, Any]]:
-    """What every point contributes to ∇J, per measure [N, P]."""
+    """Return for every measure the contributions of its points to ∇J [N, P]."""
     rows: list[list[np.ndarray[Any, Any]]] = [[] for _ in objective.measures]
     for k, _, part in point_gradients(objective, theta):
         rows[k].append(part.numpy())

@@ -1,4 +1,4 @@
-"""Variances of scrambled Sobol points: known ones exactly, others against simulation. Seeds are fixed."""
+"""Test variances of scrambled Sobol points, against known values and against simulations. Seeds are fixed."""
 
 from __future__ import annotations
 

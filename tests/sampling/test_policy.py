@@ -1,4 +1,4 @@
-"""Batch policies: sizes against their formulas, and where known noise takes them."""
+"""Test batch policies: sizes against their formulas, and the sizes that known noise leads to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POINTS = 10**6
 
 
 def course(policy: Policy, first: int, steps: int, noise: Callable[[int], float] = lambda size: math.nan) -> list[int]:
-    """Sizes of the steps 0, 1, 2, … where a batch of b points has the noise S/b given."""
+    """Return the batch sizes of steps 1, 2, … if a batch of b points has the noise ``noise``(b) = S/b."""
     sizes = [first]
     for step in range(steps):
         sizes.append(policy.next(first, sizes[-1], step, steps, noise(sizes[-1])))

@@ -1,7 +1,7 @@
-"""One contract for all samplers: every point counts once on average, and the variance is that of the formula.
+"""Test for every sampler that each point counts once on average, and that the variance is that of the formula.
 
-Seeds are fixed; bounds are in standard errors. Points of the data set for enumeration stand on dyadic intervals of the
-curve, so that midpoints of a fine grid stand for all random numbers and averages are exact.
+Seeds are fixed, and bounds are in standard errors. Where all draws are enumerated, the points have dyadic intervals of the unit
+interval, so that the midpoints of a fine grid represent all random numbers, and averages are exact.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from vpinn.sampling.cells import CELL
 
 
 def cell_tagged(mesh: Mesh, **below: float) -> Mesh:
-    """The mesh with tags on the cells whose centres have x below a number."""
+    """Return a mesh with a tag on the cells whose centres have x below a number."""
     x = mesh.nodes[mesh.vertices].mean(axis=1)[:, 0]
     return replace(mesh, cell_tags={name: np.flatnonzero(x < bound) for name, bound in below.items()})
 
@@ -79,7 +79,7 @@ def made(points: PointSet, name: str, size: int) -> Sampler:
 
 
 def taught(sampler: Sampler, values: np.ndarray[Any, Any], pilots: int = 3) -> State:
-    """The state after pilots (seed 8) whose signals are w·f at the points."""
+    """Return the state of a sampler after pilots (seed 8) whose signals are w·f at the points."""
     state = NOTHING
     if isinstance(sampler, Adaptive) and sampler.pilot_size:
         generator = np.random.default_rng(8)
@@ -91,7 +91,7 @@ def taught(sampler: Sampler, values: np.ndarray[Any, Any], pilots: int = 3) -> S
 
 
 def integrand(points: PointSet) -> np.ndarray[Any, Any]:
-    """Contributions w·f of a function that is steep in one corner."""
+    """Return the contributions w·f of a function that is steep in one corner [n]."""
     taken = points.take(range(points.size))
     x = taken.x.T
     return taken.w * (np.exp(x[0] + x[-1]) + np.sin(9.0 * x[-1] + x[0]))
@@ -127,7 +127,7 @@ def test_every_point_counts_once_and_estimates_vary_as_the_formula_says(points: 
 
 
 class Grid:
-    """Stands for a generator: every number comes from the midpoints of a grid, shifted from step to step."""
+    """A generator whose numbers are all equal, the midpoint of one grid interval per step."""
 
     def __init__(self, step: int, steps: int) -> None:
         self.step, self.steps = step, steps
@@ -203,7 +203,7 @@ def test_without_replacement_no_point_comes_twice() -> None:
 
 @pytest.fixture(scope="module")
 def smooth() -> tuple[CellPoints, np.ndarray[Any, Any]]:
-    """A smooth integrand times its weights on 16 × 16 squares."""
+    """Return a smooth integrand times quadrature weights on 16 × 16 squares."""
     points = CellPoints(rectangle(cells=16, cell="quadrilateral"), 3)
     taken = points.take(range(points.size))
     x, y = taken.x.T

@@ -1,4 +1,4 @@
-"""Networks beside a coarse finite element solution: conditions, when they take it by themselves, what a run folder keeps."""
+"""Test networks added to a coarse finite element solution: conditions, when they are chosen, what a run folder stores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vpinn.trial import Evaluator
 
 
 def joined(elements: Any = "auto", **changed: Any) -> vpinn.Problem:
-    """Conductivities 1 and 50 side by side, 1 + x on the rim of the square."""
+    """Return a problem with conductivities 1 and 50 in two parts of a square, and u = 1 + x on its boundary."""
     settings = {
         "unknowns": {"u": "scalar"},
         "energy": "0.5*inner(grad(u), grad(u))*dx('steel') + 25*inner(grad(u), grad(u))*dx('wood') - u*dx",
@@ -32,7 +32,7 @@ def joined(elements: Any = "auto", **changed: Any) -> vpinn.Problem:
 
 
 def fields(setup: Any, theta: torch.Tensor, points: Any) -> np.ndarray:
-    """Values [1, n] of u."""
+    """Return the values of u [1, n]."""
     evaluator = Evaluator.of(setup.problem, setup.trial, [u.function for u in setup.problem.unknowns])
     return np.asarray(evaluator(theta, points))
 

@@ -1,4 +1,4 @@
-"""Functions of corners: exponents, traces and derivatives, and singular problems solved with them by themselves."""
+"""Test singular functions of corners: exponents, traces and derivatives, and singular problems solved with them by default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAPLACE = "inner(grad(u), grad(v))*dx"
 
 
 def split_side() -> Mesh:
-    """The rectangle (0, 2) × (0, 1) whose lower side has two parts."""
+    """Return the rectangle (0, 2) × (0, 1) with a lower side of two parts."""
     mesh = rectangle((0.0, 0.0), (2.0, 1.0), cells=(6, 3))
     middle = mesh.nodes[mesh.facet_vertices(mesh.facets("all"))].mean(axis=1)
     low, left = middle[:, 1] == 0.0, middle[:, 0] < 1.0
@@ -37,7 +37,7 @@ def functions_of(problem: Problem) -> tuple[CornerFunction, ...]:
 
 
 def at(functions: tuple[CornerFunction, ...], x: float, y: float) -> list[tuple[complex, bool]]:
-    """Exponents of the functions of one corner, and whether they have a logarithm."""
+    """Return the exponents of one corner's functions, and whether they have a logarithm."""
     return [(f.solution.exponent, f.solution.logarithm) for f in functions if np.allclose(f.place, (x, y))]
 
 
@@ -98,7 +98,7 @@ def test_a_square_root_singularity() -> None:
 
 
 def notched(cells: int) -> Mesh:
-    """The L-shape whose two sides at the re-entrant corner have a tag of their own."""
+    """Return an L-shape whose two sides at the re-entrant corner have a tag of their own."""
     mesh = l_shape(cells)
     x, y = mesh.nodes[mesh.facet_vertices(mesh.facets("all"))].mean(axis=1).T
     notch = ((np.abs(x) < 1e-12) & (y < 0)) | ((np.abs(y) < 1e-12) & (x > 0))

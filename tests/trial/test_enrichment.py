@@ -1,4 +1,4 @@
-"""Extra trial functions: coefficients found, conditions still met, singular points refused."""
+"""Test extra trial functions: coefficients found, conditions still met, singular points refused."""
 
 from __future__ import annotations
 

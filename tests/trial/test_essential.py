@@ -1,6 +1,6 @@
-"""Essential conditions: where they are met exactly, how well, and what happens where they cannot be.
+"""Test essential conditions: when they are met exactly, how accurately, and what is done when they cannot be.
 
-With all parameters zero the network vanishes and u is the lift L; with the last bias one it is L + D.
+If all parameters are zero, the network is zero and u is the lift L; if the last bias is one, u is L + D with the distance D.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def stated(domain: Domain, boundary: list[dict[str, Any]], **sections: Any) -> P
 
 
 def parts(problem: Problem, trial: Trial, points: Points) -> tuple[Array, Array]:
-    """Lift and distance [components, n] of all unknowns."""
+    """Return lift and distance of all unknowns, [components, n] each."""
     evaluator = Evaluator.of(problem, trial, [u.function for u in problem.unknowns])
     theta = torch.zeros(trial.network.size, dtype=torch.float64)
     lift = evaluator(theta, points)
@@ -216,7 +216,7 @@ def test_disk_with_a_constant_value() -> None:
 
 
 def bent_squares() -> Mesh:
-    """A second-order mesh of quadrilaterals with curved sides."""
+    """Return a second-order mesh of quadrilaterals with curved sides."""
     flat = rectangle((0.0, 0.0), (1.0, 1.0), 3, "quadrilateral")
     space = LagrangeSpace(flat, 2)
     x = space.locations()
@@ -376,10 +376,11 @@ def test_what_is_asked_for_is_done() -> None:
     ]
     trial = make_trial(stated(rectangle(cells=3), asked))
     assert {i.condition.on: (i.how, i.why) for i in trial.imposed} == {
-        ("left",): ("penalty", "as asked"),
+        ("left",): ("penalty", "as the problem file asks"),
         ("top",): (
             "nitsche",
-            "as asked; the energy's first variation is tested, as Nitsche's energy has no least value for networks",
+            "as the problem file asks; the energy's first variation is tested, "
+            "as Nitsche's energy has no least value for networks",
         ),
         ("right",): ("exact", "transfinite lift on a box"),
     }

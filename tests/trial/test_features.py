@@ -1,4 +1,4 @@
-"""Random features and functions with poles behind the boundary: derivatives, harmonicity, and the way to files and back."""
+"""Test random features and functions with poles outside the domain: derivatives, harmonicity, and storage in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derivatives of jets by all weights: beside autograd."""
+"""Test derivatives of jets by all weights against automatic differentiation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that see the distance to places, beside automatic differentiation of the plain formula; and the places of domains."""
+"""Test networks with distances to points as inputs against automatic differentiation, and the choice of these points."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WANTED: list[tuple[int, ...]] = [(), (0,), (1,), (0, 0), (0, 1), (1, 1)]
 
 
 def start(n: int = 5) -> tuple[Tensor, Tensor]:
-    """Parameters, and points [n, 2] in [−1, 1]²."""
+    """Return parameters, and points [n, 2] in [−1, 1]²."""
     generator = torch.Generator().manual_seed(1)
     return NETWORK.initial(generator), 2 * torch.rand(n, 2, generator=generator, dtype=torch.float64) - 1
 
 
 def plain(theta: Tensor, x: Tensor) -> dict[tuple[int, tuple[int, ...]], Tensor]:
-    """Jets by the formula and nested differentiation, with graphs."""
+    """Return the network's jets by its formula and nested automatic differentiation, with graphs."""
     lower, upper = torch.tensor(NETWORK.lower), torch.tensor(NETWORK.upper)
     here = ((x * (upper - lower) + lower + upper) / 2).detach().requires_grad_()
     z = [(2 * here - lower - upper) / (upper - lower)]
@@ -134,7 +134,7 @@ def test_corners_are_no_places_and_places_can_be_left_out(tmp_path: Path) -> Non
 
 
 def plate(folder: Path, hole: float, size: float = 1.0, part: bool = False) -> vpinn.Problem:
-    """A square with a round hole, or a part of other material in its place, in the middle."""
+    """Return a square with a round hole in its middle, or with a part of another material there."""
     turns = np.linspace(0.0, 2.0 * np.pi, 33)[:-1]
     circle = np.stack([np.cos(turns), np.sin(turns)], 1)
     square = 0.5 * circle / np.abs(circle).max(1, keepdims=True)

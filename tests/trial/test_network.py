@@ -1,4 +1,4 @@
-"""Networks and their derivatives, beside nested automatic differentiation of the plain formula."""
+"""Test networks and their derivatives against nested automatic differentiation of the formula."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Keys = list[tuple[int, ...]]
 
 
 def network_of(dimension: int, outputs: int = 1, activation: str = "tanh", hidden: tuple[int, ...] = (7, 5)) -> Network:
-    """A network on a box of unequal sides, off the origin."""
+    """Return a network on a box of unequal sides away from the origin."""
     lower = tuple(0.5 * k - 1.0 for k in range(dimension))
     upper = tuple(0.5 * k - 1.0 + 1.0 / (k + 1) for k in range(dimension))
     return Network((dimension, *hidden, outputs), activation, lower, upper)
@@ -35,7 +35,7 @@ def corners_of(network: Network) -> tuple[Tensor, Tensor]:
 
 
 def start(network: Network, n: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Parameters and points [n, d] inside the box."""
+    """Return parameters and points [n, d] inside the box."""
     generator = torch.Generator().manual_seed(seed)
     theta = network.initial(generator)
     theta += 0.1 * torch.randn(len(theta), generator=generator, dtype=torch.float64)
@@ -45,7 +45,7 @@ def start(network: Network, n: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def derivatives(network: Network, theta: Tensor, points: Tensor, wanted: Keys) -> dict[tuple[int, tuple[int, ...]], Tensor]:
-    """The same by nested reverse mode, with graphs."""
+    """Return the network's derivatives by nested reverse-mode differentiation, with graphs."""
     x = points.clone().requires_grad_()
     lower, upper = corners_of(network)
     z = 2 * (x - lower) / (upper - lower) - 1

@@ -1,4 +1,4 @@
-"""Principal parts of forms: energies, weak forms, tags, and forms that have none."""
+"""Test principal parts of forms: energies, weak forms, tags, and forms that have none."""
 
 from __future__ import annotations
 

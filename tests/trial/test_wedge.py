@@ -1,4 +1,4 @@
-"""Solutions in sectors: exponents against transcendental equations, equations and conditions on both sides."""
+"""Test solutions in sectors: exponents against transcendental equations, the equation inside, and conditions on both sides."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ WILLIAMS: dict[str, tuple[tuple[bool, bool], tuple[bool, bool], Callable[..., np
 
 
 def isotropic(nu: float) -> np.ndarray:
-    """Plane strain, μ = 1."""
+    """Return the isotropic elasticity tensor of plane strain with μ = 1."""
     shear = np.einsum("ik,ab->iakb", UNIT, UNIT) + np.einsum("ib,ak->iakb", UNIT, UNIT)
     return 2 * nu / (1 - 2 * nu) * np.einsum("ia,kb->iakb", UNIT, UNIT) + shear
 
 
 def anisotropic(n: int) -> np.ndarray:
-    """A symmetric positive definite tensor, drawn."""
+    """Return a random symmetric positive definite tensor."""
     root = np.random.default_rng(n).normal(size=(2 * n, 2 * n))
     return (root @ root.T + np.eye(2 * n)).reshape(n, 2, n, 2)
 
 
 def winding(values: np.ndarray) -> int:
-    """Number of zeros of an analytic function inside the contour that its values are on."""
+    """Return the number of zeros of an analytic function inside a contour, from its values on the contour."""
     return round(float(np.ptp(np.unwrap(np.angle(values))[[0, -1]])) / (2 * np.pi))
 
 

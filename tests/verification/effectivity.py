@@ -1,7 +1,7 @@
-"""Effectivity of the error estimate on every problem file with a known solution: `python -m tests.verification.effectivity`.
+"""Compute the effectivity of the error estimate for every problem file with a known solution.
 
-Prints a table: the estimate over the true error, both in the flux, solved by least squares, by a short run of L-BFGS and by
-a short run of Adam. Solutions are good, middling and bad ones, so that the estimate is tried at errors from 1e-13 to one.
+``python -m tests.verification.effectivity`` prints a table of the estimate divided by the true error, both in the flux. Each
+problem is solved by least squares, by a short run of L-BFGS and by a short run of Adam, so that errors range from 1e-13 to one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def estimate(name: str, method: str) -> Mapping[str, Any]:
 
 
 def main(names: Sequence[str]) -> None:
-    """Print the table of some problems, all by default."""
+    """Print the table for the problems named on the command line, or for all."""
     print("| problem | method | estimate | effectivity | residual left |\n|---|---|---:|---:|---:|")
     for name, method in cases():
         if not names or name in names:

@@ -1,4 +1,4 @@
-"""The error estimate within a factor of two of the true error: every problem file with a known solution, every method."""
+"""Test that the error estimate is within a factor of two of the true error, for every problem file with a known solution."""
 
 from __future__ import annotations
 

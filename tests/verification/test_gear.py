@@ -1,8 +1,9 @@
-"""The gear of the FastVPINNs paper: 14,192 quadrilaterals with a hole and teeth, beside finite elements.
+"""Test the gear of the FastVPINNs paper, 14,192 quadrilaterals with a hole and teeth, against finite elements.
 
-Its reference is good to 1.5e-3 (relative L2), which least squares with 200 features approaches; the trained network is limited
-by its steps: 1.3e-2 after 400 of them, 1.2e-2 with three layers of 50 in three times the time. Elements of degree two and three
-differ by 5e-5 here, and 1,400 features (three quarters of them with poles, beside 76 functions of corners) by as much from these.
+The published reference has a relative L² error of 1.5e-3, which least squares with 200 features approaches. A trained network is
+limited by its number of steps: 1.3e-2 after 400 steps, 1.2e-2 with three layers of 50 in three times the time. Elements of degree
+two and three differ by 5e-5, and 1,400 features (three quarters of them with poles) with 76 singular functions of corners differ
+by as much from these.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ degree = 1
 
 @pytest.fixture(scope="module")
 def gear(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The problem file, beside a copy of its mesh and of the reference's columns x, y, u under a header."""
+    """Return the problem file, with copies of its mesh and of the reference's columns x, y, u in its folder."""
     if not (MESH.exists() and TRUTH.exists()):
         pytest.skip("the references are not here")
     folder = tmp_path_factory.mktemp("gear")

@@ -1,4 +1,4 @@
-"""Observed orders of everything that needs no training, each with an absolute bound."""
+"""Test observed convergence orders of everything that needs no training, each with an absolute bound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vpinn.trial import Evaluator, make_trial
 
 
 def orders(errors: list[float]) -> NDArray[np.float64]:
-    """Observed orders when the cells are halved."""
+    """Return the observed orders from errors on cells that are halved."""
     return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
 
 
@@ -68,7 +68,7 @@ def test_boundary_values_on_a_mesh() -> None:
 
 
 def dual_norm_and_error(mesh: Mesh, test_degree: int, **sections: Any) -> tuple[float, float]:
-    """‖r‖ on a test space, and ‖∇e‖, of a fixed network as an approximation of zero."""
+    """Return ‖r‖ on a test space and ‖∇e‖, for a fixed network as an approximation of zero."""
     problem = make_problem(
         mesh,
         unknowns={"u": "scalar"},

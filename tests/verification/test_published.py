@@ -1,4 +1,4 @@
-"""Problem files beside solutions that others published; they stand beside the project, and are skipped where they do not."""
+"""Test problem files against published solutions, which are not part of the project; without them the tests are skipped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REFERENCES = ROOT.parent / "shared" / "references"
 
 
 def published(name: str) -> np.ndarray:
-    """Return the columns of a reference, or skip."""
+    """Return the columns of a reference, or skip the test."""
     if not (REFERENCES / name).exists():
         pytest.skip("the references are not here")
     return np.loadtxt(REFERENCES / name, comments="%")

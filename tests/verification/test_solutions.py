@@ -1,4 +1,4 @@
-"""Small problems solved, beside their exact solutions. Seeds are fixed; bounds are on the relative L² error."""
+"""Test solutions of small problems against exact ones, by the relative L² error. Seeds are fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bratu's two solutions, from starts near the ridge between them: annealed batches and populations find both."""
+"""Test that annealed batches and populations find both solutions of Bratu's problem from starts near the ridge between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of Bratu's two solutions do methods find, from which starts, and how often?
+"""Count how often each method finds each of the two solutions of Bratu's problem, from several starts.
 
 Usage::
 

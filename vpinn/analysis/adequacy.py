@@ -1,21 +1,21 @@
-"""Whether the points and the test functions of a run were enough: what training saw beside what finer ones see.
+"""Check whether a run had enough quadrature points and test functions, by evaluating its solution on finer ones.
 
-| what was minimised | measure | adequate |
+| what was minimised | what is compared | enough if |
 |---|---|---|
-| an energy | its excess over the corrected solution (½|e|² for a quadratic one) on both rules | it changes by less than itself |
-| an energy, by Gauss–Newton | the decrease that the points promise of one more step | not above the excess, but for a factor |
-| an energy without an estimate | itself on both rules | it changes by less than a tenth |
-| squares of residuals | their sum on both rules | it changes by less than half |
-| a residual's dual norm | on the test space trained with and on the richer one of the estimate | less than three times larger, |
-|  |  | or two thirds of the digits that it fell by are real |
+| energy | its excess over the energy of the corrected solution (½‖e‖² for a quadratic energy), | it changes by less than |
+|  | on training's quadrature rule and on a finer one | itself |
+| energy, by Gauss–Newton | decrease that training's points predict for one more step, and the excess | at most twice the excess |
+| energy, no error estimate | the energy on both rules | it changes by less than 10 % |
+| sum of squared residuals | the sum on both rules | it changes by less than half |
+| residual's dual norm | the norm on training's test space and on the richer one of the estimate | less than 3 times larger, or |
+|  |  | two thirds of the digits gained |
 
-An energy itself says little: its error on a rule is mostly a constant, which moves no minimum, and its least value is known
-to nobody. A network that dives into the gaps of a rule makes the excess negative there. One that stands before a gap, with steps
-that lead nowhere else, does not: 501 weights on 625 points stayed at an H¹ error of 7e-3, where 1,600 points lead to 2e-6, and
-both rules agreed on the excess, 5e-4. The step that its points asked for promised a thousand times as much.
+The energy itself says little: most of its quadrature error is a constant, which moves no minimum, and its least value is not
+known. Hence the excess. If the network has used gaps between the points, the excess on training's rule is negative. If training
+has stopped at such a gap, both rules may agree; but then one more step predicts a decrease that is far above the excess.
 
-Digits, as a residual falls by factors: 20,000 steps of Adam on 121 tests came from 4.4 to 2.5e-3, of which richer tests see
-1.1e-2 (an H¹ error of 2.4e-3, estimated to a per cent); four cells of 36 bubbles lead to a twentieth, of which nothing is real.
+A residual that is several times larger on richer tests may still be small there. It passes if it has fallen there, since the
+start, by two thirds of the digits by which it has fallen on training's tests.
 """
 
 from __future__ import annotations
@@ -38,44 +38,45 @@ from vpinn.solution import Solution
 from vpinn.trial import Enriched, Features, Trial
 
 EXCESS = 1.0
-"""Largest change of an energy's excess on a finer rule, relative to that excess."""
+"""Largest admissible change of an energy's excess from training's rule to the finer one, relative to the latter."""
 SQUARES = 0.5
-"""Largest change of a sum of squares on a finer rule, relative to the larger."""
+"""Largest admissible change of a sum of squares from training's rule to the finer one, relative to the larger of both."""
 UNESTIMATED = 0.1
-"""Largest change of an energy where no estimate tells its excess, relative to the energy."""
+"""Largest admissible change of an energy if its excess is not known, relative to the larger of both."""
 RICHER = 3.0
-"""Largest residual on the richer test space, relative to that on the space trained with."""
+"""Largest admissible dual norm of the residual on the richer test space, relative to that on training's test space."""
 DIGITS = 1 / 3
-"""Largest share of the digits by which the residual fell on the space trained with that richer tests do not see."""
+"""Of the digits by which the residual fell on training's test space, largest share that richer tests may not see."""
 PROMISED = 2.0
-"""Largest decrease that a step promises, relative to the excess of the energy, all that there is to gain."""
+"""Largest admissible decrease predicted for one more step, relative to the excess of the energy, all there is to gain."""
 DAMPING = 1e-6
-"""λ of that step."""
+"""Damping λ of that step, relative to the diagonal of the Gauss–Newton matrix."""
 SMALL = 1e-5
-"""Relative error estimate, taken on finer points and tests of its own, below which it does not matter what training saw: five
-digits are more than is read off a solution."""
+"""Relative error estimate up to which points and tests count as enough. The estimate has finer points and richer tests of its
+own, and five digits are more than are read off a solution."""
 ROUNDING = 1e-12
-"""What is below this share of its natural size is rounding, whose change means nothing."""
+"""Change, relative to the natural size of a quantity, up to which it is rounding and is ignored."""
 FINER = 4
-"""Degrees by which the finer rule is finer."""
+"""Difference between the degrees of the finer rule and of training's."""
 
 
 def quadrature(
     stated: Problem, solution: Solution, objective: Objective, estimate: Estimate | None, loss: float
 ) -> dict[str, float]:
-    """Return what training's rule and a finer one, or other random points, make of the solution.
+    """Compare the solution's energy or loss on training's quadrature rule with that on a finer rule, or on other random points.
 
     Args:
-        stated: the problem in the formulation that was solved.
-        solution: its solution.
-        objective: what training minimised, in its own unit.
-        estimate: of the error, None without one.
-        loss: objective over all points, in units of the problem file.
+        stated: problem in the formulation that training solved.
+        solution: solution of the problem.
+        objective: objective of training, in its internal unit.
+        estimate: error estimate; None: there is none.
+        loss: value of the objective over all of training's points, in units of the problem file.
 
     Returns:
-        seen and finer: the excess of an energy, or the sum of squares; change: relative, dimensionless; limit: of change; and
-        promised: the decrease of the energy that a Gauss–Newton step promises, where such steps on all points trained it.
-        Where the estimate, whose own rule is finer, is below ``SMALL``, no other rule is asked, and nothing counts as changed.
+        "seen" and "finer": excess of the energy (without an estimate the energy itself), or sum of squares, on training's
+        rule and on the finer one; "change": their relative difference, dimensionless; "limit": largest admissible change;
+        "promised", only after Gauss–Newton steps on all points: decrease of the energy that one more step predicts.
+        If the estimate is at most ``SMALL``, no finer rule is evaluated: "finer" and "promised" are missing, "change" is 0.
     """
     theta, trial = solution.theta, solution.trial
     double = objective.placement.dtype == torch.float64
@@ -96,7 +97,7 @@ def quadrature(
         seen, finer = 0.5 * estimate.absolute**2 + seen - finer, 0.5 * estimate.absolute**2
     size = max(finer, 0.0) if limit == EXCESS else max(abs(seen), abs(finer))
     change = abs(finer - seen) / max(size, 1e-300)
-    if limit == SQUARES and change > limit:  # it may be rounding of what the squares fell from
+    if limit == SQUARES and change > limit:  # the change may be rounding, compared with the sum at zero parameters
         at_start = fine.value(torch.zeros_like(theta))
         natural = at_start * ROUNDING if math.isfinite(at_start) else 0.0
     if abs(finer - seen) <= ROUNDING * natural:
@@ -109,21 +110,31 @@ def quadrature(
 
 
 def unseen_loss(stated: Problem, trial: Trial, objective: Objective, theta: Tensor) -> float:
-    """Return the loss of some parameters on an independent, finer rule, in units of the problem file."""
+    """Return the loss of parameters θ [size] on an independent, finer rule, in units of the problem file."""
     return _objective(stated, trial, objective, FINER).value(theta)
 
 
 def promises_too_much(found: dict[str, float]) -> bool:
-    """Return whether the points promise more than there is to gain; ``found`` as ``quadrature`` returns it."""
+    """Return whether the predicted decrease of the energy exceeds what there is to gain; ``quadrature`` returns ``found``."""
     return "promised" in found and found["promised"] > PROMISED * max(found["finer"], 0.0)
 
 
 def tests(
     theta: Tensor, network: Enriched, objective: Objective, estimator: Estimator | None, estimate: Estimate | None
 ) -> dict[str, Any]:
-    """Return the residual's dual norm on the space trained with, ``seen``, and on the richer one; empty without tests.
+    """Compare the residual's dual norm on training's test space with that on the richer one of the estimate.
 
-    The number of test functions stands beside that of weights, the directions that they would have to see at most.
+    Args:
+        theta: parameters of the solution [size].
+        network: network of its trial space.
+        objective: objective of training, in its internal unit.
+        estimator: error estimator; None: there is none.
+        estimate: error estimate of ``theta``; None: there is none.
+
+    Returns:
+        "functions": number of test functions; "directions": number of parameters that training can change, which the tests have
+        to determine; "seen" and "richer": dual norms on training's space and on the richer one, in units of the problem file;
+        "passes": whether the tests were enough. Empty if the form is not tested, or nothing is estimated.
     """
     space = objective.test_space
     if space is None or estimator is None or estimator.residual is None or estimate is None:
@@ -140,7 +151,7 @@ def tests(
 
 
 def remedy(problem: Problem) -> str:
-    """Return which setting makes the quadrature finer."""
+    """Return what the user can do to make the quadrature finer."""
     rule, _ = quadrature_rule(problem)
     if isinstance(problem.domain, Hypercube):
         return "raise quadrature.points"
@@ -148,7 +159,7 @@ def remedy(problem: Problem) -> str:
 
 
 def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) -> Objective:
-    """Return the objective in float64 on the rule trained with, or on an independent one finer by ``more`` degrees."""
+    """Return the objective in float64 on training's rule, or on one of a degree higher by ``more``, or on other random points."""
     settings, rules = problem.settings, {m.facet: m.points for m in objective.measures}
     points = rules.get(False, rules.get(True))
     tested = objective.test_space.space.degree if objective.test_space else None

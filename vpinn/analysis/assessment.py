@@ -1,4 +1,7 @@
-"""The closing assessment of a run: errors, estimate, quadrature adequacy, and which checks fail."""
+"""Assess a finished solution: its errors, the error estimate, whether points and tests were enough, and which checks fail.
+
+``assess`` calls the other modules of this package one after another, and writes what they find into the metrics of the solution.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,12 @@ from vpinn.solution import Solution
 from vpinn.trial import Evaluator
 
 UNRESOLVED = 0.1
-"""Relative error estimate above which a solution is told to be none, whatever the points and the tests say."""
+"""Relative error estimate above which a check fails, even if points and tests were enough."""
 EFFECTIVITY = (0.2, 5.0)
-"""Ratios of the error estimate to the error, where that is known, within which the estimate can be believed."""
+"""Smallest and largest ratio of the error estimate to the true error, where that is known, at which the estimate is trusted."""
 PENALISED = 1e-3
-"""Relative error up to which the stated solution may be one without the form's penalties, which no estimate sees."""
+"""Relative error that the exact solution of the problem file may cause itself, if it solves the equations without the penalty
+terms of the form: an estimate, which is made of the form, does not see that difference."""
 
 
 def assess(
@@ -43,16 +47,17 @@ def assess(
     stated: Problem | None = None,
     first: Solution | None = None,
 ) -> Solution:
-    """Return the solution with what can be said of its accuracy in ``metrics``.
+    """Return the solution with its errors, its error estimate and the failed checks in ``metrics``.
 
     Args:
-        solution: parameters to assess.
-        objective: what training minimised, in its own unit; None where nothing was, as with elements, whose estimate has finer
-            points and richer tests than they were found with.
-        estimator: of the error, None where there is none.
-        loss: objective over all points, in units of the problem file; None without one.
-        stated: the problem whose objective that is, where it is another formulation than the solution's.
-        first: a solution on the mesh of the problem file, where this one is on a finer one: it tells whether there are others.
+        solution: solution to assess.
+        objective: objective of training, in its internal unit. None for finite elements, which minimise none; their estimate has
+            finer points and richer tests of its own.
+        estimator: error estimator; None: there is none.
+        loss: value of the objective over all points, in units of the problem file; None: there is no objective.
+        stated: problem in the formulation that training solved; None: it is the solution's problem.
+        first: solution on the mesh of the problem file, for the check of uniqueness; None: ``solution``. Give it if ``solution``
+            is on a finer mesh.
     """
     problem = solution.problem
     metrics: dict[str, Any] = {**solution.metrics, "quadrature": None, "tests": None}
@@ -98,7 +103,7 @@ def assess(
 
 
 def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints | DrawnPoints]:
-    """Return the rules in cells that the solution was found with."""
+    """Return the quadrature rules inside the domain with which the solution was found."""
     if objective is not None:
         return [m.points for m in objective.measures if isinstance(m.points, CellPoints | DrawnPoints)]
     space = solution.trial.space
@@ -108,7 +113,7 @@ def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints |
 def _compare(
     solution: Solution, rules: Sequence[CellPoints | DrawnPoints], metrics: dict[str, Any], checks: list[str]
 ) -> float | None:
-    """Note the errors against what is known, and return that of the flux where the exact solution is."""
+    """Write the errors against exact and reference solutions into ``metrics``; return the true error of the flux, if known."""
     problem, true = solution.problem, None
     points = independent_points(
         problem, 2 + max((rule.degree for rule in rules), default=10), max((rule.refine for rule in rules), default=0)
@@ -138,25 +143,25 @@ def _trained_enough(
     estimate: Estimate | None,
     metrics: dict[str, Any],
 ) -> Iterator[str]:
-    """Note whether points and tests of training were enough, and yield the checks that fail."""
+    """Write into ``metrics`` whether training had enough points and tests, and yield a line for each check that fails."""
     problem = solution.problem
     found = metrics["quadrature"] = adequacy.quadrature(stated, solution, objective, estimate, loss)
     if not found["change"] <= found["limit"]:
         what = "the energy above that of the corrected solution" if found["limit"] == adequacy.EXCESS else "the loss"
         yield (
-            f"quadrature: {what} is {found['seen']:.3e} on the points trained with and {found['finer']:.3e} on "
-            f"independent ones; {adequacy.remedy(problem)}"
+            f"quadrature: {what} is {found['seen']:.3e} on the points of training and {found['finer']:.3e} on "
+            f"independent points; {adequacy.remedy(problem)}"
         )
     elif adequacy.promises_too_much(found):
         yield (
-            f"quadrature: the points promise that one more step lowers the energy by {found['promised']:.1e}, where all that is "
-            f"left is {found['finer']:.1e}; {adequacy.remedy(problem)}"
+            f"quadrature: on the points of training one more step would lower the energy by {found['promised']:.1e}, but by "
+            f"the estimate it is only {found['finer']:.1e} above its least value; {adequacy.remedy(problem)}"
         )
     seen = adequacy.tests(solution.theta, solution.trial.network, objective, estimator, estimate)
     metrics["tests"] = seen or None
     if seen and not seen["passes"]:
         yield (
-            f"tests: the residual is {seen['seen']:.1e} on the {seen['functions']:,} test functions trained with and "
+            f"tests: the residual is {seen['seen']:.1e} on training's {seen['functions']:,} test functions and "
             f"{seen['richer']:.1e} on a richer space; raise test_space.degree, refine the mesh"
             + (' or use test_space.kind = "conforming"' if problem.settings.test_space.kind == "bubbles" else "")
         )
@@ -171,14 +176,14 @@ def _others(solution: Solution, loss: float | None) -> str:
 
 
 def _rounding(true: float, estimate: Estimate) -> bool:
-    """Return whether a true error is rounding of the flux ‖B(u)‖ = absolute/relative, of which nothing is left to estimate."""
+    """Return whether the true error is rounding, relative to the flux ‖B(u)‖ = absolute/relative: such errors are not judged."""
     return true * estimate.relative <= adequacy.ROUNDING * estimate.absolute
 
 
 def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
-    """Return whether an estimate is near the true error of the flux, or both are so small that it does not matter.
+    """Return whether an estimate is near the true error of the flux, or both are so small that their ratio does not matter.
 
-    Where facets stand for a curve, as much of an error as they are off its tangents is that of the mesh, which no estimate sees.
+    Straight facets along a curve cause a relative error as large as their angle to its tangents. No estimate on the mesh sees it.
     """
     least, most = EFFECTIVITY
     relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
@@ -189,7 +194,7 @@ def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
 
 
 def _energy(solution: Solution) -> float:
-    """Return the energy of the problem file, without penalty terms, on a finer rule."""
+    """Return the energy of the problem file, without penalty terms for conditions, on a rule of a degree higher by 4."""
     plain = dataclasses.replace(solution.trial, imposed=())
     degree = min(30, quadrature_degree(solution.problem, None) + 4)
     found = make_objective(solution.problem, plain, degree=degree)

@@ -1,4 +1,7 @@
-"""Boundary values that disagree where two conditions meet: the solution jumps there, and its gradient has no finite norm."""
+"""Find boundary values that disagree where two conditions meet.
+
+The solution jumps at such a corner, so that its gradient has no finite norm, and the jump dominates the error estimate.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from vpinn.forms import Background
 from vpinn.problem import Problem
 
 APART = 1e-6
-"""Difference of two values at a node, relative to the largest on the boundary, above which they disagree."""
+"""Difference of two values at a node, relative to the largest value on the boundary, above which they disagree."""
 
 
 def clashing_values(problem: Problem) -> str | None:
-    """Return where boundary values of one component disagree most, in one line; None where they agree everywhere.
+    """Return in one line where the boundary values of one component disagree most; None if they agree everywhere.
 
     Args:
-        problem: on any domain; without cells nothing is said.
+        problem: problem on any domain; on a domain without cells nothing is checked.
     """
     mesh = problem.domain
     if not isinstance(mesh, Mesh):
@@ -49,7 +52,7 @@ def clashing_values(problem: Problem) -> str | None:
 
 @dataclass(frozen=True)
 class _Given:
-    """Values that a condition gives one component: names of its boundary parts, nodes [n] and values there [n]."""
+    """Values that a condition prescribes for one component: names of its boundary parts, node numbers [n] and values [n]."""
 
     tags: str
     nodes: NDArray[np.int64]
@@ -57,7 +60,7 @@ class _Given:
 
 
 def _gap(unknown: str, one: _Given, other: _Given, space: LagrangeSpace) -> tuple[float, str]:
-    """Return by how much two conditions disagree at most where they meet, and what to say of it."""
+    """Return the largest difference of two conditions at the nodes that they share, and the line that reports it."""
     both, here, there = np.intersect1d(one.nodes, other.nodes, return_indices=True)
     if not len(both):
         return 0.0, ""

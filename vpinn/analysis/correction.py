@@ -1,9 +1,10 @@
-"""The correction of a solution by finite elements: w with F'(u)[w, v] = −F(u; v) for every v of a rich space, u + w = g.
+"""Correct a solution u by one Newton step in rich finite elements, so that the correction w estimates the error.
 
-One Newton step from the solution u in a space that resolves what the trial space missed: u + w stands for the truth, so
-that w is the error, of any sign, in any norm, also for forms that are neither symmetric nor definite. For a symmetric,
-coercive form the energy norm of w is the dual norm of the residual in the energy product. Source: hierarchical error
-estimators, Bank & Weiser, Math. Comp. 44 (1985), 283–301; for nonlinear problems Verfürth, Math. Comp. 62 (1994), 445–475.
+The correction w satisfies F'(u)[w, v] = −F(u; v) for every v of the rich space, and u + w = g where g is prescribed. The rich
+space resolves what the trial space of u has missed. Hence u + w takes the place of the exact solution, and w that of the error,
+pointwise and in any norm, also for forms that are neither symmetric nor definite. For a symmetric, coercive form the energy
+norm of w is the dual norm of the residual in the energy product. Source: hierarchical error estimators, Bank & Weiser, Math.
+Comp. 44 (1985), 283–301; for nonlinear problems Verfürth, Math. Comp. 62 (1994), 445–475. Start from ``make_correction``.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
 ACCURATE = 1e-4
-"""Error of the correction in the energy norm, relative, where it is found by iterations."""
+"""Relative error of the correction in the energy norm at which iterations for it end."""
 SOLVED = 1e-3
-"""Largest residual, relative to the right side, at which the linear system counts as solved."""
+"""Largest residual of the linear system, relative to its right side, at which it counts as solved."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A condition on one component that the trial space does not meet by itself.
+    """A boundary condition u = g on one component that the trial space does not meet exactly.
 
     Attributes:
-        component: counted through all unknowns.
-        value: u − g.
-        facets: rows of the mesh's boundary.
-        degree: of the quadrature on them.
+        component: number of the component, counted through all unknowns.
+        value: evaluates u − g.
+        facets: facets of the condition, as rows of the mesh's boundary [n].
+        degree: degree of the quadrature on them.
     """
 
     component: int
@@ -50,7 +51,7 @@ class Gap:
     degree: int
 
     def project(self, space: LagrangeSpace, theta: Tensor) -> tuple[NDArray[np.int64], Array]:
-        """Return the functions [k] that live on the facets, and the coefficients [k] of g − u projected on them."""
+        """Return the functions that do not vanish on the facets [k], and the coefficients of g − u projected on them [k]."""
         rule = FacetPoints(space.mesh, self.facets, self.degree)
         points = rule.take(range(rule.size))
         here = space.boundary_dofs(self.facets)
@@ -62,15 +63,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class Correction:
-    """Corrects parameters.
+    """Corrects the solution of any parameters of a trial space.
 
     Attributes:
         trial: trial space of u.
-        shift: the unknowns u + w.
-        mixed: rich finite elements of every component.
-        tangents: measures of the form.
-        met: per component, the functions that vanish because the trial space meets a condition there.
-        gaps: conditions that it does not meet.
+        shift: unknowns u + w as expressions.
+        mixed: rich finite elements of w, for every component.
+        tangents: residual and tangent of the form, over the domain and over the boundary.
+        met: per component, the basis functions on whose boundary part w = 0, as the trial space meets the condition there [k].
+        gaps: conditions that the trial space does not meet.
         motions: constants and turns, which the form may leave open.
         contact: obstacles, which u + w meets; None without any.
         nodes: values of the unknowns' components at the nodes of their elements, where there are obstacles.
@@ -87,7 +88,7 @@ class Correction:
     nodes: Evaluator | None = None
 
     def __call__(self, theta: Tensor) -> Corrected | None:
-        """Return u + w, which leaves nothing of the residual; None where the tangent is singular."""
+        """Return the corrected solution u + w of parameters [size]; None if the tangent is singular."""
         seen: list[Seen] = []
         tangents = [replace(tangent, theta=theta, seen=seen) for tangent in self.tangents]
         residual, matrix = assemble(tangents, self.mixed, None, np.arange(self.mixed.size))
@@ -109,7 +110,7 @@ class Correction:
         known = {count: MeshField(space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
-        # on test functions of different degrees it is not that of the space of the highest
+        # with components of different degrees the residual is not one on the space of the highest degree
         tested = torch.from_numpy(residual).view(rows.shape) if rows.size == residual.size else None
         return Corrected(corrected, 0.0, tested, seen)
 
@@ -127,7 +128,7 @@ class Correction:
         return found.values, used[free]
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
-        """Return which degrees of freedom are prescribed and their values, [mixed.size] each; g − u on gaps."""
+        """Return which degrees of freedom of w are prescribed, and their values, [mixed.size] each: 0, or g − u on gaps."""
         prescribed, values = (np.zeros(self.mixed.size, kind) for kind in (bool, float))
         for gap in self.gaps:
             dofs, found = gap.project(self.mixed.spaces[gap.component], theta)
@@ -138,7 +139,7 @@ class Correction:
         return prescribed, values
 
     def _opened(self, matrix: Any, prescribed: NDArray[np.bool_]) -> Kernel:
-        """Return the motions that the form leaves open, of components of which nothing is prescribed."""
+        """Return the motions that the form leaves undetermined, among those of components that are nowhere prescribed."""
         loose = {c for c in range(len(self.met)) if not prescribed[self.mixed.numbers(c)].any()}
         candidates = [motion for motion in self.motions if loose.issuperset(motion.components)]
         if not candidates:
@@ -151,12 +152,12 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
     """Return the correction of a problem on a mesh by finite elements.
 
     Args:
-        problem: of any formulation.
+        problem: problem on a mesh, in any formulation.
         trial: its trial space.
-        degree: of the finite elements, 1 to 14; multipliers take one less where it is above 1.
+        degree: degree of the finite elements, 1 to 14; multipliers, such as pressures, take one less if it is above 1.
 
     Raises:
-        InputError: the form takes second derivatives.
+        InputError: the form has second derivatives, which continuous elements lack.
     """
     mesh = problem.domain
     assert isinstance(mesh, Mesh)

@@ -1,12 +1,14 @@
-"""Whether the points see the data of a form: its coefficients and sources, on the rule trained with and on a much finer one.
+"""Find coefficients and sources of a form that the quadrature points miss, by comparison with a much finer rule.
 
-The form is put on a smooth field, so that only data vary: its source a and flux B, with F(u; v) = ∫ a·v + B·∇v. A coefficient
-that jumps inside a cell, or a source between the points, changes the integrals of a and B over that cell; the solution's own
-corners do not. The integrals are weighted, by 1 + Σ ξ_k/(k + 1) with reference coordinates ξ, since symmetric rules integrate a
-jump in the middle of a cell exactly.
+The unknowns are replaced by a smooth known field, so that only the data vary in the source a and the flux B of the form,
+F(u; v) = ∫ a·v + B·∇v. If a coefficient jumps inside a cell, or a source lies between the points, both rules disagree about the
+integrals of a and B over that cell; singularities of the solution play no part. The integrands are weighted with
+1 + Σ ξ_k/(k + 1), with reference coordinates ξ, as symmetric rules would integrate a jump in the middle of a cell exactly.
 
-A jump of a coefficient costs more than its quadrature: the solution kinks there, which smooth functions on the cell do not. It
-shows as what a polynomial leaves of |B| in its cell.
+A jump of a coefficient inside a cell is an error beyond that of the quadrature: the gradient of the solution jumps there, which
+that of a network cannot. Such a cell is found by the rest of |B| after the best polynomial is subtracted.
+
+``unseen_data`` checks a finished solution; ``resolved_data`` refines a mesh until its points see the data.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -32,41 +34,41 @@ from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 UNSEEN = 1e-3
-"""Share of the data above which what the points do not see of them is told; resolved data have 1e-9 and less."""
+"""Share of the data missed by the points above which it is reported; for resolved data it is 1e-9 and less."""
 JUMPS = 3e-3
-"""Share of |B|² in a cell that polynomials leave over above which a coefficient may jump there."""
+"""Share of |B|² in a cell that the best polynomial leaves, above which a coefficient may jump there."""
 DEGREE, RULE = 8, 20
-"""Degrees of the polynomials, and of the rule on which they are fitted."""
+"""Degree of the polynomials, and of the quadrature rule on which they are fitted."""
 HALVED, LOOKED_AT = 2, 20
-"""Halvings of a cell for the points at which its values are looked at, and cells that are, at most."""
+"""Halvings of a cell for the points at which |B| is sorted, and largest number of cells that are examined."""
 APART = 0.3
-"""Gap between two groups of values, relative to their range, above which a coefficient jumps."""
+"""Gap between two neighbouring sorted values of |B|, relative to their range, above which a coefficient jumps."""
 MOST = 400_000
-"""Points of the finer rule."""
+"""Largest number of points of the finer rule, and of the fitted polynomials."""
 FEW = 5
-"""Points trained with, in units of those of the finer rule, above which nothing is said."""
+"""Number of quadrature points, relative to ``MOST``, above which data are not checked."""
 HALVINGS = 6
-"""Halvings of cells for it, at most."""
+"""Largest number of halvings of the cells for the finer rule beyond those of the given rule."""
 MORE = 4
-"""Degrees that it has more."""
+"""Difference between the degrees of the finer rule and the given one."""
 ROUNDS = 12
-"""Times that cells are bisected where data are missed, at most."""
+"""Largest number of rounds in which cells are bisected where data are missed."""
 SMALLEST = 1.5
-"""Diameter of the cells that count as smallest, relative to the least."""
+"""Largest diameter of a cell that counts as one of the smallest, relative to the smallest diameter."""
 MANY = 8_000
-"""Cells of a mesh that data have made finer, at most."""
+"""Largest number of cells of a mesh after it is refined for its data."""
 CHUNK = 50_000
 """Points evaluated at a time."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What the points do not see.
+    """Data that the quadrature points miss.
 
     Attributes:
-        share: of the weighted integrals of |a| or |B|, the larger; dimensionless.
-        what: "source", "coefficient" or "jump".
-        at: middle of the cell where most is missed [d].
+        share: missed share of the weighted integral of |a| or |B|, whichever share is larger, dimensionless; 1 for a jump.
+        what: what is missed: "source", "coefficient", or "jump" of a coefficient inside a cell.
+        at: mean of the nodes of the cell that misses most [d].
     """
 
     share: float
@@ -74,12 +76,12 @@ class Unseen:
     at: Array
 
     def __str__(self) -> str:
-        """Say it in one line, and what to do."""
+        """Return in one line what is missed and what to do."""
         place = ", ".join(f"{axis} = {value:.3g}" for axis, value in zip("xyz", self.at, strict=False))
         if self.what == "jump":
             return (
-                f"a coefficient jumps inside a cell near {place}, where the solution kinks and smooth functions do not; let "
-                "cells end at the jump, by tags of the mesh"
+                f"a coefficient jumps inside a cell near {place}, where the gradient of the solution jumps, too, which no "
+                "smooth function does; let cells end at the jump, by tags of the mesh"
             )
         return (
             f"{self.share:.1%} of the {self.what} escapes the points, most near {place}: it jumps inside cells or is narrower "
@@ -88,14 +90,14 @@ class Unseen:
 
 
 def unseen_data(problem: Problem, points: Iterable[PointSet], kinks: bool = True) -> Unseen | None:
-    """Return what the points that a solution was found with do not see of a problem's data.
+    """Return the data of a problem that quadrature points miss.
 
-    None where they see them, are very many, or belong to no Gauss rule.
+    None if they miss nothing, if there are too many to check, or if none belong to a Gauss rule on cells.
 
     Args:
         problem: the problem.
-        points: that its solution was found with.
-        kinks: whether a coefficient must not jump inside a cell, since a smooth function stands for the solution there.
+        points: quadrature points with which its solution was found.
+        kinks: whether to report coefficients that jump inside a cell, too. Set it for trial functions that are smooth in a cell.
     """
     mesh = problem.domain
     rules = [rule for rule in points if isinstance(rule, CellPoints)]
@@ -115,9 +117,9 @@ def unseen_data(problem: Problem, points: Iterable[PointSet], kinks: bool = True
 
 
 def unseen_shares(problem: Problem, rule: CellPoints) -> Array | None:
-    """Return what a rule misses of ∫a and ∫B in every cell, relative to ∫|a| and ∫|B| over all [2, n_cells].
+    """Return what a rule misses of ∫a and ∫B in every cell, relative to ∫|a| and ∫|B| over the domain [2, n_cells].
 
-    None where it has very many points, or the form no such coefficients.
+    None if the rule has too many points, or if the form has no such a and B.
     """
     mesh = rule.mesh
     if rule.size > FEW * MOST:
@@ -128,7 +130,7 @@ def unseen_shares(problem: Problem, rule: CellPoints) -> Array | None:
         halvings += 1
     try:
         data = _Data.of(problem, mesh)
-    except InputError:  # a form without such coefficients
+    except InputError:  # a form that has no such a and B
         return None
     (seen, _), (fine, sizes) = (data.by_cell(points) for points in (rule, CellPoints(mesh, finer, refine=halvings)))
     missed, flux = np.abs(seen - fine), np.array(data.flux, dtype=bool)
@@ -137,11 +139,11 @@ def unseen_shares(problem: Problem, rule: CellPoints) -> Array | None:
 
 
 def resolved_data(problem: Problem, rule: Callable[[Mesh], CellPoints]) -> Problem:
-    """Return the problem on a mesh whose cells are bisected where a rule on them misses data, as far as it goes.
+    """Return the problem on a mesh whose cells are bisected until a quadrature rule misses no data, or the mesh is too large.
 
     Args:
-        problem: on any domain; without cells that can be bisected it stays as it is.
-        rule: mesh → the points that data are seen by.
+        problem: problem on any domain; it is returned unchanged if its cells cannot be bisected, or in three dimensions.
+        rule: mesh → quadrature points on it.
     """
     first, missing = problem.domain, True
     for _ in range(ROUNDS):
@@ -153,11 +155,11 @@ def resolved_data(problem: Problem, rule: Callable[[Mesh], CellPoints]) -> Probl
             break
         missed, before = shares.max(axis=0), missing
         order = np.argsort(-missed)
-        tail = np.cumsum(missed[order][::-1])[::-1]  # what the cells from here on miss together
+        tail = np.cumsum(missed[order][::-1])[::-1]  # share that a cell misses together with all cells behind it
         missing = shares.sum(axis=1).max() > UNSEEN
         if not missing and (not before or problem.domain is first):
             break
-        # a rule may meet the integral of a peak by accident: the smallest cells are bisected once more
+        # a rule may hit the integral of a narrow peak by accident, so the smallest cells are bisected once more as a check
         fine = bisect(mesh, order[tail > UNSEEN / 2] if missing else np.flatnonzero(mesh.h <= SMALLEST * mesh.h.min()))
         if fine.n_cells > max(MANY, mesh.n_cells):
             break
@@ -166,10 +168,10 @@ def resolved_data(problem: Problem, rule: Callable[[Mesh], CellPoints]) -> Probl
 
 
 def _jumped(problem: Problem, mesh: Mesh) -> int | None:
-    """Return the cell in which a coefficient jumps most clearly, None where there is none.
+    """Return the cell in which a coefficient jumps; None if there is none.
 
-    Of the cells where polynomials leave much over, it jumps where its values, at many points, fall into two groups; those of one
-    that oscillates do not.
+    A cell of which the best polynomial leaves much has a jump if the values of |B| at many points fall into two groups with a gap
+    between them. The values of a coefficient that oscillates have no such gap.
     """
     data = _Data.of(problem, mesh)
     left, points = _left_over(data, mesh), CellPoints(mesh, RULE, refine=HALVED)
@@ -185,12 +187,12 @@ def _jumped(problem: Problem, mesh: Mesh) -> int | None:
 
 @dataclass(frozen=True)
 class _Data:
-    """The entries of a and B on a smooth field, so that only data vary.
+    """The entries of a and B for a smooth known field in place of the unknowns.
 
     Attributes:
-        tape: its outputs are the entries.
-        background: of the mesh.
-        flux: which of them are of B.
+        tape: computes the entries.
+        background: known functions on the mesh.
+        flux: for every entry whether it belongs to B.
     """
 
     tape: Tape
@@ -202,24 +204,24 @@ class _Data:
         """Return the data of a problem.
 
         Raises:
-            InputError: its form has no such coefficients.
+            InputError: the form has no such a and B.
         """
         graph, stated = Graph(), measured(problem)
         terms = coefficients(stated, {u.name: _field(stated, u.shape) for u in stated.unknowns}, Integrands(graph, False))
         return cls(compile_tape(graph, list(terms.values())), Background(mesh), tuple(bool(jet.derivative) for jet in terms))
 
     def __call__(self, points: Points) -> list[Array]:
-        """Return the entries at points [n] each."""
+        """Return the values of every entry at points [n]."""
         values = self.tape.moving(self.tape.fixed(self.background.values(self.tape.fixed_slots, points)))
         return [np.broadcast_to(np.asarray(value), len(points.w)) for value in values]
 
     def size(self, points: Points) -> Array:
-        """Return |B| at points [n]."""
+        """Return the Euclidean norm |B| at points [n]."""
         entries = [value**2 for value, flux in zip(self(points), self.flux, strict=True) if flux]
         return np.asarray(np.sqrt(sum(entries, np.zeros(len(points.w)))))
 
     def by_cell(self, points: CellPoints) -> tuple[Array, Array]:
-        """Return the weighted integrals of the entries over every cell [k, n_cells], and those of their size over all [k]."""
+        """Return weighted integrals of the k entries over every cell [k, n_cells], and of their moduli over the domain [k]."""
         found, sizes = np.zeros((len(self.flux), points.mesh.n_cells)), np.zeros(len(self.flux))
         for part in map(points.take, points.chunks(CHUNK)):
             assert part.reference is not None
@@ -231,7 +233,7 @@ class _Data:
 
 
 def _left_over(data: _Data, mesh: Mesh) -> Array:
-    """Return the share of |B|² in every cell that the best polynomial for |B| leaves [n_cells]; [0] where cells are too many."""
+    """Return the share of |B|² that the best polynomial leaves in every cell [n_cells]; [0] if there are too many cells."""
     rule = gauss(mesh.cell, RULE)
     if mesh.n_cells * len(rule.weights) > MOST:
         return np.zeros(0)
@@ -246,7 +248,7 @@ def _left_over(data: _Data, mesh: Mesh) -> Array:
 
 
 def _field(problem: Problem, shape: tuple[int, ...]) -> Expr:
-    """Return a smooth field of a shape that varies in all directions: 1 + Σ (k + 1)(x_k − lower)/width, times the component."""
+    """Return a smooth field that varies in all directions: 1 + Σ (k + 1)(x_k − lower_k)/width_k, times 1 + j/2 in component j."""
     x, (lower, upper) = problem.symbols.x, problem.domain.bounds
     ramp = 1.0 + sum((k + 1) * (x[k] - float(lower[k])) / float(upper[k] - lower[k]) for k in range(problem.domain.dimension))
     if not shape:

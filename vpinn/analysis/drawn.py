@@ -1,9 +1,9 @@
-"""The closing assessment on drawn cells, where a mesh has so many that sums over all would take longer than training.
+"""Assess a solution on randomly drawn cells of a mesh that has so many that sums over all would take longer than training.
 
-Cells are drawn with probabilities proportional to their volumes, one in each of n equal parts of the volume: every integral is
-estimated without bias by Σ I_c/(n p_c) (Horvitz & Thompson 1952), and cells that follow each other in the mesh lie in different
-parts. The same cells are drawn for every rule, so that rules can be compared. The variance is that of successive differences (von
-Neumann et al. 1941), which is too large rather than too small where neighbours differ.
+One cell is drawn in each of n parts of equal volume, of cells in the order of the mesh, with a probability p_c proportional to
+its volume. So Σ I_c/(n p_c) estimates every integral without bias (Horvitz & Thompson 1952). Every rule gets the same cells, so
+that rules can be compared. Variances are those of successive differences (von Neumann et al. 1941), which tend to be too large
+where neighbouring cells differ. ``drawn_cells`` decides, and ``assessed_points`` and ``assessed_objective`` apply it.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from vpinn.trial import Evaluator
 
 Array = NDArray[np.float64]
 POINTS = 100_000
-"""Points of an integral over drawn cells, at least: some tenths of a second."""
+"""Least number of points for an integral over drawn cells; they take some tenths of a second."""
 SHARE = 50
-"""Training's points for one of the assessment: a gradient takes as long as three values, and some ten integrals are assessed."""
+"""Points of training per point of the assessment: a gradient takes as long as three values, and there are some ten integrals."""
 WHOLE = 10
-"""Times these points up to which all points are summed over."""
+"""Number of points up to which sums run over the whole mesh, relative to the number that would be drawn."""
 CHUNK = 50_000
 """Points evaluated at a time."""
 DEGREE = 10
-"""Least degree of the rules that are counted."""
+"""Least degree of the quadrature rule with which points per cell are counted."""
 SEED = 192_837_465
-"""Seed of the draw, other than any a user is likely to train with."""
+"""Seed of the draw, unlikely to be the seed of a user's run."""
 QUANTILE = 1.96
-"""Half the width of a 95 % interval in standard deviations."""
+"""Half the width of a 95 % confidence interval, in standard deviations."""
 
 
 def drawn_cells(problem: Problem) -> int | None:
-    """Return how many cells the assessment draws; None for all of them.
+    """Return how many cells the assessment draws; None: it sums over all cells.
 
-    It depends on the problem file alone, so that a run has the same assessment whatever the machine is busy with.
+    The number depends on the problem file alone, not on measured time, so that results can be reproduced.
     """
     mesh, settings = problem.domain, problem.settings
     asked, size = settings.solver.assessment, settings.batch.size
@@ -60,11 +60,11 @@ def drawn_cells(problem: Problem) -> int | None:
 
 
 class DrawnPoints(PointSet):
-    """The points of drawn cells, with weights that make their sums unbiased.
+    """Quadrature points of drawn cells, with weights that make their sums unbiased.
 
     Args:
-        base: points of all cells.
-        cells: how many are drawn, ≥ 1.
+        base: quadrature points of all cells.
+        cells: number of cells to draw, ≥ 1.
     """
 
     def __init__(self, base: CellPoints, cells: int) -> None:
@@ -77,7 +77,7 @@ class DrawnPoints(PointSet):
 
     @property
     def entities(self) -> int:
-        """Number of draws."""
+        """Number of drawn cells; a cell may be drawn more than once."""
         return len(self.cells)
 
     @property
@@ -87,7 +87,7 @@ class DrawnPoints(PointSet):
 
     @cached_property
     def entity_volumes(self) -> Floats:
-        """Measure that each draw stands for [entities]."""
+        """Volume that each drawn cell represents [entities]; they add up to the volume of the mesh."""
         volumes: Floats = self.base.entity_volumes[self.cells] * self.scale
         return volumes
 
@@ -98,23 +98,23 @@ class DrawnPoints(PointSet):
 
     @property
     def rule_points(self) -> Floats | None:
-        """Where the rule's points stand in the reference cell [q, d]; None where they differ."""
+        """Points of the rule in the reference cell [q, d]; None if they differ from cell to cell."""
         return self.base.rule_points
 
     @property
     def random(self) -> bool:
-        """Whether the points of a cell are drawn at random, too."""
+        """Whether the points inside a cell are random, too."""
         return self.base.random
 
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
-        """Make the points with the given numbers [b], those of a draw one after the other."""
+        """Return the points with the given numbers [b]; the points of a drawn cell have consecutive numbers."""
         drawn, local = np.divmod(self._checked(index), self.per_entity)
         taken = self.base.take(self.cells[drawn] * self.per_entity + local, fresh)
         return dataclasses.replace(taken, w=taken.w * self.scale[drawn])
 
 
 def draws_of(densities: Evaluator, theta: Tensor, points: DrawnPoints) -> Array:
-    """Return what every draw contributes to the integrals of densities [k, n]; their sums are the integrals."""
+    """Return the contribution of every drawn cell to the integrals of k densities [k, entities]; the integrals are their sums."""
     draws = np.zeros((len(densities.tape.moving.outputs), points.entities))
     for part in points.chunks(CHUNK):
         taken, number = points.take(part), np.arange(part.start, part.stop) // points.per_entity
@@ -124,15 +124,15 @@ def draws_of(densities: Evaluator, theta: Tensor, points: DrawnPoints) -> Array:
 
 
 def assessed_points(problem: Problem, points: PointSet) -> PointSet:
-    """Return the points that the assessment sums over: the given ones, or those of drawn cells."""
+    """Return the points over which the assessment sums: ``points``, or those of drawn cells."""
     cells = drawn_cells(problem)
     return points if cells is None or not isinstance(points, CellPoints) else DrawnPoints(points, cells)
 
 
 def assessed_objective(problem: Problem, objective: Objective) -> Objective:
-    """Return an objective without a residual on the points that the assessment sums over; a weak one as it is.
+    """Return an objective on the points over which the assessment sums; the objective of a weak form is returned unchanged.
 
-    The square of a residual over some of the cells is no estimate of that over all.
+    A weak form needs all cells, as the square of a residual over some of them does not estimate the square over all.
     """
     if objective.test_space is not None or drawn_cells(problem) is None:
         return objective
@@ -141,7 +141,7 @@ def assessed_objective(problem: Problem, objective: Objective) -> Objective:
 
 
 def ratio_interval(parts: Array, whole: Array) -> tuple[float, float]:
-    """Return the 95 % interval of √(Σ parts/Σ whole), from the shares [n] of successive draws (delta method)."""
+    """Return the 95 % interval of √(Σ parts/Σ whole), from the contributions of n drawn cells, [n] each (delta method)."""
     total = float(whole.sum()) or 1.0
     ratio = float(parts.sum()) / total
     left = (parts - ratio * whole) / total

@@ -1,4 +1,4 @@
-"""True errors, where the truth is known: an exact solution, or reference values at points."""
+"""Compute true errors, against an exact solution or against reference values at points."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 SAMPLES = 2**14
-"""Independent points on a domain without cells."""
+"""Number of independent points on a domain without cells."""
 SEED = 987_654_321
-"""Seed of independent points, other than any a user is likely to train with."""
+"""Seed of independent points, unlikely to be the seed of a user's run."""
 
 
 def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointSet:
-    """Return points that training did not see: a finer Gauss rule, or other random points on a hypercube.
+    """Return points that training did not use: a Gauss rule on a mesh, or a Sobol sequence of another seed on a hypercube.
 
-    Of a mesh with very many cells they are those of drawn ones, see ``drawn``.
+    On a mesh with very many cells they are the points of drawn cells, see ``drawn``.
+
+    Args:
+        problem: the problem.
+        degree: degree of the Gauss rule; it is at most 30.
+        refine: number of times that cells are halved before the rule is applied, ≥ 0.
     """
     if isinstance(problem.domain, Mesh):
         return assessed_points(problem, cell_points(problem.domain, "gauss", min(30, degree), 0, 0, refine))
@@ -37,13 +42,15 @@ def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointS
 
 
 class TrueError:
-    """Relative errors against the exact solution of the problem file, both of mean zero where constants are open.
+    """Computes relative errors against the exact solution of the problem file.
+
+    If the problem determines an unknown up to a constant only, both solutions are shifted to mean zero before they are compared.
 
     Args:
-        problem: with ``exact`` expressions for some unknowns.
+        problem: problem with exact expressions for some unknowns.
         trial: its trial space.
         points: quadrature points of the norms.
-        flux: whether the error of the flux is wanted, too, for which all unknowns must be known.
+        flux: whether the error of the flux is computed, too; it needs exact expressions for all unknowns.
     """
 
     def __init__(self, problem: Problem, trial: Trial, points: PointSet, flux: bool = False) -> None:
@@ -65,14 +72,15 @@ class TrueError:
             self._evaluator = Evaluator.of(problem, trial, densities)
 
     def __call__(self, theta: Tensor) -> dict[str, dict[str, Any]]:
-        """Return unknown → relative_l2, relative_h1 (full norm), and the h1_seminorm of the error and of the truth.
+        """Return the errors of parameters θ [size], by unknown and name.
 
-        Where the exact solution is zero the errors are absolute.
+        "relative_l2" and "relative_h1" (full norm) are dimensionless, or absolute if the exact solution is zero; "h1_seminorm" is
+        that of the error, "exact_h1_seminorm" that of the exact solution.
         """
         return self.with_flux(theta)[0]
 
     def with_flux(self, theta: Tensor) -> tuple[dict[str, dict[str, Any]], float | None]:
-        """Return the errors, of drawn cells with 95 % intervals, and ‖B(u) − B(u_exact)‖ where it is wanted."""
+        """Return the errors, for drawn cells with 95 % intervals, and ‖B(u) − B(u_exact)‖, None if ``flux`` is not set."""
         theta = self._level(self._trial, theta)
         draws = draws_of(self._evaluator, theta, self.points) if isinstance(self.points, DrawnPoints) else None
         sums = np.maximum(self._evaluator.integrate(theta, self.points) if draws is None else draws.sum(axis=1), 0.0)
@@ -91,7 +99,7 @@ class TrueError:
 
 
 def reference_errors(solution: Solution, reference: ReferenceValues) -> dict[str, dict[str, float]]:
-    """Return unknown → relative_l2 over the points of reference values, with their number and of those left out."""
+    """Return by unknown the relative ℓ² error at the reference points, their number, and how many points were left out."""
     points = reference.points
     values = solution.evaluate(points)
     result = {}

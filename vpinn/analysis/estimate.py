@@ -1,15 +1,18 @@
-"""A-posteriori error estimate: the distance of a solution to its correction in a space richer than training saw.
+"""Estimate the error of a solution u by its distance to a corrected solution u + w in a richer space.
 
-The distance is measured in the flux, ‖B(u) − B(u + w)‖ with F = a·v + B·∇v, and put in relation to ‖B(u)‖, so that
-coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖, for elasticity the stress.
+The distance is that of the fluxes, ‖B(u) − B(u + w)‖, with the flux B of the form F(u; v) = ∫ a·v + B·∇v. It is given relative to
+‖B(u)‖, so that units of coefficients cancel: for −∇·κ∇u it estimates ‖κ∇e‖/‖κ∇u‖, for elasticity the error of the stress.
 
-| problem | correction |
+| problem | correction w |
 |---|---|
-| a form of first derivatives on a mesh, or equations that have one | finite elements, see ``correction`` |
-| equations at points: a strong form, an energy without a mesh | random features, see ``features`` |
-| cells of a mesh that are too many, so that some are drawn | random features where there are equations at points |
-| neither, or a singular tangent, on a mesh | none: the dual norm of the residual, and ‖u − g‖²/h for conditions not met: up to |
-|  | the constants of the form a bound from both sides (Rojas et al. 2024, arXiv 2308.16910) |
+| form with first derivatives on a mesh, or equations that can be written so | finite elements, see ``correction`` |
+| equations that hold at points: strong form, energy without a mesh | random features, see ``features`` |
+| mesh with so many cells that some are drawn | random features, if there are equations that hold at points |
+| none of these, or a singular tangent, on a mesh | none. The estimate is the dual norm of the residual, with ‖u − g‖²/h for |
+|  | conditions that are not met: a bound from both sides up to constants of the form |
+|  | (Rojas et al. 2024, arXiv 2308.16910) |
+
+Start from ``make_estimator``.
 """
 
 from __future__ import annotations
@@ -46,28 +49,29 @@ from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
 ENRICHMENT = 2
-"""Degrees of the estimate's space above the test space trained with."""
+"""Difference between the degrees of the estimate's space and of training's test space."""
 HIGHEST = 13
-"""Degree up to which the rule of degree 30 integrates products of its functions with smooth coefficients."""
+"""Highest degree of the estimate's space: a rule of degree 30 integrates products of its functions with smooth coefficients."""
 DRAWN_DEGREE = 6
-"""Degree of the rule in drawn cells: of a mesh with so many, each is small."""
+"""Degree of the quadrature in drawn cells, which are small, as there are so many."""
 CHUNK = 50_000
 """Points evaluated at a time."""
 LARGEST = {1: 200_000, 2: 60_000, 3: 12_000}
-"""Functions of all components, by dimension, above which the space is not enriched further, to bound the factorisation."""
+"""Dimension → number of basis functions above which the degree is lowered, to bound the time of a factorisation."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is estimated of the error of some parameters.
+    """Error estimate of a solution u.
 
     Attributes:
         absolute: ‖B(u) − B(u + w)‖, or the dual norm of the residual, in units of the flux times √volume.
-        relative: over ‖B(u)‖, dimensionless; absolute where the flux vanishes.
-        cells: share of every cell, whose squares add up to that of ``absolute`` [n_cells]; None without a mesh.
+        relative: ``absolute`` over ‖B(u)‖, dimensionless; equal to ``absolute`` if the flux vanishes.
+        cells: contributions of the cells, in units of ``absolute``, whose squares add up to its square [n_cells]; None without a
+            mesh, and if cells were drawn.
         l2: unknown → ‖w‖/‖u‖, dimensionless; empty without a correction.
-        corrected: u + w; None without a correction.
-        interval: 95 % of ``relative``, where cells were drawn.
+        corrected: corrected solution u + w; None without a correction.
+        interval: 95 % interval of ``relative`` if cells were drawn, else None.
     """
 
     absolute: float
@@ -80,11 +84,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Levelled:
-    """A known function less its mean.
+    """A known function minus its mean.
 
     Attributes:
         field: the function.
-        points: quadrature points of the mean.
+        points: quadrature points for the mean.
     """
 
     field: Field
@@ -92,27 +96,27 @@ class Levelled:
 
     @cached_property
     def mean(self) -> float:
-        """The mean of the function, in its units."""
+        """Mean of the function over the domain, in its units."""
         parts = map(self.points.take, self.points.chunks(CHUNK))
         return sum(float(self.field.jets(part, 0)[()] @ part.w) for part in parts) / self.points.volume
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
-        """Return value and derivatives up to ``order``, [n] each."""
+        """Return derivative → values [n], for derivatives up to ``order``."""
         jets = self.field.jets(points, order)
         return {**jets, (): jets[()] - self.mean}
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """Estimates the error of parameters.
+    """Estimates the error of a solution from its parameters; made by ``make_estimator``.
 
     Attributes:
         problem: the problem.
-        correction: None where there is none.
+        correction: makes u + w; None: the estimate is the dual norm of the residual.
         densities: |B(u) − B(u + w)|² and |B(u)|², then w² and u² of every unknown; without a correction only the first two.
-        points: quadrature points of these, where the correction has not seen others.
-        residual: what the dual norm is taken of; None without a mesh.
-        opened: UFL counts of the parts of w that the problem leaves open up to a constant.
+        points: quadrature points of the densities, unless the correction keeps points of its own with the network's jets there.
+        residual: residual on the rich test space, for its dual norm; None without a mesh or on drawn cells.
+        opened: UFL counts of the components of w that the problem determines up to a constant only.
     """
 
     problem: Problem
@@ -124,12 +128,13 @@ class Estimator:
     _last: list[tuple[Tensor, Estimate | None]] = field(default_factory=list)
 
     def __call__(self, theta: Tensor) -> Estimate | None:
-        """Return the estimate of parameters [size]; None where nothing can be said. The last one is kept."""
+        """Return the error estimate of parameters [size]; None if there is none. The last one is kept for a second call."""
         if not self._last or not torch.equal(self._last[0][0], theta):
             self._last[:] = [(theta.clone(), self._estimate(wide(theta)))]
         return self._last[0][1]
 
     def _estimate(self, theta: Tensor) -> Estimate | None:
+        """Return the estimate by the corrected solution, or by the dual norm if there is none."""
         found = None if self.correction is None else self.correction(theta)
         if found is None:
             return None if self.residual is None else self._by_dual_norm(self.residual, theta)
@@ -145,30 +150,32 @@ class Estimator:
         return Estimate(math.sqrt(gap), math.sqrt(gap / (scale or 1.0)), shares, l2, found, interval)
 
     def _levelled(self, found: Corrected) -> Corrected:
-        """Return u + w with open components of w of mean zero, as those of u are."""
+        """Return u + w with mean zero in those components of w that are determined up to a constant only, as in u."""
         background = found.trial.background
         known = {count: Levelled(background.known[count], self.points) for count in self.opened}
         background = dataclasses.replace(background, known={**background.known, **known})
         return dataclasses.replace(found, trial=dataclasses.replace(found.trial, background=background))
 
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:
+        """Return the estimate by the dual norm of the residual and the gaps of boundary conditions."""
         norm, riesz = residual.dual_norm(theta)
         absolute = math.hypot(norm, residual.missed(theta))
-        trial = self.densities.trial  # ``densities`` may hold a correction, which there is none of here
+        trial = self.densities.trial  # ``densities`` may be those of a correction, which is missing here
         size = flux_gap(self.problem, trial, trial.unknowns, trial.unknowns)
         scale = math.sqrt(size.integrate(theta, self.points)[-1])
         return Estimate(absolute, absolute / (scale or 1.0), residual.shares(riesz), {}, None)
 
 
 def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -> Estimator | None:
-    """Return the estimator of a problem; None where there is neither a mesh nor an equation that holds at points.
+    """Return the error estimator of a problem; None if there is neither a mesh nor an equation that holds at points.
 
-    Plates with free edges have none, either.
+    There is none for forms with second derivatives of the test functions that cannot be written as equations, such as plates with
+    free edges.
 
     Args:
         problem: the problem.
         trial: its trial space.
-        trained: degree of the test space that training saw, None where it saw none.
+        trained: degree of training's test space; None: training had none.
     """
     stated, problem = problem, measured(problem)
     if bends(problem):
@@ -197,13 +204,13 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
 
 
 def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:
-    """Return the degree of the rich space: ``ENRICHMENT`` more than trained, higher on few cells, lower on very many.
+    """Return the degree of the rich space: ``trained`` + ``ENRICHMENT``, higher on few cells, lower on very many.
 
-    Mesh functions in the trial space solved equations of their own in their space, which is blind to what is wrong with them:
-    on a gear, elements of the distance's degree saw a sixth of the error. So it is above theirs while twice ``LARGEST`` allows.
+    Finite element functions in the trial space, such as distances and lifts, solve equations of their own. Elements of their
+    degree do not see the errors of these, so the degree is above theirs as long as there are at most twice ``LARGEST`` functions.
     """
     fields = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
-    own = trial.space or trial.beside  # elements that solved the problem itself: tests of their degree see nothing
+    own = trial.space or trial.beside  # elements that solved the problem itself: on tests of their degree the residual is zero
     floor, lowest, outputs = 1 if own is None else 1 + own.degree, 1 + max(fields, default=0), trial.network.outputs
     degree, most = max(trained + ENRICHMENT, floor), LARGEST[mesh.dimension]
     while degree < HIGHEST and mesh.n_cells * functions_per_cell(mesh, degree) < ENOUGH:
@@ -214,7 +221,7 @@ def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:
 
 
 def _by_cell(densities: Evaluator, theta: Tensor, points: PointSet, seen: Sequence[Seen] = ()) -> tuple[Array, Array | None]:
-    """Return the integrals of densities [k], and on a mesh by cell, or by draw, [k, n]; over points seen where there are any."""
+    """Return the integrals of k densities [k], and their parts by cell or by drawn cell [k, n], None on a hypercube."""
     if isinstance(points, DrawnPoints):
         draws = draws_of(densities, theta, points)
         return draws.sum(axis=1), draws

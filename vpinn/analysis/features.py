@@ -1,10 +1,9 @@
-"""The correction of a solution by fresh random features: where finite elements have no mesh, or no second derivatives.
+"""Correct a solution by random features, where finite elements fail because there is no mesh or there are second derivatives.
 
-The trial space takes N + δ for its network N, δ a combination of random features that makes the linearised residual of the
-equations smallest on points that training did not see: what one more stage of least squares would add. The estimate is
-good as far as the features explain the residual; the share that they leave is reported. What is left varies faster than
-what is explained and comes from smaller errors: of −Δu = f in five dimensions 83 % were left, and the estimate was 0.89 of
-the error.
+The network N of the trial space is replaced by N + δ. The correction δ is the combination of newly drawn random features that
+makes the linearised residual of the equations smallest, in least squares, on points that training did not use: what one more
+stage of least squares would add. The share of the residual that the features cannot remove is reported. The estimate does not
+contain that share, but it varies faster than the rest, and so belongs to smaller errors. Start from ``make_feature_correction``.
 """
 
 from __future__ import annotations
@@ -34,37 +33,43 @@ from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial
 
 Array = NDArray[np.float64]
 KINDS = ("sin", "tanh")
-"""Feature functions that are tried."""
+"""Activations that are tried."""
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Scales R that are tried, in units of one over half the domain's width."""
+"""Scales R of the features' slopes that are tried, in units of one over half the domain's width."""
 PILOT = 100
-"""Features per component with which kind and scale are chosen."""
+"""Number of features per component with which activation and scale are chosen."""
 COLUMNS = 800
-"""Features of all components together, at most."""
+"""Largest number of features of all components together."""
 FEWEST = 300
-"""Features per component, at least; else as many as the last hidden layer has units."""
+"""Least number of features per component; there are as many as units in the last hidden layer if that has more."""
 CHUNK = 50_000
-"""Points up to which features are evaluated at once."""
+"""Number of points up to which features are evaluated on all points at once."""
 PART = 10_000
-"""Points evaluated at a time beyond: hundreds of features have hundreds of values there."""
+"""Points evaluated at a time if there are more, as each has a value of every feature."""
 ROWS = 8
-"""Points per feature."""
+"""Number of points per feature."""
 LEFT = 0.97
-"""Largest share of the residual that may be left; beyond it nothing is estimated."""
+"""Share of the residual left by the features above which nothing is estimated."""
 SEED = 123_456_789
-"""Seed of features and points, other than any a user is likely to train with."""
+"""Seed of features and points, unlikely to be the seed of a user's run."""
 
 
 @dataclass(frozen=True)
 class NetworkField:
-    """One component of a network with fixed parameters, as a known function."""
+    """One component of a network with fixed parameters, as a known function.
+
+    Attributes:
+        network: the network.
+        theta: its parameters [network.size].
+        component: number of the output.
+    """
 
     network: Network
     theta: Tensor
     component: int
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
-        """Return derivatives up to ``order``, [n] each."""
+        """Return derivative → values [n], for derivatives up to ``order``."""
         d = self.network.dimension
         wanted = [key for k in range(order + 1) for key in combinations_with_replacement(range(d), k)]
         places, part = torch.tensor(points.x, device=HOST), PART if len(points) > CHUNK else max(1, len(points))
@@ -76,13 +81,13 @@ class NetworkField:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Residuals R over one measure, each with the square root of its weight, and their derivatives by jets of the network.
+    """Residuals R inside the domain or on a boundary part, and their derivatives by the values and derivatives of the network.
 
     Attributes:
-        points: independent of training's.
-        tape: every R, then every derivative.
-        count: number of R.
-        slopes: (which R, jet) of every derivative.
+        points: quadrature points, other than those of training.
+        tape: computes every R, then every derivative.
+        count: number of residuals R.
+        slopes: for every derivative the number of its R, and the value or derivative (jet) of the network.
     """
 
     points: PointSet
@@ -91,7 +96,7 @@ class Residuals:
     slopes: tuple[tuple[int, Jet], ...]
 
     def around(self, trial: Trial, theta: Tensor) -> Linearised:
-        """Return residual and derivatives at parameters [size]."""
+        """Return residuals and derivatives at the solution of parameters [size]."""
         points = self.points.take(range(self.points.size))
         values = Evaluator(trial, self.tape)(theta, points)
         return Linearised(points, values[: self.count], values[self.count :], self.slopes)
@@ -99,13 +104,13 @@ class Residuals:
 
 @dataclass(frozen=True)
 class Linearised:
-    """Residuals and their derivatives at some points.
+    """Values of residuals R and of their derivatives at n points.
 
     Attributes:
-        points: where.
-        values: every R [count, n].
-        derivatives: every derivative [slopes, n].
-        slopes: (which R, jet) of every derivative.
+        points: the points.
+        values: residuals [count, n].
+        derivatives: their derivatives [slopes, n].
+        slopes: for every derivative the number of its R, and the value or derivative (jet) of the network.
     """
 
     points: Points
@@ -114,9 +119,12 @@ class Linearised:
     slopes: tuple[tuple[int, Jet], ...]
 
     def rows(self, features: Network, drawn: Tensor, most: int) -> tuple[Array, Array]:
-        """Return √w R [rows] and √w R'[φ] for every feature, component by component [rows, outputs·h].
+        """Return √w R [rows] and √w R'[φ] for each of h features φ, component by component [rows, outputs·h].
 
-        Of more than ``most`` points evenly many are left out.
+        Args:
+            features: network with the features.
+            drawn: its parameters [features.size].
+            most: number of points above which points are left out evenly, until about as many remain.
         """
         step = max(1, len(self.points.w) // most)
         roots = np.sqrt(step * self.points.w[::step])
@@ -131,13 +139,13 @@ class Linearised:
 
 @dataclass(frozen=True)
 class FeatureCorrection:
-    """Corrects parameters.
+    """Corrects the solution of any parameters of a trial space by random features.
 
     Attributes:
         trial: trial space of u.
-        shift: the unknowns of N + δ.
-        residuals: of the equations, and of boundary conditions that the trial space does not meet.
-        width: features per component.
+        shift: unknowns of N + δ as expressions.
+        residuals: residuals of the equations, and of boundary conditions that the trial space does not meet.
+        width: number of features per component.
     """
 
     trial: Trial
@@ -146,7 +154,7 @@ class FeatureCorrection:
     width: int
 
     def __call__(self, theta: Tensor) -> Corrected | None:
-        """Return the corrected unknowns; None where most of the residual is left."""
+        """Return the corrected solution of parameters [size]; None if the features leave more than ``LEFT`` of the residual."""
         parts = [part.around(self.trial, theta) for part in self.residuals]
         scores = {Recipe(kind, scale): self._fit(parts, Recipe(kind, scale), PILOT)[2] for kind in KINDS for scale in SCALES}
         recipe = min(scores, key=lambda recipe: scores[recipe])
@@ -158,7 +166,7 @@ class FeatureCorrection:
         return Corrected(replace(self.trial, unknowns=self.shift.unknowns, background=background), left)
 
     def _fit(self, parts: Sequence[Linearised], recipe: Recipe, width: int) -> tuple[Network, Tensor, float]:
-        """Return features with the combination that corrects best, and ‖R + R'[δ]‖/‖R‖."""
+        """Return features, their parameters [size] with the best last layer, and the share ‖R + R'[δ]‖/‖R‖ that they leave."""
         base = self.trial.network
         domain = self.trial.background.domain
         features = recipe.features(base, width, domain)
@@ -176,9 +184,13 @@ class FeatureCorrection:
 def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection:
     """Return the correction of a problem by random features.
 
+    Args:
+        problem: the problem.
+        trial: its trial space.
+
     Raises:
-        InputError: the problem has no equations that hold at points, see ``equations``, natural conditions beside them, or
-            derivatives that features lack.
+        InputError: the form cannot be written as equations that hold at points, see ``equations``; or an unknown of a form is
+            free on a part of the boundary; or the equations have derivatives of a higher order than features.
     """
     if highest_order(problem) > HIGHEST_ORDER:
         raise InputError(f"features have derivatives up to order {HIGHEST_ORDER} only")
@@ -217,7 +229,11 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
 
 
 def _check_held(problem: Problem, trial: Trial) -> None:
-    """Refuse a form whose unknowns are free on a part of the boundary, where its natural conditions hold."""
+    """Check that no unknown of a form is free on a part of the boundary: its natural conditions are not among the residuals.
+
+    Raises:
+        InputError: an unknown is free on a part of the boundary.
+    """
     every = len(problem.domain.facets("all"))
     for unknown in problem.unknowns:
         for component in range(unknown.components):
@@ -228,6 +244,7 @@ def _check_held(problem: Problem, trial: Trial) -> None:
 
 
 def _residuals(problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet) -> Residuals:
+    """Compile scalar residuals, and their derivatives by the network's jets that are not zero."""
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     graph = Graph(frozenset({trial.function.count()}))
     nodes = [build(graph, part, known) for part in parts]

@@ -1,4 +1,4 @@
-"""The network's field beside the finite element solution of the same form."""
+"""Compare a network's solution with the finite element solution of the same form."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from vpinn.solution import Solution
 
 
 def compare_with_finite_elements(solution: Solution, asked: FiniteElements) -> dict[str, Any]:
-    """Return the entry "fem" of metrics.json.
+    """Solve the problem with finite elements, and return the entry "fem" of metrics.json.
 
     Args:
-        solution: the network's.
-        asked: degree and refinements.
+        solution: solution of a network.
+        asked: degree and refinements of the finite elements, from the problem file.
 
     Returns:
-        degree (the highest), degrees by unknown, refine, dofs, steps, seconds; "errors" of the finite elements themselves where
-        the exact solution is known;
-        and "difference", unknown → relative_l2 and relative_h1 of the network against them, on a rule of degree 2p + 4.
+        "degree": the highest degree p; "degrees" by unknown; "refine"; "dofs"; "steps"; "seconds"; "errors" of the finite element
+        solution against the exact one, empty if that is not known; "difference": unknown → relative_l2 and relative_h1 of the
+        network against finite elements, on a rule of degree 2p + 4.
 
     Raises:
-        InputError: the problem has no such solution.
-        DivergenceError: Newton's method found none.
+        InputError: finite elements cannot solve the problem.
+        DivergenceError: Newton's method does not converge.
     """
     found = solve_fem(solution.problem, asked.degree, asked.refine)
     return {

@@ -1,6 +1,6 @@
-"""The flux B(u) of a form F(u; v) = ∫ a·v + B·∇v: what errors are measured by, and what coefficients cancel in.
+"""Compute the flux B(u) of a form F(u; v) = ∫ a·v + B·∇v, in whose norm errors are measured.
 
-For −∇·κ∇u it is κ∇u, for elasticity the stress. Where a form has no flux (a strong form, a projection) ∇u stands for it.
+For −∇·κ∇u the flux is κ∇u, for elasticity the stress. If the form has none (a strong form, a projection), ∇u takes its place.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from vpinn.trial import Evaluator, Trial
 
 
 def measured(problem: Problem) -> Problem:
-    """Return the problem in the form whose flux errors are measured in.
+    """Return the problem in the form whose flux is the measure of errors.
 
-    That is a weak form where equations have one, and equations where a form takes second derivatives.
+    Equations become a weak form if they can be written as one. A form with second derivatives becomes equations.
     """
-    with contextlib.suppress(InputError):  # free edges of plates
+    with contextlib.suppress(InputError):  # a plate with free edges stays as it is
         problem = bent(problem)
     return weakened(problem)
 
@@ -36,14 +36,14 @@ def measured(problem: Problem) -> Problem:
 def flux_gap(
     problem: Problem, trial: Trial, one: Unknowns, other: Unknowns, more: Sequence[ufl.core.expr.Expr] = ()
 ) -> Evaluator:
-    """Return the densities |B(one) − B(other)|² and |B(one)|², and ``more`` at the same points.
+    """Return an evaluator of the densities |B(one) − B(other)|² and |B(one)|², and of ``more``.
 
     Args:
-        problem: of any formulation.
-        trial: whose network and known functions the unknowns are expressions of.
-        one: unknown → expression.
-        other: the same.
-        more: scalar expressions of the network.
+        problem: problem in any formulation.
+        trial: trial space whose network and known functions occur in the expressions.
+        one: unknown → expression for it.
+        other: unknown → expression for it.
+        more: further scalar expressions of the network.
     """
     graph = Graph(frozenset({trial.function.count()}))
     found = [_flux(problem, graph, unknowns) for unknowns in (one, other)]

@@ -1,4 +1,7 @@
-"""Functions that can be added to a solution, and what to say of them."""
+"""Describe functions that can be added to a solution without leaving a residual: rigid motions, constants and other modes.
+
+``uniqueness`` finds such functions, called free; ``Free`` names them in one line for the user.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 CLOSE = 2e-2
-"""Share of a motion outside of the free functions up to which it is one of them."""
+"""Relative distance of a rigid motion from the span of the free functions up to which it belongs to them."""
 UNEVEN = 0.1
-"""Largest change of a residual from point to point, relative to its mean, with which it counts as constant."""
+"""Largest deviation of a residual from its mean, relative to the mean, with which it counts as constant."""
 POINTS = 400
-"""Points at which functions are looked at."""
+"""About the number of points at which functions are compared."""
 FEW = 3
-"""Modes up to which they are accidents, not what a missing condition leaves open."""
+"""Number of modes up to which they are put down to a resonance; more are put down to a missing condition."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,11 @@ class Free:
 
     Attributes:
         problem: the problem.
-        values: an orthonormal basis of them at some points [count, components, n].
-        points: coordinates of these [n, d].
-        driven: whether the data do not balance them, so that there is no solution at all.
-        near: how many functions are free, or nearly so with the features that were tried.
-        gap: by how much source and flux of one equation do not balance, in its unit; None where that is not known.
+        values: orthonormal basis of the free functions, by its values at n points [count, components, n].
+        points: coordinates of these points [n, d].
+        driven: whether the data do not balance along a free function, so that there is no solution.
+        near: number of functions that are free or nearly free.
+        gap: difference of source and boundary flux of an equation, in its unit; None if that is not known.
     """
 
     problem: Problem
@@ -45,7 +48,7 @@ class Free:
     gap: float | None = None
 
     def __str__(self) -> str:
-        """What is open, and what that means, in one line."""
+        """Name the free functions and their consequence in one line."""
         rest, words = self.values, list[str]()
         known, total = motions(self.problem), self.values.shape[1]
         for unknown in self.problem.unknowns:
@@ -67,6 +70,7 @@ class Free:
         return f"not unique, one solution of many: {'; '.join(words)}"
 
     def _modes(self, functions: Array) -> str:
+        """Describe free functions that are neither constants nor rigid motions."""
         names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
         component, at = np.unravel_index(int(np.abs(functions[0]).argmax()), functions[0].shape)
         place = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyzstuvw", self.points[at], strict=False))
@@ -86,7 +90,7 @@ def orthonormal(values: Array) -> Array:
 
 
 def without(basis: Array, motion: Array) -> Array:
-    """Return a basis of what is left of functions beside a motion."""
+    """Return an orthonormal basis of functions without a motion, unchanged if the motion is not among them [k, components, n]."""
     rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
     if not len(rows) or outside(motion, basis) > CLOSE:
         return basis
@@ -96,17 +100,23 @@ def without(basis: Array, motion: Array) -> Array:
 
 
 def outside(motion: Array, basis: Array) -> float:
-    """Return the part of a motion outside of functions with an orthonormal basis, 0 to 1."""
+    """Return the relative distance, 0 to 1, of a motion [components, n] from the span of an orthonormal basis."""
     rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
     return float(np.linalg.norm(unit - (rows @ unit) @ rows))
 
 
 def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) -> float | None:
-    """Return by how much source and flux of one equation in strong form do not balance; None where that cannot be told.
+    """Return the difference of source and boundary flux of one equation in strong form; None if that cannot be told.
 
-    What least squares is left with is ρ = aν, orthogonal to all functions, with ν the kernel of the transposed operator. Where
-    the residual is the same at all points, ν is one in the domain for ν = ρ/a with that residual a, and the data, tested with
-    ν, leave (ν, ρ) = |ρ|²/a.
+    The residual ρ of least squares is orthogonal to the image of the operator, so it is in the kernel of the transposed one. If ρ
+    has the same value a at all points of the domain, ν = ρ/a is one there. Tested with ν, the equation leaves
+    (ν, ρ) = ‖ρ‖²/a, which is returned.
+
+    Args:
+        problem: the problem.
+        trial: its trial space.
+        theta: parameters of the solution [size].
+        loss: half the sum of squares ‖ρ‖².
     """
     if len(problem.formulation.equations) != 1:
         return None
@@ -118,6 +128,6 @@ def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) 
 
 
 def some_points(problem: Problem) -> Points:
-    """Return points all over the domain at which functions are looked at."""
+    """Return points all over the domain at which functions are compared."""
     points = cell_points(problem.domain, "gauss" if isinstance(problem.domain, Mesh) else "sobol", 2, POINTS, 0)
     return points.take(range(0, points.size, max(1, points.size // POINTS)))

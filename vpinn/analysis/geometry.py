@@ -1,4 +1,4 @@
-"""How far the cells of a mesh are from the shape that they stand for, which no estimate on these cells sees."""
+"""Measure how far a mesh is from the curved shape that it approximates: an error that no estimate on the mesh sees."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from vpinn.domain import Mesh
 
 SMOOTH = 0.2
-"""Angle in radians up to which two facets stand for one smooth curve; above, they meet in a corner."""
+"""Largest angle in radians between two facets that approximate a smooth curve; at a larger one they form a corner."""
 
 
 def kink(mesh: Mesh) -> float:
-    """Return the largest angle in radians, up to ``SMOOTH``, between facets of a plane mesh that stand for a smooth curve.
+    """Return the largest angle in radians between neighbouring facets that approximate a smooth curve, 0 to ``SMOOTH``.
 
-    Their true tangents agree where they meet; slopes of a solution near the boundary are wrong by that angle, relatively. It is
-    zero of straight sides, and of meshes in other dimensions, where it is not looked for.
+    The curve has one tangent where two facets meet. So the gradient of a solution near the boundary has a relative error of about
+    that angle. The angle is zero for straight sides. It is computed in two dimensions only, and zero in others.
     """
     if mesh.dimension != 2:
         return 0.0

@@ -1,4 +1,7 @@
-"""Which cells to refine: those with most of the estimated error, and those around a vertex where it is singular."""
+"""Choose the cells to refine: those with most of the estimated error, and those around a vertex where the solution is singular.
+
+``refined`` returns the finer mesh; ``concentrated`` tells whether smaller cells are better than a higher degree.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,33 @@ from vpinn.domain import Mesh, bisect
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 BULK = 0.5
-"""Share of the squared error that marked cells have (Dörfler, SIAM J. Numer. Anal. 33 (1996), 1106–1124)."""
+"""Share of the squared error in the marked cells (Dörfler, SIAM J. Numer. Anal. 33 (1996), 1106–1124)."""
 FEW = 0.15
-"""Share of the cells below which those that have the bulk are few, so that smaller cells pay, and not higher degrees."""
+"""Share of the cells up to which the marked cells are few, so that smaller cells are better than a higher degree."""
 PEAK = 0.02
-"""Share of the squared error around a vertex above which it may be singular there."""
+"""Share of the squared error in the cells around a vertex above which the solution may be singular there."""
 DEEP = 5
-"""Times that the cells around such a vertex are refined once more: halvings of a singular function x^½ gain 0.7 each."""
+"""Further refinements of the cells around such a vertex; each halves their size, and gains a factor of only 0.7 for √r."""
 
 
 def bulk(shares: Array) -> Integers:
-    """Return the fewest cells that have ``BULK`` of the squared error, of the error's share of each cell [n_cells]."""
+    """Return the fewest cells [k] that have ``BULK`` of the squared error, from the error of each cell [n_cells]."""
     squares = shares**2
     order = np.argsort(-squares, kind="stable")
     return np.asarray(order[: 1 + np.searchsorted(np.cumsum(squares[order]), BULK * squares.sum())])
 
 
 def concentrated(shares: Array) -> bool:
-    """Return whether few cells have most of the error."""
+    """Return whether few cells have most of the error, from the error of each cell [n_cells]."""
     return len(bulk(shares)) <= max(4, FEW * len(shares))
 
 
 def refined(mesh: Mesh, shares: Array) -> Mesh:
-    """Return a mesh that is finer where the error is.
+    """Return a mesh that is finer in the cells with most of the error.
 
     Args:
-        mesh: of cells that can be bisected.
-        shares: the error's share of each cell [n_cells].
+        mesh: mesh whose cells can be bisected.
+        shares: error of each cell [n_cells].
     """
     if mesh.cell == "quadrilateral":  # the first bisection cuts them into triangles
         fine, shares = bisect(mesh, np.empty(0, np.int64)), np.repeat(shares / np.sqrt(2.0), 2)
@@ -46,14 +49,14 @@ def refined(mesh: Mesh, shares: Array) -> Mesh:
     for _ in range(DEEP if len(peaks) else 0):
         vertices = fine.nodes[fine.vertices]
         touching = np.zeros(fine.n_cells, dtype=bool)
-        for peak in peaks:  # few: each has a share of the whole
+        for peak in peaks:  # there are few, as each has a share of the error
             touching |= (np.abs(vertices - peak).max(axis=2) <= 1e-12 * np.abs(mesh.nodes).max()).any(axis=1)
         fine = bisect(fine, np.flatnonzero(touching))
     return fine
 
 
 def _peaks(mesh: Mesh, squares: Array) -> Integers:
-    """Return the vertices around which the squared error is ``PEAK`` of all, and denser than around any of their neighbours."""
+    """Return vertices [k] whose cells have more than ``PEAK`` of the squared error, at a higher density than at neighbours."""
     vertices = mesh.vertices
     sums = (np.repeat(each, vertices.shape[1]) for each in (squares, mesh.h**mesh.dimension))
     around, volume = (np.bincount(vertices.ravel(), each, len(mesh.nodes)) for each in sums)

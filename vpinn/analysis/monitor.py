@@ -1,4 +1,4 @@
-"""What is watched while a run trains: the true error where it is known, and the estimate where a tolerance asks for it."""
+"""Evaluate the true error, if the exact solution is known, and the error estimate, if the run stops at one, during training."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from vpinn.problem import Problem
 from vpinn.trial import Trial
 
 WATCHED_DEGREE = 12
-"""Quadrature degree of the errors."""
+"""Degree of the quadrature for the true error."""
 
 
 def make_monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Callable[[Tensor], dict[str, float]] | None:
-    """Return parameters → "error", relative L² and the largest of all unknowns, and "estimate"; None where neither is asked.
+    """Return a function of the parameters that computes the errors to record during training; None if there are none.
+
+    The function returns "error", the largest relative L² error of all unknowns, and "estimate", the relative error estimate.
 
     Args:
-        problem: the problem, whose exact solution is compared with.
+        problem: problem, with or without an exact solution.
         trial: its trial space.
-        estimator: of the error; None: nothing stops on its estimate.
+        estimator: error estimator; None: the run does not stop at an estimate.
     """
     truth = TrueError(problem, trial, independent_points(problem, WATCHED_DEGREE)) if problem.exact else None
     if truth is None and estimator is None:
@@ -37,6 +39,6 @@ def make_monitor(problem: Problem, trial: Trial, estimator: Estimator | None) ->
 
 
 def true_error(problem: Problem, trial: Trial) -> Callable[[Tensor], float] | None:
-    """Return parameters → relative L² error, the largest of all unknowns; None where no exact solution is known."""
+    """Return the function from parameters to the largest relative L² error of all unknowns; None without an exact solution."""
     monitor = make_monitor(problem, trial, None)
     return None if monitor is None else lambda theta: monitor(theta)["error"]

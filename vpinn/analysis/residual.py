@@ -1,4 +1,4 @@
-"""The dual norm of the residual on a test space richer than the one trained with."""
+"""Compute the dual norm of the residual on a test space richer than training's."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 MAX_DEGREE = 30
-"""Highest degree of quadrature."""
+"""Highest degree of a quadrature rule."""
 
 
 @dataclass(frozen=True)
 class Residual:
-    """The residual on a rich test space.
+    """The residual on a rich test space; made by ``make_residual``.
 
     Attributes:
         objective: weak form of the problem on that space; only its residual is used.
-        gaps: for every condition not met exactly, (u − g)²/h and the boundary points to integrate it over.
+        gaps: for every condition u = g that the trial space does not meet exactly, (u − g)²/h and the quadrature points on its
+            boundary part.
     """
 
     objective: Objective
     gaps: tuple[tuple[Evaluator, FacetPoints], ...]
 
     def dual_norm(self, theta: Tensor, residual: Tensor | None = None) -> tuple[float, Tensor]:
-        """Return the dual norm, and the residual's Riesz representative [components, size].
+        """Return the dual norm of the residual, and its Riesz representative [components, size].
 
         Args:
-            theta: parameters.
-            residual: F(u; φᵢ) [components, size] where it is known.
+            theta: parameters of u.
+            residual: F(u; φᵢ) [components, size]; None: it is computed.
         """
         residual = self.objective.residual(wide(theta)) if residual is None else residual
         riesz = self._space.riesz(residual)
         return math.sqrt(max(0.0, float((residual * riesz).sum()))), riesz
 
     def missed(self, theta: Tensor) -> float:
-        """Return the norm (Σ ‖u − g‖²/h)^½ of the conditions that are not met."""
+        """Return (Σ ‖u − g‖²/h)^½ over the conditions that the trial space does not meet exactly."""
         return math.sqrt(sum(float(gap.integrate(theta, points)[0]) for gap, points in self.gaps))
 
     @property
@@ -55,7 +56,7 @@ class Residual:
         return self.objective.test_space
 
     def shares(self, riesz: Tensor) -> Array:
-        """Return ‖∇y‖ of the Riesz representative y on every cell."""
+        """Return ‖∇y‖ on every cell [n_cells], for the Riesz representative y [components, size]."""
         space = self._space.space
         mesh, rule = space.mesh, gauss(space.mesh.cell, 2 * space.degree)
         _, gradients = space.tabulate(rule.points)
@@ -75,7 +76,16 @@ class Residual:
 
 
 def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | None:
-    """Return the residual of a problem on a mesh, on conforming elements of a degree; None of an energy without a slope."""
+    """Return the residual of a problem on a mesh, tested with conforming elements.
+
+    Args:
+        problem: problem on a mesh, in any formulation.
+        trial: its trial space.
+        degree: degree of the test functions.
+
+    Returns:
+        None if the form contains no test function once it is differentiated, as a constant energy.
+    """
     mesh = problem.domain
     assert isinstance(mesh, Mesh)
     weak = dataclasses.replace(problem, formulation=Weak(problem.variation), boundary=())

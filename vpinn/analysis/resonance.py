@@ -1,9 +1,10 @@
-"""Solutions close to resonance: terms of the form that cancel, so that small errors of coefficients and mesh are large in u.
+"""Detect linear problems close to resonance, whose solution amplifies small errors of coefficients and mesh.
 
-Let A = Σ A_k be the operator of a linear form, with a part A_k for every measure and for values and derivatives of the test
-functions. A relative perturbation δ of the parts changes A u by up to δ Σ ‖A_k u‖ in the dual norm, and u as if its data had
-changed by that. Where ‖A u‖ is much smaller, as at −Δu − k²u = f with k² close to an eigenvalue, the answer depends on digits
-that nobody knows: on a disk of 96 curved cells the geometry moves the eigenvalue by 1e-5.
+Let A = Σ A_k be the operator of a linear form, split into integrals over the domain and over the boundary, and into terms with
+values and with derivatives of the test functions. A relative perturbation δ of the parts changes A u by up to δ Σ ‖A_k u‖ in
+the dual norm, and u as much as if the data had changed by that. If the parts cancel, so that ‖A u‖ is much smaller than
+Σ ‖A_k u‖, the solution depends on digits of coefficients and geometry that are not known. An example is −Δu − k²u = f with k²
+close to an eigenvalue, since the mesh alone moves the eigenvalue. Start from ``close_to_resonance``.
 """
 
 from __future__ import annotations
@@ -28,28 +29,32 @@ from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 CANCELS = 1e-3
-"""‖A u‖ over Σ ‖A_k u‖ below which a solution is close to resonance; well-posed worked problems have 0.26 to 1."""
+"""Ratio of ‖A u‖ to Σ ‖A_k u‖ up to which a solution is close to resonance; the well-posed worked problems have 0.26 to 1."""
 MOST = 20_000
-"""Functions of the elements that tell, of all components."""
+"""Largest number of basis functions, of all components, of the finite elements with which the ratio is computed."""
 DEGREES = (4, 3, 2)
-"""Their degree: the first of which they are few enough."""
+"""Degrees of these elements that are tried; the first with few enough functions is taken."""
 
 
 @dataclass(frozen=True)
 class _Part(Discrete):
-    """The terms of an integrand with values of the test functions, or those with derivatives of them."""
+    """One part A_k: the terms of an integrand with values of the test functions, or those with derivatives of them.
+
+    Attributes:
+        values: whether the terms are those with values.
+    """
 
     values: bool = True
 
     def outputs(self, points: Points, jets: object, matrix: bool) -> Sequence[Value]:
-        """Return coefficients and derivatives, zero but for this part."""
+        """Return coefficients and derivatives; those of other parts are zero."""
         found = super().outputs(points, jets, matrix)  # type: ignore[arg-type]
         tests = [*self.tests, *(test for test, _ in self.slopes if matrix)]
         return [value if (place == 0) == self.values else 0.0 for (_, place), value in zip(tests, found, strict=True)]
 
 
 def close_to_resonance(problem: Problem) -> str:
-    """Return what to say of a linear problem whose solution is close to resonance, "" of any other."""
+    """Return a line for the user if the problem is linear and its solution close to resonance, else ""."""
     mesh = problem.domain
     if not isinstance(mesh, Mesh) or problem.formulation.pointwise:
         return ""
@@ -65,25 +70,26 @@ def close_to_resonance(problem: Problem) -> str:
     if share is None or share > CANCELS:
         return ""
     return (
-        f"close to resonance: the terms of the form cancel to {share:.0e} for the solution, which changes by {1 / share:.0e} "
-        "times what coefficients or geometry change; move a coefficient away from the eigenvalue, or trust no digit"
+        f"close to resonance: the terms of the form cancel to {share:.0e} of their size, so that the solution changes "
+        f"{1 / share:.0e} times as much as coefficients or geometry; move a coefficient away from the eigenvalue, or trust none "
+        "of its digits"
     )
 
 
 def _may_cancel(parts: Sequence[Integrand]) -> bool:
-    """Return whether one equation takes values and derivatives of its test function, or integrals inside and on the boundary."""
+    """Return whether the left side of some equation has two or more parts A_k, which could cancel."""
     kinds = {(test[0], part.facet, test[1] == 0) for part in parts for test, _ in part.slopes}
     return any(len({kind[1:] for kind in kinds if kind[0] == component}) > 1 for component, _, _ in kinds)
 
 
 def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degree: int) -> float | None:
-    """Return ‖A u‖ over Σ ‖A_k u‖, of the equation in which least cancels; None without any term.
+    """Return the ratio of ‖A u‖ to Σ ‖A_k u‖, the largest of all equations; None if A u has no terms.
 
     Args:
-        problem: linear.
+        problem: linear problem.
         mesh: its domain.
         parts: integrands of the form.
-        degree: of the elements that solve it.
+        degree: degree of the finite elements that solve it.
     """
     found = solve_fem(problem, degree)
     mixed, background, rule = found.mixed, Background(mesh), rule_degree(degree, mesh)
@@ -109,7 +115,7 @@ def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degre
 
 
 def _own(mixed: MixedSpace, component: int, values: Array) -> Array:
-    """Return the coefficients in a component's own space of a function in that of the highest degree."""
+    """Return coefficients in the space of the highest degree [highest.size] as coefficients in a component's own space [size]."""
     space, highest = mixed.spaces[component], mixed.highest
     if space is highest:
         return values

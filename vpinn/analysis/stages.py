@@ -1,4 +1,7 @@
-"""The error estimator of a stage of least squares: growth asks it before it ends, the assessment afterwards."""
+"""Estimate the error of a stage of least squares, to decide whether further features are needed, and for the final assessment.
+
+A stage is one fit of features. ``StageEstimators`` keeps the estimator and the judgements, since both callers need them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from vpinn.problem import Problem
 
 
 class StageEstimators:
-    """Estimators of stages, of which the last is kept, and what they said.
+    """Makes error estimators of stages and judges stages. The last estimator and all judgements are kept.
 
     Args:
-        problem: as the problem file states it.
+        problem: problem in the formulation of the problem file.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -25,15 +28,15 @@ class StageEstimators:
         self._said: list[tuple[Fit, Judgement | None]] = []
 
     def of(self, stage: Stage) -> Estimator | None:
-        """Return the estimator of a stage; None where nothing can be said."""
+        """Return the error estimator of a stage; None if there is none."""
         if self._last is None or self._last[0] is not stage.fit:
-            self._last = None  # two of them may be more than memory holds
+            self._last = None  # released first, since two estimators may not fit in memory
             tests = stage.objective.test_space
             self._last = stage.fit, make_estimator(self._problem, stage.trial, None if tests is None else tests.space.degree)
         return self._last[1]
 
     def judge(self, stage: Stage) -> Judgement | None:
-        """Return what the estimator says of a stage; None where nothing can be said."""
+        """Return the error estimate of a stage, and whether its tests were enough; None if there is no estimate."""
         known = [verdict for fit, verdict in self._said if fit is stage.fit]
         if not known:
             known.append(self._judged(stage))
@@ -41,7 +44,7 @@ class StageEstimators:
         return known[0]
 
     def unseen(self, stage: Stage) -> float:
-        """Return the residual of a stage on points that it was not fitted to; drawn points leave that of fresh draws."""
+        """Return ‖ρ‖ of a stage on a finer rule; for a fit to drawn points its own residual, which is one on fresh draws."""
         if stage.fit.points is not None:
             return stage.fit.residual
         stated = stated_problem(self._problem, stage.trial, LeastSquares.name)

@@ -1,7 +1,7 @@
-"""The weak form around a solution: residual F(u; φᵢ) and tangent F'(u)[φⱼ, φᵢ] on finite elements, as a vector and a matrix.
+"""Assemble the weak form around a network's solution u on finite elements: residual F(u; φᵢ) and tangent F'(u)[φⱼ, φᵢ].
 
-The integrands are compiled for u + w with a finite element function w, by whose jets the coefficients of the test functions
-are differentiated; then w is zero.
+The integrands are stated for u + w with a finite element function w. The coefficients of the test functions are differentiated
+by the values and derivatives of w, and w is set to zero. ``correction`` solves the resulting linear system.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from vpinn.trial import Evaluator, Trial
 from vpinn.trial.network import Jets
 
 Unknowns = Mapping[str, ufl.core.expr.Expr]
-"""Unknown → what stands for it."""
+"""Name of an unknown → expression for it."""
 Seen = tuple[Points, Jets]
-"""Points with the network's jets there."""
+"""Points, with values and derivatives (jets) of the network there."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The corrected unknowns u + w.
+    """The corrected unknowns u + w as expressions.
 
     Attributes:
         unknowns: name → u + w, an expression of the network and of ``functions``.
         differences: name → w.
-        functions: what w is made of, one scalar function per component.
+        functions: scalar functions of which w consists, one per component.
     """
 
     unknowns: Unknowns
@@ -45,7 +45,7 @@ class Shift:
 
     @classmethod
     def of(cls, problem: Problem, trial: Trial) -> Shift:
-        """Return the unknowns of a trial space shifted by new functions w themselves."""
+        """Return the unknowns of a trial space plus w, where the components of w are new functions."""
         functions: list[ufl.Coefficient] = []
         differences = {}
         for unknown in problem.unknowns:
@@ -56,19 +56,20 @@ class Shift:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """UFL counts of the functions."""
+        """UFL counts of ``functions``."""
         return tuple(w.count() for w in self.functions)
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """Corrected parameters.
+    """A corrected solution u + w.
 
     Attributes:
-        trial: trial space of u + w.
-        left: share of the residual that w leaves, 0 to 1.
-        residual: F(u; φᵢ) on the finite elements of w [components, size]; None where w is none.
-        seen: points of the domain with the network's jets there; none where they were not kept.
+        trial: trial space whose unknowns are u + w, at the parameters of u.
+        left: share of the residual that w does not remove, 0 to 1.
+        residual: F(u; φᵢ) on the finite elements of w [components, size]; None if w consists of features, or of elements of
+            different degrees.
+        seen: points of the domain with the network's jets there; empty if they were not kept.
     """
 
     trial: Trial
@@ -79,12 +80,12 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Tangent(Assembler):
-    """One measure of the form around u.
+    """The integrals of the form over the domain, or those over the boundary, around u.
 
     Attributes:
-        integrands: the coefficient of every test, then the derivatives, as functions of the network.
+        integrands: evaluates the coefficient of every test function, then every derivative.
         theta: parameters of u [size]; None until they are given.
-        seen: takes points of the domain with the network's jets there, so that these need not be evaluated again.
+        seen: list to which points of the domain and the network's jets there are added, so that they need not be computed again.
     """
 
     integrands: Evaluator
@@ -101,17 +102,17 @@ class Tangent(Assembler):
 
 
 def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeSpace, degree: int) -> tuple[Tangent, ...]:
-    """Return the measures of a form that takes first derivatives.
+    """Return the integrals of a form over the domain and over the boundary.
 
     Args:
-        problem: of any formulation, on a mesh.
+        problem: problem on a mesh, in any formulation.
         trial: its trial space.
-        shift: w beside the unknowns of the trial space.
-        space: finite elements of w and of the tests.
-        degree: of the quadrature, 1 to 30.
+        shift: unknowns u + w.
+        space: finite elements of w and of the test functions.
+        degree: degree of the quadrature, 1 to 30.
 
     Raises:
-        InputError: the form takes second derivatives, which finite elements lack.
+        InputError: the form has second derivatives, which continuous elements lack.
     """
     refine = affordable_refine(space.mesh, degree, problem.settings.quadrature.refine)
     counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []

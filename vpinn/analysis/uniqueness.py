@@ -1,10 +1,10 @@
-"""Whether equations and conditions fix the solution: functions that can be added to it without leaving a residual.
+"""Check that a solution is unique, by looking for functions that can be added to it without leaving a residual.
 
-For a well-posed problem ‖Lφ‖ ≥ c‖φ‖ with the linearised operator L, conditions included, and a norm of as many derivatives as
-the equations have. Few random features show the least ratio: the smallest singular value σ of the rows of least squares
-relative to the norm of the functions. It settles where the problem is well posed, and falls exponentially with the number of
-features towards rounding where a smooth function can be added: a rigid motion without supports, a mode at resonance, any
-solution of the equation alone where a condition is missing.
+Let L be the operator of equations and conditions, linearised at the solution. For a well-posed problem ‖Lφ‖ ≥ c‖φ‖, in a norm
+with as many derivatives as the equations have. The smallest ratio σ = ‖Lφ‖/‖φ‖ in the span of more and more random features is a
+singular value. If the problem is well posed, σ converges to a positive number. If a smooth function φ can be added (a rigid
+motion of an unsupported body, a mode at resonance, a solution of the equation where a condition is missing), σ falls
+exponentially with the number of features, down to rounding. Such functions are called free. Start from ``free_functions``.
 """
 
 from __future__ import annotations
@@ -36,53 +36,53 @@ from vpinn.trial import Enriched, Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
-"""Features per component that are tried one after another."""
+"""Numbers of features per component that are tried one after another."""
 RESOLVED, MOST_DIMENSIONS = 3, 5
-"""Dimensions up to which that many features resolve modes, and up to which they are looked for."""
+"""Dimension up to which that many features resolve modes, and dimension up to which free functions are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
 RECIPE = Recipe("tanh", 2.0)
-"""Features smooth enough for rigid motions and the first modes."""
+"""Features that are drawn: smooth enough for rigid motions and the lowest modes."""
 OPEN = 1e-6
-"""σ below which a function is free; Mindlin's plate, well posed, has 3e-5, and a mode at resonance 1e-11."""
+"""σ up to which a function is free; Mindlin's plate, which is well posed, has 3e-5, and a mode at resonance 1e-11."""
 FELL = 1e3
-"""Factor by which σ has then fallen with the number of features; units that differ make it small, but do not let it fall."""
+"""Factor by which σ must also have fallen since the first number of features: inconsistent units make σ small at once."""
 HARDLY = 1e-3
-"""σ below which functions count as nearly free, where another is free: more features would show them to be."""
+"""σ below which further functions count as nearly free once one is free, as they would be with more features."""
 CERTAIN = 1e-8
-"""σ of a free function below which no more features are tried."""
+"""σ of a free function up to which no more features are tried."""
 EXACT = 1e-9
-"""σ that is rounding."""
+"""σ up to which it is rounding; such a function is free without the test of ``FELL``."""
 STRAIGHT = 1e-5
-"""Slope of features that are straight, in units of one over half the domain's width."""
+"""Slope of the features that represent coordinates, small enough to be linear, in units of one over half the domain's width."""
 LOOKS = 2
-"""Numbers of features that are looked at in any case, without the next."""
+"""Numbers of features that are tried in any case, besides one more that decides whether to go on."""
 SETTLED = 2.0
-"""Factor by which σ has fallen after that where it may go on to fall."""
+"""Factor by which σ must fall from one number of features to the next for the search to go on."""
 FASTER = 1.5
-"""Factor by which the fall to that number may be less than the one before and still count as faster: few features are chance."""
+"""Factor that one fall of σ may lack of the fall before and still count as faster, since few random features vary."""
 NEAR = 1e-4
-"""σ expected of most features above which it is not waited for."""
+"""σ extrapolated to the largest number of features above which no more features are tried."""
 DEPENDENT = 1e-11
-"""Singular values of rows and functions, relative to the largest, below which features depend on each other."""
+"""Singular value of the features, relative to the largest, up to which they count as linearly dependent."""
 DRIVEN = 1e4
-"""Size of a solution, relative to that which its data ask for, above which they drive a free function."""
+"""Size of a solution, relative to the size that its data explain, above which the data are said to drive a free function."""
 UNMET = 0.1
-"""Residual, relative to that of the data, above which they do not balance where a function is free."""
+"""Residual, relative to the residual of the data alone, above which data do not balance along a free function."""
 GRADED = 10.0
-"""Ratio of the largest to the smallest cell above which every so manyth point does not stand for the others."""
+"""Ratio of the largest to the smallest cell diameter above which all points are taken instead of every k-th."""
 
 
 def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
-    """Return the functions that can be added to a solution; None where there are none, or where nothing can be said.
+    """Return the functions that can be added to a solution; None if there are none, or if they cannot be determined.
 
-    Constants whose level is set by a mean of zero, as that of a pressure, are not among them, nor turns of elements.
+    Motions that ``Level`` fixes are left out: constants, such as that of a pressure, and rotations of finite elements.
 
     Args:
         problem: the problem.
         trial: its trial space.
         theta: parameters of the solution [size]; a nonlinear problem is linearised there.
-        loss: half the sum of squares of the residual that a strong form is left with; None where that is not known.
+        loss: half the sum of squares of the residual of a strong form; None if it is not known.
     """
     domain = problem.domain
     if domain.dimension > MOST_DIMENSIONS or (isinstance(domain, Mesh) and domain.n_cells > MOST_CELLS):
@@ -113,10 +113,10 @@ def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
 
 
 def _falls(least: list[float], dimension: int) -> bool:
-    """Return whether σ of the widths so far falls so fast that it may be ``OPEN`` at the last.
+    """Return whether σ falls so fast that a function may turn out to be free with more features.
 
-    That is faster than before at first, since a smooth function is not seen until features resolve it, and then exponentially
-    in width^(1/d).
+    At first the fall must be faster than the one before, as it begins only once features resolve the function. Later, σ is
+    extrapolated exponentially in width^(1/d) to the largest width.
     """
     earlier, before, last = least[-3:]
     if len(least) == LOOKS + 1 or last * SETTLED > before:
@@ -127,20 +127,20 @@ def _falls(least: list[float], dimension: int) -> bool:
 
 @dataclass(frozen=True)
 class _Look:
-    """Rows of few features, and what is smallest among them.
+    """The ratios σ of combinations of a number of random features.
 
     Attributes:
         problem: the problem.
-        objectives: of least squares on it.
+        objectives: objectives of least squares for it.
         width: number of features per component.
-        trial: its trial space with the features as network.
+        trial: trial space of the solution with the features in place of its network.
         solved: trial space of the solution.
         theta: parameters of the features, with a last layer of zeros.
         found: parameters of the solution.
-        rows: residual of the solution, and columns of the features.
-        ratios: σ, rising [rank].
-        layers: last layers of the functions that have them [rank, linear].
-        gain: norm of the columns over that of their functions.
+        rows: residual of the solution, and the linearised residuals Lφ of the features as columns.
+        ratios: σ of combinations of features, ascending [rank].
+        layers: last layers of these combinations [rank, linear].
+        gain: spectral norm of the columns Lφ over that of the columns of φ and its derivatives.
     """
 
     problem: Problem
@@ -159,10 +159,10 @@ class _Look:
     def of(
         cls, problem: Problem, objectives: Objectives, derivatives: Objective, trial: Trial, theta: torch.Tensor, width: int
     ) -> _Look:
-        """Look at ``width`` features per component, whose norm is that of their ``derivatives``.
+        """Return the ratios σ for ``width`` features per component, whose norm ‖φ‖ is that of the objective ``derivatives``.
 
         Raises:
-            InputError: there are too few points or tests for so many.
+            InputError: there are too few points or tests for so many features, or the residual is not finite.
         """
         objective, at = objective_for(objectives, trial, width), (trial.network, theta)
         space, mesh = objective.test_space, problem.domain
@@ -172,7 +172,7 @@ class _Look:
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
         drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))
         enough = PILOT_ROWS * network.linear
-        few = width < WIDTHS[LOOKS]  # what the first looks show decides whether there are more, and all points cost them little
+        few = width < WIDTHS[LOOKS]  # few features decide whether to go on, and all points cost little with them
         stride = 1 if objective.test_space is not None or few else _stride(problem.domain, objective.size, enough)
         rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
         stride = 1 if few else _stride(problem.domain, derivatives.size, enough)
@@ -200,14 +200,14 @@ class _Look:
         )
 
     def free(self, which: NDArray[np.int64]) -> Free | None:
-        """Return what some of the functions are; None where they are constants whose level is set."""
+        """Return the combinations with the numbers ``which`` as free functions; None if ``Level`` fixes all of them."""
         points = some_points(self.problem)
         values = np.stack([self._values(add_to_last_layer(self._network, self.theta, self.layers[k])) for k in which])
         rank = orthonormal(values)
         for motion in Level.of(self.problem).motions:
-            if self.solved.space is not None or not motion.axes:  # features keep a turn that nothing holds
+            if self.solved.space is not None or not motion.axes:  # features do not fix a rotation that nothing holds
                 rank = without(rank, motion.values(points.x, values.shape[1]))
-        balanced = self.solved.space is not None  # else elements would not have solved the problem
+        balanced = self.solved.space is not None  # elements solve a problem only if its data balance
         if not len(rank) and (balanced or not self._unmet):
             return None
         found = rank if len(rank) else orthonormal(values)
@@ -220,7 +220,7 @@ class _Look:
 
     @cached_property
     def _asked(self) -> float:
-        """Norm of the residual that data and conditions leave by themselves."""
+        """Norm of the residual without any solution, of data and conditions alone."""
         if self.solved.space is None:
             return float(np.linalg.norm(self.rows.constant))
         bare = conditions_alone(self.problem, self.solved)
@@ -236,12 +236,12 @@ class _Look:
 
     @property
     def _large(self) -> bool:
-        """Whether the solution is larger than what the data ask for."""
+        """Whether the solution is much larger than its data explain, so that they drive a free function."""
         size = self.gain * np.sqrt(np.mean(self._values(self.found, self.solved) ** 2) * _volume(self._network))
         return bool(size > DRIVEN * self._asked > 0.0)
 
     def _values(self, theta: torch.Tensor, trial: Trial | None = None) -> Array:
-        """Return the unknowns of parameters less those of none, at some points [components, n]."""
+        """Return the unknowns minus those of a network that is zero, at some points [components, n]."""
         points, trial = some_points(self.problem), trial or self.trial
         unknowns = Evaluator.of(self.problem, trial, [unknown.function for unknown in self.problem.unknowns])
         nothing = Evaluator.of(self.problem, self.trial, [unknown.function for unknown in self.problem.unknowns])
@@ -249,7 +249,7 @@ class _Look:
 
 
 def _derivatives(stated: Problem, trial: Trial) -> Objective:
-    """Return the squares of the unknowns and their derivatives, up to the order of the equations, in lengths of the domain."""
+    """Return the sum of squares of unknowns and derivatives up to the equations' order, in units of the domain's length."""
     domain, parts = stated.domain, []
     length = _volume(trial.network) ** (1 / domain.dimension)
     for unknown, highest in zip(stated.unknowns, _orders(stated), strict=True):
@@ -262,9 +262,9 @@ def _derivatives(stated: Problem, trial: Trial) -> Objective:
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:
-    """Return the step from point to point that leaves about ``enough``; 1 where cells differ too much for that.
+    """Return k so that every k-th point makes about ``enough`` points; 1 if the sizes of the cells differ too much.
 
-    It is odd: every second point of a Sobol sequence lies in one half of the box, where others vanish unseen.
+    k is odd: every second point of a Sobol sequence lies in the same half of the box, and misses what happens in the other.
     """
     return 1 if isinstance(domain, Mesh) and domain.h.max() > GRADED * domain.h.min() else max(1, size // enough) | 1
 
@@ -278,7 +278,7 @@ def _orders(stated: Problem) -> list[int]:
 
 
 def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
-    """Return parameters [size] whose first features are the coordinates, as rigid motions and gradients have them."""
+    """Return parameters [size] in which the first features represent the coordinates, for rotations and linear functions."""
     moved, d = theta.clone(), network.layers[0]
     weight, bias = network.unpack(moved)[0]
     weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64, device=HOST), 0.0

@@ -156,7 +156,7 @@ class _MeshPoints(PointSet):
             self._weights, self._placed = rule.weights / rule.weights.sum(), rule.points
         self.refine, self._random = refine, kind != "gauss"
         if self.entities * self._per_entity > LARGEST:
-            raise InputError(f"more than {LARGEST:.0e} quadrature points cannot be told apart; lower quadrature.refine")
+            raise InputError(f"more than {LARGEST:.0e} quadrature points cannot be numbered; lower quadrature.refine")
 
     @property
     def entities(self) -> int:

@@ -53,7 +53,7 @@ class Journal:
         return self.at < len(self.notes)
 
     def arrays(self) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
-        """Return the notes up to the last one with an array, as arrays and JSON-compatible values, for a checkpoint; {} without notes."""
+        """Return the notes up to the last one with an array, as arrays and JSON values for a checkpoint; {} without notes."""
         if not self.notes:
             return {}, {}
         last = max((k for k, note in enumerate(self.notes) if "theta" in note), default=-1)

@@ -1,8 +1,9 @@
-"""Integrands and a finite element function → residual F(u; φ_i) and its derivative, a sparse matrix.
+"""Assemble the residual F(u; φ_i) of a weak form on finite elements and its derivative, a sparse matrix.
 
-Everything is pulled back to the reference cell, so that one table of basis functions T serves all cells: with the
-derivative D of the coefficients and the map P from reference to physical jets, a cell's matrix is Σ_q w Tᵀ(PᵀDP)T, and
-where P and D are the same all over a cell, its entries are combinations of integrals over the reference cell.
+Everything is pulled back to the reference cell, so that one table T of basis functions serves all cells. Let D be the derivatives
+of the form's coefficients by value and gradient of the unknowns, and P the map from value and reference gradient to value and
+gradient. Then a cell's matrix is Σ_q w Tᵀ(PᵀDP)T. Where P and D are constant on a cell, its entries are combinations of integrals
+over the reference cell, which are computed once. Start from ``assemble``.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ Array = NDArray[np.float64]
 Rule = CellPoints | FacetPoints | PlacedPoints
 """Where a form is integrated, or taken at points."""
 CHUNK_BYTES = 16e6
-"""Memory for the matrices and coefficients of the cells worked on at a time."""
+"""Memory for the matrices and coefficients of the cells that are processed together, in bytes."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """Contributions of m cells or facets.
+    """Contributions of m cells or boundary facets to residual and matrix.
 
     Attributes:
-        cells: their numbers [m].
-        residual: per component [components, m, n_local].
+        cells: numbers of the cells, or of the cells at the facets [m].
+        residual: residuals of every component [components, m, n_local].
         blocks: (test component, trial component) → matrices [m, n_local, n_local].
     """
 
@@ -49,14 +50,14 @@ class Local:
 
 @dataclass(frozen=True)
 class Assembler(ABC):
-    """One measure of a weak form on a mesh.
+    """The integrals of a weak form over the cells of a mesh, or over boundary facets.
 
     Attributes:
-        space: trial and test space of the highest degree, which holds those of every component.
-        components: how many there are.
-        points: whole cells, or whole boundary facets, of a Gauss rule; or points with weights.
-        tests: what of the test functions each coefficient multiplies.
-        slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
+        space: trial and test space of the highest degree, which contains the spaces of all components.
+        components: number of components of all unknowns.
+        points: whole cells, or whole boundary facets, of a Gauss rule; or single points with weights.
+        tests: for every coefficient, the value or derivative of a test function that it multiplies.
+        slopes: for every derivative of a coefficient, the test function's value or derivative, and the unknown's.
     """
 
     space: LagrangeSpace
@@ -67,11 +68,11 @@ class Assembler(ABC):
 
     @abstractmethod
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
-        """Return the coefficient of every test at n points, then, where a matrix is wanted, every derivative.
+        """Return the coefficients of all ``tests`` at n points, then, if wanted, all derivatives of ``slopes``; [n] or numbers.
 
         Args:
             points: the points.
-            jets: values and derivatives of the finite element function [components, n, 1 + d]; None where there is none.
+            jets: values and gradients of the finite element function [components, n, 1 + d]; None: there is no such function.
             matrix: whether derivatives are wanted.
         """
 
@@ -89,7 +90,7 @@ class Assembler(ABC):
 
     @property
     def entities_at_a_time(self) -> int:
-        """Cells or facets of one chunk."""
+        """Number of cells or facets that are processed together."""
         q, (n, d) = self.points.per_entity, (self.space.dofs.shape[1], self.space.mesh.dimension)
         pairs = len(self.tests) + len(self.slopes)
         return max(1, int(CHUNK_BYTES / (8 * (n * n + q * (1 + d) * (n + d) + 2 * q * pairs))))
@@ -113,13 +114,14 @@ class Assembler(ABC):
         return Local(cells, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
-        """Jets [components, m·q, 1 + d] of the function with local coefficients [components, m, n_local]."""
+        """Return values and gradients [components, m·q, 1 + d] from local coefficients [components, m, n_local]."""
         _, q, places, n = table.shape
         flat = table.reshape(-1, q * places, n)
         jets = torch.einsum("cmn,mkn->cmk", local, flat) if len(flat) > 1 else local @ flat[0].T
         return (pull @ jets.view(*local.shape[:2], q, places, 1)).view(len(local), -1, places)
 
     def _residual(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
+        """Return the residuals [components, m, n_local] of m cells from coefficients of the test functions."""
         m, q = w.shape
         _, _, places, n = table.shape
         weighted = w.new_zeros(self.components, m, q, places)
@@ -130,6 +132,7 @@ class Assembler(ABC):
         return torch.einsum("cmk,mkn->cmn", pulled, flat) if len(flat) > 1 else pulled @ flat[0]
 
     def _matrices(self, outputs: Sequence[Value], w: Tensor, table: Tensor, pull: Tensor) -> dict[tuple[int, int], Tensor]:
+        """Return the cell matrices of all pairs of components from derivatives of the coefficients."""
         slopes: dict[tuple[int, int], dict[tuple[int, int], Tensor]] = {}
         for ((c, place), (other, its)), slope in zip(self.slopes if outputs else (), outputs, strict=True):
             whole = slope.view(w.shape) if isinstance(slope, Tensor) else torch.full_like(w, slope)
@@ -137,11 +140,11 @@ class Assembler(ABC):
         return {pair: self._matrix(entries, w, table, pull) for pair, entries in slopes.items()}
 
     def _matrix(self, entries: dict[tuple[int, int], Tensor], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
-        """Cell matrices [m, n, n] of one pair of components, for the derivative's entries (place, place) → [m, q]."""
+        """Return cell matrices [m, n, n] of a pair of components, from (test place, trial place) → derivative [m, q]."""
         m, q = w.shape
         n, d = table.shape[-1], self.space.mesh.dimension
         rows, columns = (_places([pair[side] for pair in entries], d) for side in (0, 1))
-        # derivatives that are the same all over an affine cell: one point stands for all of them
+        # if derivatives and geometry are constant on every cell, one point represents all points of the cell
         same = len(pull[0]) == 1 and len(table) == 1 and all(bool((s == s[:, :1]).all()) for s in entries.values())
         derivative = w.new_zeros(m, 1 if same else q, 1 + d, 1 + d)
         for (i, j), slope in entries.items():
@@ -149,7 +152,7 @@ class Assembler(ABC):
         reference = pull.mT[..., rows, :] @ derivative @ pull[..., columns]  # [m, q or 1, rows, columns]
         left, right = table[:, :, rows], table[:, :, columns]
         if same:
-            weights = w[0] / w[0].sum()  # the rule's, up to the cell's volume
+            weights = w[0] / w[0].sum()  # of the rule on the reference cell, with sum 1
             shared = torch.einsum("q,qin,qjl->ijnl", weights, left[0], right[0])
             scaled = reference[:, 0] * w.sum(1)[:, None, None]
             return (scaled.reshape(m, -1) @ shared.reshape(-1, n * n)).view(m, n, n)
@@ -159,11 +162,11 @@ class Assembler(ABC):
 
 @dataclass(frozen=True)
 class Discrete(Assembler):
-    """A form whose unknowns are the finite element function.
+    """Assembles a form whose unknowns are the finite element function.
 
     Attributes:
-        integrand: what is integrated.
-        background: what the points fix.
+        integrand: coefficients of the form and their derivatives.
+        background: known functions on the mesh.
     """
 
     integrand: Integrand
@@ -178,7 +181,7 @@ class Discrete(Assembler):
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
-        """Return coefficients and derivatives at the function that ``jets`` are of."""
+        """Return coefficients and derivatives at the finite element function with the values and gradients ``jets``."""
         assert jets is not None
         tape = self.integrand.linearised if matrix else self.integrand.residual
         inputs = [jets[c, :, place] for c, place in self.integrand.inputs(tape)]
@@ -196,20 +199,20 @@ def jets_map(inverse_transpose: Array) -> Tensor:
 def assemble(
     assemblers: Sequence[Assembler], mixed: MixedSpace, values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
 ) -> tuple[Array, Any]:
-    """Return F(u; φ_i) for the free functions, and its derivative.
+    """Return the residual F(u; φ_i) for the free basis functions, and its derivative.
 
     Args:
-        assemblers: on the space of the highest degree.
+        assemblers: assemblers of all integrals, on the space of the highest degree.
         mixed: spaces of the components.
-        values: coefficients of the finite element function [mixed.size]; None where the form holds none.
-        numbering: position of each function among the free ones, -1 where it is prescribed [mixed.size].
+        values: coefficients of the finite element function u [mixed.size]; None: the assemblers need none.
+        numbering: number of each basis function among the free ones, -1 if its coefficient is prescribed [mixed.size].
         matrix: whether the derivative is wanted.
 
     Returns:
-        residual [free], and a scipy.sparse CSC array [free, free] or None.
+        residual [free], and derivative as scipy.sparse CSC array [free, free], None unless wanted.
     """
     free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(mixed.embedded(values))
-    residual = torch.zeros(free + 1, dtype=torch.float64, device=HOST)  # those prescribed share the last place, which is cut off
+    residual = torch.zeros(free + 1, dtype=torch.float64, device=HOST)  # the last entry is for prescribed functions
     numbers = [numbering[mixed.numbers(c)] for c in range(len(mixed.spaces))]
     blocks: dict[tuple[int, int], tuple[Pattern, Tensor]] = {}
     for assembler in assemblers:
@@ -229,11 +232,11 @@ def assemble(
 
 
 def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> Tensor:
-    """Return cell matrices [m, n, n] for functions that are combinations of those of the highest degree [n, k] each."""
+    """Return cell matrices [m, n, n] in bases of lower degree, given as combinations of that of the highest degree [n, k]."""
     block = block if tests is None else tests.T @ block
     return block if trials is None else block @ trials
 
 
 def _places(used: Sequence[int], d: int) -> slice:
-    """Return the places from the first to the last of value and derivatives that are used: all derivatives or none."""
+    """Return the places of value (0) and gradient (1 … d) that are used; the gradient is used as a whole or not at all."""
     return slice(0 if 0 in used else 1, 1 + d if any(used) else 1)

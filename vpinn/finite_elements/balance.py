@@ -1,4 +1,7 @@
-"""Data that balance: where a form leaves motions open, sources, fluxes and moments must cancel, or nothing solves it."""
+"""Check that sources, boundary fluxes and moments cancel, if a form leaves constants or rigid motions undetermined.
+
+Otherwise the problem has no solution.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +23,23 @@ from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 DEGREES = (2, 4)
-"""Degrees of the elements that data are integrated with; their difference tells how well."""
+"""Degrees of the two elements with which the data are integrated; the difference of both sums measures the quadrature error."""
 FINE = 20_000
-"""Cells above which elements of degree 1 and 2 will do."""
+"""Number of cells above which degrees 1 and 2 are used instead."""
 GAP = 1e-3
-"""Share of the data that may be left over; what is smaller is told by the error estimate."""
+"""Largest imbalance, relative to the size of the data, that is accepted here; the error estimate shows smaller ones."""
 MARGIN = 10.0
-"""Factor by which the gap exceeds what the two degrees differ by."""
+"""Ratio of the imbalance to the difference between both degrees up to which it counts as quadrature error."""
 
 
 def check_balance(problem: Problem) -> None:
-    """Check that the data of a linear weak form or energy balance where it leaves motions open.
+    """Check that the data of a linear weak form or energy balance, if the form leaves motions undetermined.
 
-    With a constant or turn c that neither the form nor its transpose sees, F(u; c) is the same for all u: it must be zero.
+    If a constant or rotation c can be added to u and to v without a change of the form's terms in u, F(u; c) is the same number
+    for all u. It must be zero.
 
     Raises:
-        InputError: they do not; says by how much.
+        InputError: it is not zero; the message gives its value.
     """
     mesh, level = problem.domain, Level.of(problem)
     if not level.motions or not isinstance(mesh, Mesh) or problem.formulation.pointwise:
@@ -60,7 +64,7 @@ def check_balance(problem: Problem) -> None:
 def _sums(
     problem: Problem, mesh: Mesh, parts: Sequence[Integrand], opened: Sequence[Motion], degree: int
 ) -> list[tuple[float, float, bool]]:
-    """Return F(u; c), the sum of its parts' sizes, and whether it depends on u, for some motions c."""
+    """Return for each motion c the sum F(u; c) of its terms, the sum of their moduli, and whether it depends on u."""
     mixed, rule = MixedSpace.of(mesh, [max(degree, mesh.order)] * offsets(problem)[-1]), min(30, 2 * degree + 4)
     background = Background(mesh)
     values, given = prescribed(problem, mixed, background)

@@ -1,4 +1,4 @@
-"""Essential conditions: which degrees of freedom are prescribed, and their values on the boundary."""
+"""Find the degrees of freedom that essential conditions prescribe, and their values; make start fields for Newton's method."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def support_values(support: Support, space: LagrangeSpace, background: Backgroun
 
 
 def extended(mixed: MixedSpace, values: Array, given: NDArray[np.bool_]) -> Array:
-    """Return values [mixed.size] continued harmonically to the functions that are not given.
+    """Return values [mixed.size] with those that are not given replaced by the harmonic extension of those that are.
 
-    It is the start of Newton's method: a jump from the boundary values to zero would be far from any solution.
+    This is the start of Newton's method; a jump from the boundary values to zero would be far from any solution.
     """
     result = values.copy()
     for component, space in enumerate(mixed.spaces):
@@ -74,7 +74,7 @@ def extended(mixed: MixedSpace, values: Array, given: NDArray[np.bool_]) -> Arra
 
 
 def bulge(mixed: MixedSpace, given: NDArray[np.bool_]) -> Array:
-    """Return a field [mixed.size] of size one that vanishes where values are given: −Δu = 1, or a coordinate."""
+    """Return a field [mixed.size] with maximum one that vanishes where values are given: −Δu = 1, or else u = x."""
     result = np.zeros(given.shape)
     for component, space in enumerate(mixed.spaces):
         row, known = result[mixed.numbers(component)], given[mixed.numbers(component)]
@@ -90,7 +90,11 @@ def bulge(mixed: MixedSpace, given: NDArray[np.bool_]) -> Array:
 def boundary_values(
     condition: Condition, value: Expr, space: LagrangeSpace, background: Background
 ) -> tuple[NDArray[np.int64], Array]:
-    """Return the functions on a condition's boundary part [n] and the value's components there [k, n]."""
+    """Return the basis functions on a condition's boundary part [n], and the value's k components at their nodes [k, n].
+
+    Raises:
+        InputError: the value is not finite at a node.
+    """
     points, every = condition_points(condition, space)
     found = evaluate([value], points, background)
     if not np.isfinite(found).all():

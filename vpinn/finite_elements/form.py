@@ -1,4 +1,7 @@
-"""Weak form → what is integrated: coefficients of the test functions as tapes over the unknowns' jets."""
+"""Compile a weak form into the coefficients of its test functions, and their derivatives by the unknowns, as tapes.
+
+A tape computes numbers at points from values and derivatives (jets) of the unknowns there. ``integrands`` compiles a problem.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ from vpinn.objective.statement import Integrands
 from vpinn.problem import Load, Problem
 
 Key: TypeAlias = tuple[int, int]
-"""(component, place): a component of all unknowns together, and 0 for its value or 1 + i for its derivative by x_i."""
+"""(component, place): number of a component, counted through all unknowns; place 0 for its value, 1 + i for ∂/∂x_i."""
 
 
 @dataclass(frozen=True)
 class Integrand:
-    """F(u; v) = Σ coefficient · (v or ∂v/∂x_i) over one measure.
+    """The integrals of F(u; v) = Σ ∫ coefficient · (v or ∂v/∂x_i) over the domain, or those over the boundary.
 
     Attributes:
         facet: True for ds.
@@ -31,10 +34,10 @@ class Integrand:
         tags: boundary parts that some term lives on; ("all",) for dx.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
-        tests: what of the test functions each coefficient multiplies.
-        slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
-        linear: whether no derivative depends on the unknowns.
-        first: UFL count of an unknown → its first component.
+        tests: for every coefficient, the value or derivative of a test function that it multiplies.
+        slopes: for every derivative of a coefficient, the test function's value or derivative, and the unknown's.
+        linear: whether all derivatives are independent of the unknowns.
+        first: UFL count of an unknown → number of its first component.
     """
 
     facet: bool
@@ -54,7 +57,7 @@ class Integrand:
         return FacetPoints(mesh, mesh.facets(self.tags), degree) if self.facet else CellPoints(mesh, degree)
 
     def inputs(self, tape: Tape) -> list[Key]:
-        """Return what of the unknowns one of the tapes takes."""
+        """Return the values and derivatives of unknowns that a tape takes as inputs, in order."""
         return [key_of(slot, self.first) for slot in tape.moving_slots if isinstance(slot, Jet)]
 
 
@@ -62,7 +65,7 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     """Return the weak form of a problem over dx, over ds and at points; an energy's is its first variation.
 
     Raises:
-        InputError: the form takes second derivatives, which continuous elements lack.
+        InputError: the form has second derivatives, which continuous elements lack.
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     unknowns = {u.name: u.function for u in problem.unknowns}
@@ -84,16 +87,16 @@ def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
 def coefficients(
     problem: Problem, unknowns: Mapping[str, Expr], side: Integrands, parts: Sequence[Integral] | None = None
 ) -> dict[Jet, Node]:
-    """Return the coefficient of every test function's jet in F(u; v) on one measure.
+    """Return the coefficients of values and derivatives of the test functions in F(u; v), over the domain or the boundary.
 
     Args:
-        problem: of any formulation; F is its variation.
-        unknowns: what to put for the unknowns, by name.
-        side: graph of the measure; the tags that integrals live on are noted in it.
-        parts: integrals of F; default those of the form as it stands.
+        problem: problem in any formulation; F is its weak form or first variation.
+        unknowns: name → expression to put for the unknown.
+        side: graph of the integrals over the domain, or over the boundary; tags of parts of it are recorded there.
+        parts: integrals of F; None: those of the problem.
 
     Returns:
-        Jet(-1, component counted through all unknowns, derivative) → node.
+        Jet(-1, component counted through all unknowns, derivative) of the test function → node of the coefficient.
     """
     replaced = {u.function: unknowns[u.name] for u in problem.unknowns}
     first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
@@ -108,15 +111,15 @@ def coefficients(
 
 
 def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> dict[tuple[Key, Key], Node]:
-    """Return the derivatives of coefficients by the jets of some functions, those that do not vanish.
+    """Return the derivatives of coefficients by values and derivatives of some functions, without those that are zero.
 
     Args:
-        graph: of the nodes.
-        nodes: test jet → coefficient.
-        counts: UFL count of a function → its first component.
+        graph: graph of the coefficients.
+        nodes: value or derivative of a test function → coefficient.
+        counts: UFL count of a function → number of its first component.
 
     Raises:
-        InputError: a jet is of second order.
+        InputError: there are second derivatives.
     """
     jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in counts]
     trials = [key_of(jet, counts) for jet in jets]
@@ -131,6 +134,7 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
 def _integrand(
     side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], carriers: NDArray[np.float64] | None
 ) -> Integrand:
+    """Compile coefficients of test functions, and their derivatives by the unknowns."""
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
@@ -140,19 +144,23 @@ def _integrand(
 
 
 def offsets(problem: Problem) -> list[int]:
-    """Return the number of each unknown's first component, and how many components there are at the end."""
+    """Return the number of each unknown's first component, and at the end the number of all components."""
     return [0, *map(int, np.cumsum([u.components for u in problem.unknowns]))]
 
 
 def key_of(jet: Jet, first: Mapping[int, int] = MappingProxyType({})) -> Key:
-    """Return component and place of a jet; ``first`` has the first component of its function, 0 by default.
+    """Return component and place of a value or derivative (jet).
+
+    Args:
+        jet: the value or derivative.
+        first: UFL count of its function → number of the function's first component; 0 for others.
 
     Raises:
-        InputError: it is of second order.
+        InputError: it is a second derivative.
     """
     if len(jet.derivative) > 1:
         raise InputError(
-            "finite elements that are continuous have no second derivatives, which this form takes; "
+            "this form has second derivatives, which continuous finite elements lack; "
             "leave out reference.fem, or split the equation into several of lower order"
         )
     return first.get(jet.function, 0) + jet.component, 1 + jet.derivative[0] if jet.derivative else 0

@@ -1,7 +1,8 @@
-"""Motions that a problem leaves open: the level of a pressure or a potential, the place of a body that nothing holds.
+"""Find the constants and rigid motions that a problem leaves undetermined, and fix them by a mean of zero.
 
-A solution plus such a constant or turn is a solution. The one that is orthogonal to them stands for all, and is compared with
-others of its kind.
+Examples are the level of a pressure or a potential, and the position of a body without supports. A solution plus such a constant
+or rotation is a solution, too. Of all these, the one that is orthogonal to them in L² is returned, and compared with the exact
+one. Start from ``Level.of``.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
 DEGREE = 2
-"""Degree of the elements that tell."""
+"""Degree of the finite elements with which undetermined motions are found."""
 RULE = 20
-"""Degree of the quadrature of means."""
+"""Degree of the quadrature for means."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """What is said of a problem's open constants: means are zero.
+    """The undetermined motions of a problem, which are fixed by means of zero.
 
     Attributes:
         problem: the problem.
-        motions: that can be added to any solution: constants of components, and turns of vectors.
+        motions: motions that can be added to any solution: constants of components, and rotations of vectors.
     """
 
     problem: Problem
@@ -52,16 +53,16 @@ class Level:
 
     @property
     def turns(self) -> tuple[Motion, ...]:
-        """Turns of vectors that are open."""
+        """Rotations of vectors that are undetermined."""
         return tuple(motion for motion in self.motions if motion.axes)
 
     @classmethod
     def of(cls, problem: Problem) -> Level:
-        """Return the level of a problem.
+        """Return the undetermined motions of a problem.
 
-        Motions are open whose components no condition names and which the derivative of the form does not see, with tests
-        that vanish where values are given; of a strong form constants of components that it takes derivatives of alone. Weak
-        forms of second derivatives and domains without a mesh leave none open.
+        A motion is undetermined if no condition prescribes its components, and if the derivative of the form maps it to zero, for
+        test functions that vanish where values are given. For a strong form, the constants of those components are undetermined
+        of which only derivatives occur. Weak forms with second derivatives and domains without a mesh are taken to have none.
         """
         asked = set()
         stated: list[Condition | Bound | Support] = [*problem.boundary, *problem.bounds, *problem.supports]
@@ -84,7 +85,7 @@ class Level:
         return cls(problem, _unseen(problem, problem.domain, parts, candidates))
 
     def __call__(self, trial: Trial, theta: Tensor) -> Tensor:
-        """Return parameters [size] whose open components have mean zero; no condition bends these, so biases move them."""
+        """Return parameters [size] whose undetermined components have mean zero, by a change of the last layer's biases."""
         if not self.opened:
             return theta
         unknowns = [component for unknown in self.problem.unknowns for component in components(unknown.function)]
@@ -98,7 +99,7 @@ class Level:
 
     @property
     def exact(self) -> dict[str, Expr]:
-        """The exact solutions that the problem states, less their projection on open motions, in L²."""
+        """Unknown → exact solution of the problem file minus its L² projection on the undetermined motions."""
         result = dict(self.problem.exact)
         for unknown, first in zip(self.problem.unknowns, offsets(self.problem), strict=False):
             opened = [motion for motion in self.motions if motion.unknown == unknown.name]
@@ -120,6 +121,7 @@ class Level:
         return CellPoints(self.problem.domain, RULE)
 
     def _integrals(self, expressions: list[Expr]) -> Array:
+        """Return the integrals of known scalar expressions over the domain."""
         points = self._points
         parts = map(points.take, points.chunks(100_000))
         sums = [evaluate(expressions, part, Background(points.mesh)) @ part.w for part in parts]
@@ -127,7 +129,7 @@ class Level:
 
 
 def _unnamed(problem: Problem, candidates: Sequence[Motion]) -> tuple[Motion, ...]:
-    """Return the constants among candidates of which equations and conditions take derivatives alone."""
+    """Return the constants among the candidates of whose components only derivatives occur in equations and conditions."""
     graph, first = Graph(), {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     stated = [*problem.formulation.equations, *(c.residual for c in problem.boundary if c.residual is not None)]
     nodes = [build(graph, part) for expression in stated for part in components(expression)]
@@ -137,7 +139,7 @@ def _unnamed(problem: Problem, candidates: Sequence[Motion]) -> tuple[Motion, ..
 
 
 def _unseen(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], candidates: Sequence[Motion]) -> tuple[Motion, ...]:
-    """Return those candidates that the derivative of the form does not see, at fields that are nowhere special."""
+    """Return the candidates that the derivative of the form maps to zero, at a field without symmetries."""
     count, background = offsets(problem)[-1], Background(mesh)
     mixed = MixedSpace.of(mesh, [max(DEGREE, mesh.order)] * count)
     assemblers = [Discrete.of(part, mixed.highest, count, 2 * DEGREE, background) for part in parts]

@@ -1,9 +1,9 @@
-"""Elements of several unknowns: a degree for each, chosen from the form.
+"""Combine finite elements of different degrees for several components, and choose the degrees from the form.
 
-A multiplier, as the pressure of a flow, takes one degree less than the unknowns whose equations it stands in (Taylor and Hood
-1973, Computers & Fluids 1, 73–100): with equal degrees the constraint has as many equations as there are velocities to meet
-it, and the pressure oscillates freely. Lower degrees lie within the highest on the same cells, so that forms are integrated
-with one table of functions, and a solution is held by its coefficients in the space of the highest degree.
+A multiplier, such as the pressure of a flow, takes one degree less than the unknowns in whose equations it stands (Taylor and
+Hood 1973, Computers & Fluids 1, 73–100). With equal degrees the constraint has too many equations for the velocities, and the
+pressure oscillates. On the same cells the highest degree contains the lower ones. So forms are integrated with one table of basis
+functions, and a solution is stored by its coefficients in the space of the highest degree.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class MixedSpace:
-    """Continuous elements on one mesh, of a degree per component.
+    """Continuous finite elements on one mesh, with a degree for every component.
 
     Attributes:
-        spaces: of every component, the same object for the same degree.
+        spaces: space of every component; spaces of the same degree are the same object.
     """
 
     spaces: tuple[LagrangeSpace, ...]
@@ -45,7 +45,7 @@ class MixedSpace:
 
     @property
     def mesh(self) -> Mesh:
-        """The mesh of all of them."""
+        """Mesh of all components."""
         return self.spaces[0].mesh
 
     @property
@@ -55,33 +55,33 @@ class MixedSpace:
 
     @property
     def highest(self) -> LagrangeSpace:
-        """The space of the highest degree, which holds the others."""
+        """Space of the highest degree, which contains the others."""
         return max(self.spaces, key=lambda space: space.degree)
 
     @cached_property
     def first(self) -> Integers:
-        """Number of each component's first function among all of them, and how many there are at the end."""
+        """Number of each component's first basis function among all, and at the end the number of all [components + 1]."""
         return np.cumsum([0, *(space.size for space in self.spaces)])
 
     @property
     def size(self) -> int:
-        """Number of functions of all components."""
+        """Number of basis functions of all components."""
         return int(self.first[-1])
 
     def numbers(self, component: int) -> slice:
-        """Return where the functions of a component are among all of them."""
+        """Return the positions of a component's basis functions among all."""
         return slice(int(self.first[component]), int(self.first[component + 1]))
 
     @cached_property
     def within(self) -> tuple[Tensor | None, ...]:
-        """Local functions of each component at the nodes of the highest degree [n_highest, n]; None where they are the same."""
+        """Local functions of each component at the local nodes of the highest degree [n_highest, n]; None: they are the same."""
         highest = self.highest
         return tuple(
             None if space is highest else torch.from_numpy(space.tabulate(highest.reference_nodes)[0]) for space in self.spaces
         )
 
     def pattern(self, component: int, other: int) -> Pattern:
-        """Return the pattern of a matrix between test functions of one component and functions of another."""
+        """Return the sparsity pattern of a matrix between test functions of one component and trial functions of another."""
         tests, trials = self.spaces[component], self.spaces[other]
         key = tests.degree, trials.degree
         if key not in self._patterns:
@@ -89,7 +89,7 @@ class MixedSpace:
         return self._patterns[key]
 
     def hats(self, free: NDArray[np.bool_]) -> Any:
-        """Return the functions of degree 1 among those that are free [size], as sparse CSR [free, number of them]."""
+        """Return the free functions of degree 1 by their values at free nodes, sparse CSR [free functions, free vertices]."""
         from scipy.sparse import block_diag
 
         made = {space.degree: _hats(space, self.corners) for space in self.spaces}
@@ -105,7 +105,7 @@ class MixedSpace:
         return np.concatenate([values[first : first + self.corners] for first in self.first[:-1]])
 
     def embedded(self, values: Array) -> Array:
-        """Return coefficients [size] as those of the highest degree, which are values at its nodes [components, highest.size]."""
+        """Return coefficients [size] as those in the space of the highest degree [components, highest.size]."""
         highest = self.highest
         result = np.empty((len(self.spaces), highest.size))
         for row, component, space in zip(result, range(len(result)), self.spaces, strict=True):
@@ -118,7 +118,7 @@ class MixedSpace:
 
 
 def _hats(space: LagrangeSpace, corners: int) -> Any:
-    """Return the values of the functions of degree 1 at the nodes of a space, as sparse CSR [space.size, corners]."""
+    """Return the values of the functions of degree 1 at the nodes of a space, sparse CSR [space.size, vertices]."""
     from scipy.sparse import csr_array
 
     linear = LagrangeSpace(space.mesh, 1)
@@ -132,17 +132,18 @@ def _hats(space: LagrangeSpace, corners: int) -> Any:
 
 
 def lower(components: int, slopes: Iterable[tuple[Key, Key]]) -> tuple[bool, ...]:
-    """Return which components take one degree less than the others.
+    """Return for every component whether it takes one degree less than the others.
 
-    They are those whose own equation holds no derivative of them, and which share terms with others of one derivative in all,
-    on the test or on the unknown: a multiplier, whose own block vanishes, as a pressure; and what stands for a combination of
-    derivatives of an unknown with second derivatives, as the pressure of a material that is hardly compressible, or a flux.
-    A multiplier that shares terms with a derivative of both, as the deflection of a plate beside its bending moment, is
-    controlled by its gradient and keeps the degree.
+    Its own equation must hold no derivative of it, and its terms together with other components must hold one derivative in all,
+    of the test function or of the unknown. There are two kinds: a multiplier, such as a pressure, which does not occur in its own
+    equation; an unknown that equals a combination of first derivatives of an unknown of a second-order equation, such as a flux,
+    or the pressure of a nearly incompressible material. A multiplier whose terms with another component hold derivatives of both,
+    such as the deflection of a plate with its bending moment as the other unknown, is controlled by its gradient and keeps the
+    degree.
 
     Args:
-        components: how many there are.
-        slopes: (what of the test functions, what of the unknowns) each derivative of the form belongs to.
+        components: number of components.
+        slopes: for every derivative of the form's coefficients, the test function's value or derivative, and the unknown's.
     """
     order = np.full((components, components), -1)
     for (c, place), (other, its) in slopes:

@@ -1,4 +1,7 @@
-"""Rigid motions: constants of components, and turns of vectors; the functions that a form may leave open."""
+"""Represent rigid motions, constants of components and rotations of vectors: the functions that a form may leave undetermined.
+
+``motions`` lists those of a problem; ``Kernel`` represents them on finite elements, and removes them from solutions.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,22 @@ from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 NAMES = "xyzstuvw"
+"""Names of the coordinates, in order."""
 KERNEL = 1e-9
-"""Size of A·z, relative to its terms, at which a motion z counts as unseen by the form's derivative A."""
+"""Size of A·z, relative to its terms, up to which a motion z counts as mapped to zero by the form's derivative A."""
 NOISE = 1e-15
-"""Size of terms, relative to the largest entry of A, that are rounding themselves."""
+"""Size of A·z, relative to the largest entry of A times that of z, up to which it is rounding in any case."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A constant, one in a component and zero in the others, or a turn, −x_b in one component and x_a in another.
+    """A constant, one in a component and zero in the others, or a rotation, −x_b in one component and x_a in another.
 
     Attributes:
         unknown: name of the unknown that moves.
-        text: what the body does, "move along x" or "turn about z".
-        components: which, counted through all unknowns: one of a constant, two of a turn.
-        axes: a, b of a turn; empty for a constant.
+        text: description of the motion, such as "move along x" or "turn about z".
+        components: components that are not zero, counted through all unknowns: one for a constant, two for a rotation.
+        axes: axes a, b of a rotation; empty for a constant.
     """
 
     unknown: str
@@ -49,7 +53,7 @@ class Motion:
         return -x[:, b] if component == self.components[0] else x[:, a]
 
     def values(self, x: Array, components: int) -> Array:
-        """Return the values of all components at points [n, d], turns about the middle of these: [components, n]."""
+        """Return the values of all components at points [n, d], for a rotation about their mean: [components, n]."""
         middle = x - x.mean(axis=0)
         return np.stack([self.at(middle, component) for component in range(components)])
 
@@ -65,7 +69,7 @@ class Motion:
 
 
 def motions(problem: Problem) -> list[Motion]:
-    """Return the constants of every component, and the turns of every unknown with as many components as coordinates."""
+    """Return the constants of all components, and the rotations of all vectors with as many components as coordinates."""
     d, found = problem.domain.dimension, list[Motion]()
     for unknown, first in zip(problem.unknowns, offsets(problem), strict=False):
         for k in range(unknown.components):
@@ -80,11 +84,11 @@ def motions(problem: Problem) -> list[Motion]:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Motions on elements, which their equations leave open.
+    """Motions on finite elements that the equations leave undetermined.
 
     Attributes:
-        mixed: the elements.
-        functions: coefficients of the motions [k, mixed.size].
+        mixed: finite elements of the components.
+        functions: coefficients of the k motions [k, mixed.size].
     """
 
     mixed: MixedSpace
@@ -92,7 +96,7 @@ class Kernel:
 
     @classmethod
     def of(cls, mixed: MixedSpace, opened: Sequence[Motion]) -> Kernel:
-        """Return motions on elements, whose degree is at least that of the mesh's geometry where some turn."""
+        """Return motions on finite elements; rotations need a degree of at least the order of the mesh's geometry."""
         rows = np.zeros((len(opened), mixed.size))
         for row, motion in zip(rows, opened, strict=True):
             for component in motion.components:
@@ -101,7 +105,7 @@ class Kernel:
         return cls(mixed, rows)
 
     def unseen(self, matrix: Any, tested: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which motions a matrix [size, size] maps to zero, to rounding, in the rows that are tested [size]."""
+        """Return for each motion whether a matrix [size, size] maps it to zero up to rounding in the rows ``tested`` [size]."""
         sizes = abs(matrix)
         seen, terms = np.abs(matrix @ self.functions.T), sizes @ np.abs(self.functions.T)
         noise = NOISE * sizes.max() * np.abs(self.functions).max(axis=1, initial=0.0)
@@ -114,7 +118,7 @@ class Kernel:
 
     @property
     def pins(self) -> NDArray[np.int64]:
-        """As many functions of vertices as there are motions, whose values fix these as well as any."""
+        """Basis functions of vertices, one per motion [k], whose values determine the motions as well as possible."""
         if not len(self.functions):
             return np.empty(0, dtype=np.int64)
         sizes = np.linalg.norm(self.functions, axis=1, keepdims=True)
@@ -124,7 +128,7 @@ class Kernel:
         return np.sort(numbers[pivots[: len(self.functions)]])
 
     def without(self, values: Array) -> Array:
-        """Return a function's coefficients [mixed.size] less its projection on the motions, in L²."""
+        """Return a function's coefficients [mixed.size] minus its L² projection on the motions."""
         if not len(self.functions):
             return values
         masses = {space.degree: space.mass() for space in self.mixed.spaces}

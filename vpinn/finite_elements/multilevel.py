@@ -1,8 +1,9 @@
-"""Conjugate gradients with two levels, where the factors of a symmetric, positive definite matrix would grow too large.
+"""Solve large symmetric, positive definite systems by conjugate gradients with a two-level preconditioner.
 
-The preconditioner is a symmetric cycle: Chebyshev iterations of the matrix scaled by its diagonal take out what changes from node
-to node, and elements of degree 1, factorised, what is left (Adams, Brezina, Hu & Tuminaro 2003, J. Comput. Phys. 188, 593–610).
-The number of iterations hardly depends on the size of the cells; memory is that of the matrix.
+It is used where the factors of the matrix would grow too large. The preconditioner is a symmetric cycle: Chebyshev iterations of
+the matrix, scaled by its diagonal, remove errors that change from node to node, and finite elements of degree 1, solved directly,
+remove the others (Adams, Brezina, Hu & Tuminaro 2003, J. Comput. Phys. 188, 593–610). The number of iterations hardly depends on
+the size of the cells, and the memory is about that of the matrix. Start from ``conjugate_gradients``.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from vpinn.errors import InputError
 Array = NDArray[np.float64]
 Solver = Callable[[Array], Array]
 DEGREE = 3
-"""Chebyshev iterations before and after the coarse level."""
+"""Number of Chebyshev iterations before and after the coarse level."""
 RANGE = 20.0
-"""Ratio of the largest to the smallest eigenvalue that they take out."""
+"""Ratio of the largest to the smallest eigenvalue whose errors the Chebyshev iterations remove."""
 POWERS, MARGIN = 12, 1.2
-"""Steps of the power method that finds the largest eigenvalue, and what it may lack of it."""
+"""Steps of the power method for the largest eigenvalue, and the factor by which its result is raised, as it is too small."""
 MOST = 200
-"""Iterations after which conjugate gradients count as stuck."""
+"""Number of conjugate gradient iterations after which the system is solved directly."""
 SYMMETRIC = 1e-10
-"""Difference of x·Ay and y·Ax, relative to the sizes of its factors, up to which a matrix counts as symmetric."""
+"""Difference of x·Ay and y·Ax, relative to the norms of x and Ay, up to which a matrix A counts as symmetric."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class Levels:
     """A matrix with its preconditioner.
 
     Attributes:
-        matrix: symmetric, positive definite, sparse CSR [n, n].
-        inverse: of the diagonal [n].
-        largest: eigenvalue of the matrix scaled by its diagonal, or a little more.
-        coarse: coefficients of the coarse functions, sparse CSR [n, n_coarse].
-        fine: the transpose of these.
-        solve: with the coarse matrix.
+        matrix: symmetric, positive definite matrix, sparse CSR [n, n].
+        inverse: inverse of its diagonal [n].
+        largest: upper bound of the largest eigenvalue of the matrix scaled by its diagonal.
+        coarse: coefficients of the coarse basis functions, sparse CSR [n, n_coarse].
+        fine: transpose of ``coarse``.
+        solve: solver of the coarse matrix.
     """
 
     matrix: Any
@@ -51,7 +52,7 @@ class Levels:
     solve: Solver
 
     def smooth(self, right: Array) -> Array:
-        """Return Chebyshev iterations of A z = right from zero, on the upper part of the spectrum."""
+        """Return z [n] after Chebyshev iterations for A z = right from zero, for the upper part of the spectrum."""
         middle, half = (self.largest + self.largest / RANGE) / 2, (self.largest - self.largest / RANGE) / 2
         ratio = half / middle
         step = self.inverse * right / middle
@@ -70,12 +71,12 @@ class Levels:
         return result + self.smooth(right - self.matrix @ result)
 
     def iterate(self, right: Array, tolerance: float, largest: list[float]) -> Array | None:
-        """Return the solution for a right side [n]; None where iterations get stuck.
+        """Return the solution [n] by conjugate gradients; None if the iterations do not converge or the matrix is indefinite.
 
         Args:
-            right: the right side.
-            tolerance: of the energy norm, relative to that of the largest right side so far.
-            largest: squares of these norms, to which that of this side is added.
+            right: right side [n].
+            tolerance: largest error in the energy norm, relative to the largest norm in ``largest``.
+            largest: squared norms of the right sides so far, to which that of this one is appended.
         """
         found, left = np.zeros_like(right), right.copy()
         direction = preconditioned = self.cycle(left)
@@ -97,18 +98,21 @@ class Levels:
 
 
 def conjugate_gradients(matrix: Any, coarse: Any, factorise: Callable[[Any], Solver], tolerance: float) -> Solver | None:
-    """Return the solver of a sparse matrix; None where it is neither symmetric nor positive on its diagonal, or without use.
+    """Return a solver of a sparse matrix; None if iterations do not suit it.
+
+    They do not suit a matrix that is not symmetric, whose diagonal is not positive, or whose coarse level is empty, singular, or
+    as large as itself.
 
     Args:
-        matrix: sparse [n, n].
-        coarse: coefficients of functions of degree 1, sparse CSR [n, n_coarse].
-        factorise: matrix → its direct solver, for the coarse level, and for the whole where iterations get stuck.
-        tolerance: relative error in the energy norm at which they end.
+        matrix: sparse matrix [n, n].
+        coarse: coefficients of the functions of degree 1, sparse CSR [n, n_coarse].
+        factorise: matrix → direct solver, for the coarse level, and for the whole matrix if iterations do not converge.
+        tolerance: relative error in the energy norm at which iterations end.
     """
     diagonal = matrix.diagonal()
     if not (diagonal > 0.0).all() or coarse.shape[1] in (0, len(diagonal)):
         return None
-    rows, inverse = matrix.tocsc().T, 1.0 / diagonal  # the transpose, which is the same, is stored row by row
+    rows, inverse = matrix.tocsc().T, 1.0 / diagonal  # the transpose, an equal matrix, is stored row by row
     if not _is_symmetric(rows, diagonal):
         return None
     try:
@@ -134,7 +138,7 @@ def conjugate_gradients(matrix: Any, coarse: Any, factorise: Callable[[Any], Sol
 
 
 def _is_symmetric(matrix: Any, diagonal: Array) -> bool:
-    """Return whether a matrix counts as symmetric, by two vectors in the units of its diagonal."""
+    """Return whether a matrix counts as symmetric, from x·Ay and y·Ax for two vectors scaled by its diagonal."""
     scale, numbers = 1.0 / np.sqrt(diagonal), np.arange(len(diagonal))
     one, other = scale * np.cos(numbers**2.0), scale * np.sin(numbers**3.0 + 1.0)
     left, right = matrix @ other, matrix @ one

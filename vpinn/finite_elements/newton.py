@@ -1,8 +1,8 @@
-"""Newton's method with backtracking for sparse systems.
+"""Solve sparse nonlinear systems by Newton's method with backtracking, and sparse linear systems by factorisation.
 
-A share α of a step is taken when the simplified correction J⁻¹F(u + αδ) is shorter than δ by the share α/4: the natural
-monotonicity test of Deuflhard (2004, "Newton methods for nonlinear problems", §3.3), which does not depend on the units of
-the equations. That correction comes at the price of one solution with the factors at hand, and is applied in the end.
+A Newton step δ is shortened to αδ until the simplified correction J⁻¹F(u + αδ), with the derivative J at u, is at most (1 − α/4)
+times as long as δ. This is the natural monotonicity test of Deuflhard (2004, "Newton methods for nonlinear problems", §3.3),
+which does not depend on the units of the equations. The correction needs one solve with known factors, and is added at the end.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from vpinn.interrupt import apart
 
 Array = NDArray[np.float64]
 STEPS = 50
-"""Most Newton steps."""
+"""Largest number of Newton steps."""
 SHORTEST = 2.0**-12
-"""Smallest share of a step that is tried."""
+"""Smallest share α of a step that is tried."""
 TOLERANCE = 1e-14
-"""Expected error of the solution, relative to its size, at which it is returned."""
+"""Expected error of the solution, relative to its norm, at which it is returned."""
 ROUNDING = 1e-9
-"""Length of a step, relative to the solution, below which it is rounding if no share of it helps."""
+"""Norm of a step, relative to that of the solution, up to which a step that does not pass the test counts as rounding."""
 SINGULAR = 1e13
-"""Growth of the inverse, after scaling by the diagonal, beyond which a matrix counts as singular."""
+"""Norm of the inverse, times a test vector and after scaling by the diagonal, above which a matrix counts as singular."""
 EMPTY = 1e-8
-"""Size of an entry of the diagonal, relative to its column's largest, up to which it is no pivot."""
+"""Size of a diagonal entry, relative to its column's largest, up to which it counts as zero."""
 SHARE, REFINEMENTS = 1e-8, 4
-"""Share of the Schur complement's diagonal that is put in zeros, and steps, at most, that take it out again."""
+"""Share of the Schur complement's diagonal that fills zeros, and largest number of refinement steps that undo its effect."""
 ENERGY = 1e-11
-"""Error of iterations in the energy norm, relative."""
+"""Relative error in the energy norm at which iterations end."""
 DIRECT = 4_000
-"""Functions in three dimensions up to which factors take less time than iterations."""
+"""Number of basis functions in three dimensions up to which a factorisation takes less time than iterations."""
 PIVOT = 0.1
-"""Size of a pivot, relative to its column's largest, from which an entry on the diagonal is preferred."""
+"""Size of a diagonal entry, relative to its column's largest, from which it is preferred as pivot."""
 
 
 @dataclass(frozen=True)
 class Converged:
-    """What Newton's method ended with.
+    """Result of Newton's method.
 
     Attributes:
-        values: the solution [n].
-        steps: factorisations; one for a linear system, none for an empty one.
-        matrix: the last derivative; None for an empty system.
+        values: solution [n].
+        steps: number of factorisations; one for a linear system, none for an empty one.
+        matrix: last derivative J [n, n]; None for an empty system.
     """
 
     values: Array
@@ -65,13 +65,13 @@ def newton(
     """Solve F(u) = 0.
 
     Args:
-        system: (u [n], whether J is wanted) → F(u) [n] and its derivative J, a sparse CSC array, or None.
+        system: (u [n], whether J is wanted) → F(u) [n], and its derivative J as sparse CSC array [n, n] or None.
         start: first guess [n].
-        inverse: matrix → its solver; default ``factorise``.
+        inverse: matrix → solver; None: ``factorise``.
 
     Raises:
         InputError: the derivative is singular.
-        DivergenceError: no share of a step comes closer, or there were too many steps.
+        DivergenceError: even the shortest step does not pass the test, or there were too many steps.
     """
     values = start
     if not len(start):
@@ -101,15 +101,15 @@ def newton(
 
 
 def solver(matrix: Any, mixed: MixedSpace, free: NDArray[np.bool_], tolerance: float = ENERGY) -> Solver:
-    """Return the solver of a sparse CSC matrix on elements: by its factors, or by iterations where these would grow large.
+    """Return a solver of a sparse CSC matrix on finite elements, by factorisation, or by iterations if factors would grow large.
 
-    In one and two dimensions factors grow little faster than the matrix; in three their memory grows as n^(4/3).
+    In one and two dimensions the factors grow little faster than the matrix; in three their memory grows as n^(4/3).
 
     Args:
-        matrix: on the free functions [n, n].
-        mixed: the elements.
-        free: which of their functions are free [mixed.size].
-        tolerance: of iterations, in the energy norm.
+        matrix: matrix of the free basis functions [n, n].
+        mixed: the finite elements.
+        free: whether each basis function is free [mixed.size].
+        tolerance: relative error in the energy norm at which iterations end.
 
     Raises:
         InputError: the matrix is singular, to rounding.
@@ -123,10 +123,11 @@ def solver(matrix: Any, mixed: MixedSpace, free: NDArray[np.bool_], tolerance: f
 def factorise(matrix: Any) -> Solver:
     """Return the solver of a sparse CSC matrix with a symmetric pattern.
 
-    The order is minimum degree of the pattern, and pivots stay on the diagonal unless they are tiny, which for finite elements
-    fills in less than partial pivoting. The zeros on the diagonal of a saddle point are filled with a small share of what
-    elimination puts there, which makes it quasi-definite: any order has pivots then (Vanderbei 1995, SIAM J. Optim. 5, 100–113);
-    refinement takes the share out again. Where either falls short, columns are ordered for any pivots.
+    Unknowns are ordered by minimum degree, and pivots stay on the diagonal unless they are tiny: for finite elements the factors
+    then have fewer entries than with partial pivoting. In a saddle point problem, zeros on the diagonal are filled with a small
+    share of the entries that elimination would put there. That makes the matrix quasi-definite, so that any order has pivots
+    (Vanderbei 1995, SIAM J. Optim. 5, 100–113), and iterative refinement undoes the change. If the result is not accurate, the
+    matrix is factorised again with partial pivoting.
 
     Raises:
         InputError: the matrix is singular, to rounding.
@@ -156,7 +157,7 @@ def factorise(matrix: Any) -> Solver:
 
 
 def _refined(matrix: Any, solve: Solver, scale: Array, right: Array) -> Array:
-    """Return the solution for a right side [n], with the solver of a matrix nearby; ``scale`` has the sizes of equations [n]."""
+    """Return the solution for a right side [n], by refinement with the solver of a nearby matrix; ``scale``: ``_sizes`` [n]."""
     found = solve(right)
     left = right - matrix @ found
     for _ in range(REFINEMENTS):
@@ -169,10 +170,10 @@ def _refined(matrix: Any, solve: Solver, scale: Array, right: Array) -> Array:
 
 
 def _sizes(matrix: Any) -> tuple[Array, Array]:
-    """Return the sizes of equations and unknowns [n], in roots of their units, and what elimination puts in zeros [n].
+    """Return scales of equations and unknowns [n], and the diagonal of the Schur complement where the matrix has zeros [n].
 
-    The sizes are roots of the diagonal. Where it has a zero, the diagonal of the Schur complement of the others stands for it,
-    −Σ_j a_ij a_ji / a_jj, to be put there; elsewhere nothing is.
+    The scales are square roots of the diagonal. If an entry i of the diagonal is zero, that of the Schur complement takes its
+    place, −Σ_j a_ij a_ji / a_jj; the second array holds these numbers, and zeros elsewhere.
     """
     diagonal = matrix.diagonal()
     largest = np.asarray(abs(matrix).max(axis=0).todense()).ravel()

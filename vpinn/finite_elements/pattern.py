@@ -1,4 +1,7 @@
-"""Where entries of cell matrices stand in a sparse matrix: found once per pair of spaces, for all components and steps."""
+"""Find the positions of cell matrices' entries in a sparse matrix, once per pair of spaces for all components and Newton steps.
+
+``Pattern`` adds cell matrices; ``joined`` joins the blocks of all components into one matrix.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ Short = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Pattern:
-    """Entries of a matrix between two spaces on one mesh, column by column.
+    """Sparsity pattern of a matrix between two spaces on one mesh, column by column.
 
     Attributes:
-        rows: row of every entry, rising within a column [entries].
-        columns: column of every entry, rising [entries].
-        places: entry that each entry of a cell's matrix adds to [n_cells, n_rows, n_columns].
+        rows: row of every entry, ascending within a column [entries].
+        columns: column of every entry, ascending [entries].
+        places: number of the entry to which each entry of a cell's matrix is added [n_cells, n_rows, n_columns].
     """
 
     rows: Short
@@ -45,14 +48,14 @@ class Pattern:
         return torch.zeros(len(self.rows), dtype=torch.float64, device=HOST)
 
     def add(self, entries: Tensor, cells: Integers, block: Tensor) -> None:
-        """Add matrices [m, n_rows, n_columns] of cells [m]."""
+        """Add the matrices [m, n_rows, n_columns] of cells [m] to ``entries``."""
         entries.index_add_(0, self.places[torch.from_numpy(cells)].reshape(-1), block.reshape(-1))
 
 
 def _unique(keys: Integers, limit: int) -> tuple[Integers, NDArray[np.int32] | Integers]:
-    """Return the distinct keys, which are below a limit, rising, and where each key [n] is among them.
+    """Return the distinct keys in ascending order, and the position of each key [n] among them; keys are below ``limit``.
 
-    Keys and their numbers are sorted as one integer where that holds both, several times as fast as ``numpy.unique``.
+    Each key and its number are packed into one integer if both fit; sorting these is several times as fast as ``numpy.unique``.
     """
     bits = max(1, (len(keys) - 1).bit_length())
     if limit.bit_length() + bits > 63:
@@ -69,13 +72,13 @@ def _unique(keys: Integers, limit: int) -> tuple[Integers, NDArray[np.int32] | I
 def joined(
     blocks: Mapping[tuple[int, int], tuple[Pattern, Tensor]], rows: list[Integers], columns: list[Integers], size: int
 ) -> Any:
-    """Return a matrix of blocks, without the rows and columns that have no number, as scipy.sparse CSC [size, size].
+    """Return the matrix of blocks without rows and columns that have no number, as scipy.sparse CSC [size, size].
 
     Args:
-        blocks: (row of blocks, column of blocks) → pattern and entries.
-        rows: number of every row of a row of blocks, rising; -1 without one.
-        columns: those of the columns.
-        size: how many are numbered.
+        blocks: (component of the rows, component of the columns) → pattern and entries of the block.
+        rows: for every component the numbers of its rows in the matrix, ascending; -1: the row is left out.
+        columns: for every component the numbers of its columns, likewise.
+        size: number of rows of the matrix.
     """
     from scipy.sparse import csc_array
 
@@ -87,7 +90,7 @@ def joined(
         if not (used := (row >= 0) & (column >= 0)).all():
             row, column, values = row[used], column[used], values[used]
         own = np.bincount(column, minlength=size)
-        # behind those of the rows of blocks before, within each column
+        # within each column, these entries follow those of the components before
         ahead = counts - np.concatenate([[0], np.cumsum(own)[:-1]])
         counts = counts + own
         kept.append((row, column, values, ahead))

@@ -1,4 +1,4 @@
-"""A finite element solution: evaluated at points, and compared with other fields."""
+"""Represent a finite element solution, which can be evaluated at points and compared with other fields."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class FiniteElementSolution(Evaluable):
 
     Attributes:
         problem: the problem.
-        meshes: the problem's mesh and its refinements, the last of which carries the elements.
-        mixed: the elements of every component, on the last mesh.
+        meshes: the problem's mesh and its refinements; the elements are on the last one.
+        mixed: elements of every component, on the last mesh.
         values: coefficients of all components in order, in the space of the highest degree [components, space.size].
-        steps: Newton steps; one for a linear problem.
+        steps: number of Newton steps; one for a linear problem.
         seconds: wall-clock time of "setup" (refinement, the form) and "solve" (numbering, assembly, factorisation), in s.
     """
 
@@ -46,7 +46,7 @@ class FiniteElementSolution(Evaluable):
 
     @property
     def space(self) -> LagrangeSpace:
-        """Elements of the highest degree, which hold all components."""
+        """Space of the highest degree, which contains all components."""
         return self.mixed.highest
 
     @property
@@ -65,17 +65,17 @@ class FiniteElementSolution(Evaluable):
 
     @property
     def domain(self) -> Mesh:
-        """Where points are looked for: the refined mesh."""
+        """Mesh in which points are located: the refined mesh."""
         return self.mesh
 
     @property
     def dofs(self) -> int:
-        """Degrees of freedom of all components, those prescribed included."""
+        """Number of degrees of freedom of all components, prescribed ones included."""
         return self.mixed.size
 
     @cached_property
     def errors(self) -> dict[str, dict[str, float]]:
-        """Unknown → relative_l2 and relative_h1 against the exact solution; empty where the problem states none."""
+        """Unknown → relative_l2 and relative_h1 against the exact solution; empty if the problem file has none."""
         return relative_errors(self.at, self._exact, self.points) if self.problem.exact else {}
 
     @property
@@ -119,11 +119,11 @@ class FiniteElementSolution(Evaluable):
 def relative_errors(found: Fields, truth: Fields, points: PointSet) -> dict[str, dict[str, float]]:
     """Return unknown → relative_l2 and relative_h1 (full norm) of one set of fields against another, dimensionless.
 
-    Unknowns that the truth lacks are left out; where the truth is zero the errors are absolute.
+    Unknowns without a reference are left out; if the reference is zero the errors are absolute.
 
     Args:
-        found: fields to judge.
-        truth: fields to judge them by.
+        found: fields whose errors are computed.
+        truth: reference fields.
         points: quadrature points of the norms.
     """
     sums: dict[str, Array] = {}

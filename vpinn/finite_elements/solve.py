@@ -1,4 +1,4 @@
-"""A problem solved with finite elements: refinement, assembly, Newton's method."""
+"""Solve a problem with finite elements: refine the mesh, assemble the form, and apply Newton's method, in ``solve_fem``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ from vpinn.process import settle_process
 
 Array = NDArray[np.float64]
 MAX_DEGREE = 10
+"""Highest degree of the elements."""
 MAX_REFINEMENTS = 8
+"""Largest number of refinements of the mesh."""
 UNBALANCED = 0.05
-"""Share of the sources that may be left over by coarse quadrature where the form leaves a constant open."""
+"""Largest imbalance of the data, relative to the sources, that is put down to coarse quadrature if a constant is undetermined."""
 ROUNDED = 1e-10
-"""Share of the terms of their equation that may be left over by rounding."""
+"""Largest imbalance, relative to the terms of the equations, that is put down to rounding."""
 LARGEST = {1: 3_000_000, 2: 1_000_000, 3: 150_000}
-"""Degrees of freedom, by dimension, above which the factors would take more than about 4 GB."""
+"""Dimension → number of degrees of freedom above which the factors would take more than about 4 GB."""
 
 
 def solve_fem(
@@ -44,11 +46,11 @@ def solve_fem(
 ) -> FiniteElementSolution:
     """Solve a problem with continuous Lagrange elements instead of a network.
 
-    The form is that of the problem file: a weak form as it stands, an energy by its first variation. Essential conditions
-    hold at the nodes of the boundary, however the problem imposes them on a network.
+    The form is that of the problem file: a weak form, or the first variation of an energy. Essential conditions are imposed at
+    the nodes of the boundary, however the problem imposes them on a network.
 
     Args:
-        problem: with a mesh, and an energy or a weak form.
+        problem: problem with a mesh, and an energy or a weak form.
         degree: polynomial degree of the elements, 1 to 10; multipliers, such as the pressure of a flow, get one less. Or
             unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
@@ -56,7 +58,7 @@ def solve_fem(
 
     Raises:
         InputError: the problem has no mesh, no weak form, or one with second derivatives; there would be too many degrees
-            of freedom; or the system is singular.
+            of freedom; the data do not balance; or the system is singular.
         DivergenceError: Newton's method does not converge.
     """
     began = time.perf_counter()
@@ -74,7 +76,7 @@ def solve_fem(
     opened, free = Level.of(problem).motions, ~given
     kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
     sources = assemble(assemblers, mixed, values, everything, False)[0] if opened else None
-    free[kernel.pins] = False  # some values instead of the means, which are subtracted afterwards
+    free[kernel.pins] = False  # some values are fixed instead of means, which are subtracted below
     numbering = np.where(free, np.cumsum(free) - 1, -1)
     linear = all(part.linear for part in parts)
     if not linear:
@@ -96,8 +98,8 @@ def solve_fem(
         allowed = np.abs(kernel.functions) @ (UNBALANCED * np.abs(sources) + ROUNDED * sizes)
         if (np.abs(kernel.functions @ left) > allowed).any():
             raise InputError(
-                f"finite elements: the system is singular: the form leaves {_told(opened)} open, and none balances its data; "
-                "sources and what crosses the boundary must cancel, or give a [[boundary]] value",
+                f"finite elements: the system is singular: the form leaves {_told(opened)} undetermined, and its data do not "
+                "balance; let sources and boundary fluxes cancel, or give a [[boundary]] value",
                 problem.where("form", problem.formulation.name),
             )
         values = kernel.without(values)
@@ -141,19 +143,20 @@ def _found(
 
 
 def _told(opened: Sequence[Motion]) -> str:
+    """Name the undetermined motions for an error message."""
     return "rigid motions" if any(motion.axes for motion in opened) else "a constant"
 
 
 def rule_degree(degree: int, mesh: Mesh) -> int:
-    """Return the degree of the quadrature that elements of a degree are assembled with."""
+    """Return the degree of the quadrature with which elements of a degree are assembled."""
     return min(30, 2 * degree + (2 if mesh.affine else 4))
 
 
 def degrees_of(problem: Problem, parts: Sequence[Integrand], degree: int | Mapping[str, int]) -> tuple[int, ...]:
-    """Return the degree of every component: as named by unknown, or the given one, and one less for multipliers.
+    """Return the degree of every component: that given for its unknown, or the one degree given, less one for multipliers.
 
     Raises:
-        InputError: an unknown has no degree, or a name is none of an unknown; or a multiplier would have degree 0.
+        InputError: an unknown has no degree, a name belongs to no unknown, or a multiplier would have degree 0.
     """
     where = problem.where("reference", "fem")
     if isinstance(degree, Mapping):
@@ -169,26 +172,31 @@ def degrees_of(problem: Problem, parts: Sequence[Integrand], degree: int | Mappi
         first = less.index(True)
         name = next(u.name for u, start in zip(problem.unknowns, offsets(problem)[1:], strict=True) if first < start)
         raise InputError(
-            f"finite elements of degree 1 leave no degree for {name}, which takes one less than the others; use 2 or more",
+            f"finite elements of degree 1 leave degree 0 for {name}, whose degree is one less than the others'; use 2 or more",
             where,
         )
     return tuple(degree - one for one in less)
 
 
 def lowest_degree(problem: Problem) -> int:
-    """Return the lowest degree that elements of a problem may have: 2 where a multiplier takes one less, else 1.
+    """Return the lowest degree that elements of a problem may have: 2 if a multiplier takes one less, else 1.
 
     Raises:
-        InputError: the form takes second derivatives.
+        InputError: the form has second derivatives.
     """
     return 1 + any(lower(offsets(problem)[-1], [pair for part in integrands(problem) for pair in part.slopes]))
 
 
 def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -> Mesh:
-    """Return the mesh of a problem that finite elements can solve.
+    """Check that finite elements can solve a problem, and return its mesh.
+
+    Args:
+        problem: the problem.
+        degree: degree of the elements, or unknown → degree.
+        refinements: number of refinements of the mesh.
 
     Raises:
-        InputError: they cannot; says why and what to do.
+        InputError: they cannot; the message says why and what to do.
     """
     refuse_time(problem, "finite elements solve")
     mesh, where = problem.domain, problem.where("reference", "fem")

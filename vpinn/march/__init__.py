@@ -5,7 +5,8 @@ and time with an error estimate.
 
 `start` (projection of the initial state) → `trajectory` (the coefficients as piecewise polynomials in time) → `integrate`
 (implicit steps, or exact solution mode by mode) → `measure` (norms over space and time) → `stages` (repetition with more
-features; the difference of two stages is the error estimate) → `solution` (the field at any instant).
+features; the difference of two stages is the error estimate; `journal` stores their results for a resumed run) → `solution`
+(the field at any instant).
 """
 
 from vpinn.march.integrate import Collapse, Marched, march

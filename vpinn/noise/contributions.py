@@ -82,7 +82,7 @@ class Contributions:
     def at(
         cls, objective: Objective, theta: Tensor, onto: Array | None = None, most: float | None = None
     ) -> Contributions | None:
-        """Evaluate all points and return their contributions; None if they need too much memory or G changes with the batch.
+        """Evaluate all points and return their contributions; None if they need too much memory, or for a U-statistic.
 
         Args:
             objective: Objective whose integrals are stored.

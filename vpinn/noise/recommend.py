@@ -137,7 +137,7 @@ def learning_rate(trials: Sequence[RateTrial], limit: float) -> Setting:
 
     Args:
         trials: Short runs with different rates and the recommended batch.
-        limit: Largest stable step size of gradient descent at the start, for the reason only.
+        limit: Largest stable step size of gradient descent with mini-batches at the start, for the reason only.
     """
     best = min(trials, key=lambda t: t.loss)
     worse = [t.rate for t in trials if t.rate > best.rate]

@@ -36,7 +36,7 @@ CHANGED = 0.1
 class Walk:
     """A trajectory near a minimum that can be continued, in coordinates along the k stiff directions.
 
-    It starts from a settled place of a trajectory on the parabola.
+    It starts from a settled place of a trajectory on the parabola, or at the minimum if there are no stored contributions.
 
     Attributes:
         minimum: The minimum.

@@ -49,7 +49,7 @@ def bent(problem: Problem) -> Problem:
     parts = integrals(problem.variation)
     inside = [part for part in parts if not part.facet]
     if any(part.tags for part in inside):
-        raise InputError("the bending energy holds terms of parts of the domain, which are no equation at every point")
+        raise InputError("the bending energy has integrals over parts of the domain; it has no equation at every point")
     moments = [(problem.tags[tag],) for tag in sorted({tag for part in parts if part.facet for tag in part.tags})]
     covered = {tag for (tag,) in moments}
     rest = tuple(tag for tag in problem.domain.tags if tag != "all" and tag not in covered)

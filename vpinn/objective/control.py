@@ -43,12 +43,15 @@ def estimator_of(problem: Problem, trial: Trial, batch: Batch) -> tuple[str, str
             )
         return "plain", "the loss is linear in the points: every batch is unbiased"
     if asked not in ("auto", "control-variate"):
-        return asked, "as asked"
+        return asked, "as the problem file asks"
     if batch.size == "full":
         return "two-batch", "all points in every step: nothing is estimated"
     missing = obstacle(problem, trial)
     if not missing:
-        return "control-variate", "as asked" if asked != "auto" else "fluxes are smooth: the noise vanishes at the solution"
+        return (
+            "control-variate",
+            "as the problem file asks" if asked != "auto" else "fluxes are smooth: the noise vanishes at the solution",
+        )
     if asked != "auto":
         raise InputError(f'batch.estimator = "control-variate" does not fit: {missing}; use "two-batch"')
     return "two-batch", f"no control variate: {missing}"

@@ -215,7 +215,7 @@ def _all_rows(
     tested = None if objective.test_space is None else TestedRows(objective.test_space, width, triangle)
     for measure, points in everything(objective, network) if parts is None else parts:
         if not measure.tests and len(measure.tape.moving.outputs) == 1:
-            raise InputError("least squares needs a weak or a strong form; an energy's first variation is one")
+            raise InputError("least squares needs a weak or a strong form, got an energy; use its first variation")
         coefficients, roots = _derivatives(measure, points, varied, at or varied, columns)
         if tested is not None and measure.tests:
             tested.add(measure, points, coefficients)

@@ -160,7 +160,7 @@ def _integrands(
 
 
 def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
-    """Return the quadrature degree of the settings (by default those of the problem file), or one for the mesh and the test space.
+    """Return the quadrature degree of the settings (None for those of the problem file), or a default for mesh and test space.
 
     Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
     that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates
@@ -265,7 +265,7 @@ def _measure(
     coefficients = split(graph, graph.multiply([root, graph.add(side.residual)])) if side.residual else {}
     if any(len(jet.derivative) > 1 for jet in coefficients):
         raise InputError(
-            "the weak form takes second derivatives of a test function, which conforming elements lack; integrate by parts"
+            "the weak form has second derivatives of a test function, which conforming elements do not have; integrate by parts"
         )
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
     roots = [graph.multiply([root, node]) for node in side.roots]

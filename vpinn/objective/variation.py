@@ -35,11 +35,11 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
     x, found = problem.symbols.x, []
     parts = integrals(problem.variation)
     if any(part.facet or part.tags for part in parts):
-        raise InputError("the form holds terms of the boundary or of parts of the domain, which are no equation at every point")
+        raise InputError("the form has integrals over the boundary or parts of the domain; it has no equation at every point")
     graph = Graph()
     jets = {jet for part in parts for jet in split(graph, build(graph, part.integrand))}
     if any(len(jet.derivative) > 1 for jet in jets):
-        raise InputError("the form takes second derivatives of its test functions; its equations are not of this kind")
+        raise InputError("the form has second derivatives of its test functions, for which the strong equations are not formed")
     total = sum((part.integrand for part in parts), ufl.as_ufl(0.0))
     for unknown in problem.unknowns:
         zeros = {u.test: ufl.zero(u.shape) for u in problem.unknowns}

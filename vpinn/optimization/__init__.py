@@ -9,7 +9,8 @@ In go an objective and a `Plan`; out come trained parameters with the history of
 3. Mini-batches: `batching` (samplers for the sizes that a policy may ask for), `batches` (one step's batches), `split` (noise
    by measure and tag).
 4. During the run: `clipping`, `watch` (noise from the gradients of the steps), `rules` (finer quadrature), `divergence`
-   (rollback), `stagnation` (the end). `training` is the state of a run, `checkpoint` its file.
+   (rollback), `stagnation` (the end). `training` is the state of a run, `checkpoint` its file,
+   `settled` the types of the values that a run chooses.
 5. `plan` turns the settings of a problem file into a plan, `choice` says why a method was chosen, `account` what the run chose.
 6. `loop` puts all of this together; start reading there.
 

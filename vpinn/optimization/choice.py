@@ -46,7 +46,7 @@ def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -
     """
     solver, domain = settings.solver, problem.domain
     if solver.method != "auto":
-        return "as asked"
+        return "as the problem file asks"
     if problem.nodal[0]:
         return f"{problem.nodal[0]} is met at nodes, which elements have"
     batches = settings.batch.size != "full"

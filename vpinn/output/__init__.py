@@ -1,13 +1,16 @@
 """Output: files, figures, tables and progress displays. Nothing is computed here that changes a solution.
 
-    Solution ─┬─ export ─────── vtu, pvd, xdmf, csv, npz   (canvas → fields → formats)
-              ├─ draw ───────── figures/*.png              (scene → curves, planes, raster → figures)
-              ├─ solution_rows ─ closing table ┐
+In goes a `Solution`, or a run in progress; out come the files of a run folder (`publish`), tables and progress bars.
+
+    Solution ─┬─ export ─────── vtu, pvd, xdmf, csv, npz   (canvas → fields → formats, cells)
+              ├─ draw ───────── figures/*.png              (scene → curves, planes, raster; convergence, quadrature → figures)
+              ├─ solution_rows ─ closing table ┐           (tables, settled)
               └─ write_report ────────────────┴─ report.html
 
-`publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures).
-`problem_rows` and `formula` show a problem before it is solved, and `memory` what it will need; `progress` and `runs_progress`
-show running solves; `bands` and `noise` draw comparisons of many runs and noise reports. `style` holds the look of all figures.
+`publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures). `given`
+reads points that the user gives. `problem_rows` and `formula` show a problem before it is solved, and `memory` what it will
+need; `progress` and `runs_progress` show runs in progress; `bands` and `noise` draw comparisons and noise reports. `style` and
+`backend` set up all figures.
 """
 
 import vpinn.output.backend  # noqa: F401

@@ -36,12 +36,12 @@ def settled_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if rule := found.get("quadrature"):
         rows.append(("quadrature", f"{rule['first']:,} points → {rule['last']:,}, as J began to fall at the points only"))
     if warmup := found.get("warmup"):
-        limit = f"up to {warmup['stable']:.1e} is stable" if math.isfinite(warmup["stable"]) else "every step size is stable"
+        limit = f"step sizes up to {warmup['stable']:.1e} are stable" if math.isfinite(warmup["stable"]) else "all are stable"
         rows.append(("warm-up", f"{warmup['steps']:,} steps: {limit} at the start"))
     if clip := found.get("clip"):
         last = "none, too few steps" if clip["threshold"] is None else f"{clip['threshold']:.2e} at the end"
         rows.append(
-            ("clipping", f"at the least error, at most one gradient in twenty: {last}; {100 * clip['share']:.0f} % of the steps")
+            ("clipping", f"threshold of least error, at most 1 in 20 clipped: {last}; {100 * clip['share']:.0f} % of the steps")
         )
     return rows
 

@@ -102,7 +102,7 @@ def power(base: Value, exponent: Value) -> Expr:
         exponent = IntValue(int(exponent))
     below = isinstance(base, Zero) or (isinstance(base, ScalarValue) and float(base) < 0.0)
     if below and not isinstance(exponent, ScalarValue | Zero):
-        raise InputError("a power of a number below or at zero is real for whole exponents only; give a number there")
+        raise InputError("a power of a number ≤ 0 is real for whole exponents only; give the exponent as a whole number")
     if exponent.ufl_shape or (base.ufl_shape and exponent != IntValue(2)):
         raise InputError(f"cannot raise {shape_in_words(base.ufl_shape)} to this power")
     return base**exponent

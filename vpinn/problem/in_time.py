@@ -60,7 +60,7 @@ def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[flo
     energy = "an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation"
     method = f'problems in time are marched, got "{solver.method}"; leave it out, or write "march"'
     cells = "a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file"
-    extra = "extra functions are for steady problems; leave them out"
+    extra = "enrich functions are for steady problems; leave them out"
     return [
         ("output", "times", bool(outside), between),
         ("output", "times", asked == (), "give at least one instant, or how many"),
@@ -93,7 +93,7 @@ def make_initial(
         key = ("boundary", number)
         with source.located(*key):
             if section.residual is not None or section.impose != "auto" or section.weight is not None:
-                raise InputError("a state at the start has a value, and a rate where the equation has dt(dt(…)); nothing else")
+                raise InputError('a condition on "initial" has value, rate if there is dt(dt(…)), and no other keys')
         unknown = named_unknown(section, source, unknowns, key)
         order = clock.order(unknown.function, stated_in(formulation))
         values: list[Expr | None] = []
@@ -106,11 +106,11 @@ def make_initial(
         with source.located(*key, "rate"):
             if values[1] is not None and order < 2:
                 raise InputError(
-                    f"the equation of {unknown.name} has no second time derivative, which a rate is for; leave it out"
+                    f"the equation of {unknown.name} has no second time derivative; leave out the rate at the start"
                 )
             if values[1] is None and order == 2:
                 raise InputError(
-                    f"the equation of {unknown.name} has dt(dt({unknown.name})); give its first one at the start, rate"
+                    f"the equation of {unknown.name} has dt(dt({unknown.name})); give its first derivative at the start as rate"
                 )
         _refuse_second(found, unknown.name, section.component, source.place(*key))
         assert values[0] is not None
@@ -174,9 +174,9 @@ def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool
         raise InputError("form: a load at a point (delta) or along edges is for steady problems; spread it over cells")
     for condition in boundary if scope.clock is not None else ():
         if condition.residual is not None:
-            raise InputError("a march takes values on the boundary; write this as a ds term of a weak form", condition.where)
+            raise InputError("a problem in time takes no residual; write it as a ds term of a weak form", condition.where)
         if condition.impose not in ("auto", "exact"):
-            raise InputError(f'a march meets values on the boundary exactly, got impose = "{condition.impose}"', condition.where)
+            raise InputError(f'values in time are imposed exactly, got impose = "{condition.impose}"', condition.where)
 
 
 def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:

@@ -274,7 +274,7 @@ class Solver(Section):
             raise ValueError('temperature "noise" is that of plain steps; leave out precondition, or give a number')
         for key in ("learning_rate", "warmup", "schedule", "decay", "clip", "scaling"):
             if key in given and self.method == "evolution":
-                raise ValueError(f'method "evolution" takes no {key}: it has no gradient, and finds its steps; try spread')
+                raise ValueError(f'method "evolution" takes no {key}: it adapts its steps itself; set spread instead')
         if "features" in given and self.method not in ("auto", "least-squares", "march"):
             raise ValueError(f'features belongs to method "least-squares", got method "{self.method}"')
         if self.steps is not None and isinstance(self.warmup, int) and self.warmup >= self.steps and self.warmup > 0:

@@ -1,4 +1,4 @@
-"""The problem to solve, translated and checked: domain, unknowns, equation, conditions, and the settings that its file asks for."""
+"""The problem to solve, translated and checked: domain, unknowns, equation, conditions, and the settings in its file."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.

@@ -74,7 +74,7 @@ def read_reference(
         raise InputError(f"the reference has no column of an unknown ({names}); its columns are {listed}{near}", where)
     if parts:
         raise InputError(
-            f"the reference has no column {', '.join(parts)}, but other components of it; its columns are {listed}", where
+            f"the reference has no column {', '.join(parts)}, but others of this unknown; its columns are {listed}", where
         )
     points = np.stack([columns[name] for name in coordinates], axis=1)
     inside = located_points(domain, points[:, :d])[1]

@@ -1,4 +1,4 @@
-"""Keys that are planned but not available in this version; they are refused with a hint what to use instead."""
+"""Keys that a user may expect but that are not available in this version; they are refused with a hint what to use instead."""
 
 from __future__ import annotations
 

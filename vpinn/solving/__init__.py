@@ -3,8 +3,9 @@
 In goes a `Problem`; out comes a `Solution` and, if asked for, a run folder that can be resumed and loaded (`solve`, `load`).
 
 `preparation` (trial space, objective and plan; also what ``vpinn check`` shows) → `strategy` (the contract of all ways to solve
-a problem) → `steps` (training), `least_squares` (random features), `elements` with `element_stages` (finite elements),
-`marching` (problems in time) → `run` (choice of the strategy, assessment, run folder). Start reading in `run`.
+a problem) → `steady` (the common part of strategies for steady problems): `steps` (training), `least_squares` (random
+features), `elements` with `element_stages` (finite elements); `marching` with `march_outcome` (problems in time) → `run`
+(choice of the strategy, assessment, run folder). Start reading in `run`.
 """
 
 from vpinn.solving.preparation import Setup, prepare

@@ -201,7 +201,7 @@ def guarded(factor_of: Callable[[Asked], tuple[Factor | None, str]], prescribed:
     Raises:
         InputError: a value is not real or not finite where it is prescribed.
     """
-    message = "the boundary value has no real and finite value all over this part of the boundary; change it, or the part"
+    message = "the boundary value is not real and finite everywhere on this part of the boundary; change the value or the part"
     try:
         return factor_of(prescribed)
     except (NotReal, *FOLDED):

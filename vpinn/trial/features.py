@@ -110,7 +110,7 @@ class Features(Enriched):
         here = self.restore(x)
         for chart, part in self.parts:
             if higher and (type(chart) is not BoxChart or max(map(len, higher)) > HIGHEST_ORDER):
-                raise InputError(f"only features of the box have derivatives beyond the second, up to order {HIGHEST_ORDER}")
+                raise InputError(f"features have derivatives up to order {HIGHEST_ORDER}, with windows or poles up to 2")
             w, jets = weight[part].T, chart.jets(here, pairs)
             if chart.plain:
                 for key in keys:

@@ -30,6 +30,8 @@ from vpinn.trial.near import near
 from vpinn.trial.places import small_places
 from vpinn.trial.scales import Scales
 
+ASKED = "as the problem file asks"
+"""Reason for a way to impose a condition that the problem file names."""
 ROWS = "weighted rows, which keep the unknowns smooth"
 """Reason why least squares imposes a condition by penalty."""
 NOT_ZERO = "the enrich functions are not zero there"
@@ -199,7 +201,7 @@ def _settle(
             c,
             component,
             value,
-            *((c.impose, "as asked") if c.impose != "auto" else ("penalty", ROWS) if rows else (fallback, NOT_ZERO)),
+            *((c.impose, ASKED) if c.impose != "auto" else ("penalty", ROWS) if rows else (fallback, NOT_ZERO)),
         )
         for c, value in asked
         if c not in [condition for condition, _ in exact]

@@ -1,8 +1,8 @@
-"""Error against time of DeepXDE on the four problems of ``error_against_time.py``: Adam for a fifth of the time, then L-BFGS.
+"""Measure error against time of DeepXDE on the problems of ``error_against_time.py``: Adam for a fifth of the time, then L-BFGS.
 
 The network is 2-30-30-30-1 with tanh in float64, as vpinn's there; 2,500 collocation points inside, 400 on the boundary.
 Boundary values are built in on the square (x(1 − x)y(1 − y) times the network) and weighted by 100 elsewhere, as DeepXDE's own
-examples do. Parameters are kept on the way and judged afterwards. Prints one JSON line like ``error_own.py``.
+examples do. Parameters are stored during training and evaluated afterwards. Prints one JSON line like ``error_own.py``.
 
 DeepXDE needs an environment of its own, with torch's CPU build and numpy::
 
@@ -31,7 +31,7 @@ INSIDE, BOUNDARY, WEIGHT, SNAPSHOTS = 2_500, 400, 100.0, 60
 
 
 def build(name: str, dde: Any, torch: Any) -> Any:
-    """The problem as DeepXDE states it: geometry, equation, boundary conditions, network."""
+    """Return the problem in DeepXDE's terms: geometry, equation, boundary conditions, network."""
     if name == "l-shape":
         geometry = dde.geometry.Polygon([[0, 0], [1, 0], [1, 1], [-1, 1], [-1, -1], [0, -1]])
     elif name == "plate":
@@ -79,7 +79,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     model, weights = build(options.problem, dde, torch)
 
     class Keep(dde.callbacks.Callback):
-        """Parameters at times that grow geometrically; judging them later costs no time now."""
+        """Stores parameters at geometrically growing times, so that they can be evaluated after training."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -116,7 +116,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Keep stdout for the result."""
+    """Measure, and print only the result on stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problem", required=True)
     parser.add_argument("--seconds", type=float, default=60.0)

@@ -74,12 +74,12 @@ def arguments() -> argparse.Namespace:
 
 
 def peak_memory_mb() -> float:
-    """The largest resident size so far, which Linux gives in KiB."""
+    """Return the peak resident memory in MB; Linux gives it in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def build(options: argparse.Namespace, folder: str) -> tuple[Any, Callable[[], Any], dict[str, float]]:
-    """Set the problem up as their Poisson example does: the model, its training step, and the seconds that it took."""
+    """Set up the problem as in their Poisson example; return the model, its training step, and the seconds it took."""
     import numpy as np
     import tensorflow as tf
     from fastvpinns.data.datahandler2d import DataHandler2D
@@ -127,7 +127,7 @@ def build(options: argparse.Namespace, folder: str) -> tuple[Any, Callable[[], A
 
 
 def timed(step: Callable[[], Any], steps: int) -> list[float]:
-    """The seconds of each of some steps; reading the loss makes sure that a step is over when its time is taken."""
+    """Return the seconds of each of some steps; reading the loss ensures that a step is over when its time is taken."""
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
@@ -137,7 +137,7 @@ def timed(step: Callable[[], Any], steps: int) -> list[float]:
 
 
 def relative_error(model: Any) -> float:
-    """The relative L2 error against the exact solution on a GRID x GRID grid."""
+    """Return the relative L2 error against the exact solution on a GRID x GRID grid."""
     import numpy as np
 
     x, y = (axis.ravel() for axis in np.meshgrid(*[np.linspace(0.0, 1.0, GRID)] * 2))
@@ -147,7 +147,7 @@ def relative_error(model: Any) -> float:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Build the problem, time its training steps and, where asked, train it to the end."""
+    """Build the problem, time its training steps, and train it to the end if asked to."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
@@ -185,7 +185,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the benchmark with stdout turned to stderr, then print the result on the real stdout."""
+    """Run the benchmark with stdout redirected to stderr, then print the result on stdout."""
     options = arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MPLBACKEND", "Agg")

@@ -1,12 +1,12 @@
-"""Error against time of FastVPINNs 1.0.2 on the four problems of ``error_against_time.py``: Adam at 1e-3 in float32.
+"""Measure error against time of FastVPINNs 1.0.2 on the problems of ``error_against_time.py``: Adam at 1e-3 in float32.
 
 The network is 2-30-30-30-1 with tanh; boundary values are weighted by 10 on 400 points or more, as in FastVPINNs' own examples.
 The square is one cell of 20 × 20 points with 6 × 6 tests; the L-shape twelve cells of 10 × 10 points with 4 × 4 tests; the plate
 192 quadrilaterals with straight edges, 5 × 5 points and 3 × 3 tests each. Space, loss and training step are FastVPINNs' stock
 code; of the nonlinear problem the term ∫ u³ v is added to their loss for Poisson's equation. On the plate the error stays above
 0.5 with penalties from 10 to 1,000 and with 6 × 6 tests in 48 cells as well: tests that vanish around each cell do not see the
-flux from one cell to the next. Weights are kept on the way and judged afterwards. Prints one JSON line like ``error_own.py``;
-``fastvpinns_poisson.py`` says how to set up the interpreter.
+flux from one cell to the next. Weights are stored during training and evaluated afterwards. Prints one JSON line like
+``error_own.py``; ``fastvpinns_poisson.py`` says how to set up the interpreter.
 """
 
 import argparse
@@ -31,12 +31,12 @@ SETTINGS = {"poisson": (6, 20), "nonlinear": (6, 20), "plate": (3, 5), "l-shape"
 
 
 def box(left: float, bottom: float, side: float) -> list[list[float]]:
-    """Corners of a square, counter-clockwise."""
+    """Return the corners of a square, counter-clockwise."""
     return [[left, bottom], [left + side, bottom], [left + side, bottom + side], [left, bottom + side]]
 
 
 def domain(name: str) -> tuple[Any, Any]:
-    """Cells [n, 4, 2] and boundary points [m, 2]."""
+    """Return cells [n, 4, 2] and boundary points [m, 2]."""
     if name == "plate":
         vertices, quads, square, holes = plate_grid(4)
         ends = vertices[np.concatenate([square, holes])]
@@ -57,7 +57,7 @@ def domain(name: str) -> tuple[Any, Any]:
 
 
 def source(name: str, x: Any, y: Any) -> Any:
-    """Right-hand side f."""
+    """Return the right side f."""
     if name == "poisson":
         return -8 * np.pi**2 * np.sin(2 * np.pi * x) * np.sin(2 * np.pi * y)
     if name == "nonlinear":
@@ -67,7 +67,7 @@ def source(name: str, x: Any, y: Any) -> Any:
 
 
 def value(name: str, x: Any, y: Any) -> Any:
-    """Boundary value."""
+    """Return the boundary value."""
     if name == "plate":
         return 1.0 if max(abs(x), abs(y)) > 0.5 - 1e-9 else 0.0
     if name == "l-shape":
@@ -76,7 +76,7 @@ def value(name: str, x: Any, y: Any) -> Any:
 
 
 def build(name: str, folder: str) -> tuple[Any, Any]:
-    """Model and training step."""
+    """Return model and training step."""
     import tensorflow as tf
     from fastvpinns.data.datahandler2d import DataHandler2D
     from fastvpinns.FE.fespace2d import Fespace2D
@@ -159,7 +159,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Keep stdout for the result."""
+    """Measure, and print only the result on stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problem", required=True)
     parser.add_argument("--seconds", type=float, default=60.0)

@@ -1,4 +1,4 @@
-"""Error against time of scikit-fem on the four problems of ``error_against_time.py``: triangles, its own solvers.
+"""Measure error against time of scikit-fem on the problems of ``error_against_time.py``: triangles, its own solvers.
 
 Prints one JSON line like ``error_own.py``. Solving is basis, assembly, boundary conditions and solution; meshing is set-up. The
 plate's triangles are curved on the circles by ``MeshTri2``. This script imports scikit-fem and no vpinn.
@@ -28,7 +28,7 @@ LARGEST = 200_000
 
 
 def mesh_of(name: str, n: int) -> tuple[Any, Any]:
-    """Triangles, n cells a side, per unit length, or along each side of a hole, and the same with straight edges."""
+    """Return triangles, n cells per side, per unit length, or along each side of a hole, and the same with straight edges."""
     if name == "plate":
         vertices, quads, _, _ = plate_grid(n)
         # sorted vertices: MeshTri2 leaves them as they are, and elements of degree 3 and more would not fit together
@@ -49,7 +49,7 @@ def mesh_of(name: str, n: int) -> tuple[Any, Any]:
 
 
 def boundary_values(name: str, x: Array) -> Array:
-    """Prescribed values at boundary points [2, n]."""
+    """Return the prescribed values at boundary points [2, n]."""
     if name == "plate":
         return (np.abs(x).max(axis=0) > 0.5 - 1e-9).astype(float)
     if name == "l-shape":
@@ -58,7 +58,7 @@ def boundary_values(name: str, x: Array) -> Array:
 
 
 def source(name: str, x: Array) -> Array:
-    """Right-hand side f at points [2, ...]."""
+    """Return the right side f at points [2, ...]."""
     if name == "poisson":
         return np.asarray(-8 * np.pi**2 * np.sin(2 * np.pi * x[0]) * np.sin(2 * np.pi * x[1]))
     if name == "nonlinear":
@@ -68,7 +68,7 @@ def source(name: str, x: Array) -> Array:
 
 
 def solve(name: str, mesh: Any, degree: int) -> tuple[Any, Array]:
-    """Assemble and solve as scikit-fem's documentation does: one sparse solution, Newton's method where it is nonlinear."""
+    """Assemble and solve as in scikit-fem's documentation: one sparse solve, or Newton's method for a nonlinear problem."""
     basis = skfem.Basis(mesh, ELEMENTS[degree](), intorder=2 * degree + 2)
     u = np.zeros(basis.N)
     fixed = basis.get_dofs()
@@ -90,7 +90,7 @@ def solve(name: str, mesh: Any, degree: int) -> tuple[Any, Array]:
 
 
 def evaluate(basis: Any, straight: Any, u: Array, x: Array) -> Array:
-    """Values at points [n, 2]; curved cells hold the points of the domain that their straight versions hold."""
+    """Return values at points [n, 2]; curved cells contain the points of the domain that their straight versions contain."""
     cells = straight.element_finder()(*x.T)
     mapping = basis.mapping
     places = mapping.invF(x.T[:, :, None], tind=cells)

@@ -1,4 +1,4 @@
-"""Lifts: they take the boundary values at every instant, with their time derivatives, and see nothing of the inside."""
+"""Test that lifts and their time derivatives take the boundary values at all times, and do not depend on values inside."""
 
 from __future__ import annotations
 

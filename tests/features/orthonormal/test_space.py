@@ -1,4 +1,4 @@
-"""The orthonormal space: orthonormality, projection errors, and agreement with the exact solution of a steady problem."""
+"""Test the orthonormal space: orthonormality, projection errors, and the exact solution of a steady problem."""
 
 from __future__ import annotations
 

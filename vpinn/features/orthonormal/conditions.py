@@ -1,8 +1,10 @@
-"""Values on the boundary in time: unknowns are a lift, which takes the values, plus functions that vanish where they are given.
+"""Impose boundary values that depend on time, by a lift: a known function that takes the values.
 
-On a box whose values agree where sides meet the lift is transfinite interpolation, an expression of coordinates and time.
-Elsewhere it is the discrete harmonic extension of the values at the nodes of elements. That is linear in the values, which are
-sums of few products of functions of time and of space: these are found from samples in time, and every one is extended once.
+An unknown is the sum of its lift and of functions that vanish where it is prescribed. On a box, if the values agree where sides
+meet, the lift is a transfinite interpolation, an expression of coordinates and time. Otherwise it is the discrete harmonic
+extension of the values at the nodes of finite elements. The extension is linear, and the values are sums of a few products of a
+function of time and one of space. The functions of space are found by a singular value decomposition of samples in time, and
+each is extended once. Start from ``make_lifts``.
 """
 
 from __future__ import annotations
@@ -31,17 +33,17 @@ Array = NDArray[np.float64]
 Order = int
 """Order of a time derivative, 0 to 2."""
 Moment = dict[tuple[Order, Derivative], Array]
-"""(order in time, derivative in space) → values [n] at an instant."""
+"""(order of the time derivative, derivative in space) → values at one time [n]."""
 DEGREES = (8, 6, 4, 3, 2)
-"""Degrees of the elements of a lift, the first of which they are few enough."""
+"""Degrees of the finite elements of a lift that are tried; the first with few enough functions is taken."""
 MOST = 40_000
-"""Functions of these elements."""
+"""Largest number of basis functions of these elements."""
 SAMPLES = 65
-"""Instants from which the functions of space are found."""
+"""Number of times at which values are sampled to find the functions of space."""
 NEGLIGIBLE = 1e-13
-"""Share of the values that a function of space stands for below which it is left out."""
+"""Singular value of a function of space, relative to the largest, up to which it is left out."""
 GAP = 1e-9
-"""Difference of boundary values, relative to their size, up to which they agree."""
+"""Difference between lift and boundary values, relative to one plus the largest value, up to which they agree."""
 
 
 class Lift(Protocol):
@@ -52,24 +54,30 @@ class Lift(Protocol):
         """Whether it does not depend on time."""
 
     def at(self, points: Points, wanted: Iterable[Derivative], orders: int) -> LiftAtPoints:
-        """Return the function and its time derivatives up to an order at points."""
+        """Return the lift at points as a function of time.
+
+        Args:
+            points: n points.
+            wanted: derivatives in space that are needed.
+            orders: highest order of time derivatives that is needed, 0 to 2.
+        """
 
     def field(self, t: float) -> tuple[Expr, dict[int, MeshField]]:
-        """Return the lift at an instant as an expression, and the functions it holds by their UFL count."""
+        """Return the lift at time t as an expression, and the mesh functions in it by UFL count."""
 
 
 class LiftAtPoints(Protocol):
     """Values and derivatives of a lift at points, as a function of time."""
 
     def __call__(self, t: float) -> Moment:
-        """Return them at an instant."""
+        """Return values and derivatives at time t."""
 
 
 def homogeneous(problem: Problem) -> Trial:
-    """Return the trial space whose unknowns vanish wherever the problem gives them.
+    """Return the trial space whose unknowns vanish wherever the problem prescribes them.
 
     Raises:
-        InputError: there is no smooth function that vanishes there alone.
+        InputError: a condition cannot be imposed exactly, as no smooth function vanishes on its boundary part alone.
     """
     conditions = tuple(
         replace(c, value=Zero(c.value.ufl_shape) if c.value is not None else None, impose="auto") for c in problem.boundary
@@ -77,12 +85,16 @@ def homogeneous(problem: Problem) -> Trial:
     trial = make_trial(replace(problem, boundary=conditions))
     for imposed in trial.imposed:
         if imposed.how != "exact":
-            raise InputError("the values on this part of the boundary cannot be met exactly in a march", imposed.condition.where)
+            raise InputError("the values on this part of the boundary cannot be imposed exactly in time", imposed.condition.where)
     return trial
 
 
 def make_lifts(problem: Problem, background: Background) -> tuple[Lift, ...]:
-    """Return the lift of every component of the unknowns, in order."""
+    """Return the lift of every component of the unknowns, in order.
+
+    Raises:
+        InputError: a value is not finite, or varies too fast in time.
+    """
     found: list[Lift] = []
     for unknown in problem.unknowns:
         for component in range(unknown.components):
@@ -109,7 +121,7 @@ def _lift(problem: Problem, background: Background, prescribed: Sequence[tuple[C
 
 
 def _meets(problem: Problem, lift: Expr, prescribed: Sequence[tuple[Condition, Expr]], clock: Clock) -> bool:
-    """Return whether a lift takes the values at points of the boundary, at a few instants."""
+    """Return whether a lift takes the prescribed values at points of the boundary at four times."""
     for condition, value in prescribed:
         points = check_points(problem.domain, problem.domain.facets(condition.on))
         both = AtPoints([lift, value], points, Background(problem.domain), clock)
@@ -125,7 +137,7 @@ class SymbolicLift:
 
     Args:
         problem: the problem.
-        expression: scalar.
+        expression: scalar expression of coordinates and time.
     """
 
     def __init__(self, problem: Problem, expression: Expr) -> None:
@@ -134,7 +146,7 @@ class SymbolicLift:
         self.constant = problem.clock.t not in extract_coefficients(expression)
 
     def at(self, points: Points, wanted: Iterable[Derivative], orders: int) -> LiftAtPoints:
-        """Return the function and its time derivatives up to an order at points."""
+        """Return the lift at points as a function of time; see ``Lift.at``."""
         clock, d = self._problem.clock, self._problem.domain.dimension
         assert clock is not None
         keys, expressions, value = [], [], self._expression
@@ -150,21 +162,21 @@ class SymbolicLift:
         return lambda t: dict(zip(keys, found(t), strict=True))
 
     def field(self, t: float) -> tuple[Expr, dict[int, MeshField]]:
-        """Return the expression at an instant."""
+        """Return the expression at time t, and no mesh functions."""
         assert self._problem.clock is not None
         return frozen(self._expression, {self._problem.clock.t: t}), {}
 
 
 @dataclass(frozen=True)
 class MeshLift:
-    """A sum of known functions on the mesh whose coefficients depend on time.
+    """A lift that is a sum of k functions on the mesh with coefficients that depend on time.
 
     Attributes:
         problem: the problem.
-        fields: the functions.
-        shares: [k, values] from values at the nodes of the boundary to coefficients.
-        values: values at these nodes, their first and second time derivatives, one after the other [3 · values].
-        constant: whether they do not depend on time.
+        fields: the k functions.
+        shares: matrix from values at boundary nodes to coefficients [k, values].
+        values: per condition, values at its nodes, then their first and then their second time derivatives.
+        constant: whether the values are independent of time.
     """
 
     problem: Problem
@@ -175,10 +187,10 @@ class MeshLift:
 
     @classmethod
     def of(cls, problem: Problem, background: Background, prescribed: Sequence[tuple[Condition, Expr]]) -> MeshLift:
-        """Return the lift that takes given values.
+        """Return the lift that takes the prescribed values.
 
         Raises:
-            InputError: a value is not finite, or varies too fast for the instants that it is sampled at.
+            InputError: a value is not finite, or varies too fast in time for the number of samples.
         """
         mesh, clock = problem.domain, problem.clock
         assert isinstance(mesh, Mesh)
@@ -195,7 +207,7 @@ class MeshLift:
         every = np.concatenate(dofs)
         known, inverse = np.unique(every, return_inverse=True)
         last = np.empty(len(known), dtype=np.int64)
-        last[inverse] = np.arange(len(every))  # where two conditions meet the later one holds
+        last[inverse] = np.arange(len(every))  # the later of two conditions holds where they meet
         instants = [clock.start] if lift.constant else np.linspace(clock.start, clock.end, SAMPLES).tolist()
         samples = np.stack([lift.nodal(t)[0][last] for t in instants])
         if not np.isfinite(samples).all():
@@ -219,14 +231,18 @@ class MeshLift:
         return lift
 
     def nodal(self, t: float) -> Array:
-        """Return the values at the nodes of the boundary and their time derivatives at an instant [3, values]."""
+        """Return the values at the boundary nodes and their first and second time derivatives at time t [3, values]."""
         return np.concatenate([source(t).reshape(3, -1) for source in self.values], axis=1)
 
     def at(self, points: Points, wanted: Iterable[Derivative], orders: int) -> LiftAtPoints:
-        """Return the function and its time derivatives up to an order at points."""
+        """Return the lift at points as a function of time; see ``Lift.at``.
+
+        Raises:
+            InputError: second derivatives in space are needed.
+        """
         keys = list(wanted)
         if any(len(key) > 1 for key in keys):
-            raise InputError("an equation takes second derivatives of boundary values on a mesh; write the weak form")
+            raise InputError("an equation takes second derivatives of boundary values on a mesh; write it in weak form")
         jets = [field.jets(points, max(map(len, keys), default=0)) for field in self.fields]
         columns = {key: np.stack([jet[key] for jet in jets], axis=1) for key in keys}
 
@@ -237,7 +253,7 @@ class MeshLift:
         return at
 
     def field(self, t: float) -> tuple[Expr, dict[int, MeshField]]:
-        """Return the lift at an instant as one function on the mesh."""
+        """Return the lift at time t as one function on the mesh."""
         symbol = self.problem.symbols.coefficient()
         coefficients = self.shares @ self.nodal(t)[0]
         values = np.sum([c * field.values for c, field in zip(coefficients, self.fields, strict=True)], axis=0)

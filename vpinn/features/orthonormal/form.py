@@ -1,8 +1,8 @@
-"""A weak form in time on the orthonormal space: what is integrated, as tapes of the unknowns' jets and of time.
+"""Compile the weak form of a problem in time into coefficients of its test functions and their derivatives, as tapes.
 
-F(u, u′, u″; v) = Σ c · ∂v over dx and ds, with coefficients c of the point, of time, and of the unknowns' values, derivatives and
-time derivatives there. Sums over points give the residual for every test function; the derivatives of c by those jets give the
-matrices.
+The form is F(u, u′, u″; v) = Σ ∫ c · ∂v over dx and ds. The coefficients c depend on the point, on time, and on values,
+derivatives and time derivatives (jets) of the unknowns. Sums over quadrature points give the residual for every test function,
+and the derivatives of c by the jets give the matrices. A tape computes c, or c and its derivatives, at points.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ TrialKey: TypeAlias = tuple[int, int, Derivative]
 
 @dataclass(frozen=True)
 class IntegralInTime:
-    """What is integrated over one measure.
+    """The integrals of a form over the domain, or those over the boundary.
 
     Attributes:
         facet: True for ds.
         tags: boundary parts that some term lives on; ("all",) for dx.
         residual: one coefficient per entry of ``tests``.
         linearised: those, then one derivative per entry of ``slopes``; takes the same fixed values.
-        tests: what of the test functions each coefficient multiplies.
-        slopes: (what of the test functions, what of the unknowns) each derivative belongs to.
-        constant: for every derivative whether it depends on neither time nor unknowns.
-        keys: UFL count of an unknown or a time derivative of it → (order in time, first component).
-        clock: UFL count of time.
+        tests: for every coefficient, the value or derivative of a test function that it multiplies.
+        slopes: for every derivative of a coefficient, the test function's value or derivative, and the unknown's.
+        constant: for every derivative, whether it is independent of time and of the unknowns.
+        keys: UFL count of an unknown or of its time derivative → (order in time, number of the first component).
+        clock: UFL count of the time variable.
     """
 
     facet: bool
@@ -51,7 +51,7 @@ class IntegralInTime:
     clock: int
 
     def inputs(self, tape: Tape) -> list[TrialKey | None]:
-        """Return what a tape takes beside its fixed values: jets of unknowns, None for time."""
+        """Return the inputs of a tape besides its fixed values, in order: jets of unknowns, and None for time."""
         return [self._key(slot) for slot in tape.moving_slots if isinstance(slot, Jet)]
 
     def _key(self, jet: Jet) -> TrialKey | None:
@@ -62,20 +62,20 @@ class IntegralInTime:
 
     @property
     def timed(self) -> bool:
-        """Whether time itself occurs."""
+        """Whether time occurs explicitly."""
         return None in self.inputs(self.linearised)
 
     def trial_jets(self) -> set[Derivative]:
-        """Return the derivatives in space that are taken of unknowns."""
+        """Return the derivatives in space of unknowns that occur."""
         return {key[2] for key in self.inputs(self.linearised) if key is not None}
 
     def test_jets(self) -> set[Derivative]:
-        """Return the derivatives that are taken of test functions."""
+        """Return the derivatives of test functions that occur."""
         return {derivative for _, derivative in self.tests}
 
 
 def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
-    """Return the weak form of a problem in time over dx and ds; of equations, each times a test function."""
+    """Return the integrals of a problem in time over dx and over ds; equations are multiplied by test functions."""
     clock = problem.clock
     assert clock is not None
     keys, first = {}, 0
@@ -94,6 +94,7 @@ def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
 
 
 def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tuple[int, int]], clock: int) -> IntegralInTime:
+    """Compile coefficients of test functions, and their derivatives by the unknowns and their time derivatives."""
     graph = side.graph
     jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in keys]
     trials = [(keys[jet.function][0], keys[jet.function][1] + jet.component, jet.derivative) for jet in jets]

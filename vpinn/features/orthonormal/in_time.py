@@ -1,4 +1,4 @@
-"""Expressions of coordinates and time at points that stay: compiled once, evaluated at any instant."""
+"""Evaluate expressions of coordinates and time at fixed points: they are compiled once, and evaluated at any time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class AtPoints:
     """Known expressions at n points, as a function of time.
 
     Args:
-        expressions: of coordinates and time, of any shape.
-        points: where.
-        background: what the points fix.
-        clock: of the problem.
+        expressions: expressions of coordinates and time, of any shape.
+        points: the points.
+        background: known functions on the domain.
+        clock: time variable of the problem.
 
     Attributes:
-        constant: whether none of them depends on time.
+        constant: whether all expressions are independent of time.
     """
 
     def __init__(self, expressions: Sequence[Expr], points: Points, background: Background, clock: Clock) -> None:
@@ -42,7 +42,7 @@ class AtPoints:
         self._known: Array | None = None
 
     def __call__(self, t: float) -> Array:
-        """Return the values [k, n] of all k scalar components at an instant."""
+        """Return the values of all k scalar components at time t [k, n]."""
         if self.constant and self._known is not None:
             return self._known
         instant = [] if self.constant else [torch.tensor(t, dtype=torch.float64, device=HOST)]
@@ -53,12 +53,12 @@ class AtPoints:
 
 
 def uniform(graph: Graph, nodes: Sequence[Node], clock: Clock) -> list[Node]:
-    """Return nodes in which the gradient of time is zero."""
+    """Return the nodes with zero in place of derivatives of time by the coordinates."""
     jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == clock.t.count()]
     slots = [jet for jet in jets if jet.derivative]
     return graph.substitute(nodes, dict.fromkeys(slots, 0.0)) if slots else list(nodes)
 
 
 def spread(value: Tensor | float, n: int) -> Array:
-    """Return a value per point, or one for all of them, as [n]."""
+    """Return values per point, or one value for all points, as [n]."""
     return np.broadcast_to(host(value) if isinstance(value, Tensor) else np.float64(value), (n,)).astype(np.float64)

@@ -1,7 +1,8 @@
-"""Random features of many scales at once: an orthonormal space takes from them what it can tell apart.
+"""Draw random features of many scales at once, for an orthonormal space, which keeps their numerically independent combinations.
 
-Slopes are log-uniform between that of the whole domain and one that so many features can resolve: a share of what d dimensions
-leave to one direction, width^(1/d). Centres are points of the domain, so that every feature varies inside it.
+Slopes are log-uniform between that of the whole domain and the steepest that so many features can resolve, a share of
+width^(1/d), which is the number of features per direction in d dimensions. Centres are points of the domain, so that every
+feature varies inside it. Start from ``Mixture.draw``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from vpinn.trial import Features, Trial
 LEAST = 0.5
 """Smallest slope, in units of one over half the domain's width."""
 STEEP = 0.35
-"""Steepest slope over width^(1/d), in the same units, times π for sines and 2 for steps."""
+"""Steepest slope over width^(1/d), in the same units; times π for sin and 2 for tanh."""
 SHARPER = 4.0
-"""Steepest slope of a feature over the gradient of the solution at its centre, relative to the range of values."""
+"""Steepest slope of a feature, relative to the gradient of the solution at its centre over the range of its values."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Mixture:
     """How the features of a space are drawn.
 
     Attributes:
-        kind: their activation, "sin" or "tanh".
-        width: how many.
-        seed: of the draw, with the width.
+        kind: activation, "sin" or "tanh".
+        width: number of features.
+        seed: seed of the draw, together with the width.
     """
 
     kind: str
@@ -43,11 +44,11 @@ class Mixture:
         """Return a trial space with these features, and parameters whose last layer is zero.
 
         Args:
-            trial: whose conditions they keep.
+            trial: trial space; its conditions are kept.
             mesh: the domain.
-            points: quadrature points, among which centres are drawn by their weights.
-            slope: largest gradient of a solution much like the one that is looked for, over the range of its values, in
-                1/length [n]; where it is large there are more features, and steeper ones. None where none is known.
+            points: n quadrature points, from which centres are drawn with probabilities proportional to their weights.
+            slope: largest gradient of a similar solution, over the range of its values, in 1/length [n]; where it is large there
+                are more features, and steeper ones. None: no such solution is known.
         """
         base, d = trial.network, trial.network.dimension
         network = Features.restored(base, (d, self.width, base.outputs), self.kind, ())
@@ -69,5 +70,5 @@ class Mixture:
         return replace(trial, network=network), theta
 
     def steepest(self, dimension: int) -> float:
-        """Return the steepest slope where nothing is known of the solution."""
+        """Return the steepest slope if no similar solution is known, in units of one over half the domain's width."""
         return float(max(2 * LEAST, STEEP * self.width ** (1 / dimension) * (np.pi if self.kind == "sin" else 2.0)))

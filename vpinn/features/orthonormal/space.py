@@ -1,9 +1,9 @@
-"""The orthonormal feature space: random features that vanish where values are imposed, made orthonormal over quadrature points.
+"""Make random features orthonormal in L² over quadrature points, times a distance that vanishes where the unknown is prescribed.
 
-Columns D·1 and D·σ(w·x + b), with a distance D that vanishes where the unknown is given, are nearly dependent. The triangular
-factor of a QR factorisation that takes the points block by block has their singular values and right singular vectors; directions
-whose singular values are below a share of the largest are left out, and the others, over their singular values, are orthonormal
-in L². A second pass takes away what rounding leaves.
+The functions D·1 and D·σ(w·x + b), with the distance D, are nearly linearly dependent. Their values at the points, as columns,
+are factorised into QR block by block, and the factor R has the same singular values and right singular vectors. Directions
+with a singular value below a share of the largest are left out. The others, divided by their singular values, are orthonormal
+in L², and a second pass removes the rounding errors of the first. Start from ``make_space``.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from vpinn.trial import Features, Trial
 Array = NDArray[np.float64]
 Derivative = tuple[int, ...]
 SMALLEST = 1e-11
-"""Singular value, relative to the largest, below which a direction is left out."""
+"""Singular value, relative to the largest, up to which a direction is left out."""
 BLOCK = 8_000
-"""Points that are factorised together."""
+"""Number of points that are factorised together."""
 
 
 @dataclass(frozen=True, eq=False)
 class OrthonormalSpace:
-    """Orthonormal functions for every component of a problem's unknowns, zero where these are given.
+    """Orthonormal functions for every component of a problem's unknowns, zero where these are prescribed.
 
     Attributes:
         problem: the problem.
-        trial: whose network has the features, and whose unknowns vanish where they are given.
-        theta: parameters with the features, last layer zero [trial.network.size].
-        distances: of every component, UFL expressions of the coordinates.
-        maps: of every component, from coefficients of orthonormal functions to those of the constant and of the features
-            [1 + features, rank].
-        spectra: singular values of the columns of every component, relative to the largest, descending.
+        trial: trial space with the features as network, whose unknowns vanish where they are prescribed.
+        theta: parameters of the features, with a last layer of zeros [trial.network.size].
+        distances: distance D of every component, a UFL expression of the coordinates.
+        maps: for every component the matrix from coefficients of the orthonormal functions to those of the constant and of the
+            features [1 + features, rank].
+        spectra: for every component the singular values of its functions, relative to the largest, descending.
     """
 
     problem: Problem
@@ -58,23 +58,23 @@ class OrthonormalSpace:
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """Number of functions of every component."""
+        """Number of orthonormal functions of every component."""
         return tuple(one.shape[1] for one in self.maps)
 
     @property
     def size(self) -> int:
-        """Number of functions of all components."""
+        """Number of orthonormal functions of all components."""
         return sum(self.ranks)
 
     def jets(self, points: Points, wanted: Iterable[Derivative]) -> list[dict[Derivative, Array]]:
         """Return the functions' values and derivatives at points.
 
         Args:
-            points: n of them, with their cells.
-            wanted: derivatives by coordinates, sorted, up to the second; () for values.
+            points: n points, with their cells.
+            wanted: derivatives by coordinates, each with sorted axes, up to the second order; () for values.
 
         Returns:
-            for every component derivative → [n, rank].
+            derivative → values [n, rank], for every component.
         """
         asked = sorted(set(wanted), key=len)
         found: list[dict[Derivative, Array]] = []
@@ -88,7 +88,7 @@ class OrthonormalSpace:
         return found
 
     def parameters(self, coefficients: Sequence[Array]) -> Tensor:
-        """Return the parameters [size] of the trial space whose components have the given coefficients [rank] each."""
+        """Return the parameters [trial.network.size] of a function, from its coefficients for every component [rank]."""
         theta = self.theta.clone()
         weight, bias = self.trial.network.unpack(theta)[-1]
         for row, (linear, own) in enumerate(zip(self.maps, coefficients, strict=True)):
@@ -102,10 +102,10 @@ def make_space(problem: Problem, trial: Trial, theta: Tensor, points: PointSet, 
 
     Args:
         problem: the problem.
-        trial: with features, and unknowns that vanish where they are given.
-        theta: parameters with the features drawn.
+        trial: trial space with features as network, whose unknowns vanish where they are prescribed.
+        theta: parameters with drawn features [trial.network.size].
         points: quadrature points that cover the domain.
-        smallest: relative singular value below which a direction is left out, > 0.
+        smallest: singular value, relative to the largest, up to which a direction is left out, > 0.
 
     Raises:
         InputError: there are fewer points than features.
@@ -114,7 +114,7 @@ def make_space(problem: Problem, trial: Trial, theta: Tensor, points: PointSet, 
     columns = 1 + trial.network.layers[1]
     if points.size < columns:
         raise InputError(
-            f"{points.size:,} quadrature points cannot tell {columns:,} features apart; raise quadrature.degree, refine the "
+            f"{points.size:,} quadrature points are too few for {columns:,} features; raise quadrature.degree, refine the "
             "mesh, or lower solver.features"
         )
     distances = distances_of(problem, trial)
@@ -130,7 +130,7 @@ def make_space(problem: Problem, trial: Trial, theta: Tensor, points: PointSet, 
 
 
 def distances_of(problem: Problem, trial: Trial) -> tuple[Expr, ...]:
-    """Return what the network's outputs are multiplied by in the unknowns, component by component."""
+    """Return for every component the factor of the network's output in the unknown, a UFL expression."""
     found: list[Expr] = []
     for unknown in problem.unknowns:
         for component in range(unknown.components):
@@ -142,7 +142,7 @@ def distances_of(problem: Problem, trial: Trial) -> tuple[Expr, ...]:
 
 
 def raw_jets(trial: Trial, theta: Tensor, points: Points, wanted: Sequence[Derivative]) -> dict[Derivative, Array]:
-    """Return the constant and the features at points, derivative → [n, 1 + features]."""
+    """Return derivative → values of the constant and of the features at points [n, 1 + features]."""
     network = trial.network
     assert isinstance(network, Features)
     with torch.no_grad():
@@ -173,7 +173,7 @@ def _orthonormal(trial: Trial, theta: Tensor, distance: Expr, points: PointSet, 
 
 
 def _triangle(blocks: Iterable[Array]) -> Array:
-    """Return the triangular factor of all blocks, one upon the other."""
+    """Return the triangular factor R of all blocks, stacked on top of each other."""
     factor: Array | None = None
     for block in blocks:
         stacked = block if factor is None else np.concatenate([factor, block])
@@ -183,7 +183,7 @@ def _triangle(blocks: Iterable[Array]) -> Array:
 
 
 def _factors(distance: Expr, points: Points, background: Background, wanted: Sequence[Derivative]) -> dict[Derivative, Array]:
-    """Return a distance and its derivatives at points, [n] each."""
+    """Return derivative → values of a distance at points [n]."""
     keys = sorted({key for one in wanted for key in _parts(one)}, key=len)
     d = points.x.shape[1]
     expressions = []
@@ -196,14 +196,14 @@ def _factors(distance: Expr, points: Points, background: Background, wanted: Seq
 
 
 def _parts(key: Derivative) -> set[Derivative]:
-    """Return the derivatives that the product rule takes for one: all ways to leave some of its axes out."""
+    """Return the derivatives that occur in the product rule for ``key``: those by some of its axes."""
     if len(key) > 2:
-        raise InputError("a march takes derivatives up to the second; split the equation into several of lower order")
+        raise InputError("problems in time take derivatives in space up to second order; split the equation into several")
     return {(), key, *((axis,) for axis in key)}
 
 
 def _product(a: dict[Derivative, Array], b: dict[Derivative, Array], key: Derivative) -> Array:
-    """Return a derivative of the product of a [n] and b [n, m]."""
+    """Return the derivative ``key`` of the product of a [n] and b [n, m], from their derivatives."""
     if len(key) == 0:
         return a[()][:, None] * b[()]
     if len(key) == 1:

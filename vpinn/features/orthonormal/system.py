@@ -1,7 +1,8 @@
-"""Galerkin's equations on the orthonormal space: ordinary differential equations for its coefficients.
+"""Reduce a problem in time to ordinary differential equations for coefficients in an orthonormal space (Galerkin's method).
 
-The unknowns are u = L(x, t) + Σ a_k(t) φ_k(x) with a lift L and functions φ that vanish where u is given. Tested with the φ, a
-form becomes F(t, a, a′, a″) = 0, linear in the highest time derivative z of every component, z = −M⁻¹ F|_{z = 0}.
+The unknowns are u = L(x, t) + Σ a_k(t) φ_k(x), with a lift L and functions φ that vanish where u is prescribed. Tested with the
+φ, a form becomes F(t, a, a′, a″) = 0. It is linear in the highest time derivatives z of the components, so that
+z = −M⁻¹ F|_{z = 0} with the mass matrix M. ``GalerkinSystem.slope`` is the right side of the differential equations.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from vpinn.problem import Problem, stated_in
 
 Array = NDArray[np.float64]
 SINGULAR = 1e-13
-"""Ratio of the smallest to the largest entry on the diagonal of the mass matrix' factor below which it is singular."""
+"""Ratio of the smallest to the largest pivot of the mass matrix up to which it counts as singular."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Term:
-    """An integral with its points, the functions and the lifts at them.
+    """The integrals over the domain, or over the boundary, with orthonormal functions and lifts at their points.
 
     Attributes:
-        integral: what is integrated.
-        points: where.
-        functions: of every component derivative → [n, rank].
-        lifts: of every component.
-        fixed: what the points fix, for both tapes.
+        integral: the compiled integrals.
+        points: n quadrature points.
+        functions: for every component, derivative → values of the orthonormal functions [n, rank].
+        lifts: lift of every component at the points.
+        fixed: inputs of the tapes that depend on the points only.
     """
 
     integral: IntegralInTime
@@ -52,14 +53,16 @@ class _Term:
 
 
 class GalerkinSystem:
-    """The equations of a problem in time on an orthonormal space.
+    """The ordinary differential equations of a problem in time on an orthonormal space.
+
+    Its state consists of the coefficients a [size], then of the rates a′ of components of second order in time.
 
     Args:
-        problem: the problem, in weak form, or equations that are tested as they are.
-        space: of its unknowns.
-        lifts: of every component.
-        degree: of the quadrature.
-        refine: times cells are halved before the rule is applied.
+        problem: problem in weak form, or in strong form, whose equations are multiplied by test functions.
+        space: orthonormal functions for its unknowns.
+        lifts: lift of every component.
+        degree: degree of the quadrature.
+        refine: number of times that cells are halved before the rule is applied.
 
     Attributes:
         orders: order of the highest time derivative of every component, 1 or 2.
@@ -82,6 +85,7 @@ class GalerkinSystem:
             _ = self._mass_factor
 
     def _term(self, integral: IntegralInTime, mesh: Mesh, degree: int, refine: int) -> _Term:
+        """Evaluate orthonormal functions and lifts at the quadrature points of an integral."""
         facets = mesh.facets(integral.tags) if integral.facet else None
         every = CellPoints(mesh, degree, refine=refine) if facets is None else FacetPoints(mesh, facets, degree, refine=refine)
         points = every.take(range(every.size))
@@ -93,27 +97,27 @@ class GalerkinSystem:
 
     @property
     def size(self) -> int:
-        """Number of coefficients."""
+        """Number of coefficients of all components."""
         return self.space.size
 
     @property
     def states(self) -> int:
-        """Length of the state: coefficients, then the rates of those of second order."""
+        """Length of the state."""
         return self.size + int(self.second.sum())
 
     @cached_property
     def points(self) -> int:
-        """Number of quadrature points inside."""
+        """Number of quadrature points in the domain, those on the boundary not included."""
         return sum(len(term.points) for term in self._terms if not term.integral.facet)
 
     @cached_property
     def linear(self) -> bool:
-        """Whether the equations are linear with constant coefficients, up to what drives them."""
+        """Whether the equations are linear with constant coefficients; sources and boundary values may depend on time."""
         return all(all(term.integral.constant) for term in self._terms)
 
     @cached_property
     def steady(self) -> bool:
-        """Whether nothing that drives them depends on time."""
+        """Whether neither form nor boundary values depend on time explicitly."""
         return not any(term.integral.timed for term in self._terms) and all(lift.constant for lift in self.lifts)
 
     @cached_property
@@ -127,23 +131,31 @@ class GalerkinSystem:
         )
 
     def _check_highest(self) -> None:
+        """Check that no boundary term holds the gradient of a highest time derivative."""
         for term in self._terms:
             for _, (order, component, derivative) in term.integral.slopes:
                 if order == self.orders[component] and derivative and term.integral.facet:
-                    raise InputError("a time derivative on the boundary that is differentiated in space cannot be marched yet")
+                    raise InputError("a ds term of the form holds the gradient of a time derivative, which cannot be solved yet")
 
     def split(self, state: Array) -> tuple[Array, Array]:
-        """Return coefficients [size], and rates [size], zero where the equation is of first order, of a state."""
+        """Return the coefficients [size] of a state, and its rates [size], zero for components of first order."""
         rates = np.zeros(self.size)
         rates[self.second] = state[self.size :]
         return state[: self.size], rates
 
     def joined(self, a: Array, rates: Array) -> Array:
-        """Return the state of coefficients and rates."""
+        """Return the state [states] from coefficients [size] and rates [size]."""
         return np.concatenate([a, rates[self.second]])
 
     def residual(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> Array:
-        """Return F [size] for all test functions, with zero highest time derivatives unless these are given."""
+        """Return F for all test functions [size].
+
+        Args:
+            t: time.
+            a: coefficients [size].
+            rates: their time derivatives [size], used for components of second order.
+            highest: highest time derivatives [size]; None: zero.
+        """
         total = np.zeros(self.size)
         for term in self._terms:
             outputs = self._outputs(term, term.integral.residual, t, a, rates, highest)
@@ -153,7 +165,7 @@ class GalerkinSystem:
         return total
 
     def matrices(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> tuple[Array, Array, Array]:
-        """Return the derivatives of F by a, by the rates of components of second order, and by the highest time derivatives."""
+        """Return ∂F/∂a, ∂F/∂a′ for components of second order, and M = ∂F/∂z, [size, size] each; arguments as ``residual``."""
         found = tuple(np.zeros((self.size, self.size)) for _ in range(3))
         for term in self._terms:
             integral = term.integral
@@ -165,6 +177,7 @@ class GalerkinSystem:
         return found[0], found[1], found[2]
 
     def _outputs(self, term: _Term, tape: Tape, t: float, a: Array, rates: Array, highest: Array | None) -> list[Array]:
+        """Return the outputs of a tape at the points of a term, [n] each; arguments as ``residual``."""
         moments = [lift(t) for lift in term.lifts]
         inputs = []
         for key in term.integral.inputs(tape):
@@ -198,13 +211,13 @@ class GalerkinSystem:
         return self._factor(self._constant_matrices[2])
 
     def _factor(self, mass: Array) -> tuple[Array, NDArray[np.int32]]:
-        """Return the factors of a mass matrix.
+        """Return the LU factors of a mass matrix.
 
         Raises:
-            InputError: it is singular.
+            InputError: the matrix is singular.
         """
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LinAlgWarning)  # of a zero on the diagonal, which is told below
+            warnings.simplefilter("ignore", LinAlgWarning)  # of a zero pivot, which is reported below
             factors: tuple[Array, NDArray[np.int32]] = lu_factor(mass)
         diagonal = np.abs(np.diag(factors[0]))
         if not diagonal.min() > SINGULAR * diagonal.max():
@@ -216,7 +229,7 @@ class GalerkinSystem:
         return factors
 
     def force(self, t: float, state: Array) -> Array:
-        """Return F with zero highest time derivatives [size]."""
+        """Return F of a state with zero highest time derivatives [size]."""
         a, rates = self.split(state)
         if not self.linear:
             return self.residual(t, a, rates)
@@ -224,7 +237,7 @@ class GalerkinSystem:
         return self.drive(t) + k @ a + c @ rates
 
     def drive(self, t: float) -> Array:
-        """Return F for coefficients and rates of zero [size]."""
+        """Return F if coefficients, rates and highest time derivatives are zero [size]: sources and boundary values."""
         if self.linear and self.steady:
             return self._drive
         if self._tabulated is not None:
@@ -232,11 +245,11 @@ class GalerkinSystem:
         return self.residual(t, np.zeros(self.size), np.zeros(self.size))
 
     def tabulate(self, drive: Callable[[float], Array]) -> None:
-        """Take what drives the equations from a function of time that stands for the sums over points."""
+        """Use ``drive``, a function of time, instead of sums over points for sources and boundary values of linear equations."""
         self._tabulated = drive
 
     def highest(self, t: float, state: Array) -> Array:
-        """Return the highest time derivatives [size]."""
+        """Return the highest time derivatives z of a state [size]."""
         force = self.force(t, state)
         if self.constant_mass:
             return np.asarray(-lu_solve(self._mass_factor, force))
@@ -244,7 +257,7 @@ class GalerkinSystem:
         return np.asarray(-lu_solve(self._factor(self.matrices(t, a, rates)[2]), force))
 
     def slope(self, t: float, state: Array) -> Array:
-        """Return the time derivative of a state."""
+        """Return the time derivative of a state [states]."""
         top = self.highest(t, state)
         _, rates = self.split(state)
         return self.joined(np.where(self.second, rates, top), top)
@@ -259,7 +272,7 @@ class GalerkinSystem:
 
     @cached_property
     def linear_jacobian(self) -> Array:
-        """The derivative of ``slope`` where the equations are linear with constant coefficients."""
+        """Derivative of ``slope`` by the state for linear equations with constant coefficients [states, states]."""
         return self._jacobian(self._constant_matrices)
 
     def _jacobian(self, matrices: tuple[Array, Array, Array]) -> Array:
