@@ -7,7 +7,8 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ FLOW = (
     "interrupt",
     "storage",
     "process",
+    "metrics",
     "domain",
     "problem",
     "forms",
@@ -35,6 +37,7 @@ FLOW = (
     "solution",
     "analysis",
     "march",
+    "eigen",
     "output",
     "run_files",
     "run_folder",
@@ -43,8 +46,8 @@ FLOW = (
     "cli",
     "__main__",
 )
-AHEAD = {("solution", "output", "export"), ("problem", "forms", "_holds")}
-"""What reaches ahead, inside a function: (importing stage, imported stage, function). Fields written, conditions evaluated."""
+AHEAD = {("problem", "forms", "_holds")}
+"""What reaches ahead, inside a function: (importing stage, imported stage, function). Conditions evaluated."""
 MAX_LINES = 300
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -145,6 +148,70 @@ def test_class_names_are_unique() -> None:
     assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
+DOMAINS = {"Mesh", "Hypercube", "Domain"}
+TYPE_ASKED = {
+    "domain/regions.py": "points are made, in cells or without",
+    "domain/given.py": "a place is located, in cells or without",
+    "problem/reader.py": "a domain from Python is told from the keys of a section",
+}
+"""Files that ask once what a domain is, with the reason. Others ask it for its cells, or its regions for what they give."""
+KINDS = {"facet", "facets", "boundary", "inside"}
+"""Names that a region has; no boolean stands for it."""
+
+
+def types_asked(text: str) -> list[int]:
+    """Lines that ask whether something is a mesh or a hypercube."""
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and len(node.args) == 2)
+    asked = (node for node in calls if isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass"))
+    return [n.lineno for n in asked if DOMAINS & {part.id for part in ast.walk(n.args[1]) if isinstance(part, ast.Name)}]
+
+
+def booleans_for_regions(text: str) -> list[int]:
+    """Lines of parameters, attributes and arguments that tell by a boolean what kind of region is meant."""
+    lines = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            name, kind = node.arg, ast.unparse(node.annotation)
+        elif isinstance(node, ast.AnnAssign):
+            name, kind = ast.unparse(node.target), ast.unparse(node.annotation)
+        elif isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
+            name, kind = node.arg or "", type(node.value.value).__name__
+        else:
+            continue
+        if name.rpartition(".")[2] in KINDS and kind.partition(" ")[0] == "bool":
+            lines.append(node.lineno)
+    return lines
+
+
+def test_a_domain_is_asked_for_its_cells_and_not_for_its_type() -> None:
+    found = {str(path.relative_to(ROOT)): len(types_asked(path.read_text())) for path in FILES}
+    assert {name: count for name, count in found.items() if count} == dict.fromkeys(TYPE_ASKED, 1)
+
+
+def test_no_boolean_stands_for_a_kind_of_region() -> None:
+    assert {str(path): lines for path in FILES if (lines := booleans_for_regions(path.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    ("find", "text"),
+    [
+        (types_asked, "def f(domain):\n    return isinstance(domain, Mesh)"),
+        (types_asked, "assert isinstance(problem.domain, Mesh | Hypercube)"),
+        (types_asked, "x = 1 if not isinstance(d, (int, Mesh)) else 2"),
+        (booleans_for_regions, "class A:\n    facet: bool"),
+        (booleans_for_regions, "def f(points, *, facet: bool = False): ..."),
+        (booleans_for_regions, "integral(facet=True)"),
+    ],
+)
+def test_what_stands_for_a_region_is_found(find: Callable[[str], list[int]], text: str) -> None:
+    assert len(find(text)) == 1
+
+
+@pytest.mark.parametrize("text", ["isinstance(field, MeshField)", "facet: int = 0", "f(facet=3)", "def f(facets: Integers): ..."])
+def test_what_does_not_is_left_alone(text: str) -> None:
+    assert types_asked(text) + booleans_for_regions(text) == []
+
+
 def test_no_file_is_long() -> None:
     long = {str(path): n for path in FILES if (n := len(path.read_text().splitlines())) > MAX_LINES}
     assert long == {}
@@ -160,3 +227,71 @@ def test_no_problem_is_edited_to_change_how_it_is_solved() -> None:
         if any(keyword.arg in ("settings", "source") for keyword in node.keywords)
     ]
     assert edits == []
+
+
+def unrelated(node: ast.AST) -> bool:
+    """Whether a statement assigns three values or more to as many names, and they are not of one kind.
+
+    Of one kind are attributes of one object, constants, empty lists, calls of one function, and entries at one place or of one
+    array.
+    """
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple)):
+        return False
+    kinds = {_kind(value) for value in node.value.elts}
+    return len(node.value.elts) > 2 and len(kinds) > 1 and not _entries(node.value.elts)
+
+
+def _kind(value: ast.expr) -> str:
+    if isinstance(value, ast.Attribute):
+        return ast.unparse(value.value)
+    if isinstance(value, ast.Call):
+        return ast.unparse(value.func)
+    return type(value).__name__ if isinstance(value, ast.Constant | ast.List) else ast.unparse(value)
+
+
+def _entries(values: list[ast.expr]) -> bool:
+    found = [value for value in values if isinstance(value, ast.Subscript)]
+    if len(found) < len(values):
+        return False
+    return 1 in (len({ast.unparse(value.slice) for value in found}), len({ast.unparse(value.value) for value in found}))
+
+
+def nested(node: ast.AST) -> bool:
+    """Whether a conditional expression stands in another one."""
+    parts = (node.test, node.body, node.orelse) if isinstance(node, ast.IfExp) else ()
+    return any(isinstance(inner, ast.IfExp) for part in parts for inner in ast.walk(part))
+
+
+def counted(found: Callable[[ast.AST], bool]) -> dict[str, int]:
+    """Return how many nodes of the code are found, by stage."""
+    stages = [stage_of(path) for path in FILES for node in ast.walk(ast.parse(path.read_text())) if found(node)]
+    return dict(Counter(stages))
+
+
+def test_assignments_of_unrelated_values_become_fewer() -> None:
+    """``a, b, c = …`` hides three statements in one; those that are left have to go, and no other may come."""
+    left = {"features": 16, "objective": 11, "march": 6, "analysis": 5, "domain": 5, "finite_elements": 2}
+    left |= dict.fromkeys(("cli", "comparison", "noise", "problem", "trial"), 1)
+    assert {stage: n for stage, n in counted(unrelated).items() if n > left.get(stage, 0)} == {}
+
+
+def test_conditions_inside_conditions_become_fewer() -> None:
+    """``a if p else b if q else c`` is read twice; those that are left have to go, and no other may come."""
+    left = {"problem": 4, "domain": 2, "objective": 2, "features": 1, "forms": 1, "noise": 1, "sampling": 1}
+    assert {stage: n for stage, n in counted(nested).items() if n > left.get(stage, 0)} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a, b, c = 1, f(x), y", True),
+        ("self.a, self.b, self.c = x, y, z", True),
+        ("a, b = x, f(y)", False),
+        ("a, b, c = 0.1, 2, None", False),
+        ("a, b, c = p.x, p.y, p.z", False),
+        ("a, b, c = x[k], y[k], z[k]", False),
+        ("a, b, c = f(x)", False),
+    ],
+)
+def test_an_assignment_of_unrelated_values_is_found(text: str, found: bool) -> None:
+    assert unrelated(ast.parse(text).body[0]) == found

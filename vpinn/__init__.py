@@ -4,6 +4,7 @@
 
 | package or module | input → output |
 |---|---|
+| `metrics` | what was done, how accurate it is, what it took → metrics.json |
 | `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
 | `problem` | TOML and UFL text → `Problem` |
 | `forms` | UFL expressions → tapes: lists of instructions that torch evaluates at all points at once |
@@ -16,6 +17,7 @@
 | `noise` | objective and samplers → statistics of mini-batch gradients, measured and by theory |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
 | `march` | problem in time → field over space and time |
+| `eigen` | eigenproblem → eigenvalues with error estimates, and modes |
 | `output` | solution → files, figures, tables |
 | `solving` | problem → the strategy that solves it, and the run with its folder |
 | `comparison` | problem file and variants → runs over several seeds, compared at equal time and at equal accuracy |

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import Points
+from vpinn.errors import InputError
 from vpinn.optimization import Samples, moved_along
 from vpinn.placement import host
 from vpinn.problem import Evaluable, Problem
@@ -33,10 +34,11 @@ class Solution(Evaluable):
         problem: The problem that is solved.
         trial: Trial space, which turns parameters into fields.
         theta: Parameters [trial.network.size], float64.
-        metrics: Content of metrics.json; empty before the errors are assessed.
+        metrics: Content of metrics.json (`vpinn.metrics.Metrics`, or as it was read); empty before anything is known.
         history: Record of training, one row per step; columns as in ``vpinn.optimization.COLUMNS``.
         cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
         samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.
+        exporter: What `export` calls with the solution, the file and the refinements; None of solutions that no run found.
     """
 
     problem: Problem
@@ -46,6 +48,12 @@ class Solution(Evaluable):
     history: Array = field(default_factory=lambda: np.empty((0, 0)))
     cell_estimate: Array | None = None
     samples: Samples | None = None
+    exporter: Callable[[Solution, Path, int], object] | None = None
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place is told by, see ``Problem``."""
+        return self.problem.coordinates
 
     @property
     def errors(self) -> dict[str, dict[str, float]]:
@@ -87,10 +95,13 @@ class Solution(Evaluable):
         Args:
             path: File to write.
             refine: Number of refinements of the output mesh beyond the automatic ones, 0 to 4.
-        """
-        from vpinn.output import export  # the only import from a later stage, hence not at the top
 
-        export(self, Path(path), refine)
+        Raises:
+            InputError: the solution is not that of a run, or the format is none of these.
+        """
+        if self.exporter is None:
+            raise InputError("only the solution of a run has an exporter; write others with vpinn.output.export")
+        self.exporter(self, Path(path), refine)
 
     @cached_property
     def _evaluators(self) -> tuple[Evaluator, Evaluator]:

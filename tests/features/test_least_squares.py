@@ -383,3 +383,16 @@ def test_an_energy_without_cells_is_solved_by_its_equations() -> None:
     assert found.metrics["method"] == "least-squares"
     assert found.errors["u"]["relative_l2"] <= 1e-5
     assert found.error_estimate["effectivity"] == pytest.approx(1.0, abs=0.5)
+
+
+def test_a_residual_that_is_nowhere_finite_is_one_line() -> None:
+    """U' = 3|u|^(2/3) has no derivative at u = 0, where Newton's method starts."""
+    problem = make_problem(
+        interval(cells=4),
+        unknowns={"u": "scalar"},
+        strong="grad(u)[0] - 3*abs(u)**(2/3)",
+        boundary=[{"on": "left", "value": 0}],
+        solver={"method": "least-squares", "features": 30},
+    )
+    with pytest.raises(InputError, match="no features leave a finite residual"):
+        solve(problem, threads=1)

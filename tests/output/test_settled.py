@@ -10,8 +10,9 @@ import numpy as np
 
 import vpinn
 from vpinn.domain import Mesh, rectangle
+from vpinn.output.plans import problem_rows
 from vpinn.output.settled import planned, settled_rows
-from vpinn.output.tables import problem_rows, solution_rows
+from vpinn.output.tables import solution_rows
 from vpinn.solving import prepare
 
 

@@ -141,6 +141,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no integrand": ({"weak": "inner(grad(u), grad(v))*dx - delta(0.5, 0.5)"}, "a measure needs an integrand"),
     "no test": ({"weak": "inner(grad(u), grad(v))*dx - u*delta(0.5, 0.5)"}, "linear in the test functions"),
     "strong delta": ({"strong": "-div(grad(u)) - delta(0.5, 0.5)"}, "a measure needs an integrand"),
+    "modes over an obstacle": (
+        {"weak": "inner(grad(u), grad(v))*dx", "obstacle": [{"at_least": -1}], "eigen": {"mass": "u*v*dx"}},
+        "an obstacle is no part of an eigenproblem",
+    ),
+    "modes with a load": (
+        {"weak": "inner(grad(u), grad(v))*dx + u*v*delta(0.5, 0.5)", "eigen": {"mass": "u*v*dx"}},
+        "an eigenproblem has no terms at points",
+    ),
     "strong obstacle": ({"strong": "-div(grad(u)) - 1", "obstacle": [{"at_least": 0}]}, "needs an energy or weak form"),
     "no bound": ({**OBSTACLE, "obstacle": [{}]}, "give at_least, at_most, or both"),
     "bound of u": ({**OBSTACLE, "obstacle": [{"at_least": "u - 1"}]}, "cannot depend on the unknown u"),

@@ -18,7 +18,7 @@ DOMAINS = ('shape = "l-shape"\ncells = 2', 'shape = "disk"\ncells = 2', 'shape =
 def test_nothing_is_solved(
     method: str, domain: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for work in ("vpinn.trial.field._solve", "vpinn.solving.preparation.make_start", "vpinn.finite_elements.solve.solve_fem"):
+    for work in ("vpinn.trial.field._solve", "vpinn.solving.beside.make_start", "vpinn.finite_elements.solve.solve_fem"):
         monkeypatch.setattr(work, lambda *_, **__: pytest.fail("it solves"))
     (tmp_path / "a.toml").write_text(membrane(domain, f'"{value}"', solver=f'method = "{method}"'))
     assert main(["check", str(tmp_path / "a.toml")]) == 0, capsys.readouterr().err

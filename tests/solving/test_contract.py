@@ -46,6 +46,11 @@ TIMED = {
     "boundary": [{"on": "all", "value": 0}, {"on": "initial", "value": "sin(pi*x)"}],
     "output": {"formats": ["csv"], "times": 2},
 }
+MODES = {
+    **{name: section for name, section in STEADY.items() if name != "network"},
+    "form": {"weak": "inner(grad(u), grad(v))*dx"},
+    "eigen": {"mass": "u*v*dx", "count": 2},
+}
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
 DRAWN = {"batch": {"size": 8}}
@@ -101,6 +106,7 @@ WAYS: dict[str, Way] = {
     "least-squares": Way({"method": "least-squares"}, {"solver": {"steps": 3, "warmup": 3}}, "warmup"),
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
+    "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)
@@ -274,6 +280,7 @@ def test_metrics_are_told_once(name: str, whole: Callable[[str], tuple[Any, Path
     assert written == json.loads(json.dumps(dict(solution.metrics)))
     assert written == vpinn.load(folder).metrics
     assert written.keys() >= COMMON
+    assert "more" not in written
     assert set(written["seconds"]) == {"total", "setup", "solve", "assessment"}
     assert written["stopped"] in ("steps", "tolerance", "grown", "converged", "stagnation")
     assert all(isinstance(check, str) for check in written["checks"])

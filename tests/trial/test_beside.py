@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from objective.cases import two_materials
 
 import vpinn
 from vpinn.analysis.estimate import make_estimator
-from vpinn.domain import CellPoints, FacetPoints, rectangle
+from vpinn.domain import CellPoints, FacetPoints, l_shape, rectangle
 from vpinn.errors import InputError
 from vpinn.problem import make_problem
 from vpinn.solving import load, prepare, solve
+from vpinn.solving.beside import coarse_elements
 from vpinn.trial import Evaluator
 
 
@@ -69,6 +71,46 @@ def test_a_run_ends_nearer_than_elements_of_a_degree_less(form: dict[str, Any]) 
     assert solution.metrics["beside"] == {"degree": 3, "why": "the form differs between parts of the domain"}
 
 
+def part(source: str, cells: int = 8, **changed: Any) -> vpinn.Problem:
+    """A mesh whose outline is not known, as one read from a file."""
+    return make_problem(
+        dataclasses.replace(rectangle(cells=cells), shape=None),
+        unknowns={"u": "scalar"},
+        weak=f"inner(grad(u), grad(v))*dx - ({source})*v*dx",
+        boundary=[{"on": "all", "value": 0}],
+        **({"solver": {"method": "adam"}, "network": {"layers": [6]}, "batch": {"size": 64}} | changed),
+    )
+
+
+def test_they_stand_beside_a_network_where_random_features_leave_much() -> None:
+    """Two narrow heaps on a part; a smooth field on few cells needs none. A quarter of the steps is left to do."""
+    heaps = "exp(-400*((x - 0.3)**2 + (y - 0.7)**2)) - exp(-400*((x - 0.8)**2 + (y - 0.3)**2))"
+    local, smooth = prepare(part(heaps)), prepare(part("sin(pi*x)*sin(pi*y)", 1))
+    assert local.trial.beside is not None
+    assert local.trial.beside.why == "they leave less than random features"
+    assert smooth.trial.beside is None
+    assert 4 * local.plan.schedule.steps == smooth.plan.schedule.steps
+    asked = prepare(part(heaps, solver={"method": "adam", "steps": 7}))
+    assert asked.plan.schedule.steps == 7
+
+
+def test_their_degree_is_that_from_which_a_higher_one_gains_little() -> None:
+    """Smooth: up to a small estimate. At a corner with an infinite gradient degrees gain little, and the first ones do."""
+    smooth = make_problem(
+        rectangle(cells=2),
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx - sin(3*x + y)*v*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    corner = make_problem(
+        l_shape(cells=4),
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx - v*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    assert [coarse_elements(problem)[0].space.degree for problem in (smooth, corner)] == [4, 3]
+
+
 def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
     text = (
         '[domain]\nshape = "l-shape"\ncells = 2\n[unknowns]\nu = "scalar"\n'
@@ -81,7 +123,7 @@ def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
     whole = solve(problem, tmp_path / "run", threads=1)
     places = [[-0.5, 0.5], [0.5, 0.5]]
     np.testing.assert_array_equal(load(tmp_path / "run").evaluate(places)["u"], whole.evaluate(places)["u"])
-    assert whole.metrics["beside"] == {"degree": 1, "why": "as asked"}
+    assert whole.metrics["beside"] == {"degree": 1, "why": "as the problem file asks"}
 
 
 def test_none_where_they_are_not_wanted_or_the_solution_does_not_kink() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vpinn.trial import CornerChart, CornerFunction
-from vpinn.trial.wedge import is_elliptic, solutions
+from vpinn.trial.wedge import _Sector, is_elliptic, solutions
 
 NU = 0.3
 KAPPA = 3 - 4 * NU
@@ -149,3 +149,8 @@ def test_not_elliptic() -> None:
     assert is_elliptic(np.diag([1.0, 1e-6])[None, :, None, :])
     assert is_elliptic(isotropic(NU))
     assert is_elliptic(anisotropic(3))
+
+
+def test_a_number_that_is_no_exponent_has_no_functions() -> None:
+    """Rounding leaves such numbers where a sector is all but a half-plane or a tensor spans many sizes."""
+    assert list(_Sector(isotropic(NU), 1.5 * np.pi, (HELD, FREE)).functions(1.2345 + 0j)) == []

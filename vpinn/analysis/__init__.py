@@ -25,6 +25,7 @@ from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
+from vpinn.analysis.uniqueness import open_beforehand
 
 __all__ = [
     "UNRESOLVED",
@@ -41,6 +42,7 @@ __all__ = [
     "independent_points",
     "make_estimator",
     "make_monitor",
+    "open_beforehand",
     "reference_errors",
     "refined",
     "resolved_data",

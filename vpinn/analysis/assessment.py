@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import adequacy
+from vpinn.analysis.carried import uncarried_values
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
@@ -20,11 +21,13 @@ from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
+from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
-from vpinn.domain import CellPoints, Domain, Mesh, carried_points
+from vpinn.domain import CellPoints, Domain, carried_points
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
 from vpinn.forms import integrals
+from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -60,7 +63,7 @@ def assess(
             is on a finer mesh.
     """
     problem = solution.problem
-    metrics: dict[str, Any] = {**solution.metrics, "quadrature": None, "tests": None}
+    metrics: dict[str, Any] = {"quadrature": None, "tests": None}
     checks: list[str] = []
     rules = _rules(solution, objective)
     true = _compare(solution, rules, metrics, checks)
@@ -81,8 +84,8 @@ def assess(
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
-    if (clash := clashing_values(problem)) is not None:
-        checks.append(f"boundary values: {clash}")
+    relative = np.nan if estimate is None else estimate.relative
+    checks += [f"boundary values: {told}" for told in (clashing_values(problem), uncarried_values(problem, relative)) if told]
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
@@ -96,10 +99,10 @@ def assess(
         checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
-    if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
+    if (cells := drawn_cells(problem)) is not None:
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
-    metrics["checks"] = checks
-    return dataclasses.replace(solution, metrics=metrics, cell_estimate=None if estimate is None else estimate.cells)
+    assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
+    return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
 
 
 def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints | DrawnPoints]:
@@ -168,11 +171,14 @@ def _trained_enough(
 
 
 def _others(solution: Solution, loss: float | None) -> str:
-    """Return what can be added to a solution, or nearly so; "" where nothing can, or where factors of elements have told."""
+    """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one.
+
+    Where obstacles or points hold it, factors of elements have told.
+    """
     if solution.problem.bounds or solution.problem.supports:
         return ""
     free = free_functions(solution.problem, solution.trial, solution.theta, loss)
-    return close_to_resonance(solution.problem) if free is None else str(free)
+    return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)
 
 
 def _rounding(true: float, estimate: Estimate) -> bool:
@@ -187,7 +193,7 @@ def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
     """
     least, most = EFFECTIVITY
     relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
-    bent = kink(domain) if isinstance(domain, Mesh) else 0.0
+    bent = 0.0 if domain.mesh is None else kink(domain.mesh)
     if relative <= PENALISED and (estimate.relative <= adequacy.SMALL or estimate.relative <= relative <= bent):
         return True
     return least * true <= estimate.absolute <= most * true
@@ -203,9 +209,9 @@ def _energy(solution: Solution) -> float:
 
 def _energy_at_points(solution: Solution) -> float:
     """Return the terms of the energy at points and along edges."""
-    problem, mesh, total = solution.problem, solution.problem.domain, 0.0
+    problem, mesh, total = solution.problem, solution.problem.domain.mesh, 0.0
     for load in problem.loads:
-        assert isinstance(mesh, Mesh)
+        assert mesh is not None
         terms = [part.integrand for part in integrals(load.formulation.integrals)]
         points = carried_points(mesh, load.carriers, 20)
         total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, points).sum())

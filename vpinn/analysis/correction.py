@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
-from vpinn.domain import FacetPoints, LagrangeSpace, Mesh, node_points
+from vpinn.domain import FacetPoints, LagrangeSpace, node_points
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, assemble, lower, motions, solver, support_values
 from vpinn.forms import Background, components
@@ -159,8 +159,7 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
     """
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     space, shift = LagrangeSpace(mesh, degree), Shift.of(problem, trial)
     tangents = make_tangents(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
     less = lower(len(shift.counts), [pair for tangent in tangents for pair in tangent.slopes])

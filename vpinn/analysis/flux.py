@@ -13,6 +13,7 @@ import numpy as np
 import ufl
 
 from vpinn.analysis.tangent import Unknowns
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Node, build, compile_tape, components
@@ -76,7 +77,7 @@ def _weight(problem: Problem) -> ufl.core.expr.Expr | None:
 
 
 def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object, Node]:
-    cells = coefficients(problem, unknowns, Integrands(graph, False))
+    cells = coefficients(problem, unknowns, Integrands(graph, Inside))
     flux: dict[object, Node] = {jet: node for jet, node in cells.items() if jet.derivative}
     if flux:
         return flux

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, Points, cell_points
+from vpinn.domain import Inside, Points
 from vpinn.finite_elements import motions
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -68,6 +68,14 @@ class Free:
             missing = "the data do not balance" if self.gap is None else f"source and flux do not balance by {self.gap:.3g}"
             return f"no solution: {'; '.join(words)}, and {missing}"
         return f"not unique, one solution of many: {'; '.join(words)}"
+
+    @property
+    def beyond(self) -> bool:
+        """Whether there are others than rigid motions and constants."""
+        rest = self.values
+        for motion in motions(self.problem):
+            rest = without(rest, motion.values(self.points, rest.shape[1]))
+        return len(rest) > 0
 
     def _modes(self, functions: Array) -> str:
         """Describe free functions that are neither constants nor rigid motions."""
@@ -129,5 +137,4 @@ def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) 
 
 def some_points(problem: Problem) -> Points:
     """Return points all over the domain at which functions are compared."""
-    points = cell_points(problem.domain, "gauss" if isinstance(problem.domain, Mesh) else "sobol", 2, POINTS, 0)
-    return points.take(range(0, points.size, max(1, points.size // POINTS)))
+    return Inside(problem.domain).spread(POINTS)

@@ -55,8 +55,8 @@ class _Part(Discrete):
 
 def close_to_resonance(problem: Problem) -> str:
     """Return a line for the user if the problem is linear and its solution close to resonance, else ""."""
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or problem.formulation.pointwise:
+    mesh = problem.domain.mesh
+    if mesh is None or problem.formulation.pointwise:
         return ""
     try:
         parts = integrands(problem)
@@ -78,7 +78,7 @@ def close_to_resonance(problem: Problem) -> str:
 
 def _may_cancel(parts: Sequence[Integrand]) -> bool:
     """Return whether the left side of some equation has two or more parts A_k, which could cancel."""
-    kinds = {(test[0], part.facet, test[1] == 0) for part in parts for test, _ in part.slopes}
+    kinds = {(test[0], part.region, test[1] == 0) for part in parts for test, _ in part.slopes}
     return any(len({kind[1:] for kind in kinds if kind[0] == component}) > 1 for component, _, _ in kinds)
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from vpinn.cli import compare, noise
-from vpinn.cli.display import prepare_streams, print_columns, print_table, say
+from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
 from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
@@ -76,7 +76,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
     if output is None:
         check_unused(directory, "run.json", ("noise",))
     if verbose:
-        _show_problem(problem, device)
+        show_problem(problem, device)
     with claimed(directory):
         with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
             solution = run(
@@ -101,7 +101,7 @@ app.command(epilog=compare.EPILOG)(compare.compare)
 @app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
 def check(file: File, changes: Set = None, seed: Seed = None, device: Device = None, verbose: Verbose = False) -> None:
     """Check a problem file without solving it, and show the lowered form, points, parameters, method and memory needed."""
-    _show_problem(_read(file, changes, seed), device)
+    show_problem(_read(file, changes, seed), device)
 
 
 app.command(epilog=noise.EPILOG)(noise.noise)
@@ -128,9 +128,8 @@ def export(
     solution = _load(run)
     from vpinn.output import is_timed, points_of, write
 
-    timed = is_timed(solution)
-    points = points_of(at, solution.problem.domain.dimension, timed) if at else None
-    usual = "pvd" if timed else "vtu"
+    points = points_of(at, solution.coordinates) if at else None
+    usual = "pvd" if is_timed(solution) else "vtu"
     targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or [usual]]
     for target in targets:
         write(solution, target, refine, points)
@@ -154,9 +153,9 @@ def evaluate(
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
     solution = _load(run)
-    from vpinn.output import is_timed, points_of, table_at, write
+    from vpinn.output import points_of, table_at, write
 
-    points = points_of(at, solution.problem.domain.dimension, is_timed(solution))
+    points = points_of(at, solution.coordinates)
     if output is not None:
         write(solution, output, points=points)
         return
@@ -273,27 +272,3 @@ def _load(folder: Path) -> Solution:
     from vpinn.solving import load
 
     return load(folder)
-
-
-def _show_problem(problem: Problem, device: str | None) -> None:
-    from vpinn.analysis import make_estimator
-    if problem.clock is not None:
-        from vpinn.output import as_table, rows_in_time
-
-        print_table(as_table(rows_in_time(problem)))
-        return
-    from vpinn.features import LeastSquares, objective_for, widest
-    from vpinn.output import as_table, estimate_memory, problem_rows
-    from vpinn.placement import Placement
-    from vpinn.solving import prepare
-
-    setup = prepare(problem, Placement.of(device, 1), trains=False)
-    estimator = make_estimator(problem, setup.trial)
-    tested = estimator.residual.objective if estimator and estimator.residual else None
-    curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers
-    objective, columns, objectives = setup.objective, 0, setup.objectives
-    if isinstance(setup.plan.method, LeastSquares) and objectives is not None:
-        width = widest(objectives, setup.trial, setup.plan.method.widths)
-        objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
-    memory = estimate_memory(objective, tested, curved, columns)
-    print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))

@@ -1,16 +1,19 @@
-"""Printing of tables and lines on stdout and stderr, with control characters in user texts made visible."""
+"""Printing of tables, lines and problems on stdout and stderr, with control characters in user texts made visible."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from vpinn.text import escaped
+
+if TYPE_CHECKING:
+    from vpinn.problem import Problem
 
 
 def print_table(table: Table) -> None:
@@ -44,3 +47,38 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an encoding without "²" gets its code instead
+
+
+def show_problem(problem: Problem, device: str | None) -> None:
+    """Print the table of what a run of a problem would do.
+
+    Args:
+        problem: the problem.
+        device: device of training, None for the CPU.
+    """
+    if problem.clock is not None:
+        from vpinn.output import as_table, rows_in_time
+
+        print_table(as_table(rows_in_time(problem)))
+        return
+    if problem.eigen is not None:
+        from vpinn.output import as_table, rows_of_eigenproblem
+
+        print_table(as_table(rows_of_eigenproblem(problem)))
+        return
+    from vpinn.analysis import make_estimator
+    from vpinn.features import LeastSquares, objective_for, widest
+    from vpinn.output import as_table, estimate_memory, problem_rows
+    from vpinn.placement import Placement
+    from vpinn.solving import prepare
+
+    setup = prepare(problem, Placement.of(device, 1), trains=False)
+    estimator = make_estimator(problem, setup.trial)
+    tested = estimator.residual.objective if estimator and estimator.residual else None
+    curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers
+    objective, columns, objectives = setup.objective, 0, setup.objectives
+    if isinstance(setup.plan.method, LeastSquares) and objectives is not None:
+        width = widest(objectives, setup.trial, setup.plan.method.widths)
+        objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
+    memory = estimate_memory(objective, tested, curved, columns)
+    print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))

@@ -1,4 +1,4 @@
-"""Points at given coordinates (for evaluation, data and boundary values), and the quadrature points of any kind of domain."""
+"""Points at given coordinates, for evaluation and data, and the names of these."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from scipy.spatial import KDTree
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
-from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
+from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.quadrature import gauss
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import Floats, Integers
 from vpinn.domain.space import LagrangeSpace
 from vpinn.errors import InputError
@@ -20,8 +19,10 @@ from vpinn.errors import InputError
 Domain = Mesh | Hypercube
 """The domain of a problem."""
 
-PER_FACET = 64
-"""Boundary points per facet of a hypercube where only a check is made."""
+
+def axis_names(dimension: int) -> tuple[str, ...]:
+    """Return the names of the axes of space: x, y, z, or x0, x1, … in more than three dimensions."""
+    return ("x", "y", "z")[:dimension] if dimension <= 3 else tuple(f"x{i}" for i in range(dimension))
 
 
 def bare_points(x: Floats) -> Points:
@@ -67,6 +68,9 @@ class PlacedPoints(PointSet):
         InputError: a point lies outside the mesh.
     """
 
+    on_facets = True
+    """Whether cells see each point at another place: ``placed_in_cell`` has a row for every one, as for local facets."""
+
     def __init__(self, mesh: Mesh, x: Floats, w: Floats | None = None) -> None:
         self.mesh = mesh
         self._points, inside = located_points(mesh, x)
@@ -88,6 +92,15 @@ class PlacedPoints(PointSet):
     def entity_volumes(self) -> Floats:
         """The weights [n]."""
         return self._weights
+
+    @property
+    def placed_in_cell(self) -> Floats:
+        """Points in the reference cell, one of each row [n, 1, d]."""
+        return self._points.reference[:, None]
+
+    def facet_of(self, points: Points) -> Integers:
+        """Return the rows of ``placed_in_cell`` of points of this set [b]."""
+        return points.entity
 
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
         """Return the points with the given numbers; an entity is the number of a point."""
@@ -119,35 +132,3 @@ def carried_points(mesh: Mesh, carriers: Floats, degree: int) -> PlacedPoints:
     x = edges[:, :1] + rule.points * (edges[:, 1:] - edges[:, :1])
     weights = np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1)[:, None] * rule.weights
     return PlacedPoints(mesh, x.reshape(-1, mesh.dimension), weights.ravel())
-
-
-def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Return the quadrature points of a domain.
-
-    Args:
-        domain: mesh or hypercube.
-        rule: "gauss" or "stochastic-gauss" (meshes only), "monte-carlo" or "sobol".
-        degree: degree of the Gauss rule on a mesh; random rules have as many points per cell as this rule.
-        count: number of points on a hypercube.
-        seed: seed of random points.
-        refine: how often every cell of a mesh is halved before the rule is applied, ≥ 0.
-    """
-    if isinstance(domain, Hypercube):
-        return MonteCarloPoints(domain, count, rule, seed)
-    return CellPoints(domain, degree, rule, seed, refine)
-
-
-def facet_points(domain: Domain, facets: Integers, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Quadrature points of boundary facets; arguments as for `cell_points`."""
-    if isinstance(domain, Hypercube):
-        return MonteCarloFacetPoints(domain, facets, max(count, len(facets)), rule, seed + 1)
-    return FacetPoints(domain, facets, degree, rule, seed + 1, refine)
-
-
-def check_points(domain: Domain, facets: Integers) -> Points:
-    """A few points on each of the facets, to compare boundary values at."""
-    if isinstance(domain, Hypercube):
-        found = MonteCarloFacetPoints(domain, facets, PER_FACET * len(facets), "monte-carlo", 0)
-        return found.take(range(found.size))
-    gauss = FacetPoints(domain, facets, 5)
-    return gauss.take(range(gauss.size))

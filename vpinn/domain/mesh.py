@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,6 +50,18 @@ class Mesh:
     def __post_init__(self) -> None:
         for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):
             array.setflags(write=False)
+
+    rule: ClassVar[str] = "gauss"
+    """Quadrature where none is asked for."""
+
+    @property
+    def mesh(self) -> Mesh:
+        """This mesh; a domain without cells has none."""
+        return self
+
+    def with_cells(self, why: str = "", where: str = "") -> Mesh:
+        """This mesh; a domain without cells raises an error that says ``why`` they are needed."""
+        return self
 
     @property
     def reference(self) -> ReferenceCell:

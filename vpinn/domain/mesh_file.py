@@ -26,7 +26,7 @@ from vpinn.storage import scratch
 MAX_BYTES = 1_000_000_000
 STUCK = 600.0
 """Seconds of wall time after which the child process is ended, even if it uses no processor time."""
-SECONDS, SPEED = 5.0, 200_000.0
+SECONDS, SPEED = 3.0, 200_000.0
 """Processor seconds that reading may take in any case, and bytes of the file for which one second more is allowed."""
 FORMATS = {
     ".msh": "gmsh",

@@ -20,7 +20,8 @@ from vpinn.features.direct import DEGREES, Direct, Elements, LeastSquares, March
 from vpinn.features.growth import grow
 from vpinn.features.guide import Guide
 from vpinn.features.journal import Journal
-from vpinn.features.least_squares import PILOT, tests_degree
+from vpinn.features.least_squares import PILOT, pilot, tests_degree
+from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import Objectives, objective_for, widest
 from vpinn.features.stages import Judgement, Stage, with_network
 
@@ -35,11 +36,13 @@ __all__ = [
     "LeastSquares",
     "March",
     "Objectives",
+    "Recipe",
     "Stage",
     "counted_seconds",
     "grow",
     "least_squares_problem",
     "objective_for",
+    "pilot",
     "tests_degree",
     "widest",
     "with_network",

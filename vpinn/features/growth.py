@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh, cell_points
+from vpinn.domain import Inside
+from vpinn.errors import InputError
 from vpinn.features.cost import stage_seconds
 from vpinn.features.course import Growing
 from vpinn.features.direct import LeastSquares
@@ -72,6 +73,8 @@ def grow(
         if growth.ended or found[-1].converged:
             return found[-1]
     near = [stage for stage in found if stage.relative <= CLOSE * min(other.relative for other in found)]
+    if not near:
+        raise InputError("least squares: no features leave a finite residual; the form is not finite near where it starts")
     return near[0] if len(near) == 1 else min(near, key=growth.error)
 
 
@@ -280,8 +283,7 @@ class Growth:
 
     def _lift(self, trial: Trial) -> float:
         """Return the largest absolute value of the unknowns without features."""
-        domain = self._problem.domain
-        points = cell_points(domain, "gauss" if isinstance(domain, Mesh) else "sobol", 2, 256, 0)
+        points = Inside(self._problem.domain).points(2, 256)
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
         nothing = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())

@@ -13,38 +13,45 @@ In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`)
 7. `solution`: evaluation at points, and errors. `solve`: all steps together; start reading there.
 """
 
-from vpinn.finite_elements.assembly import Assembler, assemble
+from vpinn.finite_elements.assembly import Assembler, Discrete, Rule, assemble
 from vpinn.finite_elements.balance import check_balance
 from vpinn.finite_elements.bounds import Contact
-from vpinn.finite_elements.essential import boundary_values, condition_points, support_values
-from vpinn.finite_elements.form import coefficients, key_of, linearised, terms_at
+from vpinn.finite_elements.essential import boundary_values, condition_points, prescribed, support_values
+from vpinn.finite_elements.form import coefficients, integrands, key_of, linearised, terms_at
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
-from vpinn.finite_elements.newton import solver
+from vpinn.finite_elements.newton import factorise, solver
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
-from vpinn.finite_elements.solve import LARGEST, check, lowest_degree, rule_degree, solve_fem
+from vpinn.finite_elements.solve import LARGEST, check, degrees_of, discretised, lowest_degree, rule_degree, solve_fem
 
 __all__ = [
     "LARGEST",
     "Assembler",
     "Contact",
+    "Discrete",
     "FiniteElementSolution",
     "Kernel",
     "Level",
     "MixedSpace",
     "Motion",
+    "Rule",
     "assemble",
     "boundary_values",
     "check",
     "check_balance",
     "coefficients",
     "condition_points",
+    "degrees_of",
+    "discretised",
+    "factorise",
+    "integrands",
     "key_of",
     "linearised",
     "lower",
     "lowest_degree",
     "motions",
+    "prescribed",
     "relative_errors",
     "rule_degree",
     "solve_fem",

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, PlacedPoints, Points
+from vpinn.domain import LagrangeSpace, MeshPoints, PlacedPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
@@ -27,7 +27,7 @@ from vpinn.forms import Background, Value
 from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
-Rule = CellPoints | FacetPoints | PlacedPoints
+Rule = MeshPoints | PlacedPoints
 """Where a form is integrated, or taken at points."""
 CHUNK_BYTES = 16e6
 """Memory for the matrices and coefficients of the cells that are processed together, in bytes."""
@@ -79,13 +79,7 @@ class Assembler(ABC):
     @cached_property
     def table(self) -> Tensor:
         """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: per local facet, per point, or once."""
-        if isinstance(self.points, PlacedPoints):
-            placed = self.points.take(range(self.points.size)).reference[:, None]
-        elif isinstance(self.points, FacetPoints):
-            placed = self.space.mesh.reference.facet_points(self.points.placed)
-        else:
-            placed = self.points.placed[None]
-        values, gradients = self.space.tabulate(placed)
+        values, gradients = self.space.tabulate(self.points.placed_in_cell)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
     @property
@@ -100,14 +94,13 @@ class Assembler(ABC):
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
-        if not isinstance(self.points, CellPoints):
-            entity = points.entity[::q]
-            table = self.table[torch.from_numpy(mesh.boundary[entity, 1] if isinstance(self.points, FacetPoints) else entity)]
+        if self.points.on_facets:
+            table = self.table[torch.from_numpy(self.points.facet_of(points)[::q])]
             frames = mesh.frames_at(points.cell, points.reference)
             pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
         else:
             table = self.table
-            pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
+            pull = jets_map(mesh.frames(cells, self.points.placed_in_cell[0]).inverse_transpose)
         jets = None if values is None else self._jets(values[:, torch.from_numpy(self.space.dofs[cells])], table, pull)
         outputs = self.outputs(points, jets, matrix)
         w, count = torch.tensor(points.w, device=HOST).view(m, q), len(self.tests)

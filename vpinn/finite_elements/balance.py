@@ -41,8 +41,8 @@ def check_balance(problem: Problem) -> None:
     Raises:
         InputError: it is not zero; the message gives its value.
     """
-    mesh, level = problem.domain, Level.of(problem)
-    if not level.motions or not isinstance(mesh, Mesh) or problem.formulation.pointwise:
+    mesh, level = problem.domain.mesh, Level.of(problem)
+    if not level.motions or mesh is None or problem.formulation.pointwise:
         return
     parts = integrands(problem)
     if not all(part.linear for part in parts):

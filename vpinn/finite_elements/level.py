@@ -74,7 +74,7 @@ class Level:
         every = [(unknown.name, component) for unknown in problem.unknowns for component in range(unknown.components)]
         free = {at for at, one in enumerate(every) if one not in asked}
         candidates = [motion for motion in motions(problem) if free.issuperset(motion.components)]
-        if not candidates or not isinstance(problem.domain, Mesh):
+        if not candidates or problem.domain.mesh is None:
             return cls(problem, ())
         if problem.formulation.pointwise:
             return cls(problem, _unnamed(problem, candidates))
@@ -82,7 +82,7 @@ class Level:
             parts = integrands(problem)
         except InputError:  # second derivatives
             return cls(problem, ())
-        return cls(problem, _unseen(problem, problem.domain, parts, candidates))
+        return cls(problem, _unseen(problem, problem.domain.mesh, parts, candidates))
 
     def __call__(self, trial: Trial, theta: Tensor) -> Tensor:
         """Return parameters [size] whose undetermined components have mean zero, by a change of the last layer's biases."""
@@ -117,8 +117,7 @@ class Level:
 
     @property
     def _points(self) -> CellPoints:
-        assert isinstance(self.problem.domain, Mesh)
-        return CellPoints(self.problem.domain, RULE)
+        return CellPoints(self.problem.domain.with_cells(), RULE)
 
     def _integrals(self, expressions: list[Expr]) -> Array:
         """Return the integrals of known scalar expressions over the domain."""

@@ -70,8 +70,7 @@ def solve_fem(
     degrees = degrees_of(problem, parts, degree)
     ready = time.perf_counter()
     mixed, background = MixedSpace.of(mesh, degrees), Background(mesh)
-    rule = rule_degree(max(degrees), mesh)
-    assemblers = [Discrete.of(part, mixed.highest, len(degrees), rule, background) for part in parts]
+    assemblers = discretised(parts, mixed, background)
     values, given = prescribed(problem, mixed, background)
     opened, free = Level.of(problem).motions, ~given
     kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
@@ -142,6 +141,12 @@ def _found(
         return solved((values + bulge(mixed, ~free))[free])
 
 
+def discretised(parts: Sequence[Integrand], mixed: MixedSpace, background: Background) -> list[Discrete]:
+    """Return the assemblers of a form on elements, one per measure, with quadrature that suits their degree."""
+    rule = rule_degree(mixed.highest.degree, mixed.mesh)
+    return [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
+
+
 def _told(opened: Sequence[Motion]) -> str:
     """Name the undetermined motions for an error message."""
     return "rigid motions" if any(motion.axes for motion in opened) else "a constant"
@@ -199,9 +204,9 @@ def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -
         InputError: they cannot; the message says why and what to do.
     """
     refuse_time(problem, "finite elements solve")
-    mesh, where = problem.domain, problem.where("reference", "fem")
-    if not isinstance(mesh, Mesh):
-        raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)
+    where = problem.where("reference", "fem")
+    no_cells = "finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file"
+    mesh = problem.domain.with_cells(no_cells, where)
     if problem.formulation.pointwise:
         raise InputError("finite elements need a weak form or an energy; a strong form holds second derivatives", where)
     for one in degree.values() if isinstance(degree, Mapping) else (degree,):

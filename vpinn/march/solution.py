@@ -11,7 +11,7 @@ import torch
 import ufl
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import CellPoints, Mesh, located_points
+from vpinn.domain import CellPoints, located_points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import Mixture, OrthonormalSpace, homogeneous, make_lifts
 from vpinn.features.orthonormal.space import distances_of
@@ -48,6 +48,11 @@ class MarchedSolution(Solution):
         assert self.stage is not None
         return self.timed, self.stage
 
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Those of the problem in time: the last is t."""
+        return self.march[0].coordinates
+
     def snapshot(self, t: float) -> Solution:
         """Return the solution at an instant.
 
@@ -56,7 +61,7 @@ class MarchedSolution(Solution):
         """
         problem, stage = self.march
         self._check(np.array([t]))
-        return Solution(*_at(problem, stage, t), metrics=self.metrics)
+        return Solution(*_at(problem, stage, t), metrics=self.metrics, exporter=self.exporter)
 
     def evaluate(self, x: ArrayLike) -> dict[str, Array]:
         """Return values at points and instants [n, d + 1], the instant last, or at points [n, d] at the end; see ``Solution``."""
@@ -170,7 +175,6 @@ def stage_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
     maps = tuple(arrays[f"map.{k}"] for k in range(outputs))
     spectra = tuple(arrays[f"spectrum.{k}"] for k in range(outputs))
     space = OrthonormalSpace(stated, trial, torch.from_numpy(arrays["theta"]), distances_of(stated, trial), maps, spectra)
-    assert isinstance(stated.domain, Mesh)
-    points = CellPoints(stated.domain, kept["degree"], refine=kept["refine"])
+    points = CellPoints(stated.domain.with_cells(), kept["degree"], refine=kept["refine"])
     marched = Marched(Trajectory.from_arrays(arrays), kept["steps"], kept["exact"])
     return MarchStage(mixture, space, make_lifts(stated, base.background), marched, points)

@@ -177,8 +177,7 @@ class MarchStages:
 
     def _stage(self, width: int, before: MarchStage | None) -> MarchStage | None:
         """Return a march, None where ``note`` ended it."""
-        mesh = self.problem.domain
-        assert isinstance(mesh, Mesh)
+        mesh = self.problem.domain.with_cells()
         every = self._points(mesh, width)
         points = every.take(range(every.size))
         slope = None if before is None else self._slope(before, points)

@@ -73,7 +73,9 @@ def basins(  # noqa: PLR0913 (budgets of a measurement)
         mean, wrong = np.array([mean_and_error(row) for row in values[:, :, k]]).T
         curves[key] = Curve(x, mean, wrong)
         if key == "unseen":  # J may be an energy, which can be negative: its difference is reported, not its ratio
-            how, found, error_of = "minus", mean[-1] - mean[0], math.hypot(wrong[-1], wrong[0])
+            how = "minus"
+            found = mean[-1] - mean[0]
+            error_of = math.hypot(wrong[-1], wrong[0])
         else:
             how, found = "over", mean[-1] / mean[0]
             error_of = abs(found) * math.hypot(wrong[-1] / mean[-1], wrong[0] / mean[0])

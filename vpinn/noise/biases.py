@@ -54,7 +54,9 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
         size: Points of the batch.
         generator: Generator of the draws.
     """
-    objective, theta, rate = people.objective, people.theta, SHORT / stiffest
+    objective = people.objective
+    theta = people.theta
+    rate = SHORT / stiffest
     direction = torch.from_numpy(people.gradient / math.sqrt(people.square))
     step, made = NUDGE * float(theta.norm()), samplers_for(objective, "uniform", size)
     there = [population(objective, theta + sign * step * direction, generator, 0) for sign in (1, -1)]
@@ -106,7 +108,9 @@ def _first_order(
     def derivative(count: int) -> Array:
         parts = []
         for start in range(0, count, CHUNK):
-            seed, few, squares = int(generator.integers(2**31)), min(CHUNK, count - start), []
+            seed = int(generator.integers(2**31))
+            few = min(CHUNK, count - start)
+            squares = []
             for one, gradient in zip((ahead, behind), gradients, strict=True):
                 drawn = one.repeat(drawer(made, np.random.default_rng(seed)), few).gradients
                 squares.append(((drawn - gradient) ** 2).sum(1))

@@ -43,7 +43,9 @@ def fluctuation(people: Population, uniform: dict[int, OpenSamples]) -> Question
         return Question((), lambda: [silent])
     weak = people.kept if people.objective.test_space is not None else None
     losses = point_losses(people.objective, people.theta) if weak is None else weak.influences()
-    sizes, x, predicted = sorted(uniform), [], []
+    sizes = sorted(uniform)
+    x = []
+    predicted = []
     for size in sizes:
         made = samplers_for(people.objective, "uniform", size)
         shares = np.array([1.0 / sampler.size for sampler in made])
@@ -99,7 +101,9 @@ def costs(
     centre = math.sqrt(max(4.0, predicted / 8.0) * min(points / 2.0, predicted * 8.0)) if points >= 8 else predicted
     least = 2 if people.batches == 1 else PAIRED
     wanted = np.unique(np.round(np.clip(centre * 2.0 ** np.arange(-3, 4), least, points)).astype(int)).tolist()
-    times, falls, noise = seconds_per_step(objective, people.theta, wanted, generator), list[Falls](), list[float]()
+    times = seconds_per_step(objective, people.theta, wanted, generator)
+    falls = list[Falls]()
+    noise = list[float]()
     for size in wanted:
         noise.append(bend.noise(people, samplers_for(objective, "uniform", size)))
         rate = people.square / bend.along * theory.progress(1.0, noise[-1])

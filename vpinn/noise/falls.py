@@ -57,11 +57,16 @@ class Bend:
             generator: Generator of the random signs in ``Contributions.products``.
         """
         g = torch.from_numpy(people.gradient)
-        total, top, left, images = 0.0, 0.0, people.trace, list[Array]()
+        total = 0.0
+        top = 0.0
+        left = people.trace
+        images = list[Array]()
         for s, v in zip(people.spread, people.directions.T, strict=True):
             images.append(host(product(torch.from_numpy(v.copy()))))
             bend = float(v @ images[-1])
-            total, top, left = total + s * bend, max(top, abs(bend)), left - s
+            total = total + s * bend
+            top = max(top, abs(bend))
+            left = left - s
             if left * top <= LEFT_OUT * abs(total):
                 break
         directions = people.directions[:, : len(images)]

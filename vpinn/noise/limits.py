@@ -31,7 +31,9 @@ def stability(minimum: Minimum, steps: int = 4) -> Finding:
         minimum: The minimum, with its stiff directions.
         steps: Number of steps in which a small displacement has to grow or shrink.
     """
-    objective, theta, top = minimum.people.objective, minimum.people.theta, torch.from_numpy(minimum.vectors[:, 0].copy())
+    objective = minimum.people.objective
+    theta = minimum.people.theta
+    top = torch.from_numpy(minimum.vectors[:, 0].copy())
     limit = rates.stability(float(minimum.curvatures[0]))
     kick = 1e-4 * float(theta.norm())
     rest = objective.gradient(theta)[1]

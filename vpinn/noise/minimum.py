@@ -78,7 +78,9 @@ class Minimum:
 
         See ``rates.warmup_limit``. If there are too many points to store their contributions, it is that of full gradients.
         """
-        lam, objective, theta = float(self.curvatures[0]), self.people.objective, self.people.theta
+        lam = float(self.curvatures[0])
+        objective = self.people.objective
+        theta = self.people.theta
         step, top = NUDGE * float(theta.norm()), self.vectors[:, :1]
         places = [theta + sign * step * torch.from_numpy(top[:, 0].copy()) for sign in (1, -1)]
         found = [Contributions.at(objective, place, top) for place in places]

@@ -67,7 +67,9 @@ def descend(  # noqa: PLR0913 (settings of a run)
     made, generator = samplers or samplers_for(objective, "uniform", size), np.random.default_rng(seed)
     learned: tuple[State, ...] = ()
     method, schedule = Adam(), Schedule(rate, warmup, steps, "cosine")
-    state, places, norms = method.initial(theta), [], []
+    state = method.initial(theta)
+    places = []
+    norms = []
     try:
         for step in range(steps):
             if not whole and step % PILOT_EVERY == 0:

@@ -39,7 +39,10 @@ def compare(
     Returns:
         Findings, and the curve of J − J* over evaluations: measured for CMA-ES, with Adam's as the line beside it.
     """
-    evolution, place, spent, found = Evolution(seed), theta, [0], [objective.value(theta)]
+    evolution = Evolution(seed)
+    place = theta
+    spent = [0]
+    found = [objective.value(theta)]
     state = evolution.initial(theta)
     offspring = state["told"].shape[1]
     while spent[-1] < evaluations:
@@ -47,7 +50,10 @@ def compare(
         place, state, value = evolution.step(place, state, closure, 1.0, True)
         found.append(min(found[-1], value, float(state["told"][-1].min())))
         spent.append(spent[-1] + closure.evaluations)
-    method, place, state, line = Adam(), theta, Adam().initial(theta), [found[0]]
+    method = Adam()
+    place = theta
+    state = Adam().initial(theta)
+    line = [found[0]]
     for _ in range(spent[-1] // GRADIENT):
         place, state, value = method.step(place, state, Closure(objective.gradient), rate, True)
         line.append(min(line[-1], value))

@@ -201,7 +201,9 @@ def _walks_of_adam(
 
     Steps are in units of the learning rate.
     """
-    method, sign, size = Adam(), torch.from_numpy(np.sign(people.gradient)), len(people.gradient)
+    method = Adam()
+    sign = torch.from_numpy(np.sign(people.gradient))
+    size = len(people.gradient)
     theta, draw = torch.zeros(WALKS, size, dtype=torch.float64, device=HOST), drawer(made, generator)
     state = method.initial(theta)
 

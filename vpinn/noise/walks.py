@@ -69,7 +69,11 @@ class Walk:
             generator: Generator of the batches.
             first: Initial number of steps.
         """
-        self.minimum, self.rate, self.memory, self._size, self._generator = minimum, rate, memory, size, generator
+        self.minimum = minimum
+        self.rate = rate
+        self.memory = memory
+        self._size = size
+        self._generator = generator
         self._method, self._draws = method, dict[int, Callable[[], Drawn]]()
         self._centre = torch.from_numpy(-minimum.rest / minimum.curvatures)
         self._place, self._shadow = self._centre, self._centre
@@ -157,7 +161,9 @@ class Walk:
         Raises:
             InputError: The trajectory diverged.
         """
-        people, kept, k = self.minimum.people, self.minimum.kept, len(self.minimum.curvatures)
+        people = self.minimum.people
+        kept = self.minimum.kept
+        k = len(self.minimum.curvatures)
         basis, curvatures = torch.from_numpy(self.minimum.vectors.copy()), torch.from_numpy(self.minimum.curvatures.copy())
         seen = np.empty((count, 4 * k))
         try:

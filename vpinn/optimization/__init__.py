@@ -31,7 +31,7 @@ from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import Plan, train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
-from vpinn.optimization.plan import candidates, make_plan, stated_problem, trained_objective, with_layers
+from vpinn.optimization.plan import METHODS, candidates, make_plan, stated_problem, trained_objective, with_layers
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
@@ -41,6 +41,7 @@ from vpinn.optimization.walk import Samples, samples_of, walk_found
 
 __all__ = [
     "COLUMNS",
+    "METHODS",
     "Adam",
     "Broyden",
     "Closure",

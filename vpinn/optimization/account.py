@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.objective import Objective
@@ -50,7 +51,7 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
             "first": int(size[0]),
             "last": int(size[drawn[-1]]) if len(drawn) else points,
             "changes": int((np.diff(size) != 0).sum()),
-            "all_from": int(drawn[-1]) + 2 if len(drawn) and drawn[-1] + 1 < len(size) else None if len(drawn) else 1,
+            "all_from": _all_from(drawn, len(size)),
             "pilot_noise": None if settled is None or math.isnan(settled.noise) else settled.noise,
         }
     domain = plan.samplers[0] if plan.samplers else None
@@ -66,6 +67,13 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
         share = float(history[:, COLUMNS.index("clipped")].mean())
         found["clip"] = {"threshold": training.clipping.threshold, "share": share}
     return found
+
+
+def _all_from(drawn: NDArray[np.int64], steps: int) -> int | None:
+    """Return the step from which all points were seen to the end, None if the last was drawn; ``drawn`` counts from 0."""
+    if not len(drawn):
+        return 1
+    return int(drawn[-1]) + 2 if drawn[-1] + 1 < steps else None
 
 
 def strata_found(objective: Objective, plan: Plan, training: Training, theta: Tensor) -> list[dict[str, Any]]:

@@ -80,8 +80,7 @@ class Batching:
         step, settled = training.step, training.settled or Settled()
         if step >= steps - round(self.finish * steps):
             return None
-        ratio = training.history[-1][_RATIO] if training.history else math.nan
-        noise = float(training.state["noise"]) if "noise" in training.state else 1.0 / ratio if ratio else math.inf
+        noise = _noise(training)
         first, watch = int(settled.first), training.watch
         if self.barrier is not None:
             trace = watch.trace / watch.pairs if watch.pairs else settled.trace
@@ -89,6 +88,14 @@ class Batching:
         size = self.policy.next(first, int(settled.batch), step, steps, noise)
         training.settled = replace(settled, batch=size)
         return None if size >= self.policy.points else size
+
+
+def _noise(training: Training) -> float:
+    """Return the noise over the signal of the last batch: what the method says of it, or nan before the first."""
+    if "noise" in training.state:
+        return float(training.state["noise"])
+    ratio = training.history[-1][_RATIO] if training.history else math.nan
+    return 1.0 / ratio if ratio else math.inf
 
 
 def pilots(

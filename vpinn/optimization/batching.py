@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from functools import lru_cache
 
+from vpinn.domain import BoundaryPart
 from vpinn.errors import InputError
 from vpinn.features.direct import Direct
 from vpinn.objective import Objective, has_residual
@@ -63,7 +64,9 @@ def make_batching(settings: Settings, objective: Objective, method: Method | Dir
     Raises:
         InputError: the settings do not fit the points, the method or each other.
     """
-    batch, size, points = settings.batch, settings.batch.size, objective.batched[0].points.size
+    batch = settings.batch
+    size = settings.batch.size
+    points = objective.batched[0].points.size
     growth = batch.growth or (NoiseScale.name if size == "auto" else Fixed.name)
     if isinstance(size, int) and size > points:
         raise InputError(f'batch.size is {size}, but there are {points} quadrature points; give 1 to {points}, or "full"')
@@ -155,7 +158,7 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]
     made = tuple(
         Uniform(share, share, replacement=False)
-        if measure.facet and share == measure.points.size and objective.estimator != "u-statistic"
+        if measure.region is BoundaryPart and share == measure.points.size and objective.estimator != "u-statistic"
         else make_sampler(batch.sampler, measure.points, share, chosen)
         for measure, share, chosen in zip(objective.batched, shares, choices, strict=True)
     )

@@ -56,12 +56,14 @@ class Start:
         objective: objective in its own unit.
         seed: seed of the first weights.
         least: lowest objective of random features with their last layer solved for, in the unit of the problem file's functional.
+        look: trial space of these features, without scales, and their parameters.
     """
 
     trial: Trial
     objective: Objective
     seed: int
     least: float
+    look: tuple[Trial, Tensor]
 
     @property
     def plain(self) -> Tensor:
@@ -101,7 +103,9 @@ def make_start(
         made: makes the objective from a trial space, a placement and a unit.
         placement: where the steps work; the sizes are found on the host in float64.
     """
-    seed, network, objective = problem.settings.solver.seed, trial.network, made(trial, placement.home, 1.0)
+    seed = problem.settings.solver.seed
+    network = trial.network
+    objective = made(trial, placement.home, 1.0)
     few, many = WIDTH
     if objective.test_space is not None:
         many = max(few, min(many, COLUMNS // (network.outputs**2 * objective.test_space.space.size)))
@@ -120,7 +124,7 @@ def make_start(
     found = made(scaled, placement, max(unit, ROUNDING * abs(most)) or 1.0)
     if placement == placement.home:  # reuse the factorised norm of the test space
         found = replace(found, test_space=objective.test_space)
-    return Start(scaled, found, seed, least)
+    return Start(scaled, found, seed, least, (replace(trial, network=wide), best))
 
 
 def _best(objective: Objective, network: Enriched, starts: Sequence[Tensor], parts: Batch) -> tuple[Tensor, float]:
@@ -172,7 +176,9 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
     means, free = moved @ w, np.ptp(distance, axis=1) <= FREE * np.abs(distance).max(1)
     offset = free & (np.abs(means) > np.abs(moved - means[:, None]).max(1))
     shifts = np.where(offset, means, 0.0)
-    rest, norms, sizes = moved - shifts[:, None], np.sqrt(distance**2 @ w), list[float]()
+    rest = moved - shifts[:, None]
+    norms = np.sqrt(distance**2 @ w)
+    sizes = list[float]()
     spread = np.sqrt(rest**2 @ w) / np.where(norms > 0, norms, 1.0)
     for unknown in problem.unknowns:
         at = len(sizes)

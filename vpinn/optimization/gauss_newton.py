@@ -84,7 +84,9 @@ class GaussNewton(Method):
     ) -> tuple[Tensor, State, float]:
         """Take one step; θ stays if no λ lowers J."""
         value, gradient = found = closure(theta)
-        damping, start, noise = float(state["damping"]), theta, math.nan
+        damping = float(state["damping"])
+        start = theta
+        noise = math.nan
         if not same and "before" in state:
             damping, start, noise = _judged(theta, state, closure, value)
             found = (value, gradient) if start is theta else closure(start)
@@ -136,7 +138,9 @@ class _Model:
     """
 
     def __init__(self, curvature: Curvature, theta: Tensor, gradient: Tensor) -> None:
-        self._curvature, self._theta, self._signs = curvature, theta, curvature.signs
+        self._curvature = curvature
+        self._theta = theta
+        self._signs = curvature.signs
         self._rows = curvature.rows
         positive = bool((self._signs > 0).all())
         self._kept = len(self._rows) > 0 and positive
@@ -281,7 +285,8 @@ def _adapted(damping: float, ratio: float, refused: bool) -> float:
         ratio: actual over predicted decrease of J.
         refused: whether a smaller λ has just been refused.
     """
-    factor = 0.1 if ratio > 0.75 else 0.5 if ratio > 0.25 else 2.0
+    factor = 0.1 if ratio > 0.75 else 0.5
+    factor = factor if ratio > 0.25 else 2.0
     if refused and ratio > 0.25:
         factor = 0.5 if ratio > 0.75 else 1.0
     return max(SMALLEST, damping * factor)

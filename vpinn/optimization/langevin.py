@@ -112,7 +112,9 @@ class Langevin(Method):
         else:
             heat = self.temperature or COOL
         count = seen(evaluate, theta, values, vectors, heat, generator) if heat > 0.0 else 1
-        values, vectors, variance = values[:count], vectors[:, :count], variance[:count]
+        values = values[:count]
+        vectors = vectors[:, :count]
+        variance = variance[:count]
         scales = values if alike else values[:1].expand(count)
         own = float((variance / scales).mean())
         step = min(LONGEST, 1.4 * count ** (-1.0 / 3.0))
@@ -147,7 +149,9 @@ def _corrected(theta: Tensor, state: State, closure: Closure, generator: torch.G
     if "slope" not in state:
         value, gradient = closure.evaluate(theta)
         state = {**state, "level": number(value), "slope": _slope(state, gradient)}
-    place, slope, value = state["place"], state["slope"], float(state["level"])
+    place = state["place"]
+    slope = state["slope"]
+    value = float(state["level"])
     rate, heat = float(state["rate"]), float(state["temperature"])
     kick = torch.randn(len(place), generator=generator, dtype=torch.float64, device=HOST)
     chance = float(torch.rand((), generator=generator, dtype=torch.float64, device=HOST))
@@ -175,7 +179,9 @@ def _uncorrected(theta: Tensor, state: State, closure: Closure, generator: torch
     """
     value, _ = closure(theta)
     assert closure.gradient is not None
-    place, slope, rate = state["place"], _slope(state, closure.gradient), float(state["rate"])
+    place = state["place"]
+    slope = _slope(state, closure.gradient)
+    rate = float(state["rate"])
     kick = torch.randn(len(place), generator=generator, dtype=torch.float64, device=HOST)
     moved = place - rate * slope + math.sqrt(2.0 * rate * float(state["added"])) * kick
     state = {key: entry for key, entry in state.items() if key not in ("slope", "level")}

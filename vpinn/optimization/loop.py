@@ -216,7 +216,9 @@ def _attempt(training: Training, method: Method, closure: Closure, rate: float, 
 
 def _settled(objective: Objective, training: Training, plan: Plan, method: Method) -> Settled:
     """Return the quantities that the run measures before its first step."""
-    theta, generator, batching = training.theta, training.generator, plan.batching
+    theta = training.theta
+    generator = training.generator
+    batching = plan.batching
     found = Settled()
 
     def draw(samplers: Sequence[Sampler]) -> Gradient:

@@ -89,7 +89,9 @@ class Closure:
             raise NonFiniteError("gradient")
         clipped = self.clip is not None and norm > self.clip
         if not self.evaluations:
-            self.gradient_norm, self.clipped, self.gradient = norm, clipped, gradient
+            self.gradient_norm = norm
+            self.clipped = clipped
+            self.gradient = gradient
         self.evaluations += 1
         return value, gradient * (self.clip / norm) if clipped and self.clip else gradient
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.features.direct import Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.objective import Objective, bends, bent, count_rows, is_sum_of_squares, make_objective, pointwise
@@ -79,7 +78,7 @@ def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
     if solver.method != "auto":
         return (solver.method,)
     stepwise = "lbfgs" if settings.batch.size == "full" else "adam"
-    direct = isinstance(problem.domain, Mesh) or problem.domain.dimension <= 5
+    direct = problem.domain.n_cells > 0 or problem.domain.dimension <= 5
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
 
@@ -96,7 +95,7 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
     """
     if name == LeastSquares.name and bends(problem):
         return bent(problem)
-    if name == LeastSquares.name and not isinstance(problem.domain, Mesh):
+    if name == LeastSquares.name and problem.domain.mesh is None:
         return pointwise(problem)
     tested = name in (LeastSquares.name, Elements.name) or any(imposed.how == "nitsche" for imposed in trial.imposed)
     return least_squares_problem(problem) if tested else problem
@@ -263,7 +262,9 @@ def _check_size(name: str, method: Method, objective: Objective, drawn: bool) ->
     Raises:
         InputError: they do not.
     """
-    size, side, space = objective.measures[0].network.size, objective.measures[0].network.size, objective.test_space
+    size = objective.measures[0].network.size
+    side = objective.measures[0].network.size
+    space = objective.test_space
     if isinstance(method, GaussNewton) and not drawn:
         if space is not None and 8 * space.size * size > ROWS_BYTES:
             raise InputError(

@@ -95,7 +95,9 @@ class Training:
 
     def remembered(self) -> Callable[[], None]:
         """Return a function that restores the present state exactly, whatever a step changes meanwhile."""
-        values, drawn, steps = dict(vars(self)), self.generator.bit_generator.state, len(self.history)
+        values = dict(vars(self))
+        drawn = self.generator.bit_generator.state
+        steps = len(self.history)
         watch = replace(self.watch, kept=list(self.watch.kept))
 
         def put_back() -> None:

@@ -169,7 +169,10 @@ class Watch:
             heat += MEMORY * (gain * scaled / share - heat)
             square += MEMORY * (along - square)
             pairs += MEMORY * (1.0 - pairs)
-        self.trace, self.heat, self.square, self.pairs = trace, heat, square, pairs
+        self.trace = trace
+        self.heat = heat
+        self.square = square
+        self.pairs = pairs
         self.kept = self.kept[-1:]
 
     def _values(self, rate: float, size: int, parameters: int) -> Values:

@@ -8,7 +8,7 @@ In goes a `Solution`, or a run in progress; out come the files of a run folder (
               └─ write_report ────────────────┴─ report.html
 
 `publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures). `given`
-reads points that the user gives. `problem_rows` and `formula` show a problem before it is solved, and `memory` what it will
+reads points that the user gives. `plans` and `formula` show a problem before it is solved, and `memory` what it will
 need; `progress` and `runs_progress` show runs in progress; `bands` and `noise` draw comparisons and noise reports. `style` and
 `backend` set up all figures.
 """
@@ -20,12 +20,13 @@ from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import points_of
 from vpinn.output.memory import estimate_memory
+from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
 from vpinn.output.runs_progress import RunsProgress
 from vpinn.output.series import export_in_time, is_timed, table_at, write
 from vpinn.output.style import styled
-from vpinn.output.tables import as_table, failed_checks, problem_rows, rows_in_time, solution_rows
+from vpinn.output.tables import as_table, failed_checks, solution_rows
 
 __all__ = [
     "Fields",
@@ -47,6 +48,7 @@ __all__ = [
     "publish",
     "ribbons_figure",
     "rows_in_time",
+    "rows_of_eigenproblem",
     "scaling_figure",
     "solution_rows",
     "styled",

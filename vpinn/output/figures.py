@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from vpinn.domain import Domain, Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.objective import Objective, make_objective
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
@@ -90,15 +90,28 @@ def solution_figure(solution: Solution, scene: Scene) -> Figure:
     """Return a figure of all components of all unknowns, with the exact solution, if known, where fields are drawn as curves."""
     values = components_of(solution.at(scene.points))
     exact = components_of(solution.exact(scene.points))
-    names = list(values)
+    names, told = list(values), _eigenvalues(solution)
     shown, axes = _grid(scene, names, solution.problem.title or "Solution")
     for name, row in zip(names, axes, strict=False):
         tones = colours(values[name])
         painted = scene.draw(row, values[name], tones, exact.get(name))
-        _name(shown, scene, row, name, painted)
+        _name(shown, scene, row, name + told.get(name, ""), painted)
     if scene.panels != 3 and len(exact) and painted is None:
         axes[0][0].legend(loc="best")
     return shown
+
+
+def _eigenvalues(solution: Solution) -> dict[str, str]:
+    """Return component of a mode → its real eigenvalue in words; nothing for other solutions."""
+    found, unknowns = solution.metrics.get("eigenvalues", []), solution.problem.unknowns
+    if not found or "imaginary" in found[0]:
+        return {}
+    each = len(unknowns) // len(found)
+    return {
+        name: f",  λ = {found[at // each]['value']:.6g}"
+        for at, unknown in enumerate(unknowns)
+        for name in component_names(unknown.name, unknown.shape)
+    }
 
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
@@ -130,12 +143,11 @@ def estimate_figure(solution: Solution, scene: Scene) -> Figure | None:
 def make_scene(domain: Domain) -> Scene:
     """Return the scene for a domain: a curve in 1D, colours in 2D (pixels on large meshes), slices in 3D, sections above."""
     if domain.dimension > 3:
-        assert isinstance(domain, Hypercube)
         return Sections(domain)
     if domain.dimension == 3:
         return Slices(domain)
-    if domain.dimension == 2 and isinstance(domain, Mesh) and domain.n_cells > MANY:
-        return Raster(domain)
+    if domain.dimension == 2 and domain.mesh is not None and domain.n_cells > MANY:
+        return Raster(domain.mesh)
     canvas = make_canvas(domain)
     return Line(canvas) if domain.dimension == 1 else Plane(canvas)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vpinn.domain import axis_names
 from vpinn.forms import Geometry, Graph, Jet, Node, Slot, build, components, integrals
-from vpinn.output.formats import component_names, coordinate_names
+from vpinn.output.formats import component_names
 from vpinn.problem import Problem
 
 LONGEST = 1_500
@@ -26,9 +27,9 @@ def lowered_form(problem: Problem) -> list[str]:
     A text such as ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 - u`` may be followed by lines ``  where a1 = …`` for parts with a name.
     """
     names = _names(problem)
-    coordinates = coordinate_names(problem.domain.dimension)
+    coordinates = axis_names(problem.domain.dimension)
     parts = [
-        (("ds" if part.facet else "dx") + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
+        (part.region.symbol + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
         for part in integrals(problem.formulation.integrals)
     ]
     parts += [
@@ -56,7 +57,9 @@ class Formula:
     """
 
     def __init__(self, graph: Graph, names: Mapping[int, Sequence[str]], coordinates: Sequence[str]) -> None:
-        self._graph, self._names, self._coordinates = graph, names, coordinates
+        self._graph = graph
+        self._names = names
+        self._coordinates = coordinates
 
     def text(self, root: Node) -> tuple[str, dict[str, str]]:
         """Return the formula of a node, and the parts that it refers to by name (name → formula).
@@ -117,7 +120,8 @@ class Formula:
         parts = []
         for node, power in powers.items():
             text, strength = done[node]
-            text = text if strength >= (_PRODUCT if power == 1 else _ATOM) else f"({text})"
+            needed = _PRODUCT if power == 1 else _ATOM
+            text = text if strength >= needed else f"({text})"
             parts.append(text if power == 1 else f"{text}^{power}")
         joined = "*".join(parts)
         return joined.replace("-1*", "-", 1) if joined.startswith("-1*") else joined

@@ -13,11 +13,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from vpinn.domain import Domain, Mesh, Points, located_points
+from vpinn.domain import Domain, Mesh, Points, axis_names, located_points
 from vpinn.domain.reference import lagrange
 from vpinn.output.canvas import Canvas, select
 from vpinn.output.cells import triangles
-from vpinn.output.formats import coordinate_names
 from vpinn.output.scene import Array, Colours, Scene
 from vpinn.output.style import FAINT, INK, levels
 
@@ -93,7 +92,9 @@ class Slices(Scene):
             s, t = (np.linspace(lower[k], upper[k], PIXELS) for k in (i, j))
             planes.append((i, j, s, t))
             coordinates = np.empty((PIXELS, PIXELS, 3))
-            coordinates[..., fixed], coordinates[..., i], coordinates[..., j] = middle[fixed], s[None], t[:, None]
+            coordinates[..., fixed] = middle[fixed]
+            coordinates[..., i] = s[None]
+            coordinates[..., j] = t[:, None]
             x.append(coordinates.reshape(-1, 3))
         return planes, np.concatenate(x)
 
@@ -119,7 +120,7 @@ class Slices(Scene):
         planes, x = self._grids
         pixels = np.full(len(x), np.nan)
         pixels[self._located[1]] = values
-        names = coordinate_names(3)
+        names = axis_names(3)
         painted = None
         parts = zip(axes, planes, pixels.reshape(3, PIXELS, PIXELS), self._located[1].reshape(3, PIXELS, PIXELS), strict=True)
         for k, (ax, (i, j, s, t), picture, inside) in enumerate(parts):

@@ -68,7 +68,9 @@ class TrainingProgress:
         """Show the state of training after a step or stage, unless the last update was too recent."""
         if self._quiet or not training.history:
             return
-        row, now, steps = training.history[-1], time.monotonic(), plan.schedule.steps
+        row = training.history[-1]
+        now = time.monotonic()
+        steps = plan.schedule.steps
         told = {name: row[column] for name, column in _WATCHED.items() if math.isfinite(row[column])}
         if isinstance(plan.method, Direct):
             self._watched = told  # every stage stands for itself: values of earlier stages are not shown

@@ -1,4 +1,4 @@
-"""Tables about runs: `solution_rows` tells what a run did, `problem_rows` and `rows_in_time` what a run would do.
+"""Tables about runs: `solution_rows` tells what a run did; `plans` has the tables of what a run would do.
 
 A table is a list of rows (label, text); an empty label continues the row above. The command line prints them (`as_table`), and
 the HTML report shows the same rows.
@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from vpinn.domain import Domain, Hypercube
-from vpinn.features import DEGREES, Direct, LeastSquares
-from vpinn.features.resolution import MOST_COLUMNS
-from vpinn.march import frozen_formulation
-from vpinn.objective import Objective
-from vpinn.optimization import Plan
-from vpinn.output.formats import coordinate_names
-from vpinn.output.formula import lowered_form
-from vpinn.output.settled import planned, settled_rows
-from vpinn.problem import Problem, output_times, stated_in
+from vpinn.output.settled import settled_rows
 from vpinn.solution import Solution
 from vpinn.text import escaped
-from vpinn.trial import Imposed, Trial
+from vpinn.trial import Imposed
 
 Rows = list[tuple[str, str]]
 
@@ -51,9 +42,9 @@ def solution_rows(solution: Solution) -> Rows:
     seconds = metrics.get("seconds", {})
     rows = [
         ("problem", solution.problem.title or "(no title)"),
-        ("method", _method(metrics.get("method", "?"), metrics.get("method_reason", ""))),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(_imposed_texts(metrics.get("imposed", [])))),
-        *_beside(metrics.get("beside")),
+        ("method", method_text(metrics.get("method", "?"), metrics.get("method_reason", ""))),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed_texts(metrics.get("imposed", [])))),
+        *beside_rows(metrics.get("beside")),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
         *_strata(metrics.get("strata", [])),
@@ -68,6 +59,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("Langevin chain", _walk(walk)))
     if metrics.get("errors_against") != "elements":  # if not, the rows about the elements have the difference
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
+    rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))
     if "fem" in metrics:
@@ -87,90 +79,6 @@ def failed_checks(solution: Solution) -> list[str]:
     return [FAILED + check for check in solution.metrics.get("checks", [])]
 
 
-def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "") -> Rows:
-    """Return table rows about the run that a steady problem would start, for ``vpinn check``.
-
-    Args:
-        problem: The problem.
-        trial: Its trial space.
-        objective: Objective that training would minimise.
-        plan: Method, steps and batches of training.
-        memory: Expected peak memory [bytes].
-        reason: Why the method of the plan was chosen.
-    """
-    space = objective.test_space
-    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
-    forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
-    imposed = _imposed_texts([_imposed(part) for part in trial.imposed])
-    residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
-    layers = " → ".join(map(str, trial.network.layers))
-    network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
-    per = [f"{m.points.size:,} {'on the boundary' if m.facet else 'inside'}" for m in objective.measures]
-    rows = [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
-        ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed + residuals)),
-        ("points", " and ".join(per)),
-        ("batch", _batch(objective, plan)),
-        ("network", _stages(problem, trial, plan.method) if isinstance(plan.method, Direct) else network),
-        *_beside(None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}),
-        *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
-    ]
-    if space is not None:
-        kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
-        weights = 0 if isinstance(plan.method, Direct) else trial.network.size
-        fewer = f", fewer than the {weights:,} weights: heed the final check on richer ones" if space.size < weights else ""
-        rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}{fewer}"))
-    rows += [
-        ("method", _method(plan.method.name, reason)),
-        ("steps", f"at most {plan.schedule.steps:,}"),
-        ("memory", f"about {memory / 1e6:,.0f} MB"),
-    ]
-    return rows
-
-
-def rows_in_time(problem: Problem) -> Rows:
-    """Return table rows about the run that a problem in time would start, for ``vpinn check``."""
-    clock = problem.clock
-    assert clock is not None
-    orders = {1: "first", 2: "second"}
-    unknowns = (
-        f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'}, "
-        f"{orders[clock.order(u.function, stated_in(problem.formulation))]} order in time)"
-        for u in problem.unknowns
-    )
-    still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
-    forms = enumerate(text for part in lowered_form(still) for text in part.split("\n"))
-    conditions = [f"{c.unknown} on {', '.join(c.on)}: exact" for c in problem.boundary]
-    states = [f"{s.unknown} at t = {clock.start:g}: value{'' if s.rate is None else ' and rate'}" for s in problem.initial]
-    times = output_times(problem)
-    return [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
-        ("time", f"{clock.start:g} to {clock.end:g}, written at {len(times):,} instants"),
-        ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
-        ("method", "march in time on orthonormal random features, refined until the error estimate meets the tolerance"),
-    ]
-
-
-def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
-    """Return which trial functions a direct method uses instead of the network of the problem file."""
-    if not isinstance(method, LeastSquares):
-        degrees = " → ".join(map(str, DEGREES[problem.domain.dimension]))
-        return f"none; finite elements of degree {degrees}, until the error estimate is below {method.tolerance:g}"
-    first, *_, last = (*method.widths, method.widths[-1])
-    most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
-    grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
-    until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
-    until += ", and further if that takes only a second or two" if until and method.aim < method.tolerance else ""
-    unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
-    return f"{grows} random features per component{until}{unused}"
-
-
 def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
     """Return rows as a table for the console, with failed checks in red; ``files`` (label → path) are appended as rows."""
     table = Table.grid(padding=(0, 2))
@@ -181,30 +89,23 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
     return table
 
 
-def _batch(objective: Objective, plan: Plan) -> str:
-    """Return how many points a step of training would use, and the estimator of its gradient."""
-    if plan.batch_size is None:
-        return "all points in every step"
-    first = plan.batching is not None and plan.batching.first is None
-    size = "measured before the first step" if first else f"{plan.batch_size:,} points per step"
-    return f"{size}{planned(plan)}; estimator: {objective.estimator} ({objective.why})"
-
-
-def _method(name: str, reason: str) -> str:
+def method_text(name: str, reason: str) -> str:
+    """Return the name of a method, and the reason why it was picked."""
     return f"{name}, {reason}" if reason else name
 
 
-def _beside(found: Mapping[str, Any] | None) -> Rows:
+def beside_rows(found: Mapping[str, Any] | None) -> Rows:
     """Return the row about a finite element solution that is added to the network; none if there is no such solution."""
     return [] if found is None else [("elements", f"of degree {found['degree']}, added to the network: {found['why']}")]
 
 
-def _imposed(part: Imposed) -> dict[str, Any]:
+def imposed(part: Imposed) -> dict[str, Any]:
+    """Return how a condition is imposed, as the metrics tell it."""
     condition = part.condition
     return {"on": condition.on, "unknown": condition.unknown, "component": part.component, "how": part.how, "why": part.why}
 
 
-def _imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
+def imposed_texts(imposed: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return one text per boundary condition and way to impose it; components imposed in the same way share a text."""
     alike: dict[tuple[Any, ...], list[int]] = {}
     for part in imposed:
@@ -228,7 +129,8 @@ def _steps(metrics: Mapping[str, Any], rows: int) -> str:
 def _points(metrics: Mapping[str, Any]) -> str:
     """Return the number of quadrature points, how many of them a step uses, and the number of test functions."""
     batch, changes = metrics.get("batch_size", "full"), "batch" in metrics.get("policy", {})
-    drawn = "in batches" if changes else "all in every step" if batch == "full" else f"{batch:,} per step"
+    every = "all in every step" if batch == "full" else f"{batch:,} per step"
+    drawn = "in batches" if changes else every
     text = f"{metrics.get('quadrature_points', 0):,}, {drawn}"
     tests, directions = metrics.get("test_functions"), (metrics.get("tests") or {}).get("directions")
     return text + (f"; {tests:,} test functions" if tests else "") + (f" for {directions:,} weights" if directions else "")
@@ -268,6 +170,8 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
 
 def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     """Return the text about the error estimate, with its confidence interval if it was computed on drawn cells."""
+    if "relative_eigenvalues" in found:
+        return f"{found['relative_eigenvalues']:.1e} of an eigenvalue at most"
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]
@@ -277,15 +181,10 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
 
 
-def _domain(domain: Domain) -> list[str]:
-    """Return texts about the domain: cells, nodes, extent and tags."""
-    lower, upper = domain.bounds
-    names = coordinate_names(domain.dimension)
-    ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
-    span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
-    tags = ", ".join(domain.tags[:-1][:20]) or "none"
-    if isinstance(domain, Hypercube):
-        return [f"box of {domain.dimension} dimensions without cells; {span}"]
-    size = f"{domain.n_cells:,} cells ({domain.cell}, order {domain.order}), {len(domain.nodes):,} nodes"
-    inner = f"; cell tags: {', '.join(domain.cell_tags)}" if domain.cell_tags else ""
-    return [f"{size}, diameters {domain.h.min():.3g} to {domain.h.max():.3g}; {span}", f"boundary tags: {tags}{inner}"]
+def _eigenvalue(found: Mapping[str, float]) -> str:
+    """Return an eigenvalue with as many digits as its error leaves, and its error."""
+    value, bound = found["value"], found["bound"]
+    digits = 17 if not bound else int(np.clip(np.ceil(np.log10(max(abs(value), bound) / bound)) + 1, 2, 17))
+    imaginary = found.get("imaginary")
+    rest = "" if imaginary is None else f" {'−' if imaginary < 0 else '+'} {abs(imaginary):.{digits}g} i"
+    return f"{value:.{digits}g}{rest} ± {bound:.1e}"

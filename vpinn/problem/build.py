@@ -19,10 +19,11 @@ from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
-from vpinn.domain import Hypercube, Mesh, with_vertices
+from vpinn.domain import Domain, with_vertices
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
+from vpinn.problem.eigen import make_eigen
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
@@ -63,7 +64,7 @@ def build_problem(
     source: Source,
     settings: Settings,
     folder: Path,
-    domain: Mesh | Hypercube | None = None,
+    domain: Domain | None = None,
     python_form: PythonForm | None = None,
 ) -> Problem:
     """Translate and check every part of a problem.
@@ -87,21 +88,20 @@ def build_problem(
         with source.located("domain"):
             domain = load_domain(settings.domain, folder)
     symbols = make_symbols(domain.dimension)
-    meshed = isinstance(domain, Mesh)
+    meshed = domain.mesh is not None
     scope = make_scope(symbols, meshed=meshed)
     check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
     scope = _constants(scope, settings, source)
     domain, pieces = mark_parts(domain, settings, scope, source)
-    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
-    edge_tags = tuple(domain.edge_tags) if isinstance(domain, Mesh) else ()
-    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags, edge_tags=edge_tags)
+    edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
+    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
     scope = _timed(scope, settings)
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
-    if loads and isinstance(domain, Mesh):
-        domain = with_vertices(domain, [float(load.carriers.ravel()[0]) for load in loads])
+    if loads and domain.mesh:
+        domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
     exact = _exact(settings, source, scope, unknowns, shapes)
     reference = None
@@ -119,6 +119,7 @@ def build_problem(
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
     refuse_conditions(scope, boundary, bool(loads))
     initial = make_initial(settings, source, scope, unknowns, formulation)
+    eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
     return Problem(
         title=settings.title,
         domain=domain,
@@ -135,6 +136,7 @@ def build_problem(
         source=source,
         clock=scope.clock,
         initial=initial,
+        eigen=eigen,
         bounds=nodal.bounds(boundary, pieces),
         supports=nodal.supports(),
         loads=loads,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import ufl
 from ufl.algorithms.analysis import extract_arguments, extract_coefficients, extract_type
 from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
+from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.algorithms.check_arities import ArityMismatch, check_integrand_arity
 from ufl.algorithms.remove_complex_nodes import remove_complex_nodes
 from ufl.classes import Expr, FacetNormal, Form, Zero
@@ -45,6 +46,37 @@ def check_weak(form: Form, unknowns: Sequence[Unknown], symbols: Symbols) -> Non
             raise InputError(f"the weak form does not contain the test function {unknown.test_name} of {unknown.name}")
     _check_unknowns(form, unknowns)
     _check_normal(form)
+    _check_linear_in_tests(form, unknowns, symbols, "a weak form")
+
+
+def check_bilinear(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, what: str) -> None:
+    """Refuse a form that is not linear in the unknowns and in the test functions, or that has a term without an unknown.
+
+    Args:
+        form: what to check; it may miss some unknowns and their test functions.
+        unknowns: of the problem.
+        symbols: of the problem.
+        what: the form's role in messages, with its article.
+
+    Raises:
+        InputError: says which.
+    """
+    _check_normal(form)
+    _check_linear_in_tests(form, unknowns, symbols, what)
+    names = " or ".join(unknown.name for unknown in unknowns)
+    zero = {unknown.function: Zero(unknown.shape) for unknown in unknowns}
+    if any(not isinstance(part.integrand(), Zero) for part in apply_derivatives(ufl.replace(form, zero)).integrals()):
+        raise InputError(f"{what} has no sources: each term has exactly one factor {names}")
+    lowered = apply_derivatives(apply_algebra_lowering(form))
+    for unknown in unknowns:
+        direction = symbols.coefficient(unknown.shape)
+        slope = apply_derivatives(ufl.derivative(lowered, unknown.function, direction))
+        if {other.function for other in unknowns} & set(extract_coefficients(slope)):
+            raise InputError(f"{what} is linear in the unknowns: each term has exactly one factor {names}")
+
+
+def _check_linear_in_tests(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, what: str) -> None:
+    """Refuse a form that is not linear in all test functions together."""
     joint = symbols.test_function((sum(unknown.components for unknown in unknowns),))
     parts = {}
     first = 0
@@ -59,7 +91,7 @@ def check_weak(form: Form, unknowns: Sequence[Unknown], symbols: Symbols) -> Non
                 check_integrand_arity(integral.integrand(), (joint,))
     except ArityMismatch:
         names = " or ".join(unknown.test_name for unknown in unknowns)
-        raise InputError(f"a weak form is linear in the test functions: each term has exactly one factor {names}") from None
+        raise InputError(f"{what} is linear in the test functions: each term has exactly one factor {names}") from None
     except RecursionError:
         raise InputError("the form is nested too deeply; split it into several terms") from None
 
@@ -111,6 +143,21 @@ def _check_unknowns(form: Form | Sequence[Expr], unknowns: Sequence[Unknown]) ->
     for unknown in unknowns:
         if not _occurs(unknown, present):
             raise InputError(f"the form does not contain the unknown {unknown.name}; nothing would determine it")
+    left = {function for part in _parts(form) for function in extract_coefficients(_differentiated(part))}
+    for unknown in unknowns:
+        if not _occurs(unknown, left):
+            raise InputError(
+                f"every term with the unknown {unknown.name} is zero, since the derivatives of piecewise constant functions are; "
+                "nothing would determine it"
+            )
+
+
+def _differentiated(part: Form | Expr) -> Form | Expr:
+    """Return a form or an expression with its derivatives carried out."""
+    try:
+        return apply_derivatives(apply_algebra_lowering(part))
+    except RecursionError:
+        raise InputError("the form is nested too deeply; split it into several terms") from None
 
 
 def _occurs(unknown: Unknown, present: set[Expr]) -> bool:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from ufl.classes import Expr, Form
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
+from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
@@ -25,7 +26,7 @@ TIMES = 11
 """Default number of instants that are written, from start to end."""
 
 
-def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hypercube) -> None:
+def check_settings_in_time(settings: Settings, source: Source, domain: Domain) -> None:
     """Refuse settings that a problem in time cannot have, and settings of time in a steady problem.
 
     Raises:
@@ -52,7 +53,7 @@ def _steady_rules(settings: Settings) -> Rules:
     ]
 
 
-def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[float, float]) -> Rules:
+def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]) -> Rules:
     """Return the settings that a problem in time cannot have."""
     asked, solver = settings.output.times, settings.solver
     outside = [t for t in asked if not span[0] <= t <= span[1]] if isinstance(asked, tuple) else []
@@ -64,7 +65,7 @@ def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[flo
     return [
         ("output", "times", bool(outside), between),
         ("output", "times", asked == (), "give at least one instant, or how many"),
-        ("domain", "time", not isinstance(domain, Mesh), cells),
+        ("domain", "time", domain.mesh is None, cells),
         ("form", "energy", settings.form.formulation == "energy", energy),
         ("solver", "method", solver.method not in ("auto", "march"), method),
         ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
@@ -185,15 +186,16 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
 
 
 def refuse_time(problem: Problem, what: str) -> None:
-    """Refuse a problem in time where only steady problems are possible.
+    """Refuse a problem in time, or an eigenproblem, where only steady problems with one solution are possible.
 
     Args:
         problem: the problem.
         what: subject and verb of the error text, as in "the noise report takes".
 
     Raises:
-        InputError: the problem depends on time.
+        InputError: the problem depends on time, or asks for eigenvalues.
     """
+    refuse_modes(problem.eigen, what, problem.where("eigen"))
     if problem.clock is not None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
 

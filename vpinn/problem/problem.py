@@ -13,8 +13,9 @@ from typing import Literal
 import ufl
 from ufl.classes import Expr
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
+from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
@@ -73,10 +74,11 @@ class Problem:
         bounds: obstacles and contact conditions.
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
+        eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
     title: str
-    domain: Mesh | Hypercube
+    domain: Domain
     settings: Settings
     symbols: Symbols
     unknowns: tuple[Unknown, ...]
@@ -90,6 +92,7 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    eigen: Eigenproblem | None = None
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
@@ -103,6 +106,11 @@ class Problem:
         if self.supports:
             return "a value held at a point", self.supports[0].where
         return ("a load at a point or along edges", self.where("form", self.formulation.name)) if self.loads else ("", "")
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place in the problem is told by: the axes of space, and t at the end where it depends on time."""
+        return (*axis_names(self.domain.dimension), *(("t",) if self.clock is not None else ()))
 
     @property
     def variation(self) -> ufl.Form:

@@ -199,6 +199,14 @@ class FiniteElements(Section):
     )
 
 
+class Eigen(Section):
+    """An eigenproblem a(u, v) = λ m(u, v), whose left side is the weak form of [form]."""
+
+    mass: Text = Field(description="The form m(u, v) of the right side, e.g. u*v*dx; symmetric, and not negative for u = v.")
+    count: Annotated[int, Field(strict=True, ge=1, le=50)] = Field(6, description="How many eigenvalues are wanted, 1 to 50.")
+    near: Real = Field(0.0, description="The eigenvalues nearest to this number are found.")
+
+
 class Reference(Section):
     """Known values of the true solution, only for comparison; no solver uses them."""
 
@@ -233,6 +241,7 @@ class Settings(Section):
         (), max_length=100, description="Obstacles in the domain, which elements solve by an active set."
     )
     point: tuple[PointSection, ...] = Field((), max_length=1000, description="Values held at points, by elements.")
+    eigen: Eigen | None = Field(None, description="Find eigenvalues and modes instead of one solution.")
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
     network: NetworkSection = Field(default_factory=NetworkSection, description="The network, which gives the trial functions.")
     test_space: TestSpaceSection = Field(default_factory=TestSpaceSection, description="The test functions of a weak form.")

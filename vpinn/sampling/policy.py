@@ -41,14 +41,12 @@ class Policy(ABC):
         least: fewest points of a batch, ≥ 1.
         largest: most points of a batch, ``least`` to N.
         name: name in problem files.
-        watches: whether it uses the measured noise.
     """
 
     points: int
     least: int
     largest: int
     name: ClassVar[str]
-    watches: ClassVar[bool] = False
 
     @abstractmethod
     def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
@@ -127,7 +125,6 @@ class NoiseScale(Policy):
     """
 
     name = "noise-scale"
-    watches = True
 
     def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
         """Return √(S c₀/c₁) at every evaluation, else the present size."""
@@ -151,7 +148,6 @@ class NormTest(Policy):
     threshold: float
     every: int = LOOK_EVERY
     name = "norm-test"
-    watches = True
 
     def wanted(self, first: int, size: int, step: int, steps: int, noise: float) -> float:
         """Return S/θ² at every evaluation if that is more than the present size, else the present size."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
-from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
+from vpinn.domain import BISECTED, CellPoints, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
@@ -108,7 +108,9 @@ def solve_by_elements(
         InputError: elements cannot solve the problem.
         DivergenceError: Newton's method does not converge for the first of them.
     """
-    began, spent, spare = time.perf_counter(), 0.0, 0.0
+    began = time.perf_counter()
+    spent = 0.0
+    spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
     best = stage = _stage(problem, first, began)
@@ -190,8 +192,7 @@ def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
 
 def functions(problem: Problem, degree: int) -> float:
     """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)
 
 

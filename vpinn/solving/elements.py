@@ -12,6 +12,7 @@ from vpinn.errors import InputError, VpinnError
 from vpinn.features import Direct, Elements
 from vpinn.finite_elements import check
 from vpinn.interrupt import Stopped
+from vpinn.metrics import Metrics
 from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -103,7 +104,9 @@ class ElementsStrategy(SteadyStrategy):
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Raise the degree until the estimate is below the tolerance, or falls too slowly."""
-        training, signals, stages = state.training, hooks.signals, list[ElementStage]()
+        training = state.training
+        signals = hooks.signals
+        stages = list[ElementStage]()
 
         def note(stage: ElementStage) -> bool:
             stages.append(stage)
@@ -159,16 +162,15 @@ def note_stage(training: Training, stage: ElementStage) -> None:
 def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> SteadyOutcome:
     """Return elements as what a strategy ended with; ``reason`` says why, by default that of the setup."""
     space = stage.found.space
-    metrics = {
-        **described(setup, stage.trial, training, stage.points),
-        "method": Elements.name,
-        "method_reason": setup.reason if reason is None else reason,
-        "parameters": stage.found.dofs,
-        "degree": space.degree,
-        "degrees": stage.found.degrees,
-        "cells": space.mesh.n_cells,
-        "test_functions": stage.found.dofs,
-    }
-    solution = Solution(stage.found.problem, stage.trial, stage.theta, metrics, history_of(training))
+    said = described(setup, stage.trial, training, stage.points)
+    account = replace(
+        said,
+        method=Elements.name,
+        method_reason=setup.reason if reason is None else reason,
+        parameters=stage.found.dofs,
+        test_functions=stage.found.dofs,
+        more={**said.more, "degree": space.degree, "degrees": stage.found.degrees, "cells": space.mesh.n_cells},
+    )
+    solution = Solution(stage.found.problem, stage.trial, stage.theta, Metrics(account), history_of(training))
     begun = None if stage.first is None else Solution(stage.first.found.problem, stage.first.trial, stage.first.theta)
     return SteadyOutcome(solution, estimator=stage.estimator, first=begun)

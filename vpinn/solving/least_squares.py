@@ -8,7 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from vpinn.analysis import Estimator, StageEstimators, clashing_values, make_estimator, make_monitor, unseen_data
+from vpinn.analysis import (
+    Estimator,
+    StageEstimators,
+    clashing_values,
+    make_estimator,
+    make_monitor,
+    open_beforehand,
+    unseen_data,
+)
 from vpinn.errors import InputError
 from vpinn.features import (
     PILOT,
@@ -16,14 +24,18 @@ from vpinn.features import (
     Journal,
     Judgement,
     LeastSquares,
+    Recipe,
     Stage,
     counted_seconds,
     grow,
+    objective_for,
+    pilot,
     tests_degree,
     with_network,
 )
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Stopped
+from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
@@ -44,6 +56,8 @@ RECIPES = 10
 GOOD = 1e-4
 """Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
 would do no better."""
+WIDTH, PLAIN, SOME = 20, Recipe("tanh", 1.0), 0.5
+"""Features and their recipe with which functions of corners are looked at after elements, and seconds that this may take."""
 LONG, FAIR = 10.0, 1e-3
 """Seconds of a look, as they are counted, above which such an estimate is good enough."""
 _ESTIMATE = COLUMNS.index("estimate")
@@ -59,6 +73,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
+        self._open = False
         self._began = time.perf_counter()
 
     def start(self) -> State:
@@ -78,12 +93,18 @@ class LeastSquaresStrategy(SteadyStrategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
 
-        Unless features were asked for, elements go first where a look at features takes longer than they do. They solve the
-        problem where they are good enough, or better than what features end with.
+        A linear problem to whose solution functions can be added gets the first stage, one of its many answers. Else, unless
+        features were asked for, elements go first where a look at features takes longer than they do. They solve the problem
+        where they are good enough, or better than what features end with.
         """
         self._began = time.perf_counter()
         if state.record:
             return self._resumed(state, hooks)
+        with hooks.signals.abandons():
+            turns = Level.of(self.setup.problem).turns  # elements take these out
+            self._open = not turns and open_beforehand(self.setup.problem, self.setup.trial)
+        if self._open:
+            self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
                 if why := self._elements_first(self._rival):
@@ -117,8 +138,23 @@ class LeastSquaresStrategy(SteadyStrategy):
         slow = look > max(CHEAP, rival.seconds)
         enough = FAIR if look > LONG else GOOD
         if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
-            return "choosing random features would take longer"
+            return "" if self._cornered(rival.relative) else "choosing random features would take longer"
         return ""
+
+    def _cornered(self, relative: float) -> bool:
+        """Return whether very few features with functions of corners leave less than elements, and go on with these alone."""
+        cornered = [trial for trial in self._trials if trial.corners]
+        if not cornered or relative <= self._method.tolerance:
+            return False
+        trial, few = cornered[0], WIDTH
+        objective = objective_for(self._objectives, trial, few)
+        if counted_seconds(objective, few * trial.network.outputs) > SOME:
+            return False
+        step = pilot(objective, trial.network, few, self.setup.problem.settings.solver.seed, self.setup.problem.domain, PLAIN)
+        if not step.predicted < relative * step.before:
+            return False
+        self._trials = (trial,)
+        return True
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return elements as the outcome, with the stages of features before them in the history."""
@@ -152,15 +188,18 @@ class LeastSquaresStrategy(SteadyStrategy):
     ) -> Callable[[], Outcome]:
         def concluded() -> Outcome:
             found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
-            metrics = {**found.solution.metrics, "best_step": state.record["best"]}
-            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=metrics))
+            metrics = Metrics.of(found.solution.metrics)
+            assert metrics.account is not None
+            account = dataclasses.replace(metrics.account, more={**metrics.account.more, "best_step": state.record["best"]})
+            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=Metrics(account)))
 
         hooks.save(state, trial)
         return concluded
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
-        training, journal, signals, method = state.training, _journal(state), hooks.signals, self._method
+        training, journal = state.training, _journal(state)
+        signals, method = hooks.signals, self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # the best of each trial space
 
@@ -173,7 +212,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return not hooks.over(training)
+            return not hooks.over(training) and not self._open
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
@@ -186,8 +225,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
         guide = Guide(note, estimators.judge, told, self._beaten, estimators.unseen, ahead)
-        limit = method.time_limit
-        with signals.limited(None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)):
+        with signals.limited(self._left()):
             try:
                 with signals.abandons():
                     best = grow(self._objectives, self._trials, method, guide, journal)
@@ -214,6 +252,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         verdict = None if best.converged else estimators.judge(best)
         return best, estimator, 0.0 if verdict is None else verdict.relative
 
+    def _left(self) -> float | None:
+        """Return the seconds that are left of the time limit, None without one."""
+        limit = self._method.time_limit
+        return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
+
     def _beaten(self, verdict: Judgement) -> bool:
         """Return whether elements are better than features already."""
         return self._rival is not None and self._rival.relative < verdict.relative
@@ -236,7 +279,9 @@ def _journal(state: State) -> Journal:
 
 def _ended(best: Stage, late: bool) -> str:
     """Return why growth ended that no signal did."""
-    return "tolerance" if best.converged else "time limit" if late else "grown"
+    if best.converged:
+        return "tolerance"
+    return "time limit" if late else "grown"
 
 
 def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:

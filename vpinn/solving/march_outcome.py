@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vpinn.domain import CellPoints, Mesh
+from vpinn.domain import CellPoints
 from vpinn.march import Distance, MarchStage, MarchStages, as_metrics, exact_field, gap_between
+from vpinn.metrics import Accuracy, Metrics
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.solving.strategy import Outcome
@@ -51,21 +52,18 @@ class MarchOutcome(Outcome):
         errors, effectivity, checks = self._accuracy()
         estimate = self.stage.estimate
         assert estimate is not None
-        metrics = {
-            "errors": errors,
-            "error_estimate": {
-                "relative_energy": estimate.relative,
-                "relative_energy_final": estimate.final,
-                "relative_l2": {name: found["relative_l2"] for name, found in estimate.unknowns.items()},
-                "relative_l2_final": {name: found["relative_l2_final"] for name, found in estimate.unknowns.items()},
-                **effectivity,
-            },
-            "estimate_over_time": estimate.curve.tolist(),
-            "checks": checks,
-        }
         if self.timed.reference is not None:
-            errors |= {name: found for name, found in self._against_reference().items() if name not in errors}
-        return dataclasses.replace(self.solution, metrics={**self.solution.metrics, **metrics})
+            errors = {**self._against_reference(), **errors}
+        told = {
+            "relative_energy": estimate.relative,
+            "relative_energy_final": estimate.final,
+            "relative_l2": {name: found["relative_l2"] for name, found in estimate.unknowns.items()},
+            "relative_l2_final": {name: found["relative_l2_final"] for name, found in estimate.unknowns.items()},
+            **effectivity,
+        }
+        accuracy = Accuracy(errors, told, checks, more={"estimate_over_time": estimate.curve.tolist()})
+        metrics = dataclasses.replace(Metrics.of(self.solution.metrics), accuracy=accuracy)
+        return dataclasses.replace(self.solution, metrics=metrics)
 
     def _accuracy(self) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
         """Return errors against the exact solution, the estimate beside them, and the checks that fail."""
@@ -112,8 +110,7 @@ class MarchOutcome(Outcome):
 
 def true_gap(problem: Problem, stage: MarchStage, stages: MarchStages) -> Distance:
     """Return the distance of a stage from the exact solution."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
     points = finer.take(range(finer.size))
     names = [u.name for u in problem.unknowns if u.name in problem.exact]

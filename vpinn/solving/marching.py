@@ -26,6 +26,7 @@ from vpinn.march import (
     make_solution,
     stage_of,
 )
+from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import COLUMNS, Plan, Training
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
@@ -78,7 +79,9 @@ class MarchStrategy(Strategy):
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """March with more and more features until the estimate is small enough, or falls too slowly."""
-        training, signals, began = state.training, hooks.signals, time.perf_counter()
+        training = state.training
+        signals = hooks.signals
+        began = time.perf_counter()
         if (ended_with := self._best) is not None:
             return lambda: self._outcome(training, ended_with, str(state.record["ended"]))
         journal = state.journal
@@ -105,7 +108,9 @@ class MarchStrategy(Strategy):
                 self.problem.where("solver", "time_limit"),
             )
         ended = self._stages.ended
-        training.stopped = "signal" if signals.signal is not None else "time limit" if late or not ended else ended
+        training.stopped = "time limit" if late or not ended else ended
+        if signals.signal is not None:
+            training.stopped = "signal"
         if training.stopped in ENDED:
             assert best.estimate is not None
             state.record = {"asked": journal.tolerance, "estimate": _plain(best.estimate), "ended": ended}
@@ -137,8 +142,9 @@ class MarchStrategy(Strategy):
         if partial is not None:
             state.training.stopped, state.journal = "collapse", None
             found = self._outcome(state.training, partial, "").solution
-            checks = [f"march: {collapse}{place}"]
-            hooks.save(state, partial, dataclasses.replace(found, metrics={**found.metrics, "checks": checks}))
+            accuracy = Accuracy({}, None, [f"march: {collapse}{place}"])
+            metrics = dataclasses.replace(Metrics.of(found.metrics), accuracy=accuracy)
+            hooks.save(state, partial, dataclasses.replace(found, metrics=metrics))
             if hooks.folder is not None:
                 kept = f"; what was computed up to there is saved, see vpinn export {hooks.folder}"
         return DivergenceError(
@@ -150,26 +156,19 @@ class MarchStrategy(Strategy):
         """Return a stage as what the strategy ended with."""
         asked = self.settings.solver.method != "auto"
         how = "mode by mode, exact in time" if stage.marched.exact else f"{stage.marched.steps} implicit steps"
-        described = {
-            "method": March.name,
-            "method_reason": "as asked" if asked else f"in time: {stage.space.size} orthonormal functions, {how}",
-            "steps": training.step,
-            "stopped": training.stopped,
-            "time_steps": stage.marched.steps,
-            "parameters": stage.space.size,
-            "ranks": list(stage.space.ranks),
-            "features": stage.mixture.width,
-            "quadrature_points": stage.points.size,
-            "test_functions": stage.space.size,
-            "batch_size": "full",
-            "policy": {},
-            "rollbacks": 0,
-            "energy": None,
-            "imposed": imposed_of(stage.space.trial.imposed),
-            "inferred": {},
-        }
+        account = Account(
+            method=March.name,
+            method_reason="as the problem file asks" if asked else f"in time: {stage.space.size} orthonormal functions, {how}",
+            steps=training.step,
+            stopped=training.stopped,
+            parameters=stage.space.size,
+            quadrature_points=stage.points.size,
+            test_functions=stage.space.size,
+            imposed=imposed_of(stage.space.trial.imposed),
+            more={"time_steps": stage.marched.steps, "ranks": list(stage.space.ranks), "features": stage.mixture.width},
+        )
         times = tuple(output_times(self.problem).tolist())
-        solution = make_solution(self.problem, stage, times, described, history_of(training))
+        solution = make_solution(self.problem, stage, times, Metrics(account), history_of(training))
         return MarchOutcome(solution, timed=self.problem, stage=stage, stages=self._stages, ended=ended)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,14 +10,15 @@ import numpy as np
 import torch
 
 from vpinn.analysis import independent_points
-from vpinn.domain import LagrangeSpace, Mesh, touching_parts
-from vpinn.errors import InputError, VpinnError
+from vpinn.domain import LagrangeSpace, touching_parts
+from vpinn.errors import InputError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
-from vpinn.finite_elements import check_balance, solve_fem
+from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
+    METHODS,
     Method,
     Plan,
     Start,
@@ -26,7 +26,6 @@ from vpinn.optimization import (
     candidates,
     make_plan,
     make_rules,
-    make_start,
     reason,
     stated_problem,
     trained_objective,
@@ -36,14 +35,15 @@ from vpinn.optimization import (
 from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem, Settings, refuse_time
 from vpinn.process import settle_process
-from vpinn.trial import DEGREE, Trial, beside_elements, elements_trial, has_parts, make_trial
+from vpinn.solving.beside import begin
+from vpinn.trial import Trial, elements_trial, make_trial
 
 FIRST = 2
 """Degree of the first elements."""
 EXACT_DEGREE, EXACT_POINTS = 2, 2000
 """Degree of the rule at whose points exact solutions are looked at, and about how many of them."""
-MOST = 100_000
-"""Points up to which a network by itself is added to elements: the noise of drawn points hides what these leave."""
+SHARE = 4
+"""Part of the steps on drawn points that a network beside elements takes by default: what they leave is little."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _check_parts(problem: Problem) -> None:
     Raises:
         InputError: says how many there are, and where they touch.
     """
-    found = touching_parts(problem.domain) if isinstance(problem.domain, Mesh) else None
+    found = None if problem.domain.mesh is None else touching_parts(problem.domain.mesh)
     if found is not None:
         count, place = found
         where = ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
@@ -166,7 +166,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         width = min(PILOT, settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), placement.home)
         objective = objective_for(objectives, trial, width)
-        if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
+        if trial.rows and not problem.enrich and not problem.formulation.pointwise and problem.domain.mesh is not None:
             others = (make_trial(problem, layers=settings.network.layers),)
         cornered = make_trial(
             problem, True, not problem.enrich and highest_order(problem) <= 2, settings.network.layers
@@ -180,43 +180,17 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         def made(space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(problem, settings, space, name, where, unit)
 
-        begun = _begun(problem, trial, made, placement)
+        begun = begin(problem, trial, made, placement, METHODS[name](settings).curved)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)
+    if plan.samplers and trial.beside is not None and settings.solver.steps is None:
+        schedule = dataclasses.replace(plan.schedule, steps=plan.schedule.steps // SHARE)
+        plan = dataclasses.replace(plan, schedule=schedule)
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
         trained = partial(trained_objective, problem, trial=trial, name=name, placement=placement, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, settings, objective, trained))
     return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun)
-
-
-def _begun(
-    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
-) -> Start:
-    """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
-
-    Raises:
-        InputError: elements are asked for and cannot solve the problem.
-    """
-    asked = problem.settings.network.elements
-    if asked == 0:
-        return make_start(problem, trial, made, placement)
-    if asked != "auto":
-        try:
-            found = solve_fem(problem, asked)
-        except InputError as error:
-            raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
-        return make_start(problem, beside_elements(problem, trial, found.space, found.values, "as asked"), made, placement)
-    alone = make_start(problem, trial, made, placement)
-    if not has_parts(problem) or alone.objective.size > MOST:
-        return alone
-    try:
-        found = solve_fem(problem, DEGREE)
-    except VpinnError:
-        return alone
-    why = "the form differs between parts of the domain"
-    beside = make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
-    return beside if beside.least < alone.least else alone
 
 
 def _with_elements(problem: Problem, settings: Settings, placement: Placement) -> Setup:

@@ -14,14 +14,17 @@ import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
+from vpinn.eigen import mode_problem
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
+from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
+from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
@@ -92,12 +95,12 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         if state.training.stopped == "signal":
-            return finish().solution
+            return dataclasses.replace(finish().solution, exporter=exported)
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             outcome = finish()
             solution = _closed(outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
-        return solution
+        return dataclasses.replace(solution, exporter=exported)
 
 
 def load(directory: str | os.PathLike[str]) -> Solution:
@@ -112,8 +115,11 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
         if problem.clock is not None:
-            return load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            return dataclasses.replace(found, exporter=exported)
         training = Training.from_arrays(arrays, meta)
+        if problem.eigen is not None:
+            problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
         theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
@@ -121,7 +127,14 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples)
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+
+
+def exported(solution: Solution, path: Path, refine: int) -> None:
+    """Write a solution to a file; see ``Solution.export``."""
+    from vpinn.output import export  # drawing is loaded where it is needed
+
+    export(solution, path, refine)
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
@@ -130,6 +143,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     Raises:
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
+    if problem.eigen is not None:
+        return EigenStrategy(problem, settings, placement)
     if problem.clock is not None:
         return MarchStrategy(problem, settings, placement)
     return strategy_of(prepare(problem, placement, settings=settings))
@@ -171,9 +186,9 @@ def _closed(outcome: Outcome, training: Training, placement: Placement, began: f
     """Return the solution with its assessment, and what it took."""
     solution = outcome.assessed()
     total = time.perf_counter() - began
-    seconds = {"total": total, "setup": ready, "solve": training.seconds, "assessment": total - ready - training.seconds}
-    closing = {"loss": outcome.loss, "seconds": seconds, "peak_memory_mb": peak_memory_mb(), **placement.told}
-    return dataclasses.replace(solution, metrics={**solution.metrics, **closing})
+    seconds = Seconds(total, ready, training.seconds, total - ready - training.seconds)
+    cost = Cost(outcome.loss, seconds, peak_memory_mb(), **placement.told)
+    return dataclasses.replace(solution, metrics=dataclasses.replace(Metrics.of(solution.metrics), cost=cost))
 
 
 def asking(problem: Problem, method: str) -> Settings:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vpinn.analysis import Estimator, assess, assessed_objective
 from vpinn.finite_elements import Level
+from vpinn.metrics import Account, Imposition, Metrics
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
     COLUMNS,
@@ -70,12 +71,14 @@ class SteadyOutcome(Outcome):
     def assessed(self) -> Solution:
         """Return the solution with its errors, its error estimate and the checks that fail."""
         solution = assess(self.solution, self.objective, self.estimator, self.loss, self.stated, self.first)
-        checks = [*solution.metrics["checks"], *self.checks]
-        return dataclasses.replace(solution, metrics={**solution.metrics, "checks": checks})
+        metrics = Metrics.of(solution.metrics)
+        assert metrics.accuracy is not None
+        accuracy = dataclasses.replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *self.checks])
+        return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, accuracy=accuracy))
 
 
-def described(setup: Setup, trial: Trial, training: Training, size: int) -> dict[str, Any]:
-    """Return the metrics that every strategy gives.
+def described(setup: Setup, trial: Trial, training: Training, size: int) -> Account:
+    """Return what every strategy says of itself.
 
     Args:
         setup: of the run.
@@ -83,29 +86,24 @@ def described(setup: Setup, trial: Trial, training: Training, size: int) -> dict
         training: the state at the end.
         size: number of quadrature points.
     """
-    return {
-        "method": setup.plan.method.name,
-        "method_reason": setup.reason,
-        "steps": training.step,
-        "stopped": training.stopped,
-        "rollbacks": training.rollbacks,
-        "parameters": trial.network.size,
-        "quadrature_points": size,
-        "test_functions": None,
-        "batch_size": setup.plan.batch_size or "full",
-        "policy": policy_found(training, setup.plan, size),
-        "imposed": imposed_of(trial.imposed),
-        "beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why},
-        "inferred": {},
-    }
+    return Account(
+        method=setup.plan.method.name,
+        method_reason=setup.reason,
+        steps=training.step,
+        stopped=training.stopped,
+        parameters=trial.network.size,
+        quadrature_points=size,
+        batch_size=setup.plan.batch_size or "full",
+        rollbacks=training.rollbacks,
+        policy=policy_found(training, setup.plan, size),
+        imposed=imposed_of(trial.imposed),
+        more={"beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}},
+    )
 
 
-def imposed_of(imposed: Iterable[Imposed]) -> list[dict[str, Any]]:
+def imposed_of(imposed: Iterable[Imposed]) -> list[Imposition]:
     """Return how conditions are met, for the metrics."""
-    return [
-        {"on": list(i.condition.on), "unknown": i.condition.unknown, "component": i.component, "how": i.how, "why": i.why}
-        for i in imposed
-    ]
+    return [Imposition(list(i.condition.on), i.condition.unknown, i.component, i.how, i.why) for i in imposed]
 
 
 def history_of(training: Training) -> np.ndarray[Any, Any]:
@@ -119,23 +117,25 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> S
     rules = plan.rules or Rules(setup.objective)
     objective = rules.at(training)
     tests = objective.test_space.size if objective.test_space else None
-    metrics = {**described(setup, trial, training, objective.size), "test_functions": tests}
+    account = dataclasses.replace(described(setup, trial, training, objective.size), test_functions=tests)
     if training.stopped == "signal":
-        return SteadyOutcome(Solution(setup.problem, trial, wide(training.best[0]), metrics, history_of(training)))
+        theta, metrics = training.best[0], Metrics(account)
+        return SteadyOutcome(Solution(setup.problem, trial, wide(theta), metrics, history_of(training)))
     if plan.samplers:
         objective = assessed_objective(setup.problem, summable(objective, setup.problem, trial))
     theta, loss = final_parameters(objective, training, rules.judge(training))
     theta = Level.of(setup.problem)(trial, theta)
-    metrics["estimator"] = estimator_found(setup.objective, plan.samplers, training, theta, loss)
+    more = {**account.more, "estimator": estimator_found(setup.objective, plan.samplers, training, theta, loss)}
     if strata := strata_found(setup.objective, plan, training, theta):
-        metrics["strata"] = strata
-    metrics |= coefficients_of(setup.problem, trial, theta)
+        more["strata"] = strata
+    more |= coefficients_of(setup.problem, trial, theta)
     training.state = with_tangents(setup.problem, trial, objective, training.state)
     checks: list[str] = []
     if (walk := walk_found(training.state, setup.objective.unit)) is not None:
         checks = [f"walk: {check}" for check in walk.pop("checks")]
-        metrics["walk"] = walk
+        more["walk"] = walk
     samples = samples_of(training.state)
+    metrics = Metrics(dataclasses.replace(account, more=more))
     found = Solution(setup.problem, trial, wide(theta), metrics, history_of(training), samples=samples)
     return SteadyOutcome(found, loss * objective.unit, objective, estimator, setup.stated, tuple(checks))
 

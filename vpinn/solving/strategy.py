@@ -117,7 +117,9 @@ class Strategy(ABC):
     """
 
     def __init__(self, problem: Problem, settings: Settings, plan: Plan, placement: Placement, space: Space) -> None:
-        self.problem, self.settings, self.plan = problem, settings, plan
+        self.problem = problem
+        self.settings = settings
+        self.plan = plan
         self.placement, self.space = placement, space
 
     @abstractmethod

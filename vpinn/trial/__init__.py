@@ -18,7 +18,7 @@ the network's outputs, u = lift + distance × network where values are imposed e
 """
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
-from vpinn.trial.beside import DEGREE, beside_elements, has_parts, with_fields
+from vpinn.trial.beside import beside_elements, has_parts, with_fields
 from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
@@ -36,7 +36,6 @@ from vpinn.trial.trial import LAYERS, Trial, make_trial
 
 __all__ = [
     "ACTIVATIONS",
-    "DEGREE",
     "HIGHEST_ORDER",
     "LAYERS",
     "Activation",

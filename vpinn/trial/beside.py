@@ -14,21 +14,19 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh, node_points
+from vpinn.domain import Inside, LagrangeSpace, node_points
 from vpinn.forms import Background, components, evaluate, integrals
 from vpinn.problem import Problem
 from vpinn.trial.field import Beside, MeshField
 from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
-DEGREE = 3
-"""Default degree of the elements. Degree 1 is too inaccurate to help a network, and a high degree leaves it nothing to learn."""
 
 
 def has_parts(problem: Problem) -> bool:
     """Return whether the form has integrals over tagged cells of a mesh; at the tags' borders the solution may have kinks."""
     parts = integrals(problem.formulation.integrals)
-    return isinstance(problem.domain, Mesh) and any(not part.facet and part.tags for part in parts)
+    return problem.domain.mesh is not None and any(part.region is Inside and part.tags for part in parts)
 
 
 def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values: Array, why: str) -> Trial:

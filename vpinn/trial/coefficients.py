@@ -26,7 +26,9 @@ def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, 
         the components in which it is not zero, and its coefficient.
     """
     names = [f"{u.name}[{k}]" if u.shape else u.name for u in problem.unknowns for k in range(u.components)]
-    texts, network, result = problem.settings.network.enrich, trial.network, dict[str, Any]()
+    texts = problem.settings.network.enrich
+    network = trial.network
+    result = dict[str, Any]()
     if texts:
         sizes = theta.new_tensor(trial.scales.extras) if trial.scales is not None else 1.0
         found = (network.coefficients(theta) * sizes).view(len(names), len(texts)).tolist()

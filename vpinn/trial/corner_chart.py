@@ -137,7 +137,10 @@ class _Terms:
         z = torch.where(z == 0, torch.full_like(z, TINY), z)
         ln, inverse = torch.log(z)[:, self.frame], z.reciprocal()[:, self.frame]
         z_by = tuple(slope[self.frame] for slope in self.z_by)
-        power, q, log, j = torch.exp(self.q * ln), self.q, self.log, self.j
+        power = torch.exp(self.q * ln)
+        q = self.q
+        log = self.log
+        j = self.j
         sums = 1.0 - log + log * ln if bool(log.any()) else log.new_ones(())
         w = [power * sums]
         power = power * inverse

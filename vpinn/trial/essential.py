@@ -106,7 +106,8 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
             continue
         correction: Expr = ufl.as_ufl(0.0)
         for side in ends:
-            point = [(b if side else a) if i == axis else x[i] for i in range(dimension)]
+            end = b if side else a
+            point = [end if i == axis else x[i] for i in range(dimension)]
             gap = _at(values[axis, side] - lift, x, point)
             correction = correction + (ramps[side] * gap if len(ends) == 2 else gap)
         lift = lift + correction

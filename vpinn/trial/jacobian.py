@@ -153,7 +153,10 @@ def last_layer_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, 
         derivatives [r, n, parameters of the last layer and enrich coefficients], in the order of θ.
     """
     found = network.features(theta, x, [derivative for _, derivative in keys])
-    r, n, m, h = len(slopes), len(x), network.outputs, network.layers[-2]
+    r = len(slopes)
+    n = len(x)
+    m = network.outputs
+    h = network.layers[-2]
     numbers = m * (h + 1)
     result = x.new_zeros(r, n, numbers + network.size - sum(part.numel() for pair in network.unpack(theta) for part in pair))
     for k, (component, derivative) in enumerate(keys):

@@ -107,7 +107,9 @@ class Network:
         wanted = list(wanted)
         if max(map(len, wanted), default=0) > 2:
             return self._nested_features(theta, x, [(), *((i,) for i in range(x.shape[1])), *wanted])
-        sigma, n, d = self.sigma, len(x), self.dimension
+        sigma = self.sigma
+        n = len(x)
+        d = self.dimension
         pairs = [p for p in wanted if len(p) == 2]
         z, first, second = self.inputs(x, pairs)
         for weight, bias in self.unpack(theta)[:-1]:
@@ -235,7 +237,9 @@ def _through_sweeps(
     pull: Pull, layers: tuple[int, ...], x: Tensor, cotangents: Mapping[tuple[int, Derivative], Tensor]
 ) -> Tensor:
     """Return the cotangent of the parameters from those of values and gradients at n points; missing ones are zero."""
-    d, m, n = x.shape[1], layers[-1], len(x)
+    d = x.shape[1]
+    m = layers[-1]
+    n = len(x)
 
     def rows(keys: list[tuple[int, Derivative]]) -> Tensor | None:
         given = [cotangents.get(key) for key in keys]

@@ -141,7 +141,9 @@ class Block:
     def __init__(self, x: Tensor, layout: Layout, points: slice, key: Key, memory: list[Tensor]) -> None:
         self._layout, self._points = layout, points
         _, self._order, dtype, device, self._sums = key
-        self._m, sigma, widths = layout.layers[-1], layout.sigma, [columns for _, columns in layout.shapes[1:]]
+        self._m = layout.layers[-1]
+        sigma = layout.sigma
+        widths = [columns for _, columns in layout.shapes[1:]]
         n, rows = points.stop - points.start, (points.stop - points.start) * self._m
         self._z = [x[points], *(torch.empty(n, width, dtype=dtype, device=device) for width in widths)]
         self._a = [torch.empty_like(z) for z in self._z[1:]] if sigma.keeps_argument else self._z[1:]
@@ -166,7 +168,9 @@ class Block:
     def evaluation(self, sweeps: Sweeps, values: bool) -> Calls:
         """Return the calls that compute values, if wanted, and gradients at order 1."""
         calls: Calls = []
-        sigma, z, last = self._layout.sigma, self._z, len(self._a) - 1
+        sigma = self._layout.sigma
+        z = self._z
+        last = len(self._a) - 1
         for k, a in enumerate(self._a):
             calls.append(partial(torch.mm, z[k], sweeps.w_t[k], out=z[k + 1]))
             if sigma.keeps_argument:
@@ -196,7 +200,9 @@ class Block:
             bent: whether gradients have cotangents.
         """
         calls = self._upwards(sweeps) if bent else []
-        values_bar, out, out_bar = sweeps.values_bar[:, self._points], sweeps.onward[-1], sweeps.onward_bar[-1]
+        values_bar = sweeps.values_bar[:, self._points]
+        out = sweeps.onward[-1]
+        out_bar = sweeps.onward_bar[-1]
         if valued:
             calls.append(partial(out_bar.addmm_, values_bar, self._z[-1]))
             product = torch.mul if self._m == 1 else torch.mm  # an outer product is slow as a matrix product

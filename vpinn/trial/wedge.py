@@ -167,7 +167,7 @@ class _Sector:
         null = right[sizes <= SAME * sizes[0]].conj() / scale if len(right) else right
         pairs = [(c, d.conj()) for c, d in zip(null[:, :n], null[:, n:], strict=True)]
         pairs += [(-1j * c, 1j * d) for c, d in pairs]
-        if real:
+        if real and pairs:
             pairs = [(c, np.zeros(n)) for c in _independent(np.array([c + d for c, d in pairs]), len(null), self._amplitudes)]
         for c, d in pairs:
             terms = [*self._terms(exponent, c), *([] if real else self._terms(exponent.conjugate(), d))]

@@ -1,0 +1,144 @@
+"""Tables of ``vpinn check``: what a run of a problem would do. Nothing is run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vpinn.domain import Domain, axis_names
+from vpinn.features import DEGREES, Direct, LeastSquares
+from vpinn.features.resolution import MOST_COLUMNS
+from vpinn.march import frozen_formulation
+from vpinn.objective import Objective
+from vpinn.optimization import Plan
+from vpinn.output.formula import lowered_form
+from vpinn.output.settled import planned
+from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text
+from vpinn.problem import Problem, output_times, stated_in
+from vpinn.trial import Trial
+
+
+def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "") -> Rows:
+    """Return table rows about the run that a steady problem would start, for ``vpinn check``.
+
+    Args:
+        problem: The problem.
+        trial: Its trial space.
+        objective: Objective that training would minimise.
+        plan: Method, steps and batches of training.
+        memory: Expected peak memory [bytes].
+        reason: Why the method of the plan was chosen.
+    """
+    space = objective.test_space
+    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
+    forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
+    conditions = imposed_texts([imposed(part) for part in trial.imposed])
+    residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
+    layers = " → ".join(map(str, trial.network.layers))
+    network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
+    per = [f"{m.points.size:,} {m.region.place}" for m in objective.measures]
+    rows = [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("unknowns", ", ".join(unknowns)),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + residuals)),
+        ("points", " and ".join(per)),
+        ("batch", _batch(objective, plan)),
+        ("network", _stages(problem, trial, plan.method) if isinstance(plan.method, Direct) else network),
+        *beside_rows(None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}),
+        *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
+    ]
+    if space is not None:
+        kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
+        weights = 0 if isinstance(plan.method, Direct) else trial.network.size
+        fewer = f", fewer than the {weights:,} weights: heed the final check on richer ones" if space.size < weights else ""
+        rows.append(("test functions", f"{space.size:,} {kind} of degree {space.space.degree}{fewer}"))
+    rows += [
+        ("method", method_text(plan.method.name, reason)),
+        ("steps", f"at most {plan.schedule.steps:,}"),
+        ("memory", f"about {memory / 1e6:,.0f} MB"),
+    ]
+    return rows
+
+
+def rows_in_time(problem: Problem) -> Rows:
+    """Return table rows about the run that a problem in time would start, for ``vpinn check``."""
+    clock = problem.clock
+    assert clock is not None
+    orders = {1: "first", 2: "second"}
+    unknowns = (
+        f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'}, "
+        f"{orders[clock.order(u.function, stated_in(problem.formulation))]} order in time)"
+        for u in problem.unknowns
+    )
+    still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
+    forms = enumerate(text for part in lowered_form(still) for text in part.split("\n"))
+    conditions = [f"{c.unknown} on {', '.join(c.on)}: exact" for c in problem.boundary]
+    states = [f"{s.unknown} at t = {clock.start:g}: value{'' if s.rate is None else ' and rate'}" for s in problem.initial]
+    times = output_times(problem)
+    return [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("time", f"{clock.start:g} to {clock.end:g}, written at {len(times):,} instants"),
+        ("unknowns", ", ".join(unknowns)),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
+        ("method", "march in time on orthonormal random features, refined until the error estimate meets the tolerance"),
+    ]
+
+
+def rows_of_eigenproblem(problem: Problem) -> Rows:
+    """Return what would be done to find eigenvalues; runs nothing."""
+    eigen = problem.eigen
+    assert eigen is not None
+    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
+    sides = {"a": problem, "m": replace(problem, formulation=eigen.mass)}
+    forms = [(name, text) for name, one in sides.items() for part in lowered_form(one) for text in part.split("\n")]
+    conditions = [f"{c.unknown} on {', '.join(c.on)}: zero, at nodes" for c in problem.boundary]
+    return [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("unknowns", ", ".join(unknowns)),
+        *((f"form {name}", text) for name, text in forms),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions)),
+        ("eigenvalues", f"{eigen.count} nearest to {eigen.near:g}, where a(u, v) = λ m(u, v) for all v"),
+        ("method", "elements of rising degree, and smaller cells where a mode is singular, until the eigenvalues are known well"),
+    ]
+
+
+def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
+    """Return which trial functions a direct method uses instead of the network of the problem file."""
+    if not isinstance(method, LeastSquares):
+        degrees = " → ".join(map(str, DEGREES[problem.domain.dimension]))
+        return f"none; finite elements of degree {degrees}, until the error estimate is below {method.tolerance:g}"
+    first, *_, last = (*method.widths, method.widths[-1])
+    most = min(last, max(first, MOST_COLUMNS // trial.network.outputs))
+    grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
+    until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
+    until += ", and further if that takes only a second or two" if until and method.aim < method.tolerance else ""
+    unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
+    return f"{grows} random features per component{until}{unused}"
+
+
+def _batch(objective: Objective, plan: Plan) -> str:
+    """Return how many points a step of training would use, and the estimator of its gradient."""
+    if plan.batch_size is None:
+        return "all points in every step"
+    first = plan.batching is not None and plan.batching.first is None
+    size = "measured before the first step" if first else f"{plan.batch_size:,} points per step"
+    return f"{size}{planned(plan)}; estimator: {objective.estimator} ({objective.why})"
+
+
+def _domain(domain: Domain) -> list[str]:
+    """Return texts about the domain: cells, nodes, extent and tags."""
+    lower, upper = domain.bounds
+    names = axis_names(domain.dimension)
+    ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
+    span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
+    tags = ", ".join(domain.tags[:-1][:20]) or "none"
+    mesh = domain.mesh
+    if mesh is None:
+        return [f"box of {domain.dimension} dimensions without cells; {span}"]
+    size = f"{mesh.n_cells:,} cells ({mesh.cell}, order {mesh.order}), {len(mesh.nodes):,} nodes"
+    inner = f"; cell tags: {', '.join(domain.cell_tags)}" if domain.cell_tags else ""
+    return [f"{size}, diameters {domain.h.min():.3g} to {domain.h.max():.3g}; {span}", f"boundary tags: {tags}{inner}"]
