@@ -209,7 +209,8 @@ def _energy(solution: Solution) -> float:
 
 def _energy_at_points(solution: Solution) -> float:
     """Return the terms of the energy at points and along edges."""
-    problem, mesh, total = solution.problem, solution.problem.domain.mesh, 0.0
+    problem, mesh = solution.problem, solution.problem.domain.mesh
+    total = 0.0
     for load in problem.loads:
         assert mesh is not None
         terms = [part.integrand for part in integrals(load.formulation.integrals)]

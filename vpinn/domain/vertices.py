@@ -27,7 +27,8 @@ def tag_vertices(mesh: Mesh, places: Mapping[str, Floats]) -> Mesh:
     if not places:
         return mesh
     corners = np.unique(mesh.vertices)
-    tree, slack, tags = KDTree(mesh.nodes[corners]), NEAR * mesh.h.min(), {}
+    tree, slack = KDTree(mesh.nodes[corners]), NEAR * mesh.h.min()
+    tags = {}
     for name, points in places.items():
         gaps, nearest = tree.query(np.asarray(points)[:, : mesh.dimension])
         if len(found := corners[np.unique(nearest[gaps <= slack])]):
@@ -44,7 +45,8 @@ def with_vertices(mesh: Mesh, places: Sequence[float]) -> Mesh:
     """
     if mesh.cell != "interval" or mesh.order != 1:
         return mesh
-    nodes, cells, parent = mesh.nodes, mesh.cells, np.arange(mesh.n_cells)
+    nodes, cells = mesh.nodes, mesh.cells
+    parent = np.arange(mesh.n_cells)
     for x in places:
         ends = nodes[cells][..., 0]
         low, high = ends.min(axis=1), ends.max(axis=1)

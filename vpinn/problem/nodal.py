@@ -140,13 +140,14 @@ class NodalParts:
         if not parts:
             return stated, ()
         with self.source.located("form", stated.name):
-            if not isinstance(self.domain, Mesh):
+            mesh = self.domain.mesh
+            if mesh is None:
                 raise InputError("delta needs a mesh, whose elements have nodes; use a rectangle or a box, or a mesh file")
             if self.settings.eigen is not None:
                 raise InputError("an eigenproblem has no terms at points or along edges; leave them out, or [eigen]")
             if not spread:
                 raise InputError("the form has terms at points or edges alone; nothing determines the solution between them")
-            kind, mesh = type(stated), self.domain
+            kind = type(stated)
             loads = tuple(Load(*self._carriers(mesh, place), kind.of(Form(terms))) for place, terms in parts.items())
             return kind.of(Form(spread)), loads
 
@@ -177,10 +178,10 @@ class NodalParts:
         """Return the mesh of a problem that elements can state."""
         if self.scope.clock is not None:
             raise InputError(f"{what} is for steady problems; leave out domain.time", self.source.place(*key))
-        if not isinstance(self.domain, Mesh):
+        if self.domain.mesh is None:
             raise InputError(f"{what} needs a mesh, whose elements have nodes; use a rectangle or a box", self.source.place(*key))
         if self.settings.eigen is not None:
             raise InputError(f"{what} is no part of an eigenproblem; leave it out, or [eigen]", self.source.place(*key))
         if self.settings.form.strong is not None:
             raise InputError(f"{what} needs an energy or weak form, got a strong one", self.source.place(*key))
-        return self.domain
+        return self.domain.mesh
