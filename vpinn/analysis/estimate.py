@@ -186,7 +186,8 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
         points = independent_points(problem, DRAWN_DEGREE)
     elif mesh is not None:
         degree = _degree(mesh, trained or problem.settings.test_space.degree or default_test_degree(mesh), trial)
-        points, residual = CellPoints(mesh, min(MAX_DEGREE, 2 * degree + 2)), make_residual(problem, trial, degree)
+        points = CellPoints(mesh, min(MAX_DEGREE, 2 * degree + 2))
+        residual = None if problem.nodal[0] else make_residual(problem, trial, degree)  # which forces at nodes are part of
         with contextlib.suppress(InputError):  # second derivatives
             correction = make_correction(problem, trial, degree)
     if correction is None:

@@ -98,7 +98,7 @@ def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degre
     u = np.concatenate([_own(mixed, component, found.values[component]) for component in range(len(mixed.spaces))])[free]
     images = []
     for part in parts:
-        points = part.region.of(mesh, part.tags).on_cells(rule)
+        points = part.points(mesh, rule)
         for values in (True, False):
             assembler = _Part(mixed.highest, len(mixed.spaces), points, part.tests, part.slopes, part, background, values)
             images.append(assemble([assembler], mixed, np.zeros(mixed.size), numbering)[1] @ u)

@@ -25,7 +25,15 @@ from vpinn.domain.bisect import BISECTED, bisect, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
-from vpinn.domain.given import Domain, axis_names, bare_points, located_points
+from vpinn.domain.given import (
+    Domain,
+    PlacedPoints,
+    axis_names,
+    bare_points,
+    carried_points,
+    located_points,
+    node_points,
+)
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
@@ -44,6 +52,7 @@ from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
+from vpinn.domain.vertices import tag_vertices, with_vertices
 
 __all__ = [
     "AFFORDABLE",
@@ -66,6 +75,7 @@ __all__ = [
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
     "Outline",
+    "PlacedPoints",
     "PointSet",
     "Points",
     "Polygon",
@@ -77,6 +87,7 @@ __all__ = [
     "bare_points",
     "bisect",
     "box",
+    "carried_points",
     "corners_of",
     "disk",
     "facet_gauss",
@@ -90,6 +101,7 @@ __all__ = [
     "located_points",
     "make_mesh",
     "make_shape",
+    "node_points",
     "parents",
     "polygon_of",
     "read_mesh",
@@ -99,5 +111,7 @@ __all__ = [
     "replayed",
     "sobol_points",
     "sources_behind",
+    "tag_vertices",
     "touching_parts",
+    "with_vertices",
 ]

@@ -28,6 +28,8 @@ class Mesh:
         facet_tags: name → rows of `boundary`; "all" is implicit.
         cell_tags: name → cells.
         interior_tags: names of facet groups without a facet on the boundary.
+        vertex_tags: name → nodes that are vertices; of a mesh file, not of its refinements.
+        edge_tags: name → ends of edges inside, or anywhere in space [m, 2, d]; of a mesh file, not of its refinements.
         shape: exact outline, if it is known.
         bisected: marked cells of every call of ``bisect`` that led to this mesh; () if there was none.
     """
@@ -40,6 +42,8 @@ class Mesh:
     facet_tags: Mapping[str, Integers] = field(default_factory=dict)
     cell_tags: Mapping[str, Integers] = field(default_factory=dict)
     interior_tags: tuple[str, ...] = ()
+    vertex_tags: Mapping[str, Integers] = field(default_factory=dict)
+    edge_tags: Mapping[str, Floats] = field(default_factory=dict)
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
 

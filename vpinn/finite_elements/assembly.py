@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import LagrangeSpace, MeshPoints, Points
+from vpinn.domain import LagrangeSpace, MeshPoints, PlacedPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
@@ -27,6 +27,8 @@ from vpinn.forms import Background, Value
 from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
+Rule = MeshPoints | PlacedPoints
+"""Where a form is integrated, or taken at points."""
 CHUNK_BYTES = 16e6
 """Memory for the matrices and coefficients of the cells that are processed together, in bytes."""
 
@@ -74,14 +76,14 @@ class Assembler(ABC):
     Attributes:
         space: trial and test space of the highest degree, which contains the spaces of all components.
         components: number of components of all unknowns.
-        points: whole cells, or whole boundary facets, of a Gauss rule.
+        points: whole cells, or whole boundary facets, of a Gauss rule; or single points with weights.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
         slopes: for every derivative of a coefficient, the test function's value or derivative, and the unknown's.
     """
 
     space: LagrangeSpace
     components: int
-    points: MeshPoints
+    points: Rule
     tests: tuple[Key, ...]
     slopes: tuple[tuple[Key, Key], ...]
 
@@ -97,7 +99,7 @@ class Assembler(ABC):
 
     @cached_property
     def table(self) -> Tensor:
-        """Values and reference gradients of the local functions on each local facet, or once, [n_f or 1, q, 1 + d, n_local]."""
+        """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: per local facet, per point, or once."""
         values, gradients = self.space.tabulate(self.points.placed_in_cell)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
@@ -131,7 +133,7 @@ class Assembler(ABC):
             pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
         else:
             table = self.table
-            pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
+            pull = jets_map(mesh.frames(cells, self.points.placed_in_cell[0]).inverse_transpose)
         w = torch.tensor(points.w, device=HOST).view(m, q)
         return Placed(points, cells, torch.from_numpy(self.space.dofs[cells]), table, pull, w)
 
@@ -198,8 +200,8 @@ class Discrete(Assembler):
     def of(
         cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background
     ) -> Discrete:
-        """Return the assembler of an integrand."""
-        points = integrand.region.of(space.mesh, integrand.tags).on_cells(degree)
+        """Return the assembler of an integrand, on a rule of a degree."""
+        points = integrand.points(space.mesh, degree)
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:

@@ -11,13 +11,14 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
-from vpinn.domain import REGIONS, Region
+from vpinn.domain import REGIONS, Inside, Mesh, MeshPoints, PlacedPoints, Region, carried_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.problem import Load, Problem
 
 Key: TypeAlias = tuple[int, int]
 """(component, place): number of a component, counted through all unknowns; place 0 for its value, 1 + i for ∂/∂x_i."""
@@ -29,6 +30,7 @@ class Integrand:
 
     Attributes:
         region: what it runs over.
+        carriers: the point, or edges, that it is taken at instead, see ``carried_points``; None of an integral over the region.
         tags: parts that some term lives on, "all" among them where one lives everywhere.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
@@ -46,6 +48,13 @@ class Integrand:
     slopes: tuple[tuple[Key, Key], ...]
     linear: bool
     first: Mapping[int, int]
+    carriers: NDArray[np.float64] | None = None
+
+    def points(self, mesh: Mesh, degree: int) -> MeshPoints | PlacedPoints:
+        """Return the points of a Gauss rule of a degree on a mesh, or those that are named."""
+        if self.carriers is not None:
+            return carried_points(mesh, self.carriers, degree)
+        return self.region.of(mesh, self.tags).on_cells(degree)
 
     def inputs(self, tape: Tape) -> list[Key]:
         """Return the values and derivatives of unknowns that a tape takes as inputs, in order."""
@@ -53,15 +62,26 @@ class Integrand:
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
-    """Return the weak form of a problem over every kind of region; an energy's is its first variation.
+    """Return the weak form of a problem over every kind of region and at loads; an energy's is its first variation.
 
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
-    sides = [Integrands(Graph(frozenset(counts)), region) for region in REGIONS]
-    found = [(side, coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)) for side in sides]
-    return tuple(_integrand(side, nodes, counts) for side, nodes in found if nodes)
+    unknowns = {u.name: u.function for u in problem.unknowns}
+    measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
+    measures += [(Inside, load) for load in problem.loads]
+    found = []
+    for region, load in measures:
+        side = Integrands(Graph(frozenset(counts)), region)
+        if nodes := coefficients(problem, unknowns, side, None if load is None else terms_at(problem, load)):
+            found.append(_integrand(side, nodes, counts, None if load is None else load.carriers))
+    return tuple(found)
+
+
+def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
+    """Return the terms of F(u; v) of a load, as integrals whose integrands are taken there."""
+    return integrals(load.formulation.variation(problem.unknowns, problem.symbols))
 
 
 def coefficients(
@@ -111,14 +131,16 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
     }
 
 
-def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> Integrand:
+def _integrand(
+    side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], carriers: NDArray[np.float64] | None
+) -> Integrand:
     """Compile coefficients of test functions, and their derivatives by the unknowns."""
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
     linear = all(graph.static[slope] for slope in slopes.values())
     tags, tests = tuple(sorted(side.tags)), tuple(map(key_of, nodes))
-    return Integrand(side.region, tags, residual, both, tests, tuple(slopes), linear, counts)
+    return Integrand(side.region, tags, residual, both, tests, tuple(slopes), linear, counts, carriers)
 
 
 def offsets(problem: Problem) -> list[int]:

@@ -24,7 +24,7 @@ from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.motions import Kernel, Motion, motions
 from vpinn.forms import Background, Graph, Jet, build, components, evaluate
-from vpinn.problem import Problem
+from vpinn.problem import Bound, Condition, Problem, Support
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -65,8 +65,9 @@ class Level:
         of which only derivatives occur. Weak forms with second derivatives and domains without a mesh are taken to have none.
         """
         asked = set()
-        for condition in problem.boundary:
-            if condition.value is not None and condition.unknown is not None:
+        stated: list[Condition | Bound | Support] = [*problem.boundary, *problem.bounds, *problem.supports]
+        for condition in stated:
+            if condition.unknown is not None:
                 unknown = problem.unknown(condition.unknown)
                 which = range(unknown.components) if condition.component is None else (condition.component,)
                 asked |= {(unknown.name, component) for component in which}

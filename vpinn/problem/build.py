@@ -8,7 +8,7 @@ Start with `build_problem`, which goes through the sections of a problem file on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
-from vpinn.domain import Domain
+from vpinn.domain import Domain, with_vertices
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
@@ -29,12 +29,13 @@ from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
-from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.scope import AT, Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
 from vpinn.problem.time import Clock
@@ -94,11 +95,16 @@ def build_problem(
     _check_numerics(settings, source, meshed)
     scope = _constants(scope, settings, source)
     domain, pieces = mark_parts(domain, settings, scope, source)
-    cell_tags = tuple(domain.cell_tags)
-    scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
+    edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
+    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
+    scope = _timed(scope, settings)
     scope, unknowns = _define(scope, settings, source)
-    formulation = _formulation(settings, source, scope, unknowns, python_form)
-    exact = _exact(settings, source, scope, unknowns)
+    nodal = NodalParts(settings, source, scope, unknowns, domain)
+    formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
+    if loads and domain.mesh:
+        domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
+    shapes = {unknown.name: unknown.shape for unknown in unknowns}
+    exact = _exact(settings, source, scope, unknowns, shapes)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
@@ -114,7 +120,7 @@ def build_problem(
     with source.located("network", "enrich"):
         check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
-    refuse_conditions(scope, boundary)
+    refuse_conditions(scope, boundary, bool(loads))
     initial = make_initial(settings, source, scope, unknowns, formulation)
     eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
     return Problem(
@@ -135,13 +141,17 @@ def build_problem(
         initial=initial,
         periodic=make_periodic(settings, source, domain, unknowns, boundary),
         eigen=eigen,
+        bounds=nodal.bounds(boundary, pieces),
+        supports=nodal.supports(),
+        loads=loads,
     )
 
 
-def _exact(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> dict[str, Expr]:
-    """Return unknown → its exact solution, for those that the problem file states."""
+def _exact(
+    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Expr]:
+    """Return the exact solutions by unknown."""
     exact: dict[str, Expr] = {}
-    shapes = {unknown.name: unknown.shape for unknown in unknowns}
     for name, value in settings.reference.exact.items():
         with source.located("reference", "exact", name):
             if name not in shapes:
@@ -208,7 +218,7 @@ def _python_names(scope: Scope) -> SimpleNamespace:
     """Return the names that a form written in Python may use."""
     measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
     time = {} if scope.clock is None else {"dt": scope.clock.derivative}
-    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures})
+    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures, "delta": scope.point})
 
 
 def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
@@ -231,7 +241,7 @@ def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr
     for integral in given.integrals():
         check_size(integral.integrand())
         number = integral.subdomain_id()
-        if integral.integral_type() not in ("cell", "exterior_facet"):
+        if integral.integral_type() not in ("cell", "exterior_facet") and AT not in integral.metadata():
             raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
         if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
             raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")

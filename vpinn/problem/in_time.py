@@ -170,12 +170,19 @@ def _check_complete(
             )
 
 
-def refuse_conditions(scope: Scope, boundary: Sequence[Condition]) -> None:
-    """Refuse conditions that a problem in time cannot have: residuals, penalties and Nitsche's terms.
+def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool) -> None:
+    """Refuse conditions that a problem in time cannot have: residuals, penalties, Nitsche's terms, and loads at points.
+
+    Args:
+        scope: with a clock, where there is time.
+        boundary: the conditions.
+        pointed: whether the form has terms at points.
 
     Raises:
         InputError: a condition is refused; names its place.
     """
+    if scope.clock is not None and pointed:
+        raise InputError("form: a load at a point (delta) or along edges is for steady problems; spread it over cells")
     for condition in boundary if scope.clock is not None else ():
         if condition.residual is not None:
             raise InputError("a problem in time takes no residual; write it as a ds term of a weak form", condition.where)
