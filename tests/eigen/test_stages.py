@@ -122,8 +122,3 @@ def test_too_many_eigenvalues_for_the_mesh() -> None:
 def test_a_mass_form_that_is_none(mass: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         solved(stated({"shape": "interval", "cells": 8}, 3, mass=mass))
-
-
-def test_an_obstacle_has_no_place() -> None:
-    with pytest.raises(InputError, match="an eigenproblem is linear, and has no place for an obstacle"):
-        solved(stated({"shape": "interval", "cells": 8}, 3, obstacle=[{"at_least": 0}]))

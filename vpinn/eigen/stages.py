@@ -107,8 +107,6 @@ def solve_in_stages(
         InputError: elements cannot state the problem, or the mesh is too coarse for so many eigenvalues, whatever the degree.
         DivergenceError: the search for eigenvalues of the first stage does not converge.
     """
-    if told := problem.nodal[0]:
-        raise InputError(f"an eigenproblem is linear, and has no place for {told}; leave it out", problem.nodal[1])
     check_form(problem, lowest_degree(problem), generator())
     best, slow, tolerance = None, 0, asked or TOLERANCE
     for stage in _stages(problem, generator, time.perf_counter()):
