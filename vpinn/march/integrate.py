@@ -49,7 +49,9 @@ class Collapse(ArithmeticError):
 
     def __init__(self, course: Trajectory | None, t: float, state: Array) -> None:
         super().__init__(f"the steps become too small at t = {t:.6g}")
-        self.course, self.t, self.state = course, t, state
+        self.course = course
+        self.t = t
+        self.state = state
         self.place: Array | None = None
 
 
@@ -119,7 +121,9 @@ class _Path:
     """Steps taken so far: their ends, and the cubic of each, whose error is of a lower order than that of its ends."""
 
     def __init__(self, t: float, state: Array) -> None:
-        self.times, self.states, self.cubics = [t], [state], list[Array]()
+        self.times = [t]
+        self.states = [state]
+        self.cubics = list[Array]()
 
     def add(self, t: float, state: Array, dense: Callable[[Array], Array]) -> None:
         """Note a step."""

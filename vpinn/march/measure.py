@@ -63,7 +63,9 @@ def exact_field(problem: Problem, points: Points, opened: Sequence[int] = ()) ->
     free = [first[u.name] + k in opened for u in known for k in range(u.components)]
 
     def at(t: float) -> Array:
-        rows, start, parts = found(t), 0, []
+        rows = found(t)
+        start = 0
+        parts = []
         for components in (u.components for u in known):
             values, slopes = rows[start : start + components], rows[start + components : start + components * (1 + d)]
             parts.append(np.concatenate([values[:, None], slopes.reshape(components, d, n)], axis=1))
@@ -150,7 +152,9 @@ def distance_of(problem: Problem, names: Sequence[str], times: Array, weights: A
         sums: squares at every instant, of every unknown: of the error's values and gradients, of the truth's values and
             gradients [instants, 4, unknowns].
     """
-    whole, last, most = np.tensordot(weights, sums, 1), sums[-1], sums.max(0)
+    whole = np.tensordot(weights, sums, 1)
+    last = sums[-1]
+    most = sums.max(0)
     unknowns: dict[str, dict[str, float]] = {}
     for j, name in enumerate(names):
         unknowns[name] = {
