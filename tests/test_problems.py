@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from vpinn.problem.validation import validate
 
 FOLDER = Path(__file__).parents[1] / "problems"
 FILES = sorted(FOLDER.glob("*.toml"))
+
+GUIDE = re.findall(
+    r"```toml\n(.*?)```",
+    (FOLDER / "README.md").read_text().split("## Obstacles, contact, points", 1)[1].split("\n## ", 1)[0],
+    re.DOTALL,
+)
 
 Metrics = Mapping[str, Any]
 
@@ -53,6 +60,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "box_3d": (l2("u"), 1e-6),
     "bratu": (l2("u"), 1e-12),
     "composite": (l2("u"), 1e-5),
+    "contact": (l2("u"), 1e-6),
     "convection_diffusion": (l2("u"), 1e-6),
     "disk": (l2("u"), 1e-10),
     "drum": (eigenvalue(0, 9.63972384402194), 1e-10),
@@ -70,10 +78,13 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "l_shape_enriched": (estimate, 3e-6),
     "minimal_surface": (l2("u"), 1e-8),
     "nonlinear_diffusion": (l2("u"), 1e-8),
+    "obstacle": (l2("u"), 1e-4),
     "oscillating_coefficient": (l2("u"), 2e-5),
     "plate_bending": (l2("u"), 1e-8),
     "plate_with_holes": (l2("u"), 1e-8),
+    "point_load": (l2("u"), 2e-5),
     "poisson_boltzmann": (l2("u"), 1e-3),
+    "thick_cylinder": (l2("u"), 1e-9),
     "poisson": (l2("u"), 4e-4),
     "poisson_minibatch": (l2("u"), 2e-3),
 }
@@ -124,10 +135,21 @@ LONG = ("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched"
 def test_runs(file: Path) -> None:
     problem = vpinn.read_problem(file, list(reduced(file)))
     metrics = vpinn.solve(problem, threads=1).metrics
-    assert problem.clock is not None or problem.eigen is not None or math.isfinite(metrics["loss"])
+    lossless = problem.clock is not None or problem.eigen is not None or problem.nodal[0]
+    assert lossless or math.isfinite(metrics["loss"])
     known = bool(problem.exact) or problem.reference is not None or problem.settings.reference.fem is not None
     assert set(metrics["errors"]) == ({unknown.name for unknown in problem.unknowns} if known else set())
     assert all(math.isfinite(value) for errors in metrics["errors"].values() for value in errors.values())
+
+
+@pytest.mark.parametrize("text", GUIDE, ids=lambda text: re.findall(r'title = "(.*?)"', text)[0])
+def test_an_example_of_the_guide_to_contact_and_points_runs(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "example.toml"
+    file.write_text(text)
+    solution = vpinn.solve(vpinn.read_problem(file, ["solver.tolerance=2e-2"]), threads=1)
+    assert solution.metrics["method"] == "elements"
+    assert solution.metrics["checks"] == []
+    assert solution.error_estimate["relative_energy"] <= 2e-2
 
 
 def test_every_file_has_a_pinned_number() -> None:

@@ -142,7 +142,13 @@ class Metrics(Mapping[str, Any]):
 
     @classmethod
     def of(cls, metrics: Mapping[str, Any]) -> Metrics:
-        """Return metrics to which something is added; nothing is known where they are not of this class."""
+        """Return metrics to which something is to be added: those of a run, or none.
+
+        Raises:
+            TypeError: they are entries of a file, to which nothing can be added.
+        """
+        if not isinstance(metrics, cls) and metrics:
+            raise TypeError("entries of metrics.json are complete; give metrics that a strategy found")
         return metrics if isinstance(metrics, cls) else cls()
 
     @cached_property

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vpinn.domain import LagrangeSpace, Mesh, replayed
+from vpinn.domain import LagrangeSpace, replayed
 from vpinn.errors import InputError, StorageError
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
@@ -222,16 +222,14 @@ def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
         meta: JSON part of the checkpoint.
     """
     if "elements" in meta:
-        assert isinstance(problem.domain, Mesh)
         marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
-        mesh = replayed(problem.domain, marks)
+        mesh = replayed(problem.domain.with_cells(), marks)
         problem = replace(problem, domain=mesh)
         return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
     if "beside" in meta:
-        assert isinstance(problem.domain, Mesh)
         degree, why = meta["beside"]
-        trial = with_fields(problem, trial, LagrangeSpace(problem.domain, degree), arrays["beside"], why)
+        trial = with_fields(problem, trial, LagrangeSpace(problem.domain.with_cells(), degree), arrays["beside"], why)
     if meta.get("scales"):
         trial = trial.scaled(Scales(*map(tuple, meta["scales"])))
     return problem, replace(trial, network=network_of(trial, meta))

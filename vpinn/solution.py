@@ -51,6 +51,11 @@ class Solution(Evaluable):
     exporter: Callable[[Solution, Path, int], object] | None = None
 
     @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place is told by, see ``Problem``."""
+        return self.problem.coordinates
+
+    @property
     def errors(self) -> dict[str, dict[str, float]]:
         """Relative errors: unknown → name of a norm → error, dimensionless; empty if no reference solution is known."""
         return dict(self.metrics.get("errors", {}))

@@ -5,18 +5,34 @@
 One line per file: relative distance from the elements in the l² norm over nodes of the mesh moved a little inwards, the largest
 of all unknowns; the same from elements on a finer mesh, since elements on the mesh are inaccurate where the gradient is infinite;
 the run's own error estimate; processor seconds of everything; steps; and which checks fail. One thread.
+
+    python tests/benchmarks/parts.py --beside [NAME …]
+
+A table of the parts of ``engineering.py``: the default solve beside our finite elements of degree 2, 3 and 4, each in a process
+of its own: error of what is known, or distance from elements of degree 5 on a finer mesh; error estimate with its effectivity;
+processor seconds of the solve; MB.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import resource
+import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 import vpinn
-from vpinn.problem import read_problem
+from vpinn.errors import InputError, VpinnError
+from vpinn.problem import Evaluable, read_problem
+
+sys.path.insert(0, str(Path(__file__).parent))
+from engineering import PARTS
 
 NODES = 400
 """Nodes that are compared at most."""
@@ -44,12 +60,67 @@ def distance(solution: vpinn.Solution, refinements: int = 0, degree: int = 5) ->
     return worst
 
 
+def beside(name: str, how: str) -> str:
+    """Return the cell of a table: a part solved by default, or by elements of a degree, in this process."""
+    import vpinn.solving  # imports are no part of a solve
+
+    part = PARTS[name]
+    try:
+        problem = part.make()
+    except (InputError, ImportError, OSError):
+        return "not at hand"
+    began = time.process_time()
+    try:
+        fields = vpinn.solve(problem, threads=1) if how == "default" else vpinn.solve_fem(problem, int(how))
+    except VpinnError as error:
+        return f"{type(error).__name__}: {str(error)[:60]}"
+    spent, memory = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    error = part.measure(fields) if part.measure is not None else _to_finer(problem, fields)
+    told = ""
+    if isinstance(fields, vpinn.Solution):
+        metrics, found = fields.metrics, fields.metrics["error_estimate"] or {}
+        checks = ", ".join(check.partition(":")[0] for check in metrics["checks"])
+        effectivity = f" eff {found['effectivity']:.2f}" if found.get("effectivity") else ""
+        told = f" est {found.get('relative_energy', math.nan):.1e}{effectivity} {metrics['method']}"
+        told += f" FAILS {checks}" * bool(checks)
+    return f"{error:.1e}{told} {spent:.1f} s {memory:.0f} MB"
+
+
+def _to_finer(problem: vpinn.Problem, fields: Evaluable) -> float:
+    """Return the relative distance of fields from elements of degree 5 on a finer mesh, or of degree 4 in space."""
+    mesh, outputs = problem.domain, sum(unknown.components for unknown in problem.unknowns)
+    fine = [times for times in range(3) if mesh.n_cells * 4**times * outputs**2 <= CELLS]  # type: ignore[union-attr]
+    refined, degree = (0, 4) if mesh.dimension == 3 else (max(fine, default=0), 5)
+    x = mesh.nodes[:NODES] + INWARDS * (mesh.nodes.mean(0) - mesh.nodes[:NODES])  # type: ignore[union-attr]
+    worst, found = 0.0, fields.evaluate(x)
+    for name, right in vpinn.solve_fem(problem, degree, refined).evaluate(x).items():
+        kept = np.isfinite(right) & np.isfinite(found[name])
+        worst = max(worst, float(np.linalg.norm((right - found[name])[kept]) / np.linalg.norm(right[kept])))
+    return worst
+
+
+def table(names: Sequence[str]) -> None:
+    """Print a table of parts, a row as soon as it is known."""
+    ways = ("default", "2", "3", "4")
+    print("| part | default | degree 2 | degree 3 | degree 4 |\n|---|---|---|---|---|")
+    for name in names or PARTS:
+        cells = []
+        for how in ways:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                cells.append(pool.submit(beside, name, how).result())
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
-    """Print one line per file."""
+    """Print one line per file, or the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("files", nargs="*", type=Path, help="problem files, or names of parts with --beside")
+    parser.add_argument("--beside", action="store_true", help="a table of parts by default and by elements of three degrees")
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE")
     options = parser.parse_args()
+    if options.beside:
+        table([str(name) for name in options.files])
+        return
     for file in options.files:
         problem = read_problem(file, options.changes)
         began = time.process_time()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vpinn.domain import CellPoints, FacetPoints, Hypercube, Mesh, MonteCarloFacetPoints, MonteCarloPoints, interval, rectangle
-from vpinn.domain.points import PointSet
+from vpinn.domain.point_set import PointSet
 from vpinn.sampling import Cells, make_sampler
 
 from .meshes import SHAPED

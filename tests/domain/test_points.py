@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vpinn.domain import CellPoints, FacetPoints, Hypercube, Mesh, MonteCarloFacetPoints, MonteCarloPoints, box, disk, rectangle
-from vpinn.domain.points import PointSet
+from vpinn.domain.point_set import PointSet
 from vpinn.errors import InputError
 
 from .meshes import SHAPED, curved, shifted

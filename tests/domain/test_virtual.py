@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vpinn.domain import CellPoints, FacetPoints, rectangle
-from vpinn.domain.points import PointSet
+from vpinn.domain.point_set import PointSet
 from vpinn.errors import InputError
 
 from .meshes import SHAPED, curved, shifted

@@ -9,7 +9,7 @@ import pytest
 import torch
 import ufl
 
-from vpinn.domain import CellPoints, FacetPoints, rectangle
+from vpinn.domain import BoundaryPart, CellPoints, FacetPoints, Inside, rectangle
 from vpinn.errors import InputError
 from vpinn.forms import Background, Geometry, Graph, Jet, Tape, build, compile_tape, evaluate, integrals, lower, split, tag
 from vpinn.forms.operations import FIXED, TORCH
@@ -124,12 +124,12 @@ def test_integrals_name_their_parts() -> None:
     v = S.test_function()
     dx, ds = ufl.Measure("dx", domain=S.mesh), ufl.Measure("ds", domain=S.mesh)
     parts = integrals(U * v * dx + v * ds(2) - U * v * ds((0, 1)) + v * dx(3))
-    assert {(p.facet, t) for p in parts for t in p.tags or ("all",)} == {
-        (False, "all"),
-        (False, 3),
-        (True, 0),
-        (True, 1),
-        (True, 2),
+    assert {(p.region, t) for p in parts for t in p.tags or ("all",)} == {
+        (Inside, "all"),
+        (Inside, 3),
+        (BoundaryPart, 0),
+        (BoundaryPart, 1),
+        (BoundaryPart, 2),
     }
     with pytest.raises(InputError, match="use dx, ds"):
         integrals(ufl.avg(U) * ufl.Measure("dS", domain=S.mesh))
@@ -220,7 +220,7 @@ def test_normals_and_tags() -> None:
     assert np.abs((n**2).sum(0) - 1).max() <= 1e-15
     right = points.x[:, 0] > 2.0 - 1e-12
     assert np.abs(n[:, right] - np.array([[1.0], [0.0]])).max() <= 1e-15
-    (mark,) = Background(mesh).values([tag("right", True)], points)
+    (mark,) = Background(mesh).values([tag("right", BoundaryPart)], points)
     assert (mark.numpy() == right).all()
     inside = CellPoints(mesh, 1).take(range(3))
     with pytest.raises(InputError, match="on the boundary only"):

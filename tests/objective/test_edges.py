@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vpinn.domain import Mesh, box, points, rectangle
+from vpinn.domain import BoundaryPart, Mesh, box, points, rectangle
 from vpinn.finite_elements import assembly, solve_fem
 from vpinn.objective import make_objective, measure, objective
 from vpinn.placement import Placement
@@ -58,7 +58,8 @@ def test_conditions_do_not_depend_on_the_batch(edge: str, stored: bool, monkeypa
     for side in make_objective(problem, make_trial(problem)).measures:
         size = side.points.size
         whole = torch.stack(side.compute(range(size)).fixed)
-        assert side.facet or any(len(row.unique()) == 2 for row in whole)  # the coefficient; on the boundary times another
+        # the coefficient; on the boundary times another
+        assert side.region is BoundaryPart or any(len(row.unique()) == 2 for row in whole)
         order = np.random.default_rng(0).permutation(size)
         for step in (1, 7, 100, size):
             index = order[: 40 * step]

@@ -182,7 +182,7 @@ def test_given_points(tmp_path: Path) -> None:
     headed.write_text("name,y,x\np,2,1\n\nq,4,3\n")
     bare.write_text("5,6\n")
     bad.write_text("x,y\n1,2\n3,oops\n")
-    np.testing.assert_array_equal(points_of(["0.5, 1e-1", str(headed), str(bare)], 2), [[0.5, 0.1], [1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(points_of(["0.5, 1e-1", str(headed), str(bare)], "xy"), [[0.5, 0.1], [1, 2], [3, 4], [5, 6]])
     for given, message in (
         (["1,2,3"], r"2 coordinates \(x, y\), got 3"),
         (["nan,1"], "not a finite number"),
@@ -190,9 +190,9 @@ def test_given_points(tmp_path: Path) -> None:
         ([str(bad)], r"c\.csv:3: expected 2 numbers"),
     ):
         with pytest.raises(InputError, match=message):
-            points_of(given, 2)
+            points_of(given, "xy")
     with pytest.raises(InputError, match="no column z"):
-        points_of([str(headed)], 3)
+        points_of([str(headed)], "xyz")
 
 
 def test_least_squares_says_what_it_will_do() -> None:

@@ -14,7 +14,7 @@ PHASES = {
     "first stage": ("vpinn.features.stages", "Stages.make"),
     "fit": ("vpinn.features.least_squares", "solve_columns"),
     "steps": ("vpinn.solving.steps", "train"),
-    "assessment": ("vpinn.solving.run", "assess"),
+    "assessment": ("vpinn.solving.steady", "assess"),
     "reference elements": ("vpinn.analysis.assessment", "compare_with_finite_elements"),
     "files": ("vpinn.output", "publish"),
     "figures": ("vpinn.output.folder", "draw"),

@@ -69,7 +69,7 @@ def override(data: bytes, folder: Path) -> None:
 def points(data: bytes, folder: Path) -> None:
     """Read points of ``--at``."""
     (folder / "points.csv").write_bytes(data)
-    read_points(folder / "points.csv", 2)
+    read_points(folder / "points.csv", "xy")
 
 
 def reference(data: bytes, folder: Path) -> None:

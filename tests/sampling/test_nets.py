@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vpinn.domain import CellPoints, box, interval, rectangle
-from vpinn.domain.points import PointSet
+from vpinn.domain.point_set import PointSet
 from vpinn.sampling import Sobol, Uniform, make_sampler
 from vpinn.sampling.nets import gains
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective
 from vpinn.analysis.estimate import Estimate, Estimator
-from vpinn.domain import CellPoints, FacetPoints, Hypercube
+from vpinn.domain import BoundaryPart, CellPoints, FacetPoints, Inside, Region
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, make_objective, quadrature_rule
 from vpinn.optimization import GaussNewton, promised_decrease
@@ -153,26 +153,26 @@ def tests(
 def remedy(problem: Problem) -> str:
     """Return what the user can do to make the quadrature finer."""
     rule, _ = quadrature_rule(problem)
-    if isinstance(problem.domain, Hypercube):
+    if problem.domain.mesh is None:
         return "raise quadrature.points"
     return "raise quadrature.degree or refine the mesh" if rule == "gauss" else 'use quadrature.rule = "gauss"'
 
 
 def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) -> Objective:
     """Return the objective in float64 on training's rule, or on one of a degree higher by ``more``, or on other random points."""
-    settings, rules = problem.settings, {m.facet: m.points for m in objective.measures}
-    points = rules.get(False, rules.get(True))
+    settings, rules = problem.settings, {m.region: m.points for m in objective.measures}
+    points = rules.get(Inside, rules.get(BoundaryPart))
     tested = objective.test_space.space.degree if objective.test_space else None
-    degrees: dict[bool, int] = {}
+    degrees: dict[type[Region], int] = {}
     if isinstance(points, CellPoints | DrawnPoints | FacetPoints):
         halved = points.degree + more > MAX_DEGREE  # no rule has a higher degree, so cells are halved instead
-        least = {facet: found.degree + (0 if halved else more) for facet, found in rules.items()}  # type: ignore[attr-defined]
-        degrees = {facet: min(MAX_DEGREE, degree) for facet, degree in least.items()}
-        quadrature = {"degree": degrees.get(False, degrees.get(True)), "refine": points.refine + halved}
+        least = {region: found.degree + (0 if halved else more) for region, found in rules.items()}  # type: ignore[attr-defined]
+        degrees = {region: min(MAX_DEGREE, degree) for region, degree in least.items()}
+        quadrature = {"degree": degrees.get(Inside, degrees.get(BoundaryPart)), "refine": points.refine + halved}
         settings = settings.model_copy(update={"quadrature": settings.quadrature.model_copy(update=quadrature)})
     elif points is not None:
         quadrature, solver = {"points": points.size}, {"seed": (settings.solver.seed + (more > 0)) % 2**32}
         changed = {"quadrature": settings.quadrature.model_copy(update=quadrature)}
         settings = settings.model_copy(update={**changed, "solver": settings.solver.model_copy(update=solver)})
-    found = make_objective(problem, trial, test_degree=tested, facet_degree=degrees.get(True), settings=settings)
+    found = make_objective(problem, trial, test_degree=tested, facet_degree=degrees.get(BoundaryPart), settings=settings)
     return assessed_objective(problem, found)

@@ -23,13 +23,15 @@ from vpinn.analysis.geometry import kink
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
-from vpinn.domain import CellPoints, Domain, Mesh
+from vpinn.domain import CellPoints, Domain, carried_points
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
+from vpinn.forms import integrals
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, make_objective, quadrature_degree
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.trial import Evaluator
 
 UNRESOLVED = 0.1
 """Relative error estimate above which a check fails, even if points and tests were enough."""
@@ -97,7 +99,7 @@ def assess(
         checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
-    if (cells := drawn_cells(problem)) is not None and isinstance(problem.domain, Mesh):
+    if (cells := drawn_cells(problem)) is not None:
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
     return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
@@ -169,7 +171,12 @@ def _trained_enough(
 
 
 def _others(solution: Solution, loss: float | None) -> str:
-    """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one."""
+    """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one.
+
+    Where obstacles or points hold it, factors of elements have told.
+    """
+    if solution.problem.bounds or solution.problem.supports:
+        return ""
     free = free_functions(solution.problem, solution.trial, solution.theta, loss)
     return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)
 
@@ -186,7 +193,7 @@ def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
     """
     least, most = EFFECTIVITY
     relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
-    bent = kink(domain) if isinstance(domain, Mesh) else 0.0
+    bent = 0.0 if domain.mesh is None else kink(domain.mesh)
     if relative <= PENALISED and (estimate.relative <= adequacy.SMALL or estimate.relative <= relative <= bent):
         return True
     return least * true <= estimate.absolute <= most * true
@@ -197,4 +204,16 @@ def _energy(solution: Solution) -> float:
     plain = dataclasses.replace(solution.trial, imposed=())
     degree = min(30, quadrature_degree(solution.problem, None) + 4)
     found = make_objective(solution.problem, plain, degree=degree)
-    return assessed_objective(solution.problem, found).value(solution.theta)
+    return assessed_objective(solution.problem, found).value(solution.theta) + _energy_at_points(solution)
+
+
+def _energy_at_points(solution: Solution) -> float:
+    """Return the terms of the energy at points and along edges."""
+    problem, mesh = solution.problem, solution.problem.domain.mesh
+    total = 0.0
+    for load in problem.loads:
+        assert mesh is not None
+        terms = [part.integrand for part in integrals(load.formulation.integrals)]
+        points = carried_points(mesh, load.carriers, 20)
+        total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, points).sum())
+    return total

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import FacetPoints, Mesh
+from vpinn.domain import FacetPoints, Inside, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.finite_elements.form import offsets
@@ -32,6 +32,8 @@ NONE = 1e-9
 """Size of n·An and b·n, relative to that of A and b, up to which they vanish."""
 CONSISTENT = 1e-5
 """Relative error estimate up to which values too many agree with the solution."""
+SECOND = 2
+"""Order of the highest derivatives of operators that are looked at."""
 RULE = 2
 """Degree of the rule on facets, at whose points they are looked at."""
 
@@ -43,8 +45,8 @@ def uncarried_values(problem: Problem, relative: float) -> str:
         problem: on any domain; without cells nothing is said.
         relative: error estimate of its solution; nan without one.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or not any(condition.value is not None for condition in problem.boundary):
+    mesh = problem.domain.mesh
+    if mesh is None or not any(condition.value is not None for condition in problem.boundary):
         return ""
     try:
         if not is_linear(problem):
@@ -159,7 +161,12 @@ def _symbol(problem: Problem, mesh: Mesh, rule: FacetPoints) -> tuple[Array, Arr
     count, d = offsets(problem)[-1], mesh.dimension
     second, drift = np.zeros((rule.size, count, d, count, d)), np.zeros((rule.size, count, count, d))
     for key, value in zip(entries, values, strict=True):
-        (second if len(key) == 4 else drift)[:, *key] += host(value) if isinstance(value, torch.Tensor) else value
+        found = host(value) if isinstance(value, torch.Tensor) else value
+        i, *rest = key
+        if len(rest) == SECOND + 1:
+            second[:, i, rest[0], rest[1], rest[2]] += found
+        else:
+            drift[:, i, rest[0], rest[1]] += found
     if not (np.isfinite(second).all() and np.isfinite(drift).all()):
         raise InputError("a coefficient is not finite on the boundary")
     constant = not problem.formulation.pointwise or bool(np.ptp(second, axis=0).max() <= NONE * np.abs(second).max())
@@ -178,14 +185,14 @@ def _terms(problem: Problem, graph: Graph, first: dict[int, int]) -> Iterator[tu
         if len(tested) != offsets(problem)[-1]:
             raise InputError("there is not one equation for each component")
     else:
-        tested = coefficients(problem, {u.name: u.function for u in problem.unknowns}, Integrands(graph, False))
+        tested = coefficients(problem, {u.name: u.function for u in problem.unknowns}, Integrands(graph, Inside))
     for test, node in tested.items():
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function in first]
         for jet, slope in zip(jets, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True):
             i, k, both = test.component, first[jet.function] + jet.component, (*test.derivative, *jet.derivative)
-            if len(both) > 2:
+            if len(both) > SECOND:
                 raise InputError("derivatives above the second")
-            if len(both) == 2:
+            if len(both) == SECOND:
                 a, b = both
                 factor = 1.0 if test.derivative else -0.5
                 share = graph.multiply([graph.number(factor), slope])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.domain import LagrangeSpace
 from vpinn.errors import InputError
 from vpinn.finite_elements import boundary_values
 from vpinn.forms import Background
@@ -26,8 +26,8 @@ def clashing_values(problem: Problem) -> str | None:
     Args:
         problem: problem on any domain; on a domain without cells nothing is checked.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh):
+    mesh = problem.domain.mesh
+    if mesh is None:
         return None
     space, background = LagrangeSpace(mesh, 1), Background(mesh)
     seen: dict[tuple[str, int], list[_Given]] = {}

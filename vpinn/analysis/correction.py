@@ -20,10 +20,10 @@ from torch import Tensor
 
 from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
-from vpinn.domain import FacetPoints, LagrangeSpace, Mesh
-from vpinn.errors import InputError
-from vpinn.finite_elements import Kernel, MixedSpace, Motion, assemble, lower, motions, solver
-from vpinn.forms import components
+from vpinn.domain import FacetPoints, LagrangeSpace, node_points
+from vpinn.errors import VpinnError
+from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, assemble, lower, motions, solver, support_values
+from vpinn.forms import Background, components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
 
@@ -73,6 +73,8 @@ class Correction:
         met: per component, the basis functions on whose boundary part w = 0, as the trial space meets the condition there [k].
         gaps: conditions that the trial space does not meet.
         motions: constants and turns, which the form may leave open.
+        contact: obstacles, which u + w meets; None without any.
+        nodes: values of the unknowns' components at the nodes of their elements, where there are obstacles.
     """
 
     trial: Trial
@@ -82,6 +84,8 @@ class Correction:
     met: tuple[NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
     motions: tuple[Motion, ...]
+    contact: Contact | None = None
+    nodes: Evaluator | None = None
 
     def __call__(self, theta: Tensor) -> Corrected | None:
         """Return the corrected solution u + w of parameters [size]; None if the tangent is singular."""
@@ -97,10 +101,10 @@ class Correction:
         block = tangent[:, free]
         del matrix, tangent  # as large as the block
         try:
-            values[free] = solver(block, self.mixed, ~prescribed, ACCURATE)(right)
-        except InputError:  # singular
+            values[free], used = self._solved(block, right, ~prescribed, theta)
+        except VpinnError:  # singular, or no active set
             return None
-        if not np.linalg.norm(block @ values[free] - right) <= SOLVED * np.linalg.norm(right):
+        if not np.linalg.norm((block @ values[free] - right)[used]) <= SOLVED * np.linalg.norm(right):
             return None
         space, rows = self.mixed.highest, self.mixed.embedded(kernel.without(values))
         known = {count: MeshField(space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
@@ -109,6 +113,19 @@ class Correction:
         # with components of different degrees the residual is not one on the space of the highest degree
         tested = torch.from_numpy(residual).view(rows.shape) if rows.size == residual.size else None
         return Corrected(corrected, 0.0, tested, seen)
+
+    def _solved(
+        self, block: Any, right: Array, free: NDArray[np.bool_], theta: Tensor
+    ) -> tuple[Array, slice | NDArray[np.bool_]]:
+        """Return the coefficients of w that are free, and which of their equations hold."""
+        if self.contact is None or self.nodes is None:
+            return solver(block, self.mixed, free, ACCURATE)(right), slice(None)
+        u = np.concatenate([
+            self.nodes(theta, node_points(space))[component] for component, space in enumerate(self.mixed.spaces)
+        ])
+        start, nothing = np.zeros(len(right)), np.zeros(len(u))
+        found, used = self.contact.less(u).solve(lambda w, wanted: (block @ w - right, block), start, free, True, nothing)
+        return found.values, used[free]
 
     def _prescribed(self, theta: Tensor) -> tuple[NDArray[np.bool_], Array]:
         """Return which degrees of freedom of w are prescribed, and their values, [mixed.size] each: 0, or g − u on gaps."""
@@ -142,8 +159,7 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
     """
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     space, shift = LagrangeSpace(mesh, degree), Shift.of(problem, trial)
     tangents = make_tangents(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
     less = lower(len(shift.counts), [pair for tangent in tangents for pair in tangent.slopes])
@@ -160,4 +176,14 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
                     gap, facets = Evaluator.of(problem, trial, [u - i.value]), mesh.facets(i.condition.on)
                     gaps.append(Gap(len(met), gap, facets, min(MAX_DEGREE, 2 * degree)))
             met.append(np.unique(np.concatenate(exact)) if exact else np.empty(0, np.int64))
-    return Correction(trial, shift, mixed, tangents, tuple(met), tuple(gaps), tuple(motions(problem)))
+    for support in problem.supports:
+        first = sum(u.components for u in problem.unknowns[: [u.name for u in problem.unknowns].index(support.unknown)])
+        for component in range(first, first + problem.unknown(support.unknown).components):
+            if support.component in (None, component - first):
+                held = support_values(support, mixed.spaces[component], trial.background)[0]
+                met[component] = np.union1d(met[component], held)
+    contact = Contact.of(problem, mixed, Background(mesh))
+    nodes = None if contact is None else Evaluator.of(problem, trial, [u.function for u in problem.unknowns])
+    bounded = {bound.unknown for bound in problem.bounds}
+    left = tuple(motion for motion in motions(problem) if motion.unknown not in bounded)
+    return Correction(trial, shift, mixed, tangents, tuple(met), tuple(gaps), left, contact, nodes)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
 from vpinn.analysis.flux import measured
-from vpinn.domain import BISECTED, CellPoints, Mesh, Points, PointSet, bisect, gauss
+from vpinn.domain import BISECTED, CellPoints, Inside, Mesh, Points, PointSet, bisect, gauss
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Background, Graph, Tape, compile_tape
@@ -99,9 +99,9 @@ def unseen_data(problem: Problem, points: Iterable[PointSet], kinks: bool = True
         points: quadrature points with which its solution was found.
         kinks: whether to report coefficients that jump inside a cell, too. Set it for trial functions that are smooth in a cell.
     """
-    mesh = problem.domain
+    mesh = problem.domain.mesh
     rules = [rule for rule in points if isinstance(rule, CellPoints)]
-    if not isinstance(mesh, Mesh) or not rules:
+    if mesh is None or not rules:
         return None
     shares = unseen_shares(problem, max(rules, key=lambda rule: rule.per_entity))
     if shares is None:
@@ -147,8 +147,8 @@ def resolved_data(problem: Problem, rule: Callable[[Mesh], CellPoints]) -> Probl
     """
     first, missing = problem.domain, True
     for _ in range(ROUNDS):
-        mesh = problem.domain
-        if not isinstance(mesh, Mesh) or mesh.cell not in BISECTED or mesh.dimension == 3:
+        mesh = problem.domain.mesh
+        if mesh is None or mesh.cell not in BISECTED or mesh.dimension == 3:
             break
         shares = unseen_shares(problem, rule(mesh))
         if shares is None:
@@ -207,7 +207,7 @@ class _Data:
             InputError: the form has no such a and B.
         """
         graph, stated = Graph(), measured(problem)
-        terms = coefficients(stated, {u.name: _field(stated, u.shape) for u in stated.unknowns}, Integrands(graph, False))
+        terms = coefficients(stated, {u.name: _field(stated, u.shape) for u in stated.unknowns}, Integrands(graph, Inside))
         return cls(compile_tape(graph, list(terms.values())), Background(mesh), tuple(bool(jet.derivative) for jet in terms))
 
     def __call__(self, points: Points) -> list[Array]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, Mesh, Points, PointSet, gauss
+from vpinn.domain import CellPoints, Points, PointSet, gauss
 from vpinn.domain.reference import Floats, Integers
 from vpinn.objective import Objective
 from vpinn.problem import Problem
@@ -44,9 +44,9 @@ def drawn_cells(problem: Problem) -> int | None:
 
     The number depends on the problem file alone, not on measured time, so that results can be reproduced.
     """
-    mesh, settings = problem.domain, problem.settings
+    mesh, settings = problem.domain.mesh, problem.settings
     asked, size = settings.solver.assessment, settings.batch.size
-    if not isinstance(mesh, Mesh) or asked == "full" or (asked == "auto" and size == "full"):
+    if mesh is None or asked == "full" or (asked == "auto" and size == "full"):
         return None
     per_cell = len(gauss(mesh.cell, max(DEGREE, settings.quadrature.degree or 0)).weights)
     if isinstance(asked, int):

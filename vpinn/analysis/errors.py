@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vpinn.analysis.drawn import DrawnPoints, assessed_points, draws_of, ratio_interval
 from vpinn.analysis.flux import flux_gap, measured
-from vpinn.domain import Mesh, PointSet, cell_points
+from vpinn.domain import Inside, PointSet
 from vpinn.finite_elements import Level
 from vpinn.problem import Problem
 from vpinn.problem.operators import gradient
@@ -36,9 +36,7 @@ def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointS
         degree: degree of the Gauss rule; it is at most 30.
         refine: number of times that cells are halved before the rule is applied, ≥ 0.
     """
-    if isinstance(problem.domain, Mesh):
-        return assessed_points(problem, cell_points(problem.domain, "gauss", min(30, degree), 0, 0, refine))
-    return cell_points(problem.domain, "sobol", 0, SAMPLES, SEED)
+    return assessed_points(problem, Inside(problem.domain).points(min(30, degree), SAMPLES, seed=SEED, refine=refine))
 
 
 class TrueError:

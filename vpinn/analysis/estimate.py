@@ -180,13 +180,14 @@ def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -
     stated, problem = problem, measured(problem)
     if bends(problem):
         return None
-    mesh, points, residual = problem.domain, independent_points(problem, 0), None
+    mesh, points, residual = problem.domain.mesh, independent_points(problem, 0), None
     correction: Correction | FeatureCorrection | None = None
-    if isinstance(mesh, Mesh) and drawn_cells(problem) is not None:
+    if drawn_cells(problem) is not None:
         points = independent_points(problem, DRAWN_DEGREE)
-    elif isinstance(mesh, Mesh):
+    elif mesh is not None:
         degree = _degree(mesh, trained or problem.settings.test_space.degree or default_test_degree(mesh), trial)
-        points, residual = CellPoints(mesh, min(MAX_DEGREE, 2 * degree + 2)), make_residual(problem, trial, degree)
+        points = CellPoints(mesh, min(MAX_DEGREE, 2 * degree + 2))
+        residual = None if problem.nodal[0] else make_residual(problem, trial, degree)  # which forces at nodes are part of
         with contextlib.suppress(InputError):  # second derivatives
             correction = make_correction(problem, trial, degree)
     if correction is None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vpinn.analysis.drawn import DrawnPoints, drawn_cells
 from vpinn.analysis.tangent import Corrected, Shift
-from vpinn.domain import CellPoints, Mesh, Points, PointSet, cell_points, facet_points
+from vpinn.domain import BoundaryPart, CellPoints, Inside, Points, PointSet
 from vpinn.errors import InputError
 from vpinn.features.least_squares import solve_columns
 from vpinn.features.recipes import Recipe
@@ -205,10 +205,8 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     inside = [part for equation in equations(problem) for part in components(equation)]
     domain, count = problem.domain, max(ROWS * width * outputs, 2_000)
     degree = 4
-    while isinstance(domain, Mesh) and degree < 20 and cell_points(domain, "gauss", degree, 0, 0).size < count:
+    while (points := Inside(domain).points(degree, count, seed=SEED)).size < count and degree < 20:
         degree += 2
-    rule = "gauss" if isinstance(domain, Mesh) else "sobol"
-    points = cell_points(domain, rule, degree, count, SEED)
     if drawn_cells(problem) is not None and isinstance(points, CellPoints) and points.size > count:
         points = DrawnPoints(points, -(-count // points.per_entity))
     residuals = [_residuals(problem, trial, inside, points)]
@@ -216,14 +214,14 @@ def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection
     for imposed in trial.imposed:
         if imposed.how != "exact":
             u = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]
-            points = facet_points(domain, domain.facets(imposed.condition.on), rule, degree, count // 4, SEED)
+            points = BoundaryPart.of(domain, imposed.condition.on).points(degree, count // 4, seed=SEED)
             weight = np.sqrt(penalty_weight(stated, trial, imposed.condition, imposed.component))
             residuals.append(_residuals(problem, trial, [weight * (u - imposed.value)], points))
     for condition in problem.boundary:
         if condition.residual is not None:
             weight = np.sqrt(residual_weight(stated, trial, condition))
             parts = [weight * part for part in components(condition.residual)]
-            points = facet_points(domain, domain.facets(condition.on), rule, degree, count // 4, SEED)
+            points = BoundaryPart.of(domain, condition.on).points(degree, count // 4, seed=SEED)
             residuals.append(_residuals(problem, trial, parts, points))
     return FeatureCorrection(trial, shift, tuple(residuals), width)
 

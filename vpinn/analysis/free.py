@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, Points, cell_points
+from vpinn.domain import Inside, Points
 from vpinn.finite_elements import motions
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
@@ -137,5 +137,4 @@ def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) 
 
 def some_points(problem: Problem) -> Points:
     """Return points all over the domain at which functions are compared."""
-    points = cell_points(problem.domain, "gauss" if isinstance(problem.domain, Mesh) else "sobol", 2, POINTS, 0)
-    return points.take(range(0, points.size, max(1, points.size // POINTS)))
+    return Inside(problem.domain).spread(POINTS)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import FacetPoints, Mesh, gauss
+from vpinn.domain import FacetPoints, gauss
 from vpinn.forms import components
 from vpinn.objective import Objective, TestSpace, make_objective
 from vpinn.placement import host, wide
@@ -86,8 +86,7 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
     Returns:
         None if the form contains no test function once it is differentiated, as a constant energy.
     """
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     weak = dataclasses.replace(problem, formulation=Weak(problem.variation), boundary=())
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})  # whatever training tests with

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, Points, functions_per_cell
+from vpinn.domain import Mesh, Points, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import MixedSpace, assemble, rule_degree, solve_fem
 from vpinn.finite_elements.assembly import Discrete
@@ -55,8 +55,8 @@ class _Part(Discrete):
 
 def close_to_resonance(problem: Problem) -> str:
     """Return a line for the user if the problem is linear and its solution close to resonance, else ""."""
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or problem.formulation.pointwise:
+    mesh = problem.domain.mesh
+    if mesh is None or problem.formulation.pointwise:
         return ""
     try:
         parts = integrands(problem)
@@ -78,7 +78,7 @@ def close_to_resonance(problem: Problem) -> str:
 
 def _may_cancel(parts: Sequence[Integrand]) -> bool:
     """Return whether the left side of some equation has two or more parts A_k, which could cancel."""
-    kinds = {(test[0], part.facet, test[1] == 0) for part in parts for test, _ in part.slopes}
+    kinds = {(test[0], part.region, test[1] == 0) for part in parts for test, _ in part.slopes}
     return any(len({kind[1:] for kind in kinds if kind[0] == component}) > 1 for component, _, _ in kinds)
 
 
@@ -98,7 +98,7 @@ def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degre
     u = np.concatenate([_own(mixed, component, found.values[component]) for component in range(len(mixed.spaces))])[free]
     images = []
     for part in parts:
-        points = FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule)
+        points = part.points(mesh, rule)
         for values in (True, False):
             assembler = _Part(mixed.highest, len(mixed.spaces), points, part.tests, part.slopes, part, background, values)
             images.append(assemble([assembler], mixed, np.zeros(mixed.size), numbering)[1] @ u)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.analysis.flux import measured
-from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell
+from vpinn.domain import Mesh, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import MixedSpace, assemble, lowest_degree, rule_degree
 from vpinn.finite_elements.assembly import Discrete
@@ -85,11 +85,7 @@ class _System:
     @cached_property
     def _assemblers(self) -> list[Discrete]:
         rule, count, background = rule_degree(self.degree, self.mesh), len(self.mixed.spaces), Background(self.mesh)
-        made = []
-        for part in self.parts:
-            points = FacetPoints(self.mesh, self.mesh.facets(part.tags), rule) if part.facet else CellPoints(self.mesh, rule)
-            made.append(Discrete.of(part, self.mixed.highest, count, points, background))
-        return made
+        return [Discrete.of(part, self.mixed.highest, count, rule, background) for part in self.parts]
 
     def within(self, free: Array, matrix: bool) -> tuple[Array, Any]:
         """Return F(u) and its derivative for the values of the free functions."""
@@ -100,7 +96,8 @@ class _System:
 
     def free(self, values: Array) -> Array:
         """Return the values of the free functions [free] among all [size]."""
-        return values[~self._given[1]]
+        free: Array = values[~self._given[1]]
+        return free
 
     def whole(self, free: Array) -> Array:
         """Return all values [size], given those of the free functions."""
@@ -111,7 +108,7 @@ class _System:
     def interpolated(self, evaluate: Callable[[Array], Array]) -> Array:
         """Return the values [size] of a function, points → [components, n], at the nodes; 0 where it has none."""
         rows = [evaluate(space.locations())[component] for component, space in enumerate(self.mixed.spaces)]
-        return np.nan_to_num(np.concatenate(rows))
+        return np.asarray(np.nan_to_num(np.concatenate(rows)))
 
 
 def another_solution(solution: Solution) -> str:
@@ -123,8 +120,8 @@ def another_solution(solution: Solution) -> str:
         solution: one of the problem, on a mesh.
     """
     problem = measured(solution.problem)
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or problem.formulation.pointwise or set(problem.exact) == {u.name for u in problem.unknowns}:
+    mesh = problem.domain.mesh
+    if mesh is None or problem.formulation.pointwise or set(problem.exact) == {u.name for u in problem.unknowns}:
         return ""
     if mesh.n_cells * functions_per_cell(mesh, DEGREES[1]) * offsets(problem)[-1] > MOST:
         return ""
@@ -175,8 +172,8 @@ def _starts(system: _System, known: Array) -> Iterator[Array]:
     for _ in range(ITERATIONS):
         modes = np.linalg.qr(np.stack([inverse(mode) for mode in modes.T], axis=1))[0]
     unit = float(np.abs(known).max()) or 1.0
-    decades = np.log10([LEAST * unit, max(MOST_TIMES * unit, LARGE)])
-    sizes = np.logspace(*decades, int(PER_DECADE * np.ptp(decades)) + 1)
+    least, most = LEAST * unit, max(MOST_TIMES * unit, LARGE)
+    sizes = np.geomspace(least, most, int(PER_DECADE * np.log10(most / least)) + 1)
     for mode in (system.free(system.bump), *modes.T):
         mode = mode / (np.abs(mode).max() or 1.0)
         for sign in (1.0, -1.0):

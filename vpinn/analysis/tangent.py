@@ -14,12 +14,12 @@ import torch
 import ufl
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points, affordable_refine
-from vpinn.finite_elements import Assembler, coefficients, key_of, linearised
+from vpinn.domain import REGIONS, CellPoints, Inside, LagrangeSpace, Points, Region, affordable_refine, carried_points
+from vpinn.finite_elements import Assembler, Rule, coefficients, key_of, linearised, terms_at
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective.control import by_parts, controlled
 from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem, Weak
+from vpinn.problem import Load, Problem, Weak
 from vpinn.trial import Evaluator, Trial
 from vpinn.trial.network import Jets
 
@@ -96,7 +96,7 @@ class Tangent(Assembler):
         """Return coefficients and derivatives at u."""
         assert self.theta is not None
         found = self.integrands.jets(self.theta, points)
-        if points.normal is None:
+        if isinstance(self.points, CellPoints):
             self.seen.append((points, found))
         return list(torch.from_numpy(self.integrands(self.theta, points, found)))
 
@@ -118,20 +118,23 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
     counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []
     weak = dataclasses.replace(problem, formulation=Weak(problem.variation))
     smoother = controlled(weak) if by_parts(weak, trial) else None
-    for facet in (False, True):
-        side = Integrands(Graph(frozenset({trial.function.count(), *counts})), facet)
-        nodes, graph = coefficients(problem, shift.unknowns, side), side.graph
+    measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
+    measures += [(Inside, load) for load in problem.loads]
+    for region, load in measures:
+        side = Integrands(Graph(frozenset({trial.function.count(), *counts})), region)
+        terms = None if load is None else terms_at(problem, load)
+        nodes, graph = coefficients(problem, shift.unknowns, side, terms), side.graph
         slopes = linearised(graph, nodes, counts)
-        if smoother is not None:
+        if smoother is not None and load is None:
             nodes = coefficients(problem, trial.unknowns, side, smoother)
         if not nodes:
             continue
         found = [*nodes.values(), *slopes.values()]
         w = [slot for slot in graph.slots(found) if isinstance(slot, Jet) and slot.function in counts]
         tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))
-        facets = space.mesh.facets(tuple(sorted(side.tags))) if facet else None
-        cells = CellPoints(space.mesh, degree, refine=refine)
-        points = cells if facets is None else FacetPoints(space.mesh, facets, degree, refine=refine)
+        points: Rule = region.of(space.mesh, tuple(side.tags)).on_cells(degree, refine=refine)
+        if load is not None:
+            points = carried_points(space.mesh, load.carriers, degree)
         tests, pairs = tuple(map(key_of, nodes)), tuple(slopes)
         tangents.append(Tangent(space, len(counts), points, tests, pairs, Evaluator(trial, tape)))
     return tuple(tangents)

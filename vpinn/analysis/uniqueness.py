@@ -19,7 +19,7 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
-from vpinn.domain import Domain, Mesh
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.features import Objectives, objective_for, tests_degree
 from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
@@ -42,8 +42,8 @@ RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimension up to which that many features resolve modes, and dimension up to which free functions are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
-FIRST_CELLS = 2_000
-"""Cells up to which that takes less than about a second, so that it is done before the work."""
+FIRST_CELLS = 600
+"""Cells up to which that takes less than about half a second, so that it is done before the work."""
 RECIPE = Recipe("tanh", 2.0)
 """Features that are drawn: smooth enough for rigid motions and the lowest modes."""
 OPEN = 1e-6
@@ -88,7 +88,7 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         loss: half the sum of squares of the residual of a strong form; None if it is not known.
     """
     domain = problem.domain
-    if domain.dimension > MOST_DIMENSIONS or (isinstance(domain, Mesh) and domain.n_cells > MOST_CELLS):
+    if domain.dimension > MOST_DIMENSIONS or domain.n_cells > MOST_CELLS:
         return None
     try:
         found = _found(problem, trial, theta)
@@ -108,8 +108,7 @@ def open_beforehand(problem: Problem, trial: Trial) -> bool:
         problem: the problem.
         trial: its trial space, with rows for conditions.
     """
-    domain = problem.domain
-    if isinstance(domain, Mesh) and domain.n_cells > FIRST_CELLS:
+    if problem.domain.n_cells > FIRST_CELLS:
         return False
     if not is_linear(stated_problem(problem, trial, "least-squares")):
         return False
@@ -186,8 +185,8 @@ class _Look:
             InputError: there are too few points or tests for so many features, or the residual is not finite.
         """
         objective, at = objective_for(objectives, trial, width), (trial.network, theta)
-        space, mesh = objective.test_space, problem.domain
-        if space is not None and isinstance(mesh, Mesh) and local_degree(mesh, width) > space.space.degree:
+        space = objective.test_space
+        if space is not None and local_degree(space.space.mesh, width) > space.space.degree:
             raise InputError("the largest cells do not see so many features")  # and would call them free
         network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
@@ -279,7 +278,7 @@ def _derivatives(stated: Problem, trial: Trial) -> Objective:
             parts.append(length**order * derivative)
             derivative = ufl.grad(derivative)
     functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=()), degree=8 if isinstance(domain, Mesh) else None)
+    return make_objective(functions, replace(trial, imposed=()), degree=8)
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:
@@ -287,7 +286,7 @@ def _stride(domain: Domain, size: int, enough: int) -> int:
 
     k is odd: every second point of a Sobol sequence lies in the same half of the box, and misses what happens in the other.
     """
-    return 1 if isinstance(domain, Mesh) and domain.h.max() > GRADED * domain.h.min() else max(1, size // enough) | 1
+    return 1 if domain.h.max() > GRADED * domain.h.min() else max(1, size // enough) | 1
 
 
 def _orders(stated: Problem) -> list[int]:

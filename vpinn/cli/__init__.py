@@ -128,9 +128,8 @@ def export(
     solution = _load(run)
     from vpinn.output import is_timed, points_of, write
 
-    timed = is_timed(solution)
-    points = points_of(at, solution.problem.domain.dimension, timed) if at else None
-    usual = "pvd" if timed else "vtu"
+    points = points_of(at, solution.coordinates) if at else None
+    usual = "pvd" if is_timed(solution) else "vtu"
     targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or [usual]]
     for target in targets:
         write(solution, target, refine, points)
@@ -154,9 +153,9 @@ def evaluate(
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
     solution = _load(run)
-    from vpinn.output import is_timed, points_of, table_at, write
+    from vpinn.output import points_of, table_at, write
 
-    points = points_of(at, solution.problem.domain.dimension, is_timed(solution))
+    points = points_of(at, solution.coordinates)
     if output is not None:
         write(solution, output, points=points)
         return

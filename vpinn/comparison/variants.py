@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from vpinn.comparison.settings import BATCH, ON_ALL_POINTS, TAKES_BATCHES, Combination, meaningless, settled
-from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.placement import Placement
 from vpinn.problem import Problem
@@ -94,7 +93,7 @@ def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Pr
 
 def _require_error(problem: Problem) -> None:
     """Refuse a problem with neither a known solution nor a mesh, on which the error could be estimated."""
-    if not (problem.exact or problem.reference is not None or isinstance(problem.domain, Mesh)):
+    if not (problem.exact or problem.reference is not None or problem.domain.n_cells):
         raise InputError("there is no error to compare by; give [reference] exact, or a domain with a mesh", problem.where())
 
 

@@ -8,41 +8,58 @@
 All objects are immutable and made of numpy arrays. Meshes are checked when they are made. Quadrature points are numbered and
 computed on demand, so that memory depends on the mesh and on the batch, but not on the number of points.
 
+A region is the inside of a domain or a part of its boundary: ``BoundaryPart.of(domain, tags).points(degree)``. Whether there are
+cells is asked of the domain: its ``mesh`` is None if there are none, and ``with_cells`` then raises an error.
+
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
 2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
-3. `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
-4. `space`: Lagrange elements. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
-5. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
+3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
+4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
+5. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
+6. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
 
-Start with `mesh`, `points` and `space`.
+Start with `mesh`, `points` and `regions`.
 """
 
 from vpinn.domain.bisect import BISECTED, bisect, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
-from vpinn.domain.given import Domain, bare_points, cell_points, check_points, facet_points, located_points
+from vpinn.domain.given import (
+    Domain,
+    PlacedPoints,
+    axis_names,
+    bare_points,
+    carried_points,
+    located_points,
+    node_points,
+)
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
-from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, Points, PointSet, affordable_refine
+from vpinn.domain.point_set import Points, PointSet
+from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
+from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
+from vpinn.domain.vertices import tag_vertices, with_vertices
 
 __all__ = [
     "AFFORDABLE",
     "BISECTED",
+    "REGIONS",
     "SHAPES",
+    "BoundaryPart",
     "Box",
     "CellPoints",
     "Corner",
@@ -51,26 +68,29 @@ __all__ = [
     "FacetPoints",
     "Frames",
     "Hypercube",
+    "Inside",
     "LagrangeSpace",
     "Mesh",
+    "MeshPoints",
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
     "Outline",
+    "PlacedPoints",
     "PointSet",
     "Points",
     "Polygon",
+    "Region",
     "Rule",
     "affordable_refine",
     "assemble_cells",
+    "axis_names",
     "bare_points",
     "bisect",
     "box",
-    "cell_points",
-    "check_points",
+    "carried_points",
     "corners_of",
     "disk",
     "facet_gauss",
-    "facet_points",
     "functions_per_cell",
     "gauss",
     "interleaved_sobol",
@@ -81,6 +101,7 @@ __all__ = [
     "located_points",
     "make_mesh",
     "make_shape",
+    "node_points",
     "parents",
     "polygon_of",
     "read_mesh",
@@ -90,5 +111,7 @@ __all__ = [
     "replayed",
     "sobol_points",
     "sources_behind",
+    "tag_vertices",
     "touching_parts",
+    "with_vertices",
 ]

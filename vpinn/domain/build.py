@@ -61,7 +61,7 @@ def make_mesh(
     nodes, cells = _flatten(nodes[used], reference.dimension), position[cells]
     cells = _oriented(nodes, cells, cell, order)
     _refuse_repeated(cells[:, : len(reference.vertices)])
-    mesh = Mesh(cell, order, nodes, cells, np.empty((0, 2), dtype=np.int64), {}, dict(cell_tags or {}), (), shape)
+    mesh = Mesh(cell, order, nodes, cells, np.empty((0, 2), dtype=np.int64), {}, dict(cell_tags or {}), (), {}, {}, shape)
     for name, members in mesh.cell_tags.items():
         if len(members) and not 0 <= members.min() <= members.max() < len(cells):
             raise InputError(f"the cell group {name!r} names cells that are not in the mesh")
@@ -185,5 +185,7 @@ def _with_boundary(mesh: Mesh, groups: Mapping[str, Integers], position: Integer
         {name: tag for name, tag in tags.items() if len(tag) and name != "all"},
         mesh.cell_tags,
         tuple(name for name, tag in tags.items() if not len(tag)),
+        mesh.vertex_tags,
+        mesh.edge_tags,
         mesh.shape,
     )

@@ -1,21 +1,28 @@
-"""Points at given coordinates (for evaluation, data and boundary values), and the quadrature points of any kind of domain."""
+"""Points at given coordinates, for evaluation and data, and the names of these."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from scipy.spatial import KDTree
 
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
-from vpinn.domain.points import CellPoints, FacetPoints, Points, PointSet
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
+from vpinn.domain.point_set import Points, PointSet
+from vpinn.domain.quadrature import gauss
 from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.space import LagrangeSpace
+from vpinn.errors import InputError
 
 Domain = Mesh | Hypercube
 """The domain of a problem."""
 
-PER_FACET = 64
-"""Boundary points per facet of a hypercube where only a check is made."""
+
+def axis_names(dimension: int) -> tuple[str, ...]:
+    """Return the names of the axes of space: x, y, z, or x0, x1, … in more than three dimensions."""
+    return ("x", "y", "z")[:dimension] if dimension <= 3 else tuple(f"x{i}" for i in range(dimension))
 
 
 def bare_points(x: Floats) -> Points:
@@ -41,33 +48,87 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     return Points(x, np.zeros(len(x)), cell, cell, reference, None, h, np.full(len(x), -1, dtype=np.int64)), inside
 
 
-def cell_points(domain: Domain, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Return the quadrature points of a domain.
+def node_points(space: LagrangeSpace) -> Points:
+    """Return the nodes of elements as points, each in one of its cells, without weights [space.size]."""
+    _, first = np.unique(space.dofs, return_index=True)
+    cell, local = np.divmod(first, space.dofs.shape[1])
+    none, h = np.full(space.size, -1, dtype=np.int64), space.mesh.h[cell]
+    return Points(space.locations(), np.zeros(space.size), cell, cell, space.reference_nodes[local], None, h, none)
+
+
+class PlacedPoints(PointSet):
+    """Points of a mesh with weights of their own, in no cell's rule: point loads, nodes of a line.
 
     Args:
-        domain: mesh or hypercube.
-        rule: "gauss" or "stochastic-gauss" (meshes only), "monte-carlo" or "sobol".
-        degree: degree of the Gauss rule on a mesh; random rules have as many points per cell as this rule.
-        count: number of points on a hypercube.
-        seed: seed of random points.
-        refine: how often every cell of a mesh is halved before the rule is applied, ≥ 0.
+        mesh: the mesh.
+        x: coordinates inside [n, d].
+        w: weights [n]; ones by default.
+
+    Raises:
+        InputError: a point lies outside the mesh.
     """
-    if isinstance(domain, Hypercube):
-        return MonteCarloPoints(domain, count, rule, seed)
-    return CellPoints(domain, degree, rule, seed, refine)
+
+    on_facets = True
+    """Whether cells see each point at another place: ``placed_in_cell`` has a row for every one, as for local facets."""
+
+    def __init__(self, mesh: Mesh, x: Floats, w: Floats | None = None) -> None:
+        self.mesh = mesh
+        self._points, inside = located_points(mesh, x)
+        if not inside.all():
+            raise InputError(f"the point ({', '.join(f'{c:.6g}' for c in x[inside.argmin()])}) lies outside the mesh")
+        self._weights = np.ones(len(x)) if w is None else w
+
+    @property
+    def entities(self) -> int:
+        """Number of points."""
+        return len(self._weights)
+
+    @property
+    def per_entity(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def entity_volumes(self) -> Floats:
+        """The weights [n]."""
+        return self._weights
+
+    @property
+    def placed_in_cell(self) -> Floats:
+        """Points in the reference cell, one of each row [n, 1, d]."""
+        return self._points.reference[:, None]
+
+    def facet_of(self, points: Points) -> Integers:
+        """Return the rows of ``placed_in_cell`` of points of this set [b]."""
+        return points.entity
+
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+        """Return the points with the given numbers; an entity is the number of a point."""
+        numbers = self._checked(index)
+        return replace(self._points.rows(numbers), w=self._weights[numbers], entity=numbers)
 
 
-def facet_points(domain: Domain, facets: Integers, rule: str, degree: int, count: int, seed: int, refine: int = 0) -> PointSet:
-    """Quadrature points of boundary facets; arguments as for `cell_points`."""
-    if isinstance(domain, Hypercube):
-        return MonteCarloFacetPoints(domain, facets, max(count, len(facets)), rule, seed + 1)
-    return FacetPoints(domain, facets, degree, rule, seed + 1, refine)
+def carried_points(mesh: Mesh, carriers: Floats, degree: int) -> PlacedPoints:
+    """Return the points of a Gauss rule on edges, or single points of weight one.
 
+    Edges are halved where the mesh has a vertex in their middle, as its refinements do, so that functions are smooth on each.
 
-def check_points(domain: Domain, facets: Integers) -> Points:
-    """A few points on each of the facets, to compare boundary values at."""
-    if isinstance(domain, Hypercube):
-        found = MonteCarloFacetPoints(domain, facets, PER_FACET * len(facets), "monte-carlo", 0)
-        return found.take(range(found.size))
-    gauss = FacetPoints(domain, facets, 5)
-    return gauss.take(range(gauss.size))
+    Args:
+        mesh: the mesh.
+        carriers: points [m, 1, d], or ends of straight edges [m, 2, d].
+        degree: integrated exactly along edges.
+    """
+    if carriers.shape[1] == 1:
+        return PlacedPoints(mesh, carriers[:, 0])
+    tree, whole = KDTree(mesh.nodes[np.unique(mesh.vertices)]), list[Floats]()
+    left = carriers
+    while len(left):
+        middle, length = left.mean(axis=1), np.linalg.norm(left[:, 1] - left[:, 0], axis=1)
+        cut = tree.query(middle)[0] < 1e-6 * length
+        whole.append(left[~cut])
+        left = np.concatenate([np.stack(pair, axis=1) for pair in ((left[cut, 0], middle[cut]), (middle[cut], left[cut, 1]))])
+    edges = np.concatenate(whole)
+    rule = gauss("interval", degree)
+    x = edges[:, :1] + rule.points * (edges[:, 1:] - edges[:, :1])
+    weights = np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1)[:, None] * rule.weights
+    return PlacedPoints(mesh, x.reshape(-1, mesh.dimension), weights.ravel())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import dist, isfinite, prod
+from typing import ClassVar, NoReturn
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from vpinn.errors import InputError
 
 FACET_NAMES = (("left", "right"), ("bottom", "top"), ("back", "front"))  # lower and upper facet of x, y, z
 MAX_DIMENSION = 1000
+NO_CELLS = "this takes the cells of a mesh, and a hypercube has none; use a rectangle, a box or a mesh file"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,24 @@ class Hypercube:
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
+    rule: ClassVar[str] = "sobol"
+    """Quadrature where none is asked for."""
+    mesh: ClassVar[None] = None
+    """There are no cells, and no test functions."""
+    n_cells: ClassVar[int] = 0
+    cell_tags: ClassVar[Mapping[str, Integers]] = {}
+
+    def with_cells(self, why: str = NO_CELLS, where: str = "") -> NoReturn:
+        """Refuse what takes the cells of a mesh.
+
+        Args:
+            why: what to say.
+            where: place in the problem file.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(why, where)
 
     @classmethod
     def between(cls, lower: Sequence[float], upper: Sequence[float]) -> Hypercube:
@@ -61,6 +81,16 @@ class Hypercube:
     def diameter(self) -> float:
         """Length of the diagonal."""
         return dist(self.lower, self.upper)
+
+    @property
+    def h(self) -> Floats:
+        """Diameter of the box, the only cell that there is [1]."""
+        return np.array([self.diameter])
+
+    @property
+    def aspect(self) -> Floats:
+        """Ones [d]: without cells all directions are alike."""
+        return np.ones(self.dimension)
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class Mesh:
         facet_tags: name → rows of `boundary`; "all" is implicit.
         cell_tags: name → cells.
         interior_tags: names of facet groups without a facet on the boundary.
+        vertex_tags: name → nodes that are vertices; of a mesh file, not of its refinements.
+        edge_tags: name → ends of edges inside, or anywhere in space [m, 2, d]; of a mesh file, not of its refinements.
         shape: exact outline, if it is known.
         bisected: marked cells of every call of ``bisect`` that led to this mesh; () if there was none.
     """
@@ -39,12 +42,26 @@ class Mesh:
     facet_tags: Mapping[str, Integers] = field(default_factory=dict)
     cell_tags: Mapping[str, Integers] = field(default_factory=dict)
     interior_tags: tuple[str, ...] = ()
+    vertex_tags: Mapping[str, Integers] = field(default_factory=dict)
+    edge_tags: Mapping[str, Floats] = field(default_factory=dict)
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):
             array.setflags(write=False)
+
+    rule: ClassVar[str] = "gauss"
+    """Quadrature where none is asked for."""
+
+    @property
+    def mesh(self) -> Mesh:
+        """This mesh; a domain without cells has none."""
+        return self
+
+    def with_cells(self, why: str = "", where: str = "") -> Mesh:
+        """This mesh; a domain without cells raises an error that says ``why`` they are needed."""
+        return self
 
     @property
     def reference(self) -> ReferenceCell:

@@ -9,7 +9,8 @@ import signal
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 from vpinn.domain.build import make_mesh
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import FACET_CELL, Floats, Integers, lagrange, match_points, reference_cell
+from vpinn.domain.vertices import tag_vertices
 from vpinn.errors import InputError
 from vpinn.storage import scratch
 
@@ -168,12 +170,18 @@ def _convert(raw: RawMesh) -> Mesh:
     n_facet_vertices = reference_cell(cell).facets.shape[1]
     facet_groups: dict[str, list[Integers]] = {}
     cell_groups: dict[str, list[Integers]] = {}
+    vertex_groups: dict[str, list[Integers]] = {}
+    edge_groups: dict[str, list[Integers]] = {}
     for block, name, rows in raw.groups:
         if block in offset:
             cell_groups.setdefault(name, []).append(rows + offset[block])
         elif block in blocks and _is_facet_of(blocks[block][0], cell):
             facet_groups.setdefault(name, []).append(blocks[block][1][rows, :n_facet_vertices])
-    return make_mesh(
+        if block in blocks and blocks[block][0] == "vertex" and len(rows):
+            vertex_groups.setdefault(name, []).append(blocks[block][1][rows, 0])
+        if block in blocks and blocks[block][0] in ("line", "line3") and top > 1:
+            edge_groups.setdefault(name, []).append(blocks[block][1][rows, :2])
+    made = make_mesh(
         points,
         cells[:, _order(full)],
         cell,
@@ -181,6 +189,23 @@ def _convert(raw: RawMesh) -> Mesh:
         {name: np.concatenate(parts) for name, parts in facet_groups.items()},
         {name: np.unique(np.concatenate(parts)) for name, parts in cell_groups.items()},
     )
+    edge_groups = {name: parts for name, parts in edge_groups.items() if name not in made.facet_tags}
+    vertices, edges = (_placed(raw.points, groups) for groups in (vertex_groups, edge_groups))
+    edges = {name: ends[..., : made.dimension] for name, ends in edges.items()}
+    return replace(tag_vertices(made, vertices), edge_tags=edges)
+
+
+def _placed(points: Floats, groups: Mapping[str, list[Integers]]) -> dict[str, Floats]:
+    """Return the coordinates of groups of nodes or edges, without those that are damaged."""
+    found = {}
+    for name, parts in groups.items():
+        rows = np.concatenate(parts)
+        known = ((rows >= 0) & (rows < len(points))).reshape(len(rows), -1).all(axis=1)
+        places = points[rows[known]]
+        places = places[np.isfinite(places).reshape(len(places), -1).all(axis=1)]
+        if len(places):
+            found[name] = places
+    return found
 
 
 def _dimension(kind: str) -> int:

@@ -5,15 +5,15 @@ Start with `PointSet` (the interface), `CellPoints` and `Points` (a batch).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpinn.domain.geometry import frames, weighted_sum
 from vpinn.domain.mesh import Mesh
+from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
 from vpinn.domain.reference import Floats, Integers, geometry_table
 from vpinn.domain.sequences import Keys, draw_keys
@@ -28,119 +28,21 @@ LARGEST = 2**50
 """Largest number of points of a set; more could not be distinguished as positions on [0, 1) in float64."""
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
-    """Some points of a set, b of them.
+class _MeshPoints(PointSet):
+    """Points in cells, or on boundary facets, of a mesh.
 
     Attributes:
-        x: coordinates [b, d], in units of length.
-        w: quadrature weights, in units of volume (or of boundary measure) [b].
-        entity: the cell, or the row of `Mesh.boundary`, that the point belongs to [b].
-        cell: the cell at the point [b].
-        reference: coordinates in the reference cell [b, d].
-        normal: outward unit normal [b, d]; None inside the domain.
-        h: diameter of the cell [b].
-        local: number of the point in its entity's rule [b].
+        degree: of the Gauss rule, or of the one whose number of points random kinds take.
+        refine: times every cell is halved before the rule is applied.
+        tabulated: whether the rule is that of all cells, so that basis functions are tabulated once.
+        placed: reference points of a tabulated rule, in the cell or the facet [q, d or d − 1].
     """
 
-    x: Floats
-    w: Floats
-    entity: Integers
-    cell: Integers
-    reference: Floats
-    normal: Floats | None
-    h: Floats
-    local: Integers
-
-    def __len__(self) -> int:
-        return len(self.w)
-
-    def rows(self, rows: Integers) -> Points:
-        """Return some of the points, by position [m]."""
-        normal = None if self.normal is None else self.normal[rows]
-        return Points(
-            x=self.x[rows],
-            w=self.w[rows],
-            entity=self.entity[rows],
-            cell=self.cell[rows],
-            reference=self.reference[rows],
-            normal=normal,
-            h=self.h[rows],
-            local=self.local[rows],
-        )
-
-
-class PointSet(ABC):
-    """A finite set of weighted points, numbered 0 … size - 1."""
-
-    @property
-    @abstractmethod
-    def entities(self) -> int:
-        """Number of cells or facets; point i belongs to entity number i // per_entity."""
-
-    @property
-    @abstractmethod
-    def per_entity(self) -> int:
-        """Points per cell or facet."""
-
-    @property
-    @abstractmethod
-    def entity_volumes(self) -> Floats:
-        """Measure of each cell or facet [entities]."""
-
-    @property
-    def volume(self) -> float:
-        """Sum of ``entity_volumes``: the measure that all points cover."""
-        return float(self.entity_volumes.sum())
-
-    @property
-    def rule_weights(self) -> Floats:
-        """Weights of the rule on each part of an entity, divided by their sum [q]; per_entity is a multiple of q."""
-        return np.ones(1)
-
-    @property
-    def rule_points(self) -> Floats | None:
-        """Points of the rule in the reference cell or facet [q, d]; None if they differ between entities or there is no rule."""
-        return None
-
-    @property
-    def random(self) -> bool:
-        """Whether the points are random; those of the set are one realisation, and batches may use others (see ``take``)."""
-        return False
-
-    @abstractmethod
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
-        """Return the points with the given numbers [b]; memory is proportional to b.
-
-        Args:
-            index: numbers of the points.
-            fresh: seed of another realisation of random points, 0 … 2⁶³ − 1, in which every repetition of a number is a different
-                point; None for the points of the set.
-        """
-
-    @property
-    def size(self) -> int:
-        """Number of points N, which may be larger than memory could hold."""
-        return self.entities * self.per_entity
-
-    def chunks(self, max_points: int) -> Iterator[range]:
-        """Return consecutive ranges of at most `max_points` >= 1 numbers that cover the set; of whole entities if these fit."""
-        step = max(1, max_points // self.per_entity * self.per_entity or max_points)
-        return (range(start, min(start + step, self.size)) for start in range(0, self.size, step))
-
-    def _checked(self, index: Integers | range) -> Integers:
-        numbers = np.asarray(index, dtype=np.int64)
-        if numbers.ndim != 1 or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < self.size):
-            raise IndexError(f"expected a list of indices from 0 to {self.size - 1}")
-        return numbers
-
-
-class _MeshPoints(PointSet):
-    """Points in cells, or on boundary facets, of a mesh."""
+    mesh: Mesh
 
     def __init__(self, mesh: Mesh, rows: Integers | None, degree: int, kind: str, seed: int, refine: int) -> None:
-        self.mesh, self.rows, self.degree = mesh, rows, degree
-        on_facets = rows is not None
+        self.mesh, self._facets, self.degree = mesh, rows, degree
+        on_facets = self.on_facets = rows is not None
         rule = facet_gauss(mesh.cell, degree) if on_facets else gauss(mesh.cell, degree)
         copies, name = 2 ** ((mesh.dimension - on_facets) * refine), mesh.reference.facet_cell if on_facets else mesh.cell
         self.tabulated = kind == "gauss" and (not refine or len(rule.weights) * copies <= TABULATED)
@@ -160,7 +62,7 @@ class _MeshPoints(PointSet):
 
     @property
     def entities(self) -> int:
-        return self.mesh.n_cells if self.rows is None else len(self.rows)
+        return self.mesh.n_cells if self._facets is None else len(self._facets)
 
     @property
     def per_entity(self) -> int:
@@ -171,7 +73,7 @@ class _MeshPoints(PointSet):
         """Measure of each cell or facet [entities], by a Gauss rule exact for cells and flat facets."""
         mesh = self.mesh
         exact = 0 if mesh.affine else mesh.dimension * mesh.order
-        fine = _MeshPoints(mesh, self.rows, exact if self.rows is None or exact == 0 else MAX_DEGREE // 2, "gauss", 0, 0)
+        fine = _MeshPoints(mesh, self._facets, MAX_DEGREE // 2 if self.on_facets and exact else exact, "gauss", 0, 0)
         parts = [fine.take(chunk).w.reshape(-1, fine.per_entity).sum(axis=1) for chunk in fine.chunks(1_000_000)]
         return np.concatenate(parts) if parts else np.empty(0)
 
@@ -187,23 +89,49 @@ class _MeshPoints(PointSet):
     def random(self) -> bool:
         return self._random
 
+    @property
+    def centers(self) -> Floats:
+        mesh = self.mesh
+        vertices = mesh.vertices if self._facets is None else mesh.facet_vertices(self._facets)
+        centers: Floats = mesh.nodes[vertices].mean(axis=1)
+        return centers
+
+    @property
+    def tagged(self) -> dict[str, NDArray[np.bool_]]:
+        numbers = np.arange(self.mesh.n_cells) if self._facets is None else self._facets
+        tags = self.mesh.facet_tags if self.on_facets else self.mesh.cell_tags
+        return {name: np.isin(numbers, members) for name, members in tags.items()}
+
+    @cached_property
+    def placed_in_cell(self) -> Floats:
+        """Points of a tabulated rule in the reference cell, on each local facet or once for the inside [n_f or 1, q, d]."""
+        return self.mesh.reference.facet_points(self.placed) if self.on_facets else self.placed[None]
+
+    def facet_of(self, points: Points) -> Integers:
+        """Local number of the facet that points of this set lie on, zero inside: the row of ``placed_in_cell`` [b]."""
+        return self.mesh.boundary[points.entity, 1] if self.on_facets else np.zeros_like(points.cell)
+
+    def entities_in(self, cells: Integers) -> Integers:
+        owner = np.arange(self.mesh.n_cells) if self._facets is None else self.mesh.boundary[self._facets, 0]
+        return np.flatnonzero(np.isin(owner, cells))
+
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
         numbers, q, mesh = self._checked(index), self.per_entity, self.mesh
         number, local = self._whole(numbers), None
         if number is None:
             number, local = np.divmod(numbers, q)
-        if self.rows is None:
+        if self._facets is None:
             entity = cell = number
             facet = np.zeros_like(cell)
         else:
-            entity = self.rows[number]
+            entity = self._facets[number]
             cell, facet = mesh.boundary[entity].T
         keys = None if fresh is None else draw_keys(numbers, fresh)
         reference, weights, values, gradients = self._rule(entity, facet, local, keys)
         geometry = frames(mesh.nodes[mesh.cells[cell]], values, gradients)
         m, p, d = geometry.x.shape
         normal = None
-        if self.rows is None:
+        if self._facets is None:
             measure = geometry.determinant
         else:
             outward = weighted_sum(mesh.reference.facet_normals[facet][:, None], np.swapaxes(geometry.cofactor, 2, 3))
@@ -255,18 +183,15 @@ class FacetPoints(_MeshPoints):
 
     Args:
         mesh: the mesh.
-        facets: rows of `mesh.boundary` [m], as `mesh.facets(tags)` gives them.
-        degree: as in `CellPoints`.
-        kind: as in `CellPoints`.
-        seed: of the random kinds.
-        refine: as in `CellPoints`.
-
-    Raises:
-        InputError: degree out of range or unknown kind.
+        facets: rows of `mesh.boundary` [m], as `mesh.facets(tags)` gives them; all else as in `CellPoints`.
     """
 
     def __init__(self, mesh: Mesh, facets: Integers, degree: int, kind: str = "gauss", seed: int = 0, refine: int = 0) -> None:
         super().__init__(mesh, np.asarray(facets, dtype=np.int64), degree, kind, seed, refine)
+
+
+MeshPoints: TypeAlias = CellPoints | FacetPoints
+"""Points in every cell, or on facets, of a mesh."""
 
 
 def affordable_refine(mesh: Mesh, degree: int, refine: int) -> int:

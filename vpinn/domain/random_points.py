@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vpinn.domain.hypercube import Hypercube
-from vpinn.domain.points import Points, PointSet
+from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.reference import Floats, Integers
 from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, draw_keys
 from vpinn.errors import InputError
@@ -75,12 +75,14 @@ class MonteCarloFacetPoints(_OneEntity):
         InputError: fewer points than facets, or an unknown kind.
     """
 
+    on_facets = True
+
     def __init__(self, hypercube: Hypercube, facets: Integers, n: int, kind: str = "monte-carlo", seed: int = 0) -> None:
-        self.hypercube, self.rows = hypercube, np.asarray(facets, dtype=np.int64)
-        self._areas = hypercube.facet_areas[self.rows]
-        super().__init__(_at_least(n, max(1, len(self.rows)), "points, one for each facet,"), float(self._areas.sum()))
+        self.hypercube, self._facets = hypercube, np.asarray(facets, dtype=np.int64)
+        self._areas = hypercube.facet_areas[self._facets]
+        super().__init__(_at_least(n, max(1, len(self._facets)), "points, one for each facet,"), float(self._areas.sum()))
         ends = np.concatenate([[0.0], np.cumsum(self._areas)]) / self.volume
-        self._starts = np.round(ends * (n - len(self.rows))).astype(np.int64) + np.arange(len(self.rows) + 1)  # [m + 1]
+        self._starts = np.round(ends * (n - len(self._facets))).astype(np.int64) + np.arange(len(self._facets) + 1)  # [m + 1]
         self._sequence = _sequence(hypercube.dimension, n, kind, seed)
         self._restart = kind == "sobol"  # a Sobol sequence is best from its beginning, on every facet
 
@@ -89,7 +91,7 @@ class MonteCarloFacetPoints(_OneEntity):
         numbers = self._checked(index)
         which = np.searchsorted(self._starts, numbers, side="right") - 1
         local = numbers - self._starts[which]
-        facet, rank = self.rows[which], np.arange(len(numbers))
+        facet, rank = self._facets[which], np.arange(len(numbers))
         axis, upper = facet // 2, facet % 2
         unit = self._sequence.at(local if self._restart else numbers, _keys(numbers, fresh))
         unit[rank, axis] = upper

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh
 from vpinn.eigen.pairs import Pairs, check_mass, eigenpairs
 from vpinn.errors import InputError
 from vpinn.finite_elements import (
@@ -89,8 +88,7 @@ def discretise(problem: Problem, degree: int, generator: np.random.Generator) ->
             functions for so many eigenvalues.
         DivergenceError: the search does not converge.
     """
-    mesh, eigen = problem.domain, problem.eigen
-    assert isinstance(mesh, Mesh)
+    mesh, eigen = problem.domain.with_cells(), problem.eigen
     assert eigen is not None
     left = integrands(problem)
     mixed, background = MixedSpace.of(mesh, degrees_of(problem, left, degree)), Background(mesh)
@@ -121,8 +119,7 @@ def check_form(problem: Problem, degree: int, generator: np.random.Generator) ->
     Raises:
         InputError: it is not, or elements cannot state the problem.
     """
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     mixed = MixedSpace.of(mesh, degrees_of(problem, integrands(problem), degree))
     try:
         check_mass(_mass(problem, mixed, Background(mesh)), generator)

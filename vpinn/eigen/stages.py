@@ -192,8 +192,7 @@ def _cuts(stage: EigenStage, before: EigenStage | None) -> bool:
 
 def _first(problem: Problem, generator: Callable[[], np.random.Generator]) -> Discretised:
     """Return the eigenpairs on elements of the lowest degree that has enough functions."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     d = mesh.dimension
     for degree in range(max(FIRST[d], lowest_degree(problem)), LAST[d] - RISE[d], RISE[d]):
         try:
@@ -205,6 +204,5 @@ def _first(problem: Problem, generator: Callable[[], np.random.Generator]) -> Di
 
 def _functions(problem: Problem, degree: int) -> float:
     """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh, cell_points
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.features.cost import stage_seconds
 from vpinn.features.course import Growing
@@ -283,8 +283,7 @@ class Growth:
 
     def _lift(self, trial: Trial) -> float:
         """Return the largest absolute value of the unknowns without features."""
-        domain = self._problem.domain
-        points = cell_points(domain, "gauss" if isinstance(domain, Mesh) else "sobol", 2, 256, 0)
+        points = Inside(self._problem.domain).points(2, 256)
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
         nothing = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())

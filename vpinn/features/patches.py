@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpinn.domain import Inside
 from vpinn.objective import Objective
 from vpinn.placement import host
 from vpinn.trial import Features
@@ -79,7 +80,7 @@ def _contributions(objective: Objective, network: Features, theta: Tensor) -> tu
         return objective.test_space.space.locations(), host(parts)
     places, squares = [], []
     for measure in objective.measures:
-        if measure.facet:
+        if measure.region is not Inside:
             continue
         with torch.no_grad():
             for points in measure.whole(10_000):

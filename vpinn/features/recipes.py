@@ -65,7 +65,7 @@ class Recipe:
             degree: degree of the tests, which limits how near to the boundary poles may be; 0: no tests.
         """
         count, least = round(self.share * width), SEEN if degree == 1 else LEAST
-        places = _sources(domain, count, least) if count and isinstance(domain, Mesh) else ()
+        places = _sources(domain.mesh, count, least) if count and domain.mesh is not None else ()
         width += base.outputs * base.tied
         return Features.restored(base, (base.dimension, width, base.outputs), self.kind, places, self.patches)
 
@@ -86,7 +86,7 @@ class Recipe:
     def draw(self, network: Features, domain: Domain, generator: torch.Generator) -> Tensor:
         """Return parameters [size] with random features and a last layer of zeros."""
         (d, h, _), theta = network.layers, torch.zeros(network.size, dtype=torch.float64, device=HOST)
-        aspect = torch.from_numpy(domain.aspect) if isinstance(domain, Mesh) else torch.ones(d, dtype=torch.float64, device=HOST)
+        aspect = torch.from_numpy(domain.aspect)
         weight = torch.randn(h, d, generator=generator, dtype=torch.float64, device=HOST)
         center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64, device=HOST) - 1
         for chart, part in network.parts:

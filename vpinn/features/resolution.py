@@ -55,7 +55,7 @@ class Objectives:
         points, refine = min(MAX_DEGREE, max(finest, 2 * degree + 3)), problem.settings.quadrature.refine
         if not degree:
             points, refine = sufficient_rule(problem, width * trial.network.outputs)
-        rim = max(points, boundary_degree(domain, width)) if isinstance(domain, Mesh) else points
+        rim = points if domain.mesh is None else max(points, boundary_degree(domain.mesh, width))
         key = (trial.function.count(), degree, points, rim, refine)
         if key not in self._made:
             self._made[key] = make_objective(
@@ -83,8 +83,8 @@ def objective_for(objectives: Objectives, trial: Trial, width: int, share: float
         if most_features(objectives, trial) < width:
             raise InputError(f"{objective.size} quadrature points cannot determine {columns} features; raise quadrature.degree")
         return objective
-    if not isinstance(problem.domain, Mesh):
-        raise InputError("least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs")
+    no_tests = "least squares on a weak form or an energy needs a mesh; state the problem in strong form, or use lbfgs"
+    mesh = problem.domain.with_cells(no_tests)
     bubbles = problem.settings.test_space.kind == "bubbles"
     asked = problem.settings.test_space.degree or 1
     return objectives.of(
@@ -94,8 +94,8 @@ def objective_for(objectives: Objectives, trial: Trial, width: int, share: float
             asked,
             min(least, HIGHEST_TEST_DEGREE),
             least_degree(trial),
-            local_degree(problem.domain, share * width),
-            sufficient_degree(problem.domain, width, bubbles),
+            local_degree(mesh, share * width),
+            sufficient_degree(mesh, width, bubbles),
         ),
     )
 
@@ -116,14 +116,14 @@ def boundary_degree(mesh: Mesh, width: int) -> int:
 def ours(problem: Problem) -> bool:
     """Return whether the number of quadrature points may be chosen: a Gauss rule without a given degree, on all points."""
     quadrature = problem.settings.quadrature
-    free = isinstance(problem.domain, Mesh) and quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
+    free = quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
     return free and problem.settings.batch.size == "full"
 
 
 def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
     """Return degree and halvings of a Gauss rule with ``ROWS`` points per column of a strong form, or the given ones if fixed."""
-    degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain
-    if not ours(problem) or not isinstance(mesh, Mesh):
+    degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain.mesh
+    if mesh is None or not ours(problem):
         return degree, refine
     wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.formulation.equations)))
     while len(gauss(mesh.cell, degree).weights) * 2 ** (mesh.dimension * refine) < wanted:
@@ -137,8 +137,8 @@ def most_features(objectives: Objectives, trial: Trial) -> float:
     if problem.formulation.pointwise:
         equations = len(problem.formulation.equations)
         return math.inf if ours(problem) else objectives.of(trial, 1).size * equations / trial.network.outputs
-    bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain
-    return mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS if isinstance(mesh, Mesh) else math.inf
+    bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain.mesh
+    return math.inf if mesh is None else mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS
 
 
 def widest(objectives: Objectives, trial: Trial, widths: Sequence[int]) -> int:
@@ -181,8 +181,8 @@ def least_degree(trial: Trial) -> int:
 
 def affordable(problem: Problem, trial: Trial, width: int) -> bool:
     """Return whether the tests for a further trial space are few, or no more than the features need in any case."""
-    mesh, least = problem.domain, least_degree(trial)
-    if not isinstance(mesh, Mesh) or least <= sufficient_degree(mesh, width, problem.settings.test_space.kind == "bubbles"):
+    mesh, least = problem.domain.mesh, least_degree(trial)
+    if mesh is None or least <= sufficient_degree(mesh, width, problem.settings.test_space.kind == "bubbles"):
         return True
     return mesh.n_cells * functions_per_cell(mesh, least) <= MOST_TESTS * width
 
@@ -192,8 +192,8 @@ def resolves(problem: Problem, width: int, share: float) -> bool:
 
     They are not used for derivatives beyond second order.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or mesh.dimension == 1 or highest_order(problem) > 2:
+    mesh = problem.domain.mesh
+    if mesh is None or mesh.dimension == 1 or highest_order(problem) > 2:
         return False
     tests = mesh.n_cells * functions_per_cell(mesh, local_degree(mesh, share * width))
     return problem.formulation.pointwise or tests <= max(MOST_TESTS * width, 2 * mesh.n_cells)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from vpinn.domain import Mesh, functions_per_cell
+from vpinn.domain import functions_per_cell
 from vpinn.features.least_squares import Fit, Step, tests_degree
 from vpinn.features.patches import windows
 from vpinn.features.recipes import Recipe
@@ -157,8 +157,8 @@ class Stages:
 
     def _finer(self, width: int, least: int) -> int:
         """Return the lowest degree of tests, from ``least`` on, with ``LOCAL_TESTS`` of them per feature."""
-        mesh = self._problem.domain
-        if not isinstance(mesh, Mesh) or self._problem.formulation.pointwise:
+        mesh = self._problem.domain.mesh
+        if mesh is None or self._problem.formulation.pointwise:
             return least
         degrees = range(least, HIGHEST_TEST_DEGREE)
         enough = (p for p in degrees if mesh.n_cells * functions_per_cell(mesh, p) >= LOCAL_TESTS * width)

@@ -6,16 +6,18 @@ In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`)
    unknown.
 2. `pattern`, `assembly`: → residual vector and its sparse derivative.
 3. `newton`: Newton's method, with sparse factors or, for large symmetric problems, the two-level iteration of `multilevel`.
-4. `essential`: degrees of freedom prescribed by boundary values.
-5. `motions`, `level`, `balance`: rigid motions and constants that the form leaves undetermined: how they are found, fixed, and
+4. `essential`: degrees of freedom prescribed by boundary values and at points.
+5. `bounds`, `active_set`: obstacles and contact, and the nodes that touch them.
+6. `motions`, `level`, `balance`: rigid motions and constants that the form leaves undetermined: how they are found, fixed, and
    which balance the data must satisfy.
-6. `solution`: evaluation at points, and errors. `solve`: all steps together; start reading there.
+7. `solution`: evaluation at points, and errors. `solve`: all steps together; start reading there.
 """
 
-from vpinn.finite_elements.assembly import Assembler, Discrete, assemble
+from vpinn.finite_elements.assembly import Assembler, Discrete, Rule, assemble
 from vpinn.finite_elements.balance import check_balance
-from vpinn.finite_elements.essential import boundary_values, condition_points, prescribed
-from vpinn.finite_elements.form import coefficients, integrands, key_of, linearised
+from vpinn.finite_elements.bounds import Contact
+from vpinn.finite_elements.essential import boundary_values, condition_points, prescribed, support_values
+from vpinn.finite_elements.form import coefficients, integrands, key_of, linearised, terms_at
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
@@ -26,12 +28,14 @@ from vpinn.finite_elements.solve import LARGEST, check, degrees_of, discretised,
 __all__ = [
     "LARGEST",
     "Assembler",
+    "Contact",
     "Discrete",
     "FiniteElementSolution",
     "Kernel",
     "Level",
     "MixedSpace",
     "Motion",
+    "Rule",
     "assemble",
     "boundary_values",
     "check",
@@ -52,4 +56,6 @@ __all__ = [
     "rule_degree",
     "solve_fem",
     "solver",
+    "support_values",
+    "terms_at",
 ]

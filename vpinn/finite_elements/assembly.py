@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
+from vpinn.domain import LagrangeSpace, MeshPoints, PlacedPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
@@ -27,6 +27,8 @@ from vpinn.forms import Background, Value
 from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
+Rule = MeshPoints | PlacedPoints
+"""Where a form is integrated, or taken at points."""
 CHUNK_BYTES = 16e6
 """Memory for the matrices and coefficients of the cells that are processed together, in bytes."""
 
@@ -74,14 +76,14 @@ class Assembler(ABC):
     Attributes:
         space: trial and test space of the highest degree, which contains the spaces of all components.
         components: number of components of all unknowns.
-        points: whole cells, or whole boundary facets, of a Gauss rule.
+        points: whole cells, or whole boundary facets, of a Gauss rule; or single points with weights.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
         slopes: for every derivative of a coefficient, the test function's value or derivative, and the unknown's.
     """
 
     space: LagrangeSpace
     components: int
-    points: CellPoints | FacetPoints
+    points: Rule
     tests: tuple[Key, ...]
     slopes: tuple[tuple[Key, Key], ...]
 
@@ -97,10 +99,8 @@ class Assembler(ABC):
 
     @cached_property
     def table(self) -> Tensor:
-        """Values and reference gradients of the local functions on each local facet, or once, [n_f or 1, q, 1 + d, n_local]."""
-        facet, placed = isinstance(self.points, FacetPoints), self.points.placed
-        placed = self.space.mesh.reference.facet_points(placed) if facet else placed[None]
-        values, gradients = self.space.tabulate(placed)
+        """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: per local facet, per point, or once."""
+        values, gradients = self.space.tabulate(self.points.placed_in_cell)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
     @property
@@ -127,13 +127,13 @@ class Assembler(ABC):
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
-        if isinstance(self.points, FacetPoints):
-            table = self.table[torch.from_numpy(mesh.boundary[points.entity[::q], 1])]
+        if self.points.on_facets:
+            table = self.table[torch.from_numpy(self.points.facet_of(points)[::q])]
             frames = mesh.frames_at(points.cell, points.reference)
             pull = jets_map(frames.inverse_transpose.reshape(m, q, mesh.dimension, mesh.dimension))
         else:
             table = self.table
-            pull = jets_map(mesh.frames(cells, self.points.placed).inverse_transpose)
+            pull = jets_map(mesh.frames(cells, self.points.placed_in_cell[0]).inverse_transpose)
         w = torch.tensor(points.w, device=HOST).view(m, q)
         return Placed(points, cells, torch.from_numpy(self.space.dofs[cells]), table, pull, w)
 
@@ -198,9 +198,10 @@ class Discrete(Assembler):
 
     @classmethod
     def of(
-        cls, integrand: Integrand, space: LagrangeSpace, components: int, points: CellPoints | FacetPoints, background: Background
+        cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background
     ) -> Discrete:
-        """Return the assembler of an integrand."""
+        """Return the assembler of an integrand, on a rule of a degree."""
+        points = integrand.points(space.mesh, degree)
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh
+from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
@@ -41,8 +41,8 @@ def check_balance(problem: Problem) -> None:
     Raises:
         InputError: it is not zero; the message gives its value.
     """
-    mesh, level = problem.domain, Level.of(problem)
-    if not level.motions or not isinstance(mesh, Mesh) or problem.formulation.pointwise:
+    mesh, level = problem.domain.mesh, Level.of(problem)
+    if not level.motions or mesh is None or problem.formulation.pointwise:
         return
     parts = integrands(problem)
     if not all(part.linear for part in parts):
@@ -68,16 +68,7 @@ def _sums(
     mixed, rule = MixedSpace.of(mesh, [max(degree, mesh.order)] * offsets(problem)[-1]), min(30, 2 * degree + 4)
     background = Background(mesh)
     values, given = prescribed(problem, mixed, background)
-    assemblers = [
-        Discrete.of(
-            part,
-            mixed.highest,
-            len(mixed.spaces),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
-            background,
-        )
-        for part in parts
-    ]
+    assemblers = [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
     residual, matrix = assemble(assemblers, mixed, values, np.arange(mixed.size))
     kernel = Kernel.of(mixed, opened)
     unseen = kernel.unseen(matrix.T, ~given)

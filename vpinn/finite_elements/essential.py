@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from ufl.classes import Expr
 
-from vpinn.domain import LagrangeSpace, Points
+from vpinn.domain import LagrangeSpace, Points, bare_points
 from vpinn.errors import InputError
 from vpinn.finite_elements.form import offsets
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.newton import factorise
 from vpinn.forms import Background, evaluate
-from vpinn.problem import Condition, Problem
+from vpinn.problem import Bound, Condition, Problem, Support
 
 Array = NDArray[np.float64]
 
@@ -20,8 +20,9 @@ Array = NDArray[np.float64]
 def prescribed(problem: Problem, mixed: MixedSpace, background: Background) -> tuple[Array, NDArray[np.bool_]]:
     """Return values [mixed.size], zero where none is given, and a mask of those given, same shape.
 
-    Values are interpolated at the nodes on the boundary. Where two conditions meet the later one holds; where a value
-    differs between the facets of a node, as the normal does at corners, it is their mean.
+    Values held at points are those of single functions; on the boundary they are interpolated at its nodes. Where two
+    conditions meet the later one holds; where a value differs between the facets of a node, as the normal does at corners, it
+    is their mean.
 
     Raises:
         InputError: a value is not finite.
@@ -35,7 +36,27 @@ def prescribed(problem: Problem, mixed: MixedSpace, background: Background) -> t
             for component, row in enumerate(found, at):
                 values[mixed.first[component] + dofs] = row
                 given[mixed.first[component] + dofs] = True
+    for support in problem.supports:
+        at = first[support.unknown] + (support.component or 0)
+        dofs, found = support_values(support, mixed.spaces[at], background)
+        for component, row in enumerate(found, at):
+            values[mixed.first[component] + dofs] = row
+            given[mixed.first[component] + dofs] = True
     return values, given
+
+
+def support_values(support: Support, space: LagrangeSpace, background: Background) -> tuple[NDArray[np.int64], Array]:
+    """Return the functions at the vertices of a support [n] and the components of its value there [k, n].
+
+    Raises:
+        InputError: the value is not finite.
+    """
+    places, nodes = np.array(support.at), space.locations()
+    dofs = np.array([np.linalg.norm(nodes - place, axis=1).argmin() for place in places])
+    values = evaluate([support.value], bare_points(places), background)
+    if not np.isfinite(values).all():
+        raise InputError("the value held at a point is not finite", support.where)
+    return dofs, values
 
 
 def extended(mixed: MixedSpace, values: Array, given: NDArray[np.bool_]) -> Array:
@@ -83,10 +104,10 @@ def boundary_values(
     return dofs, sums / count
 
 
-def condition_points(condition: Condition, space: LagrangeSpace) -> tuple[Points, NDArray[np.int64]]:
+def condition_points(condition: Condition | Bound, space: LagrangeSpace) -> tuple[Points, NDArray[np.int64]]:
     """Return the nodes on the facets of a condition's boundary part, facet by facet, and the functions they belong to [n]."""
     mesh = space.mesh
-    facets = mesh.facets(condition.on)
+    facets = mesh.facets(condition.on or "all")
     closure = np.array(space.element.entity_closure_dofs[mesh.dimension - 1], dtype=np.int64)  # [n_f, p]
     cell, local = mesh.boundary[facets].T
     nodes, p = closure[local], closure.shape[1]

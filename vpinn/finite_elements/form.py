@@ -11,12 +11,14 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
+from vpinn.domain import REGIONS, Inside, Mesh, MeshPoints, PlacedPoints, Region, carried_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.problem import Load, Problem
 
 Key: TypeAlias = tuple[int, int]
 """(component, place): number of a component, counted through all unknowns; place 0 for its value, 1 + i for ∂/∂x_i."""
@@ -27,8 +29,9 @@ class Integrand:
     """The integrals of F(u; v) = Σ ∫ coefficient · (v or ∂v/∂x_i) over the domain, or those over the boundary.
 
     Attributes:
-        facet: True for ds.
-        tags: boundary parts that some term lives on; ("all",) for dx.
+        region: what it runs over.
+        carriers: the point, or edges, that it is taken at instead, see ``carried_points``; None of an integral over the region.
+        tags: parts that some term lives on, "all" among them where one lives everywhere.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
@@ -37,7 +40,7 @@ class Integrand:
         first: UFL count of an unknown → number of its first component.
     """
 
-    facet: bool
+    region: type[Region]
     tags: tuple[str, ...]
     residual: Tape
     linearised: Tape
@@ -45,6 +48,13 @@ class Integrand:
     slopes: tuple[tuple[Key, Key], ...]
     linear: bool
     first: Mapping[int, int]
+    carriers: NDArray[np.float64] | None = None
+
+    def points(self, mesh: Mesh, degree: int) -> MeshPoints | PlacedPoints:
+        """Return the points of a Gauss rule of a degree on a mesh, or those that are named."""
+        if self.carriers is not None:
+            return carried_points(mesh, self.carriers, degree)
+        return self.region.of(mesh, self.tags).on_cells(degree)
 
     def inputs(self, tape: Tape) -> list[Key]:
         """Return the values and derivatives of unknowns that a tape takes as inputs, in order."""
@@ -52,15 +62,26 @@ class Integrand:
 
 
 def integrands(problem: Problem) -> tuple[Integrand, ...]:
-    """Return the weak form of a problem over dx and ds; an energy's is its first variation.
+    """Return the weak form of a problem over every kind of region and at loads; an energy's is its first variation.
 
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
     """
     counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
-    sides = [Integrands(Graph(frozenset(counts)), facet) for facet in (False, True)]
-    found = [(side, coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)) for side in sides]
-    return tuple(_integrand(side, nodes, counts) for side, nodes in found if nodes)
+    unknowns = {u.name: u.function for u in problem.unknowns}
+    measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
+    measures += [(Inside, load) for load in problem.loads]
+    found = []
+    for region, load in measures:
+        side = Integrands(Graph(frozenset(counts)), region)
+        if nodes := coefficients(problem, unknowns, side, None if load is None else terms_at(problem, load)):
+            found.append(_integrand(side, nodes, counts, None if load is None else load.carriers))
+    return tuple(found)
+
+
+def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
+    """Return the terms of F(u; v) of a load, as integrals whose integrands are taken there."""
+    return integrals(load.formulation.variation(problem.unknowns, problem.symbols))
 
 
 def coefficients(
@@ -81,7 +102,7 @@ def coefficients(
     first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
     found: dict[Jet, list[Node]] = {}
     for part in integrals(problem.variation) if parts is None else parts:
-        if part.facet == side.facet:
+        if part.region is side.region:
             names = tuple(problem.tags[i] for i in part.tags)
             for jet, node in split(side.graph, build(side.graph, part.integrand, replaced)).items():
                 place = Jet(-1, first[jet.function] + jet.component, jet.derivative)
@@ -110,14 +131,16 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
     }
 
 
-def _integrand(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> Integrand:
+def _integrand(
+    side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], carriers: NDArray[np.float64] | None
+) -> Integrand:
     """Compile coefficients of test functions, and their derivatives by the unknowns."""
     graph = side.graph
     slopes = linearised(graph, nodes, counts)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
-    tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     linear = all(graph.static[slope] for slope in slopes.values())
-    return Integrand(side.facet, tags, residual, both, tuple(map(key_of, nodes)), tuple(slopes), linear, counts)
+    tags, tests = tuple(sorted(side.tags)), tuple(map(key_of, nodes))
+    return Integrand(side.region, tags, residual, both, tests, tuple(slopes), linear, counts, carriers)
 
 
 def offsets(problem: Problem) -> list[int]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ufl.core.expr import Expr
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh
+from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
 from vpinn.finite_elements.essential import prescribed
@@ -24,7 +24,7 @@ from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.motions import Kernel, Motion, motions
 from vpinn.forms import Background, Graph, Jet, build, components, evaluate
-from vpinn.problem import Problem
+from vpinn.problem import Bound, Condition, Problem, Support
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -65,15 +65,16 @@ class Level:
         of which only derivatives occur. Weak forms with second derivatives and domains without a mesh are taken to have none.
         """
         asked = set()
-        for condition in problem.boundary:
-            if condition.value is not None and condition.unknown is not None:
+        stated: list[Condition | Bound | Support] = [*problem.boundary, *problem.bounds, *problem.supports]
+        for condition in stated:
+            if condition.unknown is not None:
                 unknown = problem.unknown(condition.unknown)
                 which = range(unknown.components) if condition.component is None else (condition.component,)
                 asked |= {(unknown.name, component) for component in which}
         every = [(unknown.name, component) for unknown in problem.unknowns for component in range(unknown.components)]
         free = {at for at, one in enumerate(every) if one not in asked}
         candidates = [motion for motion in motions(problem) if free.issuperset(motion.components)]
-        if not candidates or not isinstance(problem.domain, Mesh):
+        if not candidates or problem.domain.mesh is None:
             return cls(problem, ())
         if problem.formulation.pointwise:
             return cls(problem, _unnamed(problem, candidates))
@@ -81,7 +82,7 @@ class Level:
             parts = integrands(problem)
         except InputError:  # second derivatives
             return cls(problem, ())
-        return cls(problem, _unseen(problem, problem.domain, parts, candidates))
+        return cls(problem, _unseen(problem, problem.domain.mesh, parts, candidates))
 
     def __call__(self, trial: Trial, theta: Tensor) -> Tensor:
         """Return parameters [size] whose undetermined components have mean zero, by a change of the last layer's biases."""
@@ -116,8 +117,7 @@ class Level:
 
     @property
     def _points(self) -> CellPoints:
-        assert isinstance(self.problem.domain, Mesh)
-        return CellPoints(self.problem.domain, RULE)
+        return CellPoints(self.problem.domain.with_cells(), RULE)
 
     def _integrals(self, expressions: list[Expr]) -> Array:
         """Return the integrals of known scalar expressions over the domain."""
@@ -141,11 +141,7 @@ def _unseen(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], candidates
     """Return the candidates that the derivative of the form maps to zero, at a field without symmetries."""
     count, background = offsets(problem)[-1], Background(mesh)
     mixed = MixedSpace.of(mesh, [max(DEGREE, mesh.order)] * count)
-    assemblers = []
-    for part in parts:
-        facets = mesh.facets(part.tags) if part.facet else None
-        points = CellPoints(mesh, 2 * DEGREE) if facets is None else FacetPoints(mesh, facets, 2 * DEGREE)
-        assemblers.append(Discrete.of(part, mixed.highest, count, points, background))
+    assemblers = [Discrete.of(part, mixed.highest, count, 2 * DEGREE, background) for part in parts]
     everything = np.arange(mixed.size)
     matrix = assemble(assemblers, mixed, 1.0 + 0.5 * np.cos(everything**2), everything)[1]
     tested = ~prescribed(problem, mixed, background)[1]

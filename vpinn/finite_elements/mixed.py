@@ -92,10 +92,17 @@ class MixedSpace:
         """Return the free functions of degree 1 by their values at free nodes, sparse CSR [free functions, free vertices]."""
         from scipy.sparse import block_diag
 
-        corners = len(np.unique(self.mesh.vertices))  # vertices come first in any numbering
-        made = {space.degree: _hats(space, corners) for space in self.spaces}
-        kept = np.concatenate([free[first : first + corners] for first in self.first[:-1]])
-        return block_diag([made[space.degree] for space in self.spaces], format="csr")[free][:, kept]
+        made = {space.degree: _hats(space, self.corners) for space in self.spaces}
+        return block_diag([made[space.degree] for space in self.spaces], format="csr")[free][:, self.of_vertices(free)]
+
+    @cached_property
+    def corners(self) -> int:
+        """Number of vertices, which come first in any numbering."""
+        return len(np.unique(self.mesh.vertices))
+
+    def of_vertices(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what belongs to vertices, of all components [components · corners], of something of all functions [size]."""
+        return np.concatenate([values[first : first + self.corners] for first in self.first[:-1]])
 
     def embedded(self, values: Array) -> Array:
         """Return coefficients [size] as those in the space of the highest degree [components, highest.size]."""

@@ -88,6 +88,16 @@ class FiniteElementSolution(Evaluable):
         jets = np.moveaxis(self.space.jets(self.values, points.cell, points.reference, order), 0, 1)
         return self.by_unknown(jets[..., 1:] if order else jets[..., 0])
 
+    def interpolated(self, mixed: MixedSpace) -> Array:
+        """Return the coefficients of the solution in other elements [mixed.size], nan at nodes outside the mesh."""
+        result, first = np.empty(mixed.size), 0
+        for unknown in self.problem.unknowns:
+            for component in range(first, first + unknown.components):
+                values = self.evaluate(mixed.spaces[component].locations())[unknown.name]
+                result[mixed.numbers(component)] = values.reshape(len(values), -1)[:, component - first]
+            first += unknown.components
+        return result
+
     def unrefined(self, points: Points) -> Points:
         """Return points in cells of the refined mesh as points in cells of the problem's."""
         cell, reference = points.cell, points.reference

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, functions_per_cell, refine
+from vpinn.domain import Mesh, functions_per_cell, refine
 from vpinn.errors import InputError
 from vpinn.finite_elements.assembly import Discrete, assemble
+from vpinn.finite_elements.bounds import Contact
 from vpinn.finite_elements.essential import bulge, extended, prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion
-from vpinn.finite_elements.newton import newton, solver
+from vpinn.finite_elements.newton import Converged, newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution
 from vpinn.forms import Background
 from vpinn.problem import Problem, refuse_time
@@ -36,7 +38,12 @@ LARGEST = {1: 3_000_000, 2: 1_000_000, 3: 150_000}
 """Dimension → number of degrees of freedom above which the factors would take more than about 4 GB."""
 
 
-def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements: int = 0) -> FiniteElementSolution:
+def solve_fem(
+    problem: Problem,
+    degree: int | Mapping[str, int] = 2,
+    refinements: int = 0,
+    near: FiniteElementSolution | None = None,
+) -> FiniteElementSolution:
     """Solve a problem with continuous Lagrange elements instead of a network.
 
     The form is that of the problem file: a weak form, or the first variation of an energy. Essential conditions are imposed at
@@ -47,6 +54,7 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
         degree: polynomial degree of the elements, 1 to 10; multipliers, such as the pressure of a flow, get one less. Or
             unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
+        near: a solution of the same problem with other elements, which shows where obstacles are touched.
 
     Raises:
         InputError: the problem has no mesh, no weak form, or one with second derivatives; there would be too many degrees
@@ -73,24 +81,19 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
     if not linear:
         values = extended(mixed, values, given)
 
-    def system(u: Array, matrix: bool) -> tuple[Array, object]:
+    def system(u: Array, matrix: bool) -> tuple[Array, Any]:
         full = values.copy()
         full[free] = u
         return assemble(assemblers, mixed, full, numbering, matrix)
 
-    inverse = partial(solver, mixed=mixed, free=free)
-    try:
-        found = newton(system, values[free], inverse)
-    except InputError:
-        if linear:
-            raise
-        # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
-        found = newton(system, (values + bulge(mixed, given))[free], inverse)
+    contact = Contact.of(problem, mixed, background)
+    known = None if near is None or contact is None else near.interpolated(mixed)
+    found, used = _found(system, values, free, contact, known, mixed, linear)
     values[free] = found.values
     if sources is not None:
         left = assemble(assemblers, mixed, values, everything, False)[0]
         sizes = np.zeros(mixed.size)  # of the terms that cancel in every equation
-        sizes[free] = abs(found.matrix) @ np.abs(found.values)
+        sizes[used] = abs(found.matrix) @ np.abs(values[used])
         allowed = np.abs(kernel.functions) @ (UNBALANCED * np.abs(sources) + ROUNDED * sizes)
         if (np.abs(kernel.functions @ left) > allowed).any():
             raise InputError(
@@ -103,20 +106,45 @@ def solve_fem(problem: Problem, degree: int | Mapping[str, int] = 2, refinements
     return FiniteElementSolution(problem, tuple(meshes), mixed, mixed.embedded(values), found.steps, seconds)
 
 
+def _found(
+    system: Callable[[Array, bool], tuple[Array, Any]],
+    values: Array,
+    free: NDArray[np.bool_],
+    contact: Contact | None,
+    near: Array | None,
+    mixed: MixedSpace,
+    linear: bool,
+) -> tuple[Converged, NDArray[np.bool_]]:
+    """Return the solution of the equations of the free functions, and the functions that its matrix is of [mixed.size].
+
+    Args:
+        system: F(u) and its derivative.
+        values: start, with the values that are given [mixed.size].
+        free: which are not given [mixed.size].
+        contact: bounds; None without any.
+        near: a function close to the solution [mixed.size]; None without one.
+        mixed: the elements.
+        linear: whether the derivative is the same everywhere.
+    """
+
+    def solved(start: Array) -> tuple[Converged, NDArray[np.bool_]]:
+        if contact is not None:
+            return contact.solve(system, start, free, linear, near)
+        return newton(system, start, partial(solver, mixed=mixed, free=free)), free
+
+    try:
+        return solved(values[free])
+    except InputError:
+        if linear:
+            raise
+        # a form such as div(|∇u|² ∇u) has no derivative where u is constant: start from a field that is nowhere
+        return solved((values + bulge(mixed, ~free))[free])
+
+
 def discretised(parts: Sequence[Integrand], mixed: MixedSpace, background: Background) -> list[Discrete]:
     """Return the assemblers of a form on elements, one per measure, with quadrature that suits their degree."""
-    mesh, highest = mixed.mesh, mixed.highest
-    rule = rule_degree(highest.degree, mesh)
-    return [
-        Discrete.of(
-            part,
-            highest,
-            len(mixed.spaces),
-            FacetPoints(mesh, mesh.facets(part.tags), rule) if part.facet else CellPoints(mesh, rule),
-            background,
-        )
-        for part in parts
-    ]
+    rule = rule_degree(mixed.highest.degree, mixed.mesh)
+    return [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
 
 
 def _told(opened: Sequence[Motion]) -> str:
@@ -176,9 +204,9 @@ def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -
         InputError: they cannot; the message says why and what to do.
     """
     refuse_time(problem, "finite elements solve")
-    mesh, where = problem.domain, problem.where("reference", "fem")
-    if not isinstance(mesh, Mesh):
-        raise InputError("finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file", where)
+    where = problem.where("reference", "fem")
+    no_cells = "finite elements need a mesh; a hypercube has no cells, use a rectangle or box, or a mesh file"
+    mesh = problem.domain.with_cells(no_cells, where)
     if problem.formulation.pointwise:
         raise InputError("finite elements need a weak form or an energy; a strong form holds second derivatives", where)
     for one in degree.values() if isinstance(degree, Mapping) else (degree,):

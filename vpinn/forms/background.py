@@ -15,7 +15,7 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import Domain, Mesh, Points
+from vpinn.domain import REGIONS, Domain, Points, Region
 from vpinn.errors import InputError
 from vpinn.forms.graph import Geometry, Graph, Jet, Slot
 from vpinn.forms.lowering import build
@@ -77,16 +77,14 @@ class Background:
             if points.normal is None:
                 raise InputError("the normal n exists on the boundary only; use it in ds(…) and boundary conditions")
             return points.normal[:, slot.index]
-        kind, name = slot.name.split(" ", 1)
-        if kind == "cell":
-            assert isinstance(self.domain, Mesh)
-            return np.isin(points.cell, self.domain.cell_tags[name]).astype(np.float64)
-        return np.isin(points.entity, self.domain.facet_tags[name]).astype(np.float64)
+        entity, name = slot.name.split(" ", 1)
+        (region,) = (one for one in REGIONS if one.entity == entity)
+        return region.holds(self.domain, name, points).astype(np.float64)
 
 
-def tag(name: str, facet: bool) -> Geometry:
-    """Return the slot with the value 1 in a tagged part (of the boundary if ``facet``, else of the domain) and 0 elsewhere."""
-    return Geometry(f"{'facet' if facet else 'cell'} {name}")
+def tag(name: str, region: type[Region]) -> Geometry:
+    """Return the slot with the value 1 in a tagged part of a kind of region and 0 elsewhere."""
+    return Geometry(f"{region.entity} {name}")
 
 
 def evaluate(expressions: Sequence[ufl.core.expr.Expr], points: Points, background: Background) -> Array:

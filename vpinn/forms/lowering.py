@@ -23,6 +23,7 @@ from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.corealg.traversal import unique_post_traversal
 
+from vpinn.domain import REGIONS, Region
 from vpinn.errors import InputError
 from vpinn.forms.adjoint import slope
 from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
@@ -87,12 +88,12 @@ class Integral:
     """One integral of a form.
 
     Attributes:
-        facet: True for the boundary, False for the domain.
+        region: kind of region that it runs over.
         tags: indices of the tags in ``Problem.tags``, () for everywhere.
         integrand: scalar UFL expression.
     """
 
-    facet: bool
+    region: type[Region]
     tags: tuple[int, ...]
     integrand: ufl.core.expr.Expr
 
@@ -106,7 +107,7 @@ def integrals(form: ufl.Form) -> tuple[Integral, ...]:
     Raises:
         InputError: the form has integrals other than dx and ds, is nested too deeply, or contains a number that is not finite.
     """
-    kinds = {"cell": False, "exterior_facet": True}
+    kinds = {region.integral_type: region for region in REGIONS}
     parts = []
     with _deep():
         lowered = apply_derivatives(apply_algebra_lowering(form))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, Points
+from vpinn.domain import Points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal.form import Derivative, IntegralInTime
 from vpinn.finite_elements import MixedSpace, lower, rule_degree
@@ -46,7 +46,7 @@ class InTime(Assembler):
             InputError: it takes second derivatives.
         """
         mesh, count, rule = mixed.mesh, len(mixed.spaces), rule_degree(mixed.highest.degree, mixed.mesh)
-        points = FacetPoints(mesh, mesh.facets(integral.tags), rule) if integral.facet else CellPoints(mesh, rule)
+        points = integral.region.of(mesh, integral.tags).on_cells(rule)
         tests = tuple((c, _place(derivative)) for c, derivative in integral.tests)
         slopes = tuple(
             ((c, _place(derivative)), (order * count + other, _place(its)))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, LagrangeSpace, Mesh, Points, replayed
+from vpinn.domain import CellPoints, LagrangeSpace, Points, replayed
 from vpinn.finite_elements import MixedSpace
 from vpinn.march.assembler import embedded
 from vpinn.march.integrate import Marched
@@ -88,9 +88,8 @@ class ElementMarch(MarchStage):
     @classmethod
     def restored(cls, problem: Problem, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ElementMarch:
         """Return the march that a file keeps."""
-        assert isinstance(problem.domain, Mesh)
         marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
-        mesh = replayed(problem.domain, marks)
+        mesh = replayed(problem.domain.with_cells(), marks)
         points = CellPoints(mesh, meta["degree"], refine=meta["refine"])
         mixed = MixedSpace.of(mesh, meta["degrees"])
         moved = problem if mesh is problem.domain else replace(problem, domain=mesh)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.analysis import concentrated, refined
-from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
+from vpinn.domain import BISECTED, CellPoints, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.finite_elements import LARGEST, rule_degree
@@ -142,8 +142,7 @@ class ElementMarches:
             gain: factor by which the estimate fell per degree.
             shares: each cell's share of the error.
         """
-        mesh, rising = problem.domain, DEGREES[problem.domain.dimension]
-        assert isinstance(mesh, Mesh)
+        mesh, rising = problem.domain.with_cells(), DEGREES[problem.domain.dimension]
         higher = [(problem, level + 1)] if level + 2 < len(rising) else []
         dimensions = 1 if problem.periodic else 2  # pairs of sides would no longer match
         if mesh.cell not in BISECTED or mesh.dimension > dimensions or (mesh.cell, mesh.order) == ("quadrilateral", 2):
@@ -159,8 +158,7 @@ class ElementMarches:
 
     def _march(self, problem: Problem, degree: int) -> ElementMarch | None:
         """Return a march, None where ``note`` ended it."""
-        mesh = problem.domain
-        assert isinstance(mesh, Mesh)
+        mesh = problem.domain.with_cells()
         size = functions(problem, degree)
         if size > LARGEST[mesh.dimension]:
             raise InputError(
@@ -203,6 +201,5 @@ class ElementMarches:
 
 def functions(problem: Problem, degree: int) -> float:
     """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import Mesh
 from vpinn.features.orthonormal.form import integrals_in_time
 from vpinn.finite_elements import Kernel, MixedSpace, Motion, motions
 from vpinn.forms import Background
@@ -48,8 +47,7 @@ class ElementEquations:
     """
 
     def __init__(self, problem: Problem, degree: int) -> None:
-        mesh, clock = problem.domain, problem.clock
-        assert isinstance(mesh, Mesh)
+        mesh, clock = problem.domain.with_cells(), problem.clock
         assert clock is not None
         self.problem, parts = problem, integrals_in_time(problem)
         stated = stated_in(problem.formulation)

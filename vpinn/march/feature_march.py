@@ -11,7 +11,7 @@ import torch
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import CellPoints, Mesh, Points
+from vpinn.domain import CellPoints, Points
 from vpinn.features.orthonormal import Lift, Mixture, OrthonormalSpace, distances_of, homogeneous, make_lifts
 from vpinn.march.integrate import Marched
 from vpinn.march.measure import Field, field_of
@@ -99,7 +99,6 @@ class FeatureMarch(MarchStage):
         maps = tuple(arrays[f"map.{k}"] for k in range(outputs))
         spectra = tuple(arrays[f"spectrum.{k}"] for k in range(outputs))
         space = OrthonormalSpace(stated, trial, torch.from_numpy(arrays["theta"]), distances_of(stated, trial), maps, spectra)
-        assert isinstance(stated.domain, Mesh)
-        points = CellPoints(stated.domain, meta["degree"], refine=meta["refine"])
+        points = CellPoints(stated.domain.with_cells(), meta["degree"], refine=meta["refine"])
         lifts = make_lifts(stated, base.background)
         return cls(problem, marched, points, mixture=mixture, space=space, lifts=lifts)

@@ -157,8 +157,7 @@ class FeatureMarches:
 
     def _stage(self, width: int, before: FeatureMarch | None) -> FeatureMarch | None:
         """Return a march, None where ``note`` ended it."""
-        mesh = self.problem.domain
-        assert isinstance(mesh, Mesh)
+        mesh = self.problem.domain.with_cells()
         every = self._points(mesh, width)
         points = every.take(range(every.size))
         slope = None if before is None else self._slope(before, points)

@@ -45,6 +45,11 @@ class MarchedSolution(Solution):
         assert self.stage is not None
         return self.timed, self.stage
 
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Those of the problem in time: the last is t."""
+        return self.march[0].coordinates
+
     def snapshot(self, t: float) -> Solution:
         """Return the solution at an instant.
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vpinn.domain import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
 from vpinn.noise import biases, costs, dynamics, estimators, limits, search, signals
@@ -270,8 +269,7 @@ def _unseen(problem: Problem, trial: Trial, objective: Objective) -> Objective:
     """Return the objective on points that training does not use: a finer Gauss rule on a mesh, else points of another seed."""
     solver = problem.settings.solver
     settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
-    mesh = isinstance(problem.domain, Mesh)
-    degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER) if mesh else None
+    degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER)
     return _as_sampled(make_objective(problem, trial, degree=degree, unit=objective.unit, settings=settings))
 
 

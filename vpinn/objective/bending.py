@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import ufl
 from ufl.core.expr import Expr
 
+from vpinn.domain import BoundaryPart, Inside
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, build, integrals, split
 from vpinn.problem import Condition, Problem, Strong
@@ -47,10 +48,11 @@ def bent(problem: Problem) -> Problem:
     if not bends(problem):
         return problem
     parts = integrals(problem.variation)
-    inside = [part for part in parts if not part.facet]
+    inside = [part for part in parts if part.region is Inside]
     if any(part.tags for part in inside):
         raise InputError("the bending energy has integrals over parts of the domain; it has no equation at every point")
-    moments = [(problem.tags[tag],) for tag in sorted({tag for part in parts if part.facet for tag in part.tags})]
+    tagged = {tag for part in parts if part.region is BoundaryPart for tag in part.tags}
+    moments = [(problem.tags[tag],) for tag in sorted(tagged)]
     covered = {tag for (tag,) in moments}
     rest = tuple(tag for tag in problem.domain.tags if tag != "all" and tag not in covered)
     sides = [*moments, *([rest] if rest else [])] if moments else [("all",)]
@@ -60,7 +62,7 @@ def bent(problem: Problem) -> Problem:
             interior = _Terms.of(problem, inside, unknown.name, component)
             equations.append(interior.equation)
             for side in sides:
-                here = [part for part in parts if part.facet and _meets(problem, part, side)]
+                here = [part for part in parts if part.region is BoundaryPart and _meets(problem, part, side)]
                 boundary = _Terms.of(problem, here, unknown.name, component)
                 found = [interior.moment(problem.symbols.n) + boundary.along(problem.symbols.n)]
                 held = [c.on for c in problem.boundary if c.unknown == unknown.name and c.component in (None, component)]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import CellPoints, FacetPoints, LagrangeSpace, Points
+from vpinn.domain import LagrangeSpace, MeshPoints, Points
 from vpinn.forms import Jet, Value
 from vpinn.placement import Placement
 
@@ -71,15 +71,13 @@ class Contraction:
     """
 
     space: LagrangeSpace
-    points: CellPoints | FacetPoints
+    points: MeshPoints
     placement: Placement
 
     @cached_property
     def tables(self) -> Tensor:
         """Values and gradients of the local functions [1 + d, rows, n_local]; gradients are physical if J is constant."""
-        mesh, placed = self.space.mesh, self.points.placed
-        if isinstance(self.points, FacetPoints):
-            placed = mesh.reference.facet_points(placed).reshape(-1, mesh.dimension)
+        placed = self.points.placed_in_cell.reshape(-1, self.space.mesh.dimension)
         return self._tabulated(placed).transpose(0, 1).contiguous()
 
     def _tabulated(self, placed: NDArray[np.float64]) -> Tensor:
@@ -107,8 +105,8 @@ class Contraction:
         else:
             pull = np.empty((len(points.w), 0, 0))
         row = points.local
-        if isinstance(self.points, FacetPoints):
-            row = row + self.points.per_entity * self.space.mesh.boundary[points.entity, 1]
+        if self.points.on_facets:
+            row = row + self.points.per_entity * self.points.facet_of(points)
         tables = None if self.points.tabulated else self._tabulated(points.reference)
         put = self.placement.put
         return Frame(put(points.cell), put(row), put(pull), tables)
@@ -225,7 +223,7 @@ class Contraction:
         return aligned and (wide or self._by_cell(aligned))
 
     def _by_cell(self, aligned: bool) -> bool:
-        return aligned and isinstance(self.points, CellPoints) and self.points.tabulated
+        return aligned and not self.points.on_facets and self.points.tabulated
 
     def _spread(self, row: int, part: Tensor, frame: Frame, aligned: bool, local: Tensor | None) -> Tensor:
         """Return the local integrals of ``part`` [n] or [n, K] against one table, added to ``local``."""

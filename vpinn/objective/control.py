@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ufl import classes as uc
 from ufl.corealg.traversal import unique_pre_traversal
 
-from vpinn.domain import Mesh
+from vpinn.domain import BoundaryPart, Inside
 from vpinn.errors import InputError
 from vpinn.forms import Integral, integrals
 from vpinn.problem import Problem
@@ -70,7 +70,7 @@ def obstacle(problem: Problem, trial: Trial) -> str:
     """Return the reason why a problem has no control variate; "" if it has one."""
     if not problem.formulation.tested:
         return "only a weak form has one"
-    parts = [part for part in integrals(problem.formulation.integrals) if not part.facet]
+    parts = [part for part in integrals(problem.formulation.integrals) if part.region is Inside]
     if any(part.tags for part in parts):
         return "the form differs between parts of the domain, and fluxes may jump there"
     fluxes = list(itertools.chain.from_iterable(_fluxes(problem, part) for part in parts))
@@ -87,21 +87,20 @@ def controlled(problem: Problem) -> list[Integral]:
     """Return the integrals of the weak form with the control variate; those of normal fluxes are over the whole boundary."""
     found = []
     for part in integrals(problem.formulation.integrals):
-        if part.facet:
+        if part.region is not Inside:
             found.append(part)
             continue
         flat = {uc.Grad(u.test): _zero(uc.Grad(u.test).ufl_shape) for u in problem.unknowns}
-        found.append(Integral(False, (), ufl.replace(part.integrand, flat)))
+        found.append(Integral(Inside, (), ufl.replace(part.integrand, flat)))
         for test, i, flux in _fluxes(problem, part):
-            found.append(Integral(False, (), -flux.dx(i) * test))
-            found.append(Integral(True, (), flux * problem.symbols.n[i] * test))
+            found.append(Integral(Inside, (), -flux.dx(i) * test))
+            found.append(Integral(BoundaryPart, (), flux * problem.symbols.n[i] * test))
     return found
 
 
 def natural_facets(problem: Problem, trial: Trial) -> NDArray[np.int64]:
     """Return the boundary facets where some component of the test functions does not vanish."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     held = np.ones(len(mesh.boundary), bool)
     for unknown in problem.unknowns:
         for component in range(int(np.prod(unknown.shape))):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgeqrf
 from torch import Tensor
 
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
@@ -98,7 +99,7 @@ def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iter
         network: network whose last layer varies; gives the number of columns.
         stride: with a strong form only every ``stride``-th point is taken, with a weight for all of them.
     """
-    for measure in sorted(objective.measures, key=lambda measure: not measure.facet):
+    for measure in sorted(objective.measures, key=lambda measure: -measure.region.codimension):
         chunk, entity = max(64, int(CHUNK_BYTES / (8 * 4 * (network.layers[-2] + 1)))), measure.points.per_entity
         chunk = max(chunk, entity) if measure.contraction is not None and entity <= WHOLE * chunk else chunk
         thin = stride > 1 and measure.contraction is None
@@ -134,7 +135,7 @@ class TestedRows:
         contraction, frame = measure.contraction, points.frame
         assert contraction is not None
         assert frame is not None
-        if measure.facet or not points.aligned:
+        if measure.region is not Inside or not points.aligned:
             self._add_assembled(
                 contraction.assemble(measure.tests, coefficients, points.w, frame, points.aligned, len(self._outside))
             )

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import PointSet
+from vpinn.domain import PointSet, Region
 from vpinn.forms import Background, Jet, Parameter, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
 from vpinn.placement import HOST, Placement
@@ -79,7 +79,7 @@ class Measure:
 
     Attributes:
         points: quadrature points as a data set.
-        facet: True for ds.
+        region: kind of region that the points cover.
         network: network of the trial space.
         tape: compiled integrands. Outputs: the density of the functional, one coefficient for each of ``tests``, and the roots R
             of the squares ½R² in the density.
@@ -92,7 +92,7 @@ class Measure:
     """
 
     points: PointSet
-    facet: bool
+    region: type[Region]
     network: Network
     tape: Tape
     slopes: Tape

@@ -127,7 +127,7 @@ class Objective:
             for measure, points in self.parts():
                 values, coefficients = measure.integrands(theta, points)
                 if not all(bool(torch.isfinite(integral(points.w, v))) for v in (values, *coefficients)):
-                    return f" in the {'boundary' if measure.facet else 'domain'} integral"
+                    return f" in the {measure.region.name} integral"
         return ""
 
     def _densities(self, theta: Tensor, parts: Iterable[Part]) -> Gradient:

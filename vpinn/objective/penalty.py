@@ -22,7 +22,7 @@ import torch
 import ufl
 from ufl.core.expr import Expr
 
-from vpinn.domain import Mesh, facet_points
+from vpinn.domain import BoundaryPart, Inside
 from vpinn.forms import Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
 from vpinn.objective.test_functions import NITSCHE
 from vpinn.placement import HOST
@@ -87,9 +87,7 @@ class _Sizes:
 
     def __init__(self, problem: Problem, trial: Trial, condition: Condition, fluxes: bool = False) -> None:
         self._problem, self._trial, self._fluxes, self._length = problem, trial, fluxes, side(problem)
-        domain, facets = problem.domain, problem.domain.facets(condition.on)
-        every = facet_points(domain, facets, "gauss" if isinstance(domain, Mesh) else "sobol", 2, POINTS, 0)
-        self._points = every.take(np.arange(0, every.size, max(1, every.size // POINTS)))
+        self._points = BoundaryPart.of(problem.domain, condition.on).spread(POINTS)
 
     def of(self, name: str, component: int, equations: Sequence[Expr] | None = None) -> float:
         """Return S of a component as a root mean square over points; 0 if it is not finite.
@@ -134,8 +132,8 @@ class _Sizes:
             return [(0, build(graph, part, known)) for part in parts]
         found = []
         for integral in integrals(problem.variation):
-            if not integral.facet:
-                marks = [graph.slot(tag(problem.tags[i], False)) for i in integral.tags]
+            if integral.region is Inside:
+                marks = [graph.slot(tag(problem.tags[i], Inside)) for i in integral.tags]
                 for jet, node in split(graph, build(graph, integral.integrand, known)).items():
                     found.append((len(jet.derivative), graph.multiply([*marks, node])))
         return found

@@ -22,7 +22,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import AFFORDABLE, Mesh, PointSet, affordable_refine, cell_points, facet_points
+from vpinn.domain import AFFORDABLE, BoundaryPart, Inside, PointSet, Region, affordable_refine
 from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
@@ -48,7 +48,7 @@ class Integrands:
     """The integrands of one measure while they are gathered, as nodes of one graph."""
 
     graph: Graph
-    facet: bool
+    region: type[Region]
     density: list[Node] = field(default_factory=list)
     roots: list[Node] = field(default_factory=list)
     """Roots R; the density contains ½R² for each."""
@@ -63,7 +63,7 @@ class Integrands:
         self.tags |= set(tags) or {"all"}
         if not tags or "all" in tags:
             return node
-        marks = [self.graph.slot(tag(name, self.facet)) for name in tags]
+        marks = [self.graph.slot(tag(name, self.region)) for name in tags]
         mark = marks[0] if len(marks) == 1 else self.graph.call("min", self.graph.add(marks), self.graph.number(1.0))
         return self.graph.multiply([mark, node])
 
@@ -103,13 +103,13 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     own, asked = degree is None and not summed, settings.quadrature.refine
     degree = degree or quadrature_degree(problem, space, settings)
     if refine is None:
-        refine = affordable_refine(problem.domain, degree, asked) if isinstance(problem.domain, Mesh) and not own else asked
+        refine = asked if own or problem.domain.mesh is None else affordable_refine(problem.domain.mesh, degree, asked)
 
     def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
-        degrees = {False: degree, True: facet_degree or degree}
-        pointed = ((side, _points(problem, side, degrees[side.facet], refine, summed, settings)) for side in found)
+        degrees = {Inside: degree, BoundaryPart: facet_degree or degree}
+        pointed = ((side, _points(problem, side, degrees[side.region], refine, summed, settings)) for side in found)
         return tuple(_measure(problem, trial, side, space, placement, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
@@ -132,16 +132,16 @@ def _integrands(
 ) -> tuple[Integrands, Integrands]:
     """Gather what is integrated over dx and over ds; terms over all of ds are over facets ``rows`` where these are given."""
     varying = frozenset({trial.function.count(), DUAL})
-    cell, facet = Integrands(Graph(varying), False), Integrands(Graph(varying), True)
+    cell, facet = Integrands(Graph(varying), Inside), Integrands(Graph(varying), BoundaryPart)
     replace = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     equations = [part for equation in problem.formulation.equations for part in components(equation)]
     nodes = [build(cell.graph, equation, replace) for equation in equations]
     cell.roots += [cell.masked(node, ()) for node in nodes]
     for part in parts:
-        side = facet if part.facet else cell
+        side = cell if part.region is Inside else facet
         node = build(side.graph, part.integrand, replace)
         kept = side.residual if problem.formulation.tested else side.density
-        if part.facet and not part.tags and rows is not None:
+        if part.region is BoundaryPart and not part.tags and rows is not None:
             side.rows = rows
             kept.append(node)
         else:
@@ -171,8 +171,7 @@ def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Setti
         return int(asked)
     if space is not None:
         return min(30, 2 * space.space.degree + 3)
-    cells = problem.domain.n_cells if isinstance(problem.domain, Mesh) else 1
-    return int(np.clip(round(14 - 2 * np.log10(cells)), 4, 10))
+    return int(np.clip(round(14 - 2 * np.log10(max(1, problem.domain.n_cells))), 4, 10))
 
 
 def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple[str, int]:
@@ -183,13 +182,13 @@ def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple
     Raises:
         InputError: the rule needs a mesh and there is none.
     """
-    asked, mesh = (settings or problem.settings).quadrature, isinstance(problem.domain, Mesh)
-    rule = asked.rule if asked.rule != "auto" else "gauss" if mesh else "sobol"
-    if rule in ("gauss", "stochastic-gauss") and not mesh:
-        raise InputError(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
-    if asked.refine and not mesh:
-        raise InputError("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
-    return rule, asked.points or 2 ** min(15, 10 + 2 * problem.domain.dimension)
+    asked, domain = (settings or problem.settings).quadrature, problem.domain
+    rule = asked.rule if asked.rule != "auto" else domain.rule
+    if rule in ("gauss", "stochastic-gauss"):
+        domain.with_cells(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
+    if asked.refine:
+        domain.with_cells("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
+    return rule, asked.points or 2 ** min(15, 10 + 2 * domain.dimension)
 
 
 def _impose(
@@ -228,12 +227,12 @@ def _flux(
     terms = []
     part_of_test = -1 - (test.part() or 0)
     for part in integrals(problem.variation):
-        if part.facet:
+        if part.region is not Inside:
             continue
         node = build(graph, part.integrand, replace)
         for jet, coefficient in split(graph, node).items():
             if jet.function == part_of_test and jet.component == component and len(jet.derivative) == 1:
-                mark = [graph.slot(tag(problem.tags[i], False)) for i in part.tags]
+                mark = [graph.slot(tag(problem.tags[i], Inside)) for i in part.tags]
                 terms.append(graph.multiply([graph.slot(Geometry("n", jet.derivative[0])), coefficient, *mark]))
     return graph.add(terms)
 
@@ -243,10 +242,10 @@ def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed
     domain, seed = problem.domain, settings.solver.seed
     rule, count = quadrature_rule(problem, settings)
     count = min(count, SUMMED) if summed else count
-    if not side.facet:
-        return cell_points(domain, rule, degree, count, seed, refine)
+    if side.region is Inside:
+        return Inside(domain).points(degree, count, rule, seed, refine)
     tagged = domain.facets(tuple(sorted(side.tags))) if side.tags else np.empty(0, np.int64)
-    return facet_points(domain, np.union1d(tagged, side.rows), rule, degree, max(1, count // 4), seed, refine)
+    return BoundaryPart(domain, np.union1d(tagged, side.rows)).points(degree, max(1, count // 4), rule, seed, refine)
 
 
 def _measure(
@@ -280,7 +279,7 @@ def _measure(
     if tests and rule not in ("gauss", "stochastic-gauss"):
         raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
     contraction = Contraction(space.space, points, placement) if tests and space is not None else None  # type: ignore[arg-type]
-    measure = Measure(points, side.facet, trial.network, tape, adjoint, tests, contraction, trial.background, placement)
+    measure = Measure(points, side.region, trial.network, tape, adjoint, tests, contraction, trial.background, placement)
     if problem.enrich:
         for part in points.chunks(AT_A_TIME):
             if part.start >= CHECKED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh, functions_per_cell
+from vpinn.domain import BoundaryPart, Inside, LagrangeSpace, Mesh, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.forms import integrals
 from vpinn.objective.test_space import Stabilised, TestSpace
@@ -34,11 +34,11 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
     Raises:
         InputError: there is no mesh, no test function is left, or bubbles do not test a term or a condition of the problem.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh):
-        raise InputError("a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube")
+    no_tests = "a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube"
+    mesh = problem.domain.with_cells(no_tests)
     bubbles = settings.test_space.kind == "bubbles"
-    degree = degree or settings.test_space.degree or default_test_degree(mesh, bubbles)
+    least = 0 if trial.beside is None else trial.beside.degree + 1  # they leave nothing that tests of their own degree see
+    degree = degree or settings.test_space.degree or max(default_test_degree(mesh, bubbles), least)
     space = LagrangeSpace(mesh, degree)
     if bubbles:
         _check_bubbles(problem, trial, mesh)
@@ -48,7 +48,7 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
     for unknown in problem.unknowns:
         for component in range(unknown.components):
             here = [i for i in trial.imposed if i.condition.unknown == unknown.name and i.component == component]
-            left_out = [space.boundary_dofs(mesh.facets(i.condition.on)) for i in here if i.how != "nitsche"]
+            left_out = [BoundaryPart.of(mesh, i.condition.on).functions(space) for i in here if i.how != "nitsche"]
             essential.append(np.unique(np.concatenate([shared, *left_out])))
             weak = [(mesh.facets(i.condition.on), i.condition.weight or NITSCHE) for i in here if i.how == "nitsche"]
             stabilised.append(tuple(Stabilised(facets, weight) for facets, weight in weak))
@@ -77,7 +77,7 @@ def default_test_degree(mesh: Mesh, bubbles: bool = False) -> int:
 def _check_bubbles(problem: Problem, trial: Trial, mesh: Mesh) -> None:
     """Refuse problems with boundary terms or natural conditions, which bubbles do not test because they vanish on all facets."""
     instead = 'use test_space.kind = "conforming"'
-    if any(part.facet for part in integrals(problem.formulation.integrals)):
+    if any(part.region is not Inside for part in integrals(problem.formulation.integrals)):
         raise InputError(f"bubbles vanish on the boundary and do not see the ds terms of the form; {instead}")
     for unknown in problem.unknowns:
         for component in range(unknown.components):

@@ -14,7 +14,7 @@ from ufl.algorithms.analysis import extract_coefficients
 from ufl.classes import Div, Product, ScalarValue, Sum
 from ufl.core.expr import Expr
 
-from vpinn.domain import Mesh
+from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, build, components, integrals, lower, split
 from vpinn.problem import Problem, Strong, Weak
@@ -34,7 +34,7 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
         return problem.formulation.equations
     x, found = problem.symbols.x, []
     parts = integrals(problem.variation)
-    if any(part.facet or part.tags for part in parts):
+    if any(part.region is not Inside or part.tags for part in parts):
         raise InputError("the form has integrals over the boundary or parts of the domain; it has no equation at every point")
     graph = Graph()
     jets = {jet for part in parts for jet in split(graph, build(graph, part.integrand))}
@@ -89,7 +89,7 @@ def weakened(problem: Problem) -> Problem:
     the whole boundary, where test functions must vanish.
     """
     domain, unknowns, equations = problem.domain, {u.function for u in problem.unknowns}, problem.formulation.equations
-    if not isinstance(domain, Mesh) or len(equations) != len(problem.unknowns):
+    if domain.mesh is None or len(equations) != len(problem.unknowns):
         return problem
     everywhere, forms, fluxes = domain.facets("all"), [], 0
     for unknown, equation in zip(problem.unknowns, equations, strict=True):

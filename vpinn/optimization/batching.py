@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from functools import lru_cache
 
+from vpinn.domain import BoundaryPart
 from vpinn.errors import InputError
 from vpinn.features.direct import Direct
 from vpinn.objective import Objective, has_residual
@@ -157,7 +158,7 @@ def samplers_of(settings: Settings, objective: Objective, size: int, count: int,
         choices = [replace(choice, count=_strata(s) or choice.count) for s in samplers_of(settings, objective, strata_of, count)]
     made = tuple(
         Uniform(share, share, replacement=False)
-        if measure.facet and share == measure.points.size and objective.estimator != "u-statistic"
+        if measure.region is BoundaryPart and share == measure.points.size and objective.estimator != "u-statistic"
         else make_sampler(batch.sampler, measure.points, share, chosen)
         for measure, share, chosen in zip(objective.batched, shares, choices, strict=True)
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vpinn.domain import Mesh
 from vpinn.features.direct import LeastSquares
 from vpinn.objective.variation import is_linear
 from vpinn.problem import Problem, Settings
@@ -28,7 +27,7 @@ def with_batches(problem: Problem, settings: Settings) -> Settings:
     """
     domain = problem.domain
     asked = settings.solver.method != "auto" or "size" in settings.batch.model_fields_set
-    if asked or isinstance(domain, Mesh) or domain.dimension <= MANY_DIMENSIONS:
+    if asked or domain.n_cells or domain.dimension <= MANY_DIMENSIONS:
         return settings
     chosen = {name: value for name, value in STEPS.items() if name not in settings.solver.model_fields_set}
     sections = {"batch": settings.batch.model_copy(update={"size": BATCH}), "solver": settings.solver.model_copy(update=chosen)}
@@ -47,9 +46,11 @@ def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -
     solver, domain = settings.solver, problem.domain
     if solver.method != "auto":
         return "as the problem file asks"
+    if problem.nodal[0]:
+        return f"{problem.nodal[0]} is met at nodes, which elements have"
     batches = settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
-    where += f" on {domain.n_cells:,} cells" if isinstance(domain, Mesh) else " without cells"
+    where += f" on {domain.n_cells:,} cells" if domain.n_cells else " without cells"
     if name == LeastSquares.name:
         kind, each = ("linear", "") if is_linear(problem) else ("nonlinear", " per Newton step")
         rows = "the residual at drawn points, enough of them for others to be fitted as well," if batches else "the residual"
@@ -59,6 +60,6 @@ def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -
     if not refused:
         refused = "random features approximate well in few dimensions only"
     steps = "steps use mini-batches, whose noise it tolerates" if batches else "steps use all points"
-    if batches and not isinstance(domain, Mesh) and domain.dimension > MANY_DIMENSIONS:
+    if batches and not domain.n_cells and domain.dimension > MANY_DIMENSIONS:
         steps += ', and in many dimensions lower the loss further than steps on all points do (batch.size = "full")'
     return f"{steps}; least squares does not apply to the {problem.formulation.name} form in {where}: {refused}"

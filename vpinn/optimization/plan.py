@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.features.direct import Direct, Elements, LeastSquares, least_squares_problem
 from vpinn.objective import Objective, bends, bent, count_rows, is_sum_of_squares, make_objective, pointwise
@@ -63,13 +62,23 @@ def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
 
     ``method = "auto"`` tries least squares first on meshes, and without a mesh in up to five dimensions, in float64. Next it
     tries L-BFGS if every step uses all points, and Adam if it uses mini-batches, which is the default in more dimensions (see
-    ``with_batches``).
+    ``with_batches``). Obstacles, contact, and what is stated at points are left to finite elements.
+
+    Raises:
+        InputError: another method is asked for where finite elements alone solve the problem.
     """
-    solver = settings.solver
+    solver, (nodal, where) = settings.solver, problem.nodal
+    if nodal and solver.method not in ("auto", Elements.name):
+        raise InputError(
+            f'{nodal} is met at nodes of elements, solver.method = "{solver.method}" has none; leave it out, or write "elements"',
+            where,
+        )
+    if nodal:
+        return (Elements.name,)
     if solver.method != "auto":
         return (solver.method,)
     stepwise = "lbfgs" if settings.batch.size == "full" else "adam"
-    direct = isinstance(problem.domain, Mesh) or problem.domain.dimension <= 5
+    direct = problem.domain.n_cells > 0 or problem.domain.dimension <= 5
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
 
@@ -86,7 +95,7 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
     """
     if name == LeastSquares.name and bends(problem):
         return bent(problem)
-    if name == LeastSquares.name and not isinstance(problem.domain, Mesh):
+    if name == LeastSquares.name and problem.domain.mesh is None:
         return pointwise(problem)
     tested = name in (LeastSquares.name, Elements.name) or any(imposed.how == "nitsche" for imposed in trial.imposed)
     return least_squares_problem(problem) if tested else problem

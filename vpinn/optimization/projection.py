@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective, candidate_values, curvature
-from vpinn.sampling import NOTHING, bare, make_sampler
+from vpinn.sampling import NOTHING, make_sampler
 from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
 
@@ -58,7 +58,7 @@ def few_points(objective: Objective, generator: np.random.Generator, most: int =
     for measure in objective.batched:
         size = min(measure.points.size, max(count // 10, math.ceil(share * measure.points.size)))
         kind = "cells" if measure.points.random else "stratified"
-        kind = "sobol" if bare(measure.points) else kind
+        kind = "sobol" if measure.points.mesh is None else kind
         sampler = make_sampler(kind, measure.points, size)
         batch.append((measure, measure.batch(*sampler.draw(generator, NOTHING), generator)))
     return batch

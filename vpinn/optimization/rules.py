@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from vpinn.domain import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, quadrature_degree, quadrature_rule
 from vpinn.objective.statement import SUMMED
@@ -109,15 +108,15 @@ def make_rules(
     if asked.degree is not None or asked.points is not None or asked.refine or objective.size > SUMMED:
         return None
     kind, count = quadrature_rule(problem, settings)
-    mesh, times = isinstance(problem.domain, Mesh), SUMMED // objective.size
-    if mesh and kind != "gauss":
+    gauss, times = kind == "gauss", SUMMED // objective.size
+    if not gauss and problem.domain.n_cells:
         return None
-    levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if mesh else times.bit_length()
+    levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if gauss else times.bit_length()
     lowest = min(quadrature_degree(problem, objective.test_space, settings), MAX_DEGREE - (DEGREES - 1) * FINER)
 
     def make(level: int) -> Objective:
         halvings, step = divmod(level, DEGREES)
-        finer = {"degree": lowest + step * FINER, "refine": halvings} if mesh else {"points": count << level}
+        finer = {"degree": lowest + step * FINER, "refine": halvings} if gauss else {"points": count << level}
         found = made(settings.model_copy(update={"quadrature": asked.model_copy(update=finer)}))
         return replace(found, test_space=objective.test_space)
 

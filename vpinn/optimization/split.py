@@ -72,7 +72,7 @@ def noise_by_tag(
     pieces: list[Piece] = []
     for k, (sampler, state) in enumerate(zip(samplers, states, strict=True)):
         if isinstance(sampler, Stratified) and sampler.fewest is not None:
-            count, where = sampler.counts(state), "boundary" if objective.batched[k].facet else "domain"
+            count, where = sampler.counts(state), objective.batched[k].region.name
             ends = np.cumsum(count)
             pieces += [(k, slice(int(end - n), int(end))) for end, n in zip(ends, count, strict=True)]
             rows += [

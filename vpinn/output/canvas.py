@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vpinn.domain import Domain, Hypercube, Mesh, Points, box, interval, located_points, rectangle, refine
+from vpinn.domain import Domain, Mesh, Points, box, interval, located_points, rectangle, refine
 from vpinn.domain.locate import invert
 from vpinn.domain.reference import Integers
 from vpinn.errors import InputError
@@ -51,10 +51,10 @@ def make_canvas(domain: Domain, extra: int = 0) -> Canvas:
     Raises:
         InputError: The domain has more than three dimensions, or the canvas would have more than five million cells.
     """
-    if isinstance(domain, Hypercube):
+    if domain.mesh is None:
         mesh = _grid(domain, extra)
         return Canvas(mesh, located_points(domain, mesh.nodes)[0], np.full(mesh.n_cells, -1))
-    mesh = domain
+    mesh = domain.mesh
     d = domain.dimension
     times = 0
     while len(mesh.nodes) < DETAIL[d] and len(mesh.nodes) * 2**d <= LARGEST:
@@ -62,7 +62,7 @@ def make_canvas(domain: Domain, extra: int = 0) -> Canvas:
     _refuse_large(mesh.n_cells * 2 ** (d * extra))
     for _ in range(extra):
         mesh, times = refine(mesh), times + 1
-    return Canvas(mesh, _nodes_as_points(domain, mesh, times), np.arange(mesh.n_cells) // 2 ** (d * times))
+    return Canvas(mesh, _nodes_as_points(domain.mesh, mesh, times), np.arange(mesh.n_cells) // 2 ** (d * times))
 
 
 def select(points: Points, rows: np.ndarray) -> Points:
@@ -83,7 +83,7 @@ def _nodes_as_points(domain: Mesh, fine: Mesh, times: int) -> Points:
     return Points(fine.nodes, np.zeros(len(cell)), cell, cell, reference, None, domain.h[cell], np.full(len(cell), -1))
 
 
-def _grid(domain: Hypercube, extra: int) -> Mesh:
+def _grid(domain: Domain, extra: int) -> Mesh:
     lower, upper = domain.bounds
     d = domain.dimension
     if d > 3:

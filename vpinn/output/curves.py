@@ -9,9 +9,8 @@ from functools import cached_property
 import numpy as np
 from matplotlib.axes import Axes
 
-from vpinn.domain import Hypercube, Points, located_points
+from vpinn.domain import Domain, Points, axis_names, located_points
 from vpinn.output.canvas import Canvas
-from vpinn.output.formats import coordinate_names
 from vpinn.output.scene import Array, Colours, Scene
 from vpinn.output.style import ACCENT, TRUTH
 
@@ -54,7 +53,7 @@ class Line(Scene):
 class Sections(Scene):
     """A field over a hypercube of more than three dimensions: curves along lines through its centre, one per coordinate."""
 
-    domain: Hypercube
+    domain: Domain
     size = (2.6, 2.3)
 
     @property
@@ -73,7 +72,7 @@ class Sections(Scene):
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> None:
         """Draw one curve per coordinate, all with the same y axis."""
-        names = coordinate_names(self.domain.dimension)
+        names = axis_names(self.domain.dimension)
         rows = values.reshape(self.panels, -1)
         exact = [None] * self.panels if truth is None else list(truth.reshape(self.panels, -1))
         for k, ax in enumerate(axes):

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import Hypercube, Mesh, MonteCarloPoints, Points, located_points
+from vpinn.domain import Inside, Mesh, Points, axis_names, located_points
 from vpinn.errors import InputError
 from vpinn.output import formats
 from vpinn.output.canvas import Canvas, make_canvas, select
@@ -51,8 +51,7 @@ def fields_on(solution: Solution, canvas: Canvas) -> Fields:
     domain = solution.problem.domain
     if solution.cell_estimate is not None:
         cells["error_estimate"] = solution.cell_estimate[canvas.parent]
-    if isinstance(domain, Mesh):
-        cells |= {f"tag_{name}": np.isin(canvas.parent, tag).astype(np.int32) for name, tag in domain.cell_tags.items()}
+    cells |= {f"tag_{name}": np.isin(canvas.parent, tag).astype(np.int32) for name, tag in domain.cell_tags.items()}
     return Fields(canvas.mesh.nodes, canvas.mesh, values_at(solution, canvas.points), cells)
 
 
@@ -136,8 +135,8 @@ def _gather(solution: Solution, suffix: str, refine: int, points: ArrayLike | No
     domain = solution.problem.domain
     if points is not None:
         return fields_at(solution, points)
-    if isinstance(domain, Hypercube) and suffix in (".csv", ".npz"):
-        sampled = MonteCarloPoints(domain, SAMPLES, "sobol", 0).take(range(SAMPLES))
+    if domain.mesh is None and suffix in (".csv", ".npz"):
+        sampled = Inside(domain).points(0, SAMPLES).take(range(SAMPLES))
         return fields_at(solution, sampled.x)
     return fields_on(solution, make_canvas(domain, refine))
 
@@ -153,7 +152,7 @@ WRITERS: Final[Mapping[str, Callable[[Fields, Path], None]]] = {
     ".vtu": lambda f, path: write_atomic(path, formats.vtu(f.x, f.mesh, f.values, f.cell_values)),
     ".pvd": _write_pvd,
     ".xdmf": lambda f, path: write_atomic(path, formats.xdmf(f.x, f.mesh, f.values, f.cell_values)),
-    ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values)),
+    ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values, axis_names(f.x.shape[1]))),
     ".npz": lambda f, path: write_atomic(path, formats.npz(f.x, f.mesh, f.values, f.cell_values)),
 }
 """Suffix of a file → function that writes fields to it."""

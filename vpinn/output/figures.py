@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from vpinn.domain import Domain, Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.objective import Objective, make_objective
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
@@ -143,12 +143,11 @@ def estimate_figure(solution: Solution, scene: Scene) -> Figure | None:
 def make_scene(domain: Domain) -> Scene:
     """Return the scene for a domain: a curve in 1D, colours in 2D (pixels on large meshes), slices in 3D, sections above."""
     if domain.dimension > 3:
-        assert isinstance(domain, Hypercube)
         return Sections(domain)
     if domain.dimension == 3:
         return Slices(domain)
-    if domain.dimension == 2 and isinstance(domain, Mesh) and domain.n_cells > MANY:
-        return Raster(domain)
+    if domain.dimension == 2 and domain.mesh is not None and domain.n_cells > MANY:
+        return Raster(domain.mesh)
     canvas = make_canvas(domain)
     return Line(canvas) if domain.dimension == 1 else Plane(canvas)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -84,49 +84,43 @@ def xdmf(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: 
     return b'<?xml version="1.0"?>\n' + ElementTree.tostring(root)
 
 
-def csv(x: Array, values: Mapping[str, Array], timed: bool = False) -> bytes:
+def csv(x: Array, values: Mapping[str, Array], coordinates: Sequence[str]) -> bytes:
     """Return comma-separated values with a header: coordinates, then all components of all fields, with 17 digits.
 
     Args:
-        x: Coordinates [n, d].
+        x: Coordinates [n, k].
         values: Name → values [n, …].
-        timed: Whether the last of the d coordinates is time.
+        coordinates: Names of the k coordinates; the axes of space, which derivatives are taken along, come first.
     """
-    names, columns = table(x, values, timed)
+    names, columns = table(x, values, coordinates)
     buffer = io.BytesIO()
     np.savetxt(buffer, columns, fmt="%.17g", delimiter=",", header=",".join(names), comments="")
     return buffer.getvalue()
 
 
-def table(x: Array, values: Mapping[str, Array], timed: bool = False) -> tuple[list[str], Array]:
-    """Return the names and columns [n, k] of a table of fields; arguments as for `csv`.
+def table(x: Array, values: Mapping[str, Array], coordinates: Sequence[str]) -> tuple[list[str], Array]:
+    """Return the names and columns of a table of fields; arguments as for `csv`.
 
     Components of a vector w are called w0, w1, …, and derivatives du/dx, dw0/dy, ….
     """
-    coordinates = coordinate_names(x.shape[1] - timed)
-    names, columns = [*coordinates, *(["t"] if timed else [])], [x]
+    names, columns = [*coordinates], [x]
     for name, value in values.items():
         function = name.removeprefix("grad_")
         if function != name and function in values:
             parts = component_names(function, values[function].shape[1:])
-            names += [f"d{part}/d{coordinate}" for part in parts for coordinate in coordinates]
+            names += [f"d{part}/d{axis}" for part in parts for axis in coordinates[: value.shape[-1]]]
         else:
             names += component_names(name, value.shape[1:])
         columns.append(value.reshape(len(x), -1))
     return names, np.concatenate(columns, axis=1)
 
 
-def aligned(x: Array, values: Mapping[str, Array], timed: bool = False) -> str:
+def aligned(x: Array, values: Mapping[str, Array], coordinates: Sequence[str]) -> str:
     """Return the columns of `table` as text to read: six digits, right-aligned under their names."""
-    names, rows = table(x, values, timed)
+    names, rows = table(x, values, coordinates)
     width = max(14, *(len(name) + 2 for name in names))
     lines = ["".join(f"{name:>{width}}" for name in names)]
     return "\n".join(lines + ["".join(f"{value:>{width}.6g}" for value in row) for row in rows])
-
-
-def coordinate_names(dimension: int) -> tuple[str, ...]:
-    """Return the names of the coordinates: x, y, z, or x0, x1, … in more than three dimensions."""
-    return ("x", "y", "z")[:dimension] if dimension <= 3 else tuple(f"x{i}" for i in range(dimension))
 
 
 def component_names(name: str, shape: tuple[int, ...]) -> list[str]:

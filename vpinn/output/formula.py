@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vpinn.domain import axis_names
 from vpinn.forms import Geometry, Graph, Jet, Node, Slot, build, components, integrals
-from vpinn.output.formats import component_names, coordinate_names
+from vpinn.output.formats import component_names
 from vpinn.problem import Problem
 
 LONGEST = 1_500
@@ -26,10 +27,15 @@ def lowered_form(problem: Problem) -> list[str]:
     A text such as ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 - u`` may be followed by lines ``  where a1 = …`` for parts with a name.
     """
     names = _names(problem)
-    coordinates = coordinate_names(problem.domain.dimension)
+    coordinates = axis_names(problem.domain.dimension)
     parts = [
-        (("ds" if part.facet else "dx") + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
+        (part.region.symbol + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
         for part in integrals(problem.formulation.integrals)
+    ]
+    parts += [
+        (f"{load.told}:", part.integrand)
+        for load in problem.loads
+        for part in integrals(load.formulation.integrals)
     ]
     parts += [("0 =", part) for equation in problem.formulation.equations for part in components(equation)]
     texts = []

@@ -10,19 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.errors import InputError
-from vpinn.output.formats import coordinate_names
 from vpinn.problem.wording import printable
 
 MAX_BYTES = 200_000_000
 
 
-def points_of(given: Sequence[str], dimension: int, timed: bool = False) -> NDArray[np.float64]:
-    """Return the points [n, d] that ``--at`` options give; with an instant each [n, d + 1] for a problem in time.
+def points_of(given: Sequence[str], coordinates: Sequence[str]) -> NDArray[np.float64]:
+    """Return the points [n, k] that ``--at`` options give.
 
     Args:
         given: Values of the options: each a point such as "0.5,0.5", or the path of a csv file; see `read_points`.
-        dimension: Number d of space dimensions.
-        timed: Whether every point has its instant t as one more coordinate, the last.
+        coordinates: Names of the k coordinates of a point.
 
     Raises:
         InputError: A value is neither a list of numbers nor a file, or a point has the wrong number of coordinates.
@@ -32,16 +30,16 @@ def points_of(given: Sequence[str], dimension: int, timed: bool = False) -> NDAr
         try:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
-            parts.append(read_points(Path(text), dimension, timed))
+            parts.append(read_points(Path(text), coordinates))
             continue
-        parts.append(_checked([numbers], _names(dimension, timed), "--at"))
+        parts.append(_checked([numbers], coordinates, "--at"))
     return np.concatenate(parts)
 
 
-def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.float64]:
-    """Return the points of a csv file [n, d], or [n, d + 1] with time.
+def read_points(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the points of a csv file [n, k].
 
-    If the file has a header, its columns x, y, … (and t) are read in any order; without one, the first d (or d + 1) columns.
+    If the file has a header, its columns with the k names are read in any order; without one, the first k columns.
 
     Raises:
         InputError: There is no such file, it is too large, a column is missing, or a line (named) holds not only numbers.
@@ -57,7 +55,6 @@ def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.f
             lines = [(number, line) for number, line in enumerate(csv.reader(file), 1) if any(cell.strip() for cell in line)]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", printable(where)) from None
-    names = _names(dimension, timed)
     columns: Sequence[int] = range(len(names))
     if lines and not _is_number(lines[0][1][0]):
         header = [cell.strip() for cell in lines.pop(0)[1]]
@@ -74,10 +71,6 @@ def read_points(path: Path, dimension: int, timed: bool = False) -> NDArray[np.f
         except (ValueError, IndexError):
             raise InputError(f"expected {len(names)} numbers, got {printable(','.join(line))!r}", f"{where}:{number}") from None
     return _checked(rows, names, where)
-
-
-def _names(dimension: int, timed: bool) -> tuple[str, ...]:
-    return (*coordinate_names(dimension), "t") if timed else coordinate_names(dimension)
 
 
 def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) -> NDArray[np.float64]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vpinn.domain import Domain, Hypercube
+from vpinn.domain import Domain, axis_names
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
 from vpinn.march import frozen_formulation, on_elements
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
-from vpinn.output.formats import coordinate_names
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
 from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text
@@ -36,7 +35,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
     layers = " → ".join(map(str, trial.network.layers))
     network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
-    per = [f"{m.points.size:,} {'on the boundary' if m.facet else 'inside'}" for m in objective.measures]
+    per = [f"{m.points.size:,} {m.region.place}" for m in objective.measures]
     rows = [
         ("problem", problem.title or "(no title)"),
         *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
@@ -135,12 +134,13 @@ def _batch(objective: Objective, plan: Plan) -> str:
 def _domain(domain: Domain) -> list[str]:
     """Return texts about the domain: cells, nodes, extent and tags."""
     lower, upper = domain.bounds
-    names = coordinate_names(domain.dimension)
+    names = axis_names(domain.dimension)
     ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
     span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
     tags = ", ".join(domain.tags[:-1][:20]) or "none"
-    if isinstance(domain, Hypercube):
+    mesh = domain.mesh
+    if mesh is None:
         return [f"box of {domain.dimension} dimensions without cells; {span}"]
-    size = f"{domain.n_cells:,} cells ({domain.cell}, order {domain.order}), {len(domain.nodes):,} nodes"
+    size = f"{mesh.n_cells:,} cells ({mesh.cell}, order {mesh.order}), {len(mesh.nodes):,} nodes"
     inner = f"; cell tags: {', '.join(domain.cell_tags)}" if domain.cell_tags else ""
     return [f"{size}, diameters {domain.h.min():.3g} to {domain.h.max():.3g}; {span}", f"boundary tags: {tags}{inner}"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,14 +13,15 @@ from matplotlib.patches import Rectangle
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy.typing import NDArray
 
-from vpinn.domain import Domain, Hypercube, Mesh, Points, PointSet
+from vpinn.domain import BoundaryPart, Domain, Inside, Mesh, Points, PointSet, Region, axis_names
 from vpinn.domain.reference import Integers, lagrange
 from vpinn.objective import Measure
-from vpinn.output.formats import coordinate_names
 from vpinn.output.planes import label_plane, outline
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure
 
 Array = NDArray[np.float64]
+Sets: TypeAlias = Mapping[type[Region], PointSet]
+"""Kind of region → its points."""
 READABLE = 500
 """Number of points in an enlarged view that the eye can still distinguish."""
 MOST, LEAST = 60, 6
@@ -41,28 +43,27 @@ def quadrature_figure(domain: Domain, measures: Sequence[Measure]) -> Figure:
         domain: Mesh or hypercube.
         measures: Integrals of the objective, whose points are drawn.
     """
-    sets = {measure.facet: measure.points for measure in measures}
+    sets = {measure.region: measure.points for measure in measures}
     title = "Quadrature: " + " and ".join(_counted(measure) for measure in measures)
-    if isinstance(domain, Hypercube):
-        return _of_box(domain, sets, title)
+    if domain.mesh is None:
+        return _of_box(axis_names(domain.dimension), sets, title)
     draw = {1: _of_interval, 2: _of_plane, 3: _of_solid}[domain.dimension]
-    return draw(domain, sets, title)
+    return draw(domain.mesh, sets, title)
 
 
 def _counted(measure: Measure) -> str:
     """Return how many points an integral has, for the title."""
     points = measure.points
-    many = f"{points.size:,} points {'on the boundary' if measure.facet else 'inside'}"
-    entity = "facet" if measure.facet else "cell"
-    return many if points.entities == 1 else f"{many} ({points.per_entity} per {entity})"
+    many = f"{points.size:,} points {measure.region.place}"
+    return many if points.entities == 1 else f"{many} ({points.per_entity} per {measure.region.entity})"
 
 
-def _of_interval(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
+def _of_interval(mesh: Mesh, sets: Sets, title: str) -> Figure:
     """Return a figure of weights over positions, with the ends of the cells marked on the axis."""
-    left = np.argsort(mesh.nodes[mesh.vertices].mean(axis=1)[:, 0])[: max(1, READABLE // 4 // sets[False].per_entity)]
+    left = np.argsort(mesh.nodes[mesh.vertices].mean(axis=1)[:, 0])[: max(1, READABLE // 4 // sets[Inside].per_entity)]
     shown = figure(7.5, 3.2, title)
     axes = shown.subplots()
-    inside = _taken(sets[False], left)
+    inside = _taken(sets[Inside], left)
     axes.vlines(inside.x[:, 0], 0.0, inside.w, color=FAINT, linewidth=0.6)
     axes.scatter(inside.x[:, 0], inside.w, color=ACCENT, zorder=3, s=12)
     ends = np.unique(mesh.nodes[mesh.vertices[left]])
@@ -72,11 +73,11 @@ def _of_interval(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
     return shown
 
 
-def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
+def _of_plane(mesh: Mesh, sets: Sets, title: str) -> Figure:
     """Return a figure of the mesh with its points; of a large mesh, the whole mesh beside an enlarged window with points."""
     low, high = mesh.bounds
     extent = high - low
-    few = int(np.clip(READABLE // sets[False].per_entity, LEAST, MOST))
+    few = int(np.clip(READABLE // sets[Inside].per_entity, LEAST, MOST))
     whole = mesh.n_cells <= few
     width = 5.6 if whole else 4.6
     height = width * float(np.clip(extent[1] / extent[0], 0.35, 1.6))
@@ -97,10 +98,9 @@ def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
         window = corner, side
     cells = np.arange(mesh.n_cells) if window is None else _near(mesh.nodes[mesh.vertices], *window)
     _edges(axes, mesh, cells, 0.8)
-    axes.scatter(*_xy(_taken(sets[False], cells)), color=ACCENT, zorder=3, label="inside", s=DOT, linewidths=0.0)
-    if True in sets:
-        facets = _facets(mesh, sets[True], cells)
-        axes.scatter(*_xy(_taken(sets[True], facets)), color=TRUTH, zorder=4, label="boundary", s=DOT, linewidths=0.0)
+    axes.scatter(*_xy(_taken(sets[Inside], cells)), color=ACCENT, zorder=3, label="inside", s=DOT, linewidths=0.0)
+    if BoundaryPart in sets:
+        axes.scatter(*_xy(_taken(sets[BoundaryPart], cells)), color=TRUTH, zorder=4, label="boundary", s=DOT, linewidths=0.0)
     label_plane(axes, ("x", "y"))
     if window is not None:
         axes.set(xlim=(window[0][0], window[0][0] + window[1]), ylim=(window[0][1], window[0][1] + window[1]))
@@ -109,7 +109,7 @@ def _of_plane(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
     return shown
 
 
-def _of_solid(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
+def _of_solid(mesh: Mesh, sets: Sets, title: str) -> Figure:
     """Return a figure of the boundary of a solid mesh, beside two of its cells enlarged with their points."""
     shown = figure(9.5, 4.6, title)
     over, axes = (shown.add_subplot(1, 2, k + 1, projection="3d") for k in range(2))
@@ -123,43 +123,37 @@ def _of_solid(mesh: Mesh, sets: dict[bool, PointSet], title: str) -> Figure:
         ax.set(xlabel="x", ylabel="y", zlabel="z")
         ax.set_box_aspect(None if ax is axes else np.ptp(mesh.nodes, axis=0), zoom=0.85)
         ax.locator_params(nbins=4)
-    inside = _taken(sets[False], cells)
+    inside = _taken(sets[Inside], cells)
     axes.scatter(*inside.x.T, color=ACCENT, s=120.0 * np.abs(inside.w) / np.abs(inside.w).max(), depthshade=False)
-    if True in sets:
-        axes.scatter(*_taken(sets[True], _facets(mesh, sets[True], cells)).x.T, color=TRUTH, s=12.0, depthshade=False)
+    if BoundaryPart in sets:
+        axes.scatter(*_taken(sets[BoundaryPart], cells).x.T, color=TRUTH, s=12.0, depthshade=False)
     axes.set_title(f"{len(cells)} cells, dots by weight")
     return shown
 
 
-def _of_box(box: Hypercube, sets: dict[bool, PointSet], title: str) -> Figure:
+def _of_box(names: Sequence[str], sets: Sets, title: str) -> Figure:
     """Return a figure of the points of a domain without cells, projected on the first two coordinates."""
     shown = figure(6.2, 5.6, title)
     axes = shown.subplots()
-    names = coordinate_names(box.dimension)
-    for facet, points in sets.items():
+    for region, points in sets.items():
         step = max(1, points.size // SCATTERED)
         x = points.take(np.arange(0, points.size, step)[:SCATTERED]).x
-        flat = x[:, :2] if box.dimension > 1 else np.column_stack([x, np.zeros(len(x))])
-        axes.scatter(flat[:, 0], flat[:, 1], color=TRUTH if facet else ACCENT, s=3.0, linewidths=0.0)
+        flat = x[:, :2] if len(names) > 1 else np.column_stack([x, np.zeros(len(x))])
+        axes.scatter(flat[:, 0], flat[:, 1], color=ACCENT if region is Inside else TRUTH, s=3.0, linewidths=0.0)
     axes.set_xlabel(names[0])
-    if box.dimension > 1:
+    if len(names) > 1:
         label_plane(axes, names[:2])
     return shown
 
 
-def _taken(points: PointSet, entities: Integers) -> Points:
-    """Return all points of some cells or facets, given by their numbers in the set of points."""
+def _taken(points: PointSet, cells: Integers) -> Points:
+    """Return all points in the given cells, or on their facets."""
     q = points.per_entity
-    return points.take((entities[:, None] * q + np.arange(q)).ravel())
+    return points.take((points.entities_in(cells)[:, None] * q + np.arange(q)).ravel())
 
 
 def _xy(points: Points) -> tuple[Array, Array]:
     return points.x[:, 0], points.x[:, 1]
-
-
-def _facets(mesh: Mesh, points: PointSet, cells: Integers) -> Integers:
-    """Return the numbers, within a set of boundary points, of the facets that belong to the given cells."""
-    return np.flatnonzero(np.isin(mesh.boundary[points.rows][:, 0], cells))  # type: ignore[attr-defined]
 
 
 def _window(mesh: Mesh, few: int) -> tuple[Array, float]:

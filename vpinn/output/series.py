@@ -8,7 +8,6 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import Mesh
 from vpinn.errors import InputError
 from vpinn.march import MarchedSolution
 from vpinn.output import formats
@@ -46,7 +45,7 @@ def export_in_time(solution: MarchedSolution, path: Path, refine: int = 0, point
     if path.suffix not in (".csv", ".npz"):
         return [export(solution, path, refine)]
     fields = _all_instants(solution, refine) if points is None else fields_in_time(solution, points)
-    content = formats.csv(fields.x, fields.values, True) if path.suffix == ".csv" else _npz(fields)
+    content = formats.csv(fields.x, fields.values, solution.coordinates) if path.suffix == ".csv" else _npz(fields)
     write_atomic(path, content)
     return [path]
 
@@ -65,12 +64,11 @@ def write(solution: Solution, path: Path, refine: int = 0, points: ArrayLike | N
 
 
 def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
-    """Return values and gradients at points [n, d], or [n, d + 1] with time, as text: aligned columns or comma-separated."""
-    timed = is_timed(solution)
+    """Return values and gradients at points, with the coordinates of the problem, as text: aligned columns or comma-separated."""
     fields = fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
     if as_csv:
-        return formats.csv(fields.x, fields.values, timed).decode().rstrip()
-    return formats.aligned(fields.x, fields.values, timed)
+        return formats.csv(fields.x, fields.values, solution.coordinates).decode().rstrip()
+    return formats.aligned(fields.x, fields.values, solution.coordinates)
 
 
 def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:
@@ -103,9 +101,7 @@ def _collection(solution: MarchedSolution, path: Path, refine: int) -> list[Path
 
 def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
     """Return the fields at the nodes of the output mesh at all instants, concatenated; time is the last coordinate."""
-    domain = solution.problem.domain
-    assert isinstance(domain, Mesh)
-    canvas = make_canvas(domain, refine)
+    canvas = make_canvas(solution.problem.domain.with_cells(), refine)
     parts = [fields_on(solution.snapshot(t), canvas) for t in solution.times]
     x = np.concatenate(
         [np.column_stack([part.x, np.full(len(part.x), t)]) for part, t in zip(parts, solution.times, strict=True)]

@@ -23,9 +23,11 @@ from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
+from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
 from vpinn.problem.reader import make_problem, read_problem
+from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.symbols import Symbols, make_symbols
@@ -36,17 +38,20 @@ from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
     "FORMULATIONS",
+    "Bound",
     "Clock",
     "Condition",
     "Energy",
     "Evaluable",
     "Formulation",
     "InitialState",
+    "Load",
     "Periodic",
     "Problem",
     "Scope",
     "Settings",
     "Strong",
+    "Support",
     "Symbols",
     "Unknown",
     "Weak",
@@ -62,6 +67,7 @@ __all__ = [
     "parse_expression",
     "parse_form",
     "read_problem",
+    "refuse_nodal",
     "refuse_time",
     "schema_json",
     "stated_in",

@@ -8,7 +8,7 @@ Start with `build_problem`, which goes through the sections of a problem file on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain, with_vertices
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
@@ -29,12 +29,13 @@ from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
-from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.scope import AT, Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols
 from vpinn.problem.time import Clock
@@ -64,7 +65,7 @@ def build_problem(
     source: Source,
     settings: Settings,
     folder: Path,
-    domain: Mesh | Hypercube | None = None,
+    domain: Domain | None = None,
     python_form: PythonForm | None = None,
 ) -> Problem:
     """Translate and check every part of a problem.
@@ -88,29 +89,29 @@ def build_problem(
         with source.located("domain"):
             domain = load_domain(settings.domain, folder)
     symbols = make_symbols(domain.dimension)
-    meshed = isinstance(domain, Mesh)
+    meshed = domain.mesh is not None
     scope = make_scope(symbols, meshed=meshed)
     check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
     scope = _constants(scope, settings, source)
     domain, pieces = mark_parts(domain, settings, scope, source)
-    cell_tags = tuple(domain.cell_tags) if isinstance(domain, Mesh) else ()
-    scope = _timed(replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=cell_tags), settings)
+    edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
+    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
+    scope = _timed(scope, settings)
     scope, unknowns = _define(scope, settings, source)
-    formulation = _formulation(settings, source, scope, unknowns, python_form)
-    exact: dict[str, Expr] = {}
+    nodal = NodalParts(settings, source, scope, unknowns, domain)
+    formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
+    if loads and domain.mesh:
+        domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
     shapes = {unknown.name: unknown.shape for unknown in unknowns}
-    for name, value in settings.reference.exact.items():
-        with source.located("reference", "exact", name):
-            if name not in shapes:
-                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
-            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
-            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    exact = _exact(settings, source, scope, unknowns, shapes)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
             span = None if settings.domain is None else settings.domain.time
-            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
+            reference = read_reference(
+                file_inside(folder, settings.reference.file), domain, {unknown.name: unknown.shape for unknown in unknowns}, span
+            )
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
@@ -119,7 +120,7 @@ def build_problem(
     with source.located("network", "enrich"):
         check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
-    refuse_conditions(scope, boundary)
+    refuse_conditions(scope, boundary, bool(loads))
     initial = make_initial(settings, source, scope, unknowns, formulation)
     eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
     return Problem(
@@ -140,7 +141,24 @@ def build_problem(
         initial=initial,
         periodic=make_periodic(settings, source, domain, unknowns, boundary),
         eigen=eigen,
+        bounds=nodal.bounds(boundary, pieces),
+        supports=nodal.supports(),
+        loads=loads,
     )
+
+
+def _exact(
+    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Expr]:
+    """Return the exact solutions by unknown."""
+    exact: dict[str, Expr] = {}
+    for name, value in settings.reference.exact.items():
+        with source.located("reference", "exact", name):
+            if name not in shapes:
+                raise InputError(f"{name!r} is not an unknown{closest(name, shapes)}")
+            exact[name] = fit_shape(parse_value(value, scope), shapes[name], f"the unknown {name}")
+            check_known(exact[name], unknowns, "an exact solution", normal=False)
+    return exact
 
 
 def _timed(scope: Scope, settings: Settings) -> Scope:
@@ -200,7 +218,7 @@ def _python_names(scope: Scope) -> SimpleNamespace:
     """Return the names that a form written in Python may use."""
     measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
     time = {} if scope.clock is None else {"dt": scope.clock.derivative}
-    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures})
+    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures, "delta": scope.point})
 
 
 def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
@@ -223,7 +241,7 @@ def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr
     for integral in given.integrals():
         check_size(integral.integrand())
         number = integral.subdomain_id()
-        if integral.integral_type() not in ("cell", "exterior_facet"):
+        if integral.integral_type() not in ("cell", "exterior_facet") and AT not in integral.metadata():
             raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
         if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
             raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")

@@ -13,7 +13,8 @@ from vpinn.problem.checks import check_known
 from vpinn.problem.formulation import FORMULATIONS
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition
-from vpinn.problem.schema import Boundary, Settings
+from vpinn.problem.restraints import Bound
+from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
 from vpinn.problem.unknown import Unknown
@@ -44,28 +45,37 @@ def make_conditions(
     conditions: list[Condition] = []
     for number, section in enumerate(settings.boundary):
         key = ("boundary", number)
-        if section.on == INITIAL and scope.clock is not None:
+        if (section.on == INITIAL and scope.clock is not None) or section.bounded:
             continue
-        for tag in section.sides:
-            with source.located(*key, "on"):
-                if tag == INITIAL and tag not in scope.facet_tags:
-                    raise InputError(
-                        'the start of time stands alone, on = "initial"; give further parts a condition of their own'
-                        if scope.clock is not None
-                        else 'there is no start in a steady problem; give time = [start, end] in [domain], or a boundary part'
-                    )
-                if tag != "all" and tag not in scope.facet_tags:
-                    raise InputError(
-                        f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}"
-                    )
+        check_tags(section, scope, source, key)
         make = _value if section.residual is None else _residual
         condition = make(section, settings, source, scope, unknowns, key)
         if number in pieces:
             condition = replace(condition, on=(pieces[number],))
         if section.residual is None:
-            _refuse_overlap(condition, conditions, domain, source, key)
+            refuse_overlap(condition, conditions, domain, source, key)
         conditions.append(condition)
     return tuple(conditions)
+
+
+def check_tags(section: Boundary, scope: Scope, source: Source, key: tuple[str, int]) -> None:
+    """Refuse a section on boundary parts that do not exist.
+
+    Raises:
+        InputError: says which.
+    """
+    for tag in section.sides:
+        with source.located(*key, "on"):
+            if tag == INITIAL and tag not in scope.facet_tags:
+                raise InputError(
+                    'the start of time stands alone, on = "initial"; give further parts a condition of their own'
+                    if scope.clock is not None
+                    else 'there is no start in a steady problem; give time = [start, end] in [domain], or a boundary part'
+                )
+            if tag != "all" and tag not in scope.facet_tags:
+                raise InputError(
+                    f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}"
+                )
 
 
 def _residual(
@@ -94,7 +104,9 @@ def _value(
     return Condition(tags, unknown.name, section.component, value, None, section.impose, section.weight, source.place(*key))
 
 
-def named_unknown(section: Boundary, source: Source, unknowns: Sequence[Unknown], key: tuple[str, int]) -> Unknown:
+def named_unknown(
+    section: Boundary | Obstacle | PointSection, source: Source, unknowns: Sequence[Unknown], key: tuple[str, int]
+) -> Unknown:
     """Return the unknown that a condition names, or the only unknown if it names none.
 
     Raises:
@@ -130,8 +142,15 @@ def _unknown(name: str | None, unknowns: Sequence[Unknown]) -> Unknown:
     return unknowns[names.index(name)]
 
 
-def _refuse_overlap(new: Condition, earlier: Sequence[Condition], domain: Domain, source: Source, key: tuple[str, int]) -> None:
-    """Refuse a second value for a component on a boundary part that already has one."""
+def refuse_overlap(
+    new: Condition | Bound, earlier: Sequence[Condition], domain: Domain, source: Source, key: tuple[str, int]
+) -> None:
+    """Refuse a second value for a component, or a bound of it, on a boundary part that already has a value.
+
+    Raises:
+        InputError: says where the first one is given.
+    """
+    assert new.on is not None
     facets = set(domain.facets(new.on))
     for other in earlier:
         same = other.unknown == new.unknown and (

@@ -69,6 +69,13 @@ class Formulation(ABC):
             InputError: a function is missing or does not belong there.
         """
 
+    @classmethod
+    def of(cls, integrals: Form) -> Self:
+        """Return the formulation of a form that was checked before."""
+        made = cls.__new__(cls)
+        object.__setattr__(made, "integrals", integrals)
+        return made
+
     @abstractmethod
     def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
         """Return F(u; v), linear in the test functions."""

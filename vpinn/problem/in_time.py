@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ufl.classes import Expr, Form
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
@@ -26,7 +26,7 @@ TIMES = 11
 """Default number of instants that are written, from start to end."""
 
 
-def check_settings_in_time(settings: Settings, source: Source, domain: Mesh | Hypercube) -> None:
+def check_settings_in_time(settings: Settings, source: Source, domain: Domain) -> None:
     """Refuse settings that a problem in time cannot have, and settings of time in a steady problem.
 
     Raises:
@@ -53,7 +53,7 @@ def _steady_rules(settings: Settings) -> Rules:
     ]
 
 
-def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[float, float]) -> Rules:
+def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]) -> Rules:
     """Return the settings that a problem in time cannot have."""
     asked, solver = settings.output.times, settings.solver
     outside = [t for t in asked if not span[0] <= t <= span[1]] if isinstance(asked, tuple) else []
@@ -66,7 +66,7 @@ def _rules_in_time(settings: Settings, domain: Mesh | Hypercube, span: tuple[flo
     return [
         ("output", "times", bool(outside), between),
         ("output", "times", asked == (), "give at least one instant, or how many"),
-        ("domain", "time", not isinstance(domain, Mesh), cells),
+        ("domain", "time", domain.mesh is None, cells),
         ("form", "energy", settings.form.formulation == "energy", energy),
         ("solver", "method", solver.method not in ("auto", "march"), method),
         ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
@@ -170,12 +170,19 @@ def _check_complete(
             )
 
 
-def refuse_conditions(scope: Scope, boundary: Sequence[Condition]) -> None:
-    """Refuse conditions that a problem in time cannot have: residuals, penalties and Nitsche's terms.
+def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool) -> None:
+    """Refuse conditions that a problem in time cannot have: residuals, penalties, Nitsche's terms, and loads at points.
+
+    Args:
+        scope: with a clock, where there is time.
+        boundary: the conditions.
+        pointed: whether the form has terms at points.
 
     Raises:
         InputError: a condition is refused; names its place.
     """
+    if scope.clock is not None and pointed:
+        raise InputError("form: a load at a point (delta) or along edges is for steady problems; spread it over cells")
     for condition in boundary if scope.clock is not None else ():
         if condition.residual is not None:
             raise InputError("a problem in time takes no residual; write it as a ds term of a weak form", condition.where)

@@ -27,7 +27,7 @@ _RANKED = {"det": 3, "inv": 3, "cofac": 3, "dev": 3}  # largest n for which UFL 
 # Names that the translator treats itself, because their arguments are not plain expressions.
 CONDITIONS = {"lt": ufl.lt, "le": ufl.le, "gt": ufl.gt, "ge": ufl.ge, "eq": ufl.eq, "ne": ufl.ne}
 CONNECTIVES = {"And": ufl.And, "Or": ufl.Or}
-SYNTAX = ("conditional", "Not", "Dx", "Identity", "as_vector", "as_matrix", "as_tensor", *CONDITIONS, *CONNECTIVES)
+SYNTAX = ("conditional", "Not", "Dx", "Identity", "delta", "as_vector", "as_matrix", "as_tensor", *CONDITIONS, *CONNECTIVES)
 DERIVATIVES = ("grad", "nabla_grad", "div", "nabla_div", "curl", "rot")
 MEASURES = ("dx", "ds")
 

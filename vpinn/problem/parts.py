@@ -21,6 +21,7 @@ from vpinn.problem.wording import printable
 
 DEGREE = 4
 """Degree of the quadrature rule at whose points a condition is evaluated; on a facet it must hold at all points or at none."""
+NO_PARTS = "a hypercube has no cells and no facets to choose from; use a rectangle, a box or a mesh file"
 Pieces = Mapping[int, str]
 """Number of a [[boundary]] section with ``where`` → tag of the facets on which its condition holds."""
 
@@ -40,18 +41,12 @@ def mark_parts(domain: Domain, settings: Settings, scope: Scope, source: Source)
     pieces: dict[int, str] = {}
     for name, text in (settings.domain.tags if settings.domain else {}).items():
         with source.located("domain", "tags", name):
-            domain = _with_cells(_mesh(domain), name, text, scope)
+            domain = _with_cells(domain.with_cells(NO_PARTS), name, text, scope)
     for number, section in enumerate(settings.boundary):
         if section.where is not None:
             with source.located("boundary", number, "where"):
-                domain, pieces[number] = _with_piece(_mesh(domain), section, scope)
+                domain, pieces[number] = _with_piece(domain.with_cells(NO_PARTS), section, scope)
     return domain, pieces
-
-
-def _mesh(domain: Domain) -> Mesh:
-    if not isinstance(domain, Mesh):
-        raise InputError("a hypercube has no cells and no facets to choose from; use a rectangle, a box or a mesh file")
-    return domain
 
 
 def _with_cells(mesh: Mesh, name: str, text: str, scope: Scope) -> Mesh:

@@ -31,15 +31,15 @@ def make_periodic(
         with source.located("periodic", number):
             if settings.domain is None or settings.domain.time is None:
                 raise InputError("periodic sides are for problems in time so far; give time = [start, end] in [domain]")
-            assert isinstance(domain, Mesh)
+            mesh = domain.with_cells()
             names = [unknown.name for unknown in unknowns]
             if section.unknown is not None and section.unknown not in names:
                 raise InputError(f"there is no unknown {section.unknown!r}; there are {', '.join(names)}")
             own = tuple(names) if section.unknown is None else (section.unknown,)
-            shift = _translation(domain, section.start, section.to)
-            both = np.concatenate([domain.facets(section.start), domain.facets(section.to)])
+            shift = _translation(mesh, section.start, section.to)
+            both = np.concatenate([mesh.facets(section.start), mesh.facets(section.to)])
             for condition in boundary:
-                if condition.unknown in own and np.isin(domain.facets(condition.on), both).any():
+                if condition.unknown in own and np.isin(mesh.facets(condition.on), both).any():
                     raise InputError(
                         f"{condition.unknown} has a value on a periodic side; in the [[boundary]] on {', '.join(condition.on)} "
                         "name the other sides"

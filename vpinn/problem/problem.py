@@ -15,11 +15,12 @@ import ufl
 from numpy.typing import NDArray
 from ufl.classes import Expr
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
+from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
@@ -92,11 +93,14 @@ class Problem:
         clock: time span and symbol of time; None for a steady problem.
         initial: states of the unknowns at the start; no component has two.
         periodic: pairs of periodic sides; () if there are none.
+        bounds: obstacles and contact conditions.
+        supports: values held at points.
+        loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
     title: str
-    domain: Mesh | Hypercube
+    domain: Domain
     settings: Settings
     symbols: Symbols
     unknowns: tuple[Unknown, ...]
@@ -112,6 +116,24 @@ class Problem:
     initial: tuple[InitialState, ...] = ()
     periodic: tuple[Periodic, ...] = ()
     eigen: Eigenproblem | None = None
+    bounds: tuple[Bound, ...] = ()
+    supports: tuple[Support, ...] = ()
+    loads: tuple[Load, ...] = ()
+
+    @property
+    def nodal(self) -> tuple[str, str]:
+        """What of the problem elements alone can meet, since they have nodes, and its place; "" where there is none."""
+        if self.bounds:
+            bound = self.bounds[0]
+            return "an obstacle" if bound.on is None else "contact (at_least, at_most)", bound.where
+        if self.supports:
+            return "a value held at a point", self.supports[0].where
+        return ("a load at a point or along edges", self.where("form", self.formulation.name)) if self.loads else ("", "")
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """What a place in the problem is told by: the axes of space, and t at the end where it depends on time."""
+        return (*axis_names(self.domain.dimension), *(("t",) if self.clock is not None else ()))
 
     @property
     def variation(self) -> ufl.Form:

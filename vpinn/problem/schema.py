@@ -100,13 +100,15 @@ class Form(Section):
 
 
 class Boundary(Section):
-    """A condition on part of the boundary: a value of the unknown, or a residual that must vanish there."""
+    """A condition on part of the boundary: a value of the unknown, bounds of it, or a residual that must vanish there."""
 
     on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, "all", or "initial": the start of domain.time.')
     where: Text | None = Field(None, description="Restricts the condition to a piece of the part, such as x > 0.5 and y < 1.")
     unknown: Text | None = Field(None, description="Name of the unknown; may be left out if there is only one.")
     component: Natural | None = Field(None, description="Component of a vector unknown, counted from 0; default all components.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
+    at_least: Value | None = Field(None, description="Contact, instead of value: what the unknown is at least there.")
+    at_most: Value | None = Field(None, description="Contact, instead of value: what the unknown is at most there.")
     rate: Value | None = Field(
         None, description='On "initial", if the equation has a second time derivative: the first time derivative at the start.'
     )
@@ -126,12 +128,19 @@ class Boundary(Section):
         """The tags in ``on`` as a tuple."""
         return (self.on,) if isinstance(self.on, str) else self.on
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it bounds the unknown instead of giving its value."""
+        return self.at_least is not None or self.at_most is not None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.on == ():
             raise ValueError('on needs at least one tag; write "all" for the whole boundary')
-        if (self.value is None) == (self.residual is None):
-            raise ValueError("give exactly one of value and residual")
+        if (self.value is not None) + (self.residual is not None) + self.bounded != 1:
+            raise ValueError("give exactly one of value and residual, or bounds: at_least, at_most, or both")
+        if self.bounded and (self.impose != "auto" or self.weight is not None or self.on == "initial"):
+            raise ValueError("at_least and at_most hold at the nodes of elements; leave out impose, weight and the start of time")
         if self.rate is not None and self.on != "initial":
             raise ValueError('rate is given at the start, on = "initial"; leave it out elsewhere')
         if self.residual is not None and (self.impose not in ("auto", "penalty") or self.component is not None):
@@ -150,6 +159,37 @@ class PeriodicSection(Section):
     to: Text = Field(description="Boundary tag of the other, which is the one moved.")
     unknown: Text | None = Field(None, description="Which unknown; default all of them.")
     factor: Literal[1, -1] = Field(1, description="-1 where the values are opposite.")
+
+
+class Obstacle(Section):
+    """Bounds of an unknown in all of the domain."""
+
+    unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
+    component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
+    at_least: Value | None = Field(None, description="Obstacle below: a number, an expression, or a list of these for a vector.")
+    at_most: Value | None = Field(None, description="Obstacle above.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give at_least, at_most, or both")
+        return self
+
+
+class PointSection(Section):
+    """A value held at a point: a support, or a reference pressure."""
+
+    at: tuple[Real, ...] | None = Field(None, description="Coordinates of the point; the nearest vertex of the mesh is held.")
+    on: Text | None = Field(None, description="Tag of vertices of a mesh file, instead of at.")
+    unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
+    component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
+    value: Value = Field(0.0, description="A number, an expression, or a list of these for a vector; default 0.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.at is None) == (self.on is None):
+            raise ValueError("give exactly one of at and on")
+        return self
 
 
 ElementDegree = Annotated[int, Field(strict=True, ge=1, le=10)]
@@ -207,6 +247,10 @@ class Settings(Section):
         (), max_length=1000, description="Essential boundary conditions; natural conditions are ds terms of the form."
     )
     periodic: tuple[PeriodicSection, ...] = Field((), max_length=100, description="Sides that are the same place.")
+    obstacle: tuple[Obstacle, ...] = Field(
+        (), max_length=100, description="Obstacles in the domain, which elements solve by an active set."
+    )
+    point: tuple[PointSection, ...] = Field((), max_length=1000, description="Values held at points, by elements.")
     eigen: Eigen | None = Field(None, description="Find eigenvalues and modes instead of one solution.")
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
     network: NetworkSection = Field(default_factory=NetworkSection, description="The network, which gives the trial functions.")

@@ -21,6 +21,8 @@ from vpinn.problem.time import Clock
 from vpinn.problem.wording import closest, printable
 
 RESERVED = frozenset({"t", "n", "h", "pi", "dS", "dt", *MEASURES, *SYNTAX, *make_operators(1)})
+AT = "at"
+"""Key of a measure's metadata that says at which point it is, by coordinates, or along which edges, by names."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -34,6 +36,7 @@ class Scope:
         facet_tags: tags of the boundary, for ds.
         cell_tags: tags of cells, for dx.
         clock: time of the problem, with the time derivatives of the unknowns defined so far; None for a steady problem.
+        edge_tags: tags of edges, in the plane inside the domain, for ds too.
     """
 
     symbols: Symbols
@@ -41,6 +44,7 @@ class Scope:
     facet_tags: tuple[str, ...] = ()
     cell_tags: tuple[str, ...] = ()
     clock: Clock | None = None
+    edge_tags: tuple[str, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -62,15 +66,22 @@ class Scope:
         Raises:
             InputError: the domain does not have a tag; the message lists the tags it has.
         """
+        if name == "ds" and tags and set(tags) <= set(self.edge_tags):
+            return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tags})
         known = self.facet_tags if name == "ds" else self.cell_tags
         ids: list[int] = []
         for tag in tags if tags != ("all",) else ():
             if tag not in known:
-                kind = "boundary part" if name == "ds" else "group of cells"
-                raise InputError(f"the domain has no {kind} {printable(tag)!r}{closest(tag, known) or ' and none is tagged'}")
+                kind, others = ("boundary part", self.edge_tags) if name == "ds" else ("group of cells", ())
+                near = closest(tag, (*known, *others)) or " and none is tagged"
+                raise InputError(f"the domain has no {kind} {printable(tag)!r}{near}")
             ids.append(self.tags.index(tag))
         over = "everywhere" if not ids else ids[0] if len(ids) == 1 else tuple(dict.fromkeys(ids))
         return Measure(name, domain=self.symbols.mesh, subdomain_id=over)
+
+    def point(self, *coordinates: float) -> Measure:
+        """Return the measure of one point, of unit mass."""
+        return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tuple(map(float, coordinates))})
 
     def timed(self, clock: Clock) -> Scope:
         """Return the scope with a clock and the name t for time."""

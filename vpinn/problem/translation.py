@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ufl
-from ufl.classes import Condition, Expr
+from ufl.classes import Condition, Expr, ScalarValue, Zero
 from ufl.measure import Measure
 
 from vpinn.errors import InputError
@@ -24,13 +24,17 @@ from vpinn.problem.wording import closest, printable, shape_in_words
 _MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
+_CONTINUOUS = (
+    "unknowns are continuous across interfaces by every method; give a contact resistance a thin layer of cells, tagged, with a "
+    "conductivity of its own"
+)
 _REFUSED = {
-    "dS": "integrals over interior facets are not available: a network is smooth there, so jumps vanish and ds is the boundary",
+    "dS": f"integrals over interfaces inside are not available: {_CONTINUOUS}; ds is the boundary",
     "dt": "a time derivative needs time = [start, end] in [domain]",
     "t": "time needs time = [start, end] in [domain]",
     "h": "the cell diameter h needs a mesh, and this domain has none",
-    "jump": "jumps are not available: a network is smooth across interior facets",
-    "avg": "averages over interior facets are not available: a network is smooth there",
+    "jump": f"jumps are not available: {_CONTINUOUS}",
+    "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
 }
 _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
@@ -183,8 +187,8 @@ class Translator:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
             self._fail(node, "functions take plain arguments only")
         match name, arguments:
-            case (("dx" | "ds"), _):
-                return self._measure(node, name)
+            case (("dx" | "ds" | "delta"), _):
+                return self._point(node) if name == "delta" else self._measure(node, name)
             case "conditional", [condition, a, b]:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
             case "Dx", [f, *axes] if axes:
@@ -258,10 +262,18 @@ class Translator:
             tags.append(argument.value)
         return self._apply(node, self.scope.measure, name, *tags)
 
+    def _point(self, node: ast.Call) -> Measure:
+        if len(node.args) != self.dimension:
+            self._fail(node, f"a point of this domain has {self.dimension} coordinates, got {len(node.args)}")
+        values = [self._scalar(argument) for argument in node.args]
+        if not all(isinstance(value, ScalarValue | Zero) for value in values):
+            self._fail(node, "the coordinates of a point are numbers and constants")
+        return self._apply(node, self.scope.point, *map(float, values))
+
     def _scalar(self, node: ast.expr) -> Expr:
         value = self.tensor(node)
         if value.ufl_shape:
-            self._fail(node, f"comparisons take scalars, got {shape_in_words(value.ufl_shape)}")
+            self._fail(node, f"comparisons and points take scalars, got {shape_in_words(value.ufl_shape)}")
         return value
 
     def _apply(self, node: ast.expr, operation: Callable[..., Any], *arguments: Any) -> Any:

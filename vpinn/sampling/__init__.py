@@ -12,7 +12,7 @@ expected. With these factors on the quadrature weights, the sum over a batch has
 from vpinn.sampling.allocation import ALLOCATIONS, allocate
 from vpinn.sampling.cells import Cells
 from vpinn.sampling.curve import SpaceCurve, cell_order
-from vpinn.sampling.make import SAMPLERS, Choice, bare, least_points, make_sampler
+from vpinn.sampling.make import SAMPLERS, Choice, least_points, make_sampler
 from vpinn.sampling.measures import movable, noted, shared
 from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
 from vpinn.sampling.quantiles import Quantiles
@@ -45,7 +45,6 @@ __all__ = [
     "Stratified",
     "Uniform",
     "allocate",
-    "bare",
     "best_batch",
     "cell_order",
     "least_points",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, PointSet
+from vpinn.domain import PointSet
 from vpinn.errors import InputError
 
 Index = NDArray[np.int64]
@@ -42,7 +42,7 @@ class SpaceCurve:
     @classmethod
     def through(cls, points: PointSet, group: Index | None = None) -> SpaceCurve:
         """Return the curve through a data set; the entities of one group, where groups [n] are given, are next to each other."""
-        measure, centers = points.entity_volumes, entity_centers(points)
+        measure, centers = points.entity_volumes, points.centers
         order = np.arange(points.entities) if centers is None else cell_order(centers)
         if group is not None:
             order = order[np.argsort(group[order], kind="stable")]
@@ -117,17 +117,6 @@ def cell_order(centers: Array) -> Index:
         for axis in range(d):
             code |= ((grid[:, axis] >> bit) & 1) << (bit * d + axis)
     return np.argsort(code, kind="stable")
-
-
-def entity_centers(points: PointSet) -> Array | None:
-    """Return the mean of the vertices of each cell or facet [entities, d]; None for points without a mesh."""
-    mesh = getattr(points, "mesh", None)
-    if not isinstance(mesh, Mesh):
-        return None
-    rows = getattr(points, "rows", None)
-    vertices = mesh.vertices if rows is None else mesh.facet_vertices(rows)
-    centers: Array = mesh.nodes[vertices].mean(axis=1)
-    return centers
 
 
 def _interval(edges: Array, u: Array) -> Index:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from vpinn.domain import Mesh, PointSet
+from vpinn.domain import PointSet
 from vpinn.errors import InputError
 from vpinn.sampling.cells import Cells
 from vpinn.sampling.curve import Array, Index, SpaceCurve
@@ -69,11 +69,11 @@ def _stratified(points: PointSet, size: int, choice: Choice) -> Sampler:
 
 
 def _sobol(points: PointSet, size: int, choice: Choice) -> Sampler:
-    return Run(points.size, size) if bare(points) else Sobol(points.size, size, SpaceCurve.through(points))
+    return Run(points.size, size) if points.mesh is None else Sobol(points.size, size, SpaceCurve.through(points))
 
 
 def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
-    if bare(points):
+    if points.mesh is None:
         raise InputError('sampler "antithetic" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
     if size == 1:  # one point, of a boundary for example, has no mirror image
         return Stratified(points.size, 1, SpaceCurve.through(points), blocks(1))
@@ -81,14 +81,14 @@ def _antithetic(points: PointSet, size: int, choice: Choice) -> Sampler:
 
 
 def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
-    if bare(points):
+    if points.mesh is None:
         raise InputError('sampler "cells" needs the cells of a mesh; use "sobol" or "uniform" on a hypercube')
     curve = SpaceCurve.through(points)
     q = len(curve.local)
     if choice.per_cell == "auto":
         return Cells(points.size, size, curve, None, points.random)
     a = q if choice.per_cell is None else choice.per_cell
-    if getattr(points, "rows", None) is not None:  # the rules of facets have fewer points than those of cells
+    if points.on_facets:  # the rules of facets have fewer points than those of cells
         a = min(a, q)
     if a > q:
         raise InputError(f'batch.per_cell is {a}, but the rule has {q} points in each cell; give 1 to {q}, or "auto"')
@@ -143,13 +143,10 @@ def facet_sides(points: PointSet) -> Index | None:
 
     Integrands on a boundary may jump where its tags change.
     """
-    mesh, rows = getattr(points, "mesh", None), getattr(points, "rows", None)
-    if not isinstance(mesh, Mesh) or rows is None:
+    held = list(points.tagged.values()) if points.on_facets else []
+    if not held:
         return None
-    held = np.zeros((len(mesh.boundary), len(mesh.facet_tags)), dtype=bool)
-    for k, members in enumerate(mesh.facet_tags.values()):
-        held[members, k] = True
-    found, number = np.unique(held[rows], axis=0, return_inverse=True)
+    found, number = np.unique(np.stack(held, axis=1), axis=0, return_inverse=True)
     return number.reshape(-1).astype(np.int64) if len(found) > 1 else None
 
 
@@ -170,18 +167,15 @@ def tag_groups(points: PointSet) -> tuple[tuple[str, ...], Index]:
     Raises:
         InputError: there are no tags, or a tag has no cell of its own.
     """
-    mesh, rows = getattr(points, "mesh", None), getattr(points, "rows", None)
-    if not isinstance(mesh, Mesh):
+    if points.mesh is None:
         raise InputError('batch.strata = "tags" needs a mesh; use "blocks"')
-    tags: Mapping[str, Index] = mesh.cell_tags if rows is None else mesh.facet_tags
-    group = np.full(mesh.n_cells if rows is None else len(mesh.boundary), len(tags))
-    for k, members in reversed(list(enumerate(tags.values()))):
-        group[members] = k
-    if rows is not None:
-        group = group[rows]
+    tags = points.tagged
+    group = np.full(points.entities, len(tags))
+    for k, held in reversed(list(enumerate(tags.values()))):
+        group[held] = k
     found, number = np.unique(group, return_inverse=True)
     names = [*tags, "untagged"]
-    if rows is None:
+    if not points.on_facets:
         if not tags:
             raise InputError('batch.strata = "tags" needs tagged cells, and the mesh has none; use "blocks"')
         empty = [name for k, name in enumerate(tags) if k not in found]
@@ -196,9 +190,4 @@ def _borders(curve: SpaceCurve, group: Index) -> Array:
     return np.append(curve.edges[:-1][np.flatnonzero(np.diff(along, prepend=-1))], 1.0)
 
 
-def bare(points: PointSet) -> bool:
-    """Return whether points belong to no mesh, as those in a hypercube."""
-    return not isinstance(getattr(points, "mesh", None), Mesh)
-
-
-__all__: Sequence[str] = ["SAMPLERS", "Choice", "bare", "make_sampler", "tag_groups"]
+__all__: Sequence[str] = ["SAMPLERS", "Choice", "make_sampler", "tag_groups"]

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 
 from vpinn.analysis import make_estimator
-from vpinn.domain import Mesh
 from vpinn.errors import InputError, VpinnError
 from vpinn.finite_elements import FiniteElementSolution, solve_fem
 from vpinn.objective import Objective
@@ -66,8 +65,8 @@ def begin(
         both = beside_elements(problem, trial, found.space, found.values, "as the problem file asks")
         return make_start(problem, both, made, placement)
     alone = make_start(problem, trial, made, placement)
-    mesh, parts = problem.domain, has_parts(problem)
-    if not isinstance(mesh, Mesh) or (mesh.shape is not None and not parts) or alone.objective.size > MOST:
+    mesh, parts = problem.domain.mesh, has_parts(problem)
+    if mesh is None or (mesh.shape is not None and not parts) or alone.objective.size > MOST:
         return alone
     try:
         found, relative = coarse_elements(problem)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
-from vpinn.domain import BISECTED, CellPoints, Mesh, functions_per_cell
+from vpinn.domain import BISECTED, CellPoints, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
@@ -38,6 +38,8 @@ SPENT = 6.0
 """Seconds of all stages together, as they are counted."""
 NEEDED = 20.0
 """The same as long as so much is unresolved that a check fails."""
+TRIES = 4.0
+"""Active sets that a stage tries where there are obstacles, about."""
 HALF = 0.5
 """Relative error estimate above which it is no measure of how fast it falls."""
 TINY = 1e-300
@@ -144,7 +146,7 @@ def solve_by_elements(
 
 
 def _stage(problem: Problem, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
-    found = solve_fem(problem, degree)
+    found = solve_fem(problem, degree, near=None if before is None else before.found)
     trial = elements_trial(problem, found.space, found.values)
     estimator = make_estimator(problem, trial, degree)
     estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
@@ -190,12 +192,12 @@ def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
 
 def functions(problem: Problem, degree: int) -> float:
     """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)
 
 
 def counted(problem: Problem, degree: int) -> float:
     """Return the seconds of a stage with its estimate, as they are counted."""
     d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
-    return SECONDS[d] * outputs * sum(functions(problem, p) for p in (degree, degree + ENRICHED[d]))
+    tries = TRIES if problem.bounds else 1.0
+    return tries * SECONDS[d] * outputs * sum(functions(problem, p) for p in (degree, degree + ENRICHED[d]))

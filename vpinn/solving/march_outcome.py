@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vpinn.domain import CellPoints, Mesh
+from vpinn.domain import CellPoints
 from vpinn.errors import InputError
 from vpinn.march import Collapse, Distance, Marches, MarchStage, as_metrics, beside_elements, exact_field, gap_between
 from vpinn.metrics import Accuracy, Metrics
@@ -121,8 +121,7 @@ class MarchOutcome(Outcome):
 def true_gap(stage: MarchStage, stages: Marches) -> Distance:
     """Return the distance of a stage from the exact solution."""
     problem = stage.problem
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
     points = finer.take(range(finer.size))
     names = [u.name for u in problem.unknowns if u.name in problem.exact]

@@ -27,7 +27,7 @@ from vpinn.march import (
     stage_of,
 )
 from vpinn.metrics import Account, Accuracy, Metrics
-from vpinn.optimization import COLUMNS, Plan, Training
+from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings, output_times
@@ -123,16 +123,13 @@ class MarchStrategy(Strategy):
         stage = self._stages.made[-1]
         training.step += 1
         training.seconds = seconds
-        known = {
-            "step": training.step,
-            "seconds": seconds,
-            "batch_size": stage.points.size,
-            "clipped": 0.0,
-            "estimate": stage.relative,
-        }
+        error = math.nan
         if self.problem.exact:
-            known["error"] = max(found["relative_l2"] for found in true_gap(stage, self._stages).unknowns.values())
-        training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+            error = max(found["relative_l2"] for found in true_gap(stage, self._stages).unknowns.values())
+        row = history_row(
+            step=training.step, seconds=seconds, batch_size=stage.points.size, estimate=stage.relative, error=error
+        )
+        training.history.append(row)
         hooks.report(training)
 
     def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:

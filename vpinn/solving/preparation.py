@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vpinn.analysis import independent_points
-from vpinn.domain import LagrangeSpace, Mesh, touching_parts
+from vpinn.domain import LagrangeSpace, touching_parts
 from vpinn.errors import InputError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
@@ -126,7 +126,7 @@ def _check_parts(problem: Problem) -> None:
     Raises:
         InputError: says how many there are, and where they touch.
     """
-    found = touching_parts(problem.domain) if isinstance(problem.domain, Mesh) else None
+    found = None if problem.domain.mesh is None else touching_parts(problem.domain.mesh)
     if found is not None:
         count, place = found
         where = ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
@@ -166,7 +166,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         width = min(PILOT, settings.solver.features or PILOT)
         objectives = Objectives(stated_problem(problem, trial, name), placement.home)
         objective = objective_for(objectives, trial, width)
-        if trial.rows and not problem.enrich and not problem.formulation.pointwise and isinstance(problem.domain, Mesh):
+        if trial.rows and not problem.enrich and not problem.formulation.pointwise and problem.domain.mesh is not None:
             others = (make_trial(problem, layers=settings.network.layers),)
         cornered = make_trial(
             problem, True, not problem.enrich and highest_order(problem) <= 2, settings.network.layers

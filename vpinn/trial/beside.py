@@ -14,7 +14,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh, Points
+from vpinn.domain import Inside, LagrangeSpace, node_points
 from vpinn.forms import Background, components, evaluate, integrals
 from vpinn.problem import Problem
 from vpinn.trial.field import Beside, MeshField
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 def has_parts(problem: Problem) -> bool:
     """Return whether the form has integrals over tagged cells of a mesh; at the tags' borders the solution may have kinks."""
     parts = integrals(problem.formulation.integrals)
-    return isinstance(problem.domain, Mesh) and any(not part.facet and part.tags for part in parts)
+    return problem.domain.mesh is not None and any(part.region is Inside and part.tags for part in parts)
 
 
 def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values: Array, why: str) -> Trial:
@@ -42,7 +42,7 @@ def beside_elements(problem: Problem, trial: Trial, space: LagrangeSpace, values
     searched = [symbol for symbol in (trial.function, trial.coefficients) if symbol is not None]
     zero = {symbol: ufl.as_vector([ufl.as_ufl(0.0)] * symbol.ufl_shape[0]) for symbol in searched}
     lifts = [ufl.replace(trial.unknowns[unknown.name], zero) for unknown in problem.unknowns]
-    missing = values - evaluate(lifts, _nodes(space), trial.background)
+    missing = values - evaluate(lifts, node_points(space), trial.background)
     return with_fields(problem, trial, space, missing, why)
 
 
@@ -66,12 +66,3 @@ def with_fields(problem: Problem, trial: Trial, space: LagrangeSpace, values: Ar
         first += unknown.components
     known = dict(trial.background.known) | {symbol.count(): field for symbol, field in zip(symbols, fields, strict=True)}
     return replace(trial, unknowns=unknowns, background=Background(problem.domain, known), beside=Beside(fields, why))
-
-
-def _nodes(space: LagrangeSpace) -> Points:
-    """Return the nodes of the space as points [space.size] of weight zero, each in one of the cells that contain it."""
-    mesh = space.mesh
-    _, first = np.unique(space.dofs, return_index=True)
-    cell, local = np.divmod(first, space.dofs.shape[1])
-    none = np.full(space.size, -1, dtype=np.int64)
-    return Points(space.locations(), np.zeros(space.size), cell, cell, space.reference_nodes[local], None, mesh.h[cell], none)

@@ -42,8 +42,8 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
         problem: the problem.
         imposed: how its conditions are imposed; tells where values are given.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or mesh.dimension != 2:
+    mesh = problem.domain.mesh
+    if mesh is None or mesh.dimension != 2:
         return ()
     held = _held(problem, mesh, imposed)
     _, parts = np.unique(held, axis=1, return_inverse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import LagrangeSpace, Mesh
+from vpinn.domain import BoundaryPart, LagrangeSpace
 from vpinn.forms import Background, components
 from vpinn.problem import Problem
 from vpinn.trial.enrichment import Enriched
@@ -61,14 +61,13 @@ def conditions_alone(problem: Problem, trial: Trial) -> Trial:
         problem: the problem, on the mesh of the elements.
         trial: trial space that ``elements_trial`` returned.
     """
-    space, mesh = trial.space, problem.domain
+    space, mesh = trial.space, problem.domain.with_cells()
     assert space is not None
-    assert isinstance(mesh, Mesh)
     values, first = np.zeros((len(trial.elements), space.size)), 0
     for unknown in problem.unknowns:
         for imposed in trial.imposed:
             if imposed.condition.unknown == unknown.name:
-                row, held = first + imposed.component, space.boundary_dofs(mesh.facets(imposed.condition.on))
+                row, held = first + imposed.component, BoundaryPart.of(mesh, imposed.condition.on).functions(space)
                 values[row, held] = trial.elements[row].values[held]
         first += unknown.components
     return elements_trial(problem, space, values)

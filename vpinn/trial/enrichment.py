@@ -16,7 +16,7 @@ import ufl
 from torch import Tensor
 from ufl.core.expr import Expr
 
-from vpinn.domain import Points, check_points
+from vpinn.domain import BoundaryPart, Points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.placement import HOST
@@ -112,8 +112,8 @@ def vanishes(problem: Problem, condition: Condition) -> bool:
     if not problem.enrich:
         return True
     domain = problem.domain
-    everywhere = np.abs(_on(problem, check_points(domain, domain.facets("all")))).max(1)
-    here = np.abs(_on(problem, check_points(domain, domain.facets(condition.on)))).max(1)
+    everywhere = np.abs(_on(problem, BoundaryPart.of(domain).on_each())).max(1)
+    here = np.abs(_on(problem, BoundaryPart.of(domain, condition.on).on_each())).max(1)
     return bool((here <= VANISHING * everywhere).all())
 
 

@@ -33,8 +33,8 @@ def small_places(problem: Problem) -> Array:
     Args:
         problem: the problem.
     """
-    mesh = problem.domain
-    if not isinstance(mesh, Mesh) or mesh.dimension != 2:
+    mesh = problem.domain.mesh
+    if mesh is None or mesh.dimension != 2:
         return np.empty((0, 3))
     small = SMALL * float(np.ptp(mesh.nodes, axis=0).min())
     corners = corners_of(mesh, np.zeros(len(mesh.boundary), dtype=np.int64), free=False)

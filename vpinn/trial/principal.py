@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import Points
+from vpinn.domain import Inside, Points
 from vpinn.errors import InputError
 from vpinn.forms import Background, Graph, Jet, Node, build, compile_tape, components, derivatives, integrals, split, tag
 from vpinn.placement import host
@@ -56,11 +56,11 @@ def _entries(problem: Problem, graph: Graph) -> dict[Place, Node]:
     for part in integrals(problem.variation):
         node = build(graph, part.integrand)
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet)]
-        if part.facet:
+        if part.region is not Inside:
             continue
         if any(len(jet.derivative) > 1 for jet in jets):
             raise InputError("the form takes second derivatives")
-        mark = [graph.slot(tag(problem.tags[i], False)) for i in part.tags]
+        mark = [graph.slot(tag(problem.tags[i], Inside)) for i in part.tags]
         unknowns = [jet for jet in jets if jet.function >= 0]
         slopes = [jet for jet in unknowns if jet.derivative]
         leaves = [graph.slot(jet) for jet in slopes]

@@ -15,7 +15,7 @@ from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, FacetNormal
 from ufl.core.expr import Expr
 
-from vpinn.domain import Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, check_points, functions_per_cell, polygon_of
+from vpinn.domain import BoundaryPart, Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, functions_per_cell, polygon_of
 from vpinn.errors import InputError
 from vpinn.forms import Background, Field, components, evaluate
 from vpinn.problem import Condition, Problem
@@ -151,8 +151,8 @@ def make_trial(
             parts.append(sum((coefficients[first + k] * e for k, e in enumerate(problem.enrich)), smooth))
             at += 1
         unknowns[unknown.name] = _reshape(parts, unknown.shape)
-    if not rows and not corners and settings.places and isinstance(problem.domain, Mesh):
-        network = near(network, small_places(problem), problem.domain.nodes)
+    if not rows and not corners and settings.places and problem.domain.mesh is not None:
+        network = near(network, small_places(problem), problem.domain.mesh.nodes)
     functions = corner_functions(problem, imposed) if corners and all(i.how != "exact" for i in imposed) else ()
     if functions:
         chart = CornerChart(functions)
@@ -192,7 +192,7 @@ def _settle(
         distance and lift (None without exact conditions), and how each condition is imposed.
     """
     smooth = isinstance(problem.domain.shape, Box | Disk) and not corners
-    squares = rows or problem.formulation.pointwise or not isinstance(problem.domain, Mesh)
+    squares = rows or problem.formulation.pointwise or problem.domain.mesh is None
     fallback = "penalty" if squares else "nitsche"
     tried = ("auto", "exact") if smooth or not rows else ("exact",)
     exact = [(c, value) for c, value in asked if c.impose in tried and _enrichable(problem, c)]
@@ -236,12 +236,12 @@ def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: di
     elif isinstance(domain.shape, Disk):
         factor = on_disk(domain.shape, x, prescribed, domain)
         why = "the values vary along the circle" if factor is None else "distance to a circle"
-    elif isinstance(domain, Mesh):
-        straight = _polygons(domain, prescribed)
+    elif domain.mesh is not None:
+        straight = _polygons(domain.mesh, prescribed)
         if straight is not None and (domain.shape is not None or problem.formulation.pointwise):
             factor = on_polygon(straight, x)
             why = "the values vary along the segments" if factor is None else "distance to straight segments"
-    if factor is None and isinstance(domain, Mesh) and not problem.formulation.pointwise:
+    if factor is None and domain.mesh is not None and not problem.formulation.pointwise:
         return _discrete(problem, prescribed, known)
     if factor is not None and not isinstance(domain.shape, Disk) and not _meets(problem, factor, exact):
         return None, "the boundary values disagree where two parts meet"
@@ -259,7 +259,7 @@ def _meets(problem: Problem, factor: Factor, exact: Sequence[tuple[Condition, Ex
     """Return whether the lift equals the prescribed values at points of the boundary, within ``GAP``."""
     for condition, value in exact:
         facets = problem.domain.facets(condition.on)
-        points = check_points(problem.domain, facets)
+        points = BoundaryPart(problem.domain, facets).on_each()
         lift, wanted = evaluate([factor.lift, value], points, Background(problem.domain))
         if not np.all(np.abs(lift - wanted) <= GAP * (1 + np.abs(wanted).max())):
             return False
@@ -270,14 +270,13 @@ def _discrete(
     problem: Problem, prescribed: Sequence[tuple[tuple[str, ...], Expr]], known: dict[int, Field]
 ) -> tuple[Factor | None, str]:
     """Return a torsion function as distance and a discrete harmonic lift on the mesh, and the reason; None if values disagree."""
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     affordable = (p for p in DEGREES if mesh.n_cells * functions_per_cell(mesh, p) <= FIELD_SIZE[mesh.dimension])
     space = LagrangeSpace(mesh, next(affordable, DEGREES[-1]))
     locations = space.locations()
     boundary, constrained = np.zeros(space.size), np.zeros(space.size, bool)
     for tags, value in prescribed:
-        dofs = space.boundary_dofs(mesh.facets(tags))
+        dofs = BoundaryPart.of(mesh, tags).functions(space)
         values = evaluate([value], bare_points(locations[dofs]), Background(mesh))[0]
         clash = constrained[dofs] & (np.abs(boundary[dofs] - values) > GAP * (1 + np.abs(values)))
         if clash.any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vpinn.domain import check_points
+from vpinn.domain import BoundaryPart
 from vpinn.features.orthonormal import homogeneous, make_lifts
 from vpinn.problem import Problem, make_problem
 
@@ -27,7 +27,7 @@ def stated(shape: dict[str, object], value: str) -> Problem:
 def test_takes_the_values_and_their_time_derivatives(shape: dict[str, object]) -> None:
     problem = stated(shape, VALUE)
     (lift,) = make_lifts(problem, homogeneous(problem).background)
-    points = check_points(problem.domain, problem.domain.facets("all"))
+    points = BoundaryPart.of(problem.domain).on_each()
     x, y = points.x.T
     moment = lift.at(points, [()], 2)(0.3)
     wanted = [np.sin(0.9) * x + np.exp(-0.3) * y, 3 * np.cos(0.9) * x - np.exp(-0.3) * y, -9 * np.sin(0.9) * x + np.exp(-0.3) * y]
@@ -43,7 +43,7 @@ def test_a_value_changed_inside_alone_changes_nothing(shape: dict[str, object]) 
     for value in (VALUE, f"{VALUE} + {inside}"):
         problem = stated(shape, value)
         (lift,) = make_lifts(problem, homogeneous(problem).background)
-        points = check_points(problem.domain, problem.domain.facets("all"))
+        points = BoundaryPart.of(problem.domain).on_each()
         fields.append(lift.at(points, [(), (0,)], 1)(0.6))
     for key, values in fields[0].items():
         np.testing.assert_allclose(fields[1][key], values, atol=1e-9)

@@ -46,11 +46,11 @@ def test_rank_is_cut_by_singular_values() -> None:
 
 
 def test_functions_vanish_where_values_are_given() -> None:
-    from vpinn.domain import check_points
+    from vpinn.domain import BoundaryPart
 
     problem = heat()
     space, _ = space_of(problem, "sin", 60)
-    on_boundary = space.jets(check_points(problem.domain, problem.domain.facets("all")), [()])[0][()]
+    on_boundary = space.jets(BoundaryPart.of(problem.domain).on_each(), [()])[0][()]
     assert np.abs(on_boundary).max() < 1e-12
 
 

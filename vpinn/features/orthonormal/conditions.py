@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ufl.algorithms.analysis import extract_coefficients, extract_type
 from ufl.classes import CellDiameter, Expr, FacetNormal, Zero
 
-from vpinn.domain import Box, LagrangeSpace, Mesh, Points, check_points, functions_per_cell
+from vpinn.domain import BoundaryPart, Box, LagrangeSpace, Points, functions_per_cell
 from vpinn.errors import InputError
 from vpinn.features.orthonormal.in_time import AtPoints
 from vpinn.features.orthonormal.space import Derivative
@@ -123,7 +123,7 @@ def _lift(problem: Problem, background: Background, prescribed: Sequence[tuple[C
 def _meets(problem: Problem, lift: Expr, prescribed: Sequence[tuple[Condition, Expr]], clock: Clock) -> bool:
     """Return whether a lift takes the prescribed values at points of the boundary at four times."""
     for condition, value in prescribed:
-        points = check_points(problem.domain, problem.domain.facets(condition.on))
+        points = BoundaryPart.of(problem.domain, condition.on).on_each()
         both = AtPoints([lift, value], points, Background(problem.domain), clock)
         for t in np.linspace(clock.start, clock.end, 4):
             found, wanted = both(float(t))
@@ -192,8 +192,7 @@ class MeshLift:
         Raises:
             InputError: a value is not finite, or varies too fast in time for the number of samples.
         """
-        mesh, clock = problem.domain, problem.clock
-        assert isinstance(mesh, Mesh)
+        mesh, clock = problem.domain.with_cells(), problem.clock
         assert clock is not None
         few = (p for p in DEGREES if mesh.n_cells * functions_per_cell(mesh, p) <= MOST)
         space = LagrangeSpace(mesh, next(few, DEGREES[-1]))

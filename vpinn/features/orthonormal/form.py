@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from vpinn.domain import REGIONS, Region
 from vpinn.features.orthonormal.in_time import uniform
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Jet, Node, Tape, compile_tapes, derivatives
@@ -29,8 +30,8 @@ class IntegralInTime:
     """The integrals of a form over the domain, or those over the boundary.
 
     Attributes:
-        facet: True for ds.
-        tags: boundary parts that some term lives on; ("all",) for dx.
+        region: what it runs over.
+        tags: parts that some term lives on, "all" among them where one lives everywhere.
         residual: one coefficient per entry of ``tests``.
         linearised: those, then one derivative per entry of ``slopes``; takes the same fixed values.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
@@ -40,7 +41,7 @@ class IntegralInTime:
         clock: UFL count of the time variable.
     """
 
-    facet: bool
+    region: type[Region]
     tags: tuple[str, ...]
     residual: Tape
     linearised: Tape
@@ -84,8 +85,8 @@ def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
             keys[function.count()] = order, first
         first += unknown.components
     found = []
-    for facet in (False, True):
-        side = Integrands(Graph(frozenset({*keys, clock.t.count()})), facet)
+    for region in REGIONS:
+        side = Integrands(Graph(frozenset({*keys, clock.t.count()})), region)
         nodes = coefficients(problem, {u.name: u.function for u in problem.unknowns}, side)
         if nodes:
             settled = dict(zip(nodes, uniform(side.graph, list(nodes.values()), clock), strict=True))
@@ -105,7 +106,6 @@ def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tu
         if not (graph.is_number(slope) and graph.value(slope) == 0.0)
     }
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
-    tags = tuple(sorted(side.tags)) if side.facet else ("all",)
     constant = tuple(graph.static[slope] for slope in slopes.values())
     tests = tuple((jet.component, jet.derivative) for jet in nodes)
-    return IntegralInTime(side.facet, tags, residual, both, tests, tuple(slopes), constant, keys, clock)
+    return IntegralInTime(side.region, tuple(sorted(side.tags)), residual, both, tests, tuple(slopes), constant, keys, clock)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
 
-from vpinn.domain import CellPoints, FacetPoints, Mesh, Points
+from vpinn.domain import BoundaryPart, Inside, Mesh, Points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal.conditions import Lift, LiftAtPoints
 from vpinn.features.orthonormal.form import Derivative, IntegralInTime, integrals_in_time
@@ -69,8 +69,7 @@ class GalerkinSystem:
     """
 
     def __init__(self, problem: Problem, space: OrthonormalSpace, lifts: Sequence[Lift], degree: int, refine: int = 0) -> None:
-        mesh, clock = problem.domain, problem.clock
-        assert isinstance(mesh, Mesh)
+        mesh, clock = problem.domain.with_cells(), problem.clock
         assert clock is not None
         self.problem, self.space, self.lifts = problem, space, tuple(lifts)
         stated = stated_in(problem.formulation)
@@ -86,8 +85,7 @@ class GalerkinSystem:
 
     def _term(self, integral: IntegralInTime, mesh: Mesh, degree: int, refine: int) -> _Term:
         """Evaluate orthonormal functions and lifts at the quadrature points of an integral."""
-        facets = mesh.facets(integral.tags) if integral.facet else None
-        every = CellPoints(mesh, degree, refine=refine) if facets is None else FacetPoints(mesh, facets, degree, refine=refine)
+        every = integral.region.of(mesh, integral.tags).on_cells(degree, refine=refine)
         points = every.take(range(every.size))
         trials = integral.trial_jets()
         functions = self.space.jets(points, trials | integral.test_jets())
@@ -108,7 +106,7 @@ class GalerkinSystem:
     @cached_property
     def points(self) -> int:
         """Number of quadrature points in the domain, those on the boundary not included."""
-        return sum(len(term.points) for term in self._terms if not term.integral.facet)
+        return sum(len(term.points) for term in self._terms if term.integral.region is Inside)
 
     @cached_property
     def linear(self) -> bool:
@@ -134,7 +132,7 @@ class GalerkinSystem:
         """Check that no boundary term holds the gradient of a highest time derivative."""
         for term in self._terms:
             for _, (order, component, derivative) in term.integral.slopes:
-                if order == self.orders[component] and derivative and term.integral.facet:
+                if order == self.orders[component] and derivative and term.integral.region is BoundaryPart:
                     raise InputError("a ds term of the form holds the gradient of a time derivative, which cannot be solved yet")
 
     def split(self, state: Array) -> tuple[Array, Array]:
