@@ -84,7 +84,8 @@ class _System:
 
     @cached_property
     def _assemblers(self) -> list[Discrete]:
-        rule, count, background = rule_degree(self.degree, self.mesh), len(self.mixed.spaces), Background(self.mesh)
+        rule, background = rule_degree(self.degree, self.mesh), Background(self.mesh)
+        count = len(self.mixed.spaces)
         made = []
         for part in self.parts:
             points = FacetPoints(self.mesh, self.mesh.facets(part.tags), rule) if part.facet else CellPoints(self.mesh, rule)
