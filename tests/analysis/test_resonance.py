@@ -42,9 +42,12 @@ def test_the_share_is_the_distance_from_the_eigenvalue(gap: float) -> None:
 
 
 def test_resonance_that_the_mesh_moves_a_little_fails_a_check() -> None:
-    """The continuous problem has no solution; that on the mesh has one, 3e4 times too large, with a small estimate."""
+    """The continuous problem has no solution; that on the mesh has one, 3e4 times too large, with a small estimate.
+
+    A look before the work sees the mode of the disk already; elements, asked for, are only close to it.
+    """
     solution = vpinn.solve(helmholtz(disk(cells=3), DISK), threads=1)
-    assert any(check.startswith("uniqueness: close to resonance") for check in solution.metrics["checks"])
+    assert any(check.startswith("uniqueness: no solution: any multiple of a mode") for check in solution.metrics["checks"])
 
 
 @pytest.mark.parametrize("name", ["helmholtz", "convection_diffusion", "plate_bending", "poisson_boltzmann", "gear"])

@@ -16,6 +16,7 @@ least squares, and `marking` chooses the cells to refine.
 """
 
 from vpinn.analysis.assessment import UNRESOLVED, assess
+from vpinn.analysis.beforehand import open_beforehand
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.data import resolved_data, unseen_data
@@ -25,7 +26,6 @@ from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
-from vpinn.analysis.uniqueness import open_beforehand
 
 __all__ = [
     "UNRESOLVED",

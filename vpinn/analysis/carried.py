@@ -58,7 +58,8 @@ def uncarried_values(problem: Problem, relative: float) -> str:
     for condition in problem.boundary:
         if condition.value is None or condition.unknown is None:
             continue
-        start, unknown, facets = starts[condition.unknown], problem.unknown(condition.unknown), mesh.facets(condition.on)
+        start, facets = starts[condition.unknown], mesh.facets(condition.on)
+        unknown = problem.unknown(condition.unknown)
         which = range(unknown.components) if condition.component is None else (condition.component,)
         still = sides.still([start + component for component in which], facets)
         if len(still) and not relative <= CONSISTENT:
@@ -189,7 +190,8 @@ def _terms(problem: Problem, graph: Graph, first: dict[int, int]) -> Iterator[tu
     for test, node in tested.items():
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function in first]
         for jet, slope in zip(jets, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True):
-            i, k, both = test.component, first[jet.function] + jet.component, (*test.derivative, *jet.derivative)
+            i, k = test.component, first[jet.function] + jet.component
+            both = (*test.derivative, *jet.derivative)
             if len(both) > SECOND:
                 raise InputError("derivatives above the second")
             if len(both) == SECOND:

@@ -84,7 +84,8 @@ class _System:
 
     @cached_property
     def _assemblers(self) -> list[Discrete]:
-        rule, count, background = rule_degree(self.degree, self.mesh), len(self.mixed.spaces), Background(self.mesh)
+        rule, count = rule_degree(self.degree, self.mesh), len(self.mixed.spaces)
+        background = Background(self.mesh)
         return [Discrete.of(part, self.mixed.highest, count, rule, background) for part in self.parts]
 
     def within(self, free: Array, matrix: bool) -> tuple[Array, Any]:

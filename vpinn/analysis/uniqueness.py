@@ -29,7 +29,6 @@ from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, integrals
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
-from vpinn.objective.variation import is_linear
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE, HOST
 from vpinn.problem import Problem, Strong
@@ -42,8 +41,6 @@ RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimension up to which that many features resolve modes, and dimension up to which free functions are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
-FIRST_CELLS = 600
-"""Cells up to which that takes less than about half a second, so that it is done before the work."""
 RECIPE = Recipe("tanh", 2.0)
 """Features that are drawn: smooth enough for rigid motions and the lowest modes."""
 OPEN = 1e-6
@@ -97,23 +94,6 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         return replace(found, gap=imbalance(problem, trial, theta, loss))
     except (InputError, np.linalg.LinAlgError):
         return None
-
-
-def open_beforehand(problem: Problem, trial: Trial) -> bool:
-    """Return whether functions can be added to any solution of a linear problem, other than rigid motions and constants.
-
-    It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.
-
-    Args:
-        problem: the problem.
-        trial: its trial space, with rows for conditions.
-    """
-    if problem.domain.n_cells > FIRST_CELLS:
-        return False
-    if not is_linear(stated_problem(problem, trial, "least-squares")):
-        return False
-    found = free_functions(problem, trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
-    return found is not None and found.beyond
 
 
 def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:

@@ -23,12 +23,9 @@ from vpinn.features import (
     Journal,
     Judgement,
     LeastSquares,
-    Recipe,
     Stage,
     counted_seconds,
     grow,
-    objective_for,
-    pilot,
     tests_degree,
     with_network,
 )
@@ -38,6 +35,7 @@ from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
 from vpinn.run_folder import network_of
+from vpinn.solving.cornered import cornered
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.growth_record import row_of, settle
@@ -55,11 +53,6 @@ RECIPES = 10
 GOOD = 1e-4
 """Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
 would do no better."""
-WIDTH = 20
-PLAIN = Recipe("tanh", 1.0)
-"""Features and their recipe with which functions of corners are looked at after elements."""
-SOME = 0.5
-"""Seconds that this may take."""
 LONG, FAIR = 10.0, 1e-3
 """Seconds of a look, as they are counted, above which such an estimate is good enough."""
 _ESTIMATE = COLUMNS.index("estimate")
@@ -140,23 +133,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         slow = look > max(CHEAP, rival.seconds)
         enough = FAIR if look > LONG else GOOD
         if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
-            return "" if self._cornered(rival.relative) else "choosing random features would take longer"
+            alone = cornered(problem, self._objectives, self._trials, rival.relative)
+            if alone is None or rival.relative <= self._method.tolerance:
+                return "choosing random features would take longer"
+            self._trials = (alone,)
         return ""
-
-    def _cornered(self, relative: float) -> bool:
-        """Return whether very few features with functions of corners leave less than elements, and go on with these alone."""
-        cornered = [trial for trial in self._trials if trial.corners]
-        if not cornered or relative <= self._method.tolerance:
-            return False
-        trial, few = cornered[0], WIDTH
-        objective = objective_for(self._objectives, trial, few)
-        if counted_seconds(objective, few * trial.network.outputs) > SOME:
-            return False
-        step = pilot(objective, trial.network, few, self.setup.problem.settings.solver.seed, self.setup.problem.domain, PLAIN)
-        if not step.predicted < relative * step.before:
-            return False
-        self._trials = (trial,)
-        return True
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return elements as the outcome, with the stages of features before them in the history."""

@@ -1,0 +1,32 @@
+"""What is known of a linear problem before it is solved: whether functions can be added to any solution."""
+
+from __future__ import annotations
+
+import torch
+
+from vpinn.analysis.uniqueness import free_functions
+from vpinn.objective.variation import is_linear
+from vpinn.optimization import stated_problem
+from vpinn.placement import HOST
+from vpinn.problem import Problem
+from vpinn.trial import Trial
+
+FIRST_CELLS = 600
+"""Cells up to which that takes less than about half a second, so that it is done before the work."""
+
+
+def open_beforehand(problem: Problem, trial: Trial) -> bool:
+    """Return whether functions can be added to any solution of a linear problem, other than rigid motions and constants.
+
+    It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.
+
+    Args:
+        problem: the problem.
+        trial: its trial space, with rows for conditions.
+    """
+    if problem.domain.n_cells > FIRST_CELLS:
+        return False
+    if not is_linear(stated_problem(problem, trial, "least-squares")):
+        return False
+    found = free_functions(problem, trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
+    return found is not None and found.beyond
