@@ -46,7 +46,20 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         ({"output": {"times": []}}, "at least one instant"),
         ({"solver": {"method": "adam"}}, "problems in time are marched"),
         ({"batch": {"size": 10}}, "a march sees all points"),
-        ({"reference": {"fem": {"degree": 2}}}, "elements solve steady problems"),
+        ({"reference": {"fem": {"degree": {"u": 2}}}}, "elements in time take one degree"),
+        ({"periodic": [{"from": "left", "to": "top"}]}, "top"),
+        ({"periodic": [{"from": "left", "to": "left"}]}, "do not match"),
+        ({"periodic": [{"from": "left", "to": "right", "unknown": "q"}]}, "there is no unknown 'q'"),
+        ({"periodic": [{"from": "left", "to": "right"}], "boundary": [START, {"on": "all", "value": 0}]}, "on a periodic side"),
+        (
+            {
+                "time": None,
+                "weak": "inner(grad(u), grad(v))*dx",
+                "boundary": (),
+                "periodic": [{"from": "left", "to": "right"}],
+            },
+            "periodic sides are for problems in time so far",
+        ),
         ({"network": {"enrich": ["x"]}}, "enrich functions are for steady problems"),
         ({"time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": (), "output": {"times": 3}}, "no instants"),
         (
@@ -56,10 +69,26 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         (
             {
                 "unknowns": {"u": "scalar", "p": "scalar"},
-                "weak": f"{HEAT} + p*v*dx + u*v_p*dx",
+                "weak": f"{HEAT} + p*v*dx",
                 "boundary": [{**START, "unknown": "u"}],
             },
-            "no time derivative of p",
+            "does not contain the test function v_p of p",
+        ),
+        (
+            {
+                "unknowns": {"u": "scalar", "p": "scalar"},
+                "weak": f"{HEAT} + u*v_p*dx",
+                "boundary": [{**START, "unknown": "u"}],
+            },
+            "does not contain the unknown p; nothing would determine it",
+        ),
+        (
+            {
+                "unknowns": {"u": "scalar", "p": "scalar"},
+                "weak": f"{HEAT} + p*v*dx + u*v_p*dx",
+                "boundary": [{**START, "unknown": "u"}, {**START, "unknown": "p"}],
+            },
+            "the form has no time derivative of p, which its other equations determine",
         ),
     ],
 )

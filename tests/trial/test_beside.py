@@ -89,6 +89,8 @@ def test_they_stand_beside_a_network_where_random_features_leave_much() -> None:
     assert local.trial.beside is not None
     assert local.trial.beside.why == "they leave less than random features"
     assert smooth.trial.beside is None
+    assert local.objective.test_space is not None
+    assert local.objective.test_space.space.degree > local.trial.beside.degree  # tests of their degree would see nothing
     assert 4 * local.plan.schedule.steps == smooth.plan.schedule.steps
     asked = prepare(part(heaps, solver={"method": "adam", "steps": 7}))
     assert asked.plan.schedule.steps == 7

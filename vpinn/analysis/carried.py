@@ -32,6 +32,8 @@ NONE = 1e-9
 """Size of n·An and b·n, relative to that of A and b, up to which they vanish."""
 CONSISTENT = 1e-5
 """Relative error estimate up to which values too many agree with the solution."""
+SECOND = 2
+"""Order of the highest derivatives of operators that are looked at."""
 RULE = 2
 """Degree of the rule on facets, at whose points they are looked at."""
 
@@ -159,7 +161,12 @@ def _symbol(problem: Problem, mesh: Mesh, rule: FacetPoints) -> tuple[Array, Arr
     count, d = offsets(problem)[-1], mesh.dimension
     second, drift = np.zeros((rule.size, count, d, count, d)), np.zeros((rule.size, count, count, d))
     for key, value in zip(entries, values, strict=True):
-        (second if len(key) == 4 else drift)[:, *key] += host(value) if isinstance(value, torch.Tensor) else value
+        found = host(value) if isinstance(value, torch.Tensor) else value
+        i, *rest = key
+        if len(rest) == SECOND + 1:
+            second[:, i, rest[0], rest[1], rest[2]] += found
+        else:
+            drift[:, i, rest[0], rest[1]] += found
     if not (np.isfinite(second).all() and np.isfinite(drift).all()):
         raise InputError("a coefficient is not finite on the boundary")
     constant = not problem.formulation.pointwise or bool(np.ptp(second, axis=0).max() <= NONE * np.abs(second).max())
@@ -183,9 +190,9 @@ def _terms(problem: Problem, graph: Graph, first: dict[int, int]) -> Iterator[tu
         jets = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function in first]
         for jet, slope in zip(jets, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True):
             i, k, both = test.component, first[jet.function] + jet.component, (*test.derivative, *jet.derivative)
-            if len(both) > 2:
+            if len(both) > SECOND:
                 raise InputError("derivatives above the second")
-            if len(both) == 2:
+            if len(both) == SECOND:
                 a, b = both
                 factor = 1.0 if test.derivative else -0.5
                 share = graph.multiply([graph.number(factor), slope])

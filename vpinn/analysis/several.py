@@ -96,7 +96,8 @@ class _System:
 
     def free(self, values: Array) -> Array:
         """Return the values of the free functions [free] among all [size]."""
-        return values[~self._given[1]]
+        free: Array = values[~self._given[1]]
+        return free
 
     def whole(self, free: Array) -> Array:
         """Return all values [size], given those of the free functions."""
@@ -107,7 +108,7 @@ class _System:
     def interpolated(self, evaluate: Callable[[Array], Array]) -> Array:
         """Return the values [size] of a function, points → [components, n], at the nodes; 0 where it has none."""
         rows = [evaluate(space.locations())[component] for component, space in enumerate(self.mixed.spaces)]
-        return np.nan_to_num(np.concatenate(rows))
+        return np.asarray(np.nan_to_num(np.concatenate(rows)))
 
 
 def another_solution(solution: Solution) -> str:
@@ -171,8 +172,8 @@ def _starts(system: _System, known: Array) -> Iterator[Array]:
     for _ in range(ITERATIONS):
         modes = np.linalg.qr(np.stack([inverse(mode) for mode in modes.T], axis=1))[0]
     unit = float(np.abs(known).max()) or 1.0
-    decades = np.log10([LEAST * unit, max(MOST_TIMES * unit, LARGE)])
-    sizes = np.logspace(*decades, int(PER_DECADE * np.ptp(decades)) + 1)
+    least, most = LEAST * unit, max(MOST_TIMES * unit, LARGE)
+    sizes = np.geomspace(least, most, int(PER_DECADE * np.log10(most / least)) + 1)
     for mode in (system.free(system.bump), *modes.T):
         mode = mode / (np.abs(mode).max() or 1.0)
         for sign in (1.0, -1.0):

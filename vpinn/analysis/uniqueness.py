@@ -42,8 +42,8 @@ RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimension up to which that many features resolve modes, and dimension up to which free functions are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
-FIRST_CELLS = 2_000
-"""Cells up to which that takes less than about a second, so that it is done before the work."""
+FIRST_CELLS = 600
+"""Cells up to which that takes less than about half a second, so that it is done before the work."""
 RECIPE = Recipe("tanh", 2.0)
 """Features that are drawn: smooth enough for rigid motions and the lowest modes."""
 OPEN = 1e-6

@@ -49,6 +49,27 @@ class Local:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Quadrature points of m cells or facets, q each, and their geometry.
+
+    Attributes:
+        points: the points.
+        cells: their numbers [m].
+        dofs: of the space [m, n_local].
+        table: values and reference gradients of the local functions [m or 1, q, 1 + d, n_local].
+        pull: from value and reference gradient to value and gradient [m, q or 1, 1 + d, 1 + d].
+        w: weights [m, q].
+    """
+
+    points: Points
+    cells: NDArray[np.int64]
+    dofs: Tensor
+    table: Tensor
+    pull: Tensor
+    w: Tensor
+
+
+@dataclass(frozen=True)
 class Assembler(ABC):
     """The integrals of a weak form over the cells of a mesh, or over boundary facets.
 
@@ -91,6 +112,18 @@ class Assembler(ABC):
 
     def local(self, index: range, values: Tensor | None, matrix: bool) -> Local:
         """Return the contributions of the points ``index``, whole entities; ``values`` as in ``assemble``."""
+        placed = self.placed(index)
+        jets = None if values is None else self._jets(values[:, placed.dofs], placed.table, placed.pull)
+        outputs = self.outputs(placed.points, jets, matrix)
+        count = len(self.tests)
+        return Local(
+            placed.cells,
+            self._residual(outputs[:count], placed.w, placed.table, placed.pull),
+            self._matrices(outputs[count:], placed.w, placed.table, placed.pull),
+        )
+
+    def placed(self, index: range) -> Placed:
+        """Return the points ``index`` of whole entities with what does not depend on the unknowns there."""
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
@@ -101,10 +134,8 @@ class Assembler(ABC):
         else:
             table = self.table
             pull = jets_map(mesh.frames(cells, self.points.placed_in_cell[0]).inverse_transpose)
-        jets = None if values is None else self._jets(values[:, torch.from_numpy(self.space.dofs[cells])], table, pull)
-        outputs = self.outputs(points, jets, matrix)
-        w, count = torch.tensor(points.w, device=HOST).view(m, q), len(self.tests)
-        return Local(cells, self._residual(outputs[:count], w, table, pull), self._matrices(outputs[count:], w, table, pull))
+        w = torch.tensor(points.w, device=HOST).view(m, q)
+        return Placed(points, cells, torch.from_numpy(self.space.dofs[cells]), table, pull, w)
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         """Return values and gradients [components, m·q, 1 + d] from local coefficients [components, m, n_local]."""

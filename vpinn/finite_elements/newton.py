@@ -121,7 +121,7 @@ def solver(matrix: Any, mixed: MixedSpace, free: NDArray[np.bool_], tolerance: f
 
 
 def factorise(matrix: Any) -> Solver:
-    """Return the solver of a sparse CSC matrix with a symmetric pattern.
+    """Return the solver of a sparse CSC matrix, real or complex, with a symmetric pattern.
 
     Unknowns are ordered by minimum degree, and pivots stay on the diagonal unless they are tiny: for finite elements the factors
     then have fewer entries than with partial pivoting. In a saddle point problem, zeros on the diagonal are filled with a small
@@ -178,9 +178,9 @@ def _sizes(matrix: Any) -> tuple[Array, Array]:
     diagonal = matrix.diagonal()
     largest = np.asarray(abs(matrix).max(axis=0).todense()).ravel()
     carries = np.abs(diagonal) > EMPTY * largest
-    empty, complement, sizes = np.flatnonzero(~carries), np.zeros(len(diagonal)), np.abs(diagonal)
+    empty, complement, sizes = np.flatnonzero(~carries), np.zeros_like(diagonal), np.abs(diagonal)
     if len(empty):
-        inverse = np.divide(1.0, diagonal, out=np.zeros(len(diagonal)), where=carries)
+        inverse = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=carries)
         products = matrix[:, empty].multiply(matrix[empty].T)
         complement[empty] = -(inverse @ products)
         sizes[empty] = np.maximum(sizes[empty], np.abs(inverse) @ abs(products))

@@ -1,40 +1,57 @@
 """Marching: time-dependent problems solved by Galerkin's method in space and an implicit method in time.
 
-In goes a problem with ``time`` and its `vpinn.features.orthonormal` space; out comes a `MarchedSolution`, a field over space
-and time with an error estimate.
+In goes a problem with ``time``; out comes a `MarchedSolution`, a field over space and time with an error estimate. The functions
+of space are orthonormal features (`vpinn.features.orthonormal`) or finite elements.
 
-`start` (projection of the initial state) → `trajectory` (the coefficients as piecewise polynomials in time) → `integrate`
-(implicit steps, or exact solution mode by mode) → `measure` (norms over space and time) → `stages` (repetition with more
-features; the difference of two stages is the error estimate; `journal` stores their results for a resumed run) → `solution`
-(the field at any instant).
+`radau` (implicit steps for any mass matrix) and `trajectory` (the coefficients as piecewise polynomials in time). On features:
+`start` (projection of the initial state) → `integrate` (implicit steps, or exact solution mode by mode) → `feature_march`,
+`feature_stages` (repetition with more features). On elements: `prescribed` (boundary values) and `ties` (periodic sides) →
+`assembler`, `sparse`, `elements` (sparse equations) → `element_steps` → `element_march`, `element_stages` (repetition with higher
+degrees). The difference of two stages is the error estimate (`measure`: norms over space and time); `journal` stores their
+results for a resumed run; `stages` chooses the functions, `solution` gives the field at any instant, and `yardstick` marches on
+elements to compare with.
 """
 
+from vpinn.march.element_march import ElementMarch
+from vpinn.march.element_stages import ElementMarches
+from vpinn.march.elements import ElementEquations
+from vpinn.march.feature_stages import TOLERANCE, FeatureMarches
 from vpinn.march.integrate import Collapse, Marched, march
 from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
-from vpinn.march.solution import MarchedSolution, arrays_of, frozen_formulation, make_solution, stage_of
-from vpinn.march.stages import TOLERANCE, MarchStage, MarchStages
+from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
+from vpinn.march.stage import MarchStage, frozen_formulation
+from vpinn.march.stages import Marches, make_marches, on_elements
 from vpinn.march.start import start
 from vpinn.march.trajectory import Trajectory
+from vpinn.march.yardstick import beside_elements, march_fem
 
 __all__ = [
     "TOLERANCE",
     "Collapse",
     "Distance",
+    "ElementEquations",
+    "ElementMarch",
+    "ElementMarches",
+    "FeatureMarches",
     "Field",
     "MarchJournal",
     "MarchStage",
-    "MarchStages",
     "Marched",
     "MarchedSolution",
+    "Marches",
     "Trajectory",
     "arrays_of",
     "as_metrics",
+    "beside_elements",
     "exact_field",
     "frozen_formulation",
     "gap_between",
+    "make_marches",
     "make_solution",
     "march",
+    "march_fem",
+    "on_elements",
     "stage_of",
     "start",
 ]

@@ -15,7 +15,7 @@ from vpinn.features.orthonormal import AtPoints, Lift, OrthonormalSpace
 from vpinn.features.orthonormal.space import Derivative
 from vpinn.forms import Background
 from vpinn.march.trajectory import Trajectory
-from vpinn.problem import Problem
+from vpinn.problem import Problem, stated_in
 from vpinn.problem.operators import gradient
 
 Array = NDArray[np.float64]
@@ -46,22 +46,32 @@ def field_of(space: OrthonormalSpace, lifts: Sequence[Lift], course: Trajectory,
     return at
 
 
-def exact_field(problem: Problem, points: Points) -> Field:
-    """Return the exact solution at points, of the unknowns that it is stated for, in order."""
+def exact_field(problem: Problem, points: Points, opened: Sequence[int] = ()) -> Field:
+    """Return the exact solution at quadrature points, of the unknowns that it is stated for, in order.
+
+    Args:
+        problem: with exact solutions.
+        points: that cover the domain.
+        opened: components of all unknowns whose mean is zero, since nothing determines it.
+    """
     assert problem.clock is not None
     d, n = points.x.shape[1], len(points)
-    truths = [problem.exact[u.name] for u in problem.unknowns if u.name in problem.exact]
-    expressions = [one for truth in truths for one in (truth, gradient(truth, d))]
+    first = dict(zip((u.name for u in problem.unknowns), np.cumsum([0, *(u.components for u in problem.unknowns)]), strict=False))
+    known = [u for u in problem.unknowns if u.name in problem.exact]
+    expressions = [one for u in known for one in (problem.exact[u.name], gradient(problem.exact[u.name], d))]
     found = AtPoints(expressions, points, Background(problem.domain), problem.clock)
-    shapes = [u.components for u in problem.unknowns if u.name in problem.exact]
+    free = [first[u.name] + k in opened for u in known for k in range(u.components)]
 
     def at(t: float) -> Array:
         rows, start, parts = found(t), 0, []
-        for components in shapes:
+        for components in (u.components for u in known):
             values, slopes = rows[start : start + components], rows[start + components : start + components * (1 + d)]
             parts.append(np.concatenate([values[:, None], slopes.reshape(components, d, n)], axis=1))
             start += components * (1 + d)
-        return np.concatenate(parts)
+        whole = np.concatenate(parts)
+        for component in np.flatnonzero(free):
+            whole[component, 0] -= whole[component, 0] @ points.w / points.w.sum()
+        return whole
 
     return at
 
@@ -72,7 +82,7 @@ class Distance:
 
     Attributes:
         unknowns: name → relative_l2 and relative_h1 over space and time, relative_l2_final and relative_h1_final at the end.
-        relative: over space and time, in H¹, of all unknowns together.
+        relative: over space and time, in H¹, of all unknowns that have a time derivative together.
         final: the same at the end.
         curve: instants, and the distance in L² at each over the largest norm of the truth [instants, 2].
     """
@@ -126,6 +136,20 @@ def gap_between(
             np.add.at(sums[k, column], owner, squares)
         for column, squares in enumerate((exact[:, 0] ** 2 @ w, (exact[:, 1:] ** 2 @ w).sum(1)), 2):
             np.add.at(sums[k, column], owner, squares)
+    return distance_of(problem, names, times, weights, sums)
+
+
+def distance_of(problem: Problem, names: Sequence[str], times: Array, weights: Array, sums: Array) -> Distance:
+    """Return a distance from its squares.
+
+    Args:
+        problem: the problem.
+        names: of the unknowns that are compared.
+        times: instants, rising, the last of them the end [instants].
+        weights: of sums over them.
+        sums: squares at every instant, of every unknown: of the error's values and gradients, of the truth's values and
+            gradients [instants, 4, unknowns].
+    """
     whole, last, most = np.tensordot(weights, sums, 1), sums[-1], sums.max(0)
     unknowns: dict[str, dict[str, float]] = {}
     for j, name in enumerate(names):
@@ -135,9 +159,19 @@ def gap_between(
             "relative_l2_final": _ratio(last[0, j], max(last[2, j], VANISHED * most[2, j])),
             "relative_h1_final": _ratio(last[:2, j].sum(), max(last[2:, j].sum(), VANISHED * most[2:, j].sum())),
         }
-    largest = sums[:, 2].sum(1).max() or 1.0
-    curve = np.stack([times, np.sqrt(sums[:, 0].sum(1) / largest)], axis=1)
-    return Distance(unknowns, _ratio(whole[:2].sum(), whole[2:].sum()), _ratio(last[:2].sum(), last[2:].sum()), curve)
+    own = changing(problem, names)
+    largest = sums[:, 2, own].sum(1).max() or 1.0
+    curve = np.stack([times, np.sqrt(sums[:, 0, own].sum(1) / largest)], axis=1)
+    relative, final = (_ratio(part[:2, own].sum(), part[2:, own].sum()) for part in (whole, last))
+    return Distance(unknowns, relative, final, curve)
+
+
+def changing(problem: Problem, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which of some unknowns have a time derivative; all of them where none has."""
+    clock, stated = problem.clock, stated_in(problem.formulation)
+    assert clock is not None
+    found = np.array([clock.order(problem.unknown(name).function, stated) > 0 for name in names])
+    return found if found.any() else ~found
 
 
 def _ratio(error: float, size: float) -> float:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import ufl
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import CellPoints, located_points
+from vpinn.domain import located_points
 from vpinn.errors import InputError
-from vpinn.features.orthonormal import Mixture, OrthonormalSpace, homogeneous, make_lifts
-from vpinn.features.orthonormal.space import distances_of
+from vpinn.march.element_march import ElementMarch
+from vpinn.march.feature_march import FeatureMarch
 from vpinn.march.integrate import Marched
-from vpinn.march.stages import MarchStage
+from vpinn.march.stage import MarchStage, steady_at
 from vpinn.march.trajectory import Trajectory
-from vpinn.objective import weakened
-from vpinn.placement import host
-from vpinn.problem import Formulation, Problem, Strong, Weak, frozen
+from vpinn.problem import Problem
 from vpinn.solution import Solution
-from vpinn.trial import Features, Trial
+from vpinn.trial import Trial
 
 Array = NDArray[np.float64]
 
@@ -94,10 +91,9 @@ class MarchedSolution(Solution):
             raise InputError(f"t lies between {start:g} and {end:g}, got {wrong[0]:g}")
 
 
-def make_solution(
-    problem: Problem, stage: MarchStage, times: tuple[float, ...], metrics: Mapping[str, Any], history: Array
-) -> MarchedSolution:
+def make_solution(stage: MarchStage, times: tuple[float, ...], metrics: Mapping[str, Any], history: Array) -> MarchedSolution:
     """Return the solution of a march."""
+    problem = stage.problem
     steady, trial, theta = _at(problem, stage, stage.marched.course.end)
     kept = tuple(t for t in times if t <= stage.marched.course.end)
     return MarchedSolution(steady, trial, theta, metrics, history, timed=problem, stage=stage, times=kept)
@@ -105,76 +101,20 @@ def make_solution(
 
 def _at(problem: Problem, stage: MarchStage, t: float) -> tuple[Problem, Trial, torch.Tensor]:
     """Return the problem, the trial space and its parameters at an instant."""
-    space = stage.space
-    parts, known = [], dict(space.trial.background.known)
-    own = np.split(stage.marched.course(t)[: space.size], np.cumsum(space.ranks)[:-1])
-    for at, (lift, distance) in enumerate(zip(stage.lifts, space.distances, strict=True)):
-        value, fields = lift.field(t)
-        known |= fields
-        parts.append(value + distance * space.trial.function[at])
-    unknowns, first = {}, 0
-    for unknown in problem.unknowns:
-        whole = parts[first : first + unknown.components]
-        unknowns[unknown.name] = ufl.as_vector(whole) if unknown.shape else whole[0]
-        first += unknown.components
-    background = replace(space.trial.background, known=known)
-    trial = replace(space.trial, unknowns=unknowns, background=background)
-    return steady_at(problem, t), trial, space.parameters(own)
-
-
-def steady_at(problem: Problem, t: float) -> Problem:
-    """Return a problem in time as one that is steady: everything at an instant, and time derivatives zero in its form."""
-    clock = problem.clock
-    assert clock is not None
-    values = {clock.t: t}
-    still = values | {rate: 0.0 for pair in clock.rates.values() for rate in pair}
-    formulation = frozen_formulation(problem.formulation, still)
-    boundary = tuple(replace(c, value=None if c.value is None else frozen(c.value, values)) for c in problem.boundary)
-    exact = {name: frozen(value, values) for name, value in problem.exact.items()}
-    return replace(problem, formulation=formulation, boundary=boundary, exact=exact, reference=None, clock=None, initial=())
-
-
-def frozen_formulation(
-    formulation: Formulation, values: Mapping[ufl.Coefficient, float], still: tuple[ufl.Coefficient, ...] = ()
-) -> Formulation:
-    """Return a formulation with numbers for functions that do not vary in space; see `frozen`."""
-    if formulation.pointwise:
-        return Strong(tuple(frozen(one, values, still) for one in formulation.equations))
-    return Weak(frozen(formulation.integrals, values, still))
+    steady = steady_at(problem, t)
+    return steady, *stage.trial_at(t, steady)
 
 
 def arrays_of(stage: MarchStage) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return what a checkpoint keeps of a march: arrays, and JSON-compatible values."""
-    space, mixture = stage.space, stage.mixture
-    arrays = {"theta": host(space.theta), **stage.marched.course.arrays()}
-    arrays |= {f"map.{k}": one for k, one in enumerate(space.maps)}
-    arrays |= {f"spectrum.{k}": one for k, one in enumerate(space.spectra)}
-    meta = {
-        "march": {
-            "kind": mixture.kind,
-            "width": mixture.width,
-            "seed": mixture.seed,
-            "steps": stage.marched.steps,
-            "exact": stage.marched.exact,
-            "degree": stage.points.degree,
-            "refine": stage.points.refine,
-        }
-    }
-    return arrays, meta
+    arrays, meta = stage.kept()
+    kept = {**meta, "steps": stage.marched.steps, "exact": stage.marched.exact}
+    return {**arrays, **stage.marched.course.arrays()}, {"march": kept}
 
 
 def stage_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
     """Return the march that a checkpoint keeps."""
     kept = meta["march"]
-    stated = weakened(problem)
-    base = homogeneous(stated)
-    mixture = Mixture(kept["kind"], kept["width"], kept["seed"])
-    outputs = base.network.outputs
-    network = Features.restored(base.network, (base.network.dimension, mixture.width, outputs), mixture.kind, ())
-    trial = replace(base, network=network)
-    maps = tuple(arrays[f"map.{k}"] for k in range(outputs))
-    spectra = tuple(arrays[f"spectrum.{k}"] for k in range(outputs))
-    space = OrthonormalSpace(stated, trial, torch.from_numpy(arrays["theta"]), distances_of(stated, trial), maps, spectra)
-    points = CellPoints(stated.domain.with_cells(), kept["degree"], refine=kept["refine"])
     marched = Marched(Trajectory.from_arrays(arrays), kept["steps"], kept["exact"])
-    return MarchStage(mixture, space, make_lifts(stated, base.background), marched, points)
+    kind = ElementMarch if kept["kind"] == ElementMarch.kind else FeatureMarch
+    return kind.restored(problem, marched, arrays, kept)

@@ -1,287 +1,105 @@
-"""MarchStages of a march: more and more features, each stage the yardstick of the one before.
-
-The difference of two stages estimates the error of the first, in space and in time: the second has half as many features again,
-finer quadrature and smaller steps. From the second stage on, features follow the solution: where its gradient is large at any
-instant there are more of them, and steeper ones.
-"""
+"""Which space a problem in time is marched on: features where it is linear on a box, else elements."""
 
 from __future__ import annotations
 
-import math
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vpinn.domain import CellPoints, Mesh, Points
+from vpinn.domain import Box
 from vpinn.errors import InputError
-from vpinn.features.orthonormal import GalerkinSystem, Lift, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
-from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.features.orthonormal.form import integrals_in_time
+from vpinn.march.element_stages import ElementMarches
+from vpinn.march.feature_stages import FeatureMarches
+from vpinn.march.integrate import Collapse
 from vpinn.march.journal import MarchJournal
-from vpinn.march.measure import Distance, Field, field_of, gap_between
-from vpinn.march.start import first_scale, start
+from vpinn.march.stage import MarchStage
 from vpinn.objective import highest_order, weakened
-from vpinn.problem import Problem, output_times
-
-Array = NDArray[np.float64]
-WIDTHS = {1: (48, 80, 120, 180, 270, 400, 600), 2: (80, 120, 180, 270, 400, 600, 900), 3: (120, 180, 270, 400, 600)}
-"""Dimension → features of the stages."""
-PER_FEATURE = {1: 8, 2: 24, 3: 30}
-"""Dimension → quadrature points per feature."""
-RULES = (8, 12, 16, 20)
-"""Degrees of quadrature, before cells are halved."""
-TOLERANCE = 1e-6
-"""Relative error estimate that is good enough by default."""
-LOOSE, TIGHT = 0.05, 1e-11
-"""Tolerance of the integrator over that of the whole, and the smallest there is."""
-SPENT = 20.0
-"""Seconds, as they are counted, that stages may take together."""
-GROWTH = 3.0
-"""Seconds of a stage over those of the one before, as they are expected."""
-UNEVEN = 4.0
-"""Largest gradient over its mean from which on steps take the place of sines, which cannot be steep in one place alone."""
-STAGNANT = 0.7
-"""Ratio of the estimates of two stages above which features gain little."""
-POOR = 0.05
-"""Estimate above which it is no measure of how fast it falls."""
-PATIENCE = 2
-"""Such stages in a row after which there is no further one."""
-LARGEST = 3e9
-"""Bytes that functions at points may take."""
-FOLLOWED = 21
-"""Instants at which gradients are looked at."""
+from vpinn.problem import Problem, stated_in
 
 
-@dataclass(frozen=True, eq=False)
-class MarchStage:
-    """One march.
-
-    Attributes:
-        mixture: how its features were drawn.
-        space: what they span.
-        lifts: of every component.
-        marched: what came out.
-        points: quadrature points inside.
-        estimate: distance from the next stage; None of the last.
-    """
-
-    mixture: Mixture
-    space: OrthonormalSpace
-    lifts: tuple[Lift, ...]
-    marched: Marched
-    points: CellPoints
-    estimate: Distance | None = None
-
-    def at(self, points: Points) -> Field:
-        """Return the field at points."""
-        return field_of(self.space, self.lifts, self.marched.course, points)
-
-    @property
-    def relative(self) -> float:
-        """Relative error estimate over space and time, in H¹; infinite without one."""
-        return math.inf if self.estimate is None else self.estimate.relative
-
-
-class MarchStages:
-    """Marches of one problem.
+def make_marches(problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> Marches:
+    """Return the marches of a problem in time.
 
     Args:
         problem: in time.
-        note: told the stage's number and the time that it has reached, after every step; False ends everything.
+        note: told a stage's number and the time that it has reached, after every step; False ends everything.
+    """
+    if on_elements(problem):
+        return ElementMarches(problem, note)
+    features = FeatureMarches(problem, note)
+    if problem.settings.solver.features is not None or highest_order(weakened(problem)) > 1:
+        return features
+    return BestMarches(features, ElementMarches(problem, note))
+
+
+class BestMarches:
+    """Marches on features, and on elements where features miss the tolerance: the better of both is the answer.
+
+    Args:
+        features: tried first.
+        elements: tried then.
 
     Attributes:
-        journal: marches that are read instead of made.
-        made: stages whose estimate is known, in order.
-        ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
-        collapsed: what was computed of a stage whose steps became too small.
+        made: stages of both whose estimate is known, in order.
+        instants: of the problem, and those that are written.
+        tolerance: of the error estimate.
+        journal: marches of both, in order, that are read instead of made.
     """
 
-    def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
-        self.problem = weakened(problem)
-        refuse_strong(self.problem)
-        self._note, self._count, self.journal = note, 0, MarchJournal()
-        self.made: list[MarchStage] = []
-        self.ended = ""
-        self.collapsed: MarchStage | None = None
-        self._base = homogeneous(self.problem)
-        self._lifts = make_lifts(self.problem, self._base.background)
-        self._scale = 0.0
-        solver = problem.settings.solver
-        self.tolerance = solver.tolerance or TOLERANCE
-        self.instants = np.union1d([problem.clock.start], output_times(problem)).tolist() if problem.clock else []
+    def __init__(self, features: FeatureMarches, elements: ElementMarches) -> None:
+        self._features, self._elements = features, elements
+        self.instants, self.tolerance, self.journal = features.instants, features.tolerance, MarchJournal()
 
     @property
-    def widths(self) -> tuple[int, ...]:
-        """Features of the stages."""
-        asked = self.problem.settings.solver.features
-        return WIDTHS[self.problem.domain.dimension] if asked is None else (asked, round(1.5 * asked))
+    def made(self) -> list[MarchStage]:
+        """Stages of both, in order."""
+        return [*self._features.made, *self._elements.made]
+
+    @property
+    def most(self) -> int:
+        """Number of stages that may be made."""
+        return self._features.most + self._elements.most
+
+    @property
+    def ended(self) -> str:
+        """Why there is no further stage."""
+        return self._elements.ended or self._features.ended
+
+    @property
+    def collapsed(self) -> MarchStage | None:
+        """What was computed of a march whose steps became too small."""
+        return self._features.collapsed or self._elements.collapsed
 
     def run(self, told: Callable[[], None] = lambda: None) -> MarchStage | None:
-        """Return the best stage with an estimate; None where none has one since ``note`` ended them.
-
-        Args:
-            told: called after every stage whose estimate is known.
-
-        Raises:
-            Collapse: a stage, and one with more features as well, come to an end before the time does.
-            InputError: the problem cannot be marched.
-        """
-        widths = self.widths
-        spent, slow = 0.0, 0
-        stage = self._first(widths[0])
-        for width in widths[1:]:
-            try:
-                following = None if stage is None else self._stage(width, stage)
-            except Collapse:
-                if self._best is None:
-                    raise
-                self.ended = "collapse"
-                return self._best
-            if following is None or stage is None:
-                return self._best
-            self.made.append(self._estimated(stage, following))
-            told()
-            reached = self.made[-1].relative
-            if reached <= self.tolerance:
-                self.ended = "tolerance"
-                return self._best
-            gained = len(self.made) < 2 or reached > POOR or reached <= STAGNANT * self.made[-2].relative
-            slow = 0 if gained else slow + 1
-            spent += counted(following)
-            if slow >= PATIENCE or spent + GROWTH * counted(following) > SPENT:
-                break
-            stage = following
-        self.ended = "grown"
-        return self._best
-
-    @property
-    def _seed(self) -> int:
-        return self.problem.settings.solver.seed
-
-    @property
-    def _best(self) -> MarchStage | None:
-        return min(self.made, key=lambda stage: stage.relative) if self.made else None
-
-    def _first(self, width: int) -> MarchStage | None:
-        try:
-            return self._stage(width, None)
-        except Collapse:
-            return self._stage(2 * width, None)
-
-    def _estimated(self, stage: MarchStage, following: MarchStage) -> MarchStage:
-        points = following.points.take(range(following.points.size))
-        names = [unknown.name for unknown in self.problem.unknowns]
-        gap = gap_between(self.problem, stage.at(points), following.at(points), names, points.w, self.instants)
-        return replace(stage, estimate=gap)
-
-    def _stage(self, width: int, before: MarchStage | None) -> MarchStage | None:
-        """Return a march, None where ``note`` ended it."""
-        mesh = self.problem.domain.with_cells()
-        every = self._points(mesh, width)
-        points = every.take(range(every.size))
-        slope = None if before is None else self._slope(before, points)
-        uneven = slope is not None and _uneven(slope, points.w, mesh)
-        mixture = Mixture("tanh" if uneven else "sin", width, self._seed)
-        trial, theta = mixture.draw(self._base, mesh, points, slope)
-        space = make_space(self.problem, trial, theta, every)
-        d = mesh.dimension
-        if 8.0 * every.size * space.size * (1 + d) > LARGEST:
-            raise InputError(
-                f"{space.size:,} functions at {every.size:,} points do not fit into {LARGEST / 1e9:.0f} GB; lower "
-                "solver.features, quadrature.degree or the number of cells"
-            )
-        system = GalerkinSystem(self.problem, space, self._lifts, every.degree, every.refine)
-        state = start(self.problem, system, points)
-        self._scale = max(self._scale, first_scale(system, state, self.instants))
-        number = self._count
-        self._count += 1
-        tolerance, note = self._step_tolerance(before), lambda t: self._note(number, t)
-        try:
-            marched = self.journal.marched(
-                number,
-                self.instants[-1],
-                lambda: march(system, state, self.instants, tolerance, self._scale, note, 1 + number % 2),
-            )
-        except Collapse as collapse:
-            collapse.place = points.x[np.abs(_rates(system, collapse, points)).argmax()]
-            if collapse.course is not None:
-                self.collapsed = MarchStage(mixture, space, self._lifts, Marched(collapse.course, 0, False), every)
-            raise
-        if marched.course.end < self.instants[-1]:
-            return None
-        largest = np.linalg.norm(marched.course.values[..., : system.size], axis=-1).max()
-        self._scale = max(float(largest), 1e-300)
-        return MarchStage(mixture, space, self._lifts, marched, every)
-
-    def _step_tolerance(self, before: MarchStage | None) -> float:
-        """Return the tolerance of a stage's steps: well below the last estimate, and as tight as asked for at the end."""
-        least = max(TIGHT, LOOSE * self.tolerance)
-        known = [stage.relative for stage in self.made]
-        if not known:
-            return max(least, 1e-4 if before is None else 1e-5)
-        return float(np.clip(0.003 * known[-1], least, 1e-5))
-
-    def _points(self, mesh: Mesh, width: int) -> CellPoints:
-        """Return quadrature points enough for so many features, or those asked for where these are more."""
-        wanted, asked = PER_FEATURE[mesh.dimension] * width, self.problem.settings.quadrature
-        for refine in range(asked.refine, 21):
-            for degree in RULES if asked.degree is None else (asked.degree,):
-                found = CellPoints(mesh, degree, refine=refine)
-                if found.size >= wanted:
-                    return found
-        return found
-
-    def _slope(self, stage: MarchStage, points: Points) -> Array:
-        """Return the largest gradient over time at points, relative to the range of the component's values [n]."""
-        field, clock = stage.at(points), self.problem.clock
-        assert clock is not None
-        slopes, low, high = None, np.inf, -np.inf
-        for t in np.linspace(clock.start, clock.end, FOLLOWED):
-            jets = field(float(t))
-            found = np.linalg.norm(jets[:, 1:], axis=1)
-            slopes = found if slopes is None else np.maximum(slopes, found)
-            low, high = np.minimum(low, jets[:, 0].min(1)), np.maximum(high, jets[:, 0].max(1))
-        assert slopes is not None
-        return np.asarray((slopes / np.maximum(high - low, 1e-300)[:, None]).max(0)) + 1e-300
+        """Return the best stage with an estimate; see `FeatureMarches.run`."""
+        self._features.journal = self.journal
+        best: MarchStage | None = self._features.run(told)
+        if best is None or self._features.ended == "tolerance" or not self._features.ended:
+            return best
+        self._elements.after(self.journal, self._features.count)
+        with contextlib.suppress(Collapse, InputError):
+            other = self._elements.run(told)
+            if other is not None and other.relative < best.relative:
+                return other
+        return best
 
 
-def _rates(system: GalerkinSystem, collapse: Collapse, points: Points) -> Array:
-    """Return how fast the component that changes fastest does so at points where a march collapsed [n]."""
-    with np.errstate(all="ignore"):
-        top = np.nan_to_num(system.highest(collapse.t, collapse.state), posinf=0.0, neginf=0.0)
-    functions = system.space.jets(points, [()])
-    changes = [np.abs(f[()] @ top[own]) for f, own in zip(functions, system.slices, strict=True)]
-    return np.asarray(np.max(changes, axis=0))
+Marches = FeatureMarches | ElementMarches | BestMarches
 
 
-def _uneven(slope: Array, w: Array, mesh: Mesh) -> bool:
-    """Return whether gradients over the range of values are large somewhere, and much larger than elsewhere."""
-    lower, upper = mesh.bounds
-    return bool(slope.max() > max(UNEVEN * (slope @ w) / w.sum(), UNEVEN / (upper - lower).max()))
+def on_elements(problem: Problem) -> bool:
+    """Return whether a problem in time is marched on elements.
 
-
-def counted(stage: MarchStage) -> float:
-    """Return the seconds of a march as they are counted: factorisations, and sums over points where it was not exact."""
-    n, steps = stage.space.size, stage.marched.steps
-    if stage.marched.exact:
-        return 2e-9 * n**3 + 1e-9 * stage.points.size * n**2
-    return steps * (4e-9 * n**3 + 2e-8 * stage.points.size * n)
-
-
-def refuse_strong(problem: Problem) -> None:
-    """Refuse equations with second derivatives of an unknown that is free on a part of the boundary.
-
-    Raises:
-        InputError: names the unknown.
+    Features take linear problems on boxes, where modes are exact in time and few functions do, second derivatives, which
+    continuous elements lack, and what asks for a number of them.
     """
-    if not problem.formulation.pointwise or highest_order(problem) < 2:
-        return
-    for unknown in problem.unknowns:
-        held = [tag for c in problem.boundary if c.unknown == unknown.name for tag in c.on]
-        if not held or len(problem.domain.facets(tuple(held))) < len(problem.domain.facets("all")):
-            raise InputError(
-                f"{unknown.name} is free on a part of the boundary, where equations of second order leave it open; write the "
-                "weak form, whose ds terms say what holds there",
-                problem.where("form", "strong"),
-            )
+    clock, stated = problem.clock, stated_in(problem.formulation)
+    assert clock is not None
+    if problem.periodic or any(clock.order(unknown.function, stated) == 0 for unknown in problem.unknowns):
+        return True
+    if problem.settings.solver.features is not None:
+        return False
+    weak = weakened(problem)
+    if highest_order(weak) > 1:
+        return False
+    return not isinstance(problem.domain.shape, Box) or not all(all(part.constant) for part in integrals_in_time(weak))

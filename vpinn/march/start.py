@@ -32,7 +32,7 @@ def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
     assert clock is not None
     found = []
     for order in (0, 1):
-        values = AtPoints(_stated(problem, order), points, system.space.trial.background, clock)(clock.start)
+        values = AtPoints(stated_at_start(problem, order), points, system.space.trial.background, clock)(clock.start)
         if not np.isfinite(values).all():
             raise InputError("a state at the start is not finite at a point of the domain", problem.initial[0].where)
         root = np.sqrt(points.w)
@@ -44,7 +44,7 @@ def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
     return system.joined(found[0], found[1])
 
 
-def _stated(problem: Problem, order: int) -> list[Expr]:
+def stated_at_start(problem: Problem, order: int) -> list[Expr]:
     """Return the values at the start of all components, or their rates, zero where there are none."""
     found: list[Expr] = []
     for unknown in problem.unknowns:
@@ -66,7 +66,7 @@ def first_scale(system: GalerkinSystem, state: Array, instants: Sequence[float])
     begin, span = float(instants[0]), float(instants[-1]) - float(instants[0])
     a, rates = system.split(state)
     size = max(float(np.linalg.norm(a)), span * float(np.linalg.norm(rates)))
-    driven = system.force(begin, np.zeros(system.states))
+    drives = [system.force(float(t), np.zeros(system.states)) for t in np.linspace(begin, begin + span, 5)]
     matrix = system.matrices(begin, a, rates)[0]
-    still = np.linalg.lstsq(matrix, driven, rcond=1e-12)[0]
-    return max(size, float(np.linalg.norm(still)), 1e-300)
+    still = np.linalg.lstsq(matrix, np.stack(drives, axis=1), rcond=1e-12)[0]
+    return max(size, float(np.linalg.norm(still, axis=0).max()), 1e-300)

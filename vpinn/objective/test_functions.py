@@ -37,7 +37,8 @@ def make_test_space(problem: Problem, trial: Trial, placement: Placement, degree
     no_tests = "a weak form needs a mesh for its test functions; use an energy or a strong form on a hypercube"
     mesh = problem.domain.with_cells(no_tests)
     bubbles = settings.test_space.kind == "bubbles"
-    degree = degree or settings.test_space.degree or default_test_degree(mesh, bubbles)
+    least = 0 if trial.beside is None else trial.beside.degree + 1  # they leave nothing that tests of their own degree see
+    degree = degree or settings.test_space.degree or max(default_test_degree(mesh, bubbles), least)
     space = LagrangeSpace(mesh, degree)
     if bubbles:
         _check_bubbles(problem, trial, mesh)

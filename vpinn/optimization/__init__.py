@@ -36,7 +36,7 @@ from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.tangents import moved_along, with_tangents
-from vpinn.optimization.training import COLUMNS, Training
+from vpinn.optimization.training import COLUMNS, Training, history_row
 from vpinn.optimization.walk import Samples, samples_of, walk_found
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "candidates",
     "estimator_found",
     "final_parameters",
+    "history_row",
     "load_arrays",
     "make_plan",
     "make_rules",

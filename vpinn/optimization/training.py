@@ -30,6 +30,22 @@ COLUMNS = (*STEPPED, "error", "estimate", "residual", *WATCHED)
 """Columns of the history; "residual" is that of a stage of least squares, relative to the residual without features."""
 
 
+def history_row(clipped: float = 0.0, **known: float) -> tuple[float, ...]:
+    """Return a row of the history of a stage: what is known of it by the names of ``COLUMNS``, nan elsewhere.
+
+    Args:
+        clipped: 0 of a stage, which clips no gradient.
+        **known: values of other columns.
+
+    Raises:
+        KeyError: a name is none of ``COLUMNS``.
+    """
+    row = dict.fromkeys(COLUMNS, math.nan) | {"clipped": clipped} | known
+    if len(row) > len(COLUMNS):
+        raise KeyError(f"the history has no columns {', '.join(known.keys() - set(COLUMNS))}")
+    return tuple(row.values())
+
+
 @dataclass
 class Training:
     """State of a run, the only object that training changes.

@@ -185,6 +185,7 @@ def _eigenvalue(found: Mapping[str, float]) -> str:
     """Return an eigenvalue with as many digits as its error leaves, and its error."""
     value, bound = found["value"], found["bound"]
     digits = 17 if not bound else int(np.clip(np.ceil(np.log10(max(abs(value), bound) / bound)) + 1, 2, 17))
-    imaginary = found.get("imaginary")
-    rest = "" if imaginary is None else f" {'−' if imaginary < 0 else '+'} {abs(imaginary):.{digits}g} i"
+    imaginary = found.get("imaginary", 0.0)
+    sign = "−" if imaginary < 0 else "+"
+    rest = f" {sign} {abs(imaginary):.{digits}g} i" if "imaginary" in found else ""
     return f"{value:.{digits}g}{rest} ± {bound:.1e}"

@@ -24,7 +24,8 @@ from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
 from vpinn.problem.nodal import refuse_nodal
-from vpinn.problem.problem import Condition, Problem
+from vpinn.problem.periodic import matched
+from vpinn.problem.problem import Condition, Periodic, Problem
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
@@ -45,6 +46,7 @@ __all__ = [
     "Formulation",
     "InitialState",
     "Load",
+    "Periodic",
     "Problem",
     "Scope",
     "Settings",
@@ -60,6 +62,7 @@ __all__ = [
     "make_problem",
     "make_scope",
     "make_symbols",
+    "matched",
     "output_times",
     "parse_expression",
     "parse_form",

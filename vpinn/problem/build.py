@@ -8,7 +8,7 @@ Start with `build_problem`, which goes through the sections of a problem file on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +31,7 @@ from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parts import mark_parts
+from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
@@ -102,13 +103,14 @@ def build_problem(
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     if loads and domain.mesh:
         domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
-    shapes = {unknown.name: unknown.shape for unknown in unknowns}
-    exact = _exact(settings, source, scope, unknowns, shapes)
+    exact = _exact(settings, source, scope, unknowns)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
             span = None if settings.domain is None else settings.domain.time
-            reference = read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
+            reference = read_reference(
+                file_inside(folder, settings.reference.file), domain, {unknown.name: unknown.shape for unknown in unknowns}, span
+            )
     with source.located("output", "directory"):
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
@@ -136,6 +138,7 @@ def build_problem(
         source=source,
         clock=scope.clock,
         initial=initial,
+        periodic=make_periodic(settings, source, domain, unknowns, boundary),
         eigen=eigen,
         bounds=nodal.bounds(boundary, pieces),
         supports=nodal.supports(),
@@ -143,11 +146,10 @@ def build_problem(
     )
 
 
-def _exact(
-    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, Expr]:
-    """Return the exact solutions by unknown."""
+def _exact(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> dict[str, Expr]:
+    """Return unknown → its exact solution, for those that the problem file states."""
     exact: dict[str, Expr] = {}
+    shapes = {unknown.name: unknown.shape for unknown in unknowns}
     for name, value in settings.reference.exact.items():
         with source.located("reference", "exact", name):
             if name not in shapes:

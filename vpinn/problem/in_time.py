@@ -61,6 +61,7 @@ def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]
     energy = "an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation"
     method = f'problems in time are marched, got "{solver.method}"; leave it out, or write "march"'
     cells = "a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file"
+    degree = "elements in time take one degree for all unknowns, and one less for multipliers; write degree = 4"
     extra = "enrich functions are for steady problems; leave them out"
     return [
         ("output", "times", bool(outside), between),
@@ -71,7 +72,7 @@ def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]
         ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
         ("batch", "size", settings.batch.size != "full", "a march sees all points in every step; leave [batch] out"),
         ("network", "enrich", bool(settings.network.enrich), extra),
-        ("reference", "fem", settings.reference.fem is not None, "elements solve steady problems; compare with exact or file"),
+        ("reference", "fem", isinstance(getattr(settings.reference.fem, "degree", 0), dict), degree),
     ]
 
 
@@ -81,8 +82,8 @@ def make_initial(
     """Return the states at the start, checked against the time derivatives in the form; () for a steady problem.
 
     Raises:
-        InputError: an unknown has no state at the start, or no time derivative in the form; a rate is given for an equation of
-            first order or missing for one of second order; or a component has two states.
+        InputError: the form has no time derivative; an unknown with one has no state at the start, or one without has; a rate is
+            given for an equation of first order or missing for one of second order; or a component has two states.
     """
     clock = scope.clock
     if clock is None:
@@ -97,6 +98,12 @@ def make_initial(
                 raise InputError('a condition on "initial" has value, rate if there is dt(dt(…)), and no other keys')
         unknown = named_unknown(section, source, unknowns, key)
         order = clock.order(unknown.function, stated_in(formulation))
+        if not order and any(clock.order(u.function, stated_in(formulation)) for u in unknowns):
+            raise InputError(
+                f"the form has no time derivative of {unknown.name}, which its other equations determine at the start, too; "
+                "leave this out",
+                source.place(*key),
+            )
         values: list[Expr | None] = []
         for name, given in (("value", section.value), ("rate", section.rate)):
             with source.located(*key, name):
@@ -136,15 +143,18 @@ def _check_complete(
     formulation: Formulation,
     found: Sequence[InitialState],
 ) -> None:
-    """Refuse unknowns without a time derivative in the form, or without a state at the start."""
-    place = source.place("form", settings.form.formulation)
+    """Refuse forms without time derivatives, and unknowns that have one but no state at the start."""
+    place, stated = source.place("form", settings.form.formulation), stated_in(formulation)
+    orders = {unknown.name: clock.order(unknown.function, stated) for unknown in unknowns}
+    if not any(orders.values()):
+        raise InputError(
+            f"the form has no time derivative of {' or '.join(orders)}; add one, as in dt({unknowns[0].name}), or leave out "
+            "domain.time",
+            place,
+        )
     for unknown in unknowns:
-        if not clock.order(unknown.function, stated_in(formulation)):
-            raise InputError(
-                f"the form has no time derivative of {unknown.name}; add dt({unknown.name}), since systems with algebraic "
-                "equations, as a pressure has, cannot be marched yet",
-                place,
-            )
+        if not orders[unknown.name]:  # algebraic, as a pressure: determined at every instant
+            continue
         given = {state.component for state in found if state.unknown == unknown.name}
         missing = [] if None in given else [c for c in range(unknown.components) if c not in given]
         if missing and (unknown.shape == () or not given):

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import ufl
+from numpy.typing import NDArray
 from ufl.classes import Expr
 
 from vpinn.domain import Domain, axis_names
@@ -52,6 +54,25 @@ class Condition:
 
 
 @dataclass(frozen=True, eq=False)
+class Periodic:
+    """Two sides of the domain that are the same place.
+
+    Attributes:
+        start: boundary tag of one.
+        to: boundary tag of the other.
+        unknowns: names of the unknowns that are periodic.
+        shift: translation from one to the other [d], in units of length.
+        factor: values on the other over those on the one: 1, or −1 where they are opposite.
+    """
+
+    start: str
+    to: str
+    unknowns: tuple[str, ...]
+    shift: NDArray[np.float64]
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A boundary value problem on a domain. Made by `read_problem` or `make_problem`, which check it.
 
@@ -74,6 +95,7 @@ class Problem:
         bounds: obstacles and contact conditions.
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
+        periodic: pairs of periodic sides; () if there are none.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
@@ -92,6 +114,7 @@ class Problem:
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
+    periodic: tuple[Periodic, ...] = ()
     eigen: Eigenproblem | None = None
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()

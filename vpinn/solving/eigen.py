@@ -15,7 +15,7 @@ from vpinn.errors import InputError
 from vpinn.features import Elements
 from vpinn.interrupt import Stopped
 from vpinn.metrics import Account, Accuracy, Metrics
-from vpinn.optimization import COLUMNS, Plan, Training
+from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings
@@ -71,7 +71,8 @@ class EigenStrategy(Strategy):
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Raise the degree, or make cells smaller, until the eigenvalues are known well enough."""
-        training, signals, stages = state.training, hooks.signals, list[EigenStage]()
+        training, signals = state.training, hooks.signals
+        stages = list[EigenStage]()
         limit, seed = self.settings.solver.time_limit, self.settings.solver.seed
 
         def note(stage: EigenStage) -> bool:
@@ -145,11 +146,6 @@ def _note(training: Training, stage: EigenStage) -> None:
     """Make a stage the last step of a training state."""
     training.step += 1
     training.seconds = stage.seconds
-    known = {
-        "step": training.step,
-        "seconds": stage.seconds,
-        "batch_size": sum(form.points.size for form in stage.found.forms),
-        "clipped": 0.0,
-        "estimate": stage.relative,
-    }
-    training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+    points = sum(form.points.size for form in stage.found.forms)
+    row = history_row(step=training.step, seconds=stage.seconds, batch_size=points, estimate=stage.relative)
+    training.history.append(row)

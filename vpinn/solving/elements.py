@@ -13,7 +13,7 @@ from vpinn.features import Direct, Elements
 from vpinn.finite_elements import check
 from vpinn.interrupt import Stopped
 from vpinn.metrics import Metrics
-from vpinn.optimization import COLUMNS, Training
+from vpinn.optimization import Training, history_row
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements
@@ -148,15 +148,14 @@ def note_stage(training: Training, stage: ElementStage) -> None:
     training.seconds = stage.seconds
     training.theta = stage.theta
     training.best = stage.theta, math.inf
-    known = {
-        "step": training.step,
-        "seconds": stage.seconds,
-        "batch_size": stage.points,
-        "clipped": 0.0,
-        **({} if stage.estimate is None else {"estimate": stage.estimate.relative}),
-        **({} if watch is None else {"error": watch(stage.theta)["error"]}),
-    }
-    training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+    row = history_row(
+        step=training.step,
+        seconds=stage.seconds,
+        batch_size=stage.points,
+        estimate=math.nan if stage.estimate is None else stage.estimate.relative,
+        error=math.nan if watch is None else watch(stage.theta)["error"],
+    )
+    training.history.append(row)
 
 
 def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> SteadyOutcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vpinn.analysis import (
@@ -13,7 +13,6 @@ from vpinn.analysis import (
     StageEstimators,
     clashing_values,
     make_estimator,
-    make_monitor,
     open_beforehand,
     unseen_data,
 )
@@ -38,10 +37,10 @@ from vpinn.interrupt import Stopped
 from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
-from vpinn.problem import Problem
 from vpinn.run_folder import network_of
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
+from vpinn.solving.growth_record import row_of, settle
 from vpinn.solving.preparation import Setup
 from vpinn.solving.steady import SteadyStrategy, conclude, with_trial
 from vpinn.solving.strategy import Hooks, Outcome, State
@@ -56,8 +55,11 @@ RECIPES = 10
 GOOD = 1e-4
 """Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
 would do no better."""
-WIDTH, PLAIN, SOME = 20, Recipe("tanh", 1.0), 0.5
-"""Features and their recipe with which functions of corners are looked at after elements, and seconds that this may take."""
+WIDTH = 20
+PLAIN = Recipe("tanh", 1.0)
+"""Features and their recipe with which functions of corners are looked at after elements."""
+SOME = 0.5
+"""Seconds that this may take."""
 LONG, FAIR = 10.0, 1e-3
 """Seconds of a look, as they are counted, above which such an estimate is good enough."""
 _ESTIMATE = COLUMNS.index("estimate")
@@ -206,8 +208,8 @@ class LeastSquaresStrategy(SteadyStrategy):
         def note(stage: Stage, ahead: Stage) -> bool:
             stages.append(stage)
             leading[ahead.trial.function.count()] = ahead
-            training.history.append(_row(self.setup.problem, stage, len(stages)))
-            best = _settle(training, stages, leading.values())
+            training.history.append(row_of(self.setup.problem, stage, len(stages)))
+            best = settle(training, stages, leading.values())
             training.seconds = stage.seconds
             hooks.report(training)
             if not journal.reads:
@@ -240,10 +242,10 @@ class LeastSquaresStrategy(SteadyStrategy):
                         self.setup.problem.where("solver", "time_limit"),
                     ) from None
                 best, training.stopped = (
-                    _settle(training, stages, leading.values()),
+                    settle(training, stages, leading.values()),
                     "signal" if signals.signal is not None else "time limit",
                 )
-        _settle(training, stages, [best])
+        settle(training, stages, [best])
         place = next((k for k, stage in enumerate(stages, start=1) if stage.fit is best.fit), len(stages))
         state.record = {**state.record, "best": place}
         if training.stopped not in GROWN or hooks.spent(training):
@@ -282,28 +284,3 @@ def _ended(best: Stage, late: bool) -> str:
     if best.converged:
         return "tolerance"
     return "time limit" if late else "grown"
-
-
-def _row(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
-    """Return the row of the history of a stage."""
-    watch = make_monitor(problem, stage.trial, None)
-    known = {
-        "step": step,
-        "seconds": stage.seconds,
-        "loss": 0.5 * stage.fit.residual**2,
-        "learning_rate": stage.recipe.scale,
-        "batch_size": stage.fit.points or stage.objective.size,
-        "clipped": 0.0,
-        "residual": stage.relative,
-        **({} if watch is None else {"error": watch(stage.fit.theta)["error"]}),
-    }
-    return tuple(known.get(name, math.nan) for name in COLUMNS)
-
-
-def _settle(training: Training, stages: Sequence[Stage], leading: Iterable[Stage]) -> Stage:
-    """Make the best of the leading stages the state of a run, and return it."""
-    best = min(leading, key=lambda stage: stage.relative)
-    training.step, training.theta = len(stages), best.fit.theta
-    training.best = best.fit.theta, 0.5 * best.fit.residual**2
-    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
-    return best

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vpinn.domain import CellPoints
-from vpinn.march import Distance, MarchStage, MarchStages, as_metrics, exact_field, gap_between
+from vpinn.errors import InputError
+from vpinn.march import Collapse, Distance, Marches, MarchStage, as_metrics, beside_elements, exact_field, gap_between
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -33,13 +34,13 @@ class MarchOutcome(Outcome):
         timed: the problem in time.
         stage: the best march, with its estimate.
         stages: of the run.
-        ended: why there is no further one, as ``MarchStages`` says.
+        ended: why there is no further one, as its `stages` say.
     """
 
     _: KW_ONLY
     timed: Problem
     stage: MarchStage
-    stages: MarchStages
+    stages: Marches
     ended: str
 
     @property
@@ -54,6 +55,15 @@ class MarchOutcome(Outcome):
         assert estimate is not None
         if self.timed.reference is not None:
             errors = {**self._against_reference(), **errors}
+        more: dict[str, Any] = {"estimate_over_time": estimate.curve.tolist()}
+        if (asked := self.timed.settings.reference.fem) is not None:
+            assert isinstance(asked.degree, int)
+            try:
+                more["fem"] = beside_elements(self.stage, asked.degree, asked.refine, self.stages.instants)
+                if not errors:
+                    errors, more["errors_against"] = more["fem"]["difference"], "elements"
+            except (InputError, Collapse) as error:
+                checks.append(f"reference.fem: {error}")
         told = {
             "relative_energy": estimate.relative,
             "relative_energy_final": estimate.final,
@@ -61,7 +71,7 @@ class MarchOutcome(Outcome):
             "relative_l2_final": {name: found["relative_l2_final"] for name, found in estimate.unknowns.items()},
             **effectivity,
         }
-        accuracy = Accuracy(errors, told, checks, more={"estimate_over_time": estimate.curve.tolist()})
+        accuracy = Accuracy(errors, told, checks, more=more)
         metrics = dataclasses.replace(Metrics.of(self.solution.metrics), accuracy=accuracy)
         return dataclasses.replace(self.solution, metrics=metrics)
 
@@ -80,7 +90,7 @@ class MarchOutcome(Outcome):
             )
         if not self.timed.exact:
             return {}, {}, checks
-        gap = true_gap(self.timed, self.stage, self.stages)
+        gap = true_gap(self.stage, self.stages)
         both = {"effectivity": (estimate.relative, gap.relative), "effectivity_final": (estimate.final, gap.final)}
         found = {name: told / true if true > 0 else None for name, (told, true) in both.items()}
         wrong = found["effectivity"] is not None and not EFFECTIVITY[0] <= found["effectivity"] <= EFFECTIVITY[1]
@@ -108,11 +118,12 @@ class MarchOutcome(Outcome):
         return errors
 
 
-def true_gap(problem: Problem, stage: MarchStage, stages: MarchStages) -> Distance:
+def true_gap(stage: MarchStage, stages: Marches) -> Distance:
     """Return the distance of a stage from the exact solution."""
+    problem = stage.problem
     mesh = problem.domain.with_cells()
     finer = CellPoints(mesh, min(30, stage.points.degree + FINER), refine=stage.points.refine)
     points = finer.take(range(finer.size))
     names = [u.name for u in problem.unknowns if u.name in problem.exact]
-    exact = exact_field(problem, points)
+    exact = exact_field(problem, points, stage.opened)
     return gap_between(problem, stage.at(points), exact, names, points.w, stages.instants)

@@ -21,13 +21,13 @@ from vpinn.march import (
     MarchedSolution,
     MarchJournal,
     MarchStage,
-    MarchStages,
     arrays_of,
+    make_marches,
     make_solution,
     stage_of,
 )
 from vpinn.metrics import Account, Accuracy, Metrics
-from vpinn.optimization import COLUMNS, Plan, Training
+from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings, output_times
@@ -56,9 +56,9 @@ class MarchStrategy(Strategy):
         settle_process(placement.threads)
         self._goes_on: Callable[[], bool] = lambda: True
         self._best: MarchStage | None = None  # of a run that ended already
-        self._stages = MarchStages(problem, lambda number, t: self._goes_on())
+        self._stages = make_marches(problem, lambda number, t: self._goes_on())
         solver = settings.solver
-        plan = Plan(March(solver.tolerance, solver.time_limit), Schedule(1.0, steps=len(self._stages.widths)))
+        plan = Plan(March(solver.tolerance, solver.time_limit), Schedule(1.0, steps=self._stages.most))
         super().__init__(problem, settings, plan, placement.home, None)
 
     def start(self) -> State:
@@ -123,16 +123,13 @@ class MarchStrategy(Strategy):
         stage = self._stages.made[-1]
         training.step += 1
         training.seconds = seconds
-        known = {
-            "step": training.step,
-            "seconds": seconds,
-            "batch_size": stage.points.size,
-            "clipped": 0.0,
-            "estimate": stage.relative,
-        }
+        error = math.nan
         if self.problem.exact:
-            known["error"] = max(found["relative_l2"] for found in true_gap(self.problem, stage, self._stages).unknowns.values())
-        training.history.append(tuple(known.get(name, math.nan) for name in COLUMNS))
+            error = max(found["relative_l2"] for found in true_gap(stage, self._stages).unknowns.values())
+        row = history_row(
+            step=training.step, seconds=seconds, batch_size=stage.points.size, estimate=stage.relative, error=error
+        )
+        training.history.append(row)
         hooks.report(training)
 
     def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:
@@ -158,17 +155,17 @@ class MarchStrategy(Strategy):
         how = "mode by mode, exact in time" if stage.marched.exact else f"{stage.marched.steps} implicit steps"
         account = Account(
             method=March.name,
-            method_reason="as the problem file asks" if asked else f"in time: {stage.space.size} orthonormal functions, {how}",
+            method_reason="as the problem file asks" if asked else f"in time: {stage.how}, {how}",
             steps=training.step,
             stopped=training.stopped,
-            parameters=stage.space.size,
+            parameters=stage.size,
             quadrature_points=stage.points.size,
-            test_functions=stage.space.size,
-            imposed=imposed_of(stage.space.trial.imposed),
-            more={"time_steps": stage.marched.steps, "ranks": list(stage.space.ranks), "features": stage.mixture.width},
+            test_functions=stage.size,
+            imposed=imposed_of(stage.imposed),
+            more={"time_steps": stage.marched.steps, **stage.described()},
         )
         times = tuple(output_times(self.problem).tolist())
-        solution = make_solution(self.problem, stage, times, Metrics(account), history_of(training))
+        solution = make_solution(stage, times, Metrics(account), history_of(training))
         return MarchOutcome(solution, timed=self.problem, stage=stage, stages=self._stages, ended=ended)
 
 
@@ -205,4 +202,4 @@ def load_in_time(
     if "march" not in meta:
         raise InputError("the run holds no march with an error estimate yet; go on with --resume")
     history = history_of(Training.from_arrays(arrays, meta))
-    return make_solution(problem, kept_stage(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)
+    return make_solution(kept_stage(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)

@@ -11,7 +11,7 @@ import vpinn
 import vpinn.march.integrate
 from vpinn.domain import CellPoints, Mesh
 from vpinn.errors import DivergenceError, InputError
-from vpinn.march import MarchStages
+from vpinn.march import FeatureMarches
 from vpinn.problem import Problem, make_problem
 
 EXACT = {
@@ -114,7 +114,7 @@ def test_modes_agree_with_steps(weak: str, monkeypatch: pytest.MonkeyPatch) -> N
     for exact in (True, False):
         if not exact:
             monkeypatch.setattr(vpinn.march.integrate, "_modes", lambda system, state, t: None)
-        stage = MarchStages(problem).run()
+        stage = FeatureMarches(problem).run()
         assert stage is not None
         assert stage.marched.exact == exact
         fields.append(np.stack([stage.at(points)(t) for t in (0.1, 0.17, 0.3)]))
@@ -153,3 +153,16 @@ def test_a_singular_mass_matrix_is_told() -> None:
     )
     with pytest.raises(InputError, match="their matrix is singular"):
         vpinn.solve(problem, threads=1)
+
+
+def test_a_source_that_is_off_at_the_start_moves_what_is_at_rest() -> None:
+    """U = (1 − cos t) sin(πx): neither state nor source is other than zero at t = 0."""
+    problem = make_problem(
+        {"shape": "interval", "cells": 4, "time": [0, 1]},
+        unknowns={"u": "scalar"},
+        weak="dt(u)*v*dx + inner(grad(u), grad(v))*dx - (sin(t) + pi**2*(1 - cos(t)))*sin(pi*x)*v*dx",
+        boundary=[{"on": "all", "value": 0}, {"on": "initial", "value": 0}],
+        solver={"features": 30, "tolerance": 1e-4},
+    )
+    found = vpinn.solve(problem, threads=1).evaluate([[0.5, 1.0]])["u"]
+    np.testing.assert_allclose(found, 1 - np.cos(1), rtol=1e-4)

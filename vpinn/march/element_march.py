@@ -1,0 +1,141 @@
+"""A march on elements: the field, what a file keeps of it, and its distance from a march of a higher degree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpinn.domain import CellPoints, LagrangeSpace, Points, replayed
+from vpinn.finite_elements import MixedSpace
+from vpinn.march.assembler import embedded
+from vpinn.march.integrate import Marched
+from vpinn.march.measure import Distance, Field, changing, distance_of, instants_of
+from vpinn.march.stage import MarchStage
+from vpinn.placement import HOST
+from vpinn.problem import Problem
+from vpinn.trial import Imposed, Trial, elements_trial
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ElementMarch(MarchStage):
+    """A march on elements; its course has the coefficients of all functions, those on the boundary included.
+
+    Attributes:
+        mixed: elements of every component.
+        constants: components that are determined up to a constant only.
+    """
+
+    kind: ClassVar[str] = "elements"
+    mixed: MixedSpace
+    constants: tuple[int, ...] = ()
+
+    @property
+    def opened(self) -> tuple[int, ...]:
+        """Components that are determined up to a constant only, whose mean is zero."""
+        return self.constants
+
+    @property
+    def size(self) -> int:
+        """Number of functions."""
+        return self.mixed.size
+
+    @property
+    def how(self) -> str:
+        """What it was made of, in words."""
+        return f"elements of degree {self.mixed.highest.degree}, {self.size:,} functions"
+
+    @property
+    def imposed(self) -> tuple[Imposed, ...]:
+        """How values on the boundary are met."""
+        return elements_trial(self.problem, self.mixed.highest, self.values(self.marched.course.end)).imposed
+
+    def values(self, t: float) -> Array:
+        """Return the coefficients in the space of the highest degree at an instant [components, highest.size]."""
+        return embedded(self.mixed, self.marched.course(t))
+
+    def at(self, points: Points) -> Field:
+        """Return the field at points."""
+        space = self.mixed.highest
+
+        def field(t: float) -> Array:
+            return np.moveaxis(space.jets(self.values(t), points.cell, points.reference, 1), 2, 1)
+
+        return field
+
+    def trial_at(self, t: float, steady: Problem) -> tuple[Trial, torch.Tensor]:
+        """Return the trial space of an instant and the parameters of the field there."""
+        trial = elements_trial(steady, self.mixed.highest, self.values(t))
+        return trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
+
+    def described(self) -> dict[str, Any]:
+        """Return what metrics say of it."""
+        cells = self.mixed.mesh.n_cells
+        return {"degree": self.mixed.highest.degree, "degrees": list(self.mixed.degrees), "cells": cells}
+
+    def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what a file keeps: arrays, and JSON-compatible values."""
+        arrays: dict[str, Any] = {f"bisected.{k}": marked for k, marked in enumerate(self.mixed.mesh.bisected)}
+        meta = {"kind": self.kind, "degrees": list(self.mixed.degrees), "constants": list(self.constants)}
+        return arrays, meta | {"degree": self.points.degree, "refine": self.points.refine}
+
+    @classmethod
+    def restored(cls, problem: Problem, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ElementMarch:
+        """Return the march that a file keeps."""
+        marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
+        mesh = replayed(problem.domain.with_cells(), marks)
+        points = CellPoints(mesh, meta["degree"], refine=meta["refine"])
+        mixed = MixedSpace.of(mesh, meta["degrees"])
+        moved = problem if mesh is problem.domain else replace(problem, domain=mesh)
+        return cls(moved, marched, points, mixed=mixed, constants=tuple(meta["constants"]))
+
+
+def gap_of(found: ElementMarch, truth: ElementMarch, instants: Sequence[float]) -> tuple[Distance, Array]:
+    """Return the distance of a march from one of a higher degree on the same mesh, and each cell's share of it [n_cells].
+
+    Both are compared as elements of the higher degree, whose squares are sums over matrices of cells.
+    """
+    space, problem = truth.mixed.highest, found.problem
+    owner = np.repeat(np.arange(len(problem.unknowns)), [u.components for u in problem.unknowns])
+    times, weights = instants_of(instants)
+    sums, shares = np.zeros((len(times), 4, len(problem.unknowns))), np.zeros(space.mesh.n_cells)
+    blocks = [
+        (cells, mass, stiffness) for (cells, mass), (_, stiffness) in zip(space.cell_mass(), space.cell_stiffness(), strict=True)
+    ]
+    raised = _Raised(found.mixed.highest, space)
+    names = [u.name for u in problem.unknowns]
+    counts = changing(problem, names)[owner]
+    for k, t in enumerate(times):
+        exact = truth.values(float(t))
+        error = raised(found.values(float(t))) - exact
+        for cells, mass, stiffness in blocks:
+            dofs = space.dofs[cells]
+            for column, field in ((0, error), (2, exact)):
+                local = field[:, dofs]
+                squares = [np.einsum("cmi,mij,cmj->cm", local, matrix, local, optimize=True) for matrix in (mass, stiffness)]
+                for row, square in enumerate(squares):
+                    np.add.at(sums[k, column + row], owner, square.sum(1))
+                if column == 0:
+                    shares[cells] += weights[k] * (squares[0] + squares[1])[counts].sum(0)
+    return distance_of(problem, names, times, weights, sums), np.sqrt(shares)
+
+
+class _Raised:
+    """Fields of a lower degree as elements of a higher one on the same mesh."""
+
+    def __init__(self, lower: LagrangeSpace, higher: LagrangeSpace) -> None:
+        self._lower, self._higher = lower, higher
+        self._table = lower.tabulate(higher.reference_nodes)[0].T
+
+    def __call__(self, values: Array) -> Array:
+        """Return coefficients [k, lower.size] as [k, higher.size]."""
+        result = np.empty((len(values), self._higher.size))
+        result[:, self._higher.dofs] = values[:, self._lower.dofs] @ self._table
+        return result
+

@@ -1,0 +1,200 @@
+"""A march on elements: the state at the start, the steps, and what comes out as a function of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain import CellPoints, LagrangeSpace
+from vpinn.errors import InputError
+from vpinn.features.orthonormal import AtPoints
+from vpinn.finite_elements import rule_degree
+from vpinn.finite_elements.newton import factorise
+from vpinn.forms import Background
+from vpinn.march.elements import ElementEquations
+from vpinn.march.integrate import Collapse, Marched
+from vpinn.march.radau import Collapsed, Control, Radau
+from vpinn.march.sparse import Sparse
+from vpinn.march.start import stated_at_start
+from vpinn.march.trajectory import Trajectory, nodes
+
+Array = NDArray[np.float64]
+DRIVE = 0.03
+"""Accuracy of polynomials for what drives linear equations, over that of the steps."""
+PANELS = 20
+"""Of these, at most."""
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How a march steps.
+
+    Attributes:
+        tolerance: largest error of a step, relative, > 0.
+        note: told the time after every step; False ends the march.
+        largest: length of a step over the whole time, at most.
+    """
+
+    tolerance: float
+    note: Callable[[float], bool]
+    largest: float = 1.0
+
+
+def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
+    """Return the course of the coefficients of all functions [mixed.size].
+
+    Raises:
+        Collapse: the steps became too small.
+        InputError: a value at the start is not finite, or the equations do not determine the unknowns.
+    """
+    clock = equations.problem.clock
+    assert clock is not None
+    u, rates = _start(equations)
+    scale = _scale(equations, u, rates)
+    if equations.linear and not equations.steady:
+        _tabulate(equations, steps.tolerance, float(np.linalg.norm(scale)))
+    control = Control(steps.tolerance, scale, steps.largest * (clock.end - clock.start))
+    radau = Radau(equations, clock.start, clock.end, u, rates, control)
+    breaks, panels, target = [clock.start], list[Array](), np.empty((0, 0))
+    level = _Level(equations)
+    try:
+        for step in radau.steps():
+            if not len(target):
+                target = radau.interpolation((1.0 + nodes(len(step.values))) / 2.0)
+            values = target @ step.values
+            times = step.t + step.h * (1.0 + nodes(len(step.values))) / 2.0
+            panels.append(level(np.stack([equations.whole(float(t), row) for t, row in zip(times, values, strict=True)])))
+            breaks.append(radau.t)
+            if not steps.note(radau.t):
+                break
+    except Collapsed:
+        course = Trajectory.of_panels(breaks, panels) if panels else None
+        raise Collapse(course, breaks[-1], panels[-1][-1] if panels else equations.whole(clock.start, u)) from None
+    return Marched(Trajectory.of_panels(breaks, panels), len(panels), False)
+
+
+def _tabulate(equations: ElementEquations, tolerance: float, scale: float) -> None:
+    """Put polynomials in time, much more exact than the steps, for what drives linear equations, where few are enough."""
+    clock = equations.problem.clock
+    assert clock is not None
+    largest = max(float(np.linalg.norm(equations.drive(float(t)))) for t in np.linspace(clock.start, clock.end, 5))
+    found = Trajectory.of_function(
+        lambda times: np.stack([equations.drive(float(t)) for t in times]),
+        [clock.start, clock.end],
+        DRIVE * tolerance * max(largest, 1e-300),
+        PANELS,
+    )
+    if found is not None:
+        equations.tabulate(found)
+
+
+class _Level:
+    """Takes the constants that the equations leave open from fields, in L²."""
+
+    def __init__(self, equations: ElementEquations) -> None:
+        self._functions = functions = equations.kernel.functions
+        self._weighted = np.zeros_like(functions)
+        for component, space in enumerate(equations.mixed.spaces if len(functions) else ()):
+            numbers = equations.mixed.numbers(component)
+            self._weighted[:, numbers] = (space.mass() @ functions[:, numbers].T).T
+        self._gram = self._weighted @ functions.T
+
+    def __call__(self, values: Array) -> Array:
+        """Return fields [n, mixed.size] without them."""
+        if not len(self._functions):
+            return values
+        return np.asarray(values - np.linalg.solve(self._gram, self._weighted @ values.T).T @ self._functions)
+
+
+def _start(equations: ElementEquations) -> tuple[Array, Array]:
+    """Return the coefficients at the start and their rates [size] each: projections in L² that meet the constraints."""
+    problem, mixed, numbering = equations.problem, equations.mixed, equations.numbering
+    clock, background = problem.clock, Background(mixed.mesh)
+    assert clock is not None
+    found = []
+    for order in (0, 1):
+        stated, full = stated_at_start(problem, order), np.zeros(equations.size)
+        for component, space in enumerate(mixed.spaces):
+            numbers = numbering[mixed.numbers(component)]
+            free = numbers >= 0
+            if not free.any() or (equations.orders[numbers[free]] <= order).any():
+                continue
+            known = equations.whole(clock.start, full, order)[mixed.numbers(component)]
+            right = _moments(space, stated[component], background, clock)
+            if not np.isfinite(right).all():
+                raise InputError("a state at the start is not finite at a point of the domain", problem.initial[0].where)
+            fold = equations.fold(component)
+            mass = space.mass()
+            right = fold.T @ (right - mass @ np.where(free, 0.0, known))
+            own = np.unique(numbers[free])
+            full[own] = factorise((fold.T @ mass @ fold).tocsc()[own][:, own])(right[own])
+        found.append(full)
+    return _consistent(equations, *found), found[1]
+
+
+def _moments(space: LagrangeSpace, value: Any, background: Background, clock: Any) -> Array:
+    """Return ∫ value φ dx for all functions of a space [size], at the start."""
+    mesh = space.mesh
+    every = CellPoints(mesh, min(30, rule_degree(space.degree, mesh) + 2))
+    table = space.tabulate(every.placed)[0]  # [q, n_local]
+    q, total = every.per_entity, np.zeros(space.size)
+    for index in every.chunks(50_000 // q * q or q):
+        points = every.take(index)
+        values = (AtPoints([value], points, background, clock)(clock.start)[0] * points.w).reshape(-1, q)
+        total += np.bincount(space.dofs[points.cell[::q]].ravel(), (values @ table).ravel(), space.size)
+    return total
+
+
+def _consistent(equations: ElementEquations, u: Array, rates: Array) -> Array:
+    """Return the state nearest to u in L² that meets the constraints which multipliers stand for, such as div u = 0."""
+    multipliers, clock = equations.multipliers, equations.problem.clock
+    assert clock is not None
+    if not multipliers.any() or (equations.orders == 2).any():
+        return u
+    zero = np.zeros_like(u)
+    derivative = equations.linearise(clock.start, u, zero, zero)
+    columns = np.repeat(np.arange(len(u)), np.diff(derivative.starts))
+    between = multipliers[derivative.rows] != multipliers[columns]
+    kept = np.stack([np.where(between, derivative.entries[0], 0.0), derivative.entries[1], derivative.entries[2]])
+    missed = np.where(multipliers, -equations.residual(clock.start, u, zero, zero), 0.0)
+    moved = Sparse(kept, derivative.rows, derivative.starts).solver(1.0)(missed)
+    return np.where(multipliers, u, u + np.real(moved))
+
+
+def _scale(equations: ElementEquations, u: Array, rates: Array) -> Array:
+    """Return how large the coefficients of every unknown become, as far as the start tells: root mean squares [size]."""
+    problem, mixed, clock = equations.problem, equations.mixed, equations.problem.clock
+    assert clock is not None
+    span, zero = clock.end - clock.start, np.zeros_like(u)
+    whole = [equations.whole(float(t), u) for t in np.linspace(clock.start, clock.end, 5)]
+    whole.append(span * equations.whole(clock.start, rates, 1))
+    sizes = np.zeros(len(problem.unknowns))
+    groups, first = [], 0
+    for unknown in problem.unknowns:
+        groups.append(slice(int(mixed.first[first]), int(mixed.first[first + unknown.components])))
+        first += unknown.components
+    for row in whole:
+        sizes = np.maximum(sizes, [_mean(row[group]) for group in groups])
+    if (sizes == 0.0).any():  # at rest at the start: Euler's step over a tenth of the time tells how far they are driven
+        shift = 10.0 / span
+        derivative = equations.linearise(clock.start, u, rates, zero)
+        force = np.max([np.abs(equations.residual(float(t), u, zero, zero)) for t in np.linspace(clock.start, clock.end, 5)], 0)
+        driven = equations.whole(clock.start, np.real(derivative.solver(shift)(force)))
+        sizes = np.where(sizes == 0.0, [_mean(driven[group]) for group in groups], sizes)
+    sizes = np.maximum(sizes, 1e-12 * sizes.max(initial=0.0))
+    sizes[sizes == 0.0] = 1.0
+    result = np.empty(mixed.size)
+    for group, size in zip(groups, sizes, strict=True):
+        result[group] = size
+    scale = np.ones(equations.size)
+    free = equations.numbering >= 0
+    scale[equations.numbering[free]] = result[free]
+    return scale
+
+
+def _mean(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))

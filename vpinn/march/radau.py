@@ -1,0 +1,295 @@
+"""Radau IIA methods for F(t, u, u′, u″) = 0, with any mass matrix: ordinary differential and differential–algebraic equations.
+
+In a step of length h the solution is the polynomial of degree s through the start that fulfils the equations at the s right Radau
+points c. With Z = U − u there, U′ = A⁻¹Z/h and U″ = A⁻¹(U′ − u′)/h, so Newton's systems are those of
+A₀ + λ/h A₁ + (λ/h)² A₂, the derivatives of F by u, u′ and u″, for every eigenvalue λ of A⁻¹: one real matrix, and complex ones in
+pairs. Equations of second order cost no more than those of first, and those without time derivatives hold at the end of
+every step (Hairer & Wanner 1996, "Solving ordinary differential equations II", ch. IV.8 and VII).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.march.tableau import Tableau
+
+Array = NDArray[np.float64]
+Solve = Callable[[NDArray[Any]], NDArray[Any]]
+STAGES = ((1e-6, 5), (np.inf, 3))
+"""Tolerance up to which a method has so many stages; its order is 2s − 1."""
+ITERATIONS = 10
+"""Newton steps of one step in time, at most."""
+SLOW = 0.02
+"""Contraction of Newton's method above which the derivative is taken anew."""
+SAFETY, LEAST, MOST = 0.9, 0.1, 8.0
+"""Factor of a step's length, and the bounds of its change."""
+KEPT = 1.3
+"""Growth of the length up to which it stays, and with it the factors of matrices."""
+FIRST = 1e-4
+"""Length of the first step that is tried, relative to the whole time."""
+TINY = 1e-13
+"""Length of a step, relative to the whole time, below which there is no going on."""
+
+
+class Derivatives(Protocol):
+    """The derivatives A₀, A₁, A₂ of the equations by u, u′ and u″."""
+
+    def solver(self, shift: complex) -> Solve:
+        """Return what solves with A₀ + σA₁ + σ²A₂.
+
+        Raises:
+            InputError: the matrix is singular.
+        """
+
+    def times(self, first: float, second: float, vector: Array) -> Array:
+        """Return (first · A₁ + second · A₂) times a vector."""
+
+
+class Equations(Protocol):
+    """Equations F(t, u, u′, u″) = 0 for the coefficients of a field, linear in the highest derivative of each."""
+
+    @property
+    def orders(self) -> NDArray[np.int64]:
+        """Order of the highest time derivative of every coefficient [size]."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether the derivatives of F are the same everywhere."""
+
+    def residual(self, t: float, u: Array, first: Array, second: Array) -> Array:
+        """Return F [size]; time derivatives above a coefficient's order are not looked at."""
+
+    def linearise(self, t: float, u: Array, first: Array, second: Array) -> Derivatives:
+        """Return the derivatives of F."""
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """One step in time.
+
+    Attributes:
+        t: where it starts.
+        h: its length.
+        values: coefficients at its start and at all stages [s + 1, size].
+        rates: their first time derivatives [s + 1, size].
+    """
+
+    t: float
+    h: float
+    values: Array
+    rates: Array
+
+
+class Collapsed(ArithmeticError):
+    """The steps became too small."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """How steps are taken.
+
+    Attributes:
+        tolerance: largest error of a step, relative, > 0.
+        scale: size of every coefficient, > 0, where it is not larger itself [size].
+        largest: length of a step.
+    """
+
+    tolerance: float
+    scale: Array
+    largest: float
+
+
+class Radau:
+    """Steps from the start to the end.
+
+    Args:
+        equations: what holds.
+        t: start.
+        end: where the last step ends.
+        u: coefficients at the start [size].
+        rates: their first time derivatives; those of coefficients that are not of second order are not looked at.
+        control: how steps are taken.
+    """
+
+    def __init__(self, equations: Equations, t: float, end: float, u: Array, rates: Array, control: Control) -> None:
+        self._equations, self._t, self._begin, self._end, self._control = equations, t, t, end, control
+        self._u, self._rates = u, rates
+        self._orders = np.asarray(equations.orders)
+        self._algebraic, self._second = self._orders == 0, self._orders == 2
+        self._method = Tableau.of(next(s for bound, s in STAGES if control.tolerance <= bound))
+        self._size = float(np.sqrt(max(1, int((~self._algebraic).sum()))))
+        self._derivative: Derivatives | None = None
+        self._solvers: tuple[float, list[Solve]] = (0.0, [])
+        self._before: TimeStep | None = None
+        self._fresh, self._passed = False, 0.0
+
+    @property
+    def t(self) -> float:
+        """Where the last step ended."""
+        return self._t
+
+    def interpolation(self, s: Array) -> Array:
+        """Return the values at s [m], in lengths of a step, of the polynomials for its start and all stages [m, s + 1]."""
+        return self._method.interpolation(s)
+
+    def steps(self) -> Iterator[TimeStep]:
+        """Yield the steps.
+
+        Raises:
+            Collapsed: they became too small.
+        """
+        span = self._end - self._begin
+        h, rejected = FIRST * span, False
+        while self._passed < 1.0:
+            h = self._fitted(min(h, self._control.largest) / span) * span
+            if h < TINY * span:
+                raise Collapsed
+            found = self._stages(h)
+            if found is None:
+                if self._fresh or self._equations.linear:
+                    h *= 0.25
+                self._derivative = None
+                rejected = True
+                continue
+            z, contraction, iterations = found
+            error = self._error(h, z, rejected)
+            grown = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations) * max(error, 1e-16) ** (-1 / (1 + len(z)))
+            if not error < 1.0:
+                h *= float(np.clip(grown, LEAST, 0.9)) if np.isfinite(error) else LEAST
+                rejected = True
+                if not self._fresh and not self._equations.linear:
+                    self._derivative = None
+                continue
+            yield self._accept(h, z)
+            grown = float(np.clip(grown, 0.2, 1.0 if rejected else MOST))
+            keeps = not self._equations.linear and 1.0 <= grown < KEPT
+            rejected = False
+            if not self._equations.linear and contraction > SLOW:
+                self._derivative = None
+            self._fresh = False
+            h = h if keeps else h * grown
+
+    def _fitted(self, h: float) -> float:
+        """Return a length not above h, over the whole time, that leads to the end.
+
+        Where factors last as long as the length does, it is a power of two that divides the time passed, so that few are made.
+        """
+        left = 1.0 - self._passed
+        if not self._equations.linear:
+            return left if h > left * (1.0 - 1e-9) else min(h, 0.5 * left)
+        power = 2.0 ** min(0, math.floor(math.log2(h) + 1e-9))
+        while math.fmod(self._passed, power):
+            power /= 2.0
+        return power
+
+    def _linearise(self) -> None:
+        zero = np.zeros_like(self._u)
+        rates = self._rates if self._before is not None or self._second.any() else zero
+        self._derivative = self._equations.linearise(self._t, self._u, rates, zero)
+        self._solvers, self._fresh = (0.0, []), True
+
+    def _factors(self, h: float) -> list[Solve]:
+        if self._derivative is None:
+            self._linearise()
+        assert self._derivative is not None
+        if self._solvers[0] != h:
+            shifts = self._method.values / h
+            made = [self._derivative.solver(float(s.real) if abs(s.imag) < 1e-9 * abs(s) else complex(s)) for s in shifts]
+            self._solvers = h, made
+        return self._solvers[1]
+
+    def _guess(self, h: float) -> Array:
+        """Return Z as the polynomial of the step before has it."""
+        method, before = self._method, self._before
+        if before is None:
+            return np.zeros((len(method.c), len(self._u)))
+        ahead = 1.0 + method.c * h / before.h
+        return method.interpolation(ahead) @ before.values - self._u
+
+    def _stages(self, h: float) -> tuple[Array, float, int] | None:
+        """Return Z [s, size], the contraction of Newton's method and its steps; None where it does not converge."""
+        method, equations, tolerance = self._method, self._equations, self._control.tolerance
+        z, solvers = self._guess(h), self._factors(h)
+        enough = max(1e-10, min(0.03, tolerance**0.5))
+        times = self._t + h * method.c
+        length, contraction = 0.0, 0.0
+        for iteration in range(1, ITERATIONS + 1):
+            first = method.inverse @ z / h
+            second = method.inverse @ (first - self._rates) / h if self._second.any() else first
+            with np.errstate(all="ignore"):
+                force = np.stack(
+                    [equations.residual(float(t), self._u + z[k], first[k], second[k]) for k, t in enumerate(times)]
+                )
+            if not np.isfinite(force).all():
+                return None
+            moved = method.left @ force
+            change = np.zeros_like(z)
+            for k, solve in enumerate(solvers):
+                real = k == 0
+                change -= np.real(np.outer(method.right[:, k], solve(moved[k].real if real else moved[k])))
+            z = z + change
+            new = float(np.sqrt(np.mean([self._norm(row) ** 2 for row in change])))
+            if equations.linear:
+                return z, 0.0, 1
+            if iteration > 1:
+                contraction = new / length if length > 0 else 0.0
+                left = ITERATIONS - iteration
+                if contraction >= 1.0 or (contraction**left / (1 - contraction) * new > enough):
+                    return None
+            share = contraction / (1.0 - contraction) if iteration > 1 else 1.0
+            if new == 0.0 or (share * new < enough and (iteration > 1 or new < 1e-3 * enough)):
+                return z, contraction, iteration
+            length = new
+        return None
+
+    def _norm(self, vector: Array) -> float:
+        """Return the size of a change over what is tolerated, without coefficients that have no time derivative."""
+        scaled = np.where(self._algebraic, 0.0, vector) / np.maximum(self._control.scale, np.abs(self._u))
+        return float(np.linalg.norm(scaled)) / (self._size * self._control.tolerance)
+
+    def _error(self, h: float, z: Array, rejected: bool) -> float:
+        """Return the estimate of a step's error, over what is tolerated."""
+        method, shift = self._method, float(self._method.values[0].real) / h
+        assert self._derivative is not None
+        drift = -shift * (method.error @ z)
+        solve = self._factors(h)[0]
+        if self._second.any():
+            rates = method.inverse @ z / h
+            pushed = np.where(self._second, self._rates - drift, 0.0)
+            slope = np.where(self._second, self._rates, drift)
+            second = -shift * (method.error @ (rates - self._rates))
+            extra = self._derivative.times(1.0, shift, pushed)
+        else:
+            slope, second, extra = drift, drift, np.zeros_like(drift)
+
+        def filtered(u: Array) -> Array:
+            with np.errstate(all="ignore"):
+                return np.real(solve(extra - self._equations.residual(self._t, u, slope, second)))
+
+        found = filtered(self._u)
+        size = self._norm(found)
+        if size >= 1.0 and (rejected or self._before is None):
+            size = self._norm(filtered(self._u + np.where(self._algebraic, 0.0, found)))
+        return size
+
+    def _accept(self, h: float, z: Array) -> TimeStep:
+        method = self._method
+        stages = self._u + z
+        start = self._u
+        if self._before is None and self._algebraic.any():  # what the equations make of these at the start
+            start = np.where(self._algebraic, method.interpolation(np.zeros(1), start=False)[0, 1:] @ stages, start)
+        first = method.inverse @ z / h
+        step = TimeStep(self._t, h, np.concatenate([start[None], stages]), np.concatenate([self._rates[None], first]))
+        self._passed += h / (self._end - self._begin)
+        if self._passed > 1.0 - 1e-12:
+            self._passed = 1.0
+        self._t = self._begin + self._passed * (self._end - self._begin)
+        self._u, self._rates = stages[-1], first[-1]
+        self._before = step
+        return step

@@ -1,0 +1,34 @@
+"""Stages of least squares noted in a training state: a row of the history each, and the best of them as its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from vpinn.analysis import make_monitor
+from vpinn.features import Stage
+from vpinn.optimization import Training, history_row
+from vpinn.problem import Problem
+
+
+def row_of(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
+    """Return the row of the history of a stage."""
+    watch = make_monitor(problem, stage.trial, None)
+    return history_row(
+        step=step,
+        seconds=stage.seconds,
+        loss=0.5 * stage.fit.residual**2,
+        learning_rate=stage.recipe.scale,
+        batch_size=stage.fit.points or stage.objective.size,
+        residual=stage.relative,
+        **({} if watch is None else {"error": watch(stage.fit.theta)["error"]}),
+    )
+
+
+def settle(training: Training, stages: Sequence[Stage], leading: Iterable[Stage]) -> Stage:
+    """Make the best of the leading stages the state of a run, and return it."""
+    best = min(leading, key=lambda stage: stage.relative)
+    training.step, training.theta = len(stages), best.fit.theta
+    training.best = best.fit.theta, 0.5 * best.fit.residual**2
+    training.anchor, training.origin = (best.fit.theta, {}), (best.fit.theta, math.nan, math.nan)
+    return best
