@@ -152,7 +152,7 @@ def test_named_degrees_of_a_file_are_checked_before_the_work(degree: object, wor
         ({"u": 2, "q": 1}, "there is no unknown 'q'; name u, p"),
         ({"u": 2}, "no degree for p"),
         ({"u": 12, "p": 1}, "got 12"),
-        (1, "no degree for p"),
+        (1, "degree 0 for p"),
     ],
 )
 def test_degrees_that_cannot_be(degree: int | dict[str, int], words: str) -> None:

@@ -8,7 +8,7 @@ Start with `build_problem`, which goes through the sections of a problem file on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,8 +103,7 @@ def build_problem(
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     if loads and domain.mesh:
         domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
-    shapes = {unknown.name: unknown.shape for unknown in unknowns}
-    exact = _exact(settings, source, scope, unknowns, shapes)
+    exact = _exact(settings, source, scope, unknowns)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
@@ -147,11 +146,10 @@ def build_problem(
     )
 
 
-def _exact(
-    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, Expr]:
-    """Return the exact solutions by unknown."""
+def _exact(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> dict[str, Expr]:
+    """Return unknown → its exact solution, for those that the problem file states."""
     exact: dict[str, Expr] = {}
+    shapes = {unknown.name: unknown.shape for unknown in unknowns}
     for name, value in settings.reference.exact.items():
         with source.located("reference", "exact", name):
             if name not in shapes:

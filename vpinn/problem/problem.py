@@ -92,10 +92,10 @@ class Problem:
         source: text of the problem file, with the line of every key.
         clock: time span and symbol of time; None for a steady problem.
         initial: states of the unknowns at the start; no component has two.
-        periodic: pairs of periodic sides; () if there are none.
         bounds: obstacles and contact conditions.
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
+        periodic: pairs of periodic sides; () if there are none.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 

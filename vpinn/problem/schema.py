@@ -152,15 +152,6 @@ class Boundary(Section):
         return self
 
 
-class PeriodicSection(Section):
-    """Two sides that are the same place: unknowns take the same values on both."""
-
-    start: Text = Field(alias="from", description="Boundary tag of one side.")
-    to: Text = Field(description="Boundary tag of the other, which is the one moved.")
-    unknown: Text | None = Field(None, description="Which unknown; default all of them.")
-    factor: Literal[1, -1] = Field(1, description="-1 where the values are opposite.")
-
-
 class Obstacle(Section):
     """Bounds of an unknown in all of the domain."""
 
@@ -190,6 +181,15 @@ class PointSection(Section):
         if (self.at is None) == (self.on is None):
             raise ValueError("give exactly one of at and on")
         return self
+
+
+class PeriodicSection(Section):
+    """Two sides that are the same place: unknowns take the same values on both."""
+
+    start: Text = Field(alias="from", description="Boundary tag of one side.")
+    to: Text = Field(description="Boundary tag of the other, which is the one moved.")
+    unknown: Text | None = Field(None, description="Which unknown; default all of them.")
+    factor: Literal[1, -1] = Field(1, description="-1 where the values are opposite.")
 
 
 ElementDegree = Annotated[int, Field(strict=True, ge=1, le=10)]
@@ -246,11 +246,11 @@ class Settings(Section):
     boundary: tuple[Boundary, ...] = Field(
         (), max_length=1000, description="Essential boundary conditions; natural conditions are ds terms of the form."
     )
-    periodic: tuple[PeriodicSection, ...] = Field((), max_length=100, description="Sides that are the same place.")
     obstacle: tuple[Obstacle, ...] = Field(
         (), max_length=100, description="Obstacles in the domain, which elements solve by an active set."
     )
     point: tuple[PointSection, ...] = Field((), max_length=1000, description="Values held at points, by elements.")
+    periodic: tuple[PeriodicSection, ...] = Field((), max_length=100, description="Sides that are the same place.")
     eigen: Eigen | None = Field(None, description="Find eigenvalues and modes instead of one solution.")
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
     network: NetworkSection = Field(default_factory=NetworkSection, description="The network, which gives the trial functions.")
