@@ -45,7 +45,9 @@ class InTime(Assembler):
         Raises:
             InputError: it takes second derivatives.
         """
-        mesh, count, rule = mixed.mesh, len(mixed.spaces), rule_degree(mixed.highest.degree, mixed.mesh)
+        mesh = mixed.mesh
+        count = len(mixed.spaces)
+        rule = rule_degree(mixed.highest.degree, mixed.mesh)
         points = integral.region.of(mesh, integral.tags).on_cells(rule)
         tests = tuple((c, _place(derivative)) for c, derivative in integral.tests)
         slopes = tuple(

@@ -65,7 +65,10 @@ class ElementMarches:
     """
 
     def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
-        self.problem, self._note, self._count, self.journal = problem, note, 0, MarchJournal()
+        self.problem = problem
+        self._note = note
+        self._count = 0
+        self.journal = MarchJournal()
         self.made: list[ElementMarch] = []
         self.ended = ""
         self.collapsed: ElementMarch | None = None
@@ -92,7 +95,10 @@ class ElementMarches:
             InputError: the problem cannot be marched.
         """
         problem, rising = self.problem, DEGREES[self.problem.domain.dimension]
-        level, spent, slow, gain = 0, 0.0, 0, math.inf
+        level = 0
+        spent = 0.0
+        slow = 0
+        gain = math.inf
         try:
             stage = self._march(problem, rising[0])
             while stage is not None:

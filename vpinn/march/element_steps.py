@@ -59,7 +59,9 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
         _tabulate(equations, steps.tolerance, float(np.linalg.norm(scale)))
     control = Control(steps.tolerance, scale, steps.largest * (clock.end - clock.start))
     radau = Radau(equations, clock.start, clock.end, u, rates, control)
-    breaks, panels, target = [clock.start], list[Array](), np.empty((0, 0))
+    breaks = [clock.start]
+    panels = list[Array]()
+    target = np.empty((0, 0))
     level = _Level(equations)
     try:
         for step in radau.steps():
@@ -167,7 +169,9 @@ def _consistent(equations: ElementEquations, u: Array, rates: Array) -> Array:
 
 def _scale(equations: ElementEquations, u: Array, rates: Array) -> Array:
     """Return how large the coefficients of every unknown become, as far as the start tells: root mean squares [size]."""
-    problem, mixed, clock = equations.problem, equations.mixed, equations.problem.clock
+    problem = equations.problem
+    mixed = equations.mixed
+    clock = equations.problem.clock
     assert clock is not None
     span, zero = clock.end - clock.start, np.zeros_like(u)
     whole = [equations.whole(float(t), u) for t in np.linspace(clock.start, clock.end, 5)]

@@ -158,7 +158,9 @@ class ElementEquations:
         return self._constant if self.linear else self._derivatives(t, (u, first, second))
 
     def _derivatives(self, t: float, moments: Sequence[Array]) -> Sparse:
-        at, count, places = self._inputs(t, moments), len(self.mixed.spaces), self._places
+        at = self._inputs(t, moments)
+        count = len(self.mixed.spaces)
+        places = self._places
         entries = torch.zeros(3, len(places.rows) + 1, dtype=torch.float64, device=HOST)
         for assembler in self._assemblers:
             for index in assembler.at(t).chunks:

@@ -70,7 +70,9 @@ class FeatureMarches:
     def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
         self._stated, self.problem = problem, weakened(problem)
         refuse_strong(self.problem)
-        self._note, self._count, self.journal = note, 0, MarchJournal()
+        self._note = note
+        self._count = 0
+        self.journal = MarchJournal()
         self.made: list[FeatureMarch] = []
         self.ended = ""
         self.collapsed: FeatureMarch | None = None
@@ -219,7 +221,9 @@ class FeatureMarches:
         """Return the largest gradient over time at points, relative to the range of the component's values [n]."""
         field, clock = stage.at(points), self.problem.clock
         assert clock is not None
-        slopes, low, high = None, np.inf, -np.inf
+        slopes = None
+        low = np.inf
+        high = -np.inf
         for t in np.linspace(clock.start, clock.end, FOLLOWED):
             jets = field(float(t))
             found = np.linalg.norm(jets[:, 1:], axis=1)

@@ -55,7 +55,9 @@ class Prescribed:
     """
 
     def __init__(self, problem: Problem, mixed: MixedSpace) -> None:
-        clock, first, at = problem.clock, dict[str, int](), 0
+        clock = problem.clock
+        first = dict[str, int]()
+        at = 0
         assert clock is not None
         for unknown in problem.unknowns:
             first[unknown.name] = at

@@ -48,7 +48,9 @@ class BestMarches:
 
     def __init__(self, features: FeatureMarches, elements: ElementMarches) -> None:
         self._features, self._elements = features, elements
-        self.instants, self.tolerance, self.journal = features.instants, features.tolerance, MarchJournal()
+        self.instants = features.instants
+        self.tolerance = features.tolerance
+        self.journal = MarchJournal()
 
     @property
     def made(self) -> list[MarchStage]:
