@@ -118,7 +118,10 @@ class Radau:
     """
 
     def __init__(self, equations: Equations, t: float, end: float, u: Array, rates: Array, control: Control) -> None:
-        self._equations, self._t, self._begin, self._end, self._control = equations, t, t, end, control
+        self._equations = equations
+        self._t = self._begin = t
+        self._end = end
+        self._control = control
         self._u, self._rates = u, rates
         self._orders = np.asarray(equations.orders)
         self._algebraic, self._second = self._orders == 0, self._orders == 2
@@ -214,9 +217,9 @@ class Radau:
 
     def _stages(self, h: float) -> tuple[Array, float, int] | None:
         """Return Z [s, size], the contraction of Newton's method and its steps; None where it does not converge."""
-        method, equations, tolerance = self._method, self._equations, self._control.tolerance
+        method, equations = self._method, self._equations
         z, solvers = self._guess(h), self._factors(h)
-        enough = max(1e-10, min(0.03, tolerance**0.5))
+        enough = max(1e-10, min(0.03, self._control.tolerance**0.5))
         times = self._t + h * method.c
         length, contraction = 0.0, 0.0
         for iteration in range(1, ITERATIONS + 1):
@@ -266,7 +269,8 @@ class Radau:
             second = -shift * (method.error @ (rates - self._rates))
             extra = self._derivative.times(1.0, shift, pushed)
         else:
-            slope, second, extra = drift, drift, np.zeros_like(drift)
+            slope = second = drift
+            extra = np.zeros_like(drift)
 
         def filtered(u: Array) -> Array:
             with np.errstate(all="ignore"):
