@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vpinn.domain import CellPoints, Mesh, located_points, refine
+from vpinn.domain import CellPoints, located_points, refine
 from vpinn.finite_elements import rule_degree
 from vpinn.march.element_march import ElementMarch
 from vpinn.march.element_steps import Stepping, march_elements
@@ -33,8 +33,7 @@ def march_fem(problem: Problem, degree: int, refinements: int) -> ElementMarch:
         InputError: the form takes second derivatives, or does not determine the unknowns.
         Collapse: the steps became too small.
     """
-    mesh = problem.domain
-    assert isinstance(mesh, Mesh)
+    mesh = problem.domain.with_cells()
     for _ in range(refinements):
         mesh = refine(mesh)
     moved = replace(problem, domain=mesh)
