@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import vpinn
+from vpinn.cli import main
 
 FOLDER = Path(__file__).parents[1] / "problems"
 SHARED = Path(__file__).parents[2] / "shared" / "references"
@@ -49,3 +50,11 @@ def test_burgers_agrees_with_the_reference_of_others() -> None:
     grid = np.stack(np.meshgrid(x, t, indexing="ij"), axis=-1).reshape(-1, 2)
     found = solution.evaluate(grid)["u"].reshape(len(x), len(t))
     assert np.linalg.norm(found - kept["usol"]) / np.linalg.norm(kept["usol"]) < 1e-3
+
+
+def test_check_tells_algebraic_unknowns_periodic_sides_and_elements(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(FOLDER / "kdv.toml")]) == 0
+    told = capsys.readouterr().out
+    parts = ("u (scalar, first order in time)", "w (scalar, no time derivative)", "left and right: periodic", "finite elements")
+    for part in parts:
+        assert part in told

@@ -7,7 +7,7 @@ from dataclasses import replace
 from vpinn.domain import Domain, axis_names
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
-from vpinn.march import frozen_formulation
+from vpinn.march import frozen_formulation, on_elements
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formula import lowered_form
@@ -65,10 +65,12 @@ def rows_in_time(problem: Problem) -> Rows:
     """Return table rows about the run that a problem in time would start, for ``vpinn check``."""
     clock = problem.clock
     assert clock is not None
-    orders = {1: "first", 2: "second"}
+    orders = {0: "no time derivative", 1: "first order in time", 2: "second order in time"}
+    functions = "finite elements" if on_elements(problem) else "orthonormal random features"
+    sides = [f"{', '.join(p.unknowns)} on {p.start} and {p.to}: periodic" for p in problem.periodic]
     unknowns = (
         f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'}, "
-        f"{orders[clock.order(u.function, stated_in(problem.formulation))]} order in time)"
+        f"{orders[clock.order(u.function, stated_in(problem.formulation))]})"
         for u in problem.unknowns
     )
     still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
@@ -82,8 +84,8 @@ def rows_in_time(problem: Problem) -> Rows:
         ("time", f"{clock.start:g} to {clock.end:g}, written at {len(times):,} instants"),
         ("unknowns", ", ".join(unknowns)),
         *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + states)),
-        ("method", "march in time on orthonormal random features, refined until the error estimate meets the tolerance"),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + sides + states)),
+        ("method", f"march in time on {functions}, refined until the error estimate meets the tolerance"),
     ]
 
 
