@@ -37,6 +37,7 @@ from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
 from vpinn.problem import Problem
 from vpinn.run_folder import network_of
+from vpinn.solving.cornered import cornered
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.preparation import Setup
@@ -133,7 +134,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         slow = look > max(CHEAP, rival.seconds)
         enough = FAIR if look > LONG else GOOD
         if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
-            return "" if self._cornered(rival.relative) else "choosing random features would take longer"
+            few = None
+            if rival.relative > self._method.tolerance:
+                few = cornered(problem, self._objectives, self._trials, rival.relative)
+            self._trials = self._trials if few is None else (few,)
+            return "choosing random features would take longer" if few is None else ""
         return ""
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
