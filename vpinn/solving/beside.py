@@ -17,7 +17,7 @@ from vpinn.problem import Problem
 from vpinn.solving.element_stages import STAGNANT
 from vpinn.trial import Trial, beside_elements, elements_trial, has_parts
 
-RISING = (2, 3, 4)
+RISING = (2, 3)
 """Degrees of elements beside a network: a higher one leaves it nothing to find."""
 SMALL = 1e-3
 """Relative error estimate of them that is small enough."""

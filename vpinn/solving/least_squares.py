@@ -133,10 +133,12 @@ class LeastSquaresStrategy(SteadyStrategy):
         slow = look > max(CHEAP, rival.seconds)
         enough = FAIR if look > LONG else GOOD
         if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):
-            alone = cornered(problem, self._objectives, self._trials, rival.relative)
-            if alone is None or rival.relative <= self._method.tolerance:
+            few = None
+            if rival.relative > self._method.tolerance:
+                few = cornered(problem, self._objectives, self._trials, rival.relative)
+            if few is None:
                 return "choosing random features would take longer"
-            self._trials = (alone,)
+            self._trials = (few,)
         return ""
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
