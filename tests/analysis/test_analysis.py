@@ -300,14 +300,14 @@ def test_reference_values(plane: Solution, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no rows of finite numbers|no column"),
-        ("x,y,u\n", "no rows of finite numbers"),
+        ("", "no rows, or values that are not finite|no column"),
+        ("x,y,u\n", "no rows, or values that are not finite"),
         ("x,u\n1,2\n", "no column y"),
         ("x,y,p\n1,1,2\n", "no column of an unknown"),
         ("x,y,w0\n0.5,0.5,2\n", "no column of an unknown"),
         ("x,y,u\n1,1,abc\n", "cannot be read as numbers"),
         ("x,y,u\n1,1\n", "cannot be read as numbers"),
-        ("x,y,u\n1,1,nan\n", "no rows of finite numbers"),
+        ("x,y,u\n1,1,nan\n", "no rows, or values that are not finite"),
         ("x,y,u\n7,7,1\n", "no point of the reference lies inside"),
     ],
 )

@@ -234,7 +234,7 @@ def test_a_journal_tells_the_verdicts_of_the_run_before() -> None:
     journal = Journal()
     first, verdicts = solved(journal)
     asked = len(found)
-    again, same = solved(Journal.from_arrays(*journal.arrays(), None))
+    again, same = solved(Journal.from_arrays(*journal.arrays()))
     assert verdicts == same
     assert verdicts[:2] == [1.0, 0.1]
     assert len(found) - asked < asked  # those after the last stage alone

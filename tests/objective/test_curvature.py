@@ -147,5 +147,5 @@ def test_threads_change_nothing() -> None:
 
 def test_third_derivatives_are_refused() -> None:
     _, objective, theta = make("strong: third order")
-    with pytest.raises(InputError, match="order three"):
+    with pytest.raises(InputError, match="up to order two only"):
         curvature(objective, theta)

@@ -173,7 +173,7 @@ def test_a_loss_that_is_nowhere_finite_is_said() -> None:
 @pytest.mark.parametrize(
     ("solver", "said"),
     [
-        ({"method": "evolution", "learning_rate": 0.1}, "takes no learning_rate: it has no gradient"),
+        ({"method": "evolution", "learning_rate": 0.1}, "takes no learning_rate: it adapts its steps itself"),
         ({"method": "evolution", "clip": 1.0}, "takes no clip"),
         ({"method": "adam", "population": 8}, 'population belongs to method "evolution"'),
         ({"method": "evolution", "population": 3}, "≥ 4"),

@@ -144,7 +144,7 @@ def test_files_are_reproducible(solved: Solved, tmp_path: Path) -> None:
 
 
 def test_errors(solved: Solved, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"end the name in \.vtu, \.pvd"):
+    with pytest.raises(InputError, match=r"give a name that ends in \.vtu, \.pvd"):
         export(solved("line"), tmp_path / "s.stl")
     with pytest.raises(InputError, match="0 to 4"):
         export(solved("line"), tmp_path / "s.vtu", refine=5)

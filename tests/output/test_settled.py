@@ -57,7 +57,7 @@ def test_points_per_cell_are_told(tmp_path: Path) -> None:
 
 def test_what_a_run_would_settle() -> None:
     for batch, words in (
-        ({"size": "auto"}, "measured before the first step, as the noise scale asks, at most 504"),
+        ({"size": "auto"}, "measured before the first step, following the noise scale, at most 504"),
         ({"size": 20, "growth": "norm-test", "largest": 90}, "20 points per step, growing by the norm test, at most 90"),
         ({"size": 20, "finish": 0.25}, "20 points per step, of one size, and all points in the last 25 % of the steps"),
     ):

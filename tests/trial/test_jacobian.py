@@ -71,5 +71,5 @@ def test_coefficients_of_extra_functions_come_last() -> None:
 
 def test_third_derivatives_are_refused() -> None:
     network = network_of((2, 4, 1), "tanh")
-    with pytest.raises(InputError, match="order three"):
+    with pytest.raises(InputError, match="up to order two only"):
         jet_jacobian(network, torch.zeros(network.size), torch.zeros(1, 2), [(0, (0, 0, 1))], torch.ones(1, 1, 1))

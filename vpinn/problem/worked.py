@@ -42,7 +42,8 @@ def worked_problems() -> tuple[Worked, ...]:
     """
     folder = _folder()
     try:
-        rows = re.findall(r"^\| (?!kind |---)([^|]+) \| ([^|]+) \|$", (folder / INDEX).read_text(encoding="utf-8"), re.MULTILINE)
+        index = (folder / INDEX).read_text(encoding="utf-8").partition("\n## ")[0]
+        rows = re.findall(r"^\| (?!kind |---)([^|]+) \| ([^|]+) \|$", index, re.MULTILINE)
         found = []
         for kind, names in rows:
             for name in re.findall(r"\w+", re.sub(r"\([^)]*\)", "", names)):
