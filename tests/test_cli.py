@@ -64,7 +64,7 @@ def test_worked_problems_are_listed_and_copied(
     problems = Path(__file__).parents[1] / "problems"
     assert main(["new", "--list"]) == 0
     shown = capsys.readouterr().out
-    assert {path.stem for path in problems.glob("*.toml")} == {line[23:].split()[0] for line in shown.splitlines()}
+    assert {path.stem for path in problems.glob("*.toml")} == {re.split(r" {2,}", line)[1] for line in shown.splitlines()}
     for name in ("part", "other"):
         assert main(["new", name, "--from", "plate_with_holes"]) == 0
         assert Path(f"{name}.toml").read_bytes() == (problems / "plate_with_holes.toml").read_bytes()

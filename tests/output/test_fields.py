@@ -146,7 +146,7 @@ def test_files_are_reproducible(solved: Solved, tmp_path: Path) -> None:
 def test_errors(solved: Solved, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"give a name that ends in \.vtu, \.pvd"):
         export(solved("line"), tmp_path / "s.stl")
-    with pytest.raises(InputError, match="0 to 4"):
+    with pytest.raises(InputError, match="between 0 and 4, got 5"):
         export(solved("line"), tmp_path / "s.vtu", refine=5)
     with pytest.raises(InputError, match="2 coordinates"):
         fields_at(solved("square"), [[0.1, 0.2, 0.3]])

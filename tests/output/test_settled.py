@@ -59,7 +59,7 @@ def test_what_a_run_would_settle() -> None:
     for batch, words in (
         ({"size": "auto"}, "measured before the first step, following the noise scale, at most 504"),
         ({"size": 20, "growth": "norm-test", "largest": 90}, "20 points per step, growing by the norm test, at most 90"),
-        ({"size": 20, "finish": 0.25}, "20 points per step, of one size, and all points in the last 25 % of the steps"),
+        ({"size": 20, "finish": 0.25}, "20 points per step, constant size, and all points in the last 25 % of the steps"),
     ):
         setup = prepare(problem(**batch))
         rows = dict(problem_rows(setup.problem, setup.trial, setup.objective, setup.plan, 1e6))
