@@ -122,7 +122,10 @@ def reduced(file: Path) -> Iterator[str]:
 
 
 LARGE = ("gear", "plate_with_holes")
-LONG = ("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann")
+LONG = (
+    *("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann"),
+    *("point_load", "thick_cylinder", "kuramoto_sivashinsky", "obstacle"),
+)
 """Files whose meshes, or what is special about them, make even a small run long.
 
 ``tests/analysis/test_drawn.py`` reads them, too, and what is special about them has tests of its own.

@@ -21,7 +21,11 @@ def test_the_guide_has_examples() -> None:
     assert len(EXAMPLES) == 4
 
 
-@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r'title = "(.*?)"', text)[0])
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(text, marks=pytest.mark.slow) if "vortex" in text else text for text in EXAMPLES],
+    ids=lambda text: re.findall(r'title = "(.*?)"', text)[0],
+)
 def test_an_example_of_the_guide_runs(text: str, tmp_path: Path) -> None:
     file = tmp_path / "example.toml"
     file.write_text(text)

@@ -143,7 +143,10 @@ def found(domain: Any, sections: dict[str, Any]) -> str:
     return "" if free is None else str(free)
 
 
-@pytest.mark.parametrize("name", OPEN)
+LONG = ("plate without moments",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in OPEN])
 def test_open_problems_are_told(name: str) -> None:
     domain, sections, words = OPEN[name]
     told = found(domain, sections)

@@ -81,6 +81,7 @@ def test_a_system_of_two_unknowns_and_a_vector() -> None:
     np.testing.assert_allclose(found["s"], [2 - np.cos(2), 2 - np.cos(1)], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_wave_keeps_its_energy_and_phase_over_a_thousand_periods() -> None:
     problem = make_problem(
         {"shape": "interval", "cells": 4, "time": [0, 1000]},

@@ -110,6 +110,9 @@ WAYS: dict[str, Way] = {
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)
+ALIKE = ("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage")
+"""Ways that share the code of others here; they are tried in the slow suite."""
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in NAMES]
 COMMON = {
     *("method", "method_reason", "steps", "stopped", "rollbacks", "parameters", "quadrature_points", "test_functions"),
     *("batch_size", "policy", "imposed", "inferred", "errors", "error_estimate", "energy", "checks", "loss", "seconds"),
@@ -185,7 +188,7 @@ def test_every_strategy_is_listed(tmp_path: Path) -> None:
     assert {type(strategy(name, tmp_path / str(k))) for k, name in enumerate(NAMES)} == final(Strategy)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_bad_input_is_one_line(name: str, tmp_path: Path) -> None:
     way = WAYS[name]
     with pytest.raises(InputError, match=way.words) as caught:
@@ -194,7 +197,7 @@ def test_bad_input_is_one_line(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_another_problem_is_not_resumed(name: str, tmp_path: Path, whole: Callable[[str], tuple[Any, Path]]) -> None:
     _, folder = whole(name)
     before = left(folder)
@@ -204,7 +207,7 @@ def test_another_problem_is_not_resumed(name: str, tmp_path: Path, whole: Callab
 
 
 @pytest.mark.parametrize("after", [1, 2])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_run_that_dies_goes_on_to_the_last_bit(
     name: str, after: int, tmp_path: Path, whole: Callable[[str], tuple[Any, Path]]
 ) -> None:
@@ -226,7 +229,7 @@ def test_a_run_that_dies_goes_on_to_the_last_bit(
     assert left(tmp_path / "run") == left(folder)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_run_that_ended_is_assessed_anew_with_the_same_end(
     name: str, tmp_path: Path, whole: Callable[[str], tuple[Any, Path]]
 ) -> None:
@@ -237,7 +240,7 @@ def test_a_run_that_ended_is_assessed_anew_with_the_same_end(
     assert not steps or not WAYS[name].kept
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_signal_leaves_the_outcome_so_far(name: str, tmp_path: Path, whole: Callable[[str], tuple[Any, Path]]) -> None:
     """It arrives while the first step or stage is told of; the run then goes on to the end of one that nobody disturbed."""
 
@@ -256,7 +259,7 @@ def test_a_signal_leaves_the_outcome_so_far(name: str, tmp_path: Path, whole: Ca
     assert left(tmp_path / "run") == left(whole(name)[1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_the_history_has_a_row_for_every_step(name: str, whole: Callable[[str], tuple[Any, Path]]) -> None:
     solution, folder = whole(name)
     columns = dict(zip(COLUMNS, solution.history.T, strict=True))
@@ -272,7 +275,7 @@ def test_the_history_has_a_row_for_every_step(name: str, whole: Callable[[str], 
     assert np.array_equal(vpinn.load(folder).history, solution.history, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_metrics_are_told_once(name: str, whole: Callable[[str], tuple[Any, Path]]) -> None:
     """What a solution says, the file says, and so does the solution that is read from the folder; nothing else is in it."""
     solution, folder = whole(name)
@@ -288,7 +291,7 @@ def test_metrics_are_told_once(name: str, whole: Callable[[str], tuple[Any, Path
     assert (written["method"], written["threads"]) == (record["method"], 1) or name == "least-squares"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_every_step_is_told_of(name: str, tmp_path: Path) -> None:
     steps, text = list[int](), io.StringIO()
     with TrainingProgress(Console(file=text, width=200)) as progress:
@@ -303,7 +306,7 @@ def test_every_step_is_told_of(name: str, tmp_path: Path) -> None:
     assert "batch" in text.getvalue() or "all" in text.getvalue()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_enough_time_ends_a_way_after_its_first_step(name: str, tmp_path: Path) -> None:
     way, kept, told = strategy(name, tmp_path), list[int](), list[int]()
     state = way.start()
@@ -325,7 +328,7 @@ def ended(problem: vpinn.Problem, folder: Path) -> str:
         return str(error)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_limit_of_time_leaves_what_there_is_or_says_that_it_is_nothing(name: str, tmp_path: Path) -> None:
     told = ended(WAYS[name].read(tmp_path, time_limit=1e-6), tmp_path / "run")
     nothing = told.startswith(str(tmp_path / "a.toml")) and told.endswith("solver.time_limit = 1e-06 s; give more time")

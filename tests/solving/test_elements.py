@@ -319,6 +319,7 @@ def test_stages_go_on_while_a_check_would_fail(monkeypatch: pytest.MonkeyPatch) 
     assert best.relative > 0.1
 
 
+@pytest.mark.slow
 def test_functions_of_corners_are_looked_at_where_elements_went_first() -> None:
     """r^(2/3) sin(2θ/3) is one of them: 2e-15 where elements end at 1e-7. With a source that a few of them miss elements stay."""
     theta = "3*pi/4 + atan2(-x - y, y - x)"
