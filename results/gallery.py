@@ -56,7 +56,9 @@ def picture(name: str) -> None:
     """Write the small picture of a problem from the figure of its run."""
     from PIL import Image
 
-    with Image.open(RESULTS / name / "figures" / "solution.png") as image:
+    figures = RESULTS / name / "figures"
+    drawn = figures / "solution.png"
+    with Image.open(drawn if drawn.exists() else figures / "snapshots.png") as image:
         small = image.convert("RGB").resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     small.quantize(128).save(content, format="png", optimize=True)
@@ -88,7 +90,7 @@ def row(name: str, metrics: Json, run: Json) -> str:
         f"{metrics['parameters']:,}",
         worst("relative_l2"),
         worst("relative_h1"),
-        f"{estimate['relative_energy']:.1e}" if estimate else "–",
+        next((f"{estimate[key]:.1e}" for key in ("relative_energy", "relative_eigenvalues") if key in estimate), "–"),
         "–" if effectivity is None else f"{effectivity:.2f}",
         f"{metrics['seconds']['total']:.1f}",
         f"{metrics['peak_memory_mb']:.0f}",
@@ -125,8 +127,9 @@ def page(names: Sequence[str]) -> str:
         "Errors are relative, against exact solutions that the solver does not use; for several unknowns the largest error is",
         "shown, and – means that no exact solution is known. The estimate is the relative error estimate, which needs no",
         "exact solution: the distance between the solution and a correction of it in a richer space, measured in the flux",
-        "(the gradient times coefficients, or the stress). The effectivity is the estimate divided by the true error of the",
-        "flux; 1 is ideal. Points are quadrature points. Seconds are wall-clock time from the problem to the assessed",
+        "(the gradient times coefficients, or the stress); in time it is measured in H¹ over space and time, and for",
+        "eigenproblems it is that of the eigenvalues. The effectivity is the estimate divided by the true error in the same",
+        "norm; 1 is ideal. Points are quadrature points. Seconds are wall-clock time from the problem to the assessed",
         "solution, without the start of Python, figures and report; peak MB is the largest memory of the process.",
         f"{processor()}, {os.cpu_count()} cores,",
         f"one thread used, {' and '.join(precisions)};",
