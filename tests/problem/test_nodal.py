@@ -267,3 +267,16 @@ $Elements\n2\n1 1 2 1 1 1 2\n2 4 2 2 1 1 2 3 4\n$EndElements\n"""
     problem = make_problem(mesh, unknowns={"u": "scalar"}, weak="u*v*dx + inner(grad(u), grad(v))*dx - 3*v*ds('rim')")
     points = (found := vpinn.solve_fem(problem, 1)).points.take(range(found.points.size))
     assert found.at(points)["u"] @ points.w == pytest.approx(3.0, rel=1e-12)
+
+
+def test_delta_is_also_a_name_that_a_file_may_give() -> None:
+    """Called it is a point, by itself the constant: both in one form."""
+    problem = vpinn.make_problem(
+        {"shape": "interval", "cells": 4},
+        unknowns={"u": "scalar"},
+        constants={"delta": 3.0},
+        energy="0.5*delta*inner(grad(u), grad(u))*dx - u*delta(0.5)",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    found = vpinn.solve_fem(problem, degree=1).evaluate([[0.5]])["u"]
+    assert found[0] == pytest.approx(0.25 / 3.0, rel=1e-12)

@@ -20,7 +20,7 @@ from vpinn.problem.symbols import Symbols
 from vpinn.problem.time import Clock
 from vpinn.problem.wording import closest, printable
 
-RESERVED = frozenset({"t", "n", "h", "pi", "dS", "dt", *MEASURES, *SYNTAX, *make_operators(1)})
+RESERVED = frozenset({"t", "n", "h", "pi", "dS", "dt", *MEASURES, *SYNTAX, *make_operators(1)}) - {"delta"}
 AT = "at"
 """Key of a measure's metadata that says at which point it is, by coordinates, or along which edges, by names."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
