@@ -247,6 +247,7 @@ def test_data_that_balance_are_not(sections: dict[str, Any]) -> None:
     check_balance(make_problem(SQUARE, **{"unknowns": {"u": "scalar"}, **sections}))
 
 
+@pytest.mark.slow
 def test_large_cells_of_a_graded_mesh_accuse_nobody() -> None:
     """Tests of degree one on few large cells beside many small ones do not see features that are finer than these cells."""
     mesh, place = rectangle(cells=6), np.array([0.31, 0.47])

@@ -87,6 +87,7 @@ def test_a_residual_that_is_spread_has_no_windows() -> None:
     assert drawn(peaked("sin(3*x)*cos(2*y)"), 200).size == 0
 
 
+@pytest.mark.slow
 def test_a_peak_is_found_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To 1e-3; without windows, features of one scale all over leave more than 1e-2."""
     monkeypatch.setattr(direct, "WIDTHS", (200, 560))

@@ -116,6 +116,7 @@ def test_flow_in_a_box_has_a_pressure_of_mean_zero() -> None:
     assert errors["p"]["relative_l2"] <= 2e-2
 
 
+@pytest.mark.slow
 def test_equations_leave_a_pressure_open_as_a_form_does() -> None:
     """The pressure of equations at points is compared and estimated with mean zero; its constant was 7.8 times its size."""
     found = vpinn.solve(strong_flow(solver={"method": "least-squares", "features": 40}), threads=1)

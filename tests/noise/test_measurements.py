@@ -220,6 +220,7 @@ def test_variances_of_all_weights_add_up(people: Population) -> None:
     assert people.variances(made) == pytest.approx(seen, rel=0.35, abs=0.02 * float(seen.max()))
 
 
+@pytest.mark.slow
 def test_a_batch_used_twice_by_a_weak_form(people: Population) -> None:
     """The bias of two-batch estimates follows from their variance, the quadratic part included, which is a sixth of it here.
 

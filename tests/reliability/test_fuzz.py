@@ -42,7 +42,7 @@ def test_mutants(kind: str, count: int, only: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "kills"),
-    [("gauss-newton", 1), ("compare", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("noise", 4), ("", 60)))],
+    [("gauss-newton", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("compare", 1), ("noise", 4), ("", 60)))],
 )
 def test_kills(method: str, kills: int) -> None:
     code, said = run("kills.py", "--kills", str(kills), "--only", method, *(["--no-figures"] if kills == 1 else []))
@@ -50,6 +50,7 @@ def test_kills(method: str, kills: int) -> None:
     assert f"{kills} kills in " in said
 
 
+@pytest.mark.slow
 def test_what_the_scripts_look_for_is_found(tmp_path: Path) -> None:
     """A traceback, a bug and a run that differs are told apart from what is right."""
     code = (

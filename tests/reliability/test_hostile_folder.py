@@ -75,6 +75,7 @@ def script(tmp_path: Path) -> str:
     return str(tmp_path / "bin" / "vpinn")
 
 
+@pytest.mark.slow
 def test_a_comparison_imports_nothing_from_the_folder(hostile: Path, script: str) -> None:
     words = ["--vary", "batch.size=full", "--seeds", "1", "--seconds", "0.05", "--threads", "1", "-q"]
     done, ran = run(hostile, script, "compare", "line.toml", *words)

@@ -33,6 +33,7 @@ def command(*words: str) -> list[str]:
 
 
 @linux
+@pytest.mark.slow
 def test_without_a_home_and_with_a_pipe_for_matplotlib(file: str) -> None:
     """Nothing can be kept between runs, and a pipe called matplotlibrc in the working directory is not read."""
     os.mkfifo("matplotlibrc")

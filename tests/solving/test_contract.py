@@ -110,7 +110,7 @@ WAYS: dict[str, Way] = {
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)
-ALIKE = ("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage")
+ALIKE = ("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage", "langevin", "lbfgs")
 """Ways that share the code of others here; they are tried in the slow suite."""
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in NAMES]
 COMMON = {

@@ -147,6 +147,7 @@ method = "least-squares"
     assert solution.metrics["best_step"] == 1 < solution.metrics["steps"]
 
 
+@pytest.mark.slow
 def test_stages_of_an_energy_are_compared_by_their_residual() -> None:
     """A nonlinear energy, negative at its minimum: stages are told apart by the variation, which least squares solves."""
     problem = vpinn.make_problem(

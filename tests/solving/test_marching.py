@@ -109,6 +109,7 @@ def test_times_outside_and_points_without_one_are_refused(file: Path, capsys: py
         assert capsys.readouterr().err.count("\n") == 1, at
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_ends_with_the_same_bits(file: Path) -> None:
     folder = solved(file, "run")
     before = dict(np.load(folder / "checkpoint.npz"))

@@ -217,6 +217,7 @@ steps = 4
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_sees_places_is_stored_and_goes_on_to_the_last_bit(tmp_path: Path) -> None:
     plate(tmp_path, 0.05)
     file = tmp_path / "heated.toml"
