@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.optimize import brentq
+from scipy.special import jn_zeros
 
 import vpinn
 from vpinn.cli import main
 from vpinn.finite_elements import solve_fem
+from vpinn.output import solution_rows
 from vpinn.solving import load
 
 GUIDE = (Path(__file__).parents[2] / "problems" / "README.md").read_text().split("## Eigenvalues", 1)[1].split("\n## ", 1)[0]
@@ -88,3 +90,19 @@ def test_finite_elements_of_one_solution_refuse_it(tmp_path: Path) -> None:
     (tmp_path / "beam.toml").write_text(EXAMPLE)
     with pytest.raises(vpinn.errors.InputError, match="asks for several modes"):
         solve_fem(vpinn.read_problem(tmp_path / "beam.toml"))
+
+
+def test_the_angle_between_sides_of_a_curve_is_told() -> None:
+    """No estimate on the mesh sees that a disk of cells is no circle: the first eigenvalue is 1e-5 off a squared zero of J₀."""
+    problem = vpinn.make_problem(
+        {"shape": "disk", "cells": 4},
+        unknowns={"u": "scalar"},
+        weak="inner(grad(u), grad(v))*dx",
+        boundary=[{"on": "all", "value": 0}],
+        eigen={"mass": "u*v*dx", "count": 1},
+    )
+    solution = vpinn.solve(problem, threads=1)
+    value = solution.metrics["eigenvalues"][0]["value"]
+    assert 1e-6 < abs(value / jn_zeros(0, 1)[0] ** 2 - 1.0) < 2e-5
+    rows = dict(solution_rows(solution))
+    assert rows["error estimate"].endswith("not seen, they meet at 1.1e-03 rad")

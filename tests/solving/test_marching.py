@@ -62,8 +62,16 @@ def solved(file: Path, name: str, *more: str) -> Path:
     return folder
 
 
-def test_the_folder_has_a_series_a_report_and_metrics(file: Path) -> None:
-    folder = solved(file, "run", "--set", 'output.formats=["vtu", "csv", "npz"]')
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that tests read, and write nothing into but files of their own."""
+    path = tmp_path_factory.mktemp("heat") / "heat.toml"
+    path.write_text(HEAT)
+    return solved(path, "run", "--set", 'output.formats=["vtu", "csv", "npz"]')
+
+
+def test_the_folder_has_a_series_a_report_and_metrics(run: Path) -> None:
+    folder = run
     sets = ElementTree.parse(folder / "solution.pvd").getroot().findall("./Collection/DataSet")
     assert [float(one.attrib["timestep"]) for one in sets] == pytest.approx([0.0, 0.05, 0.1])
     assert all((folder / one.attrib["file"]).is_file() for one in sets)
@@ -84,8 +92,8 @@ def test_the_folder_has_a_series_a_report_and_metrics(file: Path) -> None:
     assert metrics["method"] == "march"
 
 
-def test_values_come_back_from_the_folder(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = solved(file, "run")
+def test_values_come_back_from_the_folder(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run
     assert main(["evaluate", str(folder), "--at", "0.3,0.4,0.05", "--csv"]) == 0
     header, values = capsys.readouterr().out.strip().splitlines()[-2:]
     found = dict(zip(header.split(","), map(float, values.split(",")), strict=True))
@@ -94,7 +102,7 @@ def test_values_come_back_from_the_folder(file: Path, capsys: pytest.CaptureFixt
     assert found["u"] == pytest.approx(decay * np.sin(0.3 * np.pi) * np.sin(0.4 * np.pi) + 0.015, abs=1e-3)
     assert found["du/dx"] == pytest.approx(decay * np.pi * np.cos(0.3 * np.pi) * np.sin(0.4 * np.pi) + 0.05, abs=1e-2)
     loaded = vpinn.load(folder)
-    again = vpinn.solve(vpinn.read_problem(file), threads=1)
+    again = vpinn.solve(vpinn.read_problem(run.parent / "heat.toml"), threads=1)
     points = np.random.default_rng(0).uniform(0, [1, 1, 0.1], (20, 3))
     np.testing.assert_array_equal(loaded.evaluate(points)["u"], again.evaluate(points)["u"])
     np.testing.assert_array_equal(loaded.evaluate([[0.2, 0.3]])["u"], loaded.evaluate([[0.2, 0.3, 0.1]])["u"])
@@ -102,10 +110,9 @@ def test_values_come_back_from_the_folder(file: Path, capsys: pytest.CaptureFixt
     assert (folder / "probes.csv").read_text().startswith("x,y,t,u,du/dx,du/dy")
 
 
-def test_times_outside_and_points_without_one_are_refused(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = solved(file, "run")
+def test_times_outside_and_points_without_one_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for at in ("0.3,0.4,0.2", "0.3,0.4,-1", "0.3,0.4"):
-        assert main(["evaluate", str(folder), "--at", at]) == 2, at
+        assert main(["evaluate", str(run), "--at", at]) == 2, at
         assert capsys.readouterr().err.count("\n") == 1, at
 
 

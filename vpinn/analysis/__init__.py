@@ -23,6 +23,7 @@ from vpinn.analysis.data import resolved_data, unseen_data
 from vpinn.analysis.drawn import assessed_objective
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
+from vpinn.analysis.geometry import kink
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.stages import StageEstimators
@@ -40,6 +41,7 @@ __all__ = [
     "clashing_values",
     "concentrated",
     "independent_points",
+    "kink",
     "make_estimator",
     "make_monitor",
     "open_beforehand",

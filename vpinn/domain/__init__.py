@@ -21,7 +21,7 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
 Start with `mesh`, `points` and `regions`.
 """
 
-from vpinn.domain.bisect import BISECTED, bisect, replayed
+from vpinn.domain.bisect import BISECTED, bisect, divisible, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
@@ -90,6 +90,7 @@ __all__ = [
     "carried_points",
     "corners_of",
     "disk",
+    "divisible",
     "facet_gauss",
     "functions_per_cell",
     "gauss",

@@ -24,6 +24,11 @@ BISECTED = ("interval", "triangle", "quadrilateral", "tetrahedron")
 """Cell types that can be refined locally; straight quadrilaterals are first cut into triangles."""
 
 
+def divisible(mesh: Mesh) -> bool:
+    """Return whether stages of elements refine a mesh locally: in one and two dimensions, but for curved quadrilaterals."""
+    return mesh.cell in BISECTED and (mesh.cell, mesh.order) != ("quadrilateral", 2) and mesh.dimension < 3
+
+
 @dataclass(frozen=True)
 class Pieces:
     """Parts of the cells of a mesh.

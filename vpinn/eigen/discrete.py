@@ -176,7 +176,7 @@ def compare(coarse: Discretised, fine: Discretised, count: int) -> EigenErrors:
 def nearest(found: Discretised, count: int) -> NDArray[np.int64]:
     """Return the positions of the eigenvalues nearest to the wanted number, in their order [count].
 
-    Of a pair of conjugate eigenvalues both are taken or none but where the pair is cut at the end.
+    Conjugate eigenvalues are equally near, so that the last one may be without its partner.
     """
     eigen = found.problem.eigen
     assert eigen is not None

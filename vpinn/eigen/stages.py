@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.analysis import concentrated, refined
-from vpinn.domain import BISECTED, Mesh, functions_per_cell
+from vpinn.domain import Mesh, divisible
 from vpinn.eigen.discrete import Discretised, EigenErrors, check_form, compare, discretise, nearest
 from vpinn.errors import InputError, VpinnError
-from vpinn.finite_elements import lowest_degree
+from vpinn.finite_elements import expected_functions, lowest_degree
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
@@ -125,37 +125,51 @@ def _counted(stage: EigenStage) -> float:
     """Return the seconds that a further stage takes, as they are counted."""
     mixed = stage.found.mixed
     d = mixed.mesh.dimension
-    return SECONDS[d] * _functions(stage.found.problem, mixed.highest.degree + 2 * RISE[d])
+    return SECONDS[d] * expected_functions(stage.found.problem, mixed.highest.degree + 2 * RISE[d])
 
 
 def _stages(problem: Problem, generator: Callable[[], np.random.Generator], began: float) -> Iterator[EigenStage]:
     """Yield stages, each on richer elements than the one before, while they can be afforded."""
-    coarse, before = _first(problem, generator), None
-    while True:
+    coarse: Discretised | None = _first(problem, generator)
+    before: EigenStage | None = None
+    while coarse is not None:
         problem, mesh, degree = coarse.problem, coarse.mixed.mesh, coarse.mixed.highest.degree
         eigen, d = problem.eigen, mesh.dimension
         assert eigen is not None
-        try:
-            fine = discretise(problem, degree + RISE[d], generator())
-        except VpinnError:
-            if before is None:
-                raise
+        fine = _tried(problem, degree + RISE[d], generator, before)
+        if fine is None:
             return
         errors = compare(coarse, fine, eigen.count)
         missed = _missed(errors, before, mesh)
         stage = EigenStage(coarse, nearest(coarse, eigen.count), errors, missed, time.perf_counter() - began)
         yield stage
-        higher = degree + 2 * RISE[d] <= LAST[d] and _functions(problem, degree + 2 * RISE[d]) <= MOST[d]
+        higher = degree + 2 * RISE[d] <= LAST[d] and expected_functions(problem, degree + 2 * RISE[d]) <= MOST[d]
         if _cuts(stage, before) or not higher:
-            if not _divisible(mesh):
+            if not divisible(mesh):
                 return
             problem = replace(problem, domain=refined(mesh, errors.cells))
-            if _functions(problem, degree + RISE[d]) > MOST[d]:
+            if expected_functions(problem, degree + RISE[d]) > MOST[d]:
                 return
-            coarse = discretise(problem, degree, generator())
+            coarse = _tried(problem, degree, generator, stage)
         else:
             coarse = fine
         before = stage
+
+
+def _tried(
+    problem: Problem, degree: int, generator: Callable[[], np.random.Generator], before: EigenStage | None
+) -> Discretised | None:
+    """Return the eigenpairs on elements of a degree; None where they cannot be found but a stage before them could.
+
+    Raises:
+        VpinnError: they cannot be found, and there is no stage before.
+    """
+    try:
+        return discretise(problem, degree, generator())
+    except VpinnError:
+        if before is None:
+            raise
+        return None
 
 
 def _missed(errors: EigenErrors, before: EigenStage | None, mesh: Mesh) -> Array:
@@ -172,18 +186,13 @@ def _missed(errors: EigenErrors, before: EigenStage | None, mesh: Mesh) -> Array
     return np.asarray(1.0 / (1.0 - np.minimum(shares, MOST_LEFT)))
 
 
-def _divisible(mesh: Mesh) -> bool:
-    """Return whether single cells of a mesh can be made smaller."""
-    return mesh.cell in BISECTED and (mesh.cell, mesh.order) != ("quadrilateral", 2) and mesh.dimension < 3
-
-
 def _cuts(stage: EigenStage, before: EigenStage | None) -> bool:
     """Return whether smaller cells follow a stage, and not a higher degree.
 
     They do where the last rise of the degree gained little and few cells have most of the error, as at a corner. A rise of
     the degree follows them: together both converge exponentially there (hp method).
     """
-    if before is None or before.found.mixed.mesh is not stage.found.mixed.mesh or not _divisible(stage.found.mixed.mesh):
+    if before is None or before.found.mixed.mesh is not stage.found.mixed.mesh or not divisible(stage.found.mixed.mesh):
         return False
     rise = stage.found.mixed.highest.degree - before.found.mixed.highest.degree
     gain = (before.relative / stage.relative) ** (1.0 / rise)
@@ -200,9 +209,3 @@ def _first(problem: Problem, generator: Callable[[], np.random.Generator]) -> Di
         except InputError:
             continue
     return discretise(problem, LAST[d] - RISE[d], generator())
-
-
-def _functions(problem: Problem, degree: int) -> float:
-    """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain.with_cells()
-    return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)

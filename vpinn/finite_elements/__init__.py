@@ -23,7 +23,16 @@ from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
 from vpinn.finite_elements.newton import factorise, solver
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
-from vpinn.finite_elements.solve import LARGEST, check, degrees_of, discretised, lowest_degree, rule_degree, solve_fem
+from vpinn.finite_elements.solve import (
+    LARGEST,
+    check,
+    degrees_of,
+    discretised,
+    expected_functions,
+    lowest_degree,
+    rule_degree,
+    solve_fem,
+)
 
 __all__ = [
     "LARGEST",
@@ -44,6 +53,7 @@ __all__ = [
     "condition_points",
     "degrees_of",
     "discretised",
+    "expected_functions",
     "factorise",
     "integrands",
     "key_of",

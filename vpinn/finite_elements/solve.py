@@ -183,6 +183,12 @@ def degrees_of(problem: Problem, parts: Sequence[Integrand], degree: int | Mappi
     return tuple(degree - one for one in less)
 
 
+def expected_functions(problem: Problem, degree: int) -> float:
+    """Return about how many functions elements of a degree have on the mesh of a problem, of all components."""
+    mesh = problem.domain.with_cells()
+    return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)
+
+
 def lowest_degree(problem: Problem) -> int:
     """Return the lowest degree that elements of a problem may have: 2 if a multiplier takes one less, else 1.
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.analysis import concentrated, refined
-from vpinn.domain import BISECTED, CellPoints, functions_per_cell
+from vpinn.domain import CellPoints, divisible
 from vpinn.errors import InputError
 from vpinn.features.orthonormal.form import integrals_in_time
-from vpinn.finite_elements import LARGEST, rule_degree
+from vpinn.finite_elements import LARGEST, expected_functions, rule_degree
 from vpinn.march.element_march import ElementMarch, gap_of
 from vpinn.march.element_steps import Stepping, march_elements
 from vpinn.march.elements import ElementEquations
@@ -150,8 +150,7 @@ class ElementMarches:
         """
         mesh, rising = problem.domain.with_cells(), DEGREES[problem.domain.dimension]
         higher = [(problem, level + 1)] if level + 2 < len(rising) else []
-        dimensions = 1 if problem.periodic else 2  # pairs of sides would no longer match
-        if mesh.cell not in BISECTED or mesh.dimension > dimensions or (mesh.cell, mesh.order) == ("quadrilateral", 2):
+        if not divisible(mesh) or (problem.periodic and mesh.dimension > 1):  # pairs of sides would no longer match
             return higher
         if higher and gain >= SMOOTH:
             return higher
@@ -165,7 +164,7 @@ class ElementMarches:
     def _march(self, problem: Problem, degree: int) -> ElementMarch | None:
         """Return a march, None where ``note`` ended it."""
         mesh = problem.domain.with_cells()
-        size = functions(problem, degree)
+        size = expected_functions(problem, degree)
         if size > LARGEST[mesh.dimension]:
             raise InputError(
                 f"elements of degree {degree} have about {size:,.0f} functions, over {LARGEST[mesh.dimension]:,} in "
@@ -198,14 +197,8 @@ class ElementMarches:
         """Return the seconds of marches, as they are counted."""
         nonlinear = 1.0 if self._linear else NONLINEAR
         d = problem.domain.dimension
-        return nonlinear * SECONDS[d] * steps * sum(functions(problem, degree) for degree in degrees)
+        return nonlinear * SECONDS[d] * steps * sum(expected_functions(problem, degree) for degree in degrees)
 
     @property
     def _linear(self) -> bool:
         return all(all(part.constant) for part in integrals_in_time(weakened(self.problem)))
-
-
-def functions(problem: Problem, degree: int) -> float:
-    """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain.with_cells()
-    return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)

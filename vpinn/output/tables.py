@@ -23,6 +23,8 @@ Rows = list[tuple[str, str]]
 
 MOST_TAGS = 20
 """Largest number of strata in the table, which are those with the largest variance."""
+STRAIGHT = 1e-9
+"""Angle in radians between sides up to which they are told to be straight."""
 FAILED = "CHECK FAILED: "
 """Beginning of the text about a failed check."""
 _STOPPED = {
@@ -171,7 +173,9 @@ def _finite_elements(fem: Mapping[str, Any]) -> Rows:
 def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     """Return the text about the error estimate, with its confidence interval if it was computed on drawn cells."""
     if "relative_eigenvalues" in found:
-        return f"{found['relative_eigenvalues']:.1e} of an eigenvalue at most"
+        text = f"{found['relative_eigenvalues']:.1e} of an eigenvalue at most"
+        angle = found["kink"]
+        return text if angle <= STRAIGHT else f"{text}; the curve that sides stand for is not seen, they meet at {angle:.1e} rad"
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vpinn.analysis import kink
 from vpinn.eigen import EigenStage, mode_problem, mode_trial, solve_in_stages
 from vpinn.errors import InputError
 from vpinn.features import Elements
@@ -131,7 +132,7 @@ class EigenStrategy(Strategy):
                 "eigenvalues": [_entry(value, bound) for value, bound in zip(stage.values, stage.bounds, strict=True)],
             },
         )
-        metrics = Metrics(account, Accuracy({}, {"relative_eigenvalues": stage.relative}, checks))
+        metrics = Metrics(account, Accuracy({}, {"relative_eigenvalues": stage.relative, "kink": kink(found.mixed.mesh)}, checks))
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return Solution(problem, trial, theta, metrics, history_of(training), stage.errors.cells)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
-from vpinn.domain import BISECTED, CellPoints, functions_per_cell
+from vpinn.domain import CellPoints, divisible
 from vpinn.errors import VpinnError
 from vpinn.features import DEGREES, Direct
-from vpinn.finite_elements import FiniteElementSolution, lowest_degree, rule_degree, solve_fem
+from vpinn.finite_elements import FiniteElementSolution, expected_functions, lowest_degree, rule_degree, solve_fem
 from vpinn.placement import HOST
 from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
@@ -168,8 +168,7 @@ def _next(stage: ElementStage) -> tuple[Problem, int] | None:
     mesh, rising = stage.found.mesh, degrees(problem)
     shares = None if stage.estimate is None else stage.estimate.cells
     higher = [p for p in rising if p > degree]
-    local = mesh.cell in BISECTED and (mesh.cell, mesh.order) != ("quadrilateral", 2) and mesh.dimension < 3
-    local = local and degree > rising[0]
+    local = divisible(mesh) and degree > rising[0]
     if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
         return replace(problem, domain=refined(mesh, shares)), degree
     return (problem, higher[0]) if higher else None
@@ -187,17 +186,11 @@ def degrees(problem: Problem) -> tuple[int, ...]:
 
 def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
     """Return whether elements of a degree take no more functions than there may be, and no more seconds than are left."""
-    return functions(problem, degree) <= MOST[problem.domain.dimension] and counted(problem, degree) <= seconds
-
-
-def functions(problem: Problem, degree: int) -> float:
-    """Return how many functions elements of a degree have, of all components, roughly."""
-    mesh = problem.domain.with_cells()
-    return mesh.n_cells * functions_per_cell(mesh, degree) * sum(unknown.components for unknown in problem.unknowns)
+    return expected_functions(problem, degree) <= MOST[problem.domain.dimension] and counted(problem, degree) <= seconds
 
 
 def counted(problem: Problem, degree: int) -> float:
     """Return the seconds of a stage with its estimate, as they are counted."""
     d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
     tries = TRIES if problem.bounds else 1.0
-    return tries * SECONDS[d] * outputs * sum(functions(problem, p) for p in (degree, degree + ENRICHED[d]))
+    return tries * SECONDS[d] * outputs * sum(expected_functions(problem, p) for p in (degree, degree + ENRICHED[d]))
