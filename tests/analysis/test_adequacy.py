@@ -65,6 +65,7 @@ def test_an_energy_that_dives_between_its_points(degree: int, expected: list[str
 
 
 @pytest.mark.parametrize(("degree", "expected"), [(9, ["quadrature"]), (15, [])])
+@pytest.mark.slow
 def test_a_gap_before_which_an_energy_gets_stuck(degree: int, expected: list[str]) -> None:
     """25 points in each of 25 cells: both rules agree on the excess but for a factor of two, and the H¹ error is a tenth."""
     solution = solved(

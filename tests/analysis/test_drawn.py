@@ -103,6 +103,7 @@ def test_intervals_cover(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.mean(widths[120]) < 0.7 * np.mean(widths[30])
 
 
+@pytest.mark.slow
 def test_a_run_on_drawn_cells_says_what_one_on_all_says() -> None:
     """Errors and estimate of the same parameters, within the intervals, and the table tells of them."""
     from vpinn.output.tables import solution_rows

@@ -122,6 +122,7 @@ def test_modes_agree_with_steps(weak: str, monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(fields[0][:, 0, 0], fields[1][:, 0, 0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_solution_that_ceases_to_exist_is_told_with_time_and_place() -> None:
     problem = make_problem(
         {"shape": "interval", "cells": 4, "time": [0, 5]},

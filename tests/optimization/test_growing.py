@@ -27,6 +27,7 @@ def test_the_next_batch_tells_the_noise(ratio: float) -> None:
     assert np.median(told) == pytest.approx(ratio, rel=0.12)
 
 
+@pytest.mark.slow
 def test_an_energys_batches_grow_until_all_points_are_in() -> None:
     """An energy's noise stays: 320 points end at their floor, batches that grow come to all 1,600 points and far below it."""
     _, fixed, floor = trained("energy", 40, cells=5)

@@ -33,6 +33,7 @@ def poisson(**sections: Any) -> vpinn.Problem:
     )
 
 
+@pytest.mark.slow
 def test_a_rule_too_coarse_gives_way() -> None:
     """With 151 weights on 200 points Gauss–Newton finds the gaps; the run changes the rule, and says so."""
     free = vpinn.solve(poisson(), threads=1)

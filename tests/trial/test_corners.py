@@ -105,6 +105,7 @@ def notched(cells: int) -> Mesh:
     return replace(mesh.tagged({"notch": notch, "outer": ~notch}), shape=None)
 
 
+@pytest.mark.slow
 def test_a_stress_singularity() -> None:
     """Williams' function of a free notch (Szabó & Babuška 1991, ch. 10) beside a smooth field, plane strain, weak form."""
     expressions = {
