@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vpinn
-from vpinn.domain import Mesh, box, rectangle
+from vpinn.domain import CellPoints, Mesh, box, rectangle
 from vpinn.errors import InputError
 from vpinn.finite_elements import MixedSpace, lower, lowest_degree, solve_fem
 from vpinn.finite_elements.form import integrands, offsets
@@ -158,3 +158,20 @@ def test_named_degrees_of_a_file_are_checked_before_the_work(degree: object, wor
 def test_degrees_that_cannot_be(degree: int | dict[str, int], words: str) -> None:
     with pytest.raises(InputError, match=words):
         solve_fem(flow(2), degree)
+
+
+@pytest.mark.parametrize("kind", [float, complex])
+def test_functions_are_the_same_in_elements_of_higher_degrees(kind: type) -> None:
+    mesh = rectangle(cells=[2, 3], cell="triangle")
+    low, high = MixedSpace.of(mesh, [2, 1]), MixedSpace.of(mesh, [4, 3])
+    generator = np.random.default_rng(0)
+    values = generator.standard_normal((2, low.size)).astype(kind)
+    values += kind(1j if kind is complex else 0) * generator.standard_normal(low.size)
+    raised = low.raised(values, high)
+    points = CellPoints(mesh, 6).take(range(40))
+    for component, (space, richer) in enumerate(zip(low.spaces, high.spaces, strict=True)):
+        for before, after in zip(values, raised, strict=True):
+            for part in (np.real, np.imag):
+                one = space.evaluate(part(before[low.numbers(component)]).copy(), points.cell, points.reference)
+                other = richer.evaluate(part(after[high.numbers(component)]).copy(), points.cell, points.reference)
+                np.testing.assert_allclose(one, other, atol=1e-13)

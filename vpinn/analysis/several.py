@@ -219,13 +219,8 @@ def _distance(one: Array, other: Array) -> float:
 
 
 def _raised(coarse: _System, fine: _System, free: Array) -> Array:
-    """Return the values [fine size] of a function of a lower degree, on the same mesh, with the conditions of the finer one."""
-    values, result = coarse.whole(free), fine.start.copy()
-    for component, (low, high) in enumerate(zip(coarse.mixed.spaces, fine.mixed.spaces, strict=True)):
-        row = np.empty(high.size)
-        row[high.dofs] = values[coarse.mixed.numbers(component)][low.dofs] @ low.tabulate(high.reference_nodes)[0].T
-        result[fine.mixed.numbers(component)] = row
-    return result
+    """Return the values [fine size] of a function of a lower degree, given those of its free functions, on the same mesh."""
+    return coarse.mixed.raised(coarse.whole(free), fine.mixed)
 
 
 def _line(system: _System, one: Array, other: Array) -> str:

@@ -160,7 +160,7 @@ def compare(coarse: Discretised, fine: Discretised, count: int) -> EigenErrors:
     chosen = nearest(coarse, count)
     partners = _partners(coarse.pairs.values[chosen], fine.pairs.values)
     differences = np.abs(coarse.pairs.values[chosen] - fine.pairs.values[partners])
-    values, modes = coarse.pairs.values[chosen], _embedded(coarse.modes[chosen], coarse.mixed, fine.mixed)
+    values, modes = coarse.pairs.values[chosen], coarse.mixed.raised(coarse.modes[chosen], fine.mixed)
     vectors = fine.pairs.vectors
     # the error of a mode is what its projection on the richer modes, orthogonal in the mass product, leaves of it
     shares = np.linalg.lstsq(vectors.conj().T @ (fine.mass @ vectors), vectors.conj().T @ (fine.mass @ modes[:, fine.free].T))[0]
@@ -195,15 +195,6 @@ def _nodal(mixed: MixedSpace, modes: NDArray[Any]) -> NDArray[Any]:
     """Return coefficients [k, mixed.size] as values at the nodes of the highest degree [k, components, nodes]."""
     parts = [[mixed.embedded(part) for part in np.ascontiguousarray(side)] for side in (modes.real, modes.imag)]
     return np.array(parts[0]) if np.isrealobj(modes) else np.array(parts[0]) + 1j * np.array(parts[1])
-
-
-def _embedded(modes: NDArray[Any], coarse: MixedSpace, fine: MixedSpace) -> NDArray[Any]:
-    """Return coefficients [k, coarse.size] of the same functions in richer elements of the mesh [k, fine.size]."""
-    found = np.empty((len(modes), fine.size), dtype=modes.dtype)
-    for c, (space, richer) in enumerate(zip(coarse.spaces, fine.spaces, strict=True)):
-        own, target = modes[:, coarse.numbers(c)], found[:, fine.numbers(c)]
-        target[:, richer.dofs] = own[:, space.dofs] @ space.tabulate(richer.reference_nodes)[0].T
-    return found
 
 
 def _cell_energies(forms: Sequence[Discrete], mixed: MixedSpace, fields: Array) -> Array:

@@ -104,6 +104,22 @@ class MixedSpace:
         """Return what belongs to vertices, of all components [components · corners], of something of all functions [size]."""
         return np.concatenate([values[first : first + self.corners] for first in self.first[:-1]])
 
+    def raised(self, values: NDArray[Any], richer: MixedSpace) -> NDArray[Any]:
+        """Return coefficients [..., size] of functions as those of the same functions in elements of higher degrees on the mesh.
+
+        Args:
+            values: real or complex.
+            richer: elements of the same mesh, of at least the degree of these in every component.
+
+        Returns:
+            coefficients [..., richer.size].
+        """
+        found = np.empty((*values.shape[:-1], richer.size), dtype=values.dtype)
+        for component, (low, high) in enumerate(zip(self.spaces, richer.spaces, strict=True)):
+            own, target = values[..., self.numbers(component)], found[..., richer.numbers(component)]
+            target[..., high.dofs] = own[..., low.dofs] @ low.tabulate(high.reference_nodes)[0].T
+        return found
+
     def embedded(self, values: Array) -> Array:
         """Return coefficients [size] as those in the space of the highest degree [components, highest.size]."""
         highest = self.highest

@@ -22,10 +22,9 @@ RISING = (2, 3)
 SMALL = 1e-3
 """Relative error estimate of them that is small enough."""
 FARTHER = 0.1
-"""Ratio of the error estimate of elements to that of random features below which steps with curvature would hardly come as far.
+"""Ratio of the error estimate of elements to that of random features below which training with curvature starts from elements.
 
-Steps along the gradient of drawn points gain two or three times on random features: 4,000 of Adam brought a plate with a hole
-from 5e-2 to 3e-2 of the flux, and a corner with an infinite gradient from 0.30 to 0.12.
+Its value comes from trials on five parts (`python tests/benchmarks/parts.py FILE --set solver.method=…`).
 """
 MOST = 100_000
 """Points up to which a network is added to elements by itself: the noise of drawn points hides what these leave."""
