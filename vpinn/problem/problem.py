@@ -19,6 +19,7 @@ from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.inverse import Inverse
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings
@@ -96,6 +97,7 @@ class Problem:
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
         periodic: pairs of periodic sides; () if there are none.
+        inverse: what is unknown beside the solution, and what was measured; None where all coefficients are known.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
 
@@ -119,6 +121,7 @@ class Problem:
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
+    inverse: Inverse | None = None
 
     @property
     def nodal(self) -> tuple[str, str]:

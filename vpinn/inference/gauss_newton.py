@@ -1,0 +1,122 @@
+"""Gauss–Newton for the coefficients: noise and priors by evidence in every step, the step damped where it does not help.
+
+Damping is that of Levenberg and Marquardt (Moré 1978): (H + λ diag H) δ = −g with the curvature H, and λ = 0 where the
+full step lowers the objective ½ Σ ((data − prediction)/noise)² + ½ Σ precision · c².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.errors import DivergenceError, VpinnError
+from vpinn.inference.evidence import Linear
+from vpinn.inference.forward import Forward, Prediction
+from vpinn.inference.prior import Prior
+
+Array = NDArray[np.float64]
+STEPS = 60
+"""Largest number of steps."""
+CLOSE = 1e-3
+"""Root mean square of a step, in standard deviations of the coefficients, at which iterations end."""
+SETTLED = 1e-2
+"""Change of the logarithms of noise and prior at which they count as settled."""
+LAMBDAS = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
+"""Dampings that are tried one after another."""
+ROUNDING = 1e-11
+"""Decrease of the objective, relative to it, below which it counts as rounding."""
+FARTHEST = 3.0
+"""Largest change of a coefficient in one step; they are dimensionless."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Coefficients that explain the data, with the linear model around them.
+
+    Attributes:
+        prediction: the solution for them.
+        linear: the measurements as linear functions of the coefficients there.
+        chosen: logarithms of noise and of the numbers of priors, see ``Prior``.
+        steps: number of steps taken.
+    """
+
+    prediction: Prediction
+    linear: Linear
+    chosen: Array
+    steps: int
+
+
+def fit(
+    forward: Forward, start: Array, chosen: Array | None = None, note: Callable[[int, float], None] = lambda step, value: None
+) -> Fit:
+    """Return the coefficients of largest posterior density, and noise and priors by evidence.
+
+    Args:
+        forward: model of the measurements.
+        start: first guess of the coefficients [P].
+        chosen: first guess of the logarithms of noise and priors; None: that of the prior.
+        note: told the number of each step and the objective.
+
+    Raises:
+        VpinnError: there is no solution for the first guess.
+        DivergenceError: the steps did not converge.
+    """
+    prior, data = Prior.of(forward), forward.data
+    at, damping = forward.predict(start), 0
+    numbers = prior.start if chosen is None else np.clip(chosen, *prior.limits.T) if len(chosen) else chosen
+    for step in range(1, STEPS + 1):
+        slopes = forward.jacobian(at)
+        linear = Linear(slopes, data - at.values + slopes @ at.coefficients, forward.sections, prior)
+        before, numbers = numbers, linear.chosen(numbers)
+        rows, right = linear.weighted(numbers)
+        now = _objective(at, linear, data, numbers)
+        note(step, now)
+        gap = right - rows @ at.coefficients
+        full = _step(rows, gap, 0.0)
+        close = float(np.linalg.norm(rows @ full)) <= CLOSE * np.sqrt(len(full))
+        settled = bool((np.abs(numbers - before) <= SETTLED).all())
+        if close and (settled or step == STEPS):
+            return Fit(at, linear, numbers, step)
+        taken = None
+        for damping in range(max(damping - 2, 0), len(LAMBDAS)):
+            moved = full if damping == 0 else _step(rows, gap, LAMBDAS[damping])
+            size = np.abs(moved).max()
+            if size > FARTHEST and damping < len(LAMBDAS) - 1 and len(moved) == 1:
+                moved = moved * (FARTHEST / size)
+            try:
+                ahead = forward.predict(at.coefficients + moved, at)
+            except (VpinnError, FloatingPointError):
+                continue
+            after = _objective(ahead, linear, data, numbers)
+            if np.isfinite(after) and after <= now - 1e-4 * abs(float(gap @ (rows @ moved))) + ROUNDING * now:
+                taken = ahead
+                break
+        if taken is None:
+            if close or float(gap @ (rows @ full)) <= 1e-6 * now:
+                return Fit(at, linear, numbers, step)
+            raise DivergenceError("inference: no step lowers the misfit; give other initial values, or bounds")
+        at = taken
+    raise DivergenceError(f"inference: not converged after {STEPS} steps; give other initial values, bounds or a prior")
+
+
+def _step(rows: Array, right: Array, damping: float) -> Array:
+    """Return the least squares solution of rows · δ = right, with rows √λ · (norm of each column) below."""
+    sizes = np.linalg.norm(rows, axis=0)
+    sizes[sizes == 0.0] = 1.0
+    scaled, whole = rows / sizes, right
+    if damping:
+        scaled = np.vstack([scaled, np.sqrt(damping) * np.eye(len(sizes))])
+        whole = np.concatenate([right, np.zeros(len(sizes))])
+    found = np.linalg.lstsq(scaled, whole, rcond=1e-13)[0]
+    return np.asarray(found / sizes)
+
+
+def _objective(at: Prediction, linear: Linear, data: Array, chosen: Array) -> float:
+    """Return ½ Σ ((data − prediction)/noise)² + ½ Σ precision · c²."""
+    prior = linear.prior
+    noise = np.repeat(prior.noises(chosen), [part.stop - part.start for part in linear.sections])
+    misfit = (data - at.values) / noise
+    return 0.5 * float(misfit @ misfit + prior.precisions(chosen) @ at.coefficients**2)
