@@ -10,6 +10,9 @@ A problem with [infer] and [[data]] goes in; values, their covariance, and how w
 5. `found`: the problem and the fields with the values in place.
 """
 
+from vpinn.inference.elements import forward_problem
+from vpinn.inference.found import found_problem, found_trial
+from vpinn.inference.judgement import judged
+from vpinn.inference.stages import InferenceStage, infer_in_stages
 
-
-
+__all__ = ["InferenceStage", "forward_problem", "found_problem", "found_trial", "infer_in_stages", "judged"]

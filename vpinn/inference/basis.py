@@ -65,9 +65,17 @@ class Basis:
 
     def values(self, x: Array) -> Array:
         """Return the functions at points [n, d]: [n, count]; the mean of their squares over the box is 1."""
+        return self._product(x, None)
+
+    def slopes(self, x: Array, axis: int) -> Array:
+        """Return the derivatives of the functions along an axis at points [n, d]: [n, count]."""
+        return self._product(x, axis)
+
+    def _product(self, x: Array, differentiated: int | None) -> Array:
         found = np.ones((len(x), self.size))
         for axis, (start, side) in enumerate(zip(self.lower, self.length, strict=True)):
-            waves = np.arange(self.waves[:, axis].max() + 1)
-            table = np.cos(np.pi * waves * ((x[:, axis] - start) / side)[:, None]) * np.where(waves, np.sqrt(2.0), 1.0)
-            found *= table[:, self.waves[:, axis]]
+            waves = np.arange(self.waves[:, axis].max() + 1) * np.pi / side
+            phases = waves * (x[:, axis] - start)[:, None]
+            table = -waves * np.sin(phases) if axis == differentiated else np.cos(phases)
+            found *= (table * np.where(waves, np.sqrt(2.0), 1.0))[:, self.waves[:, axis]]
         return found

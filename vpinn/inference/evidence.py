@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,20 +40,29 @@ class Linear:
     sections: Sequence[slice]
     prior: Prior
 
+    @cached_property
+    def compressed(self) -> list[Array]:
+        """Section by section [J z] with at most P + 1 rows, by a QR factorisation: ‖z − J c‖ is the same for every c."""
+        found = []
+        for part in self.sections:
+            both = np.column_stack([self.slopes[part], self.targets[part]])
+            found.append(np.linalg.qr(both, mode="r") if len(both) > both.shape[1] else both)
+        return found
+
     def weighted(self, chosen: Array) -> tuple[Array, Array]:
-        """Return rows and right side of the least squares problem for c [n + P, P], [n + P]."""
-        weights = np.repeat(1.0 / self.prior.noises(chosen), [part.stop - part.start for part in self.sections])
+        """Return rows and right side of the least squares problem for c [m + P, P], [m + P], with m ≤ n."""
+        parts = [part / noise for part, noise in zip(self.compressed, self.prior.noises(chosen), strict=True)]
         roots = np.sqrt(self.prior.precisions(chosen))
-        rows = np.vstack([weights[:, None] * self.slopes, np.diag(roots)])
-        return rows, np.concatenate([weights * self.targets, np.zeros(len(roots))])
+        whole = np.vstack([*parts, np.column_stack([np.diag(roots), np.zeros(len(roots))])])
+        return whole[:, :-1], whole[:, -1]
 
     def chosen(self, start: Array) -> Array:
         """Return the numbers for which the evidence is largest, beginning from some."""
         if not len(start):
             return start
-        grams = [self.slopes[part].T @ self.slopes[part] for part in self.sections]
-        rights = [self.slopes[part].T @ self.targets[part] for part in self.sections]
-        norms = [float(self.targets[part] @ self.targets[part]) for part in self.sections]
+        grams = [part[:, :-1].T @ part[:, :-1] for part in self.compressed]
+        rights = [part[:, :-1].T @ part[:, -1] for part in self.compressed]
+        norms = [float(part[:, -1] @ part[:, -1]) for part in self.compressed]
 
         def cost(chosen: Array) -> tuple[float, Array]:
             return self._cost(chosen, grams, rights, norms)

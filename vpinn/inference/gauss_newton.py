@@ -28,8 +28,6 @@ LAMBDAS = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
 """Dampings that are tried one after another."""
 ROUNDING = 1e-11
 """Decrease of the objective, relative to it, below which it counts as rounding."""
-FARTHEST = 3.0
-"""Largest change of a coefficient in one step; they are dimensionless."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +48,11 @@ class Fit:
 
 
 def fit(
-    forward: Forward, start: Array, chosen: Array | None = None, note: Callable[[int, float], None] = lambda step, value: None
+    forward: Forward,
+    start: Array,
+    chosen: Array | None = None,
+    note: Callable[[int, float], None] = lambda step, value: None,
+    leave: Callable[[Fit], bool] = lambda found: False,
 ) -> Fit:
     """Return the coefficients of largest posterior density, and noise and priors by evidence.
 
@@ -59,6 +61,7 @@ def fit(
         start: first guess of the coefficients [P].
         chosen: first guess of the logarithms of noise and priors; None: that of the prior.
         note: told the number of each step and the objective.
+        leave: whether a fit that is not finished, of the second step or later, ends the iteration.
 
     Raises:
         VpinnError: there is no solution for the first guess.
@@ -78,14 +81,11 @@ def fit(
         full = _step(rows, gap, 0.0)
         close = float(np.linalg.norm(rows @ full)) <= CLOSE * np.sqrt(len(full))
         settled = bool((np.abs(numbers - before) <= SETTLED).all())
-        if close and (settled or step == STEPS):
+        if (close and (settled or step == STEPS)) or (step > 1 and leave(Fit(at, linear, numbers, step))):
             return Fit(at, linear, numbers, step)
         taken = None
         for damping in range(max(damping - 2, 0), len(LAMBDAS)):
             moved = full if damping == 0 else _step(rows, gap, LAMBDAS[damping])
-            size = np.abs(moved).max()
-            if size > FARTHEST and damping < len(LAMBDAS) - 1 and len(moved) == 1:
-                moved = moved * (FARTHEST / size)
             try:
                 ahead = forward.predict(at.coefficients + moved, at)
             except (VpinnError, FloatingPointError):
