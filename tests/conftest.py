@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Switch garbage collection off during imports, make it rarer afterwards, and exclude imported objects from it, since they live to the end."""
+    """Switch garbage collection off during imports, make it rarer afterwards, and exclude from it what was imported."""
     gc.disable()
     yield
     gc.freeze()
