@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.errors import DivergenceError, VpinnError
+from vpinn.errors import InputError, VpinnError
 from vpinn.inference.evidence import Linear
 from vpinn.inference.forward import Forward, Prediction
 from vpinn.inference.prior import Prior
@@ -24,8 +24,14 @@ CLOSE = 1e-3
 """Root mean square of a step, in standard deviations of the coefficients, at which iterations end."""
 SETTLED = 1e-2
 """Change of the logarithms of noise and prior at which they count as settled."""
-LAMBDAS = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
+LAMBDAS = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e6, 1e8)
 """Dampings that are tried one after another."""
+FARTHEST = 5.0
+"""Largest change in a step of a coefficient whose value changes with its exponential."""
+BLIND = 1e-12
+"""Change of the measurements by an unknown, relative to their size, below which they do not depend on it."""
+SLIGHT = 1e-6
+"""Decrease that a step promises, relative to the objective, below which coefficients count as converged where none is found."""
 ROUNDING = 1e-11
 """Decrease of the objective, relative to it, below which it counts as rounding."""
 
@@ -39,12 +45,14 @@ class Fit:
         linear: the measurements as linear functions of the coefficients there.
         chosen: logarithms of noise and of the numbers of priors, see ``Prior``.
         steps: number of steps taken.
+        converged: whether the last step was small, so that the coefficients are those of largest density.
     """
 
     prediction: Prediction
     linear: Linear
     chosen: Array
     steps: int
+    converged: bool = True
 
 
 def fit(
@@ -65,13 +73,14 @@ def fit(
 
     Raises:
         VpinnError: there is no solution for the first guess.
-        DivergenceError: the steps did not converge.
     """
     prior, data = Prior.of(forward), forward.data
-    at, damping = forward.predict(start), 0
+    at, damping, bounded = forward.predict(start), 0, _bounded(forward)
     numbers = prior.start if chosen is None else np.clip(chosen, *prior.limits.T) if len(chosen) else chosen
     for step in range(1, STEPS + 1):
         slopes = forward.jacobian(at)
+        if step == 1:
+            _check_seen(forward, prior, slopes, at)
         linear = Linear(slopes, data - at.values + slopes @ at.coefficients, forward.sections, prior)
         before, numbers = numbers, linear.chosen(numbers)
         rows, right = linear.weighted(numbers)
@@ -81,25 +90,60 @@ def fit(
         full = _step(rows, gap, 0.0)
         close = float(np.linalg.norm(rows @ full)) <= CLOSE * np.sqrt(len(full))
         settled = bool((np.abs(numbers - before) <= SETTLED).all())
-        if (close and (settled or step == STEPS)) or (step > 1 and leave(Fit(at, linear, numbers, step))):
-            return Fit(at, linear, numbers, step)
+        if step > 1 and leave(Fit(at, linear, numbers, step)):
+            break
+        if close and (settled or step == STEPS):
+            return Fit(_polished(forward, at, full, now, linear, numbers), linear, numbers, step)
         taken = None
         for damping in range(max(damping - 2, 0), len(LAMBDAS)):
             moved = full if damping == 0 else _step(rows, gap, LAMBDAS[damping])
+            if np.abs(moved[bounded]).max(initial=0.0) > FARTHEST:
+                continue
             try:
-                ahead = forward.predict(at.coefficients + moved, at)
-            except (VpinnError, FloatingPointError):
+                with np.errstate(all="ignore"):
+                    ahead = forward.predict(at.coefficients + moved, at)
+            except VpinnError:
                 continue
             after = _objective(ahead, linear, data, numbers)
             if np.isfinite(after) and after <= now - 1e-4 * abs(float(gap @ (rows @ moved))) + ROUNDING * now:
                 taken = ahead
                 break
         if taken is None:
-            if close or float(gap @ (rows @ full)) <= 1e-6 * now:
-                return Fit(at, linear, numbers, step)
-            raise DivergenceError("inference: no step lowers the misfit; give other initial values, or bounds")
+            return Fit(at, linear, numbers, step, close or float(gap @ (rows @ full)) <= SLIGHT * now)
         at = taken
-    raise DivergenceError(f"inference: not converged after {STEPS} steps; give other initial values, bounds or a prior")
+    return Fit(at, linear, numbers, step, False)
+
+
+def _check_seen(forward: Forward, prior: Prior, slopes: Array, at: Prediction) -> None:
+    """Refuse measurements that do not depend on an unknown without a prior.
+
+    Raises:
+        InputError: says on which.
+    """
+    size = max(float(np.abs(at.values).max()), float(np.abs(forward.data).max()))
+    for one in forward.inverse.inferred:
+        part = forward.parts[one.name]
+        if np.abs(slopes[:, part]).max() <= BLIND * size and not prior.fixed[part].all():
+            raise InputError(f"the measurements do not depend on {one.name}; measure what does, or give a prior", one.where)
+
+
+def _bounded(forward: Forward) -> NDArray[np.bool_]:
+    """Return which coefficients are those of unknowns with bounds, whose values change with their exponential [P]."""
+    found = np.zeros(forward.size, dtype=bool)
+    for one in forward.inverse.inferred:
+        found[forward.parts[one.name]] = one.section.lower is not None or one.section.upper is not None
+    return found
+
+
+def _polished(
+    forward: Forward, at: Prediction, full: Array, now: float, linear: Linear, numbers: Array
+) -> Prediction:
+    """Return the solution after one more small step, unless that gains nothing."""
+    try:
+        ahead = forward.predict(at.coefficients + full, at)
+    except VpinnError:
+        return at
+    return ahead if _objective(ahead, linear, forward.data, numbers) <= now else at
 
 
 def _step(rows: Array, right: Array, damping: float) -> Array:

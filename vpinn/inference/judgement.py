@@ -18,6 +18,8 @@ FEW = 3
 """Smallest number of degrees of freedom with which single values are judged."""
 EXPLAINED = 0.5
 """Share of the variance of the data that a model with inferred noise has to explain."""
+AT_BOUND = 1e-4
+"""Distance from a bound, relative to that of the initial value, at which a number counts as having run into it."""
 ROUNDED = 1e-12
 """Size of residuals relative to the data below which they are rounding, and say nothing."""
 
@@ -52,10 +54,24 @@ def judged(posterior: Posterior) -> tuple[dict[str, Any], list[str]]:
             checks.append(f"data: all {one.values.size} values of {one.told} are {one.values.flat[0]:g}; a sensor may be stuck")
     if (far := _outlier(posterior, dof)) is not None:
         checks.append(f"data: {far}")
+    if not posterior.fit.converged:
+        checks.append("inferred: the iteration did not converge; give other initial values, bounds or a prior")
+    checks += [f"inferred: {told}" for told in _at_bounds(posterior)]
     unseen = posterior.unseen
     if unseen:
         checks.append(f"inferred: the data do not tell {', '.join(unseen)}; measure something else, or give a prior")
     return {**found, "unseen": unseen}, checks
+
+
+def _at_bounds(posterior: Posterior) -> list[str]:
+    """Return a line for each number that ran into one of its bounds."""
+    found = []
+    for one in posterior.forward.inverse.numbers:
+        value, given = posterior.numbers[one.name]["value"], one.section
+        for bound, side in ((given.lower, "lower"), (given.upper, "upper")):
+            if bound is not None and abs(value - bound) <= AT_BOUND * abs(given.initial - bound):
+                found.append(f"{one.name} runs into its {side} bound {bound:g}; the data want more than it allows")
+    return found
 
 
 def _section(posterior: Posterior, one: Observation, part: slice) -> dict[str, Any]:

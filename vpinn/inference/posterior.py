@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.errors import InputError
 from vpinn.inference.forward import Forward
 from vpinn.inference.gauss_newton import Fit
 
@@ -43,9 +42,6 @@ class Posterior:
         """Scales of the coefficients [P], singular values [P] and right singular vectors [P, P] of the scaled rows."""
         rows = self.fit.linear.weighted(self.fit.chosen)[0]
         sizes = np.linalg.norm(rows, axis=0)
-        for one in self.forward.inverse.inferred:
-            if not sizes[self.forward.parts[one.name]].any():
-                raise InputError(f"the measurements do not depend on {one.name}; measure what does, or give a prior", one.where)
         sizes[sizes == 0.0] = 1.0
         values, vectors = np.linalg.svd(np.linalg.qr(rows / sizes, mode="r"))[1:]
         return sizes, values, vectors

@@ -19,6 +19,7 @@ CAPTIONS = {
     "snapshots": "Course in time",
     "error": "Error",
     "time": "Error over time",
+    "data": "Data and fit",
     "estimate": "Error estimate",
     "convergence": "Convergence",
     "quadrature": "Quadrature points",

@@ -15,7 +15,6 @@ from vpinn.errors import InputError
 from vpinn.features import Elements
 from vpinn.finite_elements import check_balance
 from vpinn.inference import InferenceStage, forward_problem, found_problem, found_trial, infer_in_stages, judged
-from vpinn.interrupt import Stopped
 from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
@@ -23,6 +22,7 @@ from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings, refuse_time
 from vpinn.process import settle_process
 from vpinn.solution import Solution
+from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial, elements_trial
@@ -114,9 +114,7 @@ class InverseStrategy(Strategy):
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Raise the degree until what is inferred no longer depends on it."""
-        training, signals = state.training, hooks.signals
-        stages = list[InferenceStage]()
-        limit = self.settings.solver.time_limit
+        training, stages = state.training, list[InferenceStage]()
 
         def note(stage: InferenceStage) -> bool:
             stages.append(stage)
@@ -124,22 +122,14 @@ class InverseStrategy(Strategy):
             hooks.report(training)
             return not hooks.over(training)
 
-        with signals.limited(limit):
-            try:
-                with signals.abandons():
-                    best, training.stopped = infer_in_stages(self.problem, note)
-                    if signals.late or hooks.spent(training):
-                        training.stopped = "time limit"
-            except Stopped:
-                if not stages and signals.signal is not None:
-                    raise
-                if not stages:
-                    raise InputError(
-                        f"nothing is inferred after solver.time_limit = {limit:g} s; give more time",
-                        self.problem.where("solver", "time_limit"),
-                    ) from None
-                best = stages[-1]
-                training.stopped = "signal" if signals.signal is not None else "time limit"
+        best = best_stage(
+            self,
+            training,
+            hooks,
+            lambda: infer_in_stages(self.problem, note),
+            lambda: stages[-1] if stages else None,
+            "first inference",
+        )
         parts = best.model.parts
         record = {name: [float(c) for c in best.posterior.coefficients[part]] for name, part in parts.items()}
         plain, shown = found_problem(self.problem, best.margin, record)
