@@ -77,11 +77,11 @@ def test_deviations_are_those_of_least_squares(tmp_path: Path) -> None:
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say(tmp_path: Path) -> None:
-    """Of 2 numbers and 60 noises each 95 % interval holds the truth between 0.90 and 0.98 times; noise is inferred, too."""
+    """Of 2 numbers and 40 noises each 95 % interval holds the truth between 0.90 and 0.98 times; noise is inferred, too."""
     problem, generator, held = stated(tmp_path, PLACES, rod(PLACES)), np.random.default_rng(0), []
     assert problem.inverse is not None
     model = ElementModel(problem, 2)
-    for _ in range(60):
+    for _ in range(40):
         problem.inverse.data[0].values[:, 0] = rod(PLACES) + generator.normal(0.0, 0.01, len(PLACES))
         found = Posterior(model, fit(model, np.zeros(2))).numbers
         held += [abs(found[name]["value"] - truth) <= 1.96 * found[name]["std"] for name, truth in (("k", K), ("beta", BETA))]
@@ -107,7 +107,7 @@ FAULTS: dict[str, tuple[Callable[[Array], Array], str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_faulty_data_are_told(name: str, tmp_path: Path) -> None:
-    """The rod is held at 1 and loses heat to surroundings of 1: that tells the unit, which k and β could make up for otherwise."""
+    """The rod is held at 1 and loses heat to surroundings of 1, which tells the unit; k and β could make up for it otherwise."""
     fault, words = FAULTS[name]
     values = 1.0 + rod(PLACES) + np.random.default_rng(1).normal(0.0, 0.01, len(PLACES))
     warm = {"weak": ROD.replace("*T*", "*(T - 1)*"), "boundary": [{"on": "left", "value": 1}]}
@@ -128,7 +128,7 @@ def test_measured_integrals_and_several_sections(tmp_path: Path) -> None:
 
 
 def test_a_number_in_a_boundary_value(tmp_path: Path) -> None:
-    """u = a at the left and 0 at the right of −u″ = 0: u(x) = a (1 − x)."""
+    """With −u″ = 0, u = a at the left and 0 at the right, u(x) = a (1 − x)."""
     np.savetxt(tmp_path / "u.csv", [[0.25, 2.25], [0.5, 1.5]], delimiter=",", header="x,u", comments="")
     problem = vpinn.make_problem(
         {"shape": "interval", "cells": 4},
@@ -145,7 +145,7 @@ def test_a_number_in_a_boundary_value(tmp_path: Path) -> None:
 
 
 def test_the_jacobian_is_the_derivative_of_a_nonlinear_problem() -> None:
-    """By difference quotients, for a number in the form and one in a boundary value, with more and with fewer data than unknowns."""
+    """By difference quotients, for a number in the form and one in a boundary value, with more and fewer data than unknowns."""
     for more in ([], [{"observes": "u**2*dx", "value": 1.0, "noise": 0.1}, {"observes": "a*u*ds", "value": 1.0, "noise": 0.1}]):
         problem = vpinn.make_problem(
             {"shape": "rectangle", "cells": 2},
@@ -164,7 +164,7 @@ def test_the_jacobian_is_the_derivative_of_a_nonlinear_problem() -> None:
 
 
 def test_what_the_data_do_not_see_is_told(tmp_path: Path) -> None:
-    """k and f of −k T″ = f are told apart by no temperature: only their ratio is."""
+    """No temperature tells k and f of −k T″ = f apart: only their ratio."""
     sections = {"weak": "k*inner(grad(T), grad(v))*dx - f*v*dx", "infer": {"k": {"initial": 1.0}, "f": {"initial": 5.0}}}
     found = inferred(stated(tmp_path, PLACES, rod(PLACES) * 0.0 + PLACES * (2.0 - PLACES), **sections))
     assert found.unseen == ["a combination of k and f"]

@@ -6,7 +6,8 @@ A problem with [infer] and [[data]] goes in; values, their covariance, and how w
 2. `sensors`: measurements as functions of the elements' coefficients, and their derivatives. `elements`: the solution for given
    coefficients, and how the measurements change with these (`forward` is the interface of all such models).
 3. `evidence`: noise and prior from the data. `gauss_newton`: the iteration; `posterior`: what it found and how certain it is.
-4. `stages`: elements of rising degree until they no longer matter; start to read there. `judgement`: whether the data are explained.
+4. `stages`: elements of rising degree until they no longer matter; start to read there. `judgement`: whether the data are
+   explained.
 5. `found`: the problem and the fields with the values in place.
 """
 

@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 COUNT = {1: 64, 2: 256, 3: 512}
 """Dimension → number of cosines of a field."""
 MARGINS = (0.5, 1.0, 2.0)
-"""Distances of the box from the domain on each side that are tried, relative to the domain's extent. The cosines resolve most with
-the narrowest; a field that changes over longer distances needs a wider one."""
+"""Distances of the box from the domain on each side that are tried, relative to the domain's extent. The cosines resolve most
+with the narrowest; a field that changes over longer distances needs a wider one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Basis:
     @property
     def frequencies(self) -> Array:
         """Angular frequency of each function [count], in 1/length."""
-        return np.linalg.norm(np.pi * self.waves / self.length, axis=1)
+        return np.asarray(np.linalg.norm(np.pi * self.waves / self.length, axis=1))
 
     def values(self, x: Array) -> Array:
         """Return the functions at points [n, d]: [n, count]; the mean of their squares over the box is 1."""

@@ -16,6 +16,7 @@ import ufl
 from numpy.typing import NDArray
 from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
+from ufl.classes import Expr, Zero
 
 from vpinn.finite_elements import (
     Discrete,
@@ -173,7 +174,7 @@ def _slopes_of_values(problem: Problem, symbol: ufl.Coefficient, direction: ufl.
 
     boundary = tuple(replace(one, value=slope(one.value)) for one in problem.boundary if one.value is not None)
     supports = tuple(replace(one, value=slope(one.value)) for one in problem.supports)
-    if all(isinstance(one.value, ufl.classes.Zero) for one in (*boundary, *supports)):
+    if all(isinstance(value, Zero) for value in (*(one.value for one in boundary), *(one.value for one in supports))):
         return None
     return replace(problem, boundary=boundary, supports=supports)
 
@@ -204,8 +205,8 @@ def whole_problem(problem: Problem) -> Problem:
 
 
 def forward_problem(problem: Problem, symbols: Array) -> Problem:
-    """Return the problem with a number for the symbol of each unknown number and field [unknowns], so that nothing is to infer."""
+    """Return the problem with a number for the symbol of each unknown number and field [unknowns]: nothing is to infer."""
     inverse = problem.inverse
     assert inverse is not None
-    values = {one.symbol: float(value) for one, value in zip(inverse.inferred, symbols, strict=True)}
+    values: dict[Expr, Expr | float] = {one.symbol: float(value) for one, value in zip(inverse.inferred, symbols, strict=True)}
     return replace(substituted(problem, values), inverse=None)

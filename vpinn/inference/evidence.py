@@ -46,7 +46,7 @@ class Linear:
         found = []
         for part in self.sections:
             both = np.column_stack([self.slopes[part], self.targets[part]])
-            found.append(np.linalg.qr(both, mode="r") if len(both) > both.shape[1] else both)
+            found.append(np.asarray(np.linalg.qr(both, mode="r")) if len(both) > both.shape[1] else both)
         return found
 
     def weighted(self, chosen: Array) -> tuple[Array, Array]:
@@ -96,7 +96,7 @@ class Linear:
         cost += 0.5 * sum(n * np.log(v) + rest / v for n, v, rest in zip(counts, variances, left, strict=True))
         shares = 0.5 * (1.0 - precisions * (np.diag(inverse) + mean**2))  # by the log of each variance
         gradient = list[float]()
-        for k in np.flatnonzero(prior.open):
+        for k in map(int, np.flatnonzero(prior.open)):
             seen = float((inverse * grams[k]).sum()) / variances[k]
             gradient.append(counts[k] - seen - left[k] / variances[k])
         at = len(gradient)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class Forward(ABC):
     def sections(self) -> Sequence[slice]:
         """Positions of each section's values among all."""
         ends = np.cumsum([0, *(one.values.size for one in self.inverse.data)])
-        return [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [slice(int(start), int(end)) for start, end in pairwise(ends)]
 
     def number(self, one: Inferred, coefficients: Array) -> float:
         """Return the value of an unknown number."""

@@ -38,7 +38,7 @@ class CosineField:
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return the value under () and, for order ≥ 1, the first derivatives under (i,), [n] each."""
-        found = {(): self.basis.values(points.x) @ self.coefficients}
+        found: dict[tuple[int, ...], Array] = {(): self.basis.values(points.x) @ self.coefficients}
         for axis in range(points.x.shape[1] if order else 0):
             found[(axis,)] = self.basis.slopes(points.x, axis) @ self.coefficients
         return found
@@ -52,7 +52,8 @@ def found_problem(problem: Problem, margin: float, coefficients: Mapping[str, Se
         margin: of the boxes of fields, see ``Basis``.
         coefficients: of each unknown number or field, by name.
     """
-    inverse, symbols, mesh = problem.inverse, problem.symbols, problem.domain.with_cells()
+    inverse, symbols = problem.inverse, problem.symbols
+    mesh = problem.domain.with_cells()
     assert inverse is not None
     values = dict[Any, Any]()
     for one in inverse.inferred:
@@ -64,7 +65,8 @@ def found_problem(problem: Problem, margin: float, coefficients: Mapping[str, Se
     plain = replace(substituted(problem, values), inverse=None)
     images = {symbol: ufl.as_ufl(value) for symbol, value in values.items()}
     data = tuple(replace(one, what=ufl.replace(one.what, images)) for one in inverse.data)
-    unknowns, terms, exact = list(problem.unknowns), [plain.variation], dict(plain.exact)
+    unknowns, exact = list(problem.unknowns), dict(plain.exact)
+    terms = [plain.variation]
     dx = ufl.Measure("dx", domain=symbols.mesh)
     for one in inverse.fields:
         for name, value in ((one.name, ufl.replace(one.expression, images)), (one.name + DEVIATION, ufl.as_ufl(0.0))):

@@ -37,7 +37,7 @@ ROUNDING = 1e-11
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fitted:
     """Coefficients that explain the data, with the linear model around them.
 
     Attributes:
@@ -60,8 +60,8 @@ def fit(
     start: Array,
     chosen: Array | None = None,
     note: Callable[[int, float], None] = lambda step, value: None,
-    leave: Callable[[Fit], bool] = lambda found: False,
-) -> Fit:
+    leave: Callable[[Fitted], bool] = lambda found: False,
+) -> Fitted:
     """Return the coefficients of largest posterior density, and noise and priors by evidence.
 
     Args:
@@ -75,8 +75,9 @@ def fit(
         VpinnError: there is no solution for the first guess.
     """
     prior, data = Prior.of(forward), forward.data
-    at, damping, bounded = forward.predict(start), 0, _bounded(forward)
-    numbers = prior.start if chosen is None else np.clip(chosen, *prior.limits.T) if len(chosen) else chosen
+    at = forward.predict(start)
+    damping, bounded = 0, _bounded(forward)
+    numbers = prior.start if chosen is None else prior.within(chosen)
     for step in range(1, STEPS + 1):
         slopes = forward.jacobian(at)
         if step == 1:
@@ -90,13 +91,13 @@ def fit(
         full = _step(rows, gap, 0.0)
         close = float(np.linalg.norm(rows @ full)) <= CLOSE * np.sqrt(len(full))
         settled = bool((np.abs(numbers - before) <= SETTLED).all())
-        if step > 1 and leave(Fit(at, linear, numbers, step)):
+        if step > 1 and leave(Fitted(at, linear, numbers, step)):
             break
         if close and (settled or step == STEPS):
-            return Fit(_polished(forward, at, full, now, linear, numbers), linear, numbers, step)
+            return Fitted(_polished(forward, at, full, now, linear, numbers), linear, numbers, step)
         taken = None
-        for damping in range(max(damping - 2, 0), len(LAMBDAS)):
-            moved = full if damping == 0 else _step(rows, gap, LAMBDAS[damping])
+        for number in range(max(damping - 2, 0), len(LAMBDAS)):
+            moved = full if number == 0 else _step(rows, gap, LAMBDAS[number])
             if np.abs(moved[bounded]).max(initial=0.0) > FARTHEST:
                 continue
             try:
@@ -106,12 +107,12 @@ def fit(
                 continue
             after = _objective(ahead, linear, data, numbers)
             if np.isfinite(after) and after <= now - 1e-4 * abs(float(gap @ (rows @ moved))) + ROUNDING * now:
-                taken = ahead
+                taken, damping = ahead, number
                 break
         if taken is None:
-            return Fit(at, linear, numbers, step, close or float(gap @ (rows @ full)) <= SLIGHT * now)
+            return Fitted(at, linear, numbers, step, close or float(gap @ (rows @ full)) <= SLIGHT * now)
         at = taken
-    return Fit(at, linear, numbers, step, False)
+    return Fitted(at, linear, numbers, step, False)
 
 
 def _check_seen(forward: Forward, prior: Prior, slopes: Array, at: Prediction) -> None:

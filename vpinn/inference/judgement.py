@@ -113,6 +113,6 @@ def _outlier(posterior: Posterior, dof: float) -> str | None:
         row = (worst - part.start) // one.values.shape[1]
         place = f" in row {row + 1} at ({', '.join(f'{c:g}' for c in one.points[row])})"
     return (
-        f"{one.told} = {value:.4g}{place} lies {abs(outer[worst]):.1f} standard deviations from {predicted:.4g}, which the others "
-        "tell; an outlier?"
+        f"{one.told} = {value:.4g}{place} lies {abs(outer[worst]):.1f} standard deviations from {predicted:.4g}, which the "
+        "others tell; an outlier?"
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.inference.forward import Forward
-from vpinn.inference.gauss_newton import Fit
+from vpinn.inference.gauss_newton import Fitted
 
 Array = NDArray[np.float64]
 UNSEEN = 1e-7
@@ -35,7 +35,7 @@ class Posterior:
     """
 
     forward: Forward
-    fit: Fit
+    fit: Fitted
 
     @cached_property
     def _decomposed(self) -> tuple[Array, Array, Array]:
@@ -85,7 +85,8 @@ class Posterior:
     @cached_property
     def correlation(self) -> Array:
         """Correlation of the unknown numbers [k, k]."""
-        rows = np.concatenate([self.root[self.forward.parts[one.name]] for one in self.forward.inverse.numbers] or [self.root[:0]])
+        parts = [self.root[self.forward.parts[one.name]] for one in self.forward.inverse.numbers]
+        rows = np.concatenate(parts or [self.root[:0]])
         norms = np.linalg.norm(rows, axis=1)
         norms[norms == 0.0] = 1.0
         rows = rows / norms[:, None]
@@ -107,14 +108,13 @@ class Posterior:
     @cached_property
     def residuals(self) -> Array:
         """(data − prediction)/noise of all measurements [n]."""
-        linear = self.fit.linear
-        return (self.forward.data - self.fit.prediction.values) / self.noise
+        return np.asarray((self.forward.data - self.fit.prediction.values) / self.noise)
 
     @cached_property
     def noise(self) -> Array:
         """Standard deviation of each measurement [n]."""
         noises = self.fit.linear.prior.noises(self.fit.chosen)
-        return np.repeat(noises, [part.stop - part.start for part in self.forward.sections])
+        return np.asarray(np.repeat(noises, [part.stop - part.start for part in self.forward.sections]))
 
     @cached_property
     def leverages(self) -> Array:

@@ -57,7 +57,7 @@ class FieldPrior:
         """Return the logarithm of each coefficient's variance [size] for log s, log ℓ, log p."""
         size, length, power = np.exp(chosen)
         decay = -power * np.log1p((length * self.basis.frequencies) ** 2 / (2.0 * power))
-        return 2.0 * np.log(size) + decay - np.log(np.exp(decay).sum())
+        return np.asarray(2.0 * np.log(size) + decay - np.log(np.exp(decay).sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ class Prior:
         """Return the prior of a model's unknowns."""
         fixed, fields = np.zeros(forward.size), list[FieldPrior]()
         for one in forward.inverse.inferred:
-            part, basis, stated = forward.parts[one.name], forward.bases[one.name], one.section.prior
+            part, stated = forward.parts[one.name], one.section.prior
             if one.field:
-                fields.append(FieldPrior(part, basis, _given(one)))
+                fields.append(FieldPrior(part, forward.bases[one.name], _given(one)))
             elif isinstance(stated, PriorSection):
                 fixed[part] = (one.scale / stated.std) ** 2
         data = forward.inverse.data
@@ -111,6 +111,10 @@ class Prior:
         """Smallest and largest of each chosen number [k, 2]."""
         noise = np.log(self.guess[self.open])[:, None] + np.log([1e-12, 1e3])
         return np.concatenate([noise, *(field.limits for field in self.chosen_fields)])
+
+    def within(self, chosen: Array) -> Array:
+        """Return chosen numbers [k], each moved into its limits."""
+        return np.clip(chosen, *self.limits.T) if len(chosen) else chosen
 
     @property
     def weights(self) -> Array:

@@ -116,7 +116,8 @@ def _sensors(
     graph = Graph(frozenset(counts))
     nodes = [build(graph, part) for part in expressions]
     slots = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function in counts]
-    inputs, used, outputs = [graph.slot(slot) for slot in slots], [], list(nodes)
+    inputs = [graph.slot(slot) for slot in slots]
+    used, outputs = list[tuple[int, Jet]](), list(nodes)
     for number, node in enumerate(nodes):
         for slot, slope in zip(slots, derivatives(graph, node, inputs), strict=True):
             if not (graph.is_number(slope) and graph.value(slope) == 0.0):
@@ -138,7 +139,8 @@ def _tables(keys: Sequence[tuple[int, int]], points: Points, mixed: MixedSpace) 
     """Return the values (place 0) or derivatives (1 …) of a component's basis functions at points, sparse [n, mixed.size]."""
     from scipy.sparse import csr_array
 
-    n, found, known = len(points), [], dict[int, tuple[Array, Array]]()
+    n, found = len(points), list[Any]()
+    known = dict[int, tuple[Array, Array]]()
     for component, place in keys:
         space = mixed.spaces[component]
         if space.degree not in known:

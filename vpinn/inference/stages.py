@@ -13,7 +13,7 @@ from vpinn.errors import VpinnError
 from vpinn.finite_elements import expected_functions, lowest_degree
 from vpinn.inference.basis import MARGINS
 from vpinn.inference.elements import ElementModel, forward_problem
-from vpinn.inference.gauss_newton import Fit, fit
+from vpinn.inference.gauss_newton import Fitted, fit
 from vpinn.inference.posterior import Posterior
 from vpinn.problem import Problem
 
@@ -112,7 +112,7 @@ def _stage(
     return InferenceStage(model, posterior, shift, time.perf_counter() - began, found.steps)
 
 
-def _narrow(found: Fit) -> bool:
+def _narrow(found: Fitted) -> bool:
     """Return whether a field's length is as long as its box allows."""
     prior = found.linear.prior
     at = int(prior.open.sum())

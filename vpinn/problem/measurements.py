@@ -48,7 +48,9 @@ def make_inverse(
     settings, source = problem.settings, problem.source
     if not inferred:
         if settings.data:
-            raise InputError("[[data]] needs [infer], which says what is unknown; or compare by [reference] file", source.place("data"))
+            raise InputError(
+                "[[data]] needs [infer], which says what is unknown; or compare by [reference] file", source.place("data")
+            )
         return None
     if not settings.data:
         raise InputError(
@@ -62,8 +64,9 @@ def make_inverse(
     for number, section in enumerate(settings.data):
         with source.located("data", number):
             data += _observations(section, source.place("data", number), scope, problem, inferred, folder)
-    values = [one.value for one in (*problem.boundary, *problem.initial, *problem.supports)]
-    values += [one.residual for one in problem.boundary] + [one.rate for one in problem.initial]
+    values = [value for one in problem.boundary for value in (one.value, one.residual)]
+    values += [value for one in problem.initial for value in (one.value, one.rate)]
+    values += [one.value for one in problem.supports]
     forms = [*stated_in(problem.formulation), *(part for one in problem.loads for part in stated_in(one.formulation))]
     stated = [*forms, *(one for one in values if one is not None), *(one.what for one in data)]
     present = {function for part in stated for function in extract_coefficients(part)}
@@ -129,12 +132,12 @@ def _observed(
     """Return what was measured, in words and as an expression."""
     if section.observes is not None:
         return [(section.observes, parse_expression(section.observes, scope))]
-    known = [*unknowns, *(one for one in inferred if one.field)]
-    found = [one.name for one in known if {one.name, f"{one.name}0"} & set(columns)]
+    known = [*(one.name for one in unknowns), *(one.name for one in inferred if one.field)]
+    found = [name for name in known if {name, f"{name}0"} & set(columns)]
     if not found and len(unknowns) == 1 and {"value", "value0"} & set(columns):
         return [(unknowns[0].name, unknowns[0].function)]
     if not found:
-        names = ", ".join(one.name for one in known)
+        names = ", ".join(known)
         raise InputError(
             f"{DATA} has no column of {names}; name its columns so, or say what is in column value by observes", where
         )

@@ -241,7 +241,7 @@ class Settings(Section):
     )
     constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
     infer: dict[str, InferSection] = Field(
-        default_factory=dict, max_length=50, description="Unknown numbers and fields, found together with the solution from [[data]]."
+        default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )
     data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
     expressions: dict[str, Real | Text] = Field(

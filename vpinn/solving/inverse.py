@@ -142,7 +142,8 @@ class InverseStrategy(Strategy):
 
     def _solution(self, training: Training, stage: InferenceStage, shown: Problem) -> Solution:
         """Return the solution of a stage, with the metrics of the run."""
-        mixed, posterior, asked = stage.model.mixed, stage.posterior, self.settings.solver.method != "auto"
+        mixed, posterior = stage.model.mixed, stage.posterior
+        asked = self.settings.solver.method != "auto"
         values = mixed.embedded(posterior.fit.prediction.state)[: stage.model.components]
         trial = found_trial(shown, mixed.highest, values, posterior)
         count = len(self.problem.inverse.numbers) if self.problem.inverse else 0
