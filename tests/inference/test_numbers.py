@@ -76,12 +76,13 @@ def test_deviations_are_those_of_least_squares(tmp_path: Path) -> None:
     assert found.correlation[0, 1] == pytest.approx(covariance[0, 1] / deviations.prod(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say(tmp_path: Path) -> None:
-    """Of 2 numbers and 40 noises each 95 % interval holds the truth between 0.90 and 0.98 times; noise is inferred, too."""
+    """Of 2 numbers and 50 noises each 95 % interval holds the truth between 0.90 and 0.98 times; noise is inferred, too."""
     problem, generator, held = stated(tmp_path, PLACES, rod(PLACES)), np.random.default_rng(0), []
     assert problem.inverse is not None
     model = ElementModel(problem, 2)
-    for _ in range(40):
+    for _ in range(50):
         problem.inverse.data[0].values[:, 0] = rod(PLACES) + generator.normal(0.0, 0.01, len(PLACES))
         found = Posterior(model, fit(model, np.zeros(2))).numbers
         held += [abs(found[name]["value"] - truth) <= 1.96 * found[name]["std"] for name, truth in (("k", K), ("beta", BETA))]

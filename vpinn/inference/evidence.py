@@ -60,21 +60,19 @@ class Linear:
         """Return the numbers for which the evidence is largest, beginning from some."""
         if not len(start):
             return start
-        grams = [part[:, :-1].T @ part[:, :-1] for part in self.compressed]
-        rights = [part[:, :-1].T @ part[:, -1] for part in self.compressed]
-        norms = [float(part[:, -1] @ part[:, -1]) for part in self.compressed]
-
-        def cost(chosen: Array) -> tuple[float, Array]:
-            return self._cost(chosen, grams, rights, norms)
-
-        found = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=self.prior.limits, options={"maxiter": 60})
+        found = minimize(self.cost, start, jac=True, method="L-BFGS-B", bounds=self.prior.limits, options={"maxiter": 60})
         return np.asarray(found.x)
 
-    def _cost(
-        self, chosen: Array, grams: Sequence[Array], rights: Sequence[Array], norms: Sequence[float]
-    ) -> tuple[float, Array]:
-        """Return −log evidence and its gradient by the chosen numbers."""
+    @cached_property
+    def _products(self) -> list[tuple[Array, Array, float]]:
+        """Section by section JᵀJ [P, P], Jᵀz [P] and zᵀz."""
+        parts = [(part[:, :-1], part[:, -1]) for part in self.compressed]
+        return [(slopes.T @ slopes, slopes.T @ targets, float(targets @ targets)) for slopes, targets in parts]
+
+    def cost(self, chosen: Array) -> tuple[float, Array]:
+        """Return −log evidence, up to a constant, and its gradient by the chosen numbers [k]."""
         prior = self.prior
+        grams, rights, norms = zip(*self._products, strict=True)
         variances, precisions = prior.noises(chosen) ** 2, prior.precisions(chosen)
         hessian = np.diag(precisions) + sum(gram / v for gram, v in zip(grams, variances, strict=True))
         scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), LOWEST))
