@@ -47,7 +47,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
-        Paths of the files written: solution.png; error.png, estimate.png and convergence.png if the data exist; quadrature.png.
+        Paths of the files written: solution.png; fields.png, error.png, estimate.png and convergence.png if the data exist; quadrature.png.
 
     Raises:
         StorageError: A file could not be written.
@@ -58,6 +58,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         scene = make_scene(problem.domain)
         drawn = {
             "solution": solution_figure(solution, scene),
+            "fields": fields_figure(solution, scene),
             "error": error_figure(solution, scene),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
@@ -88,10 +89,21 @@ def png(content: Figure) -> bytes:
 
 def solution_figure(solution: Solution, scene: Scene) -> Figure:
     """Return a figure of all components of all unknowns, with the exact solution, if known, where fields are drawn as curves."""
-    values = components_of(solution.at(scene.points))
-    exact = components_of(solution.exact(scene.points))
+    return _figure_of(solution, scene, solution.at(scene.points), solution.problem.title or "Solution")
+
+
+def fields_figure(solution: Solution, scene: Scene) -> Figure | None:
+    """Return a figure like `solution_figure` of the further fields of the problem file; None if it has none."""
+    values = solution.derived(scene.points)
+    return _figure_of(solution, scene, values, f"Fields: {', '.join(values)}") if values else None
+
+
+def _figure_of(solution: Solution, scene: Scene, fields: dict[str, Array], title: str) -> Figure:
+    """Return a figure of all components of some fields, given at the points of the scene."""
+    values = components_of(fields)
+    exact = components_of({name: found for name, found in solution.exact(scene.points).items() if name in fields})
     names, told = list(values), _eigenvalues(solution)
-    shown, axes = _grid(scene, names, solution.problem.title or "Solution")
+    shown, axes = _grid(scene, names, title)
     for name, row in zip(names, axes, strict=False):
         tones = colours(values[name])
         painted = scene.draw(row, values[name], tones, exact.get(name))
@@ -116,7 +128,7 @@ def _eigenvalues(solution: Solution) -> dict[str, str]:
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
     """Return a figure of u − u_exact for every component; None if the exact solution is not known."""
-    exact = components_of(solution.exact(scene.points))
+    exact = components_of({u: truth for u, truth in solution.exact(scene.points).items() if u in solution.problem.exact})
     if not exact:
         return None
     values = components_of(solution.at(scene.points))

@@ -16,6 +16,8 @@ from vpinn.text import escaped
 
 CAPTIONS = {
     "solution": "Solution",
+    "fields": "Further fields",
+    "quantities": "Quantities over time",
     "snapshots": "Course in time",
     "error": "Error",
     "time": "Error over time",
