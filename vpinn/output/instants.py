@@ -17,6 +17,7 @@ from vpinn.output.curves import Line
 from vpinn.output.figures import components_of, error_figure, fields_figure, make_scene, png, solution_figure
 from vpinn.output.scene import Scene
 from vpinn.output.style import ACCENT, INK, TRUTH, colours, figure, powers_of_ten, styled
+from vpinn.output.vectors import vector_figure
 from vpinn.storage import inside, write_atomic
 
 Array = NDArray[np.float64]
@@ -50,6 +51,7 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
         drawn = {
             "solution": solution_figure(solution, scene),
             "fields": fields_figure(solution, scene),
+            "vector": vector_figure(solution, scene),
             "snapshots": _space_and_time(solution) if isinstance(scene, Line) else _snapshots(solution, scene),
             "error": error_figure(solution, scene),
             "time": _error_over_time(solution),
