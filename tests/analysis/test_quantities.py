@@ -113,7 +113,7 @@ def test_without_cells_the_error_has_that_of_random_points() -> None:
 
 
 def test_a_quantity_over_time() -> None:
-    """u = sin(πx) e^(−t): what flows out on the left falls like e^(−t), and the estimate is near the error."""
+    """For sin(πx) e^(−t), what flows out on the left falls like e^(−t), and the estimate is near the error."""
     stated = {
         "domain": {"shape": "interval", "cells": 3, "time": [0, 0.5]},
         "unknowns": {"u": "scalar"},

@@ -84,7 +84,7 @@ def field_errors(problem: Problem, trial: Trial, theta: Tensor, better: Better |
         return found
     points = independent_points(problem, min(30, _degree(problem, trial) + FINER))
     own = Evaluator.of(problem, trial, list(fields.values()))
-    truths = {"relative_l2": (trial, theta, problem.exact_fields)}
+    truths: dict[str, tuple[Trial, Tensor, Mapping[str, Any]]] = {"relative_l2": (trial, theta, problem.exact_fields)}
     if better is not None:
         truths["estimate"] = (*better, fields)
     rows = np.repeat(np.arange(len(fields)), [math.prod(stated.ufl_shape) for stated in fields.values()])

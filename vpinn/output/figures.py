@@ -48,7 +48,8 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
-        Paths of the files written: solution.png; fields.png, vector.png, error.png, estimate.png and convergence.png if the data exist; quadrature.png.
+        Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, estimate.png and
+        convergence.png if the data exist.
 
     Raises:
         StorageError: A file could not be written.

@@ -134,8 +134,8 @@ def aligned(x: Array, values: Mapping[str, Array], coordinates: Sequence[str]) -
 def component_names(name: str, shape: tuple[int, ...]) -> list[str]:
     """Return the names of a field's components.
 
-    They are u for a scalar u, u0, u1, … for a vector u, and u_1_0, u_1_1, … for a vector whose name ends with a digit; A0_0, A0_1, …
-    for a matrix.
+    They are u for a scalar u, u0, u1, … for a vector u, A0_0, A0_1, … for a matrix A, and u_1_0, u_1_1, … for a vector whose name
+    ends with a digit.
     """
     between = "_" if name[-1:].isdigit() else ""
     places = itertools.product(*map(range, shape))

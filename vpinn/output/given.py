@@ -56,7 +56,8 @@ def line_of(text: str, coordinates: Sequence[str]) -> NDArray[np.float64]:
             count = int(ends.pop())
         first, last = ([float(part) for part in end.split(",")] for end in ends)
     except ValueError:
-        raise InputError(f'expected two points, as in "0,0:1,0", or "0,0:1,0:11" for 11 points, got {printable(text)!r}', "--line") from None
+        told = 'expected two points, as in "0,0:1,0", or "0,0:1,0:11" for 11 points'
+        raise InputError(f"{told}, got {printable(text)!r}", "--line") from None
     if not 2 <= count <= MOST_ALONG:
         raise InputError(f"a line has 2 to {MOST_ALONG:,} points, got {count}", "--line")
     return np.linspace(_checked([first], coordinates, "--line")[0], _checked([last], coordinates, "--line")[0], count)

@@ -52,9 +52,8 @@ def _deformed(solution: Solution, scene: Plane, name: str) -> Figure | None:
     shown = figure(width, height + 0.4, f"Deformed by {name}, enlarged {scale:g} times")
     axes = shown.subplots()
     at = mesh.nodes + scale * moved
-    painted = axes.tripcolor(
-        Triangulation(*at.T, triangles(mesh)[0]), values, cmap=tone, norm=norm, shading="gouraud", rasterized=True
-    )
+    shape = Triangulation(at[:, 0], at[:, 1], triangles(mesh)[0])
+    painted = axes.tripcolor(shape, values, cmap=tone, norm=norm, shading="gouraud", rasterized=True)
     axes.add_collection(LineCollection(list(outline(mesh)), colors=FAINT, linewidths=0.7, linestyles="dashed"))
     axes.add_collection(LineCollection(list(outline(mesh, at)), colors=INK, linewidths=0.9))
     label_plane(axes, ("x", "y"))
