@@ -191,7 +191,8 @@ def quantity_texts(metrics: Mapping[str, Any]) -> list[str]:
     """Return one text per quantity: its value with as many digits as its error leaves, that error, and the exact value."""
     texts = []
     for name, found in metrics.get("quantities", {}).items():
-        value, error, exact = found["value"], found.get("error"), found.get("exact")
+        value, error = found["value"], found["error"]
+        exact = found.get("exact")
         text = f"{name} = {value:.6g}, without an error estimate"
         if error is not None:
             text = f"{name} = {value:.{_digits(value, error)}g} ± {error:.1e}"
