@@ -120,7 +120,7 @@ class Posterior:
     def leverages(self) -> Array:
         """Share of each measurement in its own prediction [n], 0 … 1."""
         seen = (self.fit.linear.slopes / self.noise[:, None]) @ self.root
-        return np.minimum((seen**2).sum(axis=1), 1.0)
+        return np.asarray(np.minimum((seen**2).sum(axis=1), 1.0))
 
     @property
     def priors(self) -> dict[str, dict[str, Any]]:
