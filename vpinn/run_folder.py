@@ -260,11 +260,12 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference and measurements."""
+    """Return name and path of the files that the problem file refers to: mesh, reference, measurements and fields."""
     if problem.source.path is None:
         return []
     settings = problem.settings
     names = [settings.domain.mesh if settings.domain else None, settings.reference.file, *(one.file for one in settings.data)]
+    names += [one.file for one in settings.fields.values()]
     return [(name, problem.source.path.parent / name) for name in dict.fromkeys(names) if name is not None]
 
 

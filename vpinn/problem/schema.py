@@ -216,6 +216,13 @@ class Eigen(Section):
     near: Real = Field(0.0, description="The eigenvalues nearest to this number are found.")
 
 
+class FieldSection(Section):
+    """A known coefficient from a file."""
+
+    file: Text = Field(description="CSV file with columns x, y, … and the field; or VTU, XDMF with data at nodes or cells.")
+    name: Text | None = Field(None, description="Name of the column or of the data; default that of the field.")
+
+
 class Reference(Section):
     """Known values of the true solution, only for comparison; no solver uses them."""
 
@@ -243,6 +250,9 @@ class Settings(Section):
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )
     data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
+    fields: dict[str, FieldSection] = Field(
+        default_factory=dict, max_length=50, description="Known coefficients from files, used like expressions."
+    )
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )
