@@ -13,15 +13,36 @@ import typer
 from rich.console import Console
 
 from vpinn.cli import compare, noise
-from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
-from vpinn.cli.options import At, Device, File, Folder, Line, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
+from vpinn.cli.display import acknowledged, log_to, prepare_streams, print_columns, print_table, say, show_problem
+from vpinn.cli.options import (
+    At,
+    Device,
+    File,
+    Folder,
+    Line,
+    Log,
+    Quiet,
+    Run,
+    Seed,
+    Set,
+    Strict,
+    Target,
+    Threads,
+    Verbose,
+    argument,
+    option,
+)
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
+from vpinn.waiting import Waiting
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
     from vpinn.solution import Solution
+
+CHECK_FAILED = 5
+"""Exit code of ``--strict`` where a check of the solution fails."""
 
 # torch takes seconds to load: modules that need it are imported inside the commands, after the input has been checked
 
@@ -61,38 +82,51 @@ def solve(  # noqa: PLR0913 (one argument per option)
     seed: Seed = None,
     threads: Threads = None,
     device: Device = None,
+    strict: Strict = False,
+    log: Log = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
     if resume and overwrite:
         raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
-    problem = _read(file, changes, seed)
-    directory = output or problem.directory
-    from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
-    from vpinn.solving import solve as run
+    console = Console(stderr=True)
+    with Waiting(console, quiet) as waiting:
+        waiting.begin(f"reading {file}", line=False)
+        problem = _read(file, changes, seed)
+        directory = output or problem.directory
+        waiting.begin("loading libraries", line=False)
+        from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
+        from vpinn.solving import phases
+        from vpinn.solving import solve as run
 
-    field_formats(problem)
-    if output is None:
-        check_unused(directory, "run.json", ("noise",))
-    if verbose:
-        show_problem(problem, device)
-    with claimed(directory):
-        with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
-            solution = run(
-                problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
-                report=progress, interrupt=interrupt,
-            )  # fmt: skip
-        unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
-        if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
-            steps = solution.metrics["steps"]
-            raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
-        with interrupt, interrupt.abandons(unpublished):
-            files = publish(solution, directory)
-    if not quiet:
+        field_formats(problem)
+        if output is None:
+            check_unused(directory, "run.json", ("noise",))
+        if verbose:
+            waiting.end()
+            show_problem(problem, device)
+        with claimed(directory):
+            waiting.end()
+            with Interrupt(acknowledged) as interrupt, TrainingProgress(console, quiet) as progress, log_to(log) as told:
+                solution = run(
+                    problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
+                    report=progress, interrupt=interrupt, callbacks=(phases(progress.phase), *told),
+                )  # fmt: skip
+            unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
+            if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
+                steps = solution.metrics["steps"]
+                raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+            waiting.begin("figures and report")
+            with interrupt, interrupt.abandons(unpublished):
+                files = publish(solution, directory)
+    if not quiet and log != "-":
         print_table(as_table(solution_rows(solution), files))
-    for text in failed_checks(solution):
+    failed = failed_checks(solution)
+    for text in failed:
         say(text, file=sys.stderr)
+    if failed and strict:
+        raise typer.Exit(CHECK_FAILED)
 
 
 app.command(epilog=compare.EPILOG)(compare.compare)
@@ -226,8 +260,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Command-line arguments without the program's name; by default those this process was started with.
 
     Returns:
-        The exit code: 0 done, 2 bad input, 3 training diverged, 4 a file could not be read or written, 1 a bug in vpinn; 130, 143
-        or 129 after SIGINT, SIGTERM or SIGHUP.
+        The exit code: 0 done, 2 bad input, 3 training diverged, 4 a file could not be read or written, 5 a check of the solution
+        failed (with ``--strict``), 1 a bug in vpinn; 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
+from vpinn.errors import InputError
 from vpinn.text import escaped
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
+    from vpinn.solving import Callback
 
 
 def print_table(table: Table) -> None:
@@ -39,6 +44,30 @@ def say(*lines: object, file: TextIO | None = None) -> None:
     """Print lines and flush them (to stdout by default); control characters are printed as visible escapes."""
     for line in lines:
         print(escaped(line, keep="\n"), file=file or sys.stdout, flush=True)
+
+
+@contextlib.contextmanager
+def log_to(target: str | None) -> Iterator[tuple[Callback, ...]]:
+    """Yield the callbacks that write the log of ``--log``: none, JSON lines in a file or on stdout, or TensorBoard's files."""
+    if target is None:
+        yield ()
+        return
+    from vpinn.solving import JsonLines, TensorBoard
+
+    kind, _, folder = target.partition(":")
+    if kind == "tensorboard":
+        if not folder:
+            raise InputError("give the folder, as in --log tensorboard:runs", "--log")
+        yield (TensorBoard(folder),)
+        return
+    with JsonLines(sys.stdout if target == "-" else target) as log:
+        yield (log,)
+
+
+def acknowledged(number: int) -> None:
+    """Tell at once that a signal has come, since the step or stage that it ends may take a while."""
+    if number == signal.SIGINT and sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\nstopping; the state is saved after this step (Ctrl-C again leaves at once)\n")
 
 
 def prepare_streams() -> None:

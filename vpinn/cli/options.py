@@ -29,4 +29,9 @@ Line = Annotated[
     str | None,
     option("--line", metavar="FROM:TO[:N]", help='Points on a line instead, "0,0:1,0" or with their number "0,0:1,0:11".'),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 5 if a check of the solution fails.")]
+Log = Annotated[
+    str | None,
+    option("--log", metavar="FILE|-", help="Write JSON lines while it runs, - to stdout; tensorboard:DIR for TensorBoard."),
+]
 Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix chooses the format.")]

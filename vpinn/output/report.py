@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vpinn.errors import StorageError
-from vpinn.output.tables import FAILED, Rows, solution_rows
+from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
 from vpinn.solution import Solution
 from vpinn.storage import read_regular, write_atomic
 from vpinn.text import escaped
@@ -68,7 +68,7 @@ def write_report(solution: Solution, folder: Path) -> Path:
     Raises:
         StorageError: A file of the folder could not be read, or the page could not be written.
     """
-    parts = [_table(solution_rows(solution))]
+    parts = [_table([*solution_rows(solution), *(("", text) for text in failed_checks(solution))])]
     for name, heading in CAPTIONS.items():
         picture = _read(folder / "figures" / f"{name}.png")
         if picture is not None:

@@ -33,13 +33,14 @@ _STOPPED = {
     "tolerance": "the tolerance is met",
     "converged": "converged, steps no longer changed the parameters",
     "time limit": "the time limit was reached",
+    "callback": "a callback ended it",
     "signal": "stopped by a signal",
     "collapse": "the time steps became too small",
 }
 
 
 def solution_rows(solution: Solution) -> Rows:
-    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors, time, and failed checks."""
+    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors and time; not the checks."""
     metrics = solution.metrics
     seconds = metrics.get("seconds", {})
     rows = [
@@ -75,7 +76,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
     if "peak_memory_mb" in metrics:
         rows.append(("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"))
-    return rows + [("", text) for text in failed_checks(solution)]
+    return rows
 
 
 def failed_checks(solution: Solution) -> list[str]:

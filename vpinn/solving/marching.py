@@ -136,6 +136,8 @@ class MarchStrategy(Strategy):
         )
         training.history.append(row)
         hooks.report(training)
+        with hooks.signals.abandons():
+            pass  # ends here if whoever was told wants no further stage
 
     def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:
         """Save what was computed, and return what to say."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
+from vpinn.solving.events import Callback, Teller
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.preparation import Setup, prepare
@@ -48,6 +49,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     device: str | None = None,
     report: Report | None = None,
     interrupt: Interrupt | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Solution:
     """Solve a problem.
 
@@ -61,6 +63,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         device: that steps of training work on, cpu (the default), cuda or mps.
         report: called after every step.
         interrupt: signals received; without one they are caught while this call lasts.
+        callbacks: told of phases, steps and stages; one that returns False after a step or stage ends the run.
 
     Returns:
         the solution with its errors, error estimate and metrics; without these where a signal ended training.
@@ -79,6 +82,8 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
+        teller = Teller(callbacks, signals)
+        teller.phase("set-up")
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
@@ -92,14 +97,26 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
 
         if not state.begun:
             save(state, strategy.space)
-        tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
+        def tell(training: Training) -> None:
+            if report is not None:
+                report(training, strategy.plan)
+            teller.progress(training, strategy.plan)
+
+        teller.phase("solving")
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
+        if teller.ended and state.training.stopped == "time limit":
+            state.training.stopped = "callback"
+        signals.late = False
         if state.training.stopped == "signal":
-            return dataclasses.replace(finish().solution, exporter=exported)
+            found = dataclasses.replace(finish().solution, exporter=exported)
+            teller.end(state.training, found)
+            return found
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
+            teller.phase("assessment")
             outcome = finish()
             solution = _closed(outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
+        teller.end(state.training, solution)
         return dataclasses.replace(solution, exporter=exported)
 
 
@@ -185,10 +202,13 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
 def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the solution with its assessment, and what it took."""
     solution = outcome.assessed()
+    metrics = Metrics.of(solution.metrics)
+    assert metrics.account is not None
+    account = dataclasses.replace(metrics.account, stopped=training.stopped)
     total = time.perf_counter() - began
     seconds = Seconds(total, ready, training.seconds, total - ready - training.seconds)
     cost = Cost(outcome.loss, seconds, peak_memory_mb(), **placement.told)
-    return dataclasses.replace(solution, metrics=dataclasses.replace(Metrics.of(solution.metrics), cost=cost))
+    return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, account=account, cost=cost))
 
 
 def asking(problem: Problem, method: str) -> Settings:
