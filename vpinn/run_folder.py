@@ -28,6 +28,7 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
+from vpinn.problem.locations import mesh_file
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
@@ -263,8 +264,11 @@ def _files(problem: Problem) -> list[tuple[str, Path]]:
     """Return name and path of the files that the problem file refers to: mesh and reference."""
     if problem.source.path is None:
         return []
-    names = (problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file)
-    return [(name, problem.source.path.parent / name) for name in names if name is not None]
+    folder, domain, reference = problem.source.path.parent, problem.settings.domain, problem.settings.reference.file
+    found = [] if reference is None else [(reference, folder / reference)]
+    if domain is not None and domain.mesh is not None:
+        found.insert(0, (domain.mesh, mesh_file(domain.mesh, folder, problem.source.mesh_root)))
+    return found
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

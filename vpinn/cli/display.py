@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vpinn.errors import InputError
 from vpinn.text import escaped
@@ -35,7 +36,7 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
     """Print rows in aligned columns without a header; a first entry equal to that of the row above is left blank."""
     table, last = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0)), ""
     for first, *rest in rows:
-        table.add_row(*map(escaped, (first if first != last else "", *rest)))
+        table.add_row(*(Text(escaped(cell)) for cell in (first if first != last else "", *rest)))  # brackets are no markup
         last = first
     print_table(table)
 

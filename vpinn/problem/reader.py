@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from vpinn.problem.source import Source, read_source
 from vpinn.problem.validation import validate
 
 
-def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Problem:
+def read_problem(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), mesh_root: str | os.PathLike[str] | None = None
+) -> Problem:
     """Read, validate and translate a problem file.
 
     Args:
         path: TOML file of at most 256 kB; paths inside it are relative to its folder and stay there.
         overrides: ``section.key=value`` each, applied before validation.
+        mesh_root: folder in which the mesh may lie if it is not below that of the file; run folders keep a copy.
 
     Returns:
         The problem.
@@ -28,7 +32,7 @@ def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     Raises:
         InputError: the file is wrong; one line says where (``file:line``), what was found and what to do.
     """
-    source = read_source(path, overrides)
+    source = replace(read_source(path, overrides), mesh_root=None if mesh_root is None else Path(mesh_root))
     return build_problem(source, validate(source), Path(path).parent)
 
 

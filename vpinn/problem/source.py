@@ -41,6 +41,7 @@ class Source:
         data: parsed file with the overrides applied.
         lines: key path → line of the text, counted from 1.
         overrides: key paths that were set on the command line.
+        mesh_root: folder in which meshes may lie that are not below that of the file; None for no other.
     """
 
     path: Path | None
@@ -48,6 +49,7 @@ class Source:
     data: dict[str, Any]
     lines: dict[KeyPath, int] = field(default_factory=dict)
     overrides: frozenset[KeyPath] = frozenset()
+    mesh_root: Path | None = None
 
     def place(self, *key: str | int) -> str:
         """Return where a key was written: ``file:line``, ``--set section.key``, the file, or "" for a problem made in Python."""
