@@ -101,6 +101,7 @@ def show_problem(problem: Problem, device: str | None) -> None:
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.placement import Placement
     from vpinn.solving import prepare
+    from vpinn.solving.expectation import expected_time
 
     setup = prepare(problem, Placement.of(device, 1), trains=False)
     estimator = make_estimator(problem, setup.trial)
@@ -111,4 +112,5 @@ def show_problem(problem: Problem, device: str | None) -> None:
         width = widest(objectives, setup.trial, setup.plan.method.widths)
         objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
     memory = estimate_memory(objective, tested, curved, columns)
-    print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))
+    shown = problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason, expected_time(setup))
+    print_table(as_table(shown))

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vpinn.output.settled import settled_rows
+from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
 from vpinn.text import escaped
 from vpinn.trial import Imposed
@@ -47,6 +48,7 @@ def solution_rows(solution: Solution) -> Rows:
         ("problem", solution.problem.title or "(no title)"),
         ("method", method_text(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed_texts(metrics.get("imposed", [])))),
+        *unused_rows(solution.problem.settings, metrics.get("method", "")),
         *beside_rows(metrics.get("beside")),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
@@ -97,6 +99,12 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
 def method_text(name: str, reason: str) -> str:
     """Return the name of a method, and the reason why it was picked."""
     return f"{name}, {reason}" if reason else name
+
+
+def unused_rows(settings: Settings, method: str) -> Rows:
+    """Return the row about settings of the file that the method does not use; none if it uses all."""
+    unused = unused_settings(settings, method)
+    return [("not used", f"{', '.join(unused)}: {method} takes no such setting")] if unused else []
 
 
 def beside_rows(found: Mapping[str, Any] | None) -> Rows:

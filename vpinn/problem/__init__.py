@@ -37,6 +37,7 @@ from vpinn.problem.symbols import Symbols, make_symbols
 from vpinn.problem.template import template
 from vpinn.problem.time import Clock, InitialState, frozen
 from vpinn.problem.unknown import Unknown
+from vpinn.problem.unused import unused_settings
 from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
@@ -77,5 +78,6 @@ __all__ = [
     "schema_json",
     "stated_in",
     "template",
+    "unused_settings",
     "worked_problems",
 ]

@@ -18,11 +18,12 @@ from vpinn.eigen import mode_problem
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
+from vpinn.objective import expected_points
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
-from vpinn.process import available_cores, peak_memory_mb
+from vpinn.process import peak_memory_mb, usual_threads
 from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
@@ -59,7 +60,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         method: instead of the problem's ``solver.method``.
         resume: go on from the folder's checkpoint.
         overwrite: replace what is in the folder.
-        threads: threads that share the work, ≥ 1; default as many as there are cores.
+        threads: threads that share the work, ≥ 1; default see `usual_threads`.
         device: that steps of training work on, cpu (the default), cuda or mps.
         report: called after every step.
         interrupt: signals received; without one they are caught while this call lasts.
@@ -78,7 +79,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
-    placement = Placement.of(device, threads or available_cores())
+    placement = Placement.of(device, threads or usual_threads(expected_points(problem)))
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
