@@ -13,6 +13,8 @@ from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, Plan, Training
 from vpinn.solution import Solution
 
+KNOWN = ("loss", "error", "estimate", "residual")
+"""Columns of the history that events have."""
 Kind = Literal["phase", "step", "stage", "end"]
 
 
@@ -103,17 +105,20 @@ class Teller:
             self._tell(Event("phase", f"stage {training.step + 1}", self._seconds, training.step, ahead=training.ahead))
         elif training.history:
             row = dict(zip(COLUMNS, training.history[-1], strict=True))
-            known = {name: row[name] for name in ("loss", "error", "estimate", "residual") if math.isfinite(row[name])}
-            steps, kind = (None, "stage") if direct else (plan.schedule.steps, "step")
-            self._tell(
-                Event(kind, "solving", self._seconds, training.step, steps, **known, points=int(row["batch_size"]))  # type: ignore[arg-type]
-            )
+            known: dict[str, Any] = {name: row[name] for name in KNOWN if math.isfinite(row[name])}
+            known |= {"step": training.step, "points": int(row["batch_size"])}
+            if direct:
+                self._tell(Event("stage", "solving", self._seconds, **known))
+            else:
+                self._tell(Event("step", "solving", self._seconds, **known, steps=plan.schedule.steps))
 
     def end(self, training: Training, solution: Solution) -> None:
         """Tell why the run ended, and how accurate its solution is."""
         errors = [known["relative_l2"] for known in solution.errors.values() if "relative_l2" in known]
-        known = {"error": max(errors, default=None), "estimate": solution.error_estimate.get("relative_energy")}
-        self._tell(Event("end", "", self._seconds, training.step, **known, stopped=training.stopped))
+        error, estimate = max(errors, default=None), solution.error_estimate.get("relative_energy")
+        self._tell(
+            Event("end", "", self._seconds, training.step, error=error, estimate=estimate, stopped=training.stopped)
+        )
 
     @property
     def _seconds(self) -> float:

@@ -68,13 +68,13 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise InputError("a log for TensorBoard needs its package; install it with: pip install tensorboard") from None
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def __call__(self, event: Event) -> None:
         """Add the values of a step or stage."""
         known = event.as_json
         for name in CURVES:
             if name in known:
-                self._writer.add_scalar(name, known[name], event.step)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(name, known[name], event.step)
         if event.kind == "end":
-            self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.flush()
