@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from vpinn.cli import compare, noise, runs, start
+from vpinn.cli import compare, noise, runs, start, sweep
 from vpinn.cli.display import acknowledged, log_to, prepare_streams, print_table, say, show_problem
 from vpinn.cli.options import Device, File, Folder, Log, MeshRoot, Quiet, Seed, Set, Strict, Threads, Verbose
 from vpinn.errors import InputError, StorageError, VpinnError
@@ -111,6 +111,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
         raise typer.Exit(CHECK_FAILED)
 
 
+app.command(epilog=sweep.EPILOG)(sweep.sweep)
 app.command(epilog=compare.EPILOG)(compare.compare)
 
 

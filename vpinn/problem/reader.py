@@ -84,12 +84,23 @@ def make_problem(
     data = {**_plain(sections), "unknowns": _plain(unknowns), "form": _plain(texts), "boundary": _plain(boundary)}
     if isinstance(domain, Mapping):
         data["domain"] = _plain(domain)
-    source = Source(None, None, data)
-    settings = validate(source)
     given = None if isinstance(domain, Mapping) else domain
+    source = Source(None, None, data, base=Path(folder), domain=given, form=functions[0] if functions else None)
+    settings = validate(source)
     if given is not None and not isinstance(given, Mesh | Hypercube):
         raise InputError(f"domain is a Mesh, a Hypercube or the keys of a [domain] section, got {type(given).__name__}")
-    return build_problem(source, settings, Path(folder), given, functions[0] if functions else None)
+    return build_problem(source, settings, source.base, source.domain, source.form)
+
+
+def replaced(problem: Problem, sections: Mapping[str, Any]) -> Problem:
+    """Return a problem with other entries in some sections; see ``Problem.replace``."""
+    source = problem.source
+    data = dict(source.data)
+    for name, entries in _plain(sections).items():
+        before = data.get(name)
+        data[name] = {**before, **entries} if isinstance(before, dict) and isinstance(entries, dict) else entries
+    changed = replace(source, data=data, lines={}, overrides=frozenset())
+    return build_problem(changed, validate(changed), source.base, source.domain, source.form)
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ resume and `load` can read.
 | `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
 | `run` | chooses the strategy, assesses the solution and keeps the run folder; start reading here |
 | `published` | `vpinn.solve`: a run with progress, whose folder also gets fields, figures and report |
+| `sweep` | one run per value of a setting |
 | `expectation` | how long a run may take, for ``vpinn check`` |
 """
 

@@ -109,7 +109,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
             state.training.stopped = "callback"
         signals.late = False
         if state.training.stopped == "signal":
-            found = dataclasses.replace(finish().solution, exporter=exported)
+            found = dataclasses.replace(finish().solution, outlet=OUTLET)
             teller.end(state.training, found)
             return found
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
@@ -118,10 +118,10 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
             solution = _closed(outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
         teller.end(state.training, solution)
-        return dataclasses.replace(solution, exporter=exported)
+        return dataclasses.replace(solution, outlet=OUTLET)
 
 
-def load(directory: str | os.PathLike[str]) -> Solution:
+def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
     """Return the solution of a finished or unfinished run folder.
 
     Raises:
@@ -129,12 +129,13 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         StorageError: Files of the run are damaged.
     """
     folder = Path(directory)
-    problem = run_folder.read_problem_of(folder)
+    if problem is None:
+        problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
         if problem.clock is not None:
             found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
-            return dataclasses.replace(found, exporter=exported)
+            return dataclasses.replace(found, outlet=OUTLET)
         training = Training.from_arrays(arrays, meta)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
@@ -145,14 +146,32 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
 
 
-def exported(solution: Solution, path: Path, refine: int) -> None:
-    """Write a solution to a file, as ``Solution.export`` does."""
-    from vpinn.output import export  # drawing is loaded where it is needed
+class Outlet:
+    """Writes and draws solutions of runs; drawing is loaded when it is needed."""
 
-    export(solution, path, refine)
+    def export(self, solution: Solution, path: Path, refine: int) -> None:
+        """Write a solution to a file; see ``Solution.export``."""
+        from vpinn.output import write
+
+        write(solution, path, refine)
+
+    def plot(self, solution: Solution) -> Any:
+        """Return a figure of all unknowns."""
+        from vpinn.output.notebook import plot
+
+        return plot(solution)
+
+    def page(self, solution: Solution) -> str:
+        """Return a solution as HTML for notebooks."""
+        from vpinn.output.notebook import page
+
+        return page(solution)
+
+
+OUTLET = Outlet()
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
