@@ -264,7 +264,8 @@ def read_problem_of(folder: Path) -> Problem:
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
     """Return name and path of the files that the problem file refers to: mesh and reference."""
-    folder, domain, reference = problem.source.base, problem.settings.domain, problem.settings.reference.file
+    folder, domain = problem.source.base, problem.settings.domain
+    reference = problem.settings.reference.file
     found = [] if reference is None else [(reference, folder / reference)]
     if domain is not None and domain.mesh is not None:
         found.insert(0, (domain.mesh, mesh_file(domain.mesh, folder, problem.source.mesh_root)))

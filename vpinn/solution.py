@@ -144,7 +144,7 @@ class Solution(Evaluable):
         if "relative_energy" in self.error_estimate:
             parts.append(f"estimate {self.error_estimate['relative_energy']:.1e}")
         failed = len(metrics.get("checks", ()))
-        return ", ".join([*parts, f"{failed} checks failed" if failed else "all checks passed"]) + ">"
+        return ", ".join([*parts, f"{failed} check{'s' * (failed > 1)} failed" if failed else "all checks passed"]) + ">"
 
     def _repr_html_(self) -> str:
         return escape(repr(self)) if self.outlet is None else self.outlet.page(self)

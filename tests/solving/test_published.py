@@ -116,7 +116,7 @@ def test_a_problem_with_other_constants() -> None:
     assert (problem.settings.constants["k"], problem.settings.solver.method) == (1.0, "adam")
     found = [vpinn.solve(one, method="elements", threads=1).metrics["quantities"]["mean"]["value"] for one in (problem, other)]
     assert found == [pytest.approx(1 / 12, rel=1e-9), pytest.approx(1 / 24, rel=1e-9)]
-    with pytest.raises(vpinn.InputError, match="unknown key 'metod' in \\[solver\\]; did you mean method?"):
+    with pytest.raises(vpinn.InputError, match=r"unknown key 'metod' in \[solver\]; did you mean method"):
         problem.replace(solver={"metod": "adam"})
 
 
@@ -140,7 +140,7 @@ def test_a_solution_in_a_notebook() -> None:
     problem = vpinn.make_problem(**STEADY, title="A <b>", reference={"exact": {"u": "0"}})
     solution = vpinn.solve(problem, method="elements", threads=1)
     assert repr(problem) == "<Problem 'A <b>': u in 1 dimensions, 3 cells>"
-    assert re.fullmatch(r"<Solution of 'A <b>', by elements, u: error \S+, estimate \S+, all checks passed>", repr(solution))
+    assert re.fullmatch(r"<Solution of 'A <b>', by elements, u: error \S+, estimate \S+, 1 check failed>", repr(solution))
     page = solution._repr_html_()
     assert "data:image/png;base64," in page
     assert "error of u" in page
@@ -160,7 +160,7 @@ def test_a_solution_in_a_notebook() -> None:
         ),
         (
             {"checks": ["tests: too few; raise test_space.degree", "b"], "errors": {"u": {"relative_l2": 0.3}}},
-            "Not solved: tests: too few. Try: raise test_space.degree. (1 more checks failed.)",
+            "Not solved: tests: too few. Try: raise test_space.degree. (1 more failed.)",
         ),
         (
             {"checks": ["tests: too few; raise test_space.degree"], "errors": {"u": {"relative_l2": 1e-3}}},
@@ -189,16 +189,17 @@ def test_a_sweep_is_one_run_per_value(
         'energy = "0.5*k*inner(grad(u), grad(u))*dx - u*dx"\n[[boundary]]\non = "all"\nvalue = 0\n'
         '[solver]\nmethod = "elements"\n[output.quantities]\nmean = "u*dx"\n'
     )
-    assert main(["sweep", "bar.toml", "--vary", "constants.k=1,4", "-q", "--threads", "1"]) == 0
+    assert main(["sweep", "bar.toml", "--vary", "constants.k=1,4", "-q"]) == 0
     rows = list(csv.DictReader(io.StringIO(Path("results/bar/sweep/sweep.csv").read_text())))
     assert [float(row["mean"]) for row in rows] == [pytest.approx(1 / 12), pytest.approx(1 / 48)]
     assert [row["constants.k"] for row in rows] == ["1", "4"]
     assert Path("results/bar/sweep/sweep.png").read_bytes().startswith(b"\x89PNG")
     before = Path("results/bar/sweep/k=1/metrics.json").read_bytes()
-    assert main(["sweep", "bar.toml", "--vary", "constants.k=1,4,5", "--resume", "--threads", "1"]) == 0
+    assert main(["sweep", "bar.toml", "--vary", "constants.k=1,4,5", "--resume"]) == 0
     assert re.search(r"k=5 +mean 0\.0166\S+ ± \S+", capsys.readouterr().out)
     assert Path("results/bar/sweep/k=1/metrics.json").read_bytes() == before
-    for vary, message in (("constants.k", "expected section.key=value,value"), ("constants.k=1,x", "constants.k must be a number")):
+    wrong = {"constants.k": "expected section.key=value,value", "constants.k=1,x": "constants.k must be a number"}
+    for vary, message in wrong.items():
         assert main(["sweep", "bar.toml", "--vary", vary]) == 2
         assert message in capsys.readouterr().err
 

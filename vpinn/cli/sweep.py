@@ -9,14 +9,14 @@ import typer
 from rich.console import Console
 
 from vpinn.cli.display import acknowledged, print_table, say
-from vpinn.cli.options import File, Folder, MeshRoot, Quiet, Seed, Set, Threads, Verbose, option
+from vpinn.cli.options import File, Folder, Quiet, Set, option
 from vpinn.errors import InputError
 from vpinn.interrupt import Interrupt, Stopped
 
 EPILOG = "Examples: `vpinn sweep heat.toml --vary constants.k=1,2,5` · `vpinn sweep heat.toml --vary domain.cells=[2,2],[4,4]`"
 
 
-def sweep(  # noqa: PLR0913 (one argument per option)
+def sweep(
     file: File,
     vary: Annotated[
         list[str] | None,
@@ -26,11 +26,7 @@ def sweep(  # noqa: PLR0913 (one argument per option)
     output: Folder = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on: keep the runs that have ended.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the runs in the folder.")] = False,
-    seed: Seed = None,
-    threads: Threads = None,
-    mesh_root: MeshRoot = None,
     quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Solve a problem once per value of a setting, and show quantities, errors and times side by side.
 
@@ -46,8 +42,7 @@ def sweep(  # noqa: PLR0913 (one argument per option)
     from vpinn.solving.sweep import Member, members, run_all
     from vpinn.storage import write_atomic
 
-    chosen = [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])]
-    runs = members(file, vary or (), chosen, output, mesh_root)
+    runs = members(file, vary or (), changes or (), output)
     console, ended = Console(stderr=True), list[Member]()
 
     def solve(member: Member) -> Solution:
@@ -56,7 +51,7 @@ def sweep(  # noqa: PLR0913 (one argument per option)
         begun = resume and (member.folder / "run.json").exists()
         with TrainingProgress(console, quiet) as progress:
             solution = run(
-                member.problem, member.folder, resume=begun, overwrite=overwrite, threads=threads, report=progress,
+                member.problem, member.folder, resume=begun, overwrite=overwrite, report=progress,
                 interrupt=interrupt, callbacks=[phases(progress.phase)],
             )  # fmt: skip
         if interrupt.signal is not None:

@@ -22,7 +22,7 @@ def verdict(solution: Solution) -> str:
         return f"Solved. {told}, all checks passed{limited.get(metrics.get('stopped', ''), '')}."
     first, _, advice = checks[0].partition("; ")
     tried = f" Try: {advice}." if advice else ""
-    more = f" ({len(checks) - 1} more checks failed.)" if len(checks) > 1 else ""
+    more = f" ({len(checks) - 1} more failed.)" if len(checks) > 1 else ""
     if error >= ENOUGH or math.isnan(error):
         return f"Not solved: {first}.{tried}{more}"
     return f"Solved, but do not rely on it: {first}.{tried} {told}.{more}"

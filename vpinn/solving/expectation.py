@@ -20,7 +20,8 @@ def expected_time(setup: Setup) -> str:
     A step of training is measured, unless it has very many points. Direct methods stop by their error estimate, so that the
     number of stages is not known before: the time of the first ones is told.
     """
-    method, problem, objective = setup.plan.method, setup.problem, setup.objective
+    method, problem = setup.plan.method, setup.problem
+    objective = setup.objective
     if isinstance(method, LeastSquares):
         trials = 1 + len(setup.others)
         look = RECIPES * trials * counted_seconds(objective, PILOT * setup.trial.network.outputs)

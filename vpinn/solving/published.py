@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from rich.console import Console
 
@@ -16,32 +17,42 @@ from vpinn.solving.run import Report
 from vpinn.solving.run import solve as run
 
 
-def solve(  # noqa: PLR0913 (keywords of the public interface)
+class Options(TypedDict, total=False):
+    """Further arguments of `solve`, which are those of a run.
+
+    Attributes:
+        method: instead of the problem's ``solver.method``.
+        resume: go on from the folder's checkpoint.
+        overwrite: replace what is in the folder.
+        threads: threads that share the work, ≥ 1; by default one for less than a million points, else as many as there are cores.
+        device: that steps of training work on, cpu (the default), cuda or mps.
+    """
+
+    method: str | None
+    resume: bool
+    overwrite: bool
+    threads: int | None
+    device: str | None
+
+
+def solve(
     problem: Problem,
     directory: str | os.PathLike[str] | None = None,
     *,
-    method: str | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    threads: int | None = None,
-    device: str | None = None,
-    report: Report | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
+    report: Report | None = None,
+    **options: Unpack[Options],
 ) -> Solution:
     """Solve a problem and, in a folder, publish its fields, figures and report.
 
     Args:
         problem: what to solve.
         directory: run folder; None keeps everything in memory.
-        method: instead of the problem's ``solver.method``.
-        resume: go on from the folder's checkpoint.
-        overwrite: replace what is in the folder.
-        threads: threads that share the work, ≥ 1; by default one for less than a million points, else as many as there are cores.
-        device: that steps of training work on, cpu (the default), cuda or mps.
-        report: called with the training state and its plan after every step.
         callbacks: called with every `Event`; one that returns False after a step or stage ends the run, which is then assessed.
         progress: whether to show a bar; by default in terminals and notebooks.
+        report: called with the training state and its plan after every step.
+        **options: method, resume, overwrite, threads and device, see `Options`.
 
     Returns:
         the solution with its errors, error estimate and metrics; without these where a signal ended training.
@@ -66,10 +77,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
             if report is not None:
                 report(training, plan)
 
-        solution = run(
-            problem, directory, method=method, resume=resume, overwrite=overwrite, threads=threads, device=device,
-            report=told, callbacks=(phases(bar.phase), *callbacks),
-        )  # fmt: skip
+        solution = run(problem, directory, report=told, callbacks=(phases(bar.phase), *callbacks), **options)
     if directory is not None and solution.metrics.get("stopped") != "signal":
         publish(solution, Path(directory))
     return solution

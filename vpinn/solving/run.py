@@ -149,7 +149,7 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
     return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
 
 
-class Outlet:
+class RunOutlet:
     """Writes and draws solutions of runs; drawing is loaded when it is needed."""
 
     def export(self, solution: Solution, path: Path, refine: int) -> None:
@@ -171,7 +171,7 @@ class Outlet:
         return page(solution)
 
 
-OUTLET = Outlet()
+OUTLET = RunOutlet()
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:

@@ -40,9 +40,7 @@ class Member:
         return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.values.items())
 
 
-def members(
-    file: str | Path, vary: Sequence[str], changes: Sequence[str] = (), folder: Path | None = None, mesh_root: Path | None = None
-) -> list[Member]:
+def members(file: str | Path, vary: Sequence[str], changes: Sequence[str] = (), folder: Path | None = None) -> list[Member]:
     """Return the runs of a sweep, checked but not begun.
 
     Args:
@@ -50,7 +48,6 @@ def members(
         vary: ``section.key=value,value,…`` each; all combinations are run.
         changes: ``section.key=value`` each, for all runs.
         folder: where their folders go; None for "sweep" in the problem's run folder.
-        mesh_root: as for ``read_problem``.
 
     Raises:
         InputError: a text is no such list, or a problem is wrong.
@@ -60,11 +57,11 @@ def members(
         raise InputError("give values, as in --vary constants.k=1,2,5", "--vary")
     if len({key for key, _ in axes}) < len(axes):
         raise InputError("a setting is varied twice; give all of its values at once", "--vary")
-    base = folder or read_problem(file, changes, mesh_root).directory / "sweep"
+    base = folder or read_problem(file, changes).directory / "sweep"
     found = []
     for combination in itertools.product(*(values for _, values in axes)):
         values = {key: value for (key, _), value in zip(axes, combination, strict=True)}
-        problem = read_problem(file, [*changes, *(f"{key}={value}" for key, value in values.items())], mesh_root)
+        problem = read_problem(file, [*changes, *(f"{key}={value}" for key, value in values.items())])
         name = "_".join(_UNSAFE.sub("-", f"{key.rpartition('.')[2]}={value}") for key, value in values.items())
         found.append(Member(values, base / name, problem))
     return found
