@@ -22,7 +22,7 @@ CHEAP = 2.0
 """Seconds that further stages may take together beyond the tolerance."""
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which no further one is worth its seconds."""
-SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
+SECONDS = {1: 1e-5, 2: 2e-5, 3: 2.5e-5}
 """Dimension → seconds of solution and estimate per function of both and component, on one core. They are counted, not measured,
 so that runs can be repeated to the last bit."""
 MOST = {1: 100_000, 2: 80_000, 3: 40_000}
@@ -59,6 +59,7 @@ class ElementStage:
         estimate: of its error; None where nothing can be said.
         first: the last stage on the mesh of the problem file; None for one there.
         gain: factor by which the estimate fell per degree when this last rose; 1 before.
+        cut: whether it has smaller cells than the stage before.
         seconds: since the first stage began.
     """
 
@@ -68,7 +69,13 @@ class ElementStage:
     estimate: Estimate | None
     first: ElementStage | None
     gain: float
+    cut: bool
     seconds: float
+
+    @property
+    def halfway(self) -> bool:
+        """Whether a higher degree must follow: in space, smaller cells are dear, and pay together with it only."""
+        return self.cut and self.found.mesh.dimension == 3
 
     @property
     def points(self) -> int:
@@ -139,7 +146,7 @@ def solve_by_elements(
             pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
-        slow = slow + 1 if stage.relative > STAGNANT * best.relative else 0
+        slow = slow + (not stage.halfway) if stage.relative > STAGNANT * best.relative else 0
         if stage.relative <= best.relative:
             best = stage
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
@@ -159,7 +166,8 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
         first = before.first or before
     elif before is not None:
         first = before.first
-    return ElementStage(found, trial, estimator, estimate, first, gain, time.perf_counter() - began)
+    cut = before is not None and problem.domain is not before.found.mesh
+    return ElementStage(found, trial, estimator, estimate, first, gain, cut, time.perf_counter() - began)
 
 
 def _next(stage: ElementStage) -> tuple[Problem, int] | None:
@@ -169,7 +177,9 @@ def _next(stage: ElementStage) -> tuple[Problem, int] | None:
     shares = None if stage.estimate is None else stage.estimate.cells
     higher = [p for p in rising if p > degree]
     local = divisible(mesh) and degree > rising[0]
-    if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
+    if stage.halfway and higher:
+        return problem, higher[0]
+    if shares is not None and local and ((stage.gain < SMOOTH and concentrated(mesh, shares)) or not higher):
         return replace(problem, domain=refined(mesh, shares)), degree
     return (problem, higher[0]) if higher else None
 
