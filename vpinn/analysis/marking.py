@@ -78,7 +78,7 @@ def _lines(mesh: Mesh, squares: Array) -> Integers:
     around = np.bincount(order[at][hit], np.broadcast_to(squares[:, None], keys.shape)[hit], len(edges))
     lines = edges[around >= CREASE * around.max()]
     enough = squares[touching(mesh, lines)].sum() >= BULK * squares.sum()
-    return lines if enough else lines[:0]
+    return np.asarray(lines if enough else lines[:0])
 
 
 def _peaks(mesh: Mesh, squares: Array) -> Integers:

@@ -75,15 +75,14 @@ def creases(mesh: Mesh) -> Integers:
     one, other = pairs.T
     inwards = np.einsum("ni,ni->n", normal[one], middle[other] - middle[one]) > 0.0
     bent = np.einsum("ni,ni->n", normal[one], normal[other]) < np.cos(BEND)
-    return sides[first][count == 2][(inwards & bent) | (groups[one] != groups[other]).any(axis=1)]
+    return np.asarray(sides[first][count == 2][(inwards & bent) | (groups[one] != groups[other]).any(axis=1)])
 
 
 def touching(mesh: Mesh, lines: Integers) -> NDArray[np.bool_]:
     """Return whether each cell has a vertex on one of some lines [n_cells]."""
     on = np.zeros(len(mesh.nodes), dtype=bool)
     on[lines] = True
-    found: NDArray[np.bool_] = on[mesh.vertices].any(axis=1)
-    return found
+    return np.asarray(on[mesh.vertices].any(axis=1))
 
 
 def _normals(mesh: Mesh, facets: Integers) -> tuple[Floats, Floats]:

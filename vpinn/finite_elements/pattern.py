@@ -83,7 +83,7 @@ def joined(
 
     rows, columns = [row.astype(np.int32) for row in rows], [column.astype(np.int32) for column in columns]
 
-    def placed(c: int, other: int) -> tuple[Short, Short, slice | NDArray[np.bool_]]:
+    def placed(c: int, other: int) -> tuple[Any, Any, Any]:
         pattern = blocks[c, other][0]
         row, column = rows[c][pattern.rows], columns[other][pattern.columns]
         used = (row >= 0) & (column >= 0)
