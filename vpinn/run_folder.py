@@ -260,11 +260,12 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh and reference."""
+    """Return name and path of the files that the problem file refers to: mesh, reference and measurements."""
     if problem.source.path is None:
         return []
-    names = (problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file)
-    return [(name, problem.source.path.parent / name) for name in names if name is not None]
+    settings = problem.settings
+    names = [settings.domain.mesh if settings.domain else None, settings.reference.file, *(one.file for one in settings.data)]
+    return [(name, problem.source.path.parent / name) for name in dict.fromkeys(names) if name is not None]
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

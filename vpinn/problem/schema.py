@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
-Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Domain(Section):
@@ -239,6 +239,10 @@ class Settings(Section):
         description='Unknown functions: name = "scalar", "vector", a number of components, or a table.',
     )
     constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
+    infer: dict[str, InferSection] = Field(
+        default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
+    )
+    data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )
