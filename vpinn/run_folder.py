@@ -263,10 +263,10 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh and reference."""
-    folder, domain = problem.source.base, problem.settings.domain
-    reference = problem.settings.reference.file
-    found = [] if reference is None else [(reference, folder / reference)]
+    """Return name and path of the files that the problem file refers to: mesh, reference, measurements and fields."""
+    settings, folder, domain = problem.settings, problem.source.base, problem.settings.domain
+    names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
+    found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
     if domain is not None and domain.mesh is not None:
         found.insert(0, (domain.mesh, mesh_file(domain.mesh, folder, problem.source.mesh_root)))
     return found

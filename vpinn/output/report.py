@@ -26,6 +26,7 @@ CAPTIONS = {
     "snapshots": "Course in time",
     "error": "Error",
     "time": "Error over time",
+    "data": "Data and fit",
     "estimate": "Error estimate",
     "convergence": "Convergence",
     "quadrature": "Quadrature points",

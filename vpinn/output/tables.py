@@ -14,6 +14,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
 from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
@@ -65,6 +66,7 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("errors_against") != "elements":  # if not, the rows about the elements have the difference
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
+    rows += inferred_rows(metrics)
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))
     if "fem" in metrics:

@@ -20,6 +20,7 @@ from vpinn.errors import InputError
 from vpinn.problem.answers import Answers
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.inverse import Inverse
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings
@@ -97,6 +98,7 @@ class Problem:
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
         periodic: pairs of periodic sides; () if there are none.
+        inverse: what is unknown beside the solution, and what was measured; None where all coefficients are known.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
         answers: further fields, and quantities, that the file asks for.
     """
@@ -121,6 +123,7 @@ class Problem:
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
+    inverse: Inverse | None = None
     answers: Answers = field(default_factory=Answers)
 
     @property
