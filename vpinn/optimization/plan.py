@@ -24,7 +24,7 @@ from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
-from vpinn.optimization.torch_optim import ALLOWED, PREFIX, TorchOptimizer
+from vpinn.optimization.torch_optim import ALLOWED, PREFIX, torch_method
 from vpinn.placement import Placement
 from vpinn.problem import Problem, Settings
 from vpinn.problem.numerics import Solver
@@ -55,7 +55,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = Extended("
     "broyden": lambda settings: Broyden(),
     "gauss-newton": lambda settings: GaussNewton(),
     "spring": lambda settings: Spring(),
-    **{PREFIX + name: lambda settings, name=name: TorchOptimizer(name) for name in ALLOWED},
+    **{PREFIX + name: torch_method(name) for name in ALLOWED},
 })
 """Names in a problem file → functions that make the method from the settings."""
 

@@ -6,6 +6,7 @@ be undone and runs resumed like those of all methods. Source of each: its page i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,11 @@ ALLOWED: Final = tuple(name.removeprefix(PREFIX) for name in TORCH)
 """Optimisers that step along one gradient, whose state is tensors."""
 RATES: Final = {"Adadelta": 1.0, "Adagrad": 1e-2, "ASGD": 1e-2, "RMSprop": 1e-3, "Rprop": 1e-3}
 """Name → default step size, where it is not 5e-3."""
+
+
+def torch_method(name: str) -> Callable[[object], TorchOptimizer]:
+    """Return the function that makes the method of an optimiser, whatever the settings."""
+    return lambda settings: TorchOptimizer(name)
 
 
 @dataclass(frozen=True)
