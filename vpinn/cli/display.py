@@ -56,7 +56,9 @@ def show_problem(problem: Problem, device: str | None) -> None:
         problem: the problem.
         device: device of training, None for the CPU.
     """
-    if problem.clock is not None:
+    from vpinn.problem import is_marched, over_time
+
+    if problem.clock is not None and is_marched(problem.settings, problem.domain):
         from vpinn.output import as_table, rows_in_time
 
         print_table(as_table(rows_in_time(problem)))
@@ -72,6 +74,7 @@ def show_problem(problem: Problem, device: str | None) -> None:
     from vpinn.placement import Placement
     from vpinn.solving import prepare
 
+    problem = over_time(problem)
     setup = prepare(problem, Placement.of(device, 1), trains=False)
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None

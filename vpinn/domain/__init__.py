@@ -14,7 +14,7 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
 2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
-4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
+4. `space`: Lagrange elements. `extrude`: meshes of space and time. `regions`: what integrals run over, with its points and test functions.
 5. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
 6. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
 
@@ -24,6 +24,7 @@ Start with `mesh`, `points` and `regions`.
 from vpinn.domain.bisect import BISECTED, bisect, divisible, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
+from vpinn.domain.extrude import SIDES, extruded, sides_of
 from vpinn.domain.geometry import Frames
 from vpinn.domain.given import (
     Domain,
@@ -36,7 +37,7 @@ from vpinn.domain.given import (
 )
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
-from vpinn.domain.mesh import Mesh
+from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
@@ -57,8 +58,11 @@ from vpinn.domain.vertices import tag_vertices, with_vertices
 __all__ = [
     "AFFORDABLE",
     "BISECTED",
+    "FINAL",
+    "INITIAL",
     "REGIONS",
     "SHAPES",
+    "SIDES",
     "BoundaryPart",
     "Box",
     "CellPoints",
@@ -91,6 +95,7 @@ __all__ = [
     "corners_of",
     "disk",
     "divisible",
+    "extruded",
     "facet_gauss",
     "functions_per_cell",
     "gauss",
@@ -110,6 +115,7 @@ __all__ = [
     "reference_cell",
     "refine",
     "replayed",
+    "sides_of",
     "sobol_points",
     "sources_behind",
     "tag_vertices",

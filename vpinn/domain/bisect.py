@@ -92,7 +92,7 @@ def triangles(mesh: Mesh) -> Mesh:
     tags = {name: (2 * own[:, None] + np.arange(2)).ravel() for name, own in mesh.cell_tags.items()}
     groups = {name: mesh.facet_vertices(own) for name, own in mesh.facet_tags.items()}
     cut = make_mesh(mesh.nodes, halves, "triangle", facet_groups=groups, cell_tags=tags, shape=mesh.shape)
-    return replace(cut, interior_tags=mesh.interior_tags)
+    return replace(cut, interior_tags=mesh.interior_tags, timed=mesh.timed)
 
 
 def replayed(mesh: Mesh, marks: Iterable[Integers]) -> Mesh:
@@ -186,7 +186,7 @@ def _mesh(mesh: Mesh, pieces: Pieces, straight: Floats) -> Mesh:
     facet = np.argsort(opposite)[barycentric.argmin(axis=1)]
     origin = row[parent[child], facet]
     facet_tags = {name: np.flatnonzero(np.isin(origin, own)) for name, own in mesh.facet_tags.items()}
-    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags)
+    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags, timed=mesh.timed)
 
 
 def _numbered(vertices: Integers, weights: Floats) -> Integers:

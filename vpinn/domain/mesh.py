@@ -15,6 +15,12 @@ from vpinn.domain.reference import Floats, Integers, ReferenceCell, lagrange, ma
 from vpinn.errors import InputError
 
 
+INITIAL, FINAL = "initial", "final"
+"""Tags of the first and the last instant of space and time."""
+AXES = ("x", "y", "z")
+"""Names of the axes of space in up to three dimensions."""
+
+
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """A conforming mesh of one cell type; made by `make_mesh`, which checks it. Arrays are read-only.
@@ -32,6 +38,7 @@ class Mesh:
         edge_tags: name → ends of edges inside, or anywhere in space [m, 2, d]; of a mesh file, not of its refinements.
         shape: exact outline, if it is known.
         bisected: marked cells of every call of ``bisect`` that led to this mesh; () if there was none.
+        timed: whether the last coordinate is time, as ``extruded`` makes it.
     """
 
     cell: str
@@ -46,6 +53,7 @@ class Mesh:
     edge_tags: Mapping[str, Floats] = field(default_factory=dict)
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
+    timed: bool = False
 
     def __post_init__(self) -> None:
         for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):
@@ -72,6 +80,11 @@ class Mesh:
     def dimension(self) -> int:
         """Number of space dimensions d, which is also that of the cells."""
         return self.reference.dimension
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the coordinates: x, y, z, and t for the last one if it is time."""
+        return (*AXES[: self.dimension - 1], "t") if self.timed else AXES[: self.dimension]
 
     @property
     def n_cells(self) -> int:

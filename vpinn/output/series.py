@@ -45,7 +45,7 @@ def export_in_time(solution: MarchedSolution, path: Path, refine: int = 0, point
     if path.suffix not in (".csv", ".npz"):
         return [export(solution, path, refine)]
     fields = _all_instants(solution, refine) if points is None else fields_in_time(solution, points)
-    content = formats.csv(fields.x, fields.values, solution.coordinates) if path.suffix == ".csv" else _npz(fields)
+    content = formats.csv(fields.x, fields.values, fields.axes) if path.suffix == ".csv" else _npz(fields)
     write_atomic(path, content)
     return [path]
 
@@ -67,8 +67,8 @@ def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
     """Return values and gradients at points, with the coordinates of the problem, as text: aligned columns or comma-separated."""
     fields = fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
     if as_csv:
-        return formats.csv(fields.x, fields.values, solution.coordinates).decode().rstrip()
-    return formats.aligned(fields.x, fields.values, solution.coordinates)
+        return formats.csv(fields.x, fields.values, fields.axes).decode().rstrip()
+    return formats.aligned(fields.x, fields.values, fields.axes)
 
 
 def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:
@@ -82,7 +82,7 @@ def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:
         raise InputError(f"points need {d} coordinates and t each, got an array of shape {list(np.shape(x))}")
     values = dict(solution.evaluate(rows))
     values |= {f"grad_{name}": slopes for name, slopes in solution.gradient(rows).items()}
-    return Fields(rows, None, values)
+    return Fields(rows, None, solution.coordinates, values)
 
 
 def _collection(solution: MarchedSolution, path: Path, refine: int) -> list[Path]:
@@ -108,7 +108,7 @@ def _all_instants(solution: MarchedSolution, refine: int) -> Fields:
     )
     names = set.intersection(*(set(part.values) for part in parts))
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values if name in names}
-    return Fields(x, None, values)
+    return Fields(x, None, solution.coordinates, values)
 
 
 def _npz(fields: Fields) -> bytes:

@@ -12,17 +12,18 @@ of the user raises an `InputError` of one line with its file, line and key.
    and folders; `unavailable` knows what to use instead of features that are missing.
 2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
    only, within the sizes of `limits`.
-3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
-   `values`: what the sections mean. `checks`: whether a form can be solved as it is stated.
+3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `space_time`,
+   `reference`, `values`: what the sections mean. `checks`: whether a form can be solved as it is stated.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
 `template` and `worked` provide files to start from; `wording` phrases errors; `evaluable` is the interface of all solutions.
 """
 
+from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
-from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
+from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_time, stated_in
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
@@ -30,6 +31,7 @@ from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.space_time import over_time
 from vpinn.problem.symbols import Symbols, make_symbols
 from vpinn.problem.template import template
 from vpinn.problem.time import Clock, InitialState, frozen
@@ -59,14 +61,17 @@ __all__ = [
     "check_settings_in_time",
     "copy_worked",
     "frozen",
+    "is_marched",
     "make_problem",
     "make_scope",
     "make_symbols",
     "matched",
     "output_times",
+    "over_time",
     "parse_expression",
     "parse_form",
     "read_problem",
+    "refuse_modes",
     "refuse_nodal",
     "refuse_time",
     "schema_json",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Domain, axis_names, located_points
+from vpinn.domain import Domain, located_points
 from vpinn.errors import InputError
 from vpinn.problem.wording import closest, printable
 from vpinn.storage import open_regular
@@ -53,7 +53,7 @@ def read_reference(
     where, d = printable(str(path), 200), domain.dimension
     columns = _read_columns(path, where)
     listed = printable(", ".join(columns), 200)
-    coordinates = (*axis_names(d), *(("t",) if span is not None else ()))
+    coordinates = (*domain.axes, *(("t",) if span is not None else ()))
     missing = [name for name in coordinates if name not in columns]
     if missing:
         raise InputError(f"the reference has no column {', '.join(missing)}; its columns are {listed}", where)

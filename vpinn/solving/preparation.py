@@ -33,7 +33,7 @@ from vpinn.optimization import (
     with_layers,
 )
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings, refuse_time
+from vpinn.problem import Problem, Settings, over_time, refuse_modes
 from vpinn.process import settle_process
 from vpinn.solving.beside import begin
 from vpinn.trial import Trial, elements_trial, make_trial
@@ -91,7 +91,7 @@ def prepare(
     """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
 
     Args:
-        problem: to solve.
+        problem: to solve; one in time is solved over space and time.
         placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
         trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
             only looked at has the objective of the file, of the same sizes.
@@ -100,7 +100,8 @@ def prepare(
     Raises:
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
-    refuse_time(problem, "this prepares")
+    refuse_modes(problem.eigen, "this prepares", problem.where("eigen"))
+    problem = over_time(problem)
     settings = with_batches(problem, settings or problem.settings)
     placement = placement.precise(settings.solver.precision)
     settle_process(placement.threads)

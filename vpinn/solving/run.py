@@ -20,7 +20,7 @@ from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, check_settings_in_time
+from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, over_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
@@ -114,10 +114,10 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
-        if problem.clock is not None:
+        if "march" in meta or (problem.clock is not None and is_marched(problem.settings, problem.domain)):
             found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
             return dataclasses.replace(found, exporter=exported)
-        training = Training.from_arrays(arrays, meta)
+        training, problem = Training.from_arrays(arrays, meta), over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
@@ -145,7 +145,7 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     """
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement)
-    if problem.clock is not None:
+    if problem.clock is not None and is_marched(settings, problem.domain):
         return MarchStrategy(problem, settings, placement)
     return strategy_of(prepare(problem, placement, settings=settings))
 
