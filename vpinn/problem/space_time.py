@@ -149,8 +149,8 @@ class _Rules(MultiFunction):
 
     def _derived(self, o: Any, order: int) -> Any:
         """Return the derivatives in space, ``order`` of them, of a function."""
-        if o not in self._functions:
-            return Zero((*o.ufl_shape, *(self._space,) * order))
+        if o not in self._functions:  # a number that is known at run time
+            return Zero((*o.ufl_shape, *(self._space,) * order)) if order else o
         function, steps = self._functions[o]
         found = function
         for _ in range(order + steps):
