@@ -35,6 +35,7 @@ FLOW = (
     "optimization",
     "noise",
     "solution",
+    "solution_in_time",
     "analysis",
     "march",
     "eigen",

@@ -7,13 +7,13 @@ from dataclasses import replace
 from vpinn.domain import Domain
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
-from vpinn.march import frozen_formulation, on_elements
+from vpinn.march import on_elements
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
 from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text
-from vpinn.problem import Problem, output_times, stated_in
+from vpinn.problem import Problem, frozen_formulation, output_times, stated_in
 from vpinn.trial import Trial
 
 

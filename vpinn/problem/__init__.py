@@ -12,7 +12,7 @@ of the user raises an `InputError` of one line with its file, line and key.
    and folders; `unavailable` knows what to use instead of features that are missing.
 2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
    only, within the sizes of `limits`.
-3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `space_time`,
+3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `instant`, `space_time`,
    `reference`, `values`: what the sections mean. `checks`: whether a form can be solved as it is stated. `substitution`
    puts numbers and fields in place of functions.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
@@ -25,6 +25,7 @@ from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_time, stated_in
+from vpinn.problem.instant import frozen_formulation, steady_at
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
@@ -65,6 +66,7 @@ __all__ = [
     "check_settings_in_time",
     "copy_worked",
     "frozen",
+    "frozen_formulation",
     "is_marched",
     "make_problem",
     "make_scope",
@@ -80,6 +82,7 @@ __all__ = [
     "refuse_time",
     "schema_json",
     "stated_in",
+    "steady_at",
     "substituted",
     "template",
     "worked_problems",

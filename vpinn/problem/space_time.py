@@ -13,22 +13,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import ufl
+from numpy.typing import NDArray
 from ufl.algorithms.apply_algebra_lowering import apply_algebra_lowering
 from ufl.algorithms.apply_derivatives import apply_derivatives
 from ufl.classes import Expr, Form, Grad, Zero
 from ufl.corealg.map_dag import map_expr_dag
 from ufl.corealg.multifunction import MultiFunction
 
-from vpinn.domain import INITIAL, Domain, Hypercube, extruded, sides_of
+from vpinn.domain import INITIAL, Domain, Hypercube, Points, extruded, located_points, sides_of
 from vpinn.errors import InputError
 from vpinn.problem.formulation import Formulation, Strong, Weak
 from vpinn.problem.problem import Condition, Problem
-from vpinn.problem.symbols import Symbols, make_symbols
+from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
 from vpinn.problem.time import Clock
 from vpinn.problem.unknown import Unknown
 
@@ -133,22 +134,43 @@ class _Moved:
         for old, new in zip(problem.unknowns, unknowns, strict=True):
             known[old.test] = new.test, 0
             known |= {function: (new.function, order) for order, function in enumerate((old.function, *old.rates))}
-        self._rules = _Rules(symbols, problem.clock.t, known)
+        self._rules = _Rules(symbols, problem.clock.t, known, problem.domain)
 
     def __call__(self, expression: Expr) -> Expr:
         return map_expr_dag(self._rules, apply_derivatives(apply_algebra_lowering(expression)))
 
 
+@dataclass(frozen=True)
+class _AtAllTimes:
+    """A known field in space as one in space and time that does not change.
+
+    Attributes:
+        values: the field in space.
+        domain: domain in space.
+    """
+
+    values: Field
+    domain: Domain
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], NDArray[np.float64]]:
+        """Return values and first derivatives at points of space and time."""
+        space = self.domain.dimension
+        found = self.values.jets(located_points(self.domain, points.x[:, :space])[0], order)
+        return found | ({(space,): np.zeros(len(points.x))} if order else {})
+
+
 class _Rules(MultiFunction):
     """What becomes of every kind of node of a lowered expression."""
 
-    def __init__(self, symbols: Symbols, time: Any, functions: Mapping[Any, tuple[Any, int]]) -> None:
+    def __init__(self, symbols: Symbols, time: Any, functions: Mapping[Any, tuple[Any, int]], domain: Domain) -> None:
         super().__init__()
-        self._symbols, self._time, self._functions = symbols, time, functions
+        self._symbols, self._time, self._functions, self._domain = symbols, time, dict(functions), domain
         self._space = symbols.dimension - 1
 
     def _derived(self, o: Any, order: int) -> Any:
         """Return the derivatives in space, ``order`` of them, of a function."""
+        if isinstance(o, KnownFunction) and o not in self._functions:
+            self._functions[o] = self._symbols.known(o.name, _AtAllTimes(o.values, self._domain)), 0
         if o not in self._functions:  # a number that is known at run time
             return Zero((*o.ufl_shape, *(self._space,) * order)) if order else o
         function, steps = self._functions[o]

@@ -28,6 +28,7 @@ from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
+from vpinn.solving.over_time import in_time, with_final_errors
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
@@ -95,12 +96,12 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         if state.training.stopped == "signal":
-            return dataclasses.replace(finish().solution, exporter=exported)
+            return in_time(problem, dataclasses.replace(finish().solution, exporter=exported))
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             outcome = finish()
-            solution = _closed(outcome, state.training, strategy.placement, began, ready)
+            solution = _closed(problem, outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
-        return dataclasses.replace(solution, exporter=exported)
+        return in_time(problem, dataclasses.replace(solution, exporter=exported))
 
 
 def load(directory: str | os.PathLike[str]) -> Solution:
@@ -115,9 +116,9 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
         if "march" in meta or (problem.clock is not None and is_marched(problem.settings, problem.domain)):
-            found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            found = loadin_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
             return dataclasses.replace(found, exporter=exported)
-        training, problem = Training.from_arrays(arrays, meta), over_time(problem)
+        posed, training, problem = problem, Training.from_arrays(arrays, meta), over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
@@ -127,14 +128,15 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+    found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+    return in_time(posed, found)
 
 
 def exported(solution: Solution, path: Path, refine: int) -> None:
     """Write a solution to a file, as ``Solution.export`` does."""
-    from vpinn.output import export  # drawing is loaded where it is needed
+    from vpinn.output import write  # drawing is loaded where it is needed
 
-    export(solution, path, refine)
+    write(solution, path, refine)
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
@@ -182,9 +184,9 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
         yield arrays_of_stage(space)
 
 
-def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
+def _closed(problem: Problem, outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the assessed solution, with the time and memory of the run in its metrics."""
-    solution = outcome.assessed()
+    solution = with_final_errors(problem, outcome.assessed())
     total = time.perf_counter() - began
     seconds = Seconds(total, ready, training.seconds, total - ready - training.seconds)
     cost = Cost(outcome.loss, seconds, peak_memory_mb(), **placement.told)
