@@ -107,6 +107,7 @@ WAYS: dict[str, Way] = {
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
+    "over space and time": Way({"method": "adam", "steps": 4}, {"batch": {"size": 0}}, "batch.size", TIMED, DRAWN),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)

@@ -12,9 +12,9 @@ A region is the inside of a domain or a part of its boundary: ``BoundaryPart.of(
 cells is asked of the domain: its ``mesh`` is None if there are none, and ``with_cells`` then raises an error.
 
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
-2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
+2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`, `extrude` (space and time): the domains.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
-4. `space`: Lagrange elements. `extrude`: meshes of space and time. `regions`: what integrals run over, with its points and test functions.
+4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
 5. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
 6. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
 

@@ -1,8 +1,8 @@
 """Space–time meshes: the cells of a mesh in space times layers of a time interval, whose last coordinate is time.
 
-Intervals become quadrilaterals, quadrilaterals become hexahedra, and the prisms over triangles are cut into three tetrahedra each.
-The cut follows the numbers of the vertices, so that neighbouring prisms cut their common side alike (Dompierre, Labbé, Vallet &
-Camarero 1999, How to subdivide pyramids, prisms and hexahedra into tetrahedra). Curved cells stay curved. Start with `extruded`.
+Intervals become quadrilaterals, quadrilaterals become hexahedra, and prisms over triangles are cut into three tetrahedra each.
+The cut follows the numbers of the vertices, so that neighbouring prisms cut their common side alike (Dompierre et al. 1999, How
+to subdivide pyramids, prisms and hexahedra into tetrahedra). Curved cells stay curved. Start with `extruded`.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def sides_of(mesh: Mesh) -> tuple[str, ...]:
 def extruded(mesh: Mesh, start: float, end: float, layers: int) -> Mesh:
     """Return the mesh of space times [start, end].
 
-    Its tags are those of the mesh in space, at all times, ``INITIAL`` and ``FINAL``, and ``SIDES`` where these tags leave out some
-    facets of the sides.
+    Its tags are those of the mesh in space, at all times, ``INITIAL`` and ``FINAL``, and ``SIDES`` where those of the mesh leave
+    out some facets.
 
     Args:
         mesh: mesh in space, of intervals, triangles or quadrilaterals.
@@ -76,11 +76,11 @@ def extruded(mesh: Mesh, start: float, end: float, layers: int) -> Mesh:
 
 
 def _products(mesh: Mesh) -> Integers:
-    """Return the nodes of the cells over each cell of a mesh of intervals or quadrilaterals, in the first layer [n_cells, n_local]."""
+    """Return the nodes of the cells over intervals or quadrilaterals, in the first layer [n_cells, n_local]."""
     points = np.array(lagrange(_CELLS[mesh.cell], mesh.order).points)
     below = match_points(np.array(lagrange(mesh.cell, mesh.order).points), points[:, :-1])
     level = np.rint(mesh.order * points[:, -1]).astype(np.int64)
-    return mesh.cells[:, below] + len(mesh.nodes) * level
+    return np.asarray(mesh.cells[:, below] + len(mesh.nodes) * level)
 
 
 def _prisms(mesh: Mesh) -> Integers:
@@ -89,7 +89,8 @@ def _prisms(mesh: Mesh) -> Integers:
     rank = np.argsort(mesh.vertices, axis=1)  # local vertices by rising number
     between = np.empty((len(rank), 3, 3), dtype=np.int64)  # node of a vertex, or in the middle of two
     corners = np.array(mesh.reference.vertices)
-    middle = match_points(np.array(lagrange("triangle", 2).points), ((corners[:, None] + corners) / 2).reshape(-1, 2)).reshape(3, 3)
+    halfway = ((corners[:, None] + corners) / 2).reshape(-1, 2)
+    middle = match_points(np.array(lagrange("triangle", 2).points), halfway).reshape(3, 3)
     ends = (rank[:, :, None], rank[:, None, :])
     between = np.take_along_axis(mesh.cells, middle[ends].reshape(-1, 9), axis=1).reshape(-1, 3, 3) if order == 2 else between
     between[:, range(3), range(3)] = np.take_along_axis(mesh.cells, rank, axis=1)
@@ -107,4 +108,4 @@ def _upright(mesh: Mesh, facets: Integers, first: Integers) -> Integers:
     pattern = np.array(_FACET[mesh.cell])  # [k, n_fv, 2]
     own = np.sort(mesh.facet_vertices(facets), axis=1)  # [f, n]
     low = own[:, pattern[..., 0]] + len(mesh.nodes) * mesh.order * pattern[..., 1]  # [f, k, n_fv]
-    return (first[:, None, None, None] + low).reshape(-1, pattern.shape[1])
+    return np.asarray((first[:, None, None, None] + low).reshape(-1, pattern.shape[1]))

@@ -14,7 +14,6 @@ from vpinn.domain.outline import Outline
 from vpinn.domain.reference import Floats, Integers, ReferenceCell, lagrange, match_points, reference_cell, tabulate
 from vpinn.errors import InputError
 
-
 INITIAL, FINAL = "initial", "final"
 """Tags of the first and the last instant of space and time."""
 AXES = ("x", "y", "z")

@@ -12,9 +12,9 @@ of the user raises an `InputError` of one line with its file, line and key.
    and folders; `unavailable` knows what to use instead of features that are missing.
 2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
    only, within the sizes of `limits`.
-3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `instant`, `space_time`,
-   `reference`, `values`: what the sections mean. `checks`: whether a form can be solved as it is stated. `substitution`
-   puts numbers and fields in place of functions.
+3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
+   `values`: what the sections mean. `checks`: whether a form can be solved as it is stated. `substitution` puts numbers and
+   fields in place of functions; `instant` and `space_time` make steady problems of one in time.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
 `template` and `worked` provide files to start from; `wording` phrases errors; `evaluable` is the interface of all solutions.

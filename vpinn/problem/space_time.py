@@ -1,9 +1,9 @@
 """Problems in time as steady problems over space and time: one more coordinate, t, beside those of space.
 
-The domain is space times the time interval, as a mesh (`vpinn.domain.extrude`) or as a box without cells. Its boundary has the sides
-at all times, the first instant (tag "initial") and the last one ("final"). A form in space that holds for test functions v at every
-instant is integrated over time as well; then it holds for test functions v(x, t). States at the start become values on "initial",
-and so every way to solve a steady problem solves one in time. Start with `over_time`.
+The domain is space times the time interval, as a mesh (`vpinn.domain.extrude`) or as a box without cells. Its boundary consists
+of the sides at all times, the first instant (tag "initial") and the last one ("final"). A form in space, which holds at every
+instant for all test functions, is integrated over time as well; then it holds for all test functions v(x, t). States at the start
+become values on "initial". So every way to solve a steady problem solves one in time. Start with `over_time`.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -79,10 +79,10 @@ def over_time(problem: Problem) -> Problem:
 def _domain(problem: Problem, clock: Clock) -> Domain:
     """Return space times the time interval; by default about as many layers in time as there are cells along an axis of space."""
     domain, section = problem.domain, problem.settings.domain
-    mesh = domain.mesh
-    if mesh is None:
-        return Hypercube((*domain.lower, clock.start), (*domain.upper, clock.end), timed=True)
-    layers = None if section is None else section.layers
+    if domain.mesh is None:
+        lower, upper = domain.bounds
+        return Hypercube((*lower.tolist(), clock.start), (*upper.tolist(), clock.end), timed=True)
+    mesh, layers = domain.with_cells(), None if section is None else section.layers
     along = round(mesh.n_cells ** (1 / mesh.dimension))
     with problem.source.located("domain", "time"):
         return extruded(mesh, clock.start, clock.end, layers or max(LEAST_LAYERS, along))
@@ -164,7 +164,8 @@ class _Rules(MultiFunction):
 
     def __init__(self, symbols: Symbols, time: Any, functions: Mapping[Any, tuple[Any, int]], domain: Domain) -> None:
         super().__init__()
-        self._symbols, self._time, self._functions, self._domain = symbols, time, dict(functions), domain
+        self._symbols, self._time = symbols, time
+        self._functions, self._domain = dict(functions), domain
         self._space = symbols.dimension - 1
 
     def _derived(self, o: Any, order: int) -> Any:

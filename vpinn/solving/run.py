@@ -116,9 +116,10 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
         if "march" in meta or (problem.clock is not None and is_marched(problem.settings, problem.domain)):
-            found = loadin_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
-            return dataclasses.replace(found, exporter=exported)
-        posed, training, problem = problem, Training.from_arrays(arrays, meta), over_time(problem)
+            marched = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            return dataclasses.replace(marched, exporter=exported)
+        posed, training = problem, Training.from_arrays(arrays, meta)
+        problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
