@@ -246,8 +246,8 @@ def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
     """Return values λ, rising, and vectors φ with K φ = λ M φ and φᵀMφ = 1.
 
     They are those of M φ = μ (K + σM) φ with μ = 1/(λ + σ) and a shift σ of the size of the least λ, whose largest μ are known
-    to rounding. Eigenpairs of K φ = λ M φ itself have errors as large as rounding of the largest λ, which for bending is 1e12 times
-    the least. The factor of K + σM is accurate for entries of such different sizes (Demmel & Veselić 1992, SIAM J. Matrix Anal.
+    to rounding. Eigenpairs of K φ = λ M φ itself have errors as large as rounding of the largest λ, for bending 1e12 times the
+    least. The factor of K + σM is accurate for entries of such different sizes (Demmel & Veselić 1992, SIAM J. Matrix Anal.
     Appl. 13, 1204–1245).
 
     Raises:
