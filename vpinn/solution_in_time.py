@@ -101,6 +101,11 @@ class Snapshot(Solution):
         whole, then = self._then(points)
         return whole.spread(then)
 
+    def derived(self, points: Points) -> dict[str, Array]:
+        """Return the further fields that the problem file asks for at points in space; see ``Solution``."""
+        whole, then = self._then(points)
+        return whole.derived(then)
+
     def exact(self, points: Points) -> dict[str, Array]:
         """Return exact values at points in space; see ``Solution``."""
         whole, then = self._then(points)

@@ -29,12 +29,14 @@ class MarchStage(ABC):
         marched: what came out.
         points: quadrature points inside.
         estimate: distance from the next stage; None of the last.
+        following: the next stage; None of the last, and of one that a file kept.
     """
 
     problem: Problem
     marched: Marched
     points: CellPoints
     estimate: Distance | None = None
+    following: MarchStage | None = None
 
     @property
     def relative(self) -> float:

@@ -21,7 +21,10 @@ def steady_at(problem: Problem, t: float) -> Problem:
     formulation = frozen_formulation(problem.formulation, still)
     boundary = tuple(replace(c, value=None if c.value is None else frozen(c.value, values)) for c in problem.boundary)
     exact = {name: frozen(value, values) for name, value in problem.exact.items()}
-    return replace(problem, formulation=formulation, boundary=boundary, exact=exact, reference=None, clock=None, initial=())
+    answers = problem.answers.changed(lambda stated: frozen(stated, still))
+    return replace(
+        problem, formulation=formulation, boundary=boundary, exact=exact, answers=answers, reference=None, clock=None, initial=()
+    )
 
 
 def frozen_formulation(

@@ -27,6 +27,7 @@ from ufl.corealg.multifunction import MultiFunction
 
 from vpinn.domain import INITIAL, Domain, Hypercube, Points, extruded, located_points, sides_of
 from vpinn.errors import InputError
+from vpinn.problem.answers import Answers
 from vpinn.problem.formulation import Formulation, Strong, Weak
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
@@ -48,6 +49,9 @@ def over_time(problem: Problem) -> Problem:
         return problem
     if problem.periodic:
         raise InputError("periodic sides in time are for marches; leave out solver.method", problem.where("periodic"))
+    if problem.answers.quantities:
+        told = "quantities over time are for marches; leave them out, or leave out solver.method"
+        raise InputError(told, problem.where("output", "quantities"))
     domain = _domain(problem, clock)
     symbols = make_symbols(problem.domain.dimension + 1)
     unknowns = tuple(_extended(unknown, symbols, part) for part, unknown in enumerate(problem.unknowns))
@@ -70,6 +74,7 @@ def over_time(problem: Problem) -> Problem:
         formulation=_formulation(problem.formulation, moved, tuple(tags.index(tag) for tag in sides)),
         boundary=tuple(boundary),
         exact={name: moved(value) for name, value in problem.exact.items()},
+        answers=Answers({name: moved(value) for name, value in problem.answers.fields.items()}),
         tags=tags,
         clock=None,
         initial=(),
