@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vpinn.domain import Points, located_points
 from vpinn.errors import InputError
@@ -53,13 +54,27 @@ class SolutionInTime(Solution):
 
 @dataclass(frozen=True, eq=False)
 class SpaceTimeSolution(SolutionInTime):
-    """A field that was found over space and time at once; ``problem`` has the coordinates of space and t."""
+    """A field that was found over space and time at once; ``problem`` has the coordinates of space and t.
+
+    ``evaluate`` and ``gradient`` take points in space alone [n, d], too: they are those at the end.
+    """
 
     @classmethod
     def of(cls, timed: Problem, found: Solution) -> Self:
         """Return a solution over space and time of a problem in time."""
         known = {one.name: getattr(found, one.name) for one in fields(found)}
         return cls(**known, timed=timed, times=tuple(output_times(timed).tolist()))
+
+    def gradient(self, x: ArrayLike) -> dict[str, Array]:
+        """Return gradients in space at points and instants; see ``Solution``."""
+        return {name: slopes[..., :-1] for name, slopes in super().gradient(x).items()}
+
+    def _inside(self, x: ArrayLike, found: Callable[[Points], Mapping[str, Array]]) -> dict[str, Array]:
+        rows, clock = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.posed.clock
+        assert clock is not None
+        if rows.ndim == 2 and rows.shape[1] == self.posed.domain.dimension:
+            rows = np.column_stack([rows, np.full(len(rows), clock.end)])
+        return super()._inside(rows, found)
 
     def snapshot(self, t: float) -> Solution:
         """Return the solution at an instant; see ``SolutionInTime``."""
