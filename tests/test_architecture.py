@@ -37,6 +37,7 @@ FLOW = (
     "optimization",
     "noise",
     "solution",
+    "solution_in_time",
     "analysis",
     "march",
     "eigen",

@@ -12,7 +12,7 @@ A region is the inside of a domain or a part of its boundary: ``BoundaryPart.of(
 cells is asked of the domain: its ``mesh`` is None if there are none, and ``with_cells`` then raises an error.
 
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
-2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
+2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`, `extrude` (space and time): the domains.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
 4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
 5. `refine`, `bisect`, `layers`: finer meshes, the latter two by `cut`. `locate`: the cell of a point.
@@ -24,6 +24,7 @@ Start with `mesh`, `points` and `regions`.
 from vpinn.domain.bisect import BISECTED, bisect, divisible
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
+from vpinn.domain.extrude import SIDES, extruded, sides_of
 from vpinn.domain.geometry import Frames
 from vpinn.domain.given import (
     Domain,
@@ -37,7 +38,7 @@ from vpinn.domain.given import (
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.layers import creases, layered, replayed, touching
 from vpinn.domain.locate import locate
-from vpinn.domain.mesh import Mesh
+from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.mesh_file import read_mesh, read_mesh_data
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
@@ -58,8 +59,11 @@ from vpinn.domain.vertices import tag_vertices, with_vertices
 __all__ = [
     "AFFORDABLE",
     "BISECTED",
+    "FINAL",
+    "INITIAL",
     "REGIONS",
     "SHAPES",
+    "SIDES",
     "BoundaryPart",
     "Box",
     "CellPoints",
@@ -93,6 +97,7 @@ __all__ = [
     "creases",
     "disk",
     "divisible",
+    "extruded",
     "facet_gauss",
     "functions_per_cell",
     "gauss",
@@ -114,6 +119,7 @@ __all__ = [
     "reference_cell",
     "refine",
     "replayed",
+    "sides_of",
     "sobol_points",
     "sources_behind",
     "tag_vertices",

@@ -9,6 +9,7 @@ from typing import ClassVar, NoReturn
 
 import numpy as np
 
+from vpinn.domain.mesh import AXES, FINAL, INITIAL
 from vpinn.domain.outline import Box
 from vpinn.domain.reference import Floats, Integers
 from vpinn.errors import InputError
@@ -27,10 +28,12 @@ class Hypercube:
     Attributes:
         lower: smallest coordinates [d].
         upper: largest coordinates [d], each above the smallest one.
+        timed: whether the last coordinate is time.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
+    timed: bool = False
     rule: ClassVar[str] = "sobol"
     """Quadrature where none is asked for."""
     mesh: ClassVar[None] = None
@@ -65,6 +68,12 @@ class Hypercube:
     def dimension(self) -> int:
         """Number of coordinates d."""
         return len(self.lower)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the coordinates: x, y, z, or x0, x1, … of more than three of space; t for the last one if it is time."""
+        d = self.dimension - self.timed
+        return (*(AXES[:d] if d <= len(AXES) else (f"x{k}" for k in range(d))), *("t",) * self.timed)
 
     @property
     def sides(self) -> Floats:
@@ -110,8 +119,9 @@ class Hypercube:
 
     @property
     def facet_tags(self) -> dict[str, Integers]:
-        """Name → facet: left/right, bottom/top, back/front, then lower3/upper3, lower4/upper4, …."""
-        names = [*FACET_NAMES, *((f"lower{k}", f"upper{k}") for k in range(3, self.dimension))][: self.dimension]
+        """Name → facet: left/right, bottom/top, back/front, then lower3/upper3, lower4/upper4, …; initial/final of time."""
+        d = self.dimension - self.timed
+        names = [*FACET_NAMES, *((f"lower{k}", f"upper{k}") for k in range(3, d))][:d] + [(INITIAL, FINAL)] * self.timed
         return {name: np.array([2 * k + end]) for k, pair in enumerate(names) for end, name in enumerate(pair)}
 
     @property

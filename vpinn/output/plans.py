@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vpinn.domain import Domain, axis_names
+from vpinn.domain import Domain
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
-from vpinn.march import frozen_formulation, on_elements
+from vpinn.march import on_elements
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
 from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text, unused_rows
-from vpinn.problem import Problem, output_times, stated_in
+from vpinn.problem import Problem, frozen_formulation, output_times, stated_in
 from vpinn.trial import Trial
 
 
@@ -183,7 +183,7 @@ def _batch(objective: Objective, plan: Plan) -> str:
 def _domain(domain: Domain) -> list[str]:
     """Return texts about the domain: cells, nodes, extent and tags."""
     lower, upper = domain.bounds
-    names = axis_names(domain.dimension)
+    names = domain.axes
     ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
     span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
     tags = ", ".join(domain.tags[:-1][:20]) or "none"
