@@ -28,6 +28,7 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
+from vpinn.problem.constants import files_of_constants
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
@@ -137,8 +138,10 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
     before = read_json(folder / RUN) or {}
     changed = _changes(before.get("settings", {}), record["settings"])
     mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
-    if not changed and mesh is not None and before.get("files", {}).get(mesh) != record["files"].get(mesh):
-        changed = f"file.{mesh}"
+    lists = [given["file"] for given in record["settings"].get("constants", {}).values() if isinstance(given, dict)]
+    for name in [*([] if mesh is None else [mesh]), *lists]:
+        if not changed and before.get("files", {}).get(name) != record["files"].get(name):
+            changed = f"file.{name}"
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
     for name in ("threads", "device"):
@@ -260,11 +263,12 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh and reference."""
+    """Return name and path of the files that the problem file refers to: mesh, reference and lists of constants."""
     if problem.source.path is None:
         return []
     names = (problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file)
-    return [(name, problem.source.path.parent / name) for name in names if name is not None]
+    named = [*names, *files_of_constants(problem.settings)]
+    return [(name, problem.source.path.parent / name) for name in dict.fromkeys(named) if name is not None]
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
     mesh file ─ read_mesh ─┐            ┌─ CellPoints, FacetPoints ─ take(index) → Points
                            ├→   Mesh   ─┼─ LagrangeSpace → dofs, basis functions, Gram matrices
     shape ──── make_shape ─┤            └─ refine, locate, polygon_of
-                           └→ Hypercube ── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
+                           └→ Meshless ─── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
 
 All objects are immutable and made of numpy arrays. Meshes are checked when they are made. Quadrature points are numbered and
 computed on demand, so that memory depends on the mesh and on the batch, but not on the number of points.
@@ -12,7 +12,8 @@ A region is the inside of a domain or a part of its boundary: ``BoundaryPart.of(
 cells is asked of the domain: its ``mesh`` is None if there are none, and ``with_cells`` then raises an error.
 
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
-2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
+2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`: meshes; `meshless` → `hypercube`, `ball` (also all of space):
+   domains of any dimension without a mesh.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
 4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
 5. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
@@ -21,6 +22,7 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
 Start with `mesh`, `points` and `regions`.
 """
 
+from vpinn.domain.ball import Ball, Space
 from vpinn.domain.bisect import BISECTED, bisect, divisible, replayed
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
@@ -38,6 +40,7 @@ from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
+from vpinn.domain.meshless import Meshless
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
 from vpinn.domain.point_set import Points, PointSet
@@ -59,6 +62,7 @@ __all__ = [
     "BISECTED",
     "REGIONS",
     "SHAPES",
+    "Ball",
     "BoundaryPart",
     "Box",
     "CellPoints",
@@ -72,6 +76,7 @@ __all__ = [
     "LagrangeSpace",
     "Mesh",
     "MeshPoints",
+    "Meshless",
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
     "Outline",
@@ -81,6 +86,7 @@ __all__ = [
     "Polygon",
     "Region",
     "Rule",
+    "Space",
     "affordable_refine",
     "assemble_cells",
     "axis_names",

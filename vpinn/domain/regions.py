@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.domain.given import Domain
-from vpinn.domain.hypercube import Hypercube
+from vpinn.domain.meshless import Meshless
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import CellPoints, FacetPoints, MeshPoints
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
@@ -31,7 +31,7 @@ class Region(ABC):
     """A part of a domain that integrals run over.
 
     Attributes:
-        domain: mesh or hypercube.
+        domain: mesh, or domain without one.
         integral_type: UFL's name of integrals over such regions.
         symbol: of the measure in a form.
         entity: what such a region is made of.
@@ -71,8 +71,8 @@ class Region(ABC):
         """
 
     @abstractmethod
-    def _without_cells(self, hypercube: Hypercube, count: int, rule: str, seed: int) -> PointSet:
-        """Return random points of a hypercube."""
+    def _without_cells(self, domain: Meshless, count: int, rule: str, seed: int) -> PointSet:
+        """Return random points of a domain without a mesh."""
 
     def points(self, degree: int, count: int = 1, rule: str | None = None, seed: int = 0, refine: int = 0) -> PointSet:
         """Return quadrature points.
@@ -88,7 +88,7 @@ class Region(ABC):
             InputError: the degree is out of range, or the domain has no such rule.
         """
         rule = rule or self.domain.rule
-        if isinstance(self.domain, Hypercube):
+        if isinstance(self.domain, Meshless):
             return self._without_cells(self.domain, count, rule, seed)
         return self.on_cells(degree, rule, seed, refine)
 
@@ -105,7 +105,7 @@ class Region(ABC):
 @final
 @dataclass(frozen=True, eq=False)
 class Inside(Region):
-    """All cells of a mesh, or the inside of a hypercube."""
+    """All cells of a mesh, or the inside of a domain without a mesh."""
 
     integral_type = "cell"
     symbol = "dx"
@@ -128,8 +128,8 @@ class Inside(Region):
         """Return the points of a rule in every cell."""
         return CellPoints(self.domain.with_cells(), degree, rule, seed, refine)
 
-    def _without_cells(self, hypercube: Hypercube, count: int, rule: str, seed: int) -> PointSet:
-        return MonteCarloPoints(hypercube, count, rule, seed)
+    def _without_cells(self, domain: Meshless, count: int, rule: str, seed: int) -> PointSet:
+        return MonteCarloPoints(domain, count, rule, seed)
 
     def functions(self, space: LagrangeSpace) -> Integers:
         """Return all functions."""
@@ -167,8 +167,8 @@ class BoundaryPart(Region):
         """Return the points of a rule on every facet."""
         return FacetPoints(self.domain.with_cells(), self.facets, degree, rule, seed + 1, refine)
 
-    def _without_cells(self, hypercube: Hypercube, count: int, rule: str, seed: int) -> PointSet:
-        return MonteCarloFacetPoints(hypercube, self.facets, max(count, len(self.facets)), rule, seed + 1)
+    def _without_cells(self, domain: Meshless, count: int, rule: str, seed: int) -> PointSet:
+        return MonteCarloFacetPoints(domain, self.facets, max(count, len(self.facets)), rule, seed + 1)
 
     def functions(self, space: LagrangeSpace) -> Integers:
         """Return the functions that do not vanish on all of the facets."""

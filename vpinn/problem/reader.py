@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Mesh, Meshless
 from vpinn.errors import InputError
 from vpinn.problem.build import PythonForm, build_problem
 from vpinn.problem.problem import Problem
@@ -33,7 +33,7 @@ def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
 
 
 def make_problem(
-    domain: Mesh | Hypercube | Mapping[str, Any],
+    domain: Mesh | Meshless | Mapping[str, Any],
     *,
     unknowns: Mapping[str, Any],
     energy: str | PythonForm | None = None,
@@ -83,8 +83,8 @@ def make_problem(
     source = Source(None, None, data)
     settings = validate(source)
     given = None if isinstance(domain, Mapping) else domain
-    if given is not None and not isinstance(given, Mesh | Hypercube):
-        raise InputError(f"domain is a Mesh, a Hypercube or the keys of a [domain] section, got {type(given).__name__}")
+    if given is not None and not isinstance(given, Mesh | Meshless):
+        raise InputError(f"domain is a Mesh, a Hypercube, a Ball, a Space or the keys of a [domain] section, got {type(given).__name__}")
     return build_problem(source, settings, Path(folder), given, functions[0] if functions else None)
 
 

@@ -25,6 +25,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import FOLDED, NotReal, lower
 from vpinn.problem import Condition
+from vpinn.problem.symbols import expanded
 
 SIDES: Mapping[str, tuple[int, int]] = {
     name: (axis, side)
@@ -55,7 +56,7 @@ Prescribed = Sequence[tuple[tuple[str, ...], Expr]]
 
 def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr | float]) -> Expr:
     """Return a scalar expression of the coordinates evaluated at another point."""
-    moved: Expr = ufl.replace(lower(expression), {x: ufl.as_vector(list(point))})
+    moved: Expr = ufl.replace(lower(expanded(expression)), {x: ufl.as_vector(list(point))})
     return moved
 
 
