@@ -47,7 +47,7 @@ from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
+from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints, ScatteredPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
 from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region
@@ -86,6 +86,7 @@ __all__ = [
     "Polygon",
     "Region",
     "Rule",
+    "ScatteredPoints",
     "Space",
     "affordable_refine",
     "assemble_cells",

@@ -97,6 +97,14 @@ class Ball(Meshless):
         """Return points evenly spread by volume: their distances from the centre are radius·U^{1/d}."""
         return self.at_distance(unit, self.radius * unit[:, -1] ** (1.0 / self.dimension))
 
+    def scatter(self, unit: Floats) -> Floats:
+        """Return points of which one half is spread by volume, the other evenly over distances from the centre.
+
+        By volume, almost all points of many dimensions lie close to the sphere.
+        """
+        u, even = (2.0 * unit[:, -1]) % 1.0, unit[:, -1] < 0.5
+        return self.at_distance(unit, self.radius * np.where(even, u, u ** (1.0 / self.dimension)))
+
     def at_distance(self, unit: Floats, distance: Floats) -> Floats:
         """Return points [n, d] at given distances [n] from the centre, in directions evenly spread on the sphere."""
         direction = normal(unit[:, : self.dimension])

@@ -91,6 +91,10 @@ class Meshless(ABC):
     def place(self, unit: Floats) -> Floats:
         """Return the points [n, d] of the domain for points of the unit cube [n, numbers], evenly spread by volume."""
 
+    def scatter(self, unit: Floats) -> Floats:
+        """Return points for least squares [n, d], spread so that no part of the domain is neglected; default as ``place``."""
+        return self.place(unit)
+
     @abstractmethod
     def place_on(self, facet: Integers, unit: Floats) -> tuple[Floats, Floats]:
         """Return points of boundary parts and their outward unit normals, [n, d] each, evenly spread by area.

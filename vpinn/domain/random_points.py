@@ -60,6 +60,17 @@ class MonteCarloPoints(_OneEntity):
         return _points(self.domain, self.domain.place(unit), unit, weights, np.zeros_like(numbers), None, numbers)
 
 
+class ScatteredPoints(MonteCarloPoints):
+    """Points for least squares, spread as ``Meshless.scatter`` says. Their weights 1/n are those of a mean, not of an integral."""
+
+    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+        """Return the points with the given numbers [b]."""
+        numbers = self._checked(index)
+        unit = self._sequence.at(numbers, _keys(numbers, fresh))
+        weights = np.full(len(unit), 1.0 / self.size)
+        return _points(self.domain, self.domain.scatter(unit), unit, weights, np.zeros_like(numbers), None, numbers)
+
+
 class MonteCarloFacetPoints(_OneEntity):
     """Points spread over boundary facets of a domain without a mesh, shared out by area, with at least one on each facet.
 
