@@ -24,10 +24,8 @@ ROWS = 2
 """Rows per function that a fit begins with."""
 AGREE = 1.5
 """Factor by which the residual on fresh points may exceed what a fit with so many rows leaves there by chance."""
-MORE = 1.6
-"""Factor by which points are added where it does."""
-ADDITIONS = 4
-"""Times that points are added in one stage, at most."""
+MORE, MOST_ROWS = 1.4, 12.0
+"""Factor by which rows per function are added where it does, and the most of them."""
 LOOK = 2**13
 """Fresh points, at least, on which functions are looked for."""
 FURTHER, FURTHEST = 2, 2**16
@@ -94,19 +92,11 @@ def grow(
     network = base.having(terms_of(levels))
     equations = weighted(equations, network)
     theta, stages, fresh, look = network.initial(torch.Generator()), list[Stage](), UNSEEN, LOOK
-    points = 0
+    rows = float(ROWS)
     while True:
-        points = max(points, ROWS * network.weights + 64)
-        fit = solve(equations, network, theta, points)
+        fit = solve(equations, network, theta, int(rows * network.weights) + 64)
         left, found = unseen(equations, fit, fresh, look)
         fresh += look
-        for _ in range(ADDITIONS):
-            if not disagrees(fit, left) or counted(network, int(MORE * points)) > LONG:
-                break
-            points = int(MORE * points)
-            fit = solve(equations, network, fit.theta, points)
-            left, found = unseen(equations, fit, fresh, look)
-            fresh += look
         stages.append(Stage(fit, levels, left, time.perf_counter() - began))
         if not note(stages[-1]):
             return stages, "time limit"
@@ -121,8 +111,10 @@ def grow(
             moves = chosen(possible(found, network, levels))
         levels = moved(levels, moves, wanted.functions)
         larger = network.having(terms_of(levels))
-        same = len(larger.terms) == len(network.terms)
-        if same or counted(larger, max(points, ROWS * larger.weights)) > (SOON if good else LONG):
+        more = disagrees(fit, left)
+        rows = min(MORE * rows, MOST_ROWS) if more else rows
+        dear = counted(larger, int(rows * larger.weights)) > (SOON if good else LONG)
+        if dear or (len(larger.terms) == len(network.terms) and not (more and rows < MOST_ROWS)):
             return stages, "tolerance" if good else "grown"
         theta = carried(fit.theta, network, larger)
         network = larger

@@ -32,6 +32,8 @@ BYTES = 2**25
 Term: TypeAlias = tuple[tuple[int, int], ...]
 """One function: pairs of coordinate and degree ≥ 1, by ascending coordinate; () is the function 1. The coordinate number d stands
 for the squared distance, and is the only one of its functions."""
+Parts: TypeAlias = list[tuple[Tensor, list[Tensor]]]
+"""Positions of functions [m], and for each factor its row in a table of polynomials [m]."""
 Coefficients: TypeAlias = Mapping[Derivative, Tensor]
 """Derivative of a function → its coefficient in a linear operator [n]."""
 
@@ -74,7 +76,7 @@ class FewCoordinates(Enriched):
         """Return zeros [size]."""
         return torch.zeros(self.size, dtype=torch.float64, device=HOST)
 
-    @property
+    @cached_property
     def degree(self) -> int:
         """Highest degree of a polynomial of one coordinate."""
         return max((degree for term in self.terms for i, degree in term if i < self.dimension), default=0)
@@ -122,17 +124,27 @@ class FewCoordinates(Enriched):
                 found.append((np.array(at), pairs[..., 0], pairs[..., 1]))
         return tuple(found)
 
-    def parts(self, key: Derivative) -> list[tuple[NDArray[np.int64], list[NDArray[np.int64]]]]:
+    @cached_property
+    def _parts(self) -> dict[Derivative, Parts]:
+        """Results of ``parts``."""
+        return {}
+
+    def parts(self, key: Derivative) -> Parts:
         """Return the functions with a derivative that is not zero.
 
         Args:
             key: coordinates to differentiate by.
 
         Returns:
-            positions of functions [m] and, for each of their factors, its row in a table of polynomials [m], see ``tables``.
+            positions of functions [m] and, for each of their factors, its row in a table of polynomials [m], see ``table``.
         """
-        orders, degrees = Counter(key), self.degree + 1
-        found = []
+        if key not in self._parts:
+            self._parts[key] = self._differentiated(Counter(key))
+        return self._parts[key]
+
+    def _differentiated(self, orders: Mapping[int, int]) -> Parts:
+        """Return the functions that have all coordinates of a derivative, of such orders; see ``parts``."""
+        degrees, found = self.degree + 1, []
         for at, coordinates, powers in self._groups:
             if not len(orders) <= coordinates.shape[1]:
                 continue
@@ -145,7 +157,7 @@ class FewCoordinates(Enriched):
             for i, r in orders.items():
                 order[coordinates[whole] == i] = r
             rows = (order * self.dimension + coordinates[whole]) * degrees + powers[whole]
-            found.append((at[whole], list(rows.T)))
+            found.append((torch.from_numpy(at[whole]), [torch.from_numpy(np.ascontiguousarray(row)) for row in rows.T]))
         return found
 
     def table(self, x: Tensor, order: int) -> Tensor:
@@ -212,7 +224,7 @@ class FewCoordinates(Enriched):
         for component, coefficients in operator.items():
             for key, coefficient in coefficients.items():
                 for at, rows in self.parts(key):
-                    result[component * k + torch.from_numpy(at)] += product_of_rows(table, rows) * coefficient
+                    result[component * k + at] += product_of_rows(table, rows) * coefficient
         if len(radial := self._radial[0]):
             values, rules = self.distances(x, {key for one in operator.values() for key in one})
             for component, coefficients in operator.items():
@@ -224,11 +236,11 @@ class FewCoordinates(Enriched):
         return result
 
 
-def product_of_rows(table: Tensor, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+def product_of_rows(table: Tensor, rows: Sequence[Tensor]) -> Tensor:
     """Return products of rows of a table [m, n], one row of each list in each; ones without lists."""
     if not rows:
         return table.new_ones(1, table.shape[1])
-    result = table[torch.from_numpy(rows[0])]
+    result = table[rows[0]]
     for more in rows[1:]:
-        result *= table[torch.from_numpy(more)]
+        result *= table[more]
     return result
