@@ -26,9 +26,9 @@ from ufl.corealg.traversal import unique_post_traversal
 from vpinn.domain import REGIONS, Region
 from vpinn.errors import InputError
 from vpinn.forms.adjoint import slope
-from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
+from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
-from vpinn.problem.symbols import Named, components
+from vpinn.problem.symbols import KnownFunction, Named, components
 
 KEPT = 256
 """Number of lowered forms and expressions that are kept, because a run lowers most of them several times."""
@@ -228,6 +228,8 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], kn
     if node in known or isinstance(node, Named):
         stated = known[node] if node in known else components(node.definition)
         return reduce(partial(slope, graph), derivative, _defined(graph, node, _flat(value, node.ufl_shape), stated))
+    if isinstance(node, KnownFunction):
+        return graph.slot(Given(node.name, node.values, derivative))
     function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
     return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
 
