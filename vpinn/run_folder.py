@@ -34,7 +34,7 @@ from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
-from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, with_fields
+from vpinn.trial import Enriched, Features, FewCoordinates, Near, Scales, Trial, elements_trial, few_trial, make_trial, with_fields
 
 FREE: dict[str, tuple[str, ...] | None] = {
     "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
@@ -197,6 +197,9 @@ def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
         meta["beside"] = [trial.beside.degree, trial.beside.why]
     if isinstance(trial.network, Near):
         meta["places"] = trial.network.places
+    if isinstance(trial.network, FewCoordinates):
+        penalised = all(one.how == "penalty" for one in trial.imposed)
+        meta |= {"terms": trial.network.terms, "penalised": penalised}
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     return arrays, meta
@@ -229,6 +232,9 @@ def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
         mesh = replayed(problem.domain.with_cells(), marks)
         problem = replace(problem, domain=mesh)
         return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
+    if "terms" in meta:
+        terms = [tuple((int(i), int(degree)) for i, degree in term) for term in meta["terms"]]
+        return problem, few_trial(problem, terms, meta["penalised"])
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
     if "beside" in meta:
         degree, why = meta["beside"]

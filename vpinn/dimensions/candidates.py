@@ -19,10 +19,10 @@ from itertools import combinations
 import numpy as np
 from scipy.special import gammaincc
 
-from vpinn.dimensions.equations import Array, Linearised
-from vpinn.dimensions.subsets import Levels, Subset, beyond_pairs, of_degree
+from vpinn.dimensions.equations import Array, AtPoints
+from vpinn.dimensions.subsets import ALL, LEAST_DISTANCE, Levels, Subset, beyond_pairs, of_degree
 from vpinn.trial import FewCoordinates
-from vpinn.trial.few_coordinates import Term
+from vpinn.trial.few_coordinates import RADIAL
 
 NEEDLESS = 0.05
 """Expected share of needless moves among those that are taken."""
@@ -95,10 +95,19 @@ def _excess(group: Sequence[Move]) -> float:
     return excess / freedom if excess > CERTAIN * np.sqrt(2.0 * freedom) else 0.0
 
 
-def possible(found: Sequence[Linearised], network: FewCoordinates, levels: Levels) -> list[Move]:
-    """Return all moves, with their evidence in the residuals on fresh points."""
+def possible(found: Sequence[AtPoints], network: FewCoordinates, levels: Levels, order: int) -> list[Move]:
+    """Return all moves, with their evidence in the residuals on fresh points.
+
+    Args:
+        found: residuals of all equations.
+        network: sum of the functions in use.
+        levels: its subsets.
+        order: highest order of derivatives in the equations.
+    """
     degrees = {subset: range(level + 1, level + AHEAD + 1) for subset, level in levels.items()}
     degrees |= {subset: range(3, 4) for subset in beyond_pairs(levels, TRIPLES, network.dimension)}
+    if ALL not in levels and order <= RADIAL:
+        degrees[ALL] = range(LEAST_DISTANCE, LEAST_DISTANCE + AHEAD)
     terms = [(subset, degree, term) for subset, some in degrees.items() for degree in some for term in of_degree(subset, degree)]
     scores = column_scores(found, network.having([term for _, _, term in terms]))
     parts: dict[tuple[Subset, int], list[float]] = {}
@@ -119,7 +128,7 @@ def _move(outputs: int, subset: Subset, degrees: range, parts: dict[tuple[Subset
     return Move(subset, level, first, freedom, used)
 
 
-def column_scores(found: Sequence[Linearised], network: FewCoordinates) -> Array:
+def column_scores(found: Sequence[AtPoints], network: FewCoordinates) -> Array:
     """Return the scores of the functions of a sum, from their columns [terms]."""
     k, outputs = len(network.terms), network.outputs
     scores = np.zeros(k)
@@ -138,7 +147,7 @@ def column_scores(found: Sequence[Linearised], network: FewCoordinates) -> Array
     return scores
 
 
-def pair_moves(found: Sequence[Linearised], network: FewCoordinates) -> list[Move]:
+def pair_moves(found: Sequence[AtPoints], network: FewCoordinates) -> list[Move]:
     """Return the moves that add a pair of coordinates: by the product of both, or by products of low degrees, if these tell more."""
     d = network.dimension
     low = LOW if d <= LOWEST else 1
@@ -154,7 +163,7 @@ def pair_moves(found: Sequence[Linearised], network: FewCoordinates) -> list[Mov
     return moves
 
 
-def product_scores(found: Sequence[Linearised], network: FewCoordinates, low: int) -> Array:
+def product_scores(found: Sequence[AtPoints], network: FewCoordinates, low: int) -> Array:
     """Return the scores of products p(x_i) q(x_j) of degrees 1 to ``low`` [d·low, d·low], by products of matrices.
 
     An operator Σ A_k ∂_k + A_kk ∂_kk + A takes a product to X q + p Y, with X = (A/2 + A_i ∂_i + A_ii ∂_ii) p and Y alike, so that
@@ -185,5 +194,3 @@ def product_scores(found: Sequence[Linearised], network: FewCoordinates, low: in
     scores: Array = (along**2 / np.where(spread > 0.0, spread, 1.0)).sum(axis=0)
     return scores
 
-
-__all__ = ["Move", "Term", "chosen", "possible"]

@@ -1,4 +1,4 @@
-"""Equations and conditions at points, linearised: what a sum of functions of few coordinates leaves of them, and its columns."""
+"""PointEquations and conditions at points, linearised: what a sum of functions of few coordinates leaves of them, and its columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import ufl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import BoundaryPart, Meshless, Points, PointSet, ScatteredPoints
+from vpinn.domain import BoundaryPart, Points, PointSet, scattered
 from vpinn.forms import Graph, Jet, build, compile_tape, components, derivatives
 from vpinn.placement import HOST
 from vpinn.problem import Problem
@@ -20,12 +20,14 @@ from vpinn.trial import Derivative, Evaluator, FewCoordinates, Trial
 Array = NDArray[np.float64]
 NUMBERED = 2**40
 """Size of a set of independent points, of which as many are drawn as are needed; none is stored."""
+PART = 2
+"""Points inside the domain for each point of a boundary condition."""
 GOLDEN = np.uint64(679_537_993_489)
 """Odd number close to 2⁴⁰(√5 − 1)/2, by which all numbers below 2⁴⁰ are visited in turn."""
 
 
 @dataclass(frozen=True)
-class Equations:
+class PointEquations:
     """Residuals R inside the domain or on a boundary part, with their derivatives by the values and derivatives of the sum.
 
     Attributes:
@@ -34,7 +36,7 @@ class Equations:
         evaluator: computes every R, then every derivative.
         count: number of residuals R at a point.
         slopes: for every derivative the number of its R, and the value or derivative of the sum.
-        inside: whether the points lie inside the domain.
+        part: points inside the domain for each point of these.
         linear: whether the derivatives do not depend on the sum.
         weight: of these residuals in the sum of all squares, relative to equations, > 0.
     """
@@ -44,7 +46,7 @@ class Equations:
     evaluator: Evaluator
     count: int
     slopes: tuple[tuple[int, Jet], ...]
-    inside: bool
+    part: int
     linear: bool
     weight: float = 1.0
 
@@ -56,15 +58,15 @@ class Equations:
         places = np.arange(start, start + count, dtype=np.uint64) * GOLDEN % np.uint64(NUMBERED)
         return self.points.take(places.astype(np.int64))
 
-    def at(self, network: FewCoordinates, theta: Tensor, points: Points) -> Linearised:
+    def at(self, network: FewCoordinates, theta: Tensor, points: Points) -> AtPoints:
         """Return residuals and derivatives at n points, for parameters [network.size]."""
         trial = replace(self.trial, network=network)
         values = Evaluator(trial, self.evaluator.tape)(theta, points)
-        return Linearised(network, points, values[: self.count], values[self.count :], self.slopes, self.weight)
+        return AtPoints(network, points, values[: self.count], values[self.count :], self.slopes, self.weight)
 
 
 @dataclass(frozen=True)
-class Linearised:
+class AtPoints:
     """Values of residuals R and of their derivatives at n points.
 
     Attributes:
@@ -113,7 +115,7 @@ class Linearised:
         return root * self.values.T.ravel(), root * matrix.reshape(n * len(self.values), -1)
 
 
-def make_equations(problem: Problem, trial: Trial, seed: int) -> tuple[Equations, ...]:
+def make_equations(problem: Problem, trial: Trial, seed: int) -> tuple[PointEquations, ...]:
     """Return the equations of a problem in strong form, then its conditions that the trial space does not meet.
 
     Args:
@@ -123,24 +125,23 @@ def make_equations(problem: Problem, trial: Trial, seed: int) -> tuple[Equations
     """
     domain = problem.domain
     inside = [part for equation in problem.formulation.equations for part in components(equation)]
-    assert isinstance(domain, Meshless)
-    found = [_compiled(problem, trial, inside, ScatteredPoints(domain, NUMBERED, seed=seed), True)]
+    found = [_compiled(problem, trial, inside, scattered(domain, NUMBERED, seed), 1)]
     for imposed in trial.imposed:
         if imposed.how != "exact":
             unknown = components(problem.unknown(str(imposed.condition.unknown)).function)[imposed.component]
             gap = unknown - imposed.value
             points = BoundaryPart.of(domain, imposed.condition.on).points(0, NUMBERED, "monte-carlo", seed)
-            found.append(_compiled(problem, trial, [gap], points, False))
+            found.append(_compiled(problem, trial, [gap], points, PART))
     for condition in problem.boundary:
         if condition.residual is not None:
             points = BoundaryPart.of(domain, condition.on).points(0, NUMBERED, "monte-carlo", seed)
-            found.append(_compiled(problem, trial, components(condition.residual), points, False))
+            found.append(_compiled(problem, trial, components(condition.residual), points, PART))
     return tuple(found)
 
 
 def _compiled(
-    problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet, inside: bool
-) -> Equations:
+    problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet, part: int
+) -> PointEquations:
     """Compile scalar residuals, and their derivatives by the jets of the sum that are not zero."""
     known: Mapping[ufl.Coefficient, ufl.core.expr.Expr] = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     graph = Graph(frozenset({trial.function.count()}))
@@ -155,4 +156,4 @@ def _compiled(
     }
     evaluator = Evaluator(trial, compile_tape(graph, [*nodes, *slopes.values()]))
     linear = all(graph.static[slope] for slope in slopes.values())
-    return Equations(trial, points, evaluator, len(nodes), tuple(slopes), inside, linear)
+    return PointEquations(trial, points, evaluator, len(nodes), tuple(slopes), part, linear)

@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dtrcon
 from torch import Tensor
 
-from vpinn.dimensions.equations import Array, Equations, Linearised
+from vpinn.dimensions.equations import Array, PointEquations, AtPoints
 from vpinn.features.least_squares import solve_columns
 from vpinn.interrupt import apart
 from vpinn.objective.linearisation import Triangle
@@ -28,8 +28,6 @@ NEWTON, GAIN = 20, 1e-3
 """Most Newton steps of a nonlinear problem, and relative gain of the residual below which no further step is taken."""
 UNSEEN = 2**38
 """Number of the first point that no fit uses."""
-SHARE = 2
-"""Points inside for each point of a boundary condition."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,17 @@ class Left:
         norm: root of the mean square of the weighted residuals.
         relative: ``norm`` over that of zero parameters, dimensionless.
         interval: 95 % confidence interval of ``relative``, from the scatter between points.
+        points: number of those points inside the domain.
     """
 
     norm: float
     relative: float
     interval: tuple[float, float]
+    points: int
 
 
 @dataclass(frozen=True)
-class Fit:
+class SumFit:
     """Coefficients that make the residual smallest.
 
     Attributes:
@@ -64,12 +64,12 @@ class Fit:
     points: int
 
 
-def count_of(one: Equations, points: int) -> int:
+def count_of(one: PointEquations, points: int) -> int:
     """Return how many points equations or conditions take, for a number of points inside the domain."""
-    return points if one.inside else max(64, points // SHARE)
+    return max(64, points // one.part)
 
 
-def weighted(equations: Sequence[Equations], network: FewCoordinates) -> tuple[Equations, ...]:
+def weighted(equations: Sequence[PointEquations], network: FewCoordinates) -> tuple[PointEquations, ...]:
     """Return equations and conditions with weights by which a function changes both alike, on average over all functions."""
     zero = network.initial(torch.Generator())
     sizes = []
@@ -77,10 +77,10 @@ def weighted(equations: Sequence[Equations], network: FewCoordinates) -> tuple[E
         _, columns = one.at(network, zero, one.taken(0, 4 * 64)).columns(network)
         sizes.append(float((columns**2).mean()))
     inside = sizes[0]
-    return tuple(replace(one, weight=1.0 if one.inside else inside / (size or 1.0)) for one, size in zip(equations, sizes, strict=True))
+    return tuple(replace(one, weight=inside / (size or 1.0)) for one, size in zip(equations, sizes, strict=True))
 
 
-def solve(equations: Sequence[Equations], network: FewCoordinates, start: Tensor, points: int) -> Fit:
+def solve(equations: Sequence[PointEquations], network: FewCoordinates, start: Tensor, points: int) -> SumFit:
     """Minimise the mean square of the residuals over the coefficients: one step for a linear problem, else Newton steps.
 
     Args:
@@ -92,7 +92,7 @@ def solve(equations: Sequence[Equations], network: FewCoordinates, start: Tensor
     if all(one.linear for one in equations):
         zero = torch.zeros_like(start)
         theta, norm = _step(equations, network, zero, points)
-        return Fit(network, theta, norm, points)
+        return SumFit(network, theta, norm, points)
     theta, norm = start, left_by(equations, network, start, 0, points)[0]
     for _ in range(NEWTON):
         found, _ = _step(equations, network, theta, points)
@@ -106,10 +106,10 @@ def solve(equations: Sequence[Equations], network: FewCoordinates, start: Tensor
         gain, theta, norm = norm - reached, moved, reached
         if gain <= GAIN * norm:
             break
-    return Fit(network, theta, norm, points)
+    return SumFit(network, theta, norm, points)
 
 
-def _step(equations: Sequence[Equations], network: FewCoordinates, at: Tensor, points: int) -> tuple[Tensor, float]:
+def _step(equations: Sequence[PointEquations], network: FewCoordinates, at: Tensor, points: int) -> tuple[Tensor, float]:
     """Return the parameters that solve the linearised equations in least squares, and the norm that these then have."""
     k = network.weights
     triangle = Triangle(k + 1)
@@ -133,7 +133,7 @@ def _step(equations: Sequence[Equations], network: FewCoordinates, at: Tensor, p
 
 
 def _rows(
-    one: Equations, network: FewCoordinates, theta: Tensor, first: int, count: int
+    one: PointEquations, network: FewCoordinates, theta: Tensor, first: int, count: int
 ) -> Iterator[tuple[Array, Array]]:
     """Yield weighted residuals and columns, divided by the root of the number of points, part by part."""
     step = max(64, int(BYTES / (8 * one.count * (network.weights + 1 + len(one.slopes)))))
@@ -144,14 +144,14 @@ def _rows(
 
 
 def residuals(
-    equations: Sequence[Equations], network: FewCoordinates, theta: Tensor, first: int, points: int
-) -> list[Linearised]:
+    equations: Sequence[PointEquations], network: FewCoordinates, theta: Tensor, first: int, points: int
+) -> list[AtPoints]:
     """Return residuals and derivatives of all equations at points from a number on."""
     return [one.at(network, theta, one.taken(first, count_of(one, points))) for one in equations]
 
 
 def left_by(
-    equations: Sequence[Equations], network: FewCoordinates, theta: Tensor, first: int, points: int
+    equations: Sequence[PointEquations], network: FewCoordinates, theta: Tensor, first: int, points: int
 ) -> tuple[float, float]:
     """Return the root of the mean square of the weighted residuals, and the standard deviation of the mean square."""
     return mean_square([one.weight * found.values**2 for one, found in _pairs(equations, network, theta, first, points)])
@@ -164,7 +164,7 @@ def mean_square(squares: Sequence[Array]) -> tuple[float, float]:
     return math.sqrt(sum(float(part.mean()) for part in sums)), math.sqrt(variance)
 
 
-def unseen(equations: Sequence[Equations], fit: Fit, first: int, points: int) -> tuple[Left, list[Linearised]]:
+def unseen(equations: Sequence[PointEquations], fit: SumFit, first: int, points: int) -> tuple[Left, list[AtPoints]]:
     """Return what a fit leaves on other points, and the residuals there.
 
     Args:
@@ -179,10 +179,10 @@ def unseen(equations: Sequence[Equations], fit: Fit, first: int, points: int) ->
     zero = torch.zeros(nothing.size, dtype=torch.float64, device=fit.theta.device)
     whole = left_by(equations, nothing, zero, first, points)[0] or 1.0
     ends = [math.sqrt(max(0.0, norm**2 + side * 1.96 * deviation)) / whole for side in (-1, 1)]
-    return Left(norm, norm / whole, (ends[0], ends[1])), found
+    return Left(norm, norm / whole, (ends[0], ends[1]), points), found
 
 
 def _pairs(
-    equations: Sequence[Equations], network: FewCoordinates, theta: Tensor, first: int, points: int
-) -> list[tuple[Equations, Linearised]]:
+    equations: Sequence[PointEquations], network: FewCoordinates, theta: Tensor, first: int, points: int
+) -> list[tuple[PointEquations, AtPoints]]:
     return list(zip(equations, residuals(equations, network, theta, first, points), strict=True))

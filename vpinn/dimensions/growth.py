@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from vpinn.dimensions.candidates import Move, chosen, possible
-from vpinn.dimensions.equations import Equations
-from vpinn.dimensions.fit import UNSEEN, Fit, Left, solve, unseen, weighted
-from vpinn.dimensions.subsets import Levels, Subset, count_of_terms, terms_of
+from vpinn.dimensions.equations import PointEquations
+from vpinn.dimensions.fit import UNSEEN, SumFit, Left, solve, unseen, weighted
+from vpinn.dimensions.subsets import ALL, Levels, Subset, count_of_terms, terms_of
 from vpinn.placement import HOST
 from vpinn.trial import FewCoordinates
+from vpinn.trial.few_coordinates import RADIAL
 
 FIRST = {50: 4, 1000: 2}
 """Most dimensions → degree of the functions of one coordinate with which growth begins."""
-RADIAL = 4
-"""Degree of the functions of the distance with which it begins: what sums of very many functions have in common."""
+DISTANCES = 4
+"""Degree of the functions of the distance with which it begins on a ball: what sums of very many functions have in common there."""
 ROWS = 2
 """Rows per function that a fit begins with."""
 AGREE = 1.5
@@ -43,7 +44,7 @@ STALLED, PATIENCE = 0.9, 3
 
 
 @dataclass(frozen=True)
-class Stage:
+class SumStage:
     """One stage of growth.
 
     Attributes:
@@ -51,12 +52,14 @@ class Stage:
         levels: subsets of coordinates with the total degree of their functions.
         left: what they leave on fresh points.
         seconds: since growth began.
+        number: of the stage, from 1.
     """
 
-    fit: Fit
+    fit: SumFit
     levels: Levels
     left: Left
     seconds: float
+    number: int
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,19 @@ class Wanted:
         tolerance: relative residual below which a stage is good enough.
         aim: relative residual below which nothing more is gained; between both only cheap stages are made.
         functions: most functions per component.
+        order: highest order of derivatives in the equations.
     """
 
     tolerance: float
     aim: float
     functions: int = FUNCTIONS
+    order: int = 2
 
 
 def grow(
-    equations: Sequence[Equations], base: FewCoordinates, wanted: Wanted, note: Callable[[Stage], bool]
-) -> tuple[list[Stage], str]:
-    """Fit sums of more and more functions.
+    equations: Sequence[PointEquations], base: FewCoordinates, wanted: Wanted, note: Callable[[SumStage], bool]
+) -> tuple[list[SumStage], str]:
+    """SumFit sums of more and more functions.
 
     Args:
         equations: equations and conditions.
@@ -88,27 +93,27 @@ def grow(
     Returns:
         all stages, and why growth ended: "tolerance", "grown" or "time limit".
     """
-    began, levels = time.perf_counter(), first_levels(base, wanted.functions)
+    began, levels = time.perf_counter(), first_levels(base, wanted)
     network = base.having(terms_of(levels))
     equations = weighted(equations, network)
-    theta, stages, fresh, look = network.initial(torch.Generator()), list[Stage](), UNSEEN, LOOK
+    theta, stages, fresh, look = network.initial(torch.Generator()), list[SumStage](), UNSEEN, LOOK
     rows = float(ROWS)
     while True:
         fit = solve(equations, network, theta, int(rows * network.weights) + 64)
         left, found = unseen(equations, fit, fresh, look)
         fresh += look
-        stages.append(Stage(fit, levels, left, time.perf_counter() - began))
+        stages.append(SumStage(fit, levels, left, time.perf_counter() - began, len(stages) + 1))
         if not note(stages[-1]):
             return stages, "time limit"
         good = left.relative <= wanted.tolerance
         if left.relative <= wanted.aim or stalled(stages):
             return stages, "tolerance" if good else "grown"
-        moves = chosen(possible(found, network, levels))
+        moves = chosen(possible(found, network, levels, wanted.order))
         while not moves and FURTHER * look <= FURTHEST:
             look *= FURTHER
             _, found = unseen(equations, fit, fresh, look)
             fresh += look
-            moves = chosen(possible(found, network, levels))
+            moves = chosen(possible(found, network, levels, wanted.order))
         levels = moved(levels, moves, wanted.functions)
         larger = network.having(terms_of(levels))
         more = disagrees(fit, left)
@@ -120,11 +125,12 @@ def grow(
         network = larger
 
 
-def first_levels(base: FewCoordinates, most: int) -> dict[Subset, int]:
-    """Return the subsets with which growth begins: every coordinate by itself, and the distance."""
+def first_levels(base: FewCoordinates, wanted: Wanted) -> dict[Subset, int]:
+    """Return the subsets with which growth begins: every coordinate by itself, and on a ball the distance."""
     d = base.dimension
     degree = next(degree for dimension, degree in FIRST.items() if d <= dimension)
-    return {(i,): max(1, min(degree, (most - 1 - RADIAL) // d)) for i in range(d)} | {(d,): RADIAL}
+    singles = {(i,): max(1, min(degree, (wanted.functions - 1 - DISTANCES) // d)) for i in range(d)}
+    return singles | ({ALL: DISTANCES} if base.family == "gegenbauer" and wanted.order <= RADIAL else {})
 
 
 def moved(levels: Levels, moves: Sequence[Move], most: int) -> dict[Subset, int]:
@@ -139,13 +145,13 @@ def moved(levels: Levels, moves: Sequence[Move], most: int) -> dict[Subset, int]
     return found
 
 
-def disagrees(fit: Fit, left: Left) -> bool:
+def disagrees(fit: SumFit, left: Left) -> bool:
     """Return whether the residual on fresh points is larger than it is by chance after a fit with so many rows."""
     rows, columns = fit.points, fit.network.weights
     return left.norm > AGREE * fit.norm * rows / (rows - columns) and left.relative > 1e-13
 
 
-def stalled(stages: Sequence[Stage]) -> bool:
+def stalled(stages: Sequence[SumStage]) -> bool:
     """Return whether the last stages have gained nothing."""
     if len(stages) <= PATIENCE:
         return False
@@ -166,6 +172,6 @@ def carried(theta: Tensor, network: FewCoordinates, larger: FewCoordinates) -> T
     return torch.cat([wide.reshape(-1), theta[network.weights :]])
 
 
-def best_of(stages: Sequence[Stage]) -> Stage:
+def best_of(stages: Sequence[SumStage]) -> SumStage:
     """Return the stage that leaves least on fresh points."""
     return min(stages, key=lambda stage: stage.left.norm)

@@ -6,12 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
-from vpinn.trial.few_coordinates import Term
+from vpinn.trial.few_coordinates import DISTANCE, Term
 
 Subset: TypeAlias = tuple[int, ...]
-"""Coordinates, ascending; (d,) is the squared distance of d coordinates."""
+"""Coordinates, ascending; ``ALL`` is the squared distance of all coordinates."""
+ALL: Subset = (DISTANCE,)
+"""The squared distance, as a subset."""
 Levels: TypeAlias = Mapping[Subset, int]
 """Subset → highest total degree of its functions, each of which has every coordinate of the subset as a factor."""
+
+
+LEAST_DISTANCE = 2
+"""Lowest degree of functions of the squared distance."""
 
 
 def terms_of(levels: Levels) -> list[Term]:
@@ -21,7 +27,9 @@ def terms_of(levels: Levels) -> list[Term]:
 
 
 def of_degree(subset: Subset, degree: int) -> Iterator[Term]:
-    """Yield the functions of a subset with a total degree."""
+    """Yield the functions of a subset with a total degree; the distance itself is a sum of squares of single coordinates."""
+    if subset == ALL and degree < LEAST_DISTANCE:
+        return
     for degrees in _compositions(degree, len(subset)):
         yield tuple(zip(subset, degrees, strict=True))
 
@@ -33,7 +41,8 @@ def subset_of(term: Term) -> Subset:
 
 def count_of_terms(levels: Levels) -> int:
     """Return the number of functions."""
-    return 1 + sum(len(_compositions(degree, len(s))) for s, level in levels.items() for degree in range(len(s), level + 1))
+    counts = (len(list(of_degree(s, degree))) for s, level in levels.items() for degree in range(len(s), level + 1))
+    return 1 + sum(counts)
 
 
 def beyond_pairs(levels: Levels, most: int, dimension: int) -> list[Subset]:

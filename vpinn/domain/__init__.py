@@ -50,7 +50,7 @@ from vpinn.domain.quadrature import Rule, facet_gauss, gauss
 from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints, ScatteredPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
-from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region
+from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region, scattered
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
@@ -117,6 +117,7 @@ __all__ = [
     "reference_cell",
     "refine",
     "replayed",
+    "scattered",
     "sobol_points",
     "sources_behind",
     "tag_vertices",

@@ -18,9 +18,10 @@ from vpinn.domain.given import Domain
 from vpinn.domain.meshless import Meshless
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import CellPoints, FacetPoints, MeshPoints
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
+from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints, ScatteredPoints
 from vpinn.domain.reference import Integers
 from vpinn.domain.space import LagrangeSpace
+from vpinn.errors import InputError
 
 PER_FACET = 64
 """Random points per facet where only a check is made."""
@@ -178,6 +179,22 @@ class BoundaryPart(Region):
         """Return a few points on each of the facets, to compare boundary values at."""
         found = self.points(5, PER_FACET * len(self.facets), None if self.domain.mesh else "monte-carlo")
         return found.take(range(found.size))
+
+
+def scattered(domain: Domain, count: int, seed: int) -> PointSet:
+    """Return points for least squares inside a domain without a mesh, see ``Meshless.scatter``.
+
+    Args:
+        domain: the domain.
+        count: number of points ≥ 1, of which those are computed that are taken.
+        seed: of the points.
+
+    Raises:
+        InputError: the domain has a mesh.
+    """
+    if domain.mesh is not None:
+        raise InputError("points are scattered where there is no mesh; take those of a rule")
+    return ScatteredPoints(domain, count, seed=seed)
 
 
 REGIONS: tuple[type[Region], ...] = (Inside, BoundaryPart)

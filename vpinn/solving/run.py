@@ -26,6 +26,7 @@ from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
+from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.preparation import Setup, prepare
@@ -147,6 +148,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
         return EigenStrategy(problem, settings, placement)
     if problem.clock is not None:
         return MarchStrategy(problem, settings, placement)
+    if (few := fits_few_coordinates(problem, settings, placement)) is not None:
+        return few
     return strategy_of(prepare(problem, placement, settings=settings))
 
 

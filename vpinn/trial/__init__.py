@@ -28,6 +28,7 @@ from vpinn.trial.essential import Factor, on_box
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.few_coordinates import FewCoordinates
+from vpinn.trial.few_trial import few_trial
 from vpinn.trial.field import MeshField, harmonic
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
@@ -65,6 +66,7 @@ __all__ = [
     "coefficients_of",
     "conditions_alone",
     "elements_trial",
+    "few_trial",
     "harmonic",
     "has_parts",
     "make_trial",

@@ -25,13 +25,15 @@ from vpinn.trial.polynomials import tabulated
 
 MOST = 3
 """Most coordinates of one function."""
+DISTANCE = -1
+"""Number of the squared distance among the coordinates."""
 RADIAL = 2
 """Highest order of derivatives of functions of the distance."""
 BYTES = 2**25
 """Largest table of values at once, in bytes; more points are taken in parts."""
 Term: TypeAlias = tuple[tuple[int, int], ...]
-"""One function: pairs of coordinate and degree ≥ 1, by ascending coordinate; () is the function 1. The coordinate number d stands
-for the squared distance, and is the only one of its functions."""
+"""One function: pairs of coordinate and degree ≥ 1, by ascending coordinate; () is the function 1. The coordinate ``DISTANCE`` stands for
+the squared distance of all coordinates from the centre, and is the only one of its functions."""
 Parts: TypeAlias = list[tuple[Tensor, list[Tensor]]]
 """Positions of functions [m], and for each factor its row in a table of polynomials [m]."""
 Coefficients: TypeAlias = Mapping[Derivative, Tensor]
@@ -45,7 +47,7 @@ class FewCoordinates(Enriched):
     The parameters are the coefficients, component by component [outputs · k], then those of the enrich functions.
 
     Attributes:
-        family: of the polynomials, see ``vpinn.trial.polynomials``.
+        family: of the polynomials, a value of ``polynomials.FAMILIES``.
         terms: the functions [k].
     """
 
@@ -79,12 +81,12 @@ class FewCoordinates(Enriched):
     @cached_property
     def degree(self) -> int:
         """Highest degree of a polynomial of one coordinate."""
-        return max((degree for term in self.terms for i, degree in term if i < self.dimension), default=0)
+        return max((degree for term in self.terms for i, degree in term if i != DISTANCE), default=0)
 
     @cached_property
     def _radial(self) -> tuple[Tensor, Tensor, int]:
         """Functions of the distance: their positions and degrees [m], and the highest degree."""
-        at = [(k, term[0][1]) for k, term in enumerate(self.terms) if term and term[0][0] == self.dimension]
+        at = [(k, term[0][1]) for k, term in enumerate(self.terms) if is_distance(term)]
         pairs = torch.tensor(at, dtype=torch.int64, device=HOST).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1], max((degree for _, degree in at), default=0)
 
@@ -118,7 +120,7 @@ class FewCoordinates(Enriched):
         """Functions by their number s of coordinates: positions [m], coordinates [m, s], degrees [m, s]."""
         found = []
         for s in range(max(map(len, self.terms), default=0) + 1):
-            at = [k for k, term in enumerate(self.terms) if len(term) == s and term[:1] < ((self.dimension, 0),)]
+            at = [k for k, term in enumerate(self.terms) if len(term) == s and not is_distance(term)]
             if at:
                 pairs = np.array([self.terms[k] for k in at], dtype=np.int64).reshape(len(at), s, 2)
                 found.append((np.array(at), pairs[..., 0], pairs[..., 1]))
@@ -234,6 +236,11 @@ class FewCoordinates(Enriched):
                         factors[r] += coefficient * factor
                 result[component * k + radial] += torch.einsum("rmn,rn->mn", values, factors)
         return result
+
+
+def is_distance(term: Term) -> bool:
+    """Return whether a function is one of the squared distance."""
+    return bool(term) and term[0][0] == DISTANCE
 
 
 def product_of_rows(table: Tensor, rows: Sequence[Tensor]) -> Tensor:

@@ -13,23 +13,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from vpinn.domain import Ball, Domain, Space
 from vpinn.domain.ball import REACH
 
-FAMILIES: Final[Mapping[str, str]] = {"legendre": "Legendre", "gegenbauer": "Gegenbauer", "hermite": "Hermite"}
-"""Name of a family → the name in tables."""
-
-
-def family_of(domain: Domain) -> str:
-    """Return the family that is orthonormal for one coordinate of a domain."""
-    return "gegenbauer" if isinstance(domain, Ball) else "hermite" if isinstance(domain, Space) else "legendre"
+FAMILIES: Final[Mapping[str, str]] = {"box": "legendre", "ball": "gegenbauer", "space": "hermite"}
+"""Kind of a domain → the family of polynomials that is orthonormal for one of its coordinates."""
 
 
 def recurrence(family: str, dimension: int, degree: int) -> list[float]:
     """Return a_1 … a_degree of a family, for a coordinate t scaled to [−1, 1], or to three standard deviations in all of space.
 
     Args:
-        family: one of ``FAMILIES``.
+        family: a value of ``FAMILIES``.
         dimension: number of coordinates d of the domain.
         degree: highest degree.
     """
@@ -45,7 +39,7 @@ def tabulated(family: str, dimension: int, degree: int, order: int, t: Tensor) -
     """Return polynomials and their derivatives by t.
 
     Args:
-        family: one of ``FAMILIES``.
+        family: a value of ``FAMILIES``.
         dimension: number of coordinates of the domain.
         degree: highest degree ≥ 0.
         order: highest derivative ≥ 0.
