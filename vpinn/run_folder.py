@@ -34,7 +34,7 @@ from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
-from vpinn.trial import Enriched, Features, FewCoordinates, Near, Scales, Trial, elements_trial, few_trial, make_trial, with_fields
+from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, restored, stored, with_fields
 
 FREE: dict[str, tuple[str, ...] | None] = {
     "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
@@ -139,9 +139,8 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
     changed = _changes(before.get("settings", {}), record["settings"])
     mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
     lists = [given["file"] for given in record["settings"].get("constants", {}).values() if isinstance(given, dict)]
-    for name in [*([] if mesh is None else [mesh]), *lists]:
-        if not changed and before.get("files", {}).get(name) != record["files"].get(name):
-            changed = f"file.{name}"
+    other = [name for name in (mesh, *lists) if before.get("files", {}).get(name) != record["files"].get(name)]
+    changed = changed or "".join(f"file.{name}" for name in other[:1])
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
     for name in ("threads", "device"):
@@ -197,9 +196,7 @@ def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
         meta["beside"] = [trial.beside.degree, trial.beside.why]
     if isinstance(trial.network, Near):
         meta["places"] = trial.network.places
-    if isinstance(trial.network, FewCoordinates):
-        penalised = all(one.how == "penalty" for one in trial.imposed)
-        meta |= {"terms": trial.network.terms, "penalised": penalised}
+    meta |= stored(trial)
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     return arrays, meta
@@ -233,8 +230,7 @@ def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
         problem = replace(problem, domain=mesh)
         return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
     if "terms" in meta:
-        terms = [tuple((int(i), int(degree)) for i, degree in term) for term in meta["terms"]]
-        return problem, few_trial(problem, terms, meta["penalised"])
+        return problem, restored(problem, meta)
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
     if "beside" in meta:
         degree, why = meta["beside"]
@@ -269,12 +265,12 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference and lists of constants."""
+    """Return name and path of the files that the problem file refers to: mesh, reference, lists of constants."""
     if problem.source.path is None:
         return []
-    names = (problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file)
-    named = [*names, *files_of_constants(problem.settings)]
-    return [(name, problem.source.path.parent / name) for name in dict.fromkeys(named) if name is not None]
+    names = [problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file]
+    names += files_of_constants(problem.settings)
+    return [(name, problem.source.path.parent / name) for name in dict.fromkeys(names) if name is not None]
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

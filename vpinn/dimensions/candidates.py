@@ -19,7 +19,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import gammaincc
 
-from vpinn.dimensions.equations import Array, AtPoints
+from vpinn.dimensions.equations import Array, PointRows
 from vpinn.dimensions.subsets import ALL, LEAST_DISTANCE, Levels, Subset, beyond_pairs, of_degree
 from vpinn.trial import FewCoordinates
 from vpinn.trial.few_coordinates import RADIAL
@@ -27,7 +27,7 @@ from vpinn.trial.few_coordinates import RADIAL
 NEEDLESS = 0.05
 """Expected share of needless moves among those that are taken."""
 LOW, LOWEST = 2, 300
-"""Highest degree of either factor of the functions by which a pair of coordinates is judged; it is 1 in more dimensions than that."""
+"""Highest degree of either factor of the functions by which a pair of coordinates is judged; 1 in more dimensions than that."""
 TRIPLES = 300
 """Triples of coordinates that are all looked at; of more, those whose pairs are all in use."""
 AHEAD = 2
@@ -95,7 +95,7 @@ def _excess(group: Sequence[Move]) -> float:
     return excess / freedom if excess > CERTAIN * np.sqrt(2.0 * freedom) else 0.0
 
 
-def possible(found: Sequence[AtPoints], network: FewCoordinates, levels: Levels, order: int) -> list[Move]:
+def possible(found: Sequence[PointRows], network: FewCoordinates, levels: Levels, order: int) -> list[Move]:
     """Return all moves, with their evidence in the residuals on fresh points.
 
     Args:
@@ -124,11 +124,13 @@ def _move(outputs: int, subset: Subset, degrees: range, parts: dict[tuple[Subset
     (first, freedom), level = sums[0], degrees[0]
     for evidence, more in sums[1:]:
         if _chance(evidence, more) < DOUBTFUL:
-            first, freedom, level = first + evidence, freedom + more, level + 1
+            first += evidence
+            freedom += more
+            level += 1
     return Move(subset, level, first, freedom, used)
 
 
-def column_scores(found: Sequence[AtPoints], network: FewCoordinates) -> Array:
+def column_scores(found: Sequence[PointRows], network: FewCoordinates) -> Array:
     """Return the scores of the functions of a sum, from their columns [terms]."""
     k, outputs = len(network.terms), network.outputs
     scores = np.zeros(k)
@@ -147,8 +149,8 @@ def column_scores(found: Sequence[AtPoints], network: FewCoordinates) -> Array:
     return scores
 
 
-def pair_moves(found: Sequence[AtPoints], network: FewCoordinates) -> list[Move]:
-    """Return the moves that add a pair of coordinates: by the product of both, or by products of low degrees, if these tell more."""
+def pair_moves(found: Sequence[PointRows], network: FewCoordinates) -> list[Move]:
+    """Return the moves that add a pair of coordinates: the product of both, or products of low degrees if these tell more."""
     d = network.dimension
     low = LOW if d <= LOWEST else 1
     if d < 2:
@@ -163,12 +165,12 @@ def pair_moves(found: Sequence[AtPoints], network: FewCoordinates) -> list[Move]
     return moves
 
 
-def product_scores(found: Sequence[AtPoints], network: FewCoordinates, low: int) -> Array:
+def product_scores(found: Sequence[PointRows], network: FewCoordinates, low: int) -> Array:
     """Return the scores of products p(x_i) q(x_j) of degrees 1 to ``low`` [d·low, d·low], by products of matrices.
 
-    An operator Σ A_k ∂_k + A_kk ∂_kk + A takes a product to X q + p Y, with X = (A/2 + A_i ∂_i + A_ii ∂_ii) p and Y alike, so that
-    its inner product with r, and its square, are sums of products of functions of one coordinate each. Derivatives of higher order
-    and mixed ones are left out.
+    An operator Σ A_k ∂_k + A_kk ∂_kk + A takes a product to X q + p Y, with X = (A/2 + A_i ∂_i + A_ii ∂_ii) p and Y alike, so
+    that its inner product with r, and its square, are sums of products of functions of one coordinate each. Derivatives of
+    higher order and mixed ones are left out.
     """
     d = network.dimension
     singles = network.having([((0, low),)])
@@ -188,7 +190,8 @@ def product_scores(found: Sequence[AtPoints], network: FewCoordinates, low: int)
                             if (i,) * order in operator:
                                 image[k] += operator[(i,) * order][part].numpy() * table[order, k]
                     image *= residual * (one.weight / len(one.points))
-                    half, cross, square = image @ table[0].T, image * table[0], image**2 @ (table[0] ** 2).T
+                    half, square = image @ table[0].T, image**2 @ (table[0] ** 2).T
+                    cross = image * table[0]
                     along[component] += half + half.T
                     spread[component] += square + square.T + 2.0 * cross @ cross.T
     scores: Array = (along**2 / np.where(spread > 0.0, spread, 1.0)).sum(axis=0)

@@ -1,4 +1,4 @@
-"""PointEquations and conditions at points, linearised: what a sum of functions of few coordinates leaves of them, and its columns."""
+"""Equations and conditions at points, linearised: what a sum of functions leaves of them, and the columns of the functions."""
 
 from __future__ import annotations
 
@@ -58,15 +58,17 @@ class PointEquations:
         places = np.arange(start, start + count, dtype=np.uint64) * GOLDEN % np.uint64(NUMBERED)
         return self.points.take(places.astype(np.int64))
 
-    def at(self, network: FewCoordinates, theta: Tensor, points: Points) -> AtPoints:
+    def at(self, network: FewCoordinates, theta: Tensor, points: Points) -> PointRows:
         """Return residuals and derivatives at n points, for parameters [network.size]."""
-        trial = replace(self.trial, network=network)
-        values = Evaluator(trial, self.evaluator.tape)(theta, points)
-        return AtPoints(network, points, values[: self.count], values[self.count :], self.slopes, self.weight)
+        evaluator = Evaluator(replace(self.trial, network=network), self.evaluator.tape)
+        step = evaluator.together
+        parts = [np.arange(start, min(start + step, len(points))) for start in range(0, len(points), step)]
+        values = np.concatenate([evaluator(theta, points.rows(part)) for part in parts], axis=1)
+        return PointRows(network, points, values[: self.count], values[self.count :], self.slopes, self.weight)
 
 
 @dataclass(frozen=True)
-class AtPoints:
+class PointRows:
     """Values of residuals R and of their derivatives at n points.
 
     Attributes:

@@ -39,9 +39,9 @@ class SumError:
 def estimated_error(problem: Problem, trial: Trial, stages: Sequence[SumStage]) -> SumError | None:
     """Return the error of the best stage, extrapolated from an earlier one; None if there is no earlier one.
 
-    If the error falls like the residual on fresh points, from a stage J to a stage K by the factor q, then the distance of both is
-    between (1 − q) and (1 + q) times the error of J, and that of K is q times that of J. Where the residual has not fallen by
-    half, the relative residual itself stands for the relative error.
+    If the error falls like the residual on fresh points, from a stage J to a stage K by the factor q, then the distance of both
+    is between (1 − q) and (1 + q) times the error of J, and that of K is q times that of J. Where the residual has not fallen
+    by half, the relative residual itself stands for the relative error.
 
     Args:
         problem: the problem.
@@ -49,12 +49,12 @@ def estimated_error(problem: Problem, trial: Trial, stages: Sequence[SumStage]) 
         stages: in order.
     """
     best = min(stages, key=lambda stage: stage.left.norm)
-    before = [stage for stage in stages if best.left.norm <= FALL * stage.left.norm]
+    before = [stage for stage in stages if best.left.norm < FALL * stage.left.norm]
     gradients = [ufl.grad(unknown.function) for unknown in problem.unknowns]
     functions = [unknown.function for unknown in problem.unknowns]
     own, values = _fields(problem, trial, best, gradients), _fields(problem, trial, best, functions)
     size = float((own**2).sum(axis=0).mean()) ** 0.5
-    scale = math.sqrt(problem.domain.volume)
+    scale = math.sqrt(Inside(problem.domain).points(0, 1).volume)
     offsets = np.cumsum([0, *(unknown.components for unknown in problem.unknowns)])
     parts = {u.name: slice(offsets[k], offsets[k + 1]) for k, u in enumerate(problem.unknowns)}
     if not before:
@@ -68,7 +68,7 @@ def estimated_error(problem: Problem, trial: Trial, stages: Sequence[SumStage]) 
     return SumError(error * scale, error / (size or 1.0), l2)
 
 
-def _fields(problem: Problem, trial: Trial, stage: SumStage, expressions: list[ufl.core.expr.Expr]) -> np.ndarray:
+def _fields(problem: Problem, trial: Trial, stage: SumStage, expressions: Sequence[ufl.core.expr.Expr]) -> np.ndarray:
     """Return the components of expressions of the unknowns at points inside [components, n]."""
     points = Inside(problem.domain).points(0, POINTS, "sobol", SEED).take(range(POINTS))
     evaluator = Evaluator.of(problem, replace(trial, network=stage.fit.network), expressions)
@@ -83,8 +83,8 @@ class Share:
         subset: its coordinates; ``ALL`` for the squared distance.
         level: highest total degree of its functions.
         functions: how many there are.
-        share: sum of the squares of their coefficients over that of all but the constant, dimensionless; they are orthonormal over
-            a box and over space, and nearly so over a ball of many dimensions.
+        share: sum of the squares of their coefficients over that of all but the constant, dimensionless; they are orthonormal
+            over a box and over space, and nearly so over a ball of many dimensions.
     """
 
     subset: Subset

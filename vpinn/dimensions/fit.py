@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dtrcon
 from torch import Tensor
 
-from vpinn.dimensions.equations import Array, PointEquations, AtPoints
+from vpinn.dimensions.equations import Array, PointEquations, PointRows
 from vpinn.features.least_squares import solve_columns
 from vpinn.interrupt import apart
 from vpinn.objective.linearisation import Triangle
@@ -103,7 +103,8 @@ def solve(equations: Sequence[PointEquations], network: FewCoordinates, start: T
                 break
         else:
             break
-        gain, theta, norm = norm - reached, moved, reached
+        gain = norm - reached
+        theta, norm = moved, reached
         if gain <= GAIN * norm:
             break
     return SumFit(network, theta, norm, points)
@@ -145,7 +146,7 @@ def _rows(
 
 def residuals(
     equations: Sequence[PointEquations], network: FewCoordinates, theta: Tensor, first: int, points: int
-) -> list[AtPoints]:
+) -> list[PointRows]:
     """Return residuals and derivatives of all equations at points from a number on."""
     return [one.at(network, theta, one.taken(first, count_of(one, points))) for one in equations]
 
@@ -164,7 +165,7 @@ def mean_square(squares: Sequence[Array]) -> tuple[float, float]:
     return math.sqrt(sum(float(part.mean()) for part in sums)), math.sqrt(variance)
 
 
-def unseen(equations: Sequence[PointEquations], fit: SumFit, first: int, points: int) -> tuple[Left, list[AtPoints]]:
+def unseen(equations: Sequence[PointEquations], fit: SumFit, first: int, points: int) -> tuple[Left, list[PointRows]]:
     """Return what a fit leaves on other points, and the residuals there.
 
     Args:
@@ -184,5 +185,5 @@ def unseen(equations: Sequence[PointEquations], fit: SumFit, first: int, points:
 
 def _pairs(
     equations: Sequence[PointEquations], network: FewCoordinates, theta: Tensor, first: int, points: int
-) -> list[tuple[PointEquations, AtPoints]]:
+) -> list[tuple[PointEquations, PointRows]]:
     return list(zip(equations, residuals(equations, network, theta, first, points), strict=True))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vpinn.dimensions.candidates import Move, chosen, possible
 from vpinn.dimensions.equations import PointEquations
-from vpinn.dimensions.fit import UNSEEN, SumFit, Left, solve, unseen, weighted
+from vpinn.dimensions.fit import UNSEEN, Left, SumFit, solve, unseen, weighted
 from vpinn.dimensions.subsets import ALL, Levels, Subset, count_of_terms, terms_of
 from vpinn.placement import HOST
 from vpinn.trial import FewCoordinates
@@ -20,7 +20,7 @@ from vpinn.trial.few_coordinates import RADIAL
 FIRST = {50: 4, 1000: 2}
 """Most dimensions → degree of the functions of one coordinate with which growth begins."""
 DISTANCES = 4
-"""Degree of the functions of the distance with which it begins on a ball: what sums of very many functions have in common there."""
+"""Degree of the functions of the distance with which it begins on a ball: what sums of many functions have in common there."""
 ROWS = 2
 """Rows per function that a fit begins with."""
 AGREE = 1.5
@@ -82,7 +82,7 @@ class Wanted:
 def grow(
     equations: Sequence[PointEquations], base: FewCoordinates, wanted: Wanted, note: Callable[[SumStage], bool]
 ) -> tuple[list[SumStage], str]:
-    """SumFit sums of more and more functions.
+    """Fit sums of more and more functions.
 
     Args:
         equations: equations and conditions.
@@ -96,7 +96,8 @@ def grow(
     began, levels = time.perf_counter(), first_levels(base, wanted)
     network = base.having(terms_of(levels))
     equations = weighted(equations, network)
-    theta, stages, fresh, look = network.initial(torch.Generator()), list[SumStage](), UNSEEN, LOOK
+    theta, stages = network.initial(torch.Generator()), list[SumStage]()
+    fresh, look = UNSEEN, LOOK
     rows = float(ROWS)
     while True:
         fit = solve(equations, network, theta, int(rows * network.weights) + 64)

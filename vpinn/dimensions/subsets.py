@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import TypeAlias
 
 from vpinn.trial.few_coordinates import DISTANCE, Term
@@ -57,7 +57,7 @@ def beyond_pairs(levels: Levels, most: int, dimension: int) -> list[Subset]:
     return [triple for triple in closed if triple not in levels]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compositions(total: int, parts: int) -> Sequence[tuple[int, ...]]:
     """Return all ways to write a number as an ordered sum of positive numbers."""
     if parts == 1:

@@ -37,7 +37,10 @@ class Hypercube(Meshless):
 
     @classmethod
     def between(
-        cls, lower: float | Sequence[float] | None = None, upper: float | Sequence[float] | None = None, dimension: int | None = None
+        cls,
+        lower: float | Sequence[float] | None = None,
+        upper: float | Sequence[float] | None = None,
+        dimension: int | None = None,
     ) -> Hypercube:
         """Check the corners and build the hypercube.
 
@@ -56,11 +59,9 @@ class Hypercube(Meshless):
         if dimension is None and not 1 <= (given or 0) <= MAX_DIMENSION:
             raise InputError(f"lower must be a list of 1 to {MAX_DIMENSION} numbers, got {lower!r}")
         d = whole_dimension(given if dimension is None else dimension)
-        ends = [
-            [default if c is None else c] * d if c is None or isinstance(c, int | float) else c
-            for c, default in ((lower, 0.0), (upper, 1.0))
-        ]
-        return cls(*corners(*ends, d))
+        low, high = (default if end is None else end for end, default in ((lower, 0.0), (upper, 1.0)))
+        ends = [[end] * d if isinstance(end, int | float) else end for end in (low, high)]
+        return cls(*corners(ends[0], ends[1], d))
 
     @property
     def dimension(self) -> int:
@@ -117,7 +118,8 @@ class Hypercube(Meshless):
 
     def place_on(self, facet: Integers, unit: Floats) -> tuple[Floats, Floats]:
         """Return points of facets and their normals; ``unit`` gets the coordinate 0 or 1 of the facet, in place."""
-        axis, upper, rank = facet // 2, facet % 2, np.arange(len(facet))
+        axis, upper = facet // 2, facet % 2
+        rank = np.arange(len(facet))
         unit[rank, axis] = upper
         outward = np.zeros_like(unit)
         outward[rank, axis] = 2.0 * upper - 1.0

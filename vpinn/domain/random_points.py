@@ -61,7 +61,7 @@ class MonteCarloPoints(_OneEntity):
 
 
 class ScatteredPoints(MonteCarloPoints):
-    """Points for least squares, spread as ``Meshless.scatter`` says. Their weights 1/n are those of a mean, not of an integral."""
+    """Points for least squares, spread as ``Meshless.scatter`` says, with the weights 1/n of a mean."""
 
     def take(self, index: Integers | range, fresh: int | None = None) -> Points:
         """Return the points with the given numbers [b]."""

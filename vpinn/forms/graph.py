@@ -134,7 +134,9 @@ class Graph:
             return 0
         if operation == SLOT:
             slot = operands[0]
-            return -1 if isinstance(slot, Jet | Given) else 1 << slot.index if slot == Geometry("x", slot.index) else 0
+            if isinstance(slot, Geometry):
+                return 1 << slot.index if slot.name == "x" else 0
+            return 0 if isinstance(slot, Parameter) else -1
         return reduce(or_, (self.depends[operand] for operand in operands), 0)
 
     def between(self, output: Node, direction: int) -> list[Node]:

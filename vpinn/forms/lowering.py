@@ -225,8 +225,8 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], kn
     if not isinstance(node, uc.Coefficient | uc.Argument):
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
-    if node in known or isinstance(node, Named):
-        stated = known[node] if node in known else components(node.definition)
+    stated = components(node.definition) if isinstance(node, Named) else known.get(node)
+    if stated is not None:
         return reduce(partial(slope, graph), derivative, _defined(graph, node, _flat(value, node.ufl_shape), stated))
     if isinstance(node, KnownFunction):
         return graph.slot(Given(node.name, node.values, derivative))

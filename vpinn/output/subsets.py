@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+WORDS = {"one": "1 coordinate", "two": "2 coordinates", "three": "3 coordinates"}
 LISTED = 6
 """Subsets that are named, those of the largest share."""
 
@@ -25,8 +26,8 @@ def subset_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _counted(one: Mapping[str, Any]) -> str:
     """Return how many functions of so many coordinates there are, and their share of the solution."""
-    count, words = one["subsets"], {"one": "1 coordinate", "two": "2 coordinates", "three": "3 coordinates"}
-    of = f"{count:,} subset{'s' * (count != 1)} of {words[one['coordinates']]}" if one["coordinates"] in words else "the distance of all"
+    count, size = one["subsets"], WORDS.get(one["coordinates"])
+    of = "the distance of all" if size is None else f"{count:,} subset{'s' * (count != 1)} of {size}"
     return f"{one['functions']:,} of {of}: {100 * one['share']:.3g} %"
 
 

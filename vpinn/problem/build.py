@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import ufl
 from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure

@@ -15,6 +15,8 @@ _ARITHMETIC: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
 }
+LARGEST = 10**9
+"""Largest whole number in an index or a range."""
 Fail = Callable[[ast.AST, str], NoReturn]
 
 
@@ -46,13 +48,16 @@ def indexed_sum(translator: Translating, node: ast.Call, summed: ast.GeneratorEx
     Raises:
         InputError: the sum has no terms or too many, or its indices are not such as ``index_values`` takes.
     """
-    outside, derivatives, values = translator.indices, translator.derivatives, list[Value]()
+    outside, derivatives = translator.indices, translator.derivatives
+    values = list[Value]()
     for indices in index_values(summed, outside, translator.scope.names, translator.fail):
-        before, translator.indices, translator.derivatives = translator.terms, indices, derivatives
+        before = translator.terms
+        translator.indices, translator.derivatives = indices, derivatives
         values.append(translator.term(summed.elt))
         translator.terms += translator.terms == before
         if translator.terms > MAX_TERMS:
-            translator.fail(node, f"the sums of an expression have at most {MAX_TERMS:,} terms; split it into named [expressions]")
+            told = f"the sums of an expression have at most {MAX_TERMS:,} terms; split it into named [expressions]"
+            translator.fail(node, told)
     translator.indices = outside
     if not values:
         translator.fail(node, "the sum has no terms, as its range is empty")
@@ -79,20 +84,22 @@ def whole_number(node: ast.expr, indices: Mapping[str, int]) -> int | None:
         indices: name → value of the indices of the sums around it.
     """
     match node:
-        case ast.Constant(value=int() as value) if not isinstance(value, bool) and abs(value) <= MAX_TERMS:
+        case ast.Constant(value=int() as value) if not isinstance(value, bool) and abs(value) <= LARGEST:
             return value
         case ast.Name(id=name):
             return indices.get(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = whole_number(operand, indices)
-            return None if value is None else -value
+            positive = whole_number(operand, indices)
+            return None if positive is None else -positive
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             a, b = whole_number(left, indices), whole_number(right, indices)
             return None if a is None or b is None else _ARITHMETIC[type(op)](a, b)
     return None
 
 
-def index_values(node: ast.GeneratorExp, known: Mapping[str, int], taken: Mapping[str, object], fail: Fail) -> Iterator[dict[str, int]]:
+def index_values(
+    node: ast.GeneratorExp, known: Mapping[str, int], taken: Mapping[str, object], fail: Fail
+) -> Iterator[dict[str, int]]:
     """Yield the values of all indices, term by term.
 
     Args:
@@ -128,7 +135,7 @@ def _range(node: ast.expr, known: Mapping[str, int], fail: Fail) -> range:
             fail(node, "an index runs over range(n) or range(first, end)")
     found = [number for number in numbers if number is not None]
     if len(found) < len(numbers):
-        fail(node, f"the ends of a range are whole numbers up to {MAX_TERMS:,} and indices")
+        fail(node, "the ends of a range are whole numbers and indices")
     result = range(*found)
     if len(result) > MAX_TERMS:
         fail(node, f"a sum has at most {MAX_TERMS:,} terms, got {len(result):,}")

@@ -84,7 +84,8 @@ def make_problem(
     settings = validate(source)
     given = None if isinstance(domain, Mapping) else domain
     if given is not None and not isinstance(given, Mesh | Meshless):
-        raise InputError(f"domain is a Mesh, a Hypercube, a Ball, a Space or the keys of a [domain] section, got {type(given).__name__}")
+        kinds = "a Mesh, a Hypercube, a Ball, a Space or the keys of a [domain] section"
+        raise InputError(f"domain is {kinds}, got {type(given).__name__}")
     return build_problem(source, settings, Path(folder), given, functions[0] if functions else None)
 
 

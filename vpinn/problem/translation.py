@@ -72,6 +72,8 @@ class Translator:
                 return self._apply(node, _BINARY[type(op)], self.term(node.left), self.term(node.right))
             case ast.Subscript():
                 return self._component(node)
+            case ast.Call(func=ast.Name(id="sum"), args=[ast.GeneratorExp() as summed], keywords=[]):
+                return self._apply(node, add, *indexed_sum(self, node, summed))
             case ast.Call():
                 return self._call(node)
             case ast.List():
@@ -188,8 +190,6 @@ class Translator:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
             self.fail(node, "functions take plain arguments only")
         match name, arguments:
-            case "sum", [ast.GeneratorExp() as summed]:
-                return self._apply(node, add, *indexed_sum(self, node, summed))
             case (("dx" | "ds" | "delta"), _):
                 return self._point(node) if name == "delta" else self._measure(node, name)
             case "conditional", [condition, a, b]:

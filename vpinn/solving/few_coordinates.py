@@ -28,7 +28,7 @@ from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import history_of, imposed_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
-from vpinn.trial import Trial, few_trial
+from vpinn.trial import FewCoordinates, Trial, few_trial
 
 STAGES = 40
 """Stages at most, as progress displays show them."""
@@ -72,7 +72,7 @@ class FewOutcome(Outcome):
         """Return the solution with its errors, the estimate and the checks that fail."""
         error = self.error
         estimate = None if error is None else Estimate(error.absolute, error.relative, None, error.l2, None)
-        solution = assess(self.solution, None, None if estimate is None else lambda theta: estimate)
+        solution = assess(self.solution, None, None, known=estimate)
         metrics = Metrics.of(solution.metrics)
         assert metrics.accuracy is not None
         accuracy = dataclasses.replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *self.checks])
@@ -151,6 +151,7 @@ class FewCoordinatesStrategy(Strategy):
         solver, order = self.settings.solver, highest_order(self._stated)
         equations = make_equations(self._stated, trial, solver.seed)
         wanted = Wanted(self._method.tolerance, self._method.aim, solver.features or FUNCTIONS, order)
+        assert isinstance(trial.network, FewCoordinates)
         return grow(equations, trial.network, wanted, note)
 
     def _note(self, training: Training, trial: Trial, stage: SumStage, again: bool = False) -> None:
@@ -196,8 +197,8 @@ class FewCoordinatesStrategy(Strategy):
         checks = []
         if not left.interval[1] <= UNCAUGHT:
             checks.append(
-                f"functions of few coordinates: those of one, two and three coordinates and of the distance leave {left.relative:.1%} "
-                "of the residual on fresh points, so that no subset of coordinates catches the solution; train a network on it "
+                "functions of few coordinates: those of one, two and three coordinates and of the distance leave "
+                f"{left.relative:.1%} of the residual on fresh points, so that no subset catches the solution; train a network "
                 '(solver.method = "adam", batch.size = 512), or state the problem in other coordinates'
             )
         return FewOutcome(solution, 0.5 * left.norm**2, estimated_error(self.problem, trial, stages), tuple(checks))
@@ -212,10 +213,10 @@ def _counts(found: Sequence[Share]) -> list[dict[str, Any]]:
     kinds = {"one": 1, "two": 2, "three": 3}
     grouped = {name: [s for s in found if len(s.subset) == size and s.subset != ALL] for name, size in kinds.items()}
     grouped["all"] = [s for s in found if s.subset == ALL]
+    sums = {name: (sum(s.functions for s in some), sum(s.share for s in some)) for name, some in grouped.items() if some}
     return [
-        {"coordinates": name, "subsets": len(some), "functions": sum(s.functions for s in some), "share": sum(s.share for s in some)}
-        for name, some in grouped.items()
-        if some
+        {"coordinates": name, "subsets": len(grouped[name]), "functions": functions, "share": share}
+        for name, (functions, share) in sums.items()
     ]
 
 

@@ -28,7 +28,7 @@ from vpinn.trial.essential import Factor, on_box
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.few_coordinates import FewCoordinates
-from vpinn.trial.few_trial import few_trial
+from vpinn.trial.few_trial import few_trial, restored, stored
 from vpinn.trial.field import MeshField, harmonic
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
@@ -71,5 +71,7 @@ __all__ = [
     "has_parts",
     "make_trial",
     "on_box",
+    "restored",
+    "stored",
     "with_fields",
 ]

@@ -32,8 +32,8 @@ RADIAL = 2
 BYTES = 2**25
 """Largest table of values at once, in bytes; more points are taken in parts."""
 Term: TypeAlias = tuple[tuple[int, int], ...]
-"""One function: pairs of coordinate and degree ≥ 1, by ascending coordinate; () is the function 1. The coordinate ``DISTANCE`` stands for
-the squared distance of all coordinates from the centre, and is the only one of its functions."""
+"""One function: pairs of coordinate and degree ≥ 1, by ascending coordinate; () is the function 1. The coordinate ``DISTANCE``
+stands for the squared distance of all coordinates from the centre, and is the only one of its functions."""
 Parts: TypeAlias = list[tuple[Tensor, list[Tensor]]]
 """Positions of functions [m], and for each factor its row in a table of polynomials [m]."""
 Coefficients: TypeAlias = Mapping[Derivative, Tensor]
@@ -170,7 +170,7 @@ class FewCoordinates(Enriched):
             order: highest derivative.
 
         Returns:
-            values [(order + 1)·d·(degree + 1), n]; the row of a derivative r of degree k by coordinate i is (r·d + i)(degree + 1) + k.
+            values [(order + 1)·d·(degree + 1), n]; derivative r of degree k by coordinate i is row (r·d + i)(degree + 1) + k.
         """
         values = tabulated(self.family, self.dimension, self.degree, order, x.T.contiguous())
         scale = self.stretch(x)[:, None, None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from vpinn.problem import Problem
 from vpinn.trial.few_coordinates import FewCoordinates, Term
@@ -26,3 +27,16 @@ def few_trial(problem: Problem, terms: Sequence[Term], penalised: bool = False) 
     if penalised:
         trial = replace(trial, imposed=tuple(replace(one, why=ROWS) for one in trial.imposed))
     return replace(trial, network=FewCoordinates.of(trial.network, FAMILIES[problem.domain.kind], terms))
+
+
+def stored(trial: Trial) -> dict[str, Any]:
+    """Return what a checkpoint keeps of such a trial space, JSON-compatible; {} for other ones."""
+    if not isinstance(trial.network, FewCoordinates):
+        return {}
+    return {"terms": trial.network.terms, "penalised": all(one.how == "penalty" for one in trial.imposed)}
+
+
+def restored(problem: Problem, kept: Mapping[str, Any]) -> Trial:
+    """Return the trial space of which ``stored`` has kept this."""
+    terms = [tuple((int(i), int(degree)) for i, degree in term) for term in kept["terms"]]
+    return few_trial(problem, terms, kept["penalised"])

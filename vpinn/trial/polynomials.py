@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-import torch
 from torch import Tensor
 
 from vpinn.domain.ball import REACH
