@@ -39,6 +39,7 @@ FLOW = (
     "analysis",
     "march",
     "eigen",
+    "inference",
     "output",
     "run_files",
     "run_folder",

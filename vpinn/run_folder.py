@@ -265,11 +265,12 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference, lists of constants."""
+    """Return name and path of the files that the problem file refers to: mesh, reference, measurements, lists of constants."""
     if problem.source.path is None:
         return []
-    names = [problem.settings.domain.mesh if problem.settings.domain else None, problem.settings.reference.file]
-    names += files_of_constants(problem.settings)
+    settings = problem.settings
+    names = [settings.domain.mesh if settings.domain else None, settings.reference.file, *(one.file for one in settings.data)]
+    names += files_of_constants(settings)
     return [(name, problem.source.path.parent / name) for name in dict.fromkeys(names) if name is not None]
 
 

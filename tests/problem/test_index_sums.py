@@ -104,7 +104,8 @@ def test_parts_of_a_sum_are_differentiated_by_their_own_coordinates_only() -> No
     """The lowered Laplacian of a product of two sums of 100 terms grows with the number of terms, not with its square."""
 
     def nodes(d: int) -> int:
-        expressions = {"g": f"sum(x[i]**2 for i in range({d}))*sum(sin(x[i]*x[i + 1]) for i in range({d - 1}))", "f": "div(grad(g))"}
+        g = f"sum(x[i]**2 for i in range({d}))*sum(sin(x[i]*x[i + 1]) for i in range({d - 1}))"
+        expressions = {"g": g, "f": "div(grad(g))"}
         problem = make_problem(**stated(domain={"shape": "hypercube", "dimension": d}, expressions=expressions))
         graph = Graph()
         build(graph, problem.formulation.equations[0])

@@ -38,7 +38,8 @@ def test_polynomials_are_orthonormal_over_the_domain(family: str, dimension: int
 def test_coordinates_of_a_ball_and_of_space_have_those_densities() -> None:
     for domain, family in ((Ball.of(9), "gegenbauer"), (Space.of(9), "hermite")):
         lower, upper = domain.bounds
-        network = FewCoordinates.of(Enriched((9, 1, 1), "tanh", tuple(lower), tuple(upper)), family, [((4, k),) for k in (1, 2, 3)])
+        box = Enriched((9, 1, 1), "tanh", tuple(lower), tuple(upper))
+        network = FewCoordinates.of(box, family, [((4, k),) for k in (1, 2, 3)])
         unit = np.random.default_rng(0).random((40_000, domain.numbers))
         table = network.images(network.normalise(torch.tensor(domain.place(unit))), {0: {(): torch.ones(1)}}).numpy()
         assert np.allclose(table @ table.T / 40_000, np.eye(3), atol=0.15)

@@ -56,6 +56,11 @@ def show_problem(problem: Problem, device: str | None) -> None:
         problem: the problem.
         device: device of training, None for the CPU.
     """
+    if problem.inverse is not None:
+        from vpinn.output import as_table, rows_of_inverse
+
+        print_table(as_table(rows_of_inverse(problem)))
+        return
     if problem.clock is not None:
         from vpinn.output import as_table, rows_in_time
 

@@ -108,6 +108,36 @@ def rows_of_eigenproblem(problem: Problem) -> Rows:
     ]
 
 
+def rows_of_inverse(problem: Problem) -> Rows:
+    """Return what would be done to infer numbers and fields; runs nothing."""
+    inverse = problem.inverse
+    assert inverse is not None
+    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
+    forms = [text for part in lowered_form(problem) for text in part.split("\n")]
+    conditions = [f"{c.unknown} on {', '.join(c.on)}" for c in problem.boundary]
+    inferred = []
+    for one in inverse.inferred:
+        low, high = one.section.lower, one.section.upper
+        bounds = ([] if low is None else [f"above {low:g}"]) + ([] if high is None else [f"below {high:g}"])
+        parts = ["a field" if one.field else "a number", *bounds, f"first guess {one.section.initial:g}"]
+        inferred.append(f"{one.name}: {', '.join(parts)}")
+    data = [
+        f"{one.told}: {one.values.size:,} value{'s' * (one.values.size > 1)}, noise "
+        + ("inferred" if one.noise is None else f"{one.noise:g}")
+        for one in inverse.data
+    ]
+    return [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("unknowns", ", ".join(unknowns)),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in enumerate(forms)),
+        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions)),
+        *(("to infer" if k == 0 else "", text) for k, text in enumerate(inferred)),
+        *(("data" if k == 0 else "", text) for k, text in enumerate(data)),
+        ("method", "Gauss–Newton on elements of rising degree, until what is inferred no longer depends on them"),
+    ]
+
+
 def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
     """Return which trial functions a direct method uses instead of the network of the problem file."""
     if not isinstance(method, LeastSquares):

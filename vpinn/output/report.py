@@ -16,9 +16,13 @@ from vpinn.text import escaped
 
 CAPTIONS = {
     "solution": "Solution",
+    "fields": "Further fields",
+    "vector": "Deformation or flow",
+    "quantities": "Quantities over time",
     "snapshots": "Course in time",
     "error": "Error",
     "time": "Error over time",
+    "data": "Data and fit",
     "estimate": "Error estimate",
     "convergence": "Convergence",
     "quadrature": "Quadrature points",

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
-Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Domain(Section):
@@ -252,6 +252,10 @@ class Settings(Section):
     constants: dict[str, Real | tuple[Real, ...] | NumbersFile] = Field(
         default_factory=dict, description="Named numbers and lists of numbers for use in expressions; c[i] is entry i of a list."
     )
+    infer: dict[str, InferSection] = Field(
+        default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
+    )
+    data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )

@@ -16,6 +16,7 @@ import torch
 from vpinn import run_files, run_folder
 from vpinn.eigen import mode_problem
 from vpinn.features import Elements, LeastSquares
+from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
@@ -27,6 +28,7 @@ from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.few_coordinates import fits_few_coordinates
+from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.preparation import Setup, prepare
@@ -119,6 +121,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
             found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
             return dataclasses.replace(found, exporter=exported)
         training = Training.from_arrays(arrays, meta)
+        if problem.inverse is not None:
+            problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[1]
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
@@ -146,6 +150,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     """
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement)
+    if problem.inverse is not None:
+        return InverseStrategy(problem, settings, placement)
     if problem.clock is not None:
         return MarchStrategy(problem, settings, placement)
     if (few := fits_few_coordinates(problem, settings, placement)) is not None:
