@@ -18,8 +18,9 @@ resume and `load` can read.
 | `run` | chooses the strategy, assesses the solution and keeps the run folder; start reading here |
 """
 
+from vpinn.solving.few_coordinates import spaces_of_few_coordinates
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.run import load, solve
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
-__all__ = ["Hooks", "Outcome", "Setup", "State", "Strategy", "load", "prepare", "solve"]
+__all__ = ["Hooks", "Outcome", "Setup", "State", "Strategy", "load", "prepare", "solve", "spaces_of_few_coordinates"]

@@ -21,7 +21,7 @@ from vpinn.objective import highest_order, pointwise
 from vpinn.optimization import METHODS, Plan, Training, history_row
 from vpinn.optimization.choice import MANY_DIMENSIONS
 from vpinn.optimization.schedule import Schedule
-from vpinn.placement import HOST, Placement
+from vpinn.placement import HERE, HOST, Placement
 from vpinn.problem import Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
@@ -218,6 +218,12 @@ def _counts(found: Sequence[Share]) -> list[dict[str, Any]]:
         {"coordinates": name, "subsets": len(grouped[name]), "functions": functions, "share": share}
         for name, (functions, share) in sums.items()
     ]
+
+
+def spaces_of_few_coordinates(problem: Problem) -> list[Trial]:
+    """Return the trial spaces that a run would compare, for ``vpinn check``; [] where another strategy solves the problem."""
+    strategy = fits_few_coordinates(problem, problem.settings, HERE)
+    return [] if strategy is None else strategy.spaces()
 
 
 def fits_few_coordinates(problem: Problem, settings: Settings, placement: Placement) -> FewCoordinatesStrategy | None:
