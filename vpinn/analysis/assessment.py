@@ -50,6 +50,7 @@ def assess(
     loss: float | None = None,
     stated: Problem | None = None,
     first: Solution | None = None,
+    known: Estimate | None = None,
 ) -> Solution:
     """Return the solution with its errors, its error estimate and the failed checks in ``metrics``.
 
@@ -62,13 +63,14 @@ def assess(
         stated: problem in the formulation that training solved; None: it is the solution's problem.
         first: solution on the mesh of the problem file, for the check of uniqueness; None: ``solution``. Give it if ``solution``
             is on a finer mesh.
+        known: error estimate that the strategy has made itself; None: it has made none.
     """
     problem = solution.problem
     metrics: dict[str, Any] = {"quadrature": None, "tests": None}
     checks: list[str] = []
     rules = _rules(solution, objective)
     true = _compare(solution, rules, metrics, checks)
-    estimate = None if estimator is None else estimator(solution.theta)
+    estimate = known if estimator is None else estimator(solution.theta)
     metrics["error_estimate"] = None
     if estimate is not None:
         metrics["error_estimate"] = {

@@ -29,6 +29,7 @@ from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.events import Callback, Teller
+from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
@@ -195,6 +196,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
         return InverseStrategy(problem, settings, placement)
     if problem.clock is not None and is_marched(settings, problem.domain):
         return MarchStrategy(problem, settings, placement)
+    if (few := fits_few_coordinates(problem, settings, placement)) is not None:
+        return few
     return strategy_of(prepare(problem, placement, settings=settings))
 
 
