@@ -22,7 +22,6 @@ from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
-from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial
 
@@ -134,7 +133,7 @@ class EigenStrategy(Strategy):
         )
         metrics = Metrics(account, Accuracy({}, {"relative_eigenvalues": stage.relative, "kink": kink(found.mixed.mesh)}, checks))
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
-        return Solution(problem, trial, theta, metrics, history_of(training), stage.errors.cells)
+        return Solution(problem, trial, theta, metrics, training.history.table, stage.errors.cells)
 
 
 def _entry(value: complex, bound: float) -> dict[str, float]:
