@@ -21,11 +21,6 @@ RISING = (2, 3)
 """Degrees of elements beside a network: a higher one leaves it nothing to find."""
 SMALL = 1e-3
 """Relative error estimate of them that is small enough."""
-FARTHER = 0.1
-"""Ratio of the error estimate of elements to that of random features below which training with curvature starts from elements.
-
-Its value comes from trials on five parts (`python tests/benchmarks/parts.py FILE --set solver.method=…`).
-"""
 MOST = 100_000
 """Points up to which a network is added to elements by itself: the noise of drawn points hides what these leave."""
 
@@ -35,20 +30,17 @@ def begin(
     trial: Trial,
     made: Callable[[Trial, Placement, float], Objective],
     placement: Placement,
-    curved: bool = False,
 ) -> Start:
     """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
 
     By itself it stands beside them where the form differs between parts of a mesh, since the solution kinks there, and on
-    meshes whose outline is not that of a simple shape, if elements leave less of the flux than random features; for steps with
-    curvature, if they leave much less.
+    meshes whose outline is not that of a simple shape, if elements leave less of the flux than random features.
 
     Args:
         problem: what is solved.
         trial: trial space of the network alone.
         made: trial space, placement and unit → objective.
         placement: where steps work.
-        curved: whether they know the curvature.
 
     Raises:
         InputError: elements are asked for and cannot solve the problem.
@@ -71,8 +63,7 @@ def begin(
         found, relative = coarse_elements(problem)
     except VpinnError:
         return alone
-    features = _estimate(problem, *alone.look)
-    if relative >= (FARTHER * features if curved and not parts else features):
+    if relative >= _estimate(problem, *alone.look):
         return alone
     why = "the form differs between parts of the domain" if parts else "they leave less than random features"
     return make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
