@@ -71,6 +71,6 @@ def local_sizes(problem: Problem, background: Background, orders: list[int]) -> 
     for component in range(0 if sizes is None else count):
         least, largest = sizes[:, component].min(), sizes[:, component].max()  # type: ignore[index]
         if least < ALIKE * largest:
-            weights[component] = problem.symbols.coefficient()
-            known[weights[component].count()] = LocalSize(problem, component, float(largest))
+            weights[component] = symbol = problem.symbols.coefficient()
+            known[symbol.count()] = LocalSize(problem, component, float(largest))
     return weights, replace(background, known=known)
