@@ -31,8 +31,8 @@ def cauchy_sides(problem: Problem) -> str:
         return ""
     counts = np.zeros(len(mesh.boundary), dtype=int)
     for condition in conditions:
-        given = condition.value if condition.residual is None else condition.residual
-        counts[mesh.facets(condition.on)] += len(components(given))
+        given = [part for part in (condition.value, condition.residual) if part is not None]
+        counts[mesh.facets(condition.on)] += sum(len(components(part)) for part in given)
     bare = np.flatnonzero(counts == 0)
     twice = [condition for condition in conditions if (counts[mesh.facets(condition.on)] > 1).any()]
     if not len(bare) or not twice:
