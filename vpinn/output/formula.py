@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vpinn.domain import axis_names
-from vpinn.forms import Geometry, Graph, Jet, Node, Slot, build, components, integrals
+from vpinn.forms import Geometry, Given, Graph, Jet, Node, Slot, build, components, integrals
 from vpinn.output.formats import component_names
 from vpinn.problem import Problem
 
@@ -131,8 +131,8 @@ class Formula:
             if slot.name == "x":
                 return self._coordinates[slot.index]
             return f"n{self._coordinates[slot.index]}" if slot.name == "n" else slot.name
-        assert isinstance(slot, Jet)
-        component = self._names[slot.function][slot.component]
+        assert isinstance(slot, Jet | Given)
+        component = slot.name if isinstance(slot, Given) else self._names[slot.function][slot.component]
         if not slot.derivative:
             return component
         order = "" if len(slot.derivative) == 1 else f"^{len(slot.derivative)}"
@@ -147,6 +147,8 @@ def _names(problem: Problem) -> dict[int, list[str]]:
         for rate, text in zip(unknown.rates, (f"dt({unknown.name})", f"dt(dt({unknown.name}))"), strict=False):
             names[rate.count()] = [text] if not unknown.shape else [f"{text}[{k}]" for k in range(unknown.components)]
         names[-1 - (unknown.test.part() or 0)] = component_names(unknown.test_name, unknown.shape)
+    for one in () if problem.inverse is None else problem.inverse.inferred:
+        names[one.symbol.count()] = [f"s_{one.name}"]
     return names
 
 
