@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
@@ -20,7 +19,7 @@ from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
-from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
+from vpinn.optimization import Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, over_time
 from vpinn.problem.validation import validate
@@ -153,7 +152,7 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
             raise ValueError(f"{len(theta)} parameters of {trial.network.activation}")
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
-        history = np.array(training.history).reshape(-1, len(COLUMNS))
+        history = training.history.table
         samples = samples_of(training.state)
     found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
     return in_time(posed, found)
