@@ -204,10 +204,15 @@ def test_least_squares_says_what_it_will_do() -> None:
     for sections, expected in (
         ({"solver": {"features": 70}}, "70 random features per component"),
         ({"solver": {"tolerance": 1e-6}}, "grows from 60 to at most 1,600 random features per component until"),
-        ({"network": {"layers": [9]}}, "; the layers of [network] are not used"),
     ):
         problem = make_problem(
             {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", **sections
         )
         setup = prepare(problem)
         assert expected in dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))["network"]
+    problem = make_problem(
+        {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", network={"layers": [9]}
+    )
+    setup = prepare(problem)
+    rows = dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))
+    assert rows["not used"] == "network.layers: least-squares takes no such setting"

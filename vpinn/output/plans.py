@@ -191,8 +191,7 @@ def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
     until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
     until += ", and further if that takes only a second or two" if until and method.aim < method.tolerance else ""
-    unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
-    return f"{grows} random features per component{until}{unused}"
+    return f"{grows} random features per component{until}"
 
 
 def _batch(objective: Objective, plan: Plan) -> str:
