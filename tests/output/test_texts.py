@@ -16,7 +16,7 @@ from rich.console import Console
 
 from vpinn.errors import InputError
 from vpinn.features import Elements
-from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training
+from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training, history_row
 from vpinn.output import (
     TrainingProgress,
     as_table,
@@ -43,7 +43,8 @@ def show(console: Console, steps: int, quiet: bool = False) -> None:
         for step in range(1, steps + 1):
             training.step = step
             error = 0.125 if step == 3 else math.nan
-            training.history.append((step, 0.1 * step, 1.0 / step, 1.0, 1e-3, 64, 0, error, math.nan, math.nan))
+            row = {"seconds": 0.1 * step, "loss": 1.0 / step, "learning_rate": 1e-3, "batch_size": 64, "error": error}
+            training.history.append(history_row(step=step, **row))
             progress(training, plan)
 
 
