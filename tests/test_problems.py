@@ -133,6 +133,7 @@ LARGE = ("gear", "plate_with_holes")
 LONG = (
     *("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann"),
     *("point_load", "thick_cylinder", "kuramoto_sivashinsky", "obstacle"),
+    *("advection", "beam", "elastic_body", "gray_scott", "schroedinger", "stiff_oscillator", "wave_disk"),
 )
 """Files whose meshes, or what is special about them, make even a small run long.
 
