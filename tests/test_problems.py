@@ -102,7 +102,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
 def reduced(file: Path) -> Iterator[str]:
     """Return settings that make a problem cheap, but not accurate."""
     settings = validate(read_source(file))
-    if settings.domain is not None and settings.domain.time is not None:
+    if settings.domain is not None and settings.domain.time is not None and settings.solver.method == "auto":
         yield from ("solver.features=20", "solver.tolerance=1", "output.times=2")
         return
     if settings.eigen is not None:

@@ -28,11 +28,12 @@ let ticks = [];
 global.setInterval = (f) => { ticks.push(f); return ticks.length; };
 global.clearInterval = () => { ticks = []; };
 %s
-const state = () => [String(made["film-at"].value), made["film-play"].textContent ?? "", ticks.length, made["film-time"].textContent];
+const at = made["film-at"], shown = (id) => made[id].textContent ?? "";
+const state = () => [String(at.value), shown("film-play"), ticks.length, shown("film-time")];
 const seen = [state()];
 made["film-play"].onclick(); ticks[0](); seen.push(state());
 made["film-play"].onclick(); seen.push(state());
-made["film-at"].value = "3"; made["film-at"].oninput(); seen.push(state());
+at.value = "3"; at.oninput(); seen.push(state());
 console.log(JSON.stringify([seen, made["film-0"].attributes]));
 """
 
