@@ -99,7 +99,7 @@ class SpaceTimeSolution(SolutionInTime):
         if not clock.start <= t <= clock.end:
             raise InputError(f"t lies between {clock.start:g} and {clock.end:g}, got {t:g}")
         return Snapshot(
-            steady_at(self.posed, t), self.trial, self.theta, metrics=self.metrics, exporter=self.exporter, whole=self, instant=t
+            steady_at(self.posed, t), self.trial, self.theta, metrics=self.metrics, outlet=self.outlet, whole=self, instant=t
         )
 
 

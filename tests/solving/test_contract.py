@@ -51,6 +51,12 @@ MODES = {
     "form": {"weak": "inner(grad(u), grad(v))*dx"},
     "eigen": {"mass": "u*v*dx", "count": 2},
 }
+INVERSE = {
+    **{name: section for name, section in STEADY.items() if name != "network"},
+    "infer": {"k": {"initial": 2.0, "lower": 0.0}},
+    "form": {"energy": "0.5*k*inner(grad(u), grad(u))*dx - 9*sin(3*x)*u*dx"},
+    "data": [{"observes": "u*dx", "value": 0.5, "noise": 0.01}],
+}
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
 DRAWN = {"batch": {"size": 8}}
@@ -107,6 +113,7 @@ WAYS: dict[str, Way] = {
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
+    "inference": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", INVERSE, kept=False),
     "over space and time": Way({"method": "adam", "steps": 4}, {"batch": {"size": 0}}, "batch.size", TIMED, DRAWN),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
