@@ -14,7 +14,7 @@ from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
+from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
 
@@ -23,9 +23,9 @@ class Domain(Section):
     """The domain: a mesh file, or a shape with its parameters."""
 
     mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
-    shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
-        None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
-    )
+    shape: (
+        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | Annotated[str, Added("shapes")] | None
+    ) = Field(None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells.")
     lower: Coordinates | None = Field(None, description="Lower corner; default zeros. interval, rectangle, box, hypercube.")
     upper: Coordinates | None = Field(
         None, description="Upper corner; default ones. The dimension of a hypercube is the length of lower or upper."
@@ -42,9 +42,7 @@ class Domain(Section):
         None, description='Start and end of a problem in time t; the state at the start is a [[boundary]] with on = "initial".'
     )
     layers: Count | None = Field(
-        None,
-        description="Layers of cells in time, for methods over space and time (least-squares, elements and trained networks); "
-        "default: about as many as there are cells along an axis of space, at least 4.",
+        None, description="Layers of cells in time, if not marched; default about as many as cells along an axis, at least 4."
     )
     tags: dict[Text, Text] = Field(
         {}, max_length=100, description="Groups of cells for dx('name'): the cells at whose centre the given condition holds."
