@@ -14,7 +14,24 @@ from rich.console import Console
 
 from vpinn.cli import compare, noise
 from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
-from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
+from vpinn.cli.launch import is_worker, launch, rank, read_together, restarted
+from vpinn.cli.options import (
+    At,
+    Device,
+    File,
+    Folder,
+    Quiet,
+    Restarts,
+    Run,
+    Seed,
+    Set,
+    Target,
+    Threads,
+    Verbose,
+    Workers,
+    argument,
+    option,
+)
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
@@ -53,6 +70,7 @@ def _root(
 
 @app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
 def solve(  # noqa: PLR0913 (one argument per option)
+    context: typer.Context,
     file: File,
     changes: Set = None,
     output: Folder = None,
@@ -61,24 +79,31 @@ def solve(  # noqa: PLR0913 (one argument per option)
     seed: Seed = None,
     threads: Threads = None,
     device: Device = None,
+    workers: Workers = None,
+    restarts: Restarts = 0,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
     if resume and overwrite:
         raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
-    problem = _read(file, changes, seed)
+    if workers is not None and not is_worker():
+        _read(file, changes, seed)  # mistakes are reported before workers start
+        raise typer.Exit(launch(workers, restarts, main, context.obj))
+    problem, group = read_together(lambda: _read(file, changes, seed))
     directory = output or problem.directory
+    if restarted():
+        resume, overwrite = group.by_first((directory / "checkpoint.npz").exists), False
     from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
     from vpinn.solving import solve as run
 
     field_formats(problem)
     if output is None:
-        check_unused(directory, "run.json", ("noise",))
-    if verbose:
+        group.by_first(lambda: check_unused(directory, "run.json", ("noise",)))
+    if verbose and group.first:
         show_problem(problem, device)
-    with claimed(directory):
-        with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
+    with group.held_by_first(claimed(directory)):
+        with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet or not group.first) as progress:
             solution = run(
                 problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
                 report=progress, interrupt=interrupt,
@@ -87,6 +112,8 @@ def solve(  # noqa: PLR0913 (one argument per option)
         if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
             steps = solution.metrics["steps"]
             raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+        if not group.first:
+            return
         with interrupt, interrupt.abandons(unpublished):
             files = publish(solution, directory)
     if not quiet:
@@ -226,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_streams()
     try:
         with Interrupt() as interrupt, interrupt.abandons():  # commands that change a state catch signals themselves
-            code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
+            code = app(args=arguments, prog_name="vpinn", standalone_mode=False, obj=arguments)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except VpinnError as error:
@@ -250,12 +277,14 @@ def _unforeseen(error: Exception, verbose: bool) -> int:
         return _fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
     if verbose:
         traceback.print_exception(error)
+    if rank():
+        say(f"worker {rank()}: bug: {type(error).__name__}: {error}", file=sys.stderr)
     return _fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
 
 
 def _fail(message: str, code: int) -> int:
-    """Print a message as one line on stderr, and return the exit code given."""
-    if message:
+    """Print a message as one line on stderr, in worker 0 alone, and return the exit code given."""
+    if message and not rank():
         say(" ".join(message.split()), file=sys.stderr)
     return code
 

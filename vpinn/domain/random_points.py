@@ -7,7 +7,7 @@ import numpy as np
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.reference import Floats, Integers
-from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, draw_keys
+from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, keys_of
 from vpinn.errors import InputError
 
 
@@ -52,10 +52,10 @@ class MonteCarloPoints(_OneEntity):
         self.hypercube = hypercube
         self._sequence = _sequence(hypercube.dimension, n, kind, seed)
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]; `Points.reference` is the position in the unit cube."""
         numbers = self._checked(index)
-        unit = self._sequence.at(numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(numbers, keys_of(numbers, fresh))
         return _points(self.hypercube, unit, np.full(len(unit), self.volume / self.size), np.zeros_like(numbers), None, numbers)
 
 
@@ -86,14 +86,14 @@ class MonteCarloFacetPoints(_OneEntity):
         self._sequence = _sequence(hypercube.dimension, n, kind, seed)
         self._restart = kind == "sobol"  # a Sobol sequence is best from its beginning, on every facet
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Make the points with the given numbers [b]."""
         numbers = self._checked(index)
         which = np.searchsorted(self._starts, numbers, side="right") - 1
         local = numbers - self._starts[which]
         facet, rank = self._facets[which], np.arange(len(numbers))
         axis, upper = facet // 2, facet % 2
-        unit = self._sequence.at(local if self._restart else numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(local if self._restart else numbers, keys_of(numbers, fresh))
         unit[rank, axis] = upper
         normal = np.zeros_like(unit)
         normal[rank, axis] = 2.0 * upper - 1.0
@@ -115,11 +115,6 @@ def _sequence(dimension: int, n: int, kind: str, seed: int) -> UniformSequence |
     if kind == "sobol":
         return SobolSequence.scrambled(dimension, n, seed)
     raise InputError(f"there is no quadrature rule {kind!r} on a hypercube; choose monte-carlo or sobol")
-
-
-def _keys(numbers: Integers, fresh: int | None) -> Keys | None:
-    """Return the keys [b] of another realisation of the points; None for the points of the set."""
-    return None if fresh is None else draw_keys(numbers, fresh)
 
 
 def _at_least(n: int, least: int, what: str) -> int:

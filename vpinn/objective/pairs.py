@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,33 +34,32 @@ def pair_products(
     Raises:
         InputError: the test space is too large.
     """
+    group = parts[0][0].placement.group
+    sizes = group.sum(torch.from_numpy(np.array([len(points.w) for _, points in parts])))[0].tolist()
+    factors = [b / (b - 1.0) if b > 1 else 1.0 for b in sizes]  # a single point is the whole measure and needs no correction
     recorded = [measure.record(theta, points) for measure, points in parts]
     value, residuals, products = 0.0, [], []
-    for (measure, points), (jets, _) in zip(parts, recorded, strict=True):
+    for (measure, points), (jets, _), factor in zip(parts, recorded, factors, strict=True):
         _, coefficients = measure.evaluate(points, jets)
         residual = points.w.new_zeros(outputs, space.space.size)
         own = points.w.new_zeros(0, len(points.w))
         if measure.contraction is not None and points.frame is not None:
             residual = measure.contraction.assemble(measure.tests, coefficients, points.w, points.frame, points.aligned, outputs)
-            own = _own(space, measure, points, coefficients)
+            own = _own(space, measure, points, coefficients) if factor > 1.0 else torch.zeros_like(_columns(points, coefficients))
             c = _columns(points, coefficients)
-            value -= 0.5 * _factor(points) * float((points.w**2 * (c * own).sum(0)).sum())
+            value -= 0.5 * factor * float((points.w**2 * (c * own).sum(0)).sum())
         residuals.append(residual)
         products.append(own)
-    whole = space.riesz(torch.stack(residuals).sum(0))
+    residuals = list(group.sum(*residuals))
+    whole, squares = space.riesz(torch.stack(residuals).sum(0)), 0.0
     gradient = torch.zeros_like(theta)
-    for (measure, points), record, residual, own in zip(parts, recorded, residuals, products, strict=True):
-        alone, factor = space.riesz(residual), _factor(points)
-        value += 0.5 * float((residual * (whole + (factor - 1.0) * alone)).sum())
+    for (measure, points), record, residual, own, factor in zip(parts, recorded, residuals, products, factors, strict=True):
+        alone = space.riesz(residual)
+        squares += 0.5 * float((residual * (whole + (factor - 1.0) * alone)).sum())
         density, part = measure.pull_back(points, record, whole + (factor - 1.0) * alone, less=factor * points.w * own)
         value, gradient = value + float(density), gradient + part
-    return value, gradient
-
-
-def _factor(points: Prepared) -> float:
-    """Return b/(b − 1); 1 for a single point, which is the whole measure and needs no correction."""
-    b = len(points.w)
-    return b / (b - 1.0) if b > 1 else 1.0
+    gradient, number = group.sum(gradient, gradient.new_full((1,), value))
+    return squares + float(number), gradient
 
 
 def _columns(points: Prepared, coefficients: Sequence[Value]) -> Tensor:
@@ -70,8 +70,6 @@ def _own(space: TestSpace, measure: Measure, points: Prepared, coefficients: Seq
     """Return, for every point, G⁻¹h evaluated at the point itself for every test, divided by the point's weight [tests, n]."""
     assert measure.contraction is not None
     assert points.frame is not None
-    if len(points.w) < 2:
-        return points.w.new_zeros(len(coefficients), len(points.w))
     c = _columns(points, coefficients)
     basis, dofs = measure.contraction.basis(measure.tests, points.frame)  # [tests, n, n_local], [n, n_local]
     result = torch.zeros_like(c)

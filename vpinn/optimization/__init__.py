@@ -29,7 +29,7 @@ from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.loop import Plan, train
+from vpinn.optimization.loop import train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import METHODS, candidates, make_plan, stated_problem, trained_objective, with_layers
 from vpinn.optimization.rules import Rules, make_rules

@@ -20,8 +20,8 @@ from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
+from vpinn.optimization.planned import Plan
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.placement import Placement

@@ -50,7 +50,7 @@ class Spring(Method):
         Raises:
             NonFiniteError: a residual or a derivative is not finite.
         """
-        found = closure.curvature(theta)
+        found = closure.curvature(theta).gathered()
         rows, signs, residual = found.rows, found.signs, found.residual
         assert residual is not None
         value = 0.5 * float(signs @ residual**2)

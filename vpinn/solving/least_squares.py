@@ -102,14 +102,16 @@ class LeastSquaresStrategy(SteadyStrategy):
             self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
-                if why := self._elements_first(self._rival):
+                first = self._elements_first(self._rival)
+                if why := self.placement.group.by_first(lambda: first):
                     return self._by_elements(state, hooks, self._rival, why)
         best, estimator, left = self._grown(state, hooks)
         stopped = state.training.stopped
         asked = stopped in GROWN and (stopped != "time limit" or (self._rival is not None and self._rival.known))
         if self._rival is not None and asked and left > self._method.tolerance:
             with hooks.signals.abandons():
-                if (less := self._rival.relative) < left:
+                relative = self._rival.relative
+                if (less := self.placement.group.by_first(lambda: relative)) < left:
                     return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
         state.record = {**state.record, "width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
@@ -184,7 +186,7 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
         training, journal = state.training, _journal(state)
-        signals, method = hooks.signals, self._method
+        signals, method, group = hooks.signals, self._method, self.placement.group
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # the best of each trial space
 
@@ -197,7 +199,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return not hooks.over(training) and not self._open
+            return not group.largest([hooks.over(training) or (group.size > 1 and self._late)])[0] and not self._open
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
@@ -210,11 +212,11 @@ class LeastSquaresStrategy(SteadyStrategy):
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
         guide = Guide(note, estimators.judge, told, self._beaten, estimators.unseen, ahead)
-        with signals.limited(self._left()):
+        with signals.limited(self._left() if group.size == 1 else None):  # several workers end together, after a stage
             try:
                 with signals.abandons():
                     best = grow(self._objectives, self._trials, method, guide, journal)
-                    training.stopped = _ended(best, signals.late or hooks.spent(training))
+                    training.stopped = _ended(best, bool(group.largest([signals.late or hooks.spent(training) or self._late])[0]))
             except Stopped:
                 if not stages and signals.signal is not None:
                     raise
@@ -241,6 +243,12 @@ class LeastSquaresStrategy(SteadyStrategy):
         """Return the seconds that are left of the time limit, None without one."""
         limit = self._method.time_limit
         return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
+
+    @property
+    def _late(self) -> bool:
+        """Whether the time limit is over."""
+        left = self._left()
+        return left is not None and left <= SOON
 
     def _beaten(self, verdict: Judgement) -> bool:
         """Return whether elements are better than features already."""

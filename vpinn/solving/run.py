@@ -24,6 +24,7 @@ from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
+from vpinn.solving.divided import check_workers
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
@@ -33,6 +34,7 @@ from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
 from vpinn.storage import claimed
 from vpinn.trial import ACTIVATIONS, Trial
+from vpinn.workers import joined, local_workers
 
 Report = Callable[[Training, Plan], None]
 
@@ -68,37 +70,43 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     Raises:
         Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
         InputError: the problem cannot be solved as stated, the device is not there, or the folder holds a run already, or another
-            one writes into it.
+            one writes into it; or workers cannot share the work, or have different problems.
+        WorkerError: another worker has ended.
         DivergenceError: training diverged.
         StorageError: the folder could not be written.
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
-    placement = Placement.of(device, threads or available_cores())
-    with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
+    group = joined(settings.parallel.backend)
+    placement = dataclasses.replace(Placement.of(device, threads or max(1, available_cores() // local_workers())), group=group)
+    check_workers(problem, placement)
+    catching = contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt()
+    with group.held_by_first(claimed(folder)), catching as signals:
         if folder is not None:
-            run_files.check_vacant(folder, resume, overwrite)
+            group.by_first(lambda: run_files.check_vacant(folder, resume, overwrite))
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
+        placement = dataclasses.replace(strategy.placement, group=group)
         if folder is not None:
-            state = _begin(strategy, state, folder, resume)
+            state = _begin(strategy, state, folder, resume, placement)
         ready = time.perf_counter() - began
 
         def save(reached: State, space: Space, solution: Solution | None = None) -> None:
-            if folder is not None:
+            if folder is not None and group.first:
                 run_folder.save(folder, reached.training, [({}, dict(reached.record)), *_kept(reached, space)], solution)
 
         if not state.begun:
             save(state, strategy.space)
-        tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
+        told = report if group.first else None
+        tell = (lambda training: told(training, strategy.plan)) if told is not None else (lambda training: None)
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         if state.training.stopped == "signal":
             return dataclasses.replace(finish().solution, exporter=exported)
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             outcome = finish()
-            solution = _closed(outcome, state.training, strategy.placement, began, ready)
+            solution = _closed(outcome, state.training, placement, began, ready)
         save(state, outcome.space, solution)
         return dataclasses.replace(solution, exporter=exported)
 
@@ -144,9 +152,9 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
         InputError: the problem cannot be solved as stated, or the device lacks the precision.
     """
     if problem.eigen is not None:
-        return EigenStrategy(problem, settings, placement)
+        return EigenStrategy(problem, settings, placement.alone)
     if problem.clock is not None:
-        return MarchStrategy(problem, settings, placement)
+        return MarchStrategy(problem, settings, placement.alone)
     return strategy_of(prepare(problem, placement, settings=settings))
 
 
@@ -160,15 +168,15 @@ def strategy_of(setup: Setup) -> Strategy:
     return Steps(setup)
 
 
-def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
+def _begin(strategy: Strategy, state: State, folder: Path, resume: bool, placement: Placement) -> State:
     """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
-    problem, placement = strategy.problem, strategy.placement
+    problem, group = strategy.problem, placement.group
     described = run_folder.describe(problem, strategy.settings, strategy.plan.method.name, placement)
     if resume:
-        held = run_folder.resumed(folder, described, placement.device)
+        held = group.by_first(lambda: run_folder.resumed(folder, described, placement.device))
         with run_folder.understood(folder):
             state = strategy.resumed(*held)
-    run_folder.begin(folder, problem, described, anew=not resume)
+    group.by_first(lambda: run_folder.begin(folder, problem, described, anew=not resume))
     return state
 
 
