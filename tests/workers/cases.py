@@ -11,10 +11,11 @@ import torch
 
 import vpinn
 from vpinn.domain import rectangle
-from vpinn.features import Direct
+from vpinn.features import Direct, Recipe, pilot
 from vpinn.optimization import train
 from vpinn.placement import HERE
 from vpinn.solving import prepare
+from vpinn.trial import Evaluator
 from vpinn.workers import ALONE, Group
 
 STATED: dict[str, dict[str, Any]] = {
@@ -56,3 +57,37 @@ def trained(group: Group, cases: Sequence[Case]) -> list[tuple[np.ndarray[Any, A
 def alone(cases: Sequence[Case]) -> list[tuple[np.ndarray[Any, Any], float]]:
     torch.set_num_threads(1)
     return trained(ALONE, cases)
+
+
+FITTED: tuple[Case, ...] = (
+    ("weak", "least-squares", {"solver": {"features": 60}}),
+    ("strong", "least-squares", {"solver": {"features": 60}, "batch": {"size": 200}}),
+)
+
+
+def fitted(group: Group) -> list[np.ndarray[Any, Any]]:
+    """Return the field of the features with the smallest residual at some points, for a problem with boundary terms."""
+    found = []
+    for case in FITTED[:1]:
+        setup = prepare(problem_of(case), replace(HERE, group=group))
+        assert setup.objectives is not None
+        points = setup.plan.method.stream.few(setup.objective, 40)  # type: ignore[union-attr]
+        made = pilot(setup.objective, setup.trial.network, 40, 1, setup.problem.domain, Recipe("tanh", 1.5), points)
+        field = Evaluator.of(setup.problem, replace(setup.trial, network=made.network), [setup.problem.unknowns[0].function])
+        found.append(field(made.theta, setup.objective.measures[0].points.take(np.arange(0, 200, 5))))
+    return found
+
+
+def solved_by_features(group: Group) -> list[np.ndarray[Any, Any]]:
+    """Return the fields of least squares at some points, of problems with boundary terms, on all points and on drawn ones."""
+    places = np.random.default_rng(0).random((40, 2))
+    found = []
+    for case in FITTED:
+        solution = vpinn.solve(problem_of(case), threads=1)
+        assert solution.metrics["workers"] == group.size
+        found.append(solution.evaluate(places)["u"])
+    return found
+
+
+def solved_alone() -> list[np.ndarray[Any, Any]]:
+    return solved_by_features(ALONE)

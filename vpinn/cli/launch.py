@@ -98,7 +98,7 @@ def launch(workers: int, restarts: int, main: Main, arguments: Sequence[str]) ->
     except SignalException as error:
         return 128 + int(error.sigval)
     except ChildFailedError as error:
-        code = error.get_first_failure()[1].exitcode
+        code = int(error.get_first_failure()[1].exitcode)
         return code if code > 0 else 128 - code
     except (RuntimeError, OSError) as error:
         raise InputError(f"the workers cannot be started ({str(error).splitlines()[0]})", "--workers") from None

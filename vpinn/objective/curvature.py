@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,11 +86,23 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, j
         for block in over(lambda share: _rows(share, theta, jacobian), shares):
             rows[at : at + len(block)] = block
             at += len(block)
-        return Curvature(rows, signs, residual, image, over=over, group=group)
+        return Curvature(rows, signs, residual, image, over=over, group=group, order=_order(objective, shares, theta))
     total = theta.new_zeros(size, size)
     for gram in over(lambda share: gram_of(_rows(share, theta, jacobian), _joined([share.signs], theta)), shares):
         total += gram
     return Curvature(theta.new_zeros(0, size), signs, residual, image, group.sum(total)[0], over, group)
+
+
+def _order(objective: Objective, shares: Sequence[_Share], theta: Tensor, tested: int = 0) -> Tensor | None:
+    """Return the number of every row's measure and square [rows], larger ones for tested rows; None in a group of one."""
+    if objective.placement.group.size == 1:
+        return None
+    place = {id(measure): k for k, measure in enumerate((*objective.measures, *objective.controlled))}
+    found = [
+        np.repeat(place[id(share.part[0])] + np.arange(len(share.signs)) / max(1, len(share.signs)), share.signs.shape[1])
+        for share in shares
+    ]
+    return torch.from_numpy(np.concatenate([*found, np.full(tested, float(len(place)))])).to(theta)
 
 
 def _width(objective: Objective, theta: Tensor, jacobian: Jacobian) -> int:
@@ -222,4 +235,5 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
 
     signs = with_squares([share.signs for share in shares], rows.new_ones(len(whitened)))
     residual = with_squares([share.residual for share in shares], whitened[:, 0])
-    return Curvature(rows, signs, residual, image, over=objective.over_parts, group=group)
+    order = _order(objective, shares, theta, len(whitened))
+    return Curvature(rows, signs, residual, image, over=objective.over_parts, group=group, order=order)

@@ -34,6 +34,7 @@ class Curvature:
         rest: G [size, size] if the rows are not stored; else None.
         over: function that applies work to blocks, with results in order.
         group: workers that share the rows.
+        order: number of every row's measure and square [rows], by which ``gathered`` sorts; None in a group of one.
     """
 
     rows: Tensor
@@ -43,6 +44,7 @@ class Curvature:
     rest: Tensor | None = None
     over: Over = map
     group: Group = ALONE
+    order: Tensor | None = None
 
     @cached_property
     def count(self) -> int:
@@ -69,10 +71,17 @@ class Curvature:
         return self.group.sum(self.rows.T @ (self.signs * self.residual))[0]
 
     def gathered(self) -> Curvature:
-        """Return the curvature with the rows of all workers on each of them, for methods that need products of rows."""
-        if self.group.size == 1:
+        """Return the curvature with the rows of all workers on each of them, in the order that one worker would have them.
+
+        Methods that need products of rows take these; drawn points are few, and their products ill-conditioned.
+        """
+        if self.order is None:
             return self
-        join, image = self.group.joined, self.image
+        image, place = self.image, torch.argsort(self.group.joined(self.order), stable=True)
+
+        def join(rows: Tensor) -> Tensor:
+            return self.group.joined(rows)[place]
+
         residual = None if self.residual is None else join(self.residual)
         return Curvature(join(self.rows), join(self.signs), residual, lambda theta: join(image(theta)), self.rest, self.over)
 

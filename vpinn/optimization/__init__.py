@@ -32,6 +32,7 @@ from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import METHODS, candidates, make_plan, stated_problem, trained_objective, with_layers
+from vpinn.optimization.planned import Plan
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring

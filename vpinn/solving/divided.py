@@ -1,12 +1,16 @@
-"""What must hold before several workers share a problem."""
+"""What must hold before several workers share a problem, and what they say of it at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vpinn.errors import InputError
+from vpinn.objective import Objective
 from vpinn.placement import Placement
 from vpinn.problem import Problem
 from vpinn.process import available_cores
 from vpinn.run_folder import fingerprints
+from vpinn.sampling import Sampler, Stratified
 from vpinn.workers import local_workers
 
 
@@ -39,3 +43,21 @@ def check_workers(problem: Problem, placement: Placement) -> None:
     data = problem.source.data if problem.source.text is not None else problem.settings.model_dump(mode="json")
     group.check_equal(data, "another problem than worker 0: give all workers the same problem file and options")
     group.check_equal(fingerprints(problem), "other files than worker 0: copy the mesh and the reference to all machines")
+
+
+def check_shares(objective: Objective, samplers: Sequence[Sampler]) -> None:
+    """Check that there is something to do for every worker of an objective's placement, in every step.
+
+    Args:
+        objective: what is minimised.
+        samplers: one per measure, () for all points.
+
+    Raises:
+        InputError: there are more workers than strata, or than points.
+    """
+    workers, domain = objective.placement.group.size, samplers[0] if samplers else None
+    if isinstance(domain, Stratified) and workers > len(domain.edges) - 1:
+        raise InputError(f"{workers} workers for {len(domain.edges) - 1} strata of a batch; start fewer workers", "--workers")
+    points = domain.size if domain is not None else objective.batched[0].points.size
+    if workers > points:
+        raise InputError(f"{workers} workers for {points} points of a step; start fewer workers", "--workers")

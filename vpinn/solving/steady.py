@@ -28,6 +28,7 @@ from vpinn.optimization import (
 from vpinn.placement import wide
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.solving.divided import check_shares
 from vpinn.solving.preparation import Setup
 from vpinn.solving.strategy import Outcome, Strategy
 from vpinn.trial import Imposed, Trial, coefficients_of
@@ -43,6 +44,7 @@ class SteadyStrategy(Strategy):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup.problem, setup.settings, setup.plan, setup.objective.placement, setup.trial)
         self.setup = setup
+        check_shares(setup.objective, setup.plan.samplers)
 
 
 @dataclass(frozen=True)

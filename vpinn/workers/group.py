@@ -60,7 +60,7 @@ class Group:
         flat = torch.cat([value.reshape(-1) for value in values])
         with _collective():
             dist.all_reduce(flat)
-        parts = flat.split([value.numel() for value in values])
+        parts = torch.split(flat, [value.numel() for value in values])
         return tuple(part.view(value.shape) for part, value in zip(parts, values, strict=True))
 
     def largest(self, values: Sequence[float]) -> list[float]:
@@ -88,7 +88,7 @@ class Group:
         """Return one number of every worker, of which each gives its own."""
         found = np.zeros(self.size, dtype=np.int64)
         found[self.rank] = own
-        return self.sum(torch.from_numpy(found))[0].tolist()  # type: ignore[no-any-return]
+        return self.sum(torch.from_numpy(found))[0].tolist()
 
     def reduced(self, own: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Return the tensors of all workers, joined by pairs along a binomial tree, in ⌈log₂ K⌉ rounds and a broadcast.
@@ -152,9 +152,9 @@ class Group:
         errors: list[VpinnError | None] = [None] * self.size
         with _collective():
             dist.all_gather_object(errors, error)
-        for rank, failed in enumerate(errors):
-            if failed is not None:
-                raise failed if rank == 0 else _of_worker(failed, rank)
+        for rank, told in enumerate(errors):
+            if told is not None:
+                raise told if rank == 0 else _of_worker(told, rank)
         return found  # type: ignore[return-value]
 
     @contextlib.contextmanager
