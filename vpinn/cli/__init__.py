@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +12,8 @@ import typer
 from rich.console import Console
 
 from vpinn.cli import compare, noise
-from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
-from vpinn.cli.launch import is_worker, launch, rank, read_together, restarted
+from vpinn.cli.display import fail, prepare_streams, print_columns, print_table, say, show_problem, unforeseen
+from vpinn.cli.launch import is_worker, launch, read_together, restarted
 from vpinn.cli.options import (
     At,
     Device,
@@ -257,36 +256,16 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except VpinnError as error:
-        return _fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
     except Stopped as stopped:
-        return _fail(str(stopped), stopped.exit_code)
+        return fail(str(stopped), stopped.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return fail("interrupted", 130)
     except BrokenPipeError:  # the program that reads our output, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _unforeseen(error, bool({"-v", "--verbose"} & set(arguments)))
-
-
-def _unforeseen(error: Exception, verbose: bool) -> int:
-    """Print one line for an error that is not a `VpinnError`, and return the exit code."""
-    if isinstance(error, OSError):
-        return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", StorageError.exit_code)
-    if hasattr(error, "format_message"):  # typer's usage errors, whichever library its version takes them from
-        return _fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
-    if verbose:
-        traceback.print_exception(error)
-    if rank():
-        say(f"worker {rank()}: bug: {type(error).__name__}: {error}", file=sys.stderr)
-    return _fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
-
-
-def _fail(message: str, code: int) -> int:
-    """Print a message as one line on stderr, in worker 0 alone, and return the exit code given."""
-    if message and not rank():
-        say(" ".join(message.split()), file=sys.stderr)
-    return code
+        return unforeseen(error, bool({"-v", "--verbose"} & set(arguments)))
 
 
 def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:

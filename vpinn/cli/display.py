@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
+from vpinn.cli.launch import rank
+from vpinn.errors import StorageError
 from vpinn.text import escaped
 
 if TYPE_CHECKING:
@@ -82,3 +85,23 @@ def show_problem(problem: Problem, device: str | None) -> None:
         objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
     memory = estimate_memory(objective, tested, curved, columns)
     print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))
+
+
+def unforeseen(error: Exception, verbose: bool) -> int:
+    """Print one line for an error that is not a `VpinnError`, and return the exit code."""
+    if isinstance(error, OSError):
+        return fail(f"{error.filename or 'file system'}: {error.strerror or error}", StorageError.exit_code)
+    if hasattr(error, "format_message"):  # typer's usage errors, whichever library its version takes them from
+        return fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
+    if verbose:
+        traceback.print_exception(error)
+    if rank():
+        say(f"worker {rank()}: bug: {type(error).__name__}: {error}", file=sys.stderr)
+    return fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
+
+
+def fail(message: str, code: int) -> int:
+    """Print a message as one line on stderr, in worker 0 alone, and return the exit code given."""
+    if message and not rank():
+        say(" ".join(message.split()), file=sys.stderr)
+    return code

@@ -79,7 +79,8 @@ class TestedRows:
 
     def __init__(self, space: TestSpace, width: int, triangle: Triangle, group: Group = ALONE) -> None:
         self._space, self._triangle, self._eliminated = space, triangle, set[int]()
-        self._group, self._width, self._settled = group, width, False
+        self._group, self._width = group, width
+        self._settled = False
         self._outside = [torch.zeros(norm.whitening.skeleton, width, dtype=torch.float64, device=HOST) for norm in space.norms]
         self._inside: Tensor | None = None
 

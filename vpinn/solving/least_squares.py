@@ -186,7 +186,8 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
         training, journal = state.training, _journal(state)
-        signals, method, group = hooks.signals, self._method, self.placement.group
+        signals, method = hooks.signals, self._method
+        group = self.placement.group
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # the best of each trial space
 
