@@ -146,6 +146,21 @@ def test_values_at_points(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     Path("points.csv").write_text("x,y\n0.25,0.5\n")
     assert main(["evaluate", "here", "--at", "points.csv", "--csv"]) == 0
     assert capsys.readouterr().out.startswith("x,y,u,du/dx,du/dy\n0.25,0.5,")
+    assert main(["evaluate", "here", "--line", "0,0.5:1,0.5:3", "--csv"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split(",")[:2] for row in rows] == [["0", "0.5"], ["0.5", "0.5"], ["1", "0.5"]]
+    assert main(["evaluate", "here", "--line", "0,0:1,1", "-o", "profile.png"]) == 0
+    assert Path("profile.png").read_bytes().startswith(b"\x89PNG")
+    for arguments, message in (
+        (["--line", "0,0"], "--line: expected two points, as in"),
+        (["--line", "0,0:1"], "--line: a point has 2 coordinates (x, y), got 1"),
+        (["--line", "0,0:1,1:1"], "--line: a line has 2 to 1,000,000 points, got 1"),
+        (["--line", "0,0:1,1", "--at", "0,0"], "or a line as --line 0,0:1,0"),
+        (["--at", "0,0", "-o", "p.png"], "--output: a picture shows values along a line"),
+    ):
+        code, line = failed(capsys, "evaluate", "here", *arguments)
+        assert code == 2
+        assert message in line
     assert main(["evaluate", "here", "--at", "points.csv", "-o", "values.npz"]) == 0
     with np.load("values.npz") as archive:
         assert archive["u"].shape == (1,)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import ufl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from ufl.core.expr import Expr
 
 from vpinn.domain import Points
 from vpinn.errors import InputError
@@ -69,6 +70,14 @@ class Solution(Evaluable):
         """Return values (order 0) or gradients (order 1) at points with known cells; keys and shapes as of ``evaluate``."""
         return self._by_unknown(self._evaluators[order](self.theta, points), order)
 
+    def derived(self, points: Points) -> dict[str, Array]:
+        """Return values of the further fields that the problem file asks for: name → [n] of a scalar, [n, …] of others."""
+        return self._shaped(self.problem.answers.fields, points)
+
+    def evaluate(self, x: ArrayLike) -> dict[str, Array]:
+        """Return values of the unknowns, and of the further fields of the problem file, at points; see ``Evaluable``."""
+        return self._inside(x, lambda points: {**self.at(points), **self.derived(points)})
+
     def spread(self, points: Points) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return mean and standard deviation of the values over the Langevin samples; shapes as of ``evaluate``.
 
@@ -83,11 +92,11 @@ class Solution(Evaluable):
         return self._by_unknown(fields.mean(0)), self._by_unknown(np.sqrt(variance))
 
     def exact(self, points: Points) -> dict[str, Array]:
-        """Return exact values of the unknowns whose exact solution the problem states; shapes as of ``evaluate``."""
-        if not self.problem.exact:
-            return {}
-        truths = [self.problem.exact[u.name] for u in self.problem.unknowns if u.name in self.problem.exact]
-        return self.by_unknown(Evaluator.of(self.problem, self.trial, truths)(self.theta, points).T, self.problem.exact)
+        """Return exact values of the unknowns whose exact solution the problem states, and of further fields made of these.
+
+        Shapes are those of ``evaluate``.
+        """
+        return self._shaped({**self.problem.exact, **self.problem.exact_fields}, points)
 
     def export(self, path: str | Path, refine: int = 0) -> None:
         """Write the fields to a file; its suffix chooses the format: .vtu, .pvd, .xdmf, .csv or .npz.
@@ -108,6 +117,18 @@ class Solution(Evaluable):
         functions = [u.function for u in self.problem.unknowns]
         values = Evaluator.of(self.problem, self.trial, functions)
         return values, Evaluator.of(self.problem, self.trial, [ufl.grad(f) for f in functions])
+
+    def _shaped(self, expressions: Mapping[str, Expr], points: Points) -> dict[str, Array]:
+        """Return the values of expressions of any shape at n points: name → [n, *shape]."""
+        if not expressions:
+            return {}
+        values = Evaluator.of(self.problem, self.trial, list(expressions.values()))(self.theta, points)
+        found, first = {}, 0
+        for name, expression in expressions.items():
+            count = math.prod(expression.ufl_shape)
+            found[name] = np.ascontiguousarray(values[first : first + count].T).reshape(-1, *expression.ufl_shape)
+            first += count
+        return found
 
     def _by_unknown(self, values: Array, order: int = 0) -> dict[str, Array]:
         """Return unknown → values or gradients, from the rows of all components in the order of the unknowns [k·d^order, n]."""

@@ -19,6 +19,7 @@ from vpinn.cli.options import (
     Device,
     File,
     Folder,
+    Line,
     Quiet,
     Restarts,
     Run,
@@ -164,26 +165,33 @@ def export(
 
 
 @app.command(
-    epilog='Examples: `vpinn evaluate results/heat --at "0.5,0.5"` · `vpinn evaluate results/heat --at points.csv --csv`'
+    epilog='Examples: `vpinn evaluate results/heat --at "0.5,0.5"` · `vpinn evaluate results/heat --line 0,0:1,0 -o profile.png`'
 )
 def evaluate(
     run: Run,
     at: At = None,
+    line: Line = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")] = False,
     output: Target = None,
     verbose: Verbose = False,
 ) -> None:
-    """Print values and gradients of the solution at given points; they are nan outside the domain."""
-    if not at:
-        raise InputError('no points to evaluate at; give them as --at "0.5,0.5" or --at points.csv')
-    if output is not None and output.suffix not in (".csv", ".npz"):
-        raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
+    """Print values and gradients of the solution at given points, or along a line; they are nan outside the domain."""
+    if bool(at) == (line is not None):
+        raise InputError('give points as --at "0.5,0.5" or --at points.csv, or a line as --line 0,0:1,0')
+    drawn = output is not None and output.suffix == ".png"
+    if output is not None and output.suffix not in (".csv", ".npz", ".png"):
+        raise InputError(f"values at points are written as .csv or .npz, along a line as .png, got {output.name!r}", "--output")
+    if drawn and line is None:
+        raise InputError("a picture shows values along a line; give --line 0,0:1,0", "--output")
     solution = _load(run)
-    from vpinn.output import points_of, table_at, write
+    from vpinn.output import draw_profile, line_of, points_of, table_at, write
 
-    points = points_of(at, solution.coordinates)
+    points = line_of(line, solution.coordinates) if line is not None else points_of(at or [], solution.coordinates)
     if output is not None:
-        write(solution, output, points=points)
+        if drawn:
+            draw_profile(solution, points, output)
+        else:
+            write(solution, output, points=points)
         return
     print(table_at(solution, points, as_csv))
 

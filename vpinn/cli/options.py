@@ -29,4 +29,8 @@ At = Annotated[
     list[str] | None,
     option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5" (t last), or a csv file with columns x, y, …. Repeatable.'),
 ]
+Line = Annotated[
+    str | None,
+    option("--line", metavar="FROM:TO[:N]", help='Points on a line instead, "0,0:1,0" or with their number "0,0:1,0:11".'),
+]
 Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix chooses the format.")]

@@ -9,23 +9,25 @@ coordinates, normals and given functions.
 """
 
 from vpinn.forms.adjoint import derivatives
-from vpinn.forms.background import Background, Field, evaluate, tag
-from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter, Slot
+from vpinn.forms.background import Background, RunNumber, evaluate, tag
+from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, integrals, lower, split
 from vpinn.forms.operations import Value
 from vpinn.forms.tape import Program, Tape, compile_tape, compile_tapes
-from vpinn.problem.symbols import components
+from vpinn.problem.symbols import Field, components
 
 __all__ = [
     "Background",
     "Field",
     "Geometry",
+    "Given",
     "Graph",
     "Integral",
     "Jet",
     "Node",
     "Parameter",
     "Program",
+    "RunNumber",
     "Slot",
     "Tape",
     "Value",

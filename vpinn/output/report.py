@@ -16,6 +16,9 @@ from vpinn.text import escaped
 
 CAPTIONS = {
     "solution": "Solution",
+    "fields": "Further fields",
+    "vector": "Deformation or flow",
+    "quantities": "Quantities over time",
     "snapshots": "Course in time",
     "error": "Error",
     "time": "Error over time",

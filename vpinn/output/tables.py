@@ -69,6 +69,8 @@ def solution_rows(solution: Solution) -> Rows:
         rows += _finite_elements(metrics["fem"])
     if solution.error_estimate:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
+    rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
+    rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
     return [*rows, *_cost(metrics), *(("", text) for text in failed_checks(solution))]
 
 
@@ -202,10 +204,37 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
 
 
+def quantity_texts(metrics: Mapping[str, Any]) -> list[str]:
+    """Return one text per quantity: its value with as many digits as its error leaves, that error, and the exact value."""
+    texts = []
+    for name, found in metrics.get("quantities", {}).items():
+        value, error = found["value"], found["error"]
+        exact = found.get("exact")
+        text = f"{name} = {value:.6g}, without an error estimate"
+        if error is not None:
+            text = f"{name} = {value:.{_digits(value, error)}g} ± {error:.1e}"
+        text += " at the end" if "times" in found else ""
+        texts.append(text if exact is None else f"{text} (exact {exact:.8g})")
+    return texts
+
+
+def _field(found: Mapping[str, float]) -> str:
+    """Return the text about the error of a further field and its estimate, "" where neither is known."""
+    named = {"relative_l2": "L² {}", "estimate": "estimate {}", "relative_l2_final": "L² {} at the end"}
+    named["estimate_final"] = "estimate {} at the end"
+    told = ", ".join(text.format(f"{found[key]:.2e}") for key, text in named.items() if key in found)
+    return f"{told} (relative)" if told else ""
+
+
+def _digits(value: float, error: float) -> int:
+    """Return how many digits of a value its error leaves, 2 to 17."""
+    return 17 if not error else int(np.clip(np.ceil(np.log10(max(abs(value), error) / error)) + 1, 2, 17))
+
+
 def _eigenvalue(found: Mapping[str, float]) -> str:
     """Return an eigenvalue with as many digits as its error leaves, and its error."""
     value, bound = found["value"], found["bound"]
-    digits = 17 if not bound else int(np.clip(np.ceil(np.log10(max(abs(value), bound) / bound)) + 1, 2, 17))
+    digits = _digits(value, bound)
     imaginary = found.get("imaginary", 0.0)
     sign = "−" if imaginary < 0 else "+"
     rest = f" {sign} {abs(imaginary):.{digits}g} i" if "imaginary" in found else ""

@@ -21,6 +21,7 @@ from ufl.measure import Measure
 
 from vpinn.domain import Domain, with_vertices
 from vpinn.errors import InputError
+from vpinn.problem.answers import make_answers
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.eigen import make_eigen
@@ -143,6 +144,7 @@ def build_problem(
         bounds=nodal.bounds(boundary, pieces),
         supports=nodal.supports(),
         loads=loads,
+        answers=make_answers(settings, source, scope, unknowns),
     )
 
 

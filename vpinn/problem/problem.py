@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from ufl.classes import Expr
 
 from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
+from vpinn.problem.answers import Answers
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.reference import ReferenceValues
@@ -97,6 +98,7 @@ class Problem:
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
         periodic: pairs of periodic sides; () if there are none.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
+        answers: further fields, and quantities, that the file asks for.
     """
 
     title: str
@@ -119,6 +121,7 @@ class Problem:
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
+    answers: Answers = field(default_factory=Answers)
 
     @property
     def nodal(self) -> tuple[str, str]:
@@ -139,6 +142,14 @@ class Problem:
     def variation(self) -> ufl.Form:
         """The variation F(u; v), linear in the test functions v; the solution u satisfies F(u; v) = 0 for all v."""
         return self.formulation.variation(self.unknowns, self.symbols)
+
+    @property
+    def exact_fields(self) -> dict[str, Expr]:
+        """The further fields of the exact solution; {} unless it is known for every unknown."""
+        if not self.exact.keys() >= {u.name for u in self.unknowns}:
+            return {}
+        truths = {u.function: self.exact[u.name] for u in self.unknowns}
+        return {name: ufl.replace(stated, truths) for name, stated in self.answers.fields.items()}
 
     def unknown(self, name: str) -> Unknown:
         """Return the unknown with a given name.

@@ -14,10 +14,9 @@ from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
 from vpinn.problem.parallel import Parallel
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
-Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Domain(Section):
