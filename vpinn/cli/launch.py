@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -80,7 +82,8 @@ def launch(workers: int, restarts: int, main: Main, arguments: Sequence[str]) ->
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    for name in ("torch.distributed", "torch.multiprocessing"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -106,6 +109,13 @@ def launch(workers: int, restarts: int, main: Main, arguments: Sequence[str]) ->
 
 
 def work(main: Main, arguments: list[str]) -> int:
-    """Run the command line in a worker, in a session of its own: signals of a terminal reach it by the launcher alone."""
+    """Run the command line in a worker, in a session of its own: signals of a terminal reach it by the launcher alone.
+
+    A worker that has lost another one fails, too, after the launcher has seen which of them ended first.
+    """
     os.setsid()
-    return main(arguments)
+    code = main(arguments)
+    if code == 1:
+        time.sleep(10 * LOOK)
+        sys.exit(code)
+    return code

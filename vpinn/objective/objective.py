@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared, Recorded, integral
-from vpinn.objective.pairs import pair_products
+from vpinn.objective.pairs import added, pair_products
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
 
@@ -106,12 +106,12 @@ class Objective:
         assert residual is not None
         return residual
 
-    def gradient(self, theta: Tensor) -> Gradient:
-        """Return J and ∇J [size] over all points, for parameters [size]."""
+    def gradient(self, theta: Tensor, own: bool = False) -> Gradient:
+        """Return J and ∇J [size] over all points, for parameters [size]; with ``own`` this worker's part of ∇J."""
         swept = partial(self.parts, SWEPT)
-        return self._densities(theta, swept()) if self.test_space is None else self._squares(theta, [swept])
+        return self._densities(theta, swept(), own) if self.test_space is None else self._squares(theta, [swept], own=own)
 
-    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
+    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None, own: bool = False) -> Gradient:
         """Return estimates of J and ∇J [size] from drawn batches.
 
         A density is linear in the points, so that its estimate is unbiased. For a residual, the product of two independent
@@ -122,12 +122,13 @@ class Objective:
             theta: parameters [size].
             first: drawn points of every measure.
             second: an independent batch for the product of two; None otherwise.
+            own: whether to return this worker's part of ∇J, whose sum over all workers is ∇J.
         """
         if self.test_space is None:
-            return self._densities(theta, first)
+            return self._densities(theta, first, own)
         if self.estimator == "u-statistic" and second is None:
-            return pair_products(self.test_space, first, theta, self.outputs)
-        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], drawn=True)
+            return pair_products(self.test_space, first, theta, self.outputs, own)
+        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], True, own)
 
     def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
         """Apply ``work`` to given parts, or to parts of all points, one after the other."""
@@ -142,7 +143,7 @@ class Objective:
                     return f" in the {measure.region.name} integral"
         return ""
 
-    def _densities(self, theta: Tensor, parts: Iterable[Part]) -> Gradient:
+    def _densities(self, theta: Tensor, parts: Iterable[Part], own: bool) -> Gradient:
         """Return the integral of the densities over some parts, and its gradient."""
 
         def work(part: Part) -> Gradient:
@@ -151,17 +152,12 @@ class Objective:
             return float(value), gradient
 
         found = list(map(work, filled(parts)))
-        return self.added(sum(value for value, _ in found), total([gradient for _, gradient in found], theta))
+        gradient = total([gradient for _, gradient in found], theta)
+        return added(self.placement.group, sum(value for value, _ in found), gradient, own)
 
-    def added(self, value: float, gradient: Tensor) -> Gradient:
-        """Return a value and a gradient [size], added up over all workers."""
-        group = self.placement.group
-        if group.size == 1:
-            return value, gradient
-        gradient, number = group.sum(gradient, gradient.new_full((1,), value))
-        return float(number), gradient
-
-    def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False) -> Gradient:
+    def _squares(
+        self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False, own: bool = False
+    ) -> Gradient:
         """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, for the residuals of two groups of points, or of one.
 
         The gradient needs the Riesz representative y = G⁻¹r of the whole residual, so that all parts are evaluated first. The
@@ -171,6 +167,7 @@ class Objective:
             theta: parameters [size].
             groups: one or two functions that yield the parts of a group.
             drawn: whether the groups are drawn batches, whose evaluations are always kept.
+            own: whether to return this worker's part of the gradient.
         """
         assert self.test_space is not None
         keep = drawn or sum(m.points.size * bytes_per_point(m) for m in self.measures) <= RECORDED_BYTES
@@ -192,7 +189,8 @@ class Objective:
         for group, found, dual in zip(groups, evaluated, reversed(duals), strict=True):
             gradients += map(partial(backward, dual), zip(filled(group()), (kept for kept, *_ in found), strict=True))
         value = share * sum(density for density, _ in sums) + 0.5 * float((_present(sums[0][1]) * duals[-1]).sum())
-        return value, self.placement.group.sum(total(gradients, theta))[0]
+        part = total(gradients, theta)
+        return value, part if own else self.placement.group.sum(part)[0]
 
     def _evaluate(self, theta: Tensor, part: Part) -> tuple[Tensor, Tensor | None]:
         """Return the integral of the density and the residual [outputs, space.size] over some points."""

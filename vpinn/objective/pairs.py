@@ -18,10 +18,11 @@ from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.test_space import TestSpace
+from vpinn.workers import Group
 
 
 def pair_products(
-    space: TestSpace, parts: Sequence[tuple[Measure, Prepared]], theta: Tensor, outputs: int
+    space: TestSpace, parts: Sequence[tuple[Measure, Prepared]], theta: Tensor, outputs: int, own: bool = False
 ) -> tuple[float, Tensor]:
     """Return unbiased estimates of J = ∫ density + ½‖r‖² and ∇J [size].
 
@@ -30,6 +31,7 @@ def pair_products(
         parts: every measure with its batch of independent draws.
         theta: parameters [size].
         outputs: number of components of the test functions.
+        own: whether to return this worker's part of ∇J.
 
     Raises:
         InputError: the test space is too large.
@@ -42,31 +44,39 @@ def pair_products(
     for (measure, points), (jets, _), factor in zip(parts, recorded, factors, strict=True):
         _, coefficients = measure.evaluate(points, jets)
         residual = points.w.new_zeros(outputs, space.space.size)
-        own = points.w.new_zeros(0, len(points.w))
+        alone = points.w.new_zeros(0, len(points.w))
         if measure.contraction is not None and points.frame is not None:
             residual = measure.contraction.assemble(measure.tests, coefficients, points.w, points.frame, points.aligned, outputs)
-            own = _own(space, measure, points, coefficients) if factor > 1.0 else torch.zeros_like(_columns(points, coefficients))
             c = _columns(points, coefficients)
-            value -= 0.5 * factor * float((points.w**2 * (c * own).sum(0)).sum())
+            alone = _alone(space, measure, points, coefficients) if factor > 1.0 else torch.zeros_like(c)
+            value -= 0.5 * factor * float((points.w**2 * (c * alone).sum(0)).sum())
         residuals.append(residual)
-        products.append(own)
+        products.append(alone)
     residuals = list(group.sum(*residuals))
     whole, squares = space.riesz(torch.stack(residuals).sum(0)), 0.0
     gradient = torch.zeros_like(theta)
-    for (measure, points), record, residual, own, factor in zip(parts, recorded, residuals, products, factors, strict=True):
-        alone = space.riesz(residual)
-        squares += 0.5 * float((residual * (whole + (factor - 1.0) * alone)).sum())
-        density, part = measure.pull_back(points, record, whole + (factor - 1.0) * alone, less=factor * points.w * own)
+    for (measure, points), record, residual, alone, factor in zip(parts, recorded, residuals, products, factors, strict=True):
+        dual = whole + (factor - 1.0) * space.riesz(residual)
+        squares += 0.5 * float((residual * dual).sum())
+        density, part = measure.pull_back(points, record, dual, less=factor * points.w * alone)
         value, gradient = value + float(density), gradient + part
-    gradient, number = group.sum(gradient, gradient.new_full((1,), value))
-    return squares + float(number), gradient
+    value, gradient = added(group, value, gradient, own)
+    return squares + value, gradient
+
+
+def added(group: Group, value: float, gradient: Tensor, own: bool = False) -> tuple[float, Tensor]:
+    """Return a value and a gradient [size] added up over all workers; with ``own`` this worker's gradient itself."""
+    if group.size == 1:
+        return value, gradient
+    whole, *sums = group.sum(gradient.new_full((1,), value), *([] if own else [gradient]))
+    return float(whole), gradient if own else sums[0]
 
 
 def _columns(points: Prepared, coefficients: Sequence[Value]) -> Tensor:
     return torch.stack([c if isinstance(c, Tensor) else torch.full_like(points.w, c) for c in coefficients])
 
 
-def _own(space: TestSpace, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> Tensor:
+def _alone(space: TestSpace, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> Tensor:
     """Return, for every point, G⁻¹h evaluated at the point itself for every test, divided by the point's weight [tests, n]."""
     assert measure.contraction is not None
     assert points.frame is not None

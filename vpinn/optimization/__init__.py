@@ -26,6 +26,7 @@ from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
+from vpinn.optimization.exchange import compression_found
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
@@ -61,6 +62,7 @@ __all__ = [
     "Start",
     "Training",
     "candidates",
+    "compression_found",
     "estimator_found",
     "final_parameters",
     "history_row",

@@ -158,6 +158,7 @@ def drawn(
         lambda theta: curvature(objective, theta, first),
         lambda thetas: candidate_values(objective, thetas, first, second),
         lambda: drawn(objective, samplers, batches, generator, learned).evaluate,
+        lambda theta: objective.sampled(theta, first, second, own=True),
     )
 
 

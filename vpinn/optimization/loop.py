@@ -21,6 +21,7 @@ from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
 from vpinn.optimization.batches import PILOT_EVERY, drawn, pilots
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
+from vpinn.optimization.exchange import exchanging, gather_sent
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
 from vpinn.optimization.planned import Plan
@@ -94,14 +95,18 @@ def train(
             break
         except WorkerError:
             put_back()
-            save(training)
+            if not training.sent:  # what others have not sent yet is lost with them
+                save(training)
             raise
         put_back = training.remembered()
         report(training)
-        if time.perf_counter() - saved > plan.checkpoint_every:
+        due = time.perf_counter() - saved > plan.checkpoint_every
+        if group.largest([due])[0] if training.sent else due:
+            gather_sent(training, group)
             save(training)
             saved = time.perf_counter()
         training.stopped = _reason(rules.at(training), training, plan, interrupt)
+    gather_sent(training, group)
     save(training)
     return training
 
@@ -145,6 +150,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         training.settled = _settled(objective, training, plan, plan.method)
     samplers, rate = _drawn_how(objective, training, plan, plan.method)
     closure, theta = _draw(objective, training, plan, samplers), training.theta
+    closure, keep_sent = exchanging(closure, training, plan, objective.placement.group)
     try:
         new, state, value = _attempt(training, plan.method, closure, rate, bool(samplers))
     except NonFiniteError as error:
@@ -160,6 +166,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     size = plan.points_of(samplers)
     noise = training.watch.after(closure, theta, rate, size, training.step, partial(plan.method.bath, state))
     training.theta, training.state = new, state
+    keep_sent()
     if closure.gradient is not None and plan.clip == "auto":
         training.clipping = training.clipping.noted(closure.gradient)
     training.step += 1
@@ -259,7 +266,8 @@ def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[
         curved = objective
         if plan.rules is not None and objective.test_space is None and not is_sum_of_squares(objective):
             curved = plan.rules.first  # G only proposes steps, J and ∇J decide
-        return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective))
+        own = partial(objective.gradient, own=True)
+        return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective), own=own)
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
     return drawn(objective, samplers, plan.batches, training.generator, training.learned, clip)

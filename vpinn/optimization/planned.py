@@ -13,6 +13,7 @@ from vpinn.optimization.method import Method
 from vpinn.optimization.rules import Rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.sampling import Sampler
+from vpinn.workers import Compressor
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Plan:
         probe: samplers of the batch on which the curvature is measured, () for all points.
         batching: how the size of batches changes; None: it does not.
         rules: finer quadrature rules for steps that exploit the gaps between points; None: there are none.
+        compressor: how workers send their parts of a gradient; None: as they are.
         project: steps between solves for the last layer while all layers train; 0: none.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     batching: Batching | None = None
     rules: Rules | None = None
     project: int = 0
+    compressor: Compressor | None = None
 
     @cached_property
     def batch_size(self) -> int | None:

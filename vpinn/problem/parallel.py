@@ -17,7 +17,7 @@ class Parallel(Section):
         description="What the gradients of first-order steps are sent as; what is left out of one message is added to the next.",
     )
     keep: Annotated[Positive, Field(le=1)] = Field(
-        0.1, description="Share of the entries of a gradient that sparse sends, those of largest size (> 0, ≤ 1)."
+        0.1, description="Share of the entries of a gradient that sparse sends, drawn anew in every step (> 0, ≤ 1)."
     )
     backend: Literal["gloo", "nccl", "mpi"] | None = Field(
         None, description="Backend of torch.distributed; default gloo between processors, nccl between GPUs of CUDA."

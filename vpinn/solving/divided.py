@@ -11,7 +11,7 @@ from vpinn.problem import Problem
 from vpinn.process import available_cores
 from vpinn.run_folder import fingerprints
 from vpinn.sampling import Sampler, Stratified
-from vpinn.workers import local_workers
+from vpinn.workers import Compressor, local_workers
 
 
 def check_workers(problem: Problem, placement: Placement) -> None:
@@ -45,16 +45,23 @@ def check_workers(problem: Problem, placement: Placement) -> None:
     group.check_equal(fingerprints(problem), "other files than worker 0: copy the mesh and the reference to all machines")
 
 
-def check_shares(objective: Objective, samplers: Sequence[Sampler]) -> None:
+def check_shares(objective: Objective, samplers: Sequence[Sampler], compressor: Compressor | None = None) -> None:
     """Check that there is something to do for every worker of an objective's placement, in every step.
 
     Args:
         objective: what is minimised.
         samplers: one per measure, () for all points.
+        compressor: how gradients are sent; None: as they are.
 
     Raises:
-        InputError: there are more workers than strata, or than points.
+        InputError: there are more workers than strata, or than points, or their backend cannot send what the compressor makes.
     """
+    backend = None if compressor is None else objective.placement.group.backend
+    if compressor is not None and backend not in (None, *compressor.backends):
+        raise InputError(
+            f'the backend "{backend}" cannot send what parallel.compress = "{compressor.name}" makes; it can be sent by '
+            f"{' and '.join(compressor.backends)}"
+        )
     workers, domain = objective.placement.group.size, samplers[0] if samplers else None
     if isinstance(domain, Stratified) and workers > len(domain.edges) - 1:
         raise InputError(f"{workers} workers for {len(domain.edges) - 1} strata of a batch; start fewer workers", "--workers")

@@ -5,10 +5,24 @@ points is added up over all of them (`Group.sum`), so that parameters, decisions
 processes are started and connected by torch.distributed.
 
 1. `group`: the group that a process belongs to, with the few operations that solvers need; `ALONE` for one process.
-2. `start`: joining the group of a process that ``torchrun``, or ``vpinn solve --workers K``, started.
+2. `compression`: shorter messages instead of gradients, with the variance that they add.
+3. `start`: joining the group of a process that ``torchrun``, or ``vpinn solve --workers K``, started.
 """
 
+from vpinn.workers.compression import Block, Compressor, Kept, compensating_batch, compressor_of
 from vpinn.workers.group import ALONE, Group, stacked_triangle
-from vpinn.workers.start import is_launched, joined, leave, local_workers, restarts
+from vpinn.workers.start import is_launched, joined, local_workers
 
-__all__ = ["ALONE", "Group", "is_launched", "joined", "leave", "local_workers", "restarts", "stacked_triangle"]
+__all__ = [
+    "ALONE",
+    "Block",
+    "Compressor",
+    "Group",
+    "Kept",
+    "compensating_batch",
+    "compressor_of",
+    "is_launched",
+    "joined",
+    "local_workers",
+    "stacked_triangle",
+]

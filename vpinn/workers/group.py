@@ -38,6 +38,11 @@ class Group:
         """Whether this is worker 0."""
         return self.rank == 0
 
+    @property
+    def backend(self) -> str | None:
+        """Backend of torch.distributed that adds up tensors on the host; None in a group of one."""
+        return None if self.size == 1 else str(dist.get_backend()).removeprefix("cpu:").split(",")[0]
+
     def share(self, count: int, unit: int = 1) -> slice:
         """Return this worker's run of ``count`` numbered things; the runs of all workers follow each other and cover all.
 
@@ -228,8 +233,7 @@ def _collective() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WorkerError(f"the connection to another worker is lost, which has probably ended ({text})") from error
+        raise WorkerError("the connection to another worker is lost, which has probably ended") from error
 
 
 def _of_worker(error: VpinnError, rank: int) -> VpinnError:

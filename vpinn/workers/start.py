@@ -26,11 +26,6 @@ def is_launched() -> bool:
     return all(name in os.environ for name in MET)
 
 
-def restarts() -> int:
-    """Return how often the launcher has restarted the workers so far."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-
-
 def local_workers() -> int:
     """Return the number of workers on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_launched() else 1
@@ -61,12 +56,6 @@ def joined(backend: str | None = None) -> Group:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the workers cannot be connected at {place} ({told}); is the port in use?", "MASTER_PORT") from None
     return Group(rank, size)
-
-
-def leave() -> None:
-    """Close the connections to the other workers."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def _check(name: str) -> None:
