@@ -111,7 +111,7 @@ class Objective:
         swept = partial(self.parts, SWEPT)
         return self._densities(theta, swept(), own) if self.test_space is None else self._squares(theta, [swept], own=own)
 
-    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None, own: bool = False) -> Gradient:
+    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None, *, own: bool = False) -> Gradient:
         """Return estimates of J and ∇J [size] from drawn batches.
 
         A density is linear in the points, so that its estimate is unbiased. For a residual, the product of two independent
