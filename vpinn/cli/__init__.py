@@ -13,7 +13,7 @@ from rich.console import Console
 
 from vpinn.cli import compare, noise
 from vpinn.cli.display import fail, prepare_streams, print_columns, print_table, say, show_problem, unforeseen
-from vpinn.cli.launch import is_worker, launch, read_together, restarted
+from vpinn.cli.launch import is_worker, launch, rank, read_together, restarted
 from vpinn.cli.options import (
     At,
     Device,
@@ -63,9 +63,12 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")] = False,
 ) -> None:
-    """Take the options that stand before a command, such as ``--version``."""
+    """Take the options that stand before a command, such as ``--version``; worker 0 alone runs commands that are not divided."""
+    if rank() and context.invoked_subcommand != "solve":
+        raise typer.Exit
 
 
 @app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
