@@ -51,6 +51,12 @@ MODES = {
     "form": {"weak": "inner(grad(u), grad(v))*dx"},
     "eigen": {"mass": "u*v*dx", "count": 2},
 }
+INVERSE = {
+    **{name: section for name, section in STEADY.items() if name != "network"},
+    "infer": {"k": {"initial": 2.0, "lower": 0.0}},
+    "form": {"energy": "0.5*k*inner(grad(u), grad(u))*dx - 9*sin(3*x)*u*dx"},
+    "data": [{"observes": "u*dx", "value": 0.5, "noise": 0.01}],
+}
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
 DRAWN = {"batch": {"size": 8}}
@@ -96,6 +102,7 @@ WAYS: dict[str, Way] = {
         "logarithmic",
         more={"batch": {"size": 4, "growth": "logarithmic"}},
     ),
+    "nadam": Way({"method": "torch.optim.NAdam", "steps": 4}, {"solver": {"momentum": 0.5}}, "momentum", more=DRAWN),
     "langevin": Way({"method": "langevin", "steps": 6}, {"solver": {"population": 8}}, "evolution", more=DRAWN),
     "evolution": Way({"method": "evolution", "steps": 4}, {"solver": {"learning_rate": 1e-3}}, "evolution"),
     "lbfgs": Way({"method": "lbfgs", "steps": 4}, DRAWN, "all points in every step"),
@@ -107,6 +114,7 @@ WAYS: dict[str, Way] = {
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
+    "inference": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", INVERSE, kept=False),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)
@@ -176,8 +184,9 @@ def strategy(name: str, folder: Path) -> Strategy:
 
 
 def test_every_method_is_listed() -> None:
-    named = set(get_args(Solver.model_fields["method"].annotation)) - {"auto"}
-    assert {way.solver["method"] for way in WAYS.values()} == named
+    built_in, _ = get_args(Solver.model_fields["method"].annotation)
+    named = set(get_args(built_in)) - {"auto"}
+    assert {way.solver["method"] for way in WAYS.values()} == named | {"torch.optim.NAdam"}
 
 
 def test_every_strategy_is_listed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vpinn.errors import InputError, VpinnError
@@ -34,9 +35,11 @@ def rank() -> int:
     return int(os.environ["RANK"]) if is_worker() else 0
 
 
-def restarted() -> bool:
-    """Return whether the launcher has started the workers again since one of them ended."""
-    return is_worker() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def after_restart(group: Group, directory: Path, resume: bool, overwrite: bool) -> tuple[bool, bool]:
+    """Return whether to resume and whether to overwrite: as asked, unless the workers were started again after one ended."""
+    if not is_worker() or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return resume, overwrite
+    return group.by_first((directory / "checkpoint.npz").exists), False
 
 
 def read_together(read: Callable[[], Problem]) -> tuple[Problem, Group]:
@@ -59,7 +62,7 @@ def read_together(read: Callable[[], Problem]) -> tuple[Problem, Group]:
     return group.together(read), group
 
 
-def launch(workers: int, restarts: int, main: Main, arguments: Sequence[str]) -> int:
+def launch(workers: int, restarts: int, main: Main, arguments: Sequence[str], read: Callable[[], object]) -> int:
     """Run the command line in several processes that share the work, and return its exit code.
 
     A worker that is killed ends the others within seconds. All of them are then started again, and go on from the checkpoint, up
@@ -70,12 +73,14 @@ def launch(workers: int, restarts: int, main: Main, arguments: Sequence[str]) ->
         restarts: number of times that the workers are started again, ≥ 0.
         main: function that runs the command line in a worker, at the top of a module.
         arguments: its arguments.
+        read: reads the problem, so that mistakes are reported before workers start.
 
     Raises:
-        InputError: this machine has fewer cores, or the workers cannot be started.
+        InputError: the problem is not stated well, this machine has fewer cores, or the workers cannot be started.
     """
     from vpinn.process import available_cores, safe_path
 
+    read()
     if workers > available_cores():
         raise InputError(f"{workers} workers on a machine with {available_cores()} cores; start fewer", "--workers")
     from torch.distributed.elastic.multiprocessing.api import SignalException

@@ -129,7 +129,7 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
     """Return why training ends after this step, "" where it goes on."""
     assert isinstance(plan.method, Method)
     estimate = training.history[-1][COLUMNS.index("estimate")] if training.history else math.nan
-    signal, seconds = objective.placement.group.largest([interrupt.signal or 0, training.seconds])
+    signal, seconds, late = objective.placement.group.largest([interrupt.signal or 0, training.seconds, interrupt.late])
     if signal:
         interrupt.signal = int(signal)
         return "signal"
@@ -141,7 +141,7 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
         return "steps"
     if plan.time_limit is not None and seconds > plan.time_limit:
         return "time limit"
-    return ""
+    return "time limit" if late else ""
 
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:

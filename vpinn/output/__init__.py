@@ -20,7 +20,7 @@ from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import line_of, points_of
 from vpinn.output.memory import estimate_memory
-from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem
+from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem, rows_of_inverse
 from vpinn.output.profile import draw_profile
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
@@ -52,6 +52,7 @@ __all__ = [
     "ribbons_figure",
     "rows_in_time",
     "rows_of_eigenproblem",
+    "rows_of_inverse",
     "scaling_figure",
     "solution_rows",
     "styled",

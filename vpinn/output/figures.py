@@ -22,6 +22,7 @@ from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
 from vpinn.output.formats import component_names
+from vpinn.output.inferred import data_figure
 from vpinn.output.planes import Plane, Slices
 from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.raster import MANY, Raster
@@ -48,8 +49,8 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
-        Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, estimate.png and
-        convergence.png if the data exist.
+        Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, data.png, estimate.png
+        and convergence.png if the data exist.
 
     Raises:
         StorageError: A file could not be written.
@@ -63,6 +64,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
             "fields": fields_figure(solution, scene),
             "vector": vector_figure(solution, scene),
             "error": error_figure(solution, scene),
+            "data": data_figure(solution),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
             "quadrature": quadrature_figure(problem.domain, objective.measures),

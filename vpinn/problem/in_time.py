@@ -14,6 +14,7 @@ from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
 from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.inverse import refuse_inverse
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
@@ -196,16 +197,17 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
 
 
 def refuse_time(problem: Problem, what: str) -> None:
-    """Refuse a problem in time, or an eigenproblem, where only steady problems with one solution are possible.
+    """Refuse a problem in time, an eigenproblem or an inverse problem, where only steady problems with one solution are possible.
 
     Args:
         problem: the problem.
         what: subject and verb of the error text, as in "the noise report takes".
 
     Raises:
-        InputError: the problem depends on time, or asks for eigenvalues.
+        InputError: the problem depends on time, asks for eigenvalues, or has unknown coefficients.
     """
     refuse_modes(problem.eigen, what, problem.where("eigen"))
+    refuse_inverse(problem.inverse, what, problem.where("infer"))
     if problem.clock is not None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
 
