@@ -80,7 +80,7 @@ class Compressor(ABC):
 
 
 @dataclass(frozen=True)
-class Half(Compressor):
+class HalfPrecision(Compressor):
     """Numbers in half precision, scaled to its range. Rounded to the nearest of distance Δ, they have the variance Δ²/12."""
 
     name = "half"
@@ -112,7 +112,7 @@ class Half(Compressor):
 
 
 @dataclass(frozen=True)
-class Rounded(Compressor):
+class RoundedEntries(Compressor):
     """Entries rounded at random, without bias, to whole multiples of Δ = max|v|/``LEVELS``, one byte each.
 
     An entry at the fraction f between two multiples has the variance f(1 − f)Δ² (QSGD: Alistarh et al. 2017, arXiv 1610.02132).
@@ -145,7 +145,7 @@ class Rounded(Compressor):
 
 
 @dataclass(frozen=True)
-class Sparse(Compressor):
+class RandomEntries(Compressor):
     """A share of the entries, drawn anew for every message, the same on all workers, so that no entry's number need be sent.
 
     What is left out is (1 − p)‖Σ v_k‖² on average (Stich, Cordonnier & Jaggi 2018, arXiv 1809.07599, random sparsification).
@@ -257,9 +257,9 @@ def compressor_of(name: str, keep: float, blocks: Sequence[Block]) -> Compressor
     """Return the compressor of a name in a problem file; None for "none"."""
     made: dict[str, Compressor | None] = {
         "none": None,
-        Half.name: Half(),
-        Rounded.name: Rounded(),
-        Sparse.name: Sparse(keep),
+        HalfPrecision.name: HalfPrecision(),
+        RoundedEntries.name: RoundedEntries(),
+        RandomEntries.name: RandomEntries(keep),
         LowRank.name: LowRank(tuple(blocks)),
     }
     return made[name]
