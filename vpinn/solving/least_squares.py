@@ -222,8 +222,10 @@ class LeastSquaresStrategy(SteadyStrategy):
 
         def grown() -> tuple[Stage, str]:
             best = grow(self._objectives, self._trials, method, guide, journal)
+            if best.converged:
+                return best, "tolerance"
             late = group.size > 1 and group.largest([self._late])[0]  # several workers end together, after a stage
-            return best, "tolerance" if best.converged else "time limit" if late else "grown"
+            return best, "time limit" if late else "grown"
 
         best = best_stage(
             self,

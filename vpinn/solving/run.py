@@ -88,7 +88,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     group = placement.group
     signals = interrupt or Interrupt()
     with group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
-        group.by_first(lambda: folder is None or run_files.check_vacant(folder, resume, overwrite))
+        group.by_first(lambda: _check_vacant(folder, resume, overwrite))
         teller = Teller(callbacks if group.first else (), signals)
         teller.phase("set-up")
         with signals.abandons():
@@ -181,6 +181,12 @@ class RunOutlet:
 
 
 OUTLET = RunOutlet()
+
+
+def _check_vacant(folder: Path | None, resume: bool, overwrite: bool) -> None:
+    """Check that a run may write into its folder, if it has one."""
+    if folder is not None:
+        run_files.check_vacant(folder, resume, overwrite)
 
 
 def _placed(problem: Problem, settings: Settings, device: str | None, threads: int | None) -> Placement:
