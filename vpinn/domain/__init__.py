@@ -40,7 +40,7 @@ from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
-from vpinn.domain.parts import touching_parts
+from vpinn.domain.parts import hanging_node, touching_parts
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
@@ -96,6 +96,7 @@ __all__ = [
     "facet_gauss",
     "functions_per_cell",
     "gauss",
+    "hanging_node",
     "interleaved_sobol",
     "interval",
     "l_shape",
