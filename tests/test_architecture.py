@@ -23,7 +23,9 @@ FLOW = (
     "interrupt",
     "storage",
     "process",
+    "waiting",
     "metrics",
+    "registry",
     "domain",
     "problem",
     "forms",
@@ -44,6 +46,7 @@ FLOW = (
     "run_folder",
     "solving",
     "comparison",
+    "testing",
     "cli",
     "__main__",
 )

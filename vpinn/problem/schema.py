@@ -14,7 +14,7 @@ from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
+from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
 
@@ -23,7 +23,9 @@ class Domain(Section):
     """The domain: a mesh file, or a shape with its parameters."""
 
     mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
-    shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
+    shape: (
+        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | Annotated[str, Added("shapes")] | None
+    ) = Field(
         None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
     )
     lower: Coordinates | None = Field(None, description="Lower corner; default zeros. interval, rectangle, box, hypercube.")
@@ -216,6 +218,13 @@ class Eigen(Section):
     near: Real = Field(0.0, description="The eigenvalues nearest to this number are found.")
 
 
+class FieldSection(Section):
+    """A known coefficient from a file."""
+
+    file: Text = Field(description="CSV file with columns x, y, … and the field; or VTU, XDMF with data at nodes or cells.")
+    name: Text | None = Field(None, description="Name of the column or of the data; default that of the field.")
+
+
 class Reference(Section):
     """Known values of the true solution, only for comparison; no solver uses them."""
 
@@ -243,6 +252,9 @@ class Settings(Section):
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )
     data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
+    fields: dict[str, FieldSection] = Field(
+        default_factory=dict, max_length=50, description="Known coefficients from files, used like expressions."
+    )
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )
