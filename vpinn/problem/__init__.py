@@ -24,6 +24,7 @@ from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
 from vpinn.problem.nodal import refuse_nodal
+from vpinn.problem.parameters import Parameters, member
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
 from vpinn.problem.reader import make_problem, read_problem
@@ -46,6 +47,7 @@ __all__ = [
     "Formulation",
     "InitialState",
     "Load",
+    "Parameters",
     "Periodic",
     "Problem",
     "Scope",
@@ -63,6 +65,7 @@ __all__ = [
     "make_scope",
     "make_symbols",
     "matched",
+    "member",
     "output_times",
     "parse_expression",
     "parse_form",

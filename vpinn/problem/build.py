@@ -30,6 +30,7 @@ from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_c
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.nodal import NodalParts
+from vpinn.problem.parameters import make_parameters
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
@@ -98,6 +99,7 @@ def build_problem(
     edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
     scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
     scope = _timed(scope, settings)
+    scope, parameters = make_parameters(settings, source, scope)
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
@@ -143,6 +145,7 @@ def build_problem(
         bounds=nodal.bounds(boundary, pieces),
         supports=nodal.supports(),
         loads=loads,
+        parameters=parameters,
     )
 
 
@@ -176,7 +179,7 @@ def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
-    taken = {*settings.constants, *settings.unknowns, *settings.expressions}
+    taken = {*settings.constants, *settings.parameters, *settings.unknowns, *settings.expressions}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
         size, test_name = (section.shape, section.test) if isinstance(section, UnknownSection) else (section, None)

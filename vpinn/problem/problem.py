@@ -19,6 +19,7 @@ from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.parameters import Parameters
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings
@@ -95,6 +96,7 @@ class Problem:
         bounds: obstacles and contact conditions.
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
+        parameters: those of a family of problems, see ``member``; None for a single problem.
         periodic: pairs of periodic sides; () if there are none.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
     """
@@ -119,6 +121,7 @@ class Problem:
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
+    parameters: Parameters | None = None
 
     @property
     def nodal(self) -> tuple[str, str]:

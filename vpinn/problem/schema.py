@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
+from vpinn.problem.parameters import ParameterSection
 from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
 
 Coordinates = Real | tuple[Real, ...]
@@ -239,6 +240,10 @@ class Settings(Section):
         description='Unknown functions: name = "scalar", "vector", a number of components, or a table.',
     )
     constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
+    parameters: dict[str, tuple[Real, Real] | ParameterSection] = Field(
+        default_factory=dict,
+        description="A family of problems, solved once for all values: name = [lower, upper], or a table; up to six.",
+    )
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )

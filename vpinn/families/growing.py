@@ -1,0 +1,168 @@
+"""A reduced space while it grows: every new function brings its products, and its functionals in the orthonormal basis.
+
+Functions are orthonormal in X, by Gram–Schmidt twice, and so are the representatives of functionals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.families.elements import Assembled
+from vpinn.families.factors import FormFactors
+from vpinn.families.product import Product, positive
+from vpinn.families.reduced import ReducedSpace
+
+Array = NDArray[np.float64]
+DEPENDENT = 1e-10
+"""What is left of a function beside the others, relative to its norm, up to which it adds nothing."""
+ROUNDED = 1e-13
+"""What is left of a functional beside the others, relative to the largest, up to which it is rounding."""
+SHIFT = 1e-10
+"""Share of X that is added to A_k, relative to its size, when its sign is looked at."""
+
+
+@dataclass(eq=False)
+class Orthonormal:
+    """Representatives of functionals on the test elements.
+
+    Attributes:
+        product: inner product X of the free test functions.
+        basis: orthonormal functions [R, free].
+    """
+
+    product: Product
+    basis: Array
+
+    def add(self, functionals: Array) -> Array:
+        """Return the coefficients [R, n] of functionals [free, n], after the basis has grown by what it lacked of them."""
+        known = self.basis @ functionals
+        left = self.product.solve(np.ascontiguousarray(functionals)) - self.basis.T @ known
+        left -= self.basis.T @ (self.basis @ (self.product.matrix @ left))
+        squares, vectors = np.linalg.eigh(left.T @ (self.product.matrix @ left))
+        sizes = np.sqrt(np.maximum(squares, 0.0))
+        largest = np.sqrt(sizes.max(initial=0.0) ** 2 + (known**2).sum(axis=0).max(initial=0.0))
+        kept = sizes > ROUNDED * largest
+        self.basis = np.concatenate([self.basis, (left @ vectors[:, kept] / sizes[kept]).T])
+        return np.concatenate([known, sizes[kept, None] * vectors[:, kept].T])
+
+
+class Growing:
+    """A reduced space that grows function by function.
+
+    Args:
+        factors: of the form.
+        middle: θ of the middle member [K].
+        coarse: the form on the elements of the functions.
+        fine: the form on the elements that residuals are tested with.
+        product: X on the latter.
+
+    Attributes:
+        functions: all functions, those with prescribed shares first [L + N, coarse size].
+    """
+
+    def __init__(self, factors: FormFactors, middle: Array, coarse: Assembled, fine: Assembled, product: Product) -> None:
+        self.factors, self.coarse, self.fine, self.product = factors, coarse, fine, product
+        self._middle, terms = middle, len(fine.matrices)
+        self.functions = np.empty((0, coarse.elements.mixed.size))
+        self._raised = np.empty((0, fine.elements.mixed.size))
+        self._tests = Orthonormal(product, np.empty((0, int(fine.elements.free.sum()))))
+        self._coefficients: list[Array] = []  # of the functionals of every function [R, K], R at the time
+        self._modes: list[tuple[Array, Array]] = []  # modes on the finer elements, and coefficients of their functionals
+        self._sources = self._tests.add(np.ascontiguousarray(fine.sources[:, fine.elements.free].T))
+        self._matrices, self._loads = np.empty((terms, 0, 0)), np.empty((terms, 0))
+        self.coercive = product.energy and self._signs()
+        for lift in coarse.elements.lifts:
+            self._append(lift)
+
+    def _signs(self) -> bool:
+        """Return whether θ of the middle member is positive and all A_k positive semidefinite, up to rounding."""
+        elements = self.coarse.elements
+        own = self.coarse.matrix(self._middle)
+        if not (self._middle[[bool(abs(one).max() > 0.0) for one in self.coarse.held]] > 0.0).all():
+            return False
+        for number, matrix in zip(self._middle, self.coarse.held, strict=True):
+            if abs(matrix).max() and positive((number * matrix + SHIFT * own).tocsc()) is None:
+                return False
+        return bool(elements.free.any())
+
+    def add(self, function: Array, mode: Array | None = None) -> bool:
+        """Add a function [coarse size], and the least stable mode of a member; return whether the function was new."""
+        if mode is not None:
+            raised = self.coarse.elements.mixed.raised(mode, self.fine.elements.mixed)
+            self._modes.append((raised, self._tests.add(self.fine.functionals(raised[None])[:, :, 0])))
+        raised = self.coarse.elements.mixed.raised(function, self.fine.elements.mixed)
+        lifts = len(self.coarse.elements.lifts)
+        normal, shares, left = self._normal(raised, range(lifts, len(self._raised)))
+        if left <= DEPENDENT:
+            return False
+        scale = shares[-1]
+        own = (function - shares[:-1] @ self.functions[lifts:]) / scale
+        self._append(own, normal)
+        return True
+
+    def _normal(self, function: Array, others: range) -> tuple[Array, Array, float]:
+        """Return a function made orthonormal to others, the shares of these and its own scale, and what was left of it."""
+        whole, basis = self.product.whole, self._raised[others.start : others.stop]
+        before = float(np.sqrt(function @ (whole @ function)))
+        left, shares = function.copy(), np.zeros(len(basis))
+        for _ in range(2):
+            found = basis @ (whole @ left)
+            left, shares = left - found @ basis, shares + found
+        scale = float(np.sqrt(max(left @ (whole @ left), 0.0)))
+        return left / max(scale, 1e-300), np.append(shares, scale), scale / max(before, 1e-300)
+
+    def _append(self, function: Array, raised: Array | None = None) -> None:
+        """Add a function with its products and functionals."""
+        fine = self.fine
+        if raised is None:
+            raised = self.coarse.elements.mixed.raised(function, fine.elements.mixed)
+        self.functions = np.concatenate([self.functions, function[None]])
+        self._raised = np.concatenate([self._raised, raised[None]])
+        images = np.stack([matrix @ raised for matrix in fine.matrices])  # A_k z [K, fine size]
+        grown = np.zeros((len(images), len(self._raised), len(self._raised)))
+        grown[:, :-1, :-1] = self._matrices
+        grown[:, :, -1] = images @ self._raised.T
+        grown[:, -1, :-1] = np.stack([self._raised[:-1] @ (matrix.T @ raised) for matrix in fine.matrices])
+        self._matrices = grown
+        self._loads = np.concatenate([self._loads, (fine.sources @ raised)[:, None]], axis=1)
+        self._coefficients.append(self._tests.add(np.ascontiguousarray(images[:, fine.elements.free].T)))
+
+    @property
+    def space(self) -> ReducedSpace:
+        """The reduced space as it is."""
+        sources = np.zeros((len(self._tests.basis), len(self._matrices)))
+        sources[: len(self._sources)] = self._sources
+        return ReducedSpace(
+            factors=self.factors,
+            matrices=self._matrices,
+            sources=self._loads,
+            products=self._raised @ (self.product.whole @ self._raised.T),
+            represented=self._filled(self._coefficients),
+            represented_sources=sources,
+            tried=self._tried(),
+            energy=self.product.energy,
+            coercive=self.coercive,
+            middle=self._middle,
+        )
+
+    def _filled(self, parts: Sequence[Array]) -> Array:
+        """Return coefficients of functionals, each of the rank at its time, as one array [R, K, n]."""
+        found = np.zeros((len(self._tests.basis), len(self._matrices), len(parts)))
+        for j, part in enumerate(parts):
+            found[: len(part), :, j] = part
+        return found
+
+    def _tried(self) -> Array:
+        """Return the functionals of an orthonormal basis of functions and modes [R, K, n]; none where θ bounds the stability."""
+        if self.coercive:
+            return self._filled([])
+        lifts = len(self.coarse.elements.lifts)
+        raised = np.concatenate([self._raised[lifts:], *(mode[None] for mode, _ in self._modes)])
+        parts = self._filled([*self._coefficients[lifts:], *(coefficients for _, coefficients in self._modes)])
+        squares, vectors = np.linalg.eigh(raised @ (self.product.whole @ raised.T))
+        kept = squares > DEPENDENT * squares.max(initial=0.0)
+        return parts @ (vectors[:, kept] / np.sqrt(squares[kept]))
