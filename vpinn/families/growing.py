@@ -6,7 +6,6 @@ Functions are orthonormal in X, by Gram–Schmidt twice, and so are the represen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,35 +18,56 @@ from vpinn.families.reduced import ReducedSpace
 Array = NDArray[np.float64]
 DEPENDENT = 1e-10
 """What is left of a function beside the others, relative to its norm, up to which it adds nothing."""
-ROUNDED = 1e-13
-"""What is left of a functional beside the others, relative to the largest, up to which it is rounding."""
+ROUNDED = 1e-12
+"""What is left of a functional beside the others, relative to its norm, up to which it is rounding."""
+PASSES = 4
+"""Times that a functional is made orthogonal to the others at most; more than twice only where nearly all of it cancels."""
 SHIFT = 1e-10
 """Share of X that is added to A_k, relative to its size, when its sign is looked at."""
 
 
-@dataclass(eq=False)
 class Orthonormal:
-    """Representatives of functionals on the test elements.
+    """Representatives of functionals on the test elements, orthonormal in X.
 
-    Attributes:
+    Args:
         product: inner product X of the free test functions.
-        basis: orthonormal functions [R, free].
     """
 
-    product: Product
-    basis: Array
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._room = np.empty((16, product.matrix.shape[0]))
+        self.size = 0
 
     def add(self, functionals: Array) -> Array:
         """Return the coefficients [R, n] of functionals [free, n], after the basis has grown by what it lacked of them."""
-        known = self.basis @ functionals
-        left = self.product.solve(np.ascontiguousarray(functionals)) - self.basis.T @ known
-        left -= self.basis.T @ (self.basis @ (self.product.matrix @ left))
-        squares, vectors = np.linalg.eigh(left.T @ (self.product.matrix @ left))
-        sizes = np.sqrt(np.maximum(squares, 0.0))
-        largest = np.sqrt(sizes.max(initial=0.0) ** 2 + (known**2).sum(axis=0).max(initial=0.0))
-        kept = sizes > ROUNDED * largest
-        self.basis = np.concatenate([self.basis, (left @ vectors[:, kept] / sizes[kept]).T])
-        return np.concatenate([known, sizes[kept, None] * vectors[:, kept].T])
+        found = np.zeros((self.size + functionals.shape[1], functionals.shape[1]))
+        solved = self._product.solve(np.ascontiguousarray(functionals))
+        for column, (functional, one) in enumerate(zip(functionals.T, solved.T, strict=True)):
+            whole = float(np.sqrt(max(functional @ one, 0.0)))
+            shares, left, size = self._apart(one, whole)
+            found[: self.size, column] = shares
+            if size > ROUNDED * whole:
+                self._append(left / size)
+                found[self.size - 1, column] = size
+        return found[: self.size]
+
+    def _apart(self, function: Array, size: float) -> tuple[Array, Array, float]:
+        """Return shares of the basis in a function, what is left of it, and its norm; again where much cancelled."""
+        basis, shares, left = self._room[: self.size], np.zeros(self.size), function
+        for _ in range(PASSES):
+            before = size
+            found = basis @ (self._product.matrix @ left)
+            left, shares = left - found @ basis, shares + found
+            size = float(np.sqrt(max(left @ (self._product.matrix @ left), 0.0)))
+            if size > 0.5 * before:
+                break
+        return shares, left, size
+
+    def _append(self, function: Array) -> None:
+        if self.size == len(self._room):
+            self._room = np.concatenate([self._room, np.empty_like(self._room)])
+        self._room[self.size] = function
+        self.size += 1
 
 
 class Growing:
@@ -69,7 +89,7 @@ class Growing:
         self._middle, terms = middle, len(fine.matrices)
         self.functions = np.empty((0, coarse.elements.mixed.size))
         self._raised = np.empty((0, fine.elements.mixed.size))
-        self._tests = Orthonormal(product, np.empty((0, int(fine.elements.free.sum()))))
+        self._tests = Orthonormal(product)
         self._coefficients: list[Array] = []  # of the functionals of every function [R, K], R at the time
         self._modes: list[tuple[Array, Array]] = []  # modes on the finer elements, and coefficients of their functionals
         self._sources = self._tests.add(np.ascontiguousarray(fine.sources[:, fine.elements.free].T))
@@ -134,7 +154,7 @@ class Growing:
     @property
     def space(self) -> ReducedSpace:
         """The reduced space as it is."""
-        sources = np.zeros((len(self._tests.basis), len(self._matrices)))
+        sources = np.zeros((self._tests.size, len(self._matrices)))
         sources[: len(self._sources)] = self._sources
         return ReducedSpace(
             factors=self.factors,
@@ -151,7 +171,7 @@ class Growing:
 
     def _filled(self, parts: Sequence[Array]) -> Array:
         """Return coefficients of functionals, each of the rank at its time, as one array [R, K, n]."""
-        found = np.zeros((len(self._tests.basis), len(self._matrices), len(parts)))
+        found = np.zeros((self._tests.size, len(self._matrices), len(parts)))
         for j, part in enumerate(parts):
             found[: len(part), :, j] = part
         return found
