@@ -92,7 +92,7 @@ def test_what_is_called_an_estimate_is_one(problem: vpinn.Problem) -> None:
 
 def test_a_limit_before_the_first_stage_is_told(tmp_path: Path) -> None:
     (tmp_path / "waves.toml").write_text(FILE + "[solver]\ntime_limit = 1e-3\n")
-    with pytest.raises(vpinn.InputError, match=r"waves.toml:13: least squares has no first stage after"):
+    with pytest.raises(vpinn.InputError, match=r"waves.toml:13: there is no first stage of least squares after"):
         solve(vpinn.read_problem(tmp_path / "waves.toml"), threads=1)
 
 

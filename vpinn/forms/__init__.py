@@ -9,24 +9,26 @@ evaluates the nodes that depend on the points alone, such as coordinates, normal
 """
 
 from vpinn.forms.adjoint import derivatives
-from vpinn.forms.background import Background, Field, evaluate, tag
-from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter, Slot
+from vpinn.forms.background import Background, RunNumber, evaluate, tag
+from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, integrals, lower, split
 from vpinn.forms.operations import Value
 from vpinn.forms.separation import separate
 from vpinn.forms.tape import Program, Tape, compile_tape, compile_tapes
-from vpinn.problem.symbols import components
+from vpinn.problem.symbols import Field, components
 
 __all__ = [
     "Background",
     "Field",
     "Geometry",
+    "Given",
     "Graph",
     "Integral",
     "Jet",
     "Node",
     "Parameter",
     "Program",
+    "RunNumber",
     "Slot",
     "Tape",
     "Value",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vpinn.errors import InputError
-from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Geometry, Graph, Jet, Node, Slot
+from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Geometry, Given, Graph, Jet, Node, Slot
 
 
 def derivatives(graph: Graph, output: Node, inputs: Sequence[Node]) -> list[Node]:
@@ -67,6 +67,8 @@ def slope(graph: Graph, output: Node, direction: int) -> Node:
 def _slope_of_slot(graph: Graph, slot: Slot, direction: int) -> Node:
     if isinstance(slot, Jet):
         return graph.slot(Jet(slot.function, slot.component, tuple(sorted((*slot.derivative, direction)))))
+    if isinstance(slot, Given):
+        return graph.slot(Given(slot.name, slot.values, tuple(sorted((*slot.derivative, direction)))))
     return graph.number(float(slot == Geometry("x", direction)))
 
 

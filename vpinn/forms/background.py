@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
@@ -17,21 +17,33 @@ from torch import Tensor
 
 from vpinn.domain import REGIONS, Domain, Points, Region
 from vpinn.errors import InputError
-from vpinn.forms.graph import Geometry, Graph, Jet, Slot
+from vpinn.forms.graph import Geometry, Given, Graph, Jet, Slot
 from vpinn.forms.lowering import build
 from vpinn.forms.operations import Value
 from vpinn.forms.tape import compile_tape
 from vpinn.placement import HOST, host
-from vpinn.problem.symbols import components
+from vpinn.problem.symbols import Field, components
 
 Array = NDArray[np.float64]
+Jets = Mapping[tuple[int, ...], Array]
+"""Coordinates by which a field is differentiated → its values at points [n]."""
 
 
-class Field(Protocol):
-    """A known scalar function, which can be evaluated at points with its first derivatives."""
+@dataclass(frozen=True)
+class RunNumber:
+    """A number that is known at run time, as a field: the same at every point.
+
+    Attributes:
+        value: the number.
+    """
+
+    value: float
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
-        """Return the value under () and, for order ≥ 1, the first derivatives under (i,), [n] each."""
+        """Return the number under (), and zeros under all derivatives up to an order, [n] each."""
+        n, d = points.x.shape
+        zeros = {i: np.zeros(n) for k in range(1, order + 1) for i in combinations_with_replacement(range(d), k)}
+        return {(): np.full(n, self.value), **zeros}
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,18 @@ class Background:
             for count, known in self.known.items()
             if (order := max((len(s.derivative) for s in slots if isinstance(s, Jet) and s.function == count), default=-1)) >= 0
         }
-        return [torch.tensor(self._value(slot, points, jets), device=HOST) for slot in slots]
+        highest: dict[Field, int] = {}
+        for slot in slots:
+            if isinstance(slot, Given):
+                highest[slot.values] = max(highest.get(slot.values, 0), len(slot.derivative))
+        given = {values: values.jets(points, order) for values, order in highest.items()}
+        return [torch.tensor(self._value(slot, points, jets, given), device=HOST) for slot in slots]
 
-    def _value(self, slot: Slot, points: Points, jets: Mapping[int, Mapping[tuple[int, ...], Array]]) -> Array:
+    def _value(self, slot: Slot, points: Points, jets: Mapping[int, Jets], given: Mapping[Field, Jets]) -> Array:
+        if isinstance(slot, Given):
+            if slot.derivative not in given[slot.values]:
+                raise InputError(f"an expression needs second derivatives of {slot.name}, which has first ones at most")
+            return given[slot.values][slot.derivative]
         if isinstance(slot, Jet):
             if slot.function not in jets:
                 raise InputError("an expression contains a function that has no value here; use coordinates and constants only")

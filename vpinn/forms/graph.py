@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from vpinn.errors import InputError
 from vpinn.forms.operations import folded
+from vpinn.problem.symbols import Field
 
 Node: TypeAlias = int
 """Position of a node in its graph; operands stand before the node that uses them."""
@@ -77,7 +78,22 @@ class Parameter:
         return -1 - self.index, ()
 
 
-Slot: TypeAlias = Geometry | Jet | Parameter
+@dataclass(frozen=True)
+class Given:
+    """An input that is a known field, or one of its derivatives, at the point.
+
+    Attributes:
+        name: what messages call it.
+        values: the field.
+        derivative: coordinates by which it is differentiated, sorted; () for the value.
+    """
+
+    name: str
+    values: Field
+    derivative: tuple[int, ...] = ()
+
+
+Slot: TypeAlias = Geometry | Jet | Parameter | Given
 
 
 @dataclass

@@ -26,9 +26,9 @@ from ufl.corealg.traversal import unique_post_traversal
 from vpinn.domain import REGIONS, Region
 from vpinn.errors import InputError
 from vpinn.forms.adjoint import slope
-from vpinn.forms.graph import Geometry, Graph, Jet, Node, Parameter
+from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
-from vpinn.problem.symbols import components
+from vpinn.problem.symbols import KnownFunction, components
 
 KEPT = 256
 """Number of lowered forms and expressions that are kept, because a run lowers most of them several times."""
@@ -227,6 +227,8 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], kn
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
     if node in known:
         return reduce(partial(slope, graph), derivative, build(graph, known[node][_flat(value, node.ufl_shape)]))
+    if isinstance(node, KnownFunction):
+        return graph.slot(Given(node.name, node.values, derivative))
     function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
     return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vpinn.domain import axis_names
-from vpinn.forms import Geometry, Graph, Jet, Node, Slot, build, components, integrals
+from vpinn.forms import Geometry, Given, Graph, Jet, Node, Slot, build, components, integrals
 from vpinn.output.formats import component_names
 from vpinn.problem import Problem
 
@@ -131,8 +131,8 @@ class Formula:
             if slot.name == "x":
                 return self._coordinates[slot.index]
             return f"n{self._coordinates[slot.index]}" if slot.name == "n" else slot.name
-        assert isinstance(slot, Jet)
-        component = self._names[slot.function][slot.component]
+        assert isinstance(slot, Jet | Given)
+        component = slot.name if isinstance(slot, Given) else self._names[slot.function][slot.component]
         if not slot.derivative:
             return component
         order = "" if len(slot.derivative) == 1 else f"^{len(slot.derivative)}"

@@ -13,7 +13,8 @@ of the user raises an `InputError` of one line with its file, line and key.
 2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
    only, within the sizes of `limits`.
 3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
-   `values`: what the sections mean. `checks`: whether a form can be solved as it is stated.
+   `values`: what the sections mean. `checks`: whether a form can be solved as it is stated. `substitution` puts numbers and
+   fields in place of functions.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
 `template` and `worked` provide files to start from; `wording` phrases errors; `evaluable` is the interface of all solutions.
@@ -31,7 +32,8 @@ from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
-from vpinn.problem.symbols import Symbols, make_symbols
+from vpinn.problem.substitution import substituted
+from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
 from vpinn.problem.template import template
 from vpinn.problem.time import Clock, InitialState, frozen
 from vpinn.problem.unknown import Unknown
@@ -44,8 +46,10 @@ __all__ = [
     "Condition",
     "Energy",
     "Evaluable",
+    "Field",
     "Formulation",
     "InitialState",
+    "KnownFunction",
     "Load",
     "Parameters",
     "Periodic",
@@ -74,6 +78,7 @@ __all__ = [
     "refuse_time",
     "schema_json",
     "stated_in",
+    "substituted",
     "template",
     "worked_problems",
 ]

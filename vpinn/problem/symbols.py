@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import ufl
+from numpy.typing import NDArray
 from ufl.core.expr import Expr
 from ufl.finiteelement import AbstractFiniteElement
 from ufl.pullback import identity_pullback
 from ufl.sobolevspace import H1
+
+from vpinn.domain import Points
 
 SIMPLEX = {1: "interval", 2: "triangle", 3: "tetrahedron"}
 
@@ -52,6 +57,28 @@ class Element(AbstractFiniteElement):
     sub_elements = property(lambda self: [])
 
 
+class Field(Protocol):
+    """A known scalar function, which can be evaluated at points with its first derivatives."""
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], NDArray[np.float64]]:
+        """Return the value under () and, for order ≥ 1, the first derivatives under (i,), [n] each."""
+
+
+class KnownFunction(ufl.Coefficient):
+    """A scalar function that carries its values with it, so that every expression with it can be evaluated anywhere.
+
+    Attributes:
+        name: what messages call it.
+        values: the field.
+    """
+
+    _ufl_noslots_ = True
+
+    def __init__(self, space: ufl.FunctionSpace, name: str, values: Field) -> None:
+        super().__init__(space)
+        self.name, self.values = name, values
+
+
 @dataclass(frozen=True)
 class Symbols:
     """The UFL symbols of the geometry of a domain.
@@ -73,6 +100,14 @@ class Symbols:
     def coefficient(self, shape: tuple[int, ...] = ()) -> ufl.Coefficient:
         """Return a new function of a value shape, for an unknown or a known field."""
         return ufl.Coefficient(ufl.FunctionSpace(self.mesh, Element(self.mesh.ufl_cell(), shape)))
+
+    def number(self) -> ufl.Coefficient:
+        """Return a new function for a number, the same at every point, that is known at run time only; its gradient is zero."""
+        return ufl.Coefficient(ufl.FunctionSpace(self.mesh, Element(self.mesh.ufl_cell(), (), 0)))
+
+    def known(self, name: str, values: Field) -> KnownFunction:
+        """Return the function of a scalar field that is known, such as one from a file; ``name`` is what messages call it."""
+        return KnownFunction(ufl.FunctionSpace(self.mesh, Element(self.mesh.ufl_cell(), ())), name, values)
 
     def test_function(self, shape: tuple[int, ...] = (), part: int = 0) -> ufl.Argument:
         """Return a test function of a value shape; ``part`` is the position of its unknown among all unknowns."""

@@ -1,11 +1,21 @@
-"""Solving: from a problem to its assessed solution, with everything a run needs around it.
+"""Solve a problem: choose a strategy, run it, assess the solution, and keep the run folder.
 
-In goes a `Problem`; out comes a `Solution` and, if asked for, a run folder that can be resumed and loaded (`solve`, `load`).
+`solve` takes a `Problem` and returns a `Solution`. If a directory is given, it also writes a run folder, which a later call can
+resume and `load` can read.
 
-`preparation` (trial space, objective and plan; also what ``vpinn check`` shows) → `strategy` (the contract of all ways to solve
-a problem) → `steady` (the common part of strategies for steady problems): `steps` (training), `least_squares` (random
-features), `elements` with `element_stages` (finite elements); `marching` with `march_outcome` (problems in time) → `run`
-(choice of the strategy, assessment, run folder). Start reading in `run`.
+| module | content |
+|---|---|
+| `strategy` | the interface that all ways to solve a problem implement: `Strategy`, its `State`, `Hooks` and `Outcome` |
+| `preparation` | builds trial space, objective and plan of a steady problem; ``vpinn check`` shows them |
+| `steady` | the common part of the strategies for steady problems |
+| `steps` | training of a network, step by step |
+| `least_squares`, `growth_record`, `cornered` | random features, whose number grows |
+| `elements`, `element_stages` | finite elements of rising degree |
+| `beside` | decides whether a network is added to finite elements |
+| `marching`, `march_outcome` | problems that depend on time |
+| `eigen` | eigenvalue problems |
+| `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
+| `run` | chooses the strategy, assesses the solution and keeps the run folder; start reading here |
 """
 
 from vpinn.solving.preparation import Setup, prepare

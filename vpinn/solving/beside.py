@@ -1,4 +1,4 @@
-"""Whether a network is trained by itself or added to elements, and of which degree: by what each leaves before training."""
+"""Decide whether a network is trained alone or added to finite elements, by the error estimates of both before training."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from vpinn.solving.element_stages import STAGNANT
 from vpinn.trial import Trial, beside_elements, elements_trial, has_parts
 
 RISING = (2, 3)
-"""Degrees of elements beside a network: a higher one leaves it nothing to find."""
+"""Degrees of finite elements to which a network is added; with higher degrees there is little left for the network to add."""
 SMALL = 1e-3
-"""Relative error estimate of them that is small enough."""
+"""Relative error estimate at which the degree of these elements is no longer raised."""
 FARTHER = 0.1
-"""Ratio of the error estimate of elements to that of random features below which training with curvature starts from elements.
+"""Methods that use curvature start from finite elements if their error estimate is below this part of that of random features.
 
-Its value comes from trials on five parts (`python tests/benchmarks/parts.py FILE --set solver.method=…`).
+The value comes from trials on five parts (`python tests/benchmarks/parts.py FILE --set solver.method=…`).
 """
 MOST = 100_000
-"""Points up to which a network is added to elements by itself: the noise of drawn points hides what these leave."""
+"""Number of quadrature points above which a network is not added to finite elements automatically, since with so many points the
+noise of mini-batches is larger than the error of the elements."""
 
 
 def begin(
@@ -37,21 +38,22 @@ def begin(
     placement: Placement,
     curved: bool = False,
 ) -> Start:
-    """Return where a network starts: by itself, or beside elements where these are asked for or take it farther.
+    """Return the start of training: of the network alone, or of the network added to finite elements.
 
-    By itself it stands beside them where the form differs between parts of a mesh, since the solution kinks there, and on
-    meshes whose outline is not that of a simple shape, if elements leave less of the flux than random features; for steps with
-    curvature, if they leave much less.
+    ``network.elements`` in the problem file decides this if it is a number. If it is "auto", the network is added to finite
+    elements on meshes whose form differs between parts (where the solution has kinks) and on meshes from files, provided that
+    the error estimate of the elements is smaller than that of random features; for methods that use curvature and forms without
+    parts, it must be smaller by the factor ``FARTHER``.
 
     Args:
-        problem: what is solved.
-        trial: trial space of the network alone.
-        made: trial space, placement and unit → objective.
-        placement: where steps work.
-        curved: whether they know the curvature.
+        problem: The problem to solve.
+        trial: Trial space of the network alone.
+        made: Function that builds an objective from a trial space, a placement and the unit of the functional.
+        placement: Device, precision and threads of the steps.
+        curved: Whether the method uses curvature.
 
     Raises:
-        InputError: elements are asked for and cannot solve the problem.
+        InputError: The problem file asks for elements, but they cannot solve the problem.
     """
     asked = problem.settings.network.elements
     if asked == 0:
@@ -79,17 +81,17 @@ def begin(
 
 
 def _estimate(problem: Problem, trial: Trial, theta: torch.Tensor, tested: int | None = None) -> float:
-    """Return the relative error estimate of parameters; infinite where nothing can be said."""
+    """Return the relative error estimate of parameters; infinite if there is none for this form."""
     estimator = make_estimator(problem, trial, tested)
     estimate = None if estimator is None else estimator(theta)
     return math.inf if estimate is None else estimate.relative
 
 
 def coarse_elements(problem: Problem) -> tuple[FiniteElementSolution, float]:
-    """Return elements of rising degree, while the error estimate falls by half and is not small, and that estimate.
+    """Return finite elements and their relative error estimate; the degree rises while that halves it and it is not yet small.
 
     Raises:
-        VpinnError: elements cannot solve the problem.
+        VpinnError: Finite elements cannot solve the problem.
     """
     best, least = None, math.inf
     for degree in RISING:

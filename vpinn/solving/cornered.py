@@ -1,4 +1,7 @@
-"""Whether functions of corners solve a problem with very few features beside them, where a look at more would take too long."""
+"""Test whether singular functions at corners and very few random features are better than finite elements.
+
+This is tried where choosing among many features would take too long.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,21 @@ from vpinn.problem import Problem
 from vpinn.trial import Trial
 
 FEW = 20
-"""Features beside functions of corners."""
+"""Number of random features in addition to the singular functions."""
 PLAIN = Recipe("tanh", 1.0)
-"""How they are drawn."""
+"""Recipe of these features."""
 SOME = 0.5
-"""Seconds, as they are counted, that this may take."""
+"""Counted seconds that the test may take."""
 
 
 def cornered(problem: Problem, objectives: Objectives, trials: Iterable[Trial], relative: float) -> Trial | None:
-    """Return the trial space with functions of corners, None unless it leaves less with very few features than elements do.
+    """Return the trial space with singular functions at corners; None if it does not promise to be better than elements.
 
     Args:
-        problem: the problem.
-        objectives: of least squares on it.
-        trials: its trial spaces.
-        relative: error estimate of elements.
+        problem: The problem to solve.
+        objectives: Objectives of least squares.
+        trials: Trial spaces of least squares.
+        relative: Relative error estimate of finite elements.
     """
     trial = next((trial for trial in trials if trial.corners), None)
     if trial is None:

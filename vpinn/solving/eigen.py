@@ -1,4 +1,4 @@
-"""Eigenproblems as a strategy: stages on richer and richer elements, and all modes as one solution."""
+"""The strategy for eigenvalue problems: finite elements of rising degree, with all modes as the unknowns of one solution."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import torch
 
 from vpinn.analysis import kink
 from vpinn.eigen import EigenStage, mode_problem, mode_trial, solve_in_stages
-from vpinn.errors import InputError
 from vpinn.features import Elements
-from vpinn.interrupt import Stopped
 from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
@@ -22,19 +20,20 @@ from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
+from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial
 
 STAGES = 20
-"""Stages at most, as progress displays show them."""
+"""Number of stages that progress displays show as the total."""
 UNRESOLVED = 1e-2
 """Relative error estimate of an eigenvalue above which a check fails."""
 
 
 @dataclass(frozen=True)
 class EigenOutcome(Outcome):
-    """Modes with what is known of their eigenvalues. Its assessment is part of the solution: every stage has it."""
+    """Modes and eigenvalues. The metrics of the solution hold the assessment already, since every stage computes it."""
 
     @property
     def space(self) -> Trial:
@@ -47,12 +46,12 @@ class EigenOutcome(Outcome):
 
 
 class EigenStrategy(Strategy):
-    """Finds eigenvalues on elements of rising degree; stages are noted as steps of a training state.
+    """Finds eigenvalues by finite elements of rising degree. Each stage is a step of the training state.
 
     Args:
-        problem: an eigenproblem.
-        settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        problem: An eigenvalue problem.
+        settings: Its settings.
+        placement: Number of threads; the computation runs on the CPU.
     """
 
     def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
@@ -71,10 +70,9 @@ class EigenStrategy(Strategy):
         return self.start()
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Raise the degree, or make cells smaller, until the eigenvalues are known well enough."""
-        training, signals = state.training, hooks.signals
+        """Raise the degree, or bisect cells, until the error estimates of the eigenvalues are below the tolerance."""
+        training, solver = state.training, self.settings.solver
         stages = list[EigenStage]()
-        limit, seed = self.settings.solver.time_limit, self.settings.solver.seed
 
         def note(stage: EigenStage) -> bool:
             stages.append(stage)
@@ -82,23 +80,14 @@ class EigenStrategy(Strategy):
             hooks.report(training)
             return not hooks.over(training)
 
-        with signals.limited(limit):
-            try:
-                with signals.abandons():
-                    asked = self.settings.solver.tolerance
-                    best, training.stopped = solve_in_stages(self.problem, asked, lambda: np.random.default_rng(seed), note)
-                    if signals.late or hooks.spent(training):
-                        training.stopped = "time limit"
-            except Stopped:
-                if not stages and signals.signal is not None:
-                    raise
-                if not stages:
-                    raise InputError(
-                        f"there are no eigenvalues after solver.time_limit = {limit:g} s; give more time",
-                        self.problem.where("solver", "time_limit"),
-                    ) from None
-                best = min(stages, key=lambda stage: stage.relative)
-                training.stopped = "signal" if signals.signal is not None else "time limit"
+        best = best_stage(
+            self,
+            training,
+            hooks,
+            lambda: solve_in_stages(self.problem, solver.tolerance, lambda: np.random.default_rng(solver.seed), note),
+            lambda: min(stages, key=lambda stage: stage.relative, default=None),
+            "first approximation of the eigenvalues",
+        )
         solution = self._solution(training, best)
         training.theta = solution.theta
         training.best = solution.theta, math.inf
@@ -138,13 +127,13 @@ class EigenStrategy(Strategy):
 
 
 def _entry(value: complex, bound: float) -> dict[str, float]:
-    """Return what the metrics tell of an eigenvalue."""
+    """Return the entry of an eigenvalue in the metrics."""
     imaginary = {"imaginary": float(value.imag)} if np.iscomplexobj(value) else {}
     return {"value": float(value.real), **imaginary, "bound": float(bound)}
 
 
 def _note(training: Training, stage: EigenStage) -> None:
-    """Make a stage the last step of a training state."""
+    """Record a stage as the last step of a training state."""
     training.step += 1
     training.seconds = stage.seconds
     points = sum(form.points.size for form in stage.found.forms)

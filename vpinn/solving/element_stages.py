@@ -1,4 +1,7 @@
-"""Stages of finite elements: degrees rise, or cells get smaller, until the error estimate is small enough or falls too slowly."""
+"""Solve with finite elements in stages: raise the degree or bisect cells until the error estimate is small or falls too slowly.
+
+Whether a further stage is affordable is decided by counting functions, not by measuring time, so that runs are reproducible.
+"""
 
 from __future__ import annotations
 
@@ -19,47 +22,46 @@ from vpinn.problem import Problem
 from vpinn.trial import Trial, elements_trial
 
 CHEAP = 2.0
-"""Seconds that further stages may take together beyond the tolerance."""
+"""Counted seconds that all stages after the tolerance was reached may take together."""
 STAGNANT = 0.5
-"""Ratio of the error estimates of two stages above which no further one is worth its seconds."""
+"""Ratio of the error estimate to the best one so far above which a stage counts as no gain."""
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
-"""Dimension → seconds of solution and estimate per function of both and component, on one core. They are counted, not measured,
-so that runs can be repeated to the last bit."""
+"""Dimension → counted seconds per function of a component, for the solution and its error estimate on one core."""
 MOST = {1: 100_000, 2: 80_000, 3: 40_000}
-"""Dimension → functions that a stage after the first may have."""
+"""Dimension → largest number of functions of a stage after the first."""
 SMOOTH = 4.0
-"""Factor by which the estimate falls per degree above which a solution counts as smooth: higher degrees gain more than smaller
-cells, and features may do better."""
+"""A solution counts as smooth if the error estimate falls by at least this factor when the degree rises by one: then higher
+degrees gain more than smaller cells, and random features may be better still."""
 ENOUGH = 1e-4
-"""Relative error estimate below which stages that are cheap together follow, and no others unless a tolerance was asked for."""
+"""Relative error estimate below which only cheap stages follow, unless the problem file sets a tolerance."""
 PATIENCE = 2
-"""Stages in a row that gain little, after which there is no further one."""
+"""Number of consecutive stages without gain after which the stages end."""
 SPENT = 6.0
-"""Seconds of all stages together, as they are counted."""
+"""Counted seconds that all stages may take together."""
 NEEDED = 20.0
-"""The same as long as so much is unresolved that a check fails."""
+"""The same as long as the error estimate is so large that a check fails."""
 TRIES = 4.0
-"""Active sets that a stage tries where there are obstacles, about."""
+"""Approximate number of active sets that a stage tries in problems with obstacles."""
 HALF = 0.5
-"""Relative error estimate above which it is no measure of how fast it falls."""
+"""Relative error estimate above which the estimate is too coarse to measure how fast it falls."""
 TINY = 1e-300
-"""Estimate that stands for zero where one divides by it."""
+"""Smallest error estimate in divisions."""
 ENRICHED = {1: 2, 2: 2, 3: 1}
-"""Dimension → degrees by which the elements of the estimate are higher, at least."""
+"""Dimension → how much higher the degree of the elements of the error estimate is, at least."""
 
 
 @dataclass(frozen=True)
 class ElementStage:
-    """Elements of one degree.
+    """A solution by finite elements of one degree on one mesh.
 
     Attributes:
-        found: their solution.
-        trial: trial space around it.
-        estimator: of its error.
-        estimate: of its error; None where nothing can be said.
-        first: the last stage on the mesh of the problem file; None for one there.
-        gain: factor by which the estimate fell per degree when this last rose; 1 before.
-        seconds: since the first stage began.
+        found: The solution.
+        trial: Trial space that contains the solution.
+        estimator: Estimator of its error; None if there is none for this form.
+        estimate: Estimate of its error; None if there is none.
+        first: The last stage on the mesh of the problem file; None if this stage is on that mesh.
+        gain: Factor per degree by which the error estimate fell when the degree last rose; 1 before.
+        seconds: Seconds since the first stage began.
     """
 
     found: FiniteElementSolution
@@ -72,7 +74,7 @@ class ElementStage:
 
     @property
     def points(self) -> int:
-        """Number of quadrature points inside."""
+        """Number of quadrature points in the domain."""
         space = self.found.space
         return CellPoints(space.mesh, rule_degree(space.degree, space.mesh)).size
 
@@ -83,7 +85,7 @@ class ElementStage:
 
     @property
     def relative(self) -> float:
-        """Relative error estimate, dimensionless; infinite without one."""
+        """Relative error estimate, dimensionless; infinite if there is none."""
         return math.inf if self.estimate is None else self.estimate.relative
 
 
@@ -95,18 +97,18 @@ def solve_by_elements(
 ) -> tuple[ElementStage, str]:
     """Return the best stage, and why there is no further one: "tolerance", "grown" or "time limit".
 
-    Cells are bisected first where the rule does not see the data. Then the degree rises where the error is all over the mesh;
-    where few cells have most of it, these are bisected.
+    First, cells in which the quadrature rule does not resolve the data are bisected. Then each stage either raises the degree or,
+    if few cells have most of the error and the solution is not smooth, bisects these cells.
 
     Args:
-        problem: on a mesh, with a form of first derivatives.
-        method: how good is good enough.
-        note: told every stage; False ends them.
-        ahead: told the seconds that a further stage is expected to take, before it begins.
+        problem: A problem on a mesh, whose form has derivatives of first order.
+        method: Tolerance and time limit.
+        note: Called with every stage; if it returns False, the stage is the last.
+        ahead: Called before a further stage, with the seconds that it is expected to take.
 
     Raises:
-        InputError: elements cannot solve the problem.
-        DivergenceError: Newton's method does not converge for the first of them.
+        InputError: Finite elements cannot solve the problem.
+        DivergenceError: Newton's method does not converge in the first stage.
     """
     began = time.perf_counter()
     spent = 0.0
@@ -163,7 +165,7 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
 
 
 def _next(stage: ElementStage) -> tuple[Problem, int] | None:
-    """Return the problem on the mesh of the next stage, and its degree; None where there is none."""
+    """Return the problem on the mesh of the next stage, and its degree; None if there is no next stage."""
     problem, degree = stage.found.problem, stage.found.space.degree
     mesh, rising = stage.found.mesh, degrees(problem)
     shares = None if stage.estimate is None else stage.estimate.cells
@@ -175,22 +177,22 @@ def _next(stage: ElementStage) -> tuple[Problem, int] | None:
 
 
 def degrees(problem: Problem) -> tuple[int, ...]:
-    """Return the degrees of the stages, none for which a multiplier would have degree 0.
+    """Return the degrees of the stages in rising order; multipliers such as a pressure have a degree ≥ 1 in each of them.
 
     Raises:
-        InputError: elements cannot state the problem.
+        InputError: Finite elements cannot state the problem.
     """
     lowest = lowest_degree(problem)
     return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
 
 
 def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
-    """Return whether elements of a degree take no more functions than there may be, and no more seconds than are left."""
+    """Return whether a stage has at most ``MOST`` functions and takes at most the given counted seconds."""
     return expected_functions(problem, degree) <= MOST[problem.domain.dimension] and counted(problem, degree) <= seconds
 
 
 def counted(problem: Problem, degree: int) -> float:
-    """Return the seconds of a stage with its estimate, as they are counted."""
+    """Return the counted seconds of a stage and its error estimate."""
     d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
     tries = TRIES if problem.bounds else 1.0
     return tries * SECONDS[d] * outputs * sum(expected_functions(problem, p) for p in (degree, degree + ENRICHED[d]))

@@ -1,4 +1,4 @@
-"""Finite elements as a strategy, and as the rival of another."""
+"""Finite elements as a strategy, and as an alternative that another strategy can compare itself with."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from vpinn.analysis import make_monitor
 from vpinn.errors import InputError, VpinnError
 from vpinn.features import Direct, Elements
 from vpinn.finite_elements import check
-from vpinn.interrupt import Stopped
 from vpinn.metrics import Metrics
 from vpinn.optimization import Training, history_row
 from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements
 from vpinn.solving.preparation import Setup
+from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import SteadyOutcome, SteadyStrategy, described, history_of
 from vpinn.solving.strategy import Hooks, Outcome, State
 
 
 class Rival:
-    """Elements beside another strategy, solved where and when it asks for them.
+    """Finite elements as an alternative to another strategy; they are solved when their result is first asked for.
 
     Args:
-        problem: what both solve.
-        method: how good is good enough.
+        problem: The problem that both solve.
+        method: Tolerance and time limit.
 
     Attributes:
-        stages: all that were made, without what would hold memory.
+        stages: All stages so far, without their estimators and fields, which would hold memory.
     """
 
     def __init__(self, problem: Problem, method: Direct) -> None:
@@ -46,7 +46,7 @@ class Rival:
 
     @property
     def best(self) -> ElementStage | None:
-        """The best stage, None where elements do not solve the problem."""
+        """The best stage; None if finite elements cannot solve the problem."""
         if self._ended is None:
             try:
                 best, self._ended = solve_by_elements(self._problem, self._method, self._note)
@@ -57,17 +57,17 @@ class Rival:
 
     @property
     def known(self) -> bool:
-        """Whether they were solved already."""
+        """Whether they have been solved already."""
         return self._ended is not None
 
     @property
     def relative(self) -> float:
-        """Relative error estimate of the best stage; infinite without one."""
+        """Relative error estimate of the best stage, dimensionless; infinite if there is none."""
         return math.inf if self.best is None else self.best.relative
 
     @property
     def smooth(self) -> bool:
-        """Whether the estimate fell fast with the degree."""
+        """Whether the error estimate fell fast with the degree, as it does for smooth solutions."""
         return self.best is not None and self.best.gain >= SMOOTH
 
     @property
@@ -77,13 +77,13 @@ class Rival:
 
     @property
     def seconds(self) -> float:
-        """Seconds of two stages as they are counted."""
+        """Counted seconds of the first two stages."""
         few = degrees(self._problem)[:2]
         return sum(counted(self._problem, degree) for degree in few)
 
 
 def make_rival(problem: Problem, method: Direct) -> Rival | None:
-    """Return elements beside another method, None where they cannot state the problem."""
+    """Return finite elements as an alternative; None if the problem cannot be stated for them."""
     try:
         check(problem, degrees(problem)[0], 0)
     except InputError:
@@ -92,7 +92,7 @@ def make_rival(problem: Problem, method: Direct) -> Rival | None:
 
 
 class ElementsStrategy(SteadyStrategy):
-    """Solves with elements of rising degree; stages are noted as steps of a training state."""
+    """Solves with finite elements of rising degree. Each stage is a step of the training state."""
 
     def start(self) -> State:
         """Return the state before the first stage."""
@@ -103,9 +103,8 @@ class ElementsStrategy(SteadyStrategy):
         return self.start()
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Raise the degree until the estimate is below the tolerance, or falls too slowly."""
+        """Raise the degree, or bisect cells, until the error estimate is below the tolerance or falls too slowly."""
         training = state.training
-        signals = hooks.signals
         stages = list[ElementStage]()
 
         def note(stage: ElementStage) -> bool:
@@ -121,28 +120,20 @@ class ElementsStrategy(SteadyStrategy):
 
         method = self.plan.method
         assert isinstance(method, Direct)
-        with signals.limited(method.time_limit):
-            try:
-                with signals.abandons():
-                    best, training.stopped = solve_by_elements(self.setup.problem, method, note, ahead)
-                    if signals.late or hooks.spent(training):
-                        training.stopped = "time limit"
-            except Stopped:
-                if not stages and signals.signal is not None:
-                    raise
-                if not stages:
-                    raise InputError(
-                        f"elements have no first stage after solver.time_limit = {method.time_limit:g} s; give more time",
-                        self.setup.problem.where("solver", "time_limit"),
-                    ) from None
-                best = min(stages, key=lambda stage: stage.relative)
-                training.stopped = "signal" if signals.signal is not None else "time limit"
+        best = best_stage(
+            self,
+            training,
+            hooks,
+            lambda: solve_by_elements(self.problem, method, note, ahead),
+            lambda: min(stages, key=lambda stage: stage.relative, default=None),
+            "first stage of the elements",
+        )
         hooks.save(state, best.trial)
         return lambda: outcome_of(self.setup, training, best)
 
 
 def note_stage(training: Training, stage: ElementStage) -> None:
-    """Make a stage the last step of a training state."""
+    """Record a stage as the last step of a training state."""
     watch = make_monitor(stage.found.problem, stage.trial, None)
     training.step += 1
     training.seconds = stage.seconds
@@ -159,7 +150,14 @@ def note_stage(training: Training, stage: ElementStage) -> None:
 
 
 def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: str | None = None) -> SteadyOutcome:
-    """Return elements as what a strategy ended with; ``reason`` says why, by default that of the setup."""
+    """Return a stage of finite elements as the outcome of a strategy.
+
+    Args:
+        setup: The prepared problem.
+        training: State of the run.
+        stage: The stage.
+        reason: Why finite elements solve the problem; default the reason of the setup.
+    """
     space = stage.found.space
     said = described(setup, stage.trial, training, stage.points)
     account = replace(

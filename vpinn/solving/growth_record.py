@@ -1,4 +1,4 @@
-"""Stages of least squares noted in a training state: a row of the history each, and the best of them as its parameters."""
+"""Record stages of least squares in a training state: one row of the history per stage, and the best stage as its parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vpinn.problem import Problem
 
 
 def row_of(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
-    """Return the row of the history of a stage."""
+    """Return the row of the history for one stage."""
     watch = make_monitor(problem, stage.trial, None)
     return history_row(
         step=step,
@@ -26,7 +26,13 @@ def row_of(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
 
 
 def settle(training: Training, stages: Sequence[Stage], leading: Iterable[Stage]) -> Stage:
-    """Make the best of the leading stages the state of a run, and return it."""
+    """Write the best stage into the training state, and return it.
+
+    Args:
+        training: State of the run.
+        stages: All stages so far.
+        leading: The best stage of each trial space.
+    """
     best = min(leading, key=lambda stage: stage.relative)
     training.step, training.theta = len(stages), best.fit.theta
     training.best = best.fit.theta, 0.5 * best.fit.residual**2

@@ -1,4 +1,7 @@
-"""Runs by least squares: stages noted as steps of a training state, and the best of them, found now or in a checkpoint."""
+"""The strategy that solves for the coefficients of random features by least squares, with more features stage by stage.
+
+Finite elements are solved beside it where they may be better or cheaper; the better of the two becomes the solution.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ from vpinn.analysis import (
     open_beforehand,
     unseen_data,
 )
-from vpinn.errors import InputError
 from vpinn.features import (
     PILOT,
     Guide,
@@ -30,7 +32,6 @@ from vpinn.features import (
     with_network,
 )
 from vpinn.finite_elements import Level
-from vpinn.interrupt import Stopped
 from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training
@@ -40,26 +41,26 @@ from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.growth_record import row_of, settle
 from vpinn.solving.preparation import Setup
+from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import SteadyStrategy, conclude, with_trial
 from vpinn.solving.strategy import Hooks, Outcome, State
 from vpinn.trial import Features, Trial
 
 GROWN = ("tolerance", "grown", "time limit")
-"""Why growth ended where nothing but the assessment is left to do."""
+"""Reasons for the end of growth after which only the assessment is left."""
 SOON = 0.01
-"""Seconds that are left, at least, of a time limit that was over before features were looked at."""
+"""Seconds given to the features if the time limit is already over when they start."""
 RECIPES = 10
-"""Recipes that a look at features tries, about."""
+"""Approximate number of recipes for random features that are tried before the first stage."""
 GOOD = 1e-4
-"""Relative error estimate of elements above which features are tried where these are slow, if the solution is smooth; else they
-would do no better."""
+"""Relative error estimate of finite elements above which features are tried even if they are slow, given a smooth solution."""
 LONG, FAIR = 10.0, 1e-3
-"""Seconds of a look, as they are counted, above which such an estimate is good enough."""
+"""Where trying features would take more than this many seconds (as counted), this error estimate replaces ``GOOD``."""
 _ESTIMATE = COLUMNS.index("estimate")
 
 
 class LeastSquaresStrategy(SteadyStrategy):
-    """Grows features stage by stage; stages are noted as steps of a training state, the best of them is its parameters."""
+    """Solves with more and more random features. Each stage is a step of the training state; the best one is its parameters."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -76,7 +77,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         return State(self.setup.start(), Journal(asked=self._method.asked))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Return the end of growth, where it ended but for the time; else its stages; nothing of another tolerance."""
+        """Return the state of the checkpoint.
+
+        If growth had ended, and not because of the time limit, its result is kept. Otherwise the stages so far are kept and
+        growth continues. If the tolerance has changed, everything starts anew.
+        """
         journal = Journal.from_arrays(arrays, meta)
         if journal.asked != self._method.asked:
             return self.start()
@@ -86,17 +91,18 @@ class LeastSquaresStrategy(SteadyStrategy):
         return State(self.setup.start(), journal)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Grow until the residual and the estimate are as small as they are aimed to be, or nothing is gained.
+        """Add features until the residual and the error estimate are small enough, or no longer fall.
 
-        A linear problem to whose solution functions can be added gets the first stage, one of its many answers. Else, unless
-        features were asked for, elements go first where a look at features takes longer than they do. They solve the problem
-        where they are good enough, or better than what features end with.
+        If the solution of a linear problem is not unique, only one stage is made; the assessment then tells that the problem has
+        many solutions. Otherwise, unless the problem file asks for least squares, finite elements are solved first if they take
+        less time than the choice of features. They become the solution if they are accurate enough, or more accurate than the
+        features.
         """
         self._began = time.perf_counter()
         if state.record:
             return self._resumed(state, hooks)
         with hooks.signals.abandons():
-            turns = Level.of(self.setup.problem).turns  # elements take these out
+            turns = Level.of(self.setup.problem).turns  # rigid rotations, which finite elements remove
             self._open = not turns and open_beforehand(self.setup.problem, self.setup.trial)
         if self._open:
             self._rival, self._trials = None, self._trials[:1]
@@ -115,11 +121,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
 
     def _elements_first(self, rival: Rival) -> str:
-        """Return why elements solve the problem without a look at features; "" where features go first.
+        """Return the reason why finite elements solve the problem and no features are tried; "" if features are tried.
 
-        Features are smooth, and cannot follow data that jump or are narrow inside cells; turns of a body that nothing holds
-        cannot be taken out of them. Else elements go first where a look at features, to choose trial space and recipe, takes
-        longer than two stages of them.
+        Features are smooth and cannot follow data that jump or are narrow inside cells. Rigid rotations of a free body can be
+        removed from finite elements only. In other problems, finite elements come first if choosing the trial space and the
+        recipe of features would take longer than two stages of finite elements.
         """
         problem, objective = self.setup.problem, self.setup.objective
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
@@ -142,7 +148,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         return ""
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
-        """Return elements as the outcome, with the stages of features before them in the history."""
+        """Return finite elements as the outcome; stages of features before them stay in the history."""
         training, stage = state.training, rival.best
         assert stage is not None
         before = training.history[-1][COLUMNS.index("seconds")] if training.history else 0.0
@@ -157,7 +163,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         return lambda: outcome_of(self.setup, training, stage, told)
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Return what a checkpoint of growth that ended holds."""
+        """Return the outcome of growth that had ended when its checkpoint was written."""
         with hooks.signals.abandons():
             trial, objective = self._restored(state)
             estimator = make_estimator(self.setup.problem, trial, state.record["degree"] or None)
@@ -182,11 +188,11 @@ class LeastSquaresStrategy(SteadyStrategy):
         return concluded
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
-        """Return the best stage, and the estimator of its error with the estimate unless a signal ended growth."""
+        """Return the best stage, the estimator of its error, and its error estimate; none of the latter two after a signal."""
         training, journal = state.training, _journal(state)
-        signals, method = hooks.signals, self._method
+        method = self._method
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
-        leading: dict[int, Stage] = {}  # the best of each trial space
+        leading: dict[int, Stage] = {}  # number of functions of a trial space → its best stage
 
         def note(stage: Stage, ahead: Stage) -> bool:
             stages.append(stage)
@@ -210,24 +216,20 @@ class LeastSquaresStrategy(SteadyStrategy):
             training.history[at] = (*row[:_ESTIMATE], verdict.relative, *row[_ESTIMATE + 1 :])
 
         guide = Guide(note, estimators.judge, told, self._beaten, estimators.unseen, ahead)
-        with signals.limited(self._left()):
-            try:
-                with signals.abandons():
-                    best = grow(self._objectives, self._trials, method, guide, journal)
-                    training.stopped = _ended(best, signals.late or hooks.spent(training))
-            except Stopped:
-                if not stages and signals.signal is not None:
-                    raise
-                if not stages:
-                    raise InputError(
-                        f"least squares has no first stage after solver.time_limit = {method.time_limit:g} s; give more time, or "
-                        "fewer features (solver.features)",
-                        self.setup.problem.where("solver", "time_limit"),
-                    ) from None
-                best, training.stopped = (
-                    settle(training, stages, leading.values()),
-                    "signal" if signals.signal is not None else "time limit",
-                )
+
+        def grown() -> tuple[Stage, str]:
+            best = grow(self._objectives, self._trials, method, guide, journal)
+            return best, "tolerance" if best.converged else "grown"
+
+        best = best_stage(
+            self,
+            training,
+            hooks,
+            grown,
+            lambda: min(leading.values(), key=lambda stage: stage.relative, default=None),
+            "first stage of least squares",
+            self._left(),
+        )
         settle(training, stages, [best])
         place = next((k for k, stage in enumerate(stages, start=1) if stage.fit is best.fit), len(stages))
         state.record = {**state.record, "best": place}
@@ -238,16 +240,16 @@ class LeastSquaresStrategy(SteadyStrategy):
         return best, estimator, 0.0 if verdict is None else verdict.relative
 
     def _left(self) -> float | None:
-        """Return the seconds that are left of the time limit, None without one."""
+        """Return the seconds left of the time limit; None if there is none."""
         limit = self._method.time_limit
         return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
 
     def _beaten(self, verdict: Judgement) -> bool:
-        """Return whether elements are better than features already."""
+        """Return whether finite elements, if solved already, have a smaller error estimate than a stage of features."""
         return self._rival is not None and self._rival.relative < verdict.relative
 
     def _restored(self, state: State) -> tuple[Trial, Objective]:
-        """Return trial space and objective that growth ended with, from its checkpoint."""
+        """Return the trial space and the objective of the best stage, from a checkpoint."""
         record = state.record
         trial = next(trial for trial in self._trials if (trial.rows, trial.corners) == (record["rows"], record["corners"]))
         state.training.stopped, network = record["stopped"], network_of(trial, record)
@@ -257,13 +259,6 @@ class LeastSquaresStrategy(SteadyStrategy):
 
 
 def _journal(state: State) -> Journal:
-    """Return what growth has found out."""
+    """Return the journal of a state, which this strategy always has."""
     assert isinstance(state.journal, Journal)
     return state.journal
-
-
-def _ended(best: Stage, late: bool) -> str:
-    """Return why growth ended that no signal did."""
-    if best.converged:
-        return "tolerance"
-    return "time limit" if late else "grown"

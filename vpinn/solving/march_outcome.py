@@ -1,4 +1,4 @@
-"""What a march ended with: errors, estimate and checks over space and time."""
+"""The outcome of a march, and its assessment: errors, error estimate and checks over space and time."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from vpinn.solution import Solution
 from vpinn.solving.strategy import Outcome
 
 UNRESOLVED = 0.1
-"""Relative error estimate above which a solution is told to be none."""
+"""Relative error estimate above which a check fails."""
 EFFECTIVITY = (0.2, 5.0)
-"""Ratios of the error estimate to the error, where that is known, within which the estimate can be believed."""
+"""Range of the effectivity (ratio of the error estimate to the true error) outside of which a check fails."""
 NEGLIGIBLE = 1e-9
-"""Relative error below which it does not matter whether it can be."""
+"""Relative error below which the effectivity is not checked."""
 FINER = 4
-"""Degrees by which the quadrature of errors is higher than that of the march."""
+"""How much higher the degree of the quadrature for true errors is than that of the march."""
 
 
 @dataclass(frozen=True)
 class MarchOutcome(Outcome):
-    """What a march ended with.
+    """Outcome of a strategy for problems that depend on time.
 
     Attributes:
-        timed: the problem in time.
-        stage: the best march, with its estimate.
-        stages: of the run.
-        ended: why there is no further one, as its `stages` say.
+        timed: The problem that depends on time.
+        stage: The best march, with its error estimate.
+        stages: All marches of the run.
+        ended: Why there is no further march, as ``stages.ended`` tells it.
     """
 
     _: KW_ONLY
@@ -49,7 +49,7 @@ class MarchOutcome(Outcome):
         return self.stage
 
     def assessed(self) -> Solution:
-        """Return the solution with what can be said of its accuracy over space and time."""
+        """Return the solution with its errors, error estimate and failed checks over space and time in its metrics."""
         errors, effectivity, checks = self._accuracy()
         estimate = self.stage.estimate
         assert estimate is not None
@@ -76,7 +76,7 @@ class MarchOutcome(Outcome):
         return dataclasses.replace(self.solution, metrics=metrics)
 
     def _accuracy(self) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-        """Return errors against the exact solution, the estimate beside them, and the checks that fail."""
+        """Return errors against the exact solution, the effectivity of the estimate, and the failed checks."""
         estimate, checks = self.stage.estimate, list[str]()
         assert estimate is not None
         if not estimate.relative <= UNRESOLVED:
@@ -102,7 +102,7 @@ class MarchOutcome(Outcome):
         return as_metrics(gap), found | {"true_over_time": gap.curve.tolist()}, checks
 
     def _against_reference(self) -> dict[str, dict[str, Any]]:
-        """Return the distance from reference values, over all of them and at the last instant among them."""
+        """Return the relative error against reference values: over all of them, and over those at the last instant."""
         reference = self.timed.reference
         assert reference is not None
         values, instants = self.solution.evaluate(reference.points), reference.points[:, -1]

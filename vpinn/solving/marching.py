@@ -1,4 +1,4 @@
-"""Problems in time as a strategy: marches noted as steps of a training state, and what can be said of the best of them."""
+"""The strategy for problems that depend on time: march on richer and richer spaces until the error estimate is small."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from vpinn.solving.steady import history_of, imposed_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
 ENDED = ("tolerance", "grown", "collapse")
-"""Why marches ended where nothing but the assessment is left to do."""
+"""Reasons for the end of the marches after which only the assessment is left."""
 
 
 class MarchStrategy(Strategy):
-    """Marches stage by stage; stages with an estimate are noted as steps of a training state.
+    """Marches stage by stage. Each stage that has an error estimate is a step of the training state.
 
     Args:
-        problem: in time.
-        settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        problem: A problem that depends on time.
+        settings: Its settings.
+        placement: Number of threads; the computation runs on the CPU.
 
     Raises:
-        InputError: the problem cannot be marched.
+        InputError: The problem cannot be solved by a march.
     """
 
     def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
@@ -67,7 +67,11 @@ class MarchStrategy(Strategy):
         return State(Training.start(nothing, March(), self.settings.solver.seed), MarchJournal(self._stages.tolerance))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Return the end, where marches ended but for the time; else those that were made; nothing of another tolerance."""
+        """Return the state of the checkpoint.
+
+        If the marches had ended, and not because of the time limit, their result is kept. Otherwise the marches so far are kept
+        and the run continues. If the tolerance has changed, everything starts anew.
+        """
         if meta.get("asked", self._stages.tolerance) != self._stages.tolerance:
             return self.start()
         if meta["stopped"] in ENDED and "estimate" in meta:
@@ -78,7 +82,7 @@ class MarchStrategy(Strategy):
         return State(begun.training, MarchJournal.from_arrays(arrays, {"asked": self._stages.tolerance, **meta}))
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """March with more and more features until the estimate is small enough, or falls too slowly."""
+        """March on richer and richer spaces until the error estimate is small enough or falls too slowly."""
         training = state.training
         signals = hooks.signals
         began = time.perf_counter()
@@ -119,7 +123,7 @@ class MarchStrategy(Strategy):
         return lambda: self._outcome(training, best, ended)
 
     def _note(self, training: Training, hooks: Hooks, seconds: float) -> None:
-        """Note the last stage with an estimate as a step of the history, and tell it."""
+        """Record the last stage that has an error estimate as a step of the history, and report it."""
         stage = self._stages.made[-1]
         training.step += 1
         training.seconds = seconds
@@ -133,7 +137,7 @@ class MarchStrategy(Strategy):
         hooks.report(training)
 
     def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:
-        """Save what was computed, and return what to say."""
+        """Save what was computed before the steps became too small, and return the error to raise."""
         place = "" if collapse.place is None else f" near ({', '.join(f'{c:.4g}' for c in collapse.place)})"
         kept, partial = "", self._stages.collapsed
         if partial is not None:
@@ -150,7 +154,7 @@ class MarchStrategy(Strategy):
         )
 
     def _outcome(self, training: Training, stage: MarchStage, ended: str) -> MarchOutcome:
-        """Return a stage as what the strategy ended with."""
+        """Return a stage as the outcome of the strategy."""
         asked = self.settings.solver.method != "auto"
         how = "mode by mode, exact in time" if stage.marched.exact else f"{stage.marched.steps} implicit steps"
         account = Account(
@@ -170,23 +174,23 @@ class MarchStrategy(Strategy):
 
 
 def _plain(estimate: Distance) -> dict[str, Any]:
-    """Return an estimate as JSON-compatible values."""
+    """Return an error estimate as JSON-compatible values."""
     return {**asdict(estimate), "curve": estimate.curve.tolist()}
 
 
 def _estimate(known: Mapping[str, Any]) -> Distance:
-    """Return the estimate of such values."""
+    """Return the error estimate from such values."""
     return Distance(**{**known, "curve": np.array(known["curve"])})
 
 
 def arrays_of_stage(stage: MarchStage) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-    """Return what a checkpoint keeps of a march that a solution is made of, for `kept_stage`."""
+    """Return the arrays and values from which `kept_stage` restores a march."""
     arrays, meta = arrays_of(stage)
     return {f"stage.{name}": array for name, array in arrays.items()}, meta
 
 
 def kept_stage(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
-    """Return the march that a checkpoint keeps."""
+    """Return the march in a checkpoint."""
     own = {name.removeprefix("stage."): array for name, array in arrays.items() if name.startswith("stage.")}
     return stage_of(problem, own, meta)
 
@@ -194,10 +198,10 @@ def kept_stage(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, A
 def load_in_time(
     problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> MarchedSolution:
-    """Return the solution that a run folder of a march holds.
+    """Return the solution in the checkpoint of a march.
 
     Raises:
-        InputError: it holds none yet.
+        InputError: The checkpoint holds no march with an error estimate yet.
     """
     if "march" not in meta:
         raise InputError("the run holds no march with an error estimate yet; go on with --resume")

@@ -1,4 +1,8 @@
-"""A problem made ready: trial space, objective and plan, without units where it is trained; what ``vpinn check`` shows."""
+"""Prepare a steady problem: build its trial space, its objective and the plan of its method.
+
+``vpinn check`` shows the result. Objectives of trained methods are dimensionless: lengths, unknowns and the functional are
+divided by their sizes, so that learning rates and thresholds mean the same for every problem.
+"""
 
 from __future__ import annotations
 
@@ -39,27 +43,27 @@ from vpinn.solving.beside import begin
 from vpinn.trial import Trial, elements_trial, make_trial
 
 FIRST = 2
-"""Degree of the first elements."""
+"""Polynomial degree of the first finite elements."""
 EXACT_DEGREE, EXACT_POINTS = 2, 2000
-"""Degree of the rule at whose points exact solutions are looked at, and about how many of them."""
+"""Degree of the quadrature rule at whose points exact solutions are checked to be finite, and about how many points are used."""
 SHARE = 4
-"""Part of the steps on drawn points that a network beside elements takes by default: what they leave is little."""
+"""Divisor of the default number of steps on mini-batches for a network added to finite elements: the correction is small."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A problem made ready to train.
+    """A prepared problem.
 
     Attributes:
-        problem: the problem.
-        settings: how it is solved: those of its file, with what was settled since.
-        trial: its trial space.
-        objective: what is minimised.
-        plan: how.
-        others: further trial spaces that least squares may take instead.
-        objectives: of least squares, made so far.
-        reason: why this method.
-        begun: where training starts; None of least squares.
+        problem: The problem.
+        settings: The settings of the problem file, completed by those that were chosen automatically.
+        trial: Trial space.
+        objective: Functional to be minimised.
+        plan: Method, schedule and samplers.
+        others: Further trial spaces that least squares may use instead of ``trial``.
+        objectives: Objectives of least squares that were built so far; None for other methods.
+        reason: Why this method was chosen.
+        begun: Start of training; None for methods without steps.
     """
 
     problem: Problem
@@ -74,11 +78,11 @@ class Setup:
 
     @property
     def stated(self) -> Problem:
-        """The problem in the formulation that is solved."""
+        """The problem in the formulation that is solved, which may differ from that of the file (energy, weak or strong)."""
         return stated_problem(self.problem, self.trial, self.plan.method.name)
 
     def start(self) -> Training:
-        """Return the state before the first step, drawn with the problem's seed."""
+        """Return the state before the first step; random numbers are drawn with the seed of the settings."""
         method, seed = self.plan.method, self.settings.solver.seed
         if self.begun is None or not isinstance(method, Method):
             return Training.start(self.trial.network.initial(torch.Generator().manual_seed(seed)), method, seed)
@@ -88,17 +92,18 @@ class Setup:
 def prepare(
     problem: Problem, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
 ) -> Setup:
-    """Return trial space, objective and plan of a problem; what ``vpinn check`` shows.
+    """Return trial space, objective and plan of a problem.
 
     Args:
-        problem: to solve.
-        placement: where steps of training work, in the precision of the file; least squares and elements work on the host.
-        trains: whether steps follow. They start without units, from a solve for the last layer at a part of the points; what is
-            only looked at has the objective of the file, of the same sizes.
-        settings: how it is solved; default those of the problem file.
+        problem: Problem to solve.
+        placement: Device and threads for the steps of training; least squares and finite elements run on the CPU.
+        trains: Whether training follows. If so, the objective is made dimensionless, and the last layer of the network is solved
+            for by least squares at a part of the points. If not, as for ``vpinn check``, the objective has the units of the
+            problem file; its arrays have the same shapes.
+        settings: Settings to use; default those of the problem file.
 
     Raises:
-        InputError: the problem cannot be solved as stated, or the device lacks the precision.
+        InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
     refuse_time(problem, "this prepares")
     settings = with_batches(problem, settings or problem.settings)
@@ -121,10 +126,10 @@ def prepare(
 
 
 def _check_parts(problem: Problem) -> None:
-    """Refuse a mesh whose parts touch without being joined.
+    """Refuse a mesh with parts that touch but share no nodes.
 
     Raises:
-        InputError: says how many there are, and where they touch.
+        InputError: There are such parts; the message says how many, and where they touch.
     """
     found = None if problem.domain.mesh is None else touching_parts(problem.domain.mesh)
     if found is not None:
@@ -138,10 +143,10 @@ def _check_parts(problem: Problem) -> None:
 
 
 def _check_exact(problem: Problem) -> None:
-    """Refuse an exact solution that is not real and finite in the domain, before there is anything to compare with it.
+    """Refuse an exact solution that is not real and finite everywhere in the domain, before any work is done.
 
     Raises:
-        InputError: says of which unknown.
+        InputError: There is such an exact solution; the message names the unknown.
     """
     if not problem.exact:
         return
@@ -194,7 +199,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
 
 
 def _with_elements(problem: Problem, settings: Settings, placement: Placement) -> Setup:
-    """Return the setup of elements: their lowest degree, of which ``vpinn check`` shows the test functions."""
+    """Return the setup of finite elements, of the lowest degree that will be used."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))

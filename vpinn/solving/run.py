@@ -1,4 +1,4 @@
-"""Runs: problem → strategy → assessment → run folder, and back from a run folder to a solution."""
+"""Run a strategy on a problem, assess its solution and keep the run folder; load a solution from a run folder."""
 
 from __future__ import annotations
 
@@ -52,25 +52,25 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     """Solve a problem.
 
     Args:
-        problem: what to solve.
-        directory: run folder; None keeps everything in memory.
-        method: instead of the problem's ``solver.method``.
-        resume: go on from the folder's checkpoint.
-        overwrite: replace what is in the folder.
-        threads: threads that share the work, ≥ 1; default as many as there are cores.
-        device: that steps of training work on, cpu (the default), cuda or mps.
-        report: called after every step.
-        interrupt: signals received; without one they are caught while this call lasts.
+        problem: The problem to solve.
+        directory: Run folder; None keeps everything in memory.
+        method: Method to use instead of ``solver.method`` of the problem.
+        resume: Continue from the checkpoint in the folder.
+        overwrite: Replace the run in the folder.
+        threads: Number of threads ≥ 1; default the number of cores.
+        device: Device for the steps of training: cpu (the default), cuda or mps.
+        report: Called after every step or stage.
+        interrupt: Signals received by the process; by default they are caught while this call lasts.
 
     Returns:
-        the solution with its errors, error estimate and metrics; without these where a signal ended training.
+        The solution with its errors, error estimate and metrics; without these if a signal ended training.
 
     Raises:
-        Stopped: a signal came before training, with the folder as it was before, or after it, with its end in the folder.
-        InputError: the problem cannot be solved as stated, the device is not there, or the folder holds a run already, or another
-            one writes into it.
-        DivergenceError: training diverged.
-        StorageError: the folder could not be written.
+        Stopped: A signal arrived before training, and the folder is unchanged, or after it, and the folder holds the last state.
+        InputError: The problem cannot be solved as stated, there is no such device, the folder holds a run already, or another
+            process writes into it.
+        DivergenceError: Training diverged.
+        StorageError: The folder could not be written.
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
@@ -107,8 +107,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     """Return the solution of a finished or unfinished run folder.
 
     Raises:
-        InputError: the folder holds no run, or one made in Python, which has no problem file.
-        StorageError: its files are damaged.
+        InputError: The folder holds no run, or one of a problem made in Python, which has no problem file.
+        StorageError: Files of the run are damaged.
     """
     folder = Path(directory)
     problem = run_folder.read_problem_of(folder)
@@ -131,17 +131,17 @@ def load(directory: str | os.PathLike[str]) -> Solution:
 
 
 def exported(solution: Solution, path: Path, refine: int) -> None:
-    """Write a solution to a file; see ``Solution.export``."""
+    """Write a solution to a file, as ``Solution.export`` does."""
     from vpinn.output import export  # drawing is loaded where it is needed
 
     export(solution, path, refine)
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
-    """Return how a problem is solved, made ready.
+    """Return the strategy for a problem, ready to start.
 
     Raises:
-        InputError: the problem cannot be solved as stated, or the device lacks the precision.
+        InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement)
@@ -151,7 +151,7 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
 
 
 def strategy_of(setup: Setup) -> Strategy:
-    """Return the strategy of a setup's method."""
+    """Return the strategy for a steady problem that was prepared."""
     match setup.plan.method:
         case LeastSquares():
             return LeastSquaresStrategy(setup)
@@ -161,7 +161,7 @@ def strategy_of(setup: Setup) -> Strategy:
 
 
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
-    """Make the folder ready, and return the state to go on from: the given one, or that of its checkpoint."""
+    """Prepare the run folder; return the given state or, if the run is resumed, the state of its checkpoint."""
     problem, placement = strategy.problem, strategy.placement
     described = run_folder.describe(problem, strategy.settings, strategy.plan.method.name, placement)
     if resume:
@@ -173,7 +173,7 @@ def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> Stat
 
 
 def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[str, Any]]]:
-    """Yield what a checkpoint holds beside the training state and the record."""
+    """Yield the arrays and values that a checkpoint holds in addition to the training state and the record."""
     if state.journal is not None:
         yield state.journal.arrays()
     if isinstance(space, Trial):
@@ -183,7 +183,7 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
 
 
 def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
-    """Return the solution with its assessment, and what it took."""
+    """Return the assessed solution, with the time and memory of the run in its metrics."""
     solution = outcome.assessed()
     total = time.perf_counter() - began
     seconds = Seconds(total, ready, training.seconds, total - ready - training.seconds)
@@ -192,10 +192,10 @@ def _closed(outcome: Outcome, training: Training, placement: Placement, began: f
 
 
 def asking(problem: Problem, method: str) -> Settings:
-    """Return the settings of a problem with another method.
+    """Return the settings of a problem, with another method.
 
     Raises:
-        InputError: there is no such method, or it does not go with another setting.
+        InputError: There is no such method, or another setting contradicts it.
     """
     data = {**problem.source.data, "solver": {**problem.source.data.get("solver", {}), "method": method}}
     source = dataclasses.replace(problem.source, data=data)

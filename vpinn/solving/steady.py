@@ -1,4 +1,4 @@
-"""Steady problems: what strategies share whose solution belongs to a trial space, and how it is assessed."""
+"""The common part of strategies for steady problems: their outcome, its assessment, and its metrics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SteadyStrategy(Strategy):
     """A way to solve a steady problem.
 
     Args:
-        setup: the problem made ready.
+        setup: The prepared problem.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -47,14 +47,14 @@ class SteadyStrategy(Strategy):
 
 @dataclass(frozen=True)
 class SteadyOutcome(Outcome):
-    """What a strategy for steady problems ended with.
+    """Outcome of a strategy for steady problems.
 
     Attributes:
-        objective: what it minimised, on all points, in its own unit; None where it minimised nothing.
-        estimator: of the error of such parameters; None where there is none.
-        stated: the problem in the formulation that was solved.
-        checks: that the strategy itself found to fail.
-        first: a solution on the mesh of the problem file, where the solution is on a finer one.
+        objective: The minimised functional on all quadrature points, in its own unit; None if nothing was minimised.
+        estimator: Estimator of the error of parameters; None if there is none for this form.
+        stated: The problem in the formulation that was solved.
+        checks: Messages of failed checks that the strategy itself made.
+        first: A solution on the mesh of the problem file, if the solution is on a finer mesh.
     """
 
     objective: Objective | None = None
@@ -65,11 +65,11 @@ class SteadyOutcome(Outcome):
 
     @property
     def space(self) -> Trial:
-        """The trial space."""
+        """Trial space of the solution."""
         return self.solution.trial
 
     def assessed(self) -> Solution:
-        """Return the solution with its errors, its error estimate and the checks that fail."""
+        """Return the solution with its errors, its error estimate and the failed checks in its metrics."""
         solution = assess(self.solution, self.objective, self.estimator, self.loss, self.stated, self.first)
         metrics = Metrics.of(solution.metrics)
         assert metrics.accuracy is not None
@@ -78,13 +78,13 @@ class SteadyOutcome(Outcome):
 
 
 def described(setup: Setup, trial: Trial, training: Training, size: int) -> Account:
-    """Return what every strategy says of itself.
+    """Return the part of the metrics that all steady strategies have.
 
     Args:
-        setup: of the run.
-        trial: space of what was found.
-        training: the state at the end.
-        size: number of quadrature points.
+        setup: The prepared problem.
+        trial: Trial space of the solution.
+        training: State at the end of the run.
+        size: Number of quadrature points.
     """
     return Account(
         method=setup.plan.method.name,
@@ -102,17 +102,17 @@ def described(setup: Setup, trial: Trial, training: Training, size: int) -> Acco
 
 
 def imposed_of(imposed: Iterable[Imposed]) -> list[Imposition]:
-    """Return how conditions are met, for the metrics."""
+    """Return how each boundary condition is imposed, for the metrics."""
     return [Imposition(list(i.condition.on), i.condition.unknown, i.component, i.how, i.why) for i in imposed]
 
 
 def history_of(training: Training) -> np.ndarray[Any, Any]:
-    """Return one row of ``COLUMNS`` per step."""
+    """Return the history as an array [steps, columns], with the columns of ``optimization.COLUMNS``."""
     return np.array(training.history).reshape(-1, len(COLUMNS))
 
 
 def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> SteadyOutcome:
-    """Return the best parameters of a run that minimised the objective of its setup, or the last ones after a signal."""
+    """Return the outcome of a run that minimised the objective of its setup: the best parameters, or the last after a signal."""
     trial, plan = setup.trial, setup.plan
     rules = plan.rules or Rules(setup.objective)
     objective = rules.at(training)
@@ -141,5 +141,5 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> S
 
 
 def with_trial(setup: Setup, trial: Trial, objective: Objective) -> Setup:
-    """Return a setup with another trial space, and the objective on it."""
+    """Return a setup with another trial space and another objective."""
     return dataclasses.replace(setup, trial=trial, objective=objective)

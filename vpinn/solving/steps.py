@@ -1,4 +1,4 @@
-"""Training by the steps of a method."""
+"""The strategy that trains a network step by step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vpinn.solving.strategy import Hooks, Outcome, State
 
 
 class Steps(SteadyStrategy):
-    """Trains a network step by step, see ``optimization.train``."""
+    """Trains a network step by step with ``optimization.train``."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -29,7 +29,7 @@ class Steps(SteadyStrategy):
         return State(self.setup.start())
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Return the state as it was."""
+        """Return the state of the checkpoint."""
         return State(training)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:

@@ -1,4 +1,4 @@
-"""A way to solve a problem: what every one of them takes, and what it hands on to the assessment."""
+"""The interface that all ways to solve a problem implement: what a strategy is given and what it returns."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from vpinn.solution import Solution
 from vpinn.trial import Trial
 
 Space = Trial | MarchStage | None
-"""Where parameters belong to, or a march, which has its own; None before there is any."""
+"""What the parameters are coefficients of: a trial space, or a march with its own spaces; None as long as there is neither."""
 
 
 class Kept(Protocol):
-    """What a strategy has found out beside its parameters, which a checkpoint keeps."""
+    """Results of a strategy other than its parameters, kept in checkpoints so that a resumed run need not repeat them."""
 
     def arrays(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return it as arrays and JSON-compatible values."""
+        """Return the results as named arrays and as JSON-compatible values."""
 
 
 @dataclass
 class State:
-    """What a run has reached: all that a checkpoint holds, with the trial space.
+    """State of a run. A checkpoint holds the state and the trial space.
 
     Attributes:
-        training: the parameters and their history.
-        journal: what stages have found out, of strategies that have some.
-        record: what the checkpoint says besides, JSON-compatible; what stages ended with, once they have.
+        training: The parameters and their history.
+        journal: Results of the stages so far; None for strategies that keep none.
+        record: Further JSON-compatible values for the checkpoint; strategies that work in stages describe their result here when
+            the stages have ended.
     """
 
     training: Training
@@ -45,27 +46,28 @@ class State:
 
     @property
     def begun(self) -> bool:
-        """Whether a run went before whose findings this one goes on from."""
+        """Whether this state continues the results of an earlier run."""
         return bool(self.record or (self.journal is not None and self.journal.arrays()[1]))
 
 
 class Save(Protocol):
-    """Writes a checkpoint, and the metrics of a solution where one is given."""
+    """A function that writes a checkpoint, and the metrics of a solution if one is given."""
 
     def __call__(self, state: State, space: Space, solution: Solution | None = None, /) -> None:
-        """Write what was reached, with the space that its parameters belong to."""
+        """Write the state, and the space that its parameters belong to."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """Whom a strategy tells how far it is.
+    """Functions and signals through which a strategy and the run around it communicate.
 
     Attributes:
-        report: called after every step or stage.
-        save: called where the state is worth keeping.
-        signals: received; a strategy ends with ``stopped = "signal"`` soon after one.
-        folder: that ``save`` writes into, for messages; None where it writes nothing.
-        enough: seconds of solving after which a step or stage is the last; None: never. It ends with ``stopped = "time limit"``.
+        report: Called after every step or stage.
+        save: Called when the state is worth keeping.
+        signals: Signals received by the process; a strategy ends with ``stopped = "signal"`` soon after one.
+        folder: Folder that ``save`` writes into, for messages; None if it writes nothing.
+        enough: Time in seconds after which the current step or stage is the last, with ``stopped = "time limit"``; None for no
+            such limit.
     """
 
     report: Callable[[Training], None]
@@ -75,21 +77,21 @@ class Hooks:
     enough: float | None = None
 
     def over(self, training: Training) -> bool:
-        """Return whether a step or stage that has ended is the last, for a signal, or since the time is up."""
+        """Return whether the step or stage that has just ended is the last, because of a signal or of a time limit."""
         return self.signals.signal is not None or self.signals.late or self.spent(training)
 
     def spent(self, training: Training) -> bool:
-        """Return whether ``enough`` seconds have gone."""
+        """Return whether training has taken more than ``enough`` seconds."""
         return self.enough is not None and training.seconds > self.enough
 
 
 @dataclass(frozen=True)
 class Outcome(ABC):
-    """What a strategy ended with.
+    """The result of a strategy before its assessment.
 
     Attributes:
-        solution: what it found, with the metrics that it knows; not assessed yet.
-        loss: of the solution, in units of the file's functional; None where nothing was minimised.
+        solution: The solution, with the metrics that the strategy itself knows.
+        loss: Loss of the solution, in the unit of the functional in the problem file; None if nothing was minimised.
     """
 
     solution: Solution
@@ -98,22 +100,22 @@ class Outcome(ABC):
     @property
     @abstractmethod
     def space(self) -> Space:
-        """Where the solution's parameters belong to."""
+        """The space that the parameters of the solution belong to."""
 
     @abstractmethod
     def assessed(self) -> Solution:
-        """Return the solution with its errors, its error estimate and the checks that fail."""
+        """Return the solution with its errors, its error estimate and the failed checks in its metrics."""
 
 
 class Strategy(ABC):
-    """One way to solve a problem that was made ready.
+    """One way to solve a problem.
 
     Args:
-        problem: what is solved.
-        settings: how: those of its file, with what was settled since.
-        plan: of the method.
-        placement: where steps work.
-        space: in which the first state is, None where there is none yet.
+        problem: The problem to solve.
+        settings: The settings of the problem file, completed by those that were chosen automatically.
+        plan: The method, with its schedule and its limits.
+        placement: Device, precision and threads of the computation.
+        space: Space of the parameters in the first state; None if the strategy chooses it later.
     """
 
     def __init__(self, problem: Problem, settings: Settings, plan: Plan, placement: Placement, space: Space) -> None:
@@ -124,21 +126,22 @@ class Strategy(ABC):
 
     @abstractmethod
     def start(self) -> State:
-        """Return the state before the first step, drawn with the problem's seed."""
+        """Return the state before the first step; random numbers are drawn with the seed of the settings."""
 
     @abstractmethod
     def resumed(self, training: Training, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any]) -> State:
-        """Return the state to go on from, given what the checkpoint of a run with the same settings holds."""
+        """Return the state that a checkpoint of a run with the same settings holds."""
 
     @abstractmethod
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Solve the problem from a state on, which is changed in place and says at the end why the run ``stopped``.
+        """Solve the problem. ``state`` is changed in place; ``state.training.stopped`` tells at the end why the run ended.
 
         Returns:
-            the last piece of work, what was found: apart, since a signal may end it without a loss.
+            A function that computes the outcome. It is separate, since the state is saved by then: a signal may end this last
+            piece of work, and nothing is lost.
 
         Raises:
-            Stopped: a signal came before there was anything to keep.
-            InputError: the time was over before that, or the problem turned out to be unsolvable as stated.
-            DivergenceError: training diverged.
+            Stopped: A signal arrived before there was a result to keep.
+            InputError: The time limit was over before there was a result, or the problem cannot be solved as stated.
+            DivergenceError: Training diverged.
         """

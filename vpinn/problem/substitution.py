@@ -1,0 +1,50 @@
+"""A problem with other expressions in place of functions that it contains, such as numbers known at run time only."""
+
+# mypy: disable-error-code="no-untyped-call, no-any-return"
+# UFL's functions carry no annotations.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import ufl
+from ufl.classes import Expr
+
+from vpinn.problem.formulation import Formulation, Strong
+from vpinn.problem.problem import Problem
+
+
+def substituted(problem: Problem, values: Mapping[Expr, Expr | float]) -> Problem:
+    """Return a problem in which functions are replaced wherever they stand: in form, conditions, loads and exact solution.
+
+    A number that ``Symbols.number`` made becomes that number, so that what is returned is an ordinary problem, of one member of
+    a family or with the coefficients that were found.
+
+    Args:
+        problem: the problem.
+        values: UFL function → scalar expression or number to put in its place.
+    """
+    images = {function: ufl.as_ufl(value) for function, value in values.items()}
+
+    def put(stated: Any) -> Any:
+        return stated if stated is None else ufl.replace(stated, images)
+
+    def formulation(stated: Formulation) -> Formulation:
+        if isinstance(stated, Strong):
+            return Strong(tuple(map(put, stated.equations)))
+        return type(stated).of(put(stated.integrals))
+
+    return replace(
+        problem,
+        formulation=formulation(problem.formulation),
+        boundary=tuple(replace(one, value=put(one.value), residual=put(one.residual)) for one in problem.boundary),
+        enrich=tuple(map(put, problem.enrich)),
+        exact={name: put(truth) for name, truth in problem.exact.items()},
+        initial=tuple(replace(one, value=put(one.value), rate=put(one.rate)) for one in problem.initial),
+        eigen=None if problem.eigen is None else replace(problem.eigen, mass=formulation(problem.eigen.mass)),
+        bounds=tuple(replace(one, lower=put(one.lower), upper=put(one.upper)) for one in problem.bounds),
+        supports=tuple(replace(one, value=put(one.value)) for one in problem.supports),
+        loads=tuple(replace(one, formulation=formulation(one.formulation)) for one in problem.loads),
+    )
