@@ -38,6 +38,7 @@ FLOW = (
     "analysis",
     "march",
     "eigen",
+    "families",
     "output",
     "run_files",
     "run_folder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Solution(Evaluable):
         history: Record of training, one row per step; columns as in ``vpinn.optimization.COLUMNS``.
         cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
         samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.
+        members: For a family of problems, what returns the solution at other values of its parameters, by name; else None.
         exporter: What `export` calls with the solution, the file and the refinements; None of solutions that no run found.
     """
 
@@ -49,6 +50,7 @@ class Solution(Evaluable):
     cell_estimate: Array | None = None
     samples: Samples | None = None
     exporter: Callable[[Solution, Path, int], object] | None = None
+    members: Callable[[Mapping[str, float]], Solution] | None = None
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -81,6 +83,19 @@ class Solution(Evaluable):
         held = host(moved_along(self._evaluators[0], self.samples.center, self.samples.tangents, points))
         variance = fields.var(0, ddof=1) + (held**2).mean(0)
         return self._by_unknown(fields.mean(0)), self._by_unknown(np.sqrt(variance))
+
+    def member(self, values: Mapping[str, float]) -> Solution:
+        """Return the solution of a family at other values of its parameters, with a bound of its error.
+
+        Args:
+            values: Parameter → its value, in the range of the problem file.
+
+        Raises:
+            InputError: The solution is not that of a family, or a value is missing, unknown or outside its range.
+        """
+        if self.members is None:
+            raise InputError("this run is of a single problem, without [parameters]; leave the values out")
+        return replace(self.members(values), exporter=self.exporter)
 
     def exact(self, points: Points) -> dict[str, Array]:
         """Return exact values of the unknowns whose exact solution the problem states; shapes as of ``evaluate``."""

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from vpinn.cli import compare, noise
 from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
-from vpinn.cli.options import At, Device, File, Folder, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
+from vpinn.cli.options import At, Device, File, Folder, Param, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
@@ -118,6 +118,7 @@ def export(
     ] = None,
     refine: Annotated[int, typer.Option(min=0, max=4, help="Additional refinements of the output mesh.")] = 0,
     at: At = None,
+    param: Param = None,
     output: Target = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -125,7 +126,7 @@ def export(
     """Write the solution of a finished or unfinished run to files: on its mesh, on a finer mesh, or at given points."""
     if output is not None and formats:
         raise InputError("the suffix of the file in --output already chooses the format; leave out --format")
-    solution = _load(run)
+    solution = _load(run, param)
     from vpinn.output import is_timed, points_of, write
 
     points = points_of(at, solution.coordinates) if at else None
@@ -143,6 +144,7 @@ def export(
 def evaluate(
     run: Run,
     at: At = None,
+    param: Param = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")] = False,
     output: Target = None,
     verbose: Verbose = False,
@@ -152,7 +154,7 @@ def evaluate(
         raise InputError('no points to evaluate at; give them as --at "0.5,0.5" or --at points.csv')
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
-    solution = _load(run)
+    solution = _load(run, param)
     from vpinn.output import points_of, table_at, write
 
     points = points_of(at, solution.coordinates)
@@ -163,13 +165,17 @@ def evaluate(
 
 
 @app.command(epilog="Example: `vpinn report results/heat`")
-def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Draw the figures of a run again, and write its report.html: one page with results, figures, settings and problem file."""
-    solution = _load(run)
+def report(run: Run, param: Param = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Draw the figures of a run again, and write its report.html: one page with results, figures, settings and problem file.
+
+    With --param, the report is that of a member of a family, in the folder members/NAME=VALUE of the run.
+    """
+    solution = _load(run, param)
     from vpinn.output import draw, write_report
 
-    draw(solution, run / "figures")
-    written = write_report(solution, run)
+    target = run / "members" / ",".join(sorted(param)) if param else run
+    draw(solution, target / "figures")
+    written = write_report(solution, target)
     if not quiet:
         say(written)
 
@@ -266,9 +272,23 @@ def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:
     return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
 
 
-def _load(folder: Path) -> Solution:
+def _load(folder: Path, values: list[str] | None = None) -> Solution:
+    """Return the solution of a run folder; with values "name=value", the member of a family that they name."""
     if not folder.is_dir():
         raise InputError("there is no such run folder; give a folder that 'vpinn solve' wrote", str(folder))
     from vpinn.solving import load
 
-    return load(folder)
+    solution = load(folder)
+    return solution.member(_numbers(values)) if values else solution
+
+
+def _numbers(values: list[str]) -> dict[str, float]:
+    """Return what --param gives, name → number."""
+    found = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            raise InputError(f"expected NAME=VALUE with a number, got {value!r}", "--param") from None
+    return found

@@ -25,4 +25,8 @@ At = Annotated[
     list[str] | None,
     option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5" (t last), or a csv file with columns x, y, …. Repeatable.'),
 ]
+Param = Annotated[
+    list[str] | None,
+    option("--param", metavar="NAME=VALUE", help="Of a family: value of a parameter, for each of them. Repeatable."),
+]
 Target = Annotated[Path | None, option("-o", "--output", metavar="FILE", help="File to write; its suffix chooses the format.")]

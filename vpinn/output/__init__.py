@@ -20,6 +20,7 @@ from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import points_of
 from vpinn.output.memory import estimate_memory
+from vpinn.output.family import rows_of_family
 from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
@@ -49,6 +50,7 @@ __all__ = [
     "ribbons_figure",
     "rows_in_time",
     "rows_of_eigenproblem",
+    "rows_of_family",
     "scaling_figure",
     "solution_rows",
     "styled",

@@ -24,8 +24,9 @@ from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
+from vpinn.problem.member import member
 from vpinn.problem.nodal import refuse_nodal
-from vpinn.problem.parameters import Parameters, member
+from vpinn.problem.parameters import Parameters
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
 from vpinn.problem.reader import make_problem, read_problem

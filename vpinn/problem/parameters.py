@@ -1,7 +1,6 @@
 """Parameters: numbers of which a problem has one member for each value, within given ranges.
 
-The parameters of a family are the components of one UFL constant. ``member`` puts numbers for them, and returns a problem like any
-other.
+The parameters of a family are the components of one UFL constant. `vpinn.problem.member` puts numbers for them.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -11,22 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import ufl
 from numpy.typing import NDArray
 from pydantic import Field
-from ufl.classes import Expr, Form
 
 from vpinn.errors import InputError
-from vpinn.problem.formulation import Formulation, Strong
 from vpinn.problem.section import Real, Section
 from vpinn.problem.wording import closest
 
 if TYPE_CHECKING:
-    from vpinn.problem.problem import Problem
     from vpinn.problem.schema import Settings
     from vpinn.problem.scope import Scope
     from vpinn.problem.source import Source
@@ -36,7 +32,6 @@ MOST = 6
 """Largest number of parameters of a family."""
 OUTSIDE = 1e-12
 """Distance from a range, relative to its length, up to which a value counts as its end."""
-T = TypeVar("T", Form, Expr)
 
 
 class ParameterSection(Section):
@@ -152,45 +147,6 @@ def _range(name: str, given: ParameterSection | tuple[float, float], source: Sou
         if found.scale == "log" and found.lower <= 0.0:
             raise InputError(f'a range on a log scale is positive, got {found.lower:g}; leave out scale = "log"')
     return found
-
-
-def member(problem: Problem, values: Array) -> Problem:
-    """Return the member of a family at values of its parameters [P]: a problem without parameters.
-
-    Raises:
-        InputError: an expression has no finite value there.
-    """
-    parameters = problem.parameters
-    assert parameters is not None
-    known = {parameters.symbol: ufl.as_vector([float(value) for value in values])}
-
-    def put(expression: T) -> T:
-        return ufl.replace(expression, known)
-
-    def stated(formulation: Formulation) -> Formulation:
-        if isinstance(formulation, Strong):
-            return Strong(tuple(put(equation) for equation in formulation.equations))
-        return formulation.of(put(formulation.integrals))
-
-    conditions = (
-        replace(
-            one,
-            value=None if one.value is None else put(one.value),
-            residual=None if one.residual is None else put(one.residual),
-        )
-        for one in problem.boundary
-    )
-    return replace(
-        problem,
-        title=f"{problem.title} ({parameters.told(values)})",
-        formulation=stated(problem.formulation),
-        boundary=tuple(conditions),
-        exact={name: put(value) for name, value in problem.exact.items()},
-        enrich=tuple(put(function) for function in problem.enrich),
-        supports=tuple(replace(one, value=put(one.value)) for one in problem.supports),
-        loads=tuple(replace(one, formulation=stated(one.formulation)) for one in problem.loads),
-        parameters=None,
-    )
 
 
 def refuse_family(parameters: Parameters | None, what: str) -> None:

@@ -15,17 +15,19 @@ import torch
 
 from vpinn import run_files, run_folder
 from vpinn.eigen import mode_problem
+from vpinn.families import Family
 from vpinn.features import Elements, LeastSquares
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, check_settings_in_time
+from vpinn.problem import Problem, Settings, check_settings_in_time, member
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb
 from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
+from vpinn.solving.families import FamilyStrategy, answered
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.preparation import Setup, prepare
@@ -120,6 +122,9 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         training = Training.from_arrays(arrays, meta)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
+        family = Family.restored(problem, arrays, meta) if "family" in meta else None
+        if problem.parameters is not None:
+            problem = member(problem, problem.parameters.center)
         problem, trial = run_folder.space_of(problem, arrays, meta)
         theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
@@ -127,7 +132,8 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+    members = None if family is None else answered(family, family.parameters.center).members
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported, members)
 
 
 def exported(solution: Solution, path: Path, refine: int) -> None:
@@ -145,6 +151,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     """
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement)
+    if problem.parameters is not None:
+        return FamilyStrategy(problem, settings, placement)
     if problem.clock is not None:
         return MarchStrategy(problem, settings, placement)
     return strategy_of(prepare(problem, placement, settings=settings))
