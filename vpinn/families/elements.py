@@ -115,17 +115,31 @@ class Assembled:
         free = self.elements.free
         return tuple(matrix[free][:, free] for matrix in self.matrices)
 
-    def matrix(self, theta: Array) -> Any:
-        """Return Σ θ_k A_k of the free functions for θ [K]."""
-        total = theta[0] * self.held[0]
-        for number, matrix in zip(theta[1:], self.held[1:], strict=True):
-            total = total + number * matrix
-        return total.tocsc()
+    @cached_property
+    def acting(self) -> NDArray[np.int64]:
+        """Terms whose A_k is not zero [A]; others are sources alone."""
+        return np.flatnonzero([bool(matrix.nnz) and bool(abs(matrix).max() > 0.0) for matrix in self.matrices])
 
-    def functionals(self, functions: Array) -> Array:
-        """Return A_k u tested with the free functions, for some functions u [n, mixed.size]: [free, K, n]."""
-        free = self.elements.free
-        return np.stack([(matrix @ functions.T)[free] for matrix in self.matrices], axis=1)
+    @cached_property
+    def _alike(self) -> Array | None:
+        """Entries of all A_k of ``acting`` that act on free functions [A, entries]; None if their patterns differ."""
+        first, *others = (self.held[k] for k in self.acting)
+        same = all(
+            np.array_equal(first.indptr, one.indptr) and np.array_equal(first.indices, one.indices) for one in others
+        )
+        return np.stack([first.data, *(one.data for one in others)]) if same else None
+
+    def matrix(self, theta: Array) -> Any:
+        """Return Σ θ_k A_k of the free functions for θ [K], sparse CSC [free, free]."""
+        if self._alike is not None:
+            total = self.held[self.acting[0]].copy()
+            total.data = theta[self.acting] @ self._alike
+            return total
+        return sum(theta[k] * self.held[k] for k in self.acting).tocsc()
+
+    def applied(self, theta: Array, function: Array) -> Array:
+        """Return Σ θ_k A_k u for a function u [mixed.size], tested with all functions [mixed.size]."""
+        return np.asarray(sum(theta[k] * (self.matrices[k] @ function) for k in self.acting))
 
     def solve(self, theta: Array, lift: Array) -> tuple[Array, Any]:
         """Return a member's solution minus its lift [mixed.size], and the solver of its matrix.
@@ -140,8 +154,7 @@ class Assembled:
         free = self.elements.free
         right = -(theta @ self.sources)[free]
         if lift.any():
-            for number, matrix in zip(theta, self.matrices, strict=True):
-                right -= number * (matrix @ lift)[free]
+            right -= self.applied(theta, lift)[free]
         solve = factorise(self.matrix(theta))
         found = np.zeros(len(free))
         found[free] = solve(right)

@@ -97,6 +97,7 @@ def choose(
     tolerance: float,
     generator: np.random.Generator,
     note: Callable[[float], bool],
+    coercive: bool | None = None,
 ) -> Chosen:
     """Return the reduced space of a family.
 
@@ -107,12 +108,13 @@ def choose(
         tolerance: relative bound that is small enough, > 0.
         generator: of starts of iterations.
         note: told the largest relative bound after every member; False ends the choice.
+        coercive: whether θ bounds the stability, as was found on other elements; None: it is found out.
 
     Raises:
         InputError: the system of a member is singular.
     """
     theta = forms.factors(forms.parameters.center[None])[0][0]
-    growing = Growing(forms.factors, theta, forms.coarse, forms.fine, forms.product)
+    growing = Growing(forms.factors, theta, forms.coarse, forms.fine, forms.product, coercive)
     members, worst, waiting = list[Array](), list[float](), list(first)
     while True:
         if waiting:

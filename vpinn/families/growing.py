@@ -35,7 +35,7 @@ class Orthonormal:
 
     def __init__(self, product: Product) -> None:
         self._product = product
-        self._room = np.empty((16, product.matrix.shape[0]))
+        self._room, self._images = np.empty((2, 16, product.matrix.shape[0]))  # of functions and of X times these
         self.size = 0
 
     def add(self, functionals: Array) -> Array:
@@ -53,10 +53,10 @@ class Orthonormal:
 
     def _apart(self, function: Array, size: float) -> tuple[Array, Array, float]:
         """Return shares of the basis in a function, what is left of it, and its norm; again where much cancelled."""
-        basis, shares, left = self._room[: self.size], np.zeros(self.size), function
+        basis, images, shares, left = self._room[: self.size], self._images[: self.size], np.zeros(self.size), function
         for _ in range(PASSES):
             before = size
-            found = basis @ (self._product.matrix @ left)
+            found = images @ left
             left, shares = left - found @ basis, shares + found
             size = float(np.sqrt(max(left @ (self._product.matrix @ left), 0.0)))
             if size > 0.5 * before:
@@ -65,8 +65,8 @@ class Orthonormal:
 
     def _append(self, function: Array) -> None:
         if self.size == len(self._room):
-            self._room = np.concatenate([self._room, np.empty_like(self._room)])
-        self._room[self.size] = function
+            self._room, self._images = (np.concatenate([one, np.empty_like(one)]) for one in (self._room, self._images))
+        self._room[self.size], self._images[self.size] = function, self._product.matrix @ function
         self.size += 1
 
 
@@ -79,41 +79,47 @@ class Growing:
         coarse: the form on the elements of the functions.
         fine: the form on the elements that residuals are tested with.
         product: X on the latter.
+        coercive: whether θ bounds the stability, as was found on other elements; None: it is found out.
 
     Attributes:
         functions: all functions, those with prescribed shares first [L + N, coarse size].
     """
 
-    def __init__(self, factors: FormFactors, middle: Array, coarse: Assembled, fine: Assembled, product: Product) -> None:
+    def __init__(
+        self,
+        factors: FormFactors,
+        middle: Array,
+        coarse: Assembled,
+        fine: Assembled,
+        product: Product,
+        coercive: bool | None = None,
+    ) -> None:
         self.factors, self.coarse, self.fine, self.product = factors, coarse, fine, product
-        self._middle, terms = middle, len(fine.matrices)
+        self._middle, self._matrices_at = middle, [fine.matrices[k] for k in fine.acting]
         self.functions = np.empty((0, coarse.elements.mixed.size))
         self._raised = np.empty((0, fine.elements.mixed.size))
         self._tests = Orthonormal(product)
         self._coefficients: list[Array] = []  # of the functionals of every function [R, K], R at the time
         self._modes: list[tuple[Array, Array]] = []  # modes on the finer elements, and coefficients of their functionals
         self._sources = self._tests.add(np.ascontiguousarray(fine.sources[:, fine.elements.free].T))
-        self._matrices, self._loads = np.empty((terms, 0, 0)), np.empty((terms, 0))
-        self.coercive = product.energy and self._signs()
+        self._matrices, self._loads = np.empty((len(fine.acting), 0, 0)), np.empty((len(middle), 0))
+        self.coercive = product.energy and (self._signs() if coercive is None else coercive)
         for lift in coarse.elements.lifts:
             self._append(lift)
 
     def _signs(self) -> bool:
         """Return whether θ of the middle member is positive and all A_k positive semidefinite, up to rounding."""
-        elements = self.coarse.elements
-        own = self.coarse.matrix(self._middle)
-        if not (self._middle[[bool(abs(one).max() > 0.0) for one in self.coarse.held]] > 0.0).all():
+        own, acting = self.coarse.matrix(self._middle), self.coarse.acting
+        if not (self._middle[acting] > 0.0).all():
             return False
-        for number, matrix in zip(self._middle, self.coarse.held, strict=True):
-            if abs(matrix).max() and positive((number * matrix + SHIFT * own).tocsc()) is None:
-                return False
-        return bool(elements.free.any())
+        parts = (self._middle[k] * self.coarse.held[k] + SHIFT * own for k in acting)
+        return all(positive(part.tocsc()) is not None for part in parts)
 
     def add(self, function: Array, mode: Array | None = None) -> bool:
         """Add a function [coarse size], and the least stable mode of a member; return whether the function was new."""
         if mode is not None:
             raised = self.coarse.elements.mixed.raised(mode, self.fine.elements.mixed)
-            self._modes.append((raised, self._tests.add(self.fine.functionals(raised[None])[:, :, 0])))
+            self._modes.append((raised, self._tests.add(self._functionals(raised))))
         raised = self.coarse.elements.mixed.raised(function, self.fine.elements.mixed)
         lifts = len(self.coarse.elements.lifts)
         normal, shares, left = self._normal(raised, range(lifts, len(self._raised)))
@@ -142,22 +148,27 @@ class Growing:
             raised = self.coarse.elements.mixed.raised(function, fine.elements.mixed)
         self.functions = np.concatenate([self.functions, function[None]])
         self._raised = np.concatenate([self._raised, raised[None]])
-        images = np.stack([matrix @ raised for matrix in fine.matrices])  # A_k z [K, fine size]
+        images = np.stack([matrix @ raised for matrix in self._matrices_at])  # A_k z [A, fine size]
         grown = np.zeros((len(images), len(self._raised), len(self._raised)))
         grown[:, :-1, :-1] = self._matrices
         grown[:, :, -1] = images @ self._raised.T
-        grown[:, -1, :-1] = np.stack([self._raised[:-1] @ (matrix.T @ raised) for matrix in fine.matrices])
+        grown[:, -1, :-1] = np.stack([self._raised[:-1] @ (matrix.T @ raised) for matrix in self._matrices_at])
         self._matrices = grown
         self._loads = np.concatenate([self._loads, (fine.sources @ raised)[:, None]], axis=1)
         self._coefficients.append(self._tests.add(np.ascontiguousarray(images[:, fine.elements.free].T)))
 
+    def _functionals(self, raised: Array) -> Array:
+        """Return A_k z tested with the free functions, for a function z on the finer elements [free, A]."""
+        return np.stack([(matrix @ raised)[self.fine.elements.free] for matrix in self._matrices_at], axis=1)
+
     @property
     def space(self) -> ReducedSpace:
         """The reduced space as it is."""
-        sources = np.zeros((self._tests.size, len(self._matrices)))
+        sources = np.zeros((self._tests.size, len(self._middle)))
         sources[: len(self._sources)] = self._sources
         return ReducedSpace(
             factors=self.factors,
+            acting=self.fine.acting,
             matrices=self._matrices,
             sources=self._loads,
             products=self._raised @ (self.product.whole @ self._raised.T),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,25 @@ ERROR = 1e-8
 """Error of the interpolation, relative to the largest value of the coefficient, up to which no more values are taken."""
 
 
-def tabulated(rest: Rest, values: Array, points: Points, mesh: Mesh) -> Array:
-    """Return the coefficients of a rest at S values of the parameters [S, P] and n points: [S, outputs, n]."""
+def places(rest: Rest, points: Points, mesh: Mesh) -> Sequence[Value]:
+    """Return what the coefficients of a rest need of n points, whatever the parameters: tensors [n] or numbers."""
+    return rest.tape.fixed(Background(mesh).values(rest.tape.fixed_slots, points))
+
+
+def tabulated(rest: Rest, values: Array, fixed: Sequence[Value], n: int) -> Array:
+    """Return the coefficients of a rest at S values of the parameters [S, P] and n points: [S, outputs, n].
+
+    Args:
+        rest: the terms.
+        values: of the parameters.
+        fixed: ``places`` of the points.
+        n: number of points.
+    """
     tape = rest.tape
-    fixed = tape.fixed(Background(mesh).values(tape.fixed_slots, points))
     columns = torch.from_numpy(np.ascontiguousarray(values.T))[..., None]
     inputs = [columns[slot.index] for slot in tape.moving_slots if isinstance(slot, Parameter)]
     outputs = tape.moving([*fixed, *inputs])
-    found = np.empty((len(values), len(outputs), len(points)))
+    found = np.empty((len(values), len(outputs), n))
     for k, output in enumerate(outputs):
         found[:, k] = output.numpy() if isinstance(output, Tensor) else output
     return found
@@ -88,38 +100,39 @@ class Interpolated:
         """
         rule = rule_of(rest, mesh, degree)
         points = rule.take(range(rule.size))
-        values = draw[0]
-        seen = tabulated(rest, values, points, mesh)
+        values, fixed = draw[0], places(rest, points, mesh)
+        seen = tabulated(rest, values, fixed, len(points))
         sizes = np.abs(seen).max(axis=(0, 2))  # coefficients have units of their own
         scaled = (seen / np.where(sizes > 0.0, sizes, 1.0)[:, None]).reshape(len(values), -1)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)
         kept = singular > SMALL * singular[0]
         shares = (left[:, kept] / singular[kept]).T
-        places = qr(right[kept], mode="r", pivoting=True)[1][: kept.sum()]
-        picks, numbers = np.divmod(places, len(points))
+        pivots = qr(right[kept], mode="r", pivoting=True)[1][: kept.sum()]
+        picks, numbers = np.divmod(pivots, len(points))
         chosen = points.rows(numbers)
         # θ belongs to ψ_m = Σ shares s, whose scaled values at the places are those of the rows of ``right``
-        inverse = np.linalg.inv(right[kept][:, places].T) / sizes[picks]
+        inverse = np.linalg.inv(right[kept][:, pivots].T) / sizes[picks]
         found = cls(rest, mesh, values, shares, chosen, picks, inverse, 0.0)
-        others = tabulated(rest, draw[1], points, mesh)
-        told = np.einsum("sm,mi,iof->sof", found(draw[1]), shares, seen)
+        others = tabulated(rest, draw[1], fixed, len(points))
+        told = np.tensordot(found(draw[1]) @ shares, seen, 1)
         gaps = np.abs(told - others).max(axis=(0, 2)) / np.where(sizes > 0.0, sizes, 1.0)
         return cls(rest, mesh, values, shares, chosen, picks, inverse, float(gaps.max()))
 
     def __call__(self, values: Array) -> Array:
         """Return θ [S, M] for S values of the parameters [S, P]."""
-        return self._at_points(values) @ self.inverse.T
+        seen = tabulated(self.rest, values, self._fixed, len(self.picks))
+        return np.asarray(seen[:, self.picks, np.arange(len(self.picks))] @ self.inverse.T)
 
-    def _at_points(self, values: Array) -> Array:
-        seen = tabulated(self.rest, values, self.points, self.mesh)
-        return np.asarray(seen[:, self.picks, np.arange(len(self.picks))])
+    @cached_property
+    def _fixed(self) -> Sequence[Value]:
+        return places(self.rest, self.points, self.mesh)
 
     def assemblers(self, mixed: MixedSpace) -> list[Tabulated]:
         """Return the assemblers of the forms with coefficients ψ_m on elements."""
         rule = rule_of(self.rest, self.mesh, mixed.highest.degree)
-        known = np.einsum(
-            "mi,iof->mof", self.shares, tabulated(self.rest, self.values, rule.take(range(rule.size)), self.mesh)
-        )
+        points = rule.take(range(rule.size))
+        seen = tabulated(self.rest, self.values, places(self.rest, points, self.mesh), len(points))
+        known = np.tensordot(self.shares, seen, 1)
         tests, slopes = self.rest.tests, self.rest.slopes
         starts = rule.take(range(0, rule.size, rule.per_entity)).entity
         return [

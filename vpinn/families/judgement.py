@@ -43,9 +43,7 @@ def judge(stage: FamilyStage, members: Sequence[Array]) -> list[Judged]:
         lift = held @ fine.lifts if len(held) else np.zeros(fine.mixed.size)
         truth = forms.fine.solve(theta, lift)[0] + lift
         gap = coarse.mixed.raised(answers.shares[0] @ chosen.functions, fine.mixed) - truth
-        matrix = forms.product.whole
-        if forms.product.energy:
-            matrix = sum(number * one for number, one in zip(theta, forms.fine.matrices, strict=True))
-        error, size = (float(np.sqrt(max(one @ (matrix @ one), 0.0))) for one in (gap, truth))
+        images = [forms.fine.applied(theta, one) if forms.product.energy else forms.product.whole @ one for one in (gap, truth)]
+        error, size = (float(np.sqrt(max(one @ image, 0.0))) for one, image in zip((gap, truth), images, strict=True))
         found.append(Judged(values, float(answers.relative[0]), error / max(size, 1e-300)))
     return found

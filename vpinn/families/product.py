@@ -56,7 +56,7 @@ class Product:
             if gap <= SYMMETRIC * abs(matrix).max():
                 solve = positive(matrix)
                 if solve is not None:
-                    whole = sum(number * one for number, one in zip(theta, assembled.matrices, strict=True))
+                    whole = sum(theta[k] * assembled.matrices[k] for k in assembled.acting)
                     return cls(matrix, whole, solve, True)
         whole, free = sobolev(assembled.elements), assembled.elements.free
         matrix = whole[free][:, free]

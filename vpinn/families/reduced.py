@@ -56,18 +56,20 @@ class ReducedSpace:
 
     Attributes:
         factors: θ(μ) and the shares of the L functions.
-        matrices: A_k z_j tested with all functions [K, L + N, L + N].
+        acting: terms whose A_k is not zero, as those of sources are [A].
+        matrices: A_k z_j tested with all functions, of these terms [A, L + N, L + N].
         sources: f_k tested with them [K, L + N].
         products: products of all functions in X [L + N, L + N].
-        represented: T of A_k z_j, with R orthonormal functionals [R, K, L + N].
+        represented: T of A_k z_j, with R orthonormal functionals [R, A, L + N].
         represented_sources: T of f_k [R, K].
-        tried: T of A_k times an orthonormal basis of functions and least stable modes [R, K, n].
+        tried: T of A_k times an orthonormal basis of functions and least stable modes [R, A, n].
         energy: whether X is the energy of the middle member and the form symmetric.
         coercive: whether all θ_k are positive and all A_k positive semidefinite, so that θ bounds α from below.
         middle: θ of the middle member [K].
     """
 
     factors: FormFactors
+    acting: NDArray[np.int64]
     matrices: Array
     sources: Array
     products: Array
@@ -86,38 +88,39 @@ class ReducedSpace:
     def solve(self, values: Array) -> Answers:
         """Return the solutions of S members [S, P]."""
         theta, held = self.factors(values)
+        acting = theta[:, self.acting]
         lifts = held.shape[1]
-        systems = np.tensordot(theta, self.matrices, 1)  # [S, L + N, L + N]
+        systems = np.tensordot(acting, self.matrices, 1)  # [S, L + N, L + N]
         right = -theta @ self.sources[:, lifts:] - np.einsum("snl,sl->sn", systems[:, lifts:, :lifts], held)
         shares = np.concatenate([held, np.linalg.solve(systems[:, lifts:, lifts:], right[..., None])[..., 0]], axis=1)
-        applied = np.tensordot(theta, self.represented, ([1], [1]))  # [S, R, L + N]
+        applied = np.tensordot(acting, self.represented, ([1], [1]))  # [S, R, L + N]
         residual = theta @ self.represented_sources.T + np.einsum("srj,sj->sr", applied, shares)
         norms = np.linalg.norm(residual, axis=1)
-        stability = self._stability(theta)
+        stability = self._stability(acting)
         own = np.einsum("si,sij,sj->s" if self.energy else "si,ij,sj->s", shares, systems if self.energy else self.products, shares)
         error = norms / (np.sqrt(stability) if self.energy else stability)
         return Answers(shares, norms, stability, error, np.sqrt(np.maximum(own, 0.0)))
 
     def _stability(self, theta: Array) -> Array:
-        """Return lower estimates of the stability [S].
+        """Return lower estimates of the stability [S], from θ of the acting terms [S, A].
 
         Where θ bounds it, α = min θ_k/θ_k(middle). Elsewhere it is the smallest singular value on the functions of the reduced
         space and the least stable modes of its members, which the least stable mode of a member between them resembles.
         """
         if self.coercive:
-            return np.asarray((theta / self.middle).min(axis=1))
+            return np.asarray((theta / self.middle[self.acting]).min(axis=1))
         applied = np.tensordot(theta, self.tried, ([1], [1]))  # [S, R, n]
         squares = np.swapaxes(applied, 1, 2) @ applied
         return np.sqrt(np.maximum(np.linalg.eigvalsh(squares)[:, 0], TINY))
 
     def arrays(self) -> dict[str, Any]:
         """Return what ``restored`` takes, but for the factors."""
-        names = ("matrices", "sources", "products", "represented", "represented_sources", "tried", "middle")
+        names = ("acting", "matrices", "sources", "products", "represented", "represented_sources", "tried", "middle")
         return {name: getattr(self, name) for name in names} | {"kind": np.array([self.energy, self.coercive])}
 
     @classmethod
     def restored(cls, factors: FormFactors, arrays: Mapping[str, Any]) -> ReducedSpace:
         """Return the space that arrays describe."""
         energy, coercive = map(bool, arrays["kind"])
-        names = ("matrices", "sources", "products", "represented", "represented_sources", "tried")
+        names = ("acting", "matrices", "sources", "products", "represented", "represented_sources", "tried")
         return cls(factors, *(arrays[name] for name in names), energy, coercive, arrays["middle"])

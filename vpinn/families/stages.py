@@ -127,7 +127,8 @@ def _stages(
         coarse, fine = made.values()
         product = Product.of(fine, middle)
         forms = Forms(parameters, factors, coarse, fine, product, Product.of(coarse, middle, product.energy))
-        chosen = choose(forms, trained, first, tolerance, generator, watch)
+        coercive = None if before is None else before.chosen.space.coercive
+        chosen = choose(forms, trained, first, tolerance, generator, watch, coercive)
         stage = FamilyStage(forms, chosen, time.perf_counter() - began)
         yield stage
         spent += SECONDS * expected_functions(problem, degree + RISE[d])
@@ -157,9 +158,7 @@ def cell_shares(stage: FamilyStage) -> Array:
     theta = forms.factors(chosen.trained[at : at + 1])[0][0]
     whole = elements.mixed
     u = forms.coarse.elements.mixed.raised(chosen.answers.shares[at] @ chosen.functions, whole)
-    residual = theta @ forms.fine.sources
-    for number, matrix in zip(theta, forms.fine.matrices, strict=True):
-        residual = residual + number * (matrix @ u)
+    residual = theta @ forms.fine.sources + forms.fine.applied(theta, u)
     error = np.zeros(whole.size)
     error[elements.free] = forms.product.solve(residual[elements.free])
     found = np.zeros(whole.mesh.n_cells)

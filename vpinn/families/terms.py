@@ -124,11 +124,11 @@ def _grouped(graph: Graph, stated: Mapping[Jet, Node]) -> tuple[dict[Node, dict[
     """Return θ → coefficients of the test functions in its form, and the coefficients of what is left."""
     groups, left = dict[Node, dict[Jet, Node]](), dict[Jet, Node]()
     for jet, node in stated.items():
-        terms, rest = separate(graph, node)
-        for factor, other in terms.items():
+        found = separate(graph, node)
+        for factor, other in found.terms.items():
             groups.setdefault(factor, {})[jet] = other
-        if rest:
-            left[jet] = graph.add(rest)
+        if found.rest:
+            left[jet] = graph.add(found.rest)
     return groups, left
 
 
@@ -161,14 +161,14 @@ def boundary_factors(problem: Problem) -> Factors:
     given = [(one.value, one.where) for one in (*problem.boundary, *problem.supports) if one.value is not None]
     for value, where in given:
         for part in components(value):
-            terms, rest = separate(graph, build(graph, part))
-            if rest:
+            separated = separate(graph, build(graph, part))
+            if separated.rest:
                 raise InputError(
                     "a value with parameters is a sum of products of one factor of parameters and one of the place, such as "
                     "mu*x + mu**2; write it so",
                     where,
                 )
-            found |= dict.fromkeys(factor for factor, node in terms.items() if not _is_zero(graph, node))
+            found |= dict.fromkeys(factor for factor, node in separated.terms.items() if not _is_zero(graph, node))
     return Factors.of(graph, list(found))
 
 

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 from vpinn.forms.graph import NUMBER, PRODUCT, SLOT, SUM, Graph, Node, Parameter
@@ -19,77 +21,87 @@ Terms = dict[Node, Node]
 """Factor θ of parameters alone → factor without parameters."""
 
 
-def separate(graph: Graph, node: Node) -> tuple[Terms, list[Node]]:
-    """Return a node as Σ θ · g + Σ rest.
+@dataclass(frozen=True)
+class Separated:
+    """A node as Σ θ · g + Σ rest.
+
+    Attributes:
+        terms: θ → g, nodes of parameters alone and nodes without parameters.
+        rest: summands that no such products equal.
+    """
+
+    terms: Terms
+    rest: tuple[Node, ...] = ()
+
+
+def separate(graph: Graph, node: Node) -> Separated:
+    """Return a node as a sum of products of parameters and other things, as far as it is one.
 
     Args:
         graph: of the node; products are added to it.
         node: to be separated.
-
-    Returns:
-        θ → g, nodes of parameters alone and nodes without parameters; and the summands that no such products equal exactly.
     """
-    known = _known(graph, node)
-    found, rest = known[node], list[Node]()
-    if found is None and graph.nodes[node][0] == SUM:
-        parts = [(operand, known[operand]) for operand in graph.nodes[node][1:]]
-        rest = [operand for operand, terms in parts if terms is None]
-        found = _sum(graph, [terms for _, terms in parts if terms is not None])
-    return (found, rest) if found is not None else ({}, [node])
-
-
-def _known(graph: Graph, root: Node) -> dict[Node, Terms | None]:
-    """Return the terms of all nodes that one depends on; None of those that are no such sums."""
-    one, known = graph.number(1.0), dict[Node, Terms | None]()
+    one, known = graph.number(1.0), dict[Node, Separated]()
     kinds = dict[Node, tuple[bool, bool]]()  # whether there are parameters in it, and anything else that varies
-    for node in graph.reachable([root]):
-        operation, *operands = graph.nodes[node]
-        if operation == NUMBER:
-            kinds[node] = False, False
-        elif operation == SLOT:
-            kinds[node] = (isinstance(operands[0], Parameter), not isinstance(operands[0], Parameter))
+    for each in graph.reachable([node]):
+        operation, *operands = graph.nodes[each]
+        if operation in (NUMBER, SLOT):
+            parameter = operation == SLOT and isinstance(operands[0], Parameter)
+            kinds[each] = parameter, operation == SLOT and not parameter
         else:
-            kinds[node] = (any(kinds[i][0] for i in operands), any(kinds[i][1] for i in operands))
-        parameters, others = kinds[node]
+            kinds[each] = any(kinds[i][0] for i in operands), any(kinds[i][1] for i in operands)
+        parameters, others = kinds[each]
         if not parameters:
-            known[node] = {one: node}
+            known[each] = Separated({one: each})
         elif operation == SLOT:
-            known[node] = {node: one}
+            known[each] = Separated({each: one})
         else:  # sums of parameters are expanded, too: k − 1 → {k: 1, 1: −1}, so that equal factors meet
             found = _separated(graph, operation, operands, known, kinds)
-            known[node] = {node: one} if found is None and not others else found
-    return known
+            if found is None or (found.rest and not others):
+                found = Separated({}, (each,)) if others else Separated({each: one})
+            known[each] = found
+    return known[node]
 
 
 def _separated(
-    graph: Graph,
-    operation: str,
-    operands: Sequence[Node],
-    known: dict[Node, Terms | None],
-    kinds: dict[Node, tuple[bool, bool]],
-) -> Terms | None:
-    """Return the terms of an operation on nodes that depends on parameters and on other things."""
+    graph: Graph, operation: str, operands: Sequence[Node], known: dict[Node, Separated], kinds: dict[Node, tuple[bool, bool]]
+) -> Separated | None:
+    """Return an operation on nodes as a sum of products; None where it is none in any part."""
     parts = [known[i] for i in operands]
-    if operation == "where":
-        return _where(graph, operands[0], parts[1:], kinds[operands[0]])
-    whole = [part for part in parts if part is not None]
-    if len(whole) < len(parts):
+    if operation == SUM:
+        terms = _sum(graph, [part.terms for part in parts])
+        return None if terms is None else Separated(terms, tuple(node for part in parts for node in part.rest))
+    if operation == PRODUCT:
+        return _product_with_rest(graph, parts, operands)
+    if any(part.rest for part in parts):
         return None
-    if operation in (SUM, PRODUCT):
-        return _sum(graph, whole) if operation == SUM else _product(graph, whole)
+    whole = [part.terms for part in parts]
+    found: Terms | None = None
     match operation:
+        case "where":
+            found = _where(graph, operands[0], whole[1:], kinds[operands[0]])
         case "divide" if len(whole[1]) == 1:
             ((coefficient, factor),) = whole[1].items()
             one = graph.number(1.0)
-            return _product(graph, [whole[0], {graph.call("divide", one, coefficient): graph.call("divide", one, factor)}])
+            found = _product(graph, [whole[0], {graph.call("divide", one, coefficient): graph.call("divide", one, factor)}])
         case "power" if graph.is_number(operands[1]) and graph.value(operands[1]).is_integer():
-            return _power(graph, whole[0], int(graph.value(operands[1])))
+            found = _power(graph, whole[0], int(graph.value(operands[1])))
         case "abs" if len(whole[0]) == 1:
             ((coefficient, factor),) = whole[0].items()
-            return {graph.call("abs", coefficient): graph.call("abs", factor)}
+            found = {graph.call("abs", coefficient): graph.call("abs", factor)}
         case "exp":
-            return _exponential(graph, whole[0])
-    return None
+            found = _exponential(graph, whole[0])
+    return None if found is None else Separated(found)
+
+
+def _product_with_rest(graph: Graph, parts: Sequence[Separated], operands: Sequence[Node]) -> Separated | None:
+    """Return a product; where one factor has a rest, this times the other factors is the rest of the product."""
+    terms = _product(graph, [part.terms for part in parts])
+    mixed = [k for k, part in enumerate(parts) if part.rest]
+    if terms is None or len(mixed) > 1 or (mixed and not terms):
+        return None
+    rest = [graph.multiply([node, *operands[:k], *operands[k + 1 :]]) for k in mixed for node in parts[k].rest]
+    return Separated(terms, tuple(rest))
 
 
 def _sum(graph: Graph, parts: Iterable[Terms]) -> Terms | None:
@@ -103,10 +115,7 @@ def _sum(graph: Graph, parts: Iterable[Terms]) -> Terms | None:
 
 
 def _product(graph: Graph, parts: Sequence[Terms]) -> Terms | None:
-    count = 1
-    for terms in parts:
-        count *= len(terms)
-    if count > MOST:
+    if math.prod(map(len, parts)) > MOST:
         return None
     products = []
     for chosen in product(*(terms.items() for terms in parts)):
@@ -136,14 +145,14 @@ def _exponential(graph: Graph, exponent: Terms) -> Terms | None:
     return {graph.call("exp", graph.add(coefficients)): graph.call("exp", graph.add(factors))}
 
 
-def _where(graph: Graph, condition: Node, sides: Sequence[Terms | None], kind: tuple[bool, bool]) -> Terms | None:
+def _where(graph: Graph, condition: Node, sides: Sequence[Terms], kind: tuple[bool, bool]) -> Terms | None:
     """Return the terms of a choice whose condition depends on parameters alone, or on other things alone."""
     parameters, others = kind
-    if (parameters and others) or any(side is None for side in sides):
+    if parameters and others:
         return None
     zero, parts = graph.number(0.0), list[Terms]()
     for first, side in zip((True, False), sides, strict=True):
-        for coefficient, factor in (side or {}).items():
+        for coefficient, factor in side.items():
             here = coefficient if parameters else factor
             chosen = graph.call("where", condition, *((here, zero) if first else (zero, here)))
             parts.append({chosen: factor} if parameters else {coefficient: chosen})
