@@ -51,6 +51,11 @@ MODES = {
     "form": {"weak": "inner(grad(u), grad(v))*dx"},
     "eigen": {"mass": "u*v*dx", "count": 2},
 }
+FAMILY = {
+    **{name: section for name, section in STEADY.items() if name != "network"},
+    "parameters": {"k": [1.0, 2.0]},
+    "form": {"weak": "k*inner(grad(u), grad(v))*dx + u*v*dx - 9*sin(3*x)*v*dx"},
+}
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
 DRAWN = {"batch": {"size": 8}}
@@ -107,6 +112,7 @@ WAYS: dict[str, Way] = {
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
+    "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)

@@ -126,7 +126,7 @@ def export(
     """Write the solution of a finished or unfinished run to files: on its mesh, on a finer mesh, or at given points."""
     if output is not None and formats:
         raise InputError("the suffix of the file in --output already chooses the format; leave out --format")
-    solution = _load(run, param)
+    solution = _load(run, param, needed=True)
     from vpinn.output import is_timed, points_of, write
 
     points = points_of(at, solution.coordinates) if at else None
@@ -154,7 +154,7 @@ def evaluate(
         raise InputError('no points to evaluate at; give them as --at "0.5,0.5" or --at points.csv')
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
-    solution = _load(run, param)
+    solution = _load(run, param, needed=True)
     from vpinn.output import points_of, table_at, write
 
     points = points_of(at, solution.coordinates)
@@ -272,14 +272,23 @@ def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:
     return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
 
 
-def _load(folder: Path, values: list[str] | None = None) -> Solution:
-    """Return the solution of a run folder; with values "name=value", the member of a family that they name."""
+def _load(folder: Path, values: list[str] | None = None, needed: bool = False) -> Solution:
+    """Return the solution of a run folder; with values "name=value", the member of a family that they name.
+
+    Raises:
+        InputError: there is no such folder, a value is wrong, or a family has none where they are needed.
+    """
     if not folder.is_dir():
         raise InputError("there is no such run folder; give a folder that 'vpinn solve' wrote", str(folder))
     from vpinn.solving import load
 
     solution = load(folder)
-    return solution.member(_numbers(values)) if values else solution
+    if values:
+        return solution.member(_numbers(values))
+    if needed and solution.members is not None:
+        names = ", ".join(solution.metrics["family"]["parameters"])
+        raise InputError(f"this run is of a family; give --param for {names}")
+    return solution
 
 
 def _numbers(values: list[str]) -> dict[str, float]:

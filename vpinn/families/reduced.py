@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vpinn.errors import InputError
 from vpinn.families.factors import FormFactors
 
 Array = NDArray[np.float64]
@@ -86,13 +87,23 @@ class ReducedSpace:
         return len(self.products)
 
     def solve(self, values: Array) -> Answers:
-        """Return the solutions of S members [S, P]."""
+        """Return the solutions of S members [S, P].
+
+        Raises:
+            InputError: the system of a member is singular.
+        """
         theta, held = self.factors(values)
         acting = theta[:, self.acting]
         lifts = held.shape[1]
         systems = np.tensordot(acting, self.matrices, 1)  # [S, L + N, L + N]
         right = -theta @ self.sources[:, lifts:] - np.einsum("snl,sl->sn", systems[:, lifts:, :lifts], held)
-        shares = np.concatenate([held, np.linalg.solve(systems[:, lifts:, lifts:], right[..., None])[..., 0]], axis=1)
+        try:
+            found = np.linalg.solve(systems[:, lifts:, lifts:], right[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            worst = int(np.linalg.slogdet(systems[:, lifts:, lifts:])[1].argmin())
+            told = ", ".join(f"{value:.6g}" for value in values[worst])
+            raise InputError(f"the member at parameters {told} has a singular system; narrow the ranges in [parameters]") from None
+        shares = np.concatenate([held, found], axis=1)
         applied = np.tensordot(acting, self.represented, ([1], [1]))  # [S, R, L + N]
         residual = theta @ self.represented_sources.T + np.einsum("srj,sj->sr", applied, shares)
         norms = np.linalg.norm(residual, axis=1)

@@ -80,9 +80,9 @@ def _separated(
     match operation:
         case "where":
             found = _where(graph, operands[0], whole[1:], kinds[operands[0]])
-        case "divide" if len(whole[1]) == 1:
-            ((coefficient, factor),) = whole[1].items()
+        case "divide" if len(whole[1]) == 1 or not kinds[operands[1]][1]:
             one = graph.number(1.0)
+            ((coefficient, factor),) = whole[1].items() if len(whole[1]) == 1 else ((operands[1], one),)
             found = _product(graph, [whole[0], {graph.call("divide", one, coefficient): graph.call("divide", one, factor)}])
         case "power" if graph.is_number(operands[1]) and graph.value(operands[1]).is_integer():
             found = _power(graph, whole[0], int(graph.value(operands[1])))
