@@ -17,6 +17,7 @@ def solved(name: str, tolerance: float) -> vpinn.Solution:
     return vpinn.solve(vpinn.read_problem(FOLDER / f"{name}.toml", [f"solver.tolerance={tolerance}"]))
 
 
+@pytest.mark.slow
 def test_thermal_block_agrees_with_scikit_fem() -> None:
     skfem = pytest.importorskip("skfem")
     from skfem.models.poisson import laplace
@@ -41,6 +42,7 @@ def test_thermal_block_agrees_with_scikit_fem() -> None:
         assert member.error_estimate["relative_bound"] <= 2e-3
 
 
+@pytest.mark.slow
 def test_plane_waves_are_met_within_their_bound() -> None:
     solution = solved("plane_waves", 1e-2)
     for values in ({"k": 1.0, "phi": 0.8}, {"k": 3.7, "phi": 0.31}):
@@ -48,6 +50,7 @@ def test_plane_waves_are_met_within_their_bound() -> None:
         assert member.errors["a"]["relative_h1"] <= member.error_estimate["relative_bound"] <= 1e-2
 
 
+@pytest.mark.slow
 def test_twisted_rectangles_have_the_torsion_constants_of_the_handbook() -> None:
     solution = solved("twisted_bars", 5e-3)
     rule = gauss("quadrilateral", 20)

@@ -14,10 +14,10 @@ from vpinn.finite_elements import relative_errors, solve_fem
 from vpinn.problem import Problem, member
 
 BLOCK: dict[str, Any] = {
-    "domain": {"shape": "rectangle", "cells": [2, 2], "cell": "quadrilateral", "tags": {"left_half": "x < 0.5"}},
+    "domain": {"shape": "rectangle", "cells": [2, 2], "cell": "quadrilateral"},
     "unknowns": {"u": "scalar"},
     "parameters": {"k": {"lower": 0.2, "upper": 5, "scale": "log"}, "b": [0.5, 2]},
-    "weak": "inner(grad(u), grad(v))*dx + (k-1)*inner(grad(u), grad(v))*dx('left_half') + b*u*v*ds('top') - cos(pi*x)*v*dx",
+    "weak": "inner(grad(u), grad(v))*dx + (k - 1)*Dx(u, 1)*Dx(v, 1)*dx + b*u*v*ds('top') - cos(pi*x)*v*dx",
     "boundary": [{"on": "bottom", "value": "b*cos(2*pi*x) + b**2"}],
 }
 WAVES: dict[str, Any] = {
@@ -51,7 +51,8 @@ def solved(stated: dict[str, Any], tolerance: float) -> tuple[Problem, FamilySta
 )
 def test_bounds_hold_on_members_not_used(stated: dict[str, Any], coercive: bool, largest: float) -> None:
     problem, stage, why = solved(stated, 1e-3)
-    assert why == "tolerance" and stage.relative <= 1e-3
+    assert why == "tolerance"
+    assert stage.relative <= 1e-3
     assert stage.chosen.space.coercive == coercive
     assert problem.parameters is not None
     found = judge(stage, unused(problem.parameters, 6, np.random.default_rng(7)))
@@ -86,7 +87,8 @@ def test_the_exact_solution_is_met_where_coefficients_are_interpolated() -> None
     problem = vpinn.make_problem(**STRETCHED)
     solution = vpinn.solve(problem)
     (told,) = solution.metrics["family"]["interpolated"]
-    assert 3 <= told["terms"] <= 20 and told["error"] < 1e-8
+    assert 3 <= told["terms"] <= 20
+    assert told["error"] < 1e-8
     for m in (0.0, 0.7, 1.5):
         found = solution.member({"m": m})
         assert found.errors["u"]["relative_l2"] < 1e-7
@@ -99,11 +101,12 @@ def test_queries_do_not_grow_with_the_mesh() -> None:
         stated = {**BLOCK, "domain": {**BLOCK["domain"], "cells": [cells, cells]}}
         space = solved(stated, 0.05)[1].chosen.space
         sizes.append(max(array.size for name, array in space.arrays().items()))
-    assert max(sizes) < 5000 and sizes[1] < 3 * sizes[0]
+    assert max(sizes) < 5000
+    assert sizes[1] < 3 * sizes[0]
 
 
 def test_a_family_is_restored_from_its_arrays() -> None:
-    problem, stage, _ = solved(STRETCHED, 1e-3)
+    _problem, stage, _ = solved(STRETCHED, 1e-3)
     family = Family.of(stage)
     arrays, meta = family.arrays()
     again = Family.restored(vpinn.make_problem(**STRETCHED), arrays, meta)

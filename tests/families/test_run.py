@@ -32,9 +32,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_example_of_the_guide_meets_its_tolerance(folder: Path) -> None:
     family = json.loads((folder / "metrics.json").read_text())["family"]
-    assert family["largest_bound"] <= 1e-3 and family["rigorous"] and family["norm"] == "energy" and not family["interpolated"]
+    assert family["largest_bound"] <= 1e-3
+    assert family["rigorous"]
+    assert family["norm"] == "energy"
+    assert not family["interpolated"]
     assert family["parameters"] == {"k": [0.5, 5.0], "loss": [0.1, 1.0]}
-    assert all(0.99 <= one["effectivity"] <= 3 for one in family["judged"]) and len(family["judged"]) == 5
+    assert all(0.99 <= one["effectivity"] <= 3 for one in family["judged"])
+    assert len(family["judged"]) == 5
     assert family["cost"]["query"] < family["cost"]["elements"]
     rows = dict(solution_rows(load(folder)))
     assert {"parameters", "reduced space", "largest error", "cost"} <= rows.keys()
@@ -65,7 +69,8 @@ def test_a_member_is_evaluated_exported_and_reported(folder: Path, capsys: pytes
 def test_wrong_values_are_told_in_a_line(folder: Path, given: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(folder), *given, "--at", "4,0.5"]) == 2
     told = capsys.readouterr().err
-    assert words in told and told.count("\n") == 1
+    assert words in told
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["noise", "compare"])
@@ -81,4 +86,5 @@ def test_check_shows_ranges_and_a_form(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "fin.toml").write_text(EXAMPLE)
     assert main(["check", str(tmp_path / "fin.toml")]) == 0
     told = capsys.readouterr().out
-    assert "k from 0.5 to 5, on a log scale" in told and "reduced space" in told
+    assert "k from 0.5 to 5, on a log scale" in told
+    assert "reduced space" in told

@@ -15,13 +15,13 @@ from rich.console import Console
 from vpinn.cli import compare, noise
 from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
 from vpinn.cli.options import At, Device, File, Folder, Param, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
+from vpinn.cli.runs import load_run
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
-    from vpinn.solution import Solution
 
 # torch takes seconds to load: modules that need it are imported inside the commands, after the input has been checked
 
@@ -110,7 +110,7 @@ app.command(epilog=noise.EPILOG)(noise.noise)
 @app.command(
     epilog="Examples: `vpinn export results/heat -f xdmf --refine 1` · `vpinn export results/heat -o probes.csv --at points.csv`"
 )
-def export(
+def export(  # noqa: PLR0913 (one argument per option)
     run: Run,
     formats: Annotated[
         list[str] | None,
@@ -126,7 +126,7 @@ def export(
     """Write the solution of a finished or unfinished run to files: on its mesh, on a finer mesh, or at given points."""
     if output is not None and formats:
         raise InputError("the suffix of the file in --output already chooses the format; leave out --format")
-    solution = _load(run, param, needed=True)
+    solution = load_run(run, param, needed=True)
     from vpinn.output import is_timed, points_of, write
 
     points = points_of(at, solution.coordinates) if at else None
@@ -154,7 +154,7 @@ def evaluate(
         raise InputError('no points to evaluate at; give them as --at "0.5,0.5" or --at points.csv')
     if output is not None and output.suffix not in (".csv", ".npz"):
         raise InputError(f"values at points are written as .csv or .npz, got {output.name!r}", "--output")
-    solution = _load(run, param, needed=True)
+    solution = load_run(run, param, needed=True)
     from vpinn.output import points_of, table_at, write
 
     points = points_of(at, solution.coordinates)
@@ -170,7 +170,7 @@ def report(run: Run, param: Param = None, quiet: Quiet = False, verbose: Verbose
 
     With --param, the report is that of a member of a family, in the folder members/NAME=VALUE of the run.
     """
-    solution = _load(run, param)
+    solution = load_run(run, param)
     from vpinn.output import draw, write_report
 
     target = run / "members" / ",".join(sorted(param)) if param else run
@@ -270,34 +270,3 @@ def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:
     from vpinn.problem import read_problem
 
     return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
-
-
-def _load(folder: Path, values: list[str] | None = None, needed: bool = False) -> Solution:
-    """Return the solution of a run folder; with values "name=value", the member of a family that they name.
-
-    Raises:
-        InputError: there is no such folder, a value is wrong, or a family has none where they are needed.
-    """
-    if not folder.is_dir():
-        raise InputError("there is no such run folder; give a folder that 'vpinn solve' wrote", str(folder))
-    from vpinn.solving import load
-
-    solution = load(folder)
-    if values:
-        return solution.member(_numbers(values))
-    if needed and solution.members is not None:
-        names = ", ".join(solution.metrics["family"]["parameters"])
-        raise InputError(f"this run is of a family; give --param for {names}")
-    return solution
-
-
-def _numbers(values: list[str]) -> dict[str, float]:
-    """Return what --param gives, name → number."""
-    found = {}
-    for value in values:
-        name, _, number = value.partition("=")
-        try:
-            found[name.strip()] = float(number)
-        except ValueError:
-            raise InputError(f"expected NAME=VALUE with a number, got {value!r}", "--param") from None
-    return found

@@ -32,6 +32,7 @@ class Discretisation:
         problem: the family, on the mesh of the elements.
         mixed: the elements of every component.
         free: which functions no condition holds [mixed.size].
+        given: which have a value that a condition holds [mixed.size].
         lifts: functions with the values that conditions hold, Σ_l c_l(μ) g_l [L, mixed.size].
         kernel: motions that the form leaves undetermined.
     """
@@ -39,6 +40,7 @@ class Discretisation:
     problem: Problem
     mixed: MixedSpace
     free: NDArray[np.bool_]
+    given: NDArray[np.bool_]
     lifts: Array
     kernel: Kernel
 
@@ -77,7 +79,7 @@ class Discretisation:
         kernel = Kernel.of(mixed, Level.of(middle).motions)
         free = ~given
         free[kernel.pins] = False
-        return cls(problem, mixed, free, lifts, kernel)
+        return cls(problem, mixed, free, given, lifts, kernel)
 
     @property
     def mesh(self) -> Mesh:

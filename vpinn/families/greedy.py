@@ -13,7 +13,7 @@ from scipy.stats import qmc
 
 from vpinn.families.elements import Assembled
 from vpinn.families.factors import FormFactors
-from vpinn.families.growing import Growing
+from vpinn.families.growing import GrowingSpace
 from vpinn.families.product import Product
 from vpinn.families.reduced import Answers, ReducedSpace
 from vpinn.finite_elements import factorise
@@ -114,8 +114,9 @@ def choose(
         InputError: the system of a member is singular.
     """
     theta = forms.factors(forms.parameters.center[None])[0][0]
-    growing = Growing(forms.factors, theta, forms.coarse, forms.fine, forms.product, coercive)
-    members, worst, waiting = list[Array](), list[float](), list(first)
+    growing = GrowingSpace(forms.factors, theta, forms.coarse, forms.fine, forms.product, coercive)
+    members, worst = list[Array](), list[float]()
+    waiting = list(first)
     while True:
         if waiting:
             value = waiting.pop(0)
@@ -151,7 +152,9 @@ def solved(forms: Forms, value: Array, coercive: bool, generator: np.random.Gene
 def least_stable(
     solve: Callable[[Array], Array], transposed: Callable[[Array], Array], product: Any, generator: np.random.Generator
 ) -> Array:
-    """Return the function u with the smallest sup_v a(u, v)/(‖u‖ ‖v‖) [free]: AᵀX⁻¹A u = σ² X u, by Lanczos' method on its inverse.
+    """Return the function u with the smallest sup_v a(u, v)/(‖u‖ ‖v‖) [free].
+
+    AᵀX⁻¹A u = σ² X u, by Lanczos' method on the inverse.
 
     Args:
         solve: applies A⁻¹.

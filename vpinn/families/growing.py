@@ -14,6 +14,7 @@ from vpinn.families.elements import Assembled
 from vpinn.families.factors import FormFactors
 from vpinn.families.product import Product, positive
 from vpinn.families.reduced import ReducedSpace
+from vpinn.finite_elements.essential import extended
 
 Array = NDArray[np.float64]
 DEPENDENT = 1e-10
@@ -53,7 +54,9 @@ class Orthonormal:
 
     def _apart(self, function: Array, size: float) -> tuple[Array, Array, float]:
         """Return shares of the basis in a function, what is left of it, and its norm; again where much cancelled."""
-        basis, images, shares, left = self._room[: self.size], self._images[: self.size], np.zeros(self.size), function
+        basis, images = self._room[: self.size], self._images[: self.size]
+        shares = np.zeros(self.size)
+        left = function
         for _ in range(PASSES):
             before = size
             found = images @ left
@@ -70,7 +73,7 @@ class Orthonormal:
         self.size += 1
 
 
-class Growing:
+class GrowingSpace:
     """A reduced space that grows function by function.
 
     Args:
@@ -94,26 +97,45 @@ class Growing:
         product: Product,
         coercive: bool | None = None,
     ) -> None:
-        self.factors, self.coarse, self.fine, self.product = factors, coarse, fine, product
-        self._middle, self._matrices_at = middle, [fine.matrices[k] for k in fine.acting]
+        self.factors = factors
+        self.coarse, self.fine = coarse, fine
+        self.product = product
+        self._middle = middle
+        self._matrices_at = [fine.matrices[k] for k in fine.acting]
         self.functions = np.empty((0, coarse.elements.mixed.size))
         self._raised = np.empty((0, fine.elements.mixed.size))
         self._tests = Orthonormal(product)
         self._coefficients: list[Array] = []  # of the functionals of every function [R, K], R at the time
         self._modes: list[tuple[Array, Array]] = []  # modes on the finer elements, and coefficients of their functionals
         self._sources = self._tests.add(np.ascontiguousarray(fine.sources[:, fine.elements.free].T))
-        self._matrices, self._loads = np.empty((len(fine.acting), 0, 0)), np.empty((len(middle), 0))
+        self._matrices = np.empty((len(fine.acting), 0, 0))
+        self._loads = np.empty((len(middle), 0))
         self.coercive = product.energy and (self._signs() if coercive is None else coercive)
-        for lift in coarse.elements.lifts:
-            self._append(lift)
+        gaps = [self._lift(*pair) for pair in zip(coarse.elements.lifts, fine.elements.lifts, strict=True)]
+        self._gaps = np.stack(gaps) if gaps else np.empty((0, fine.elements.mixed.size))
 
     def _signs(self) -> bool:
         """Return whether θ of the middle member is positive and all A_k positive semidefinite, up to rounding."""
-        own, acting = self.coarse.matrix(self._middle), self.coarse.acting
+        own = self.coarse.matrix(self._middle)
+        acting = self.coarse.acting
         if not (self._middle[acting] > 0.0).all():
             return False
         parts = (self._middle[k] * self.coarse.held[k] + SHIFT * own for k in acting)
         return all(positive(part.tocsc()) is not None for part in parts)
+
+    def _lift(self, lift: Array, finer: Array) -> Array:
+        """Add a function with prescribed values, and return what it misses of these on the finer elements [fine size]."""
+        elements = self.fine.elements
+        raised = self.coarse.elements.mixed.raised(lift, elements.mixed)
+        missed = np.where(elements.given, finer - raised, 0.0)
+        gap = extended(elements.mixed, missed, elements.given) if missed.any() else missed
+        self._append(lift, raised + gap)
+        return gap
+
+    def _products_of_gaps(self) -> Array:
+        """Return the products of what lifts miss: A_k if X is an energy [A, L, L], else X itself [1, L, L]."""
+        forms = self._matrices_at if self.product.energy else [self.product.whole]
+        return np.stack([self._gaps @ (form @ self._gaps.T) for form in forms])
 
     def add(self, function: Array, mode: Array | None = None) -> bool:
         """Add a function [coarse size], and the least stable mode of a member; return whether the function was new."""
@@ -132,20 +154,20 @@ class Growing:
 
     def _normal(self, function: Array, others: range) -> tuple[Array, Array, float]:
         """Return a function made orthonormal to others, the shares of these and its own scale, and what was left of it."""
-        whole, basis = self.product.whole, self._raised[others.start : others.stop]
+        whole = self.product.whole
+        basis = self._raised[others.start : others.stop]
         before = float(np.sqrt(function @ (whole @ function)))
-        left, shares = function.copy(), np.zeros(len(basis))
+        left = function.copy()
+        shares = np.zeros(len(basis))
         for _ in range(2):
             found = basis @ (whole @ left)
             left, shares = left - found @ basis, shares + found
         scale = float(np.sqrt(max(left @ (whole @ left), 0.0)))
         return left / max(scale, 1e-300), np.append(shares, scale), scale / max(before, 1e-300)
 
-    def _append(self, function: Array, raised: Array | None = None) -> None:
-        """Add a function with its products and functionals."""
+    def _append(self, function: Array, raised: Array) -> None:
+        """Add a function, on both elements, with its products and functionals."""
         fine = self.fine
-        if raised is None:
-            raised = self.coarse.elements.mixed.raised(function, fine.elements.mixed)
         self.functions = np.concatenate([self.functions, function[None]])
         self._raised = np.concatenate([self._raised, raised[None]])
         images = np.stack([matrix @ raised for matrix in self._matrices_at])  # A_k z [A, fine size]
@@ -175,6 +197,7 @@ class Growing:
             represented=self._filled(self._coefficients),
             represented_sources=sources,
             tried=self._tried(),
+            gaps=self._products_of_gaps(),
             energy=self.product.energy,
             coercive=self.coercive,
             middle=self._middle,
@@ -196,4 +219,4 @@ class Growing:
         parts = self._filled([*self._coefficients[lifts:], *(coefficients for _, coefficients in self._modes)])
         squares, vectors = np.linalg.eigh(raised @ (self.product.whole @ raised.T))
         kept = squares > DEPENDENT * squares.max(initial=0.0)
-        return parts @ (vectors[:, kept] / np.sqrt(squares[kept]))
+        return np.asarray(parts @ (vectors[:, kept] / np.sqrt(squares[kept])))

@@ -148,9 +148,9 @@ class Interpolated:
     @classmethod
     def restored(cls, rest: Rest, mesh: Mesh, arrays: Mapping[str, Any]) -> Interpolated:
         """Return the interpolation that arrays describe."""
-        points = Points(**{one.name: arrays.get(f"points.{one.name}") for one in fields(Points)})
-        own = (arrays[name] for name in ("values", "shares"))
-        return cls(rest, mesh, *own, points, arrays["picks"], arrays["inverse"], float(arrays["error"]))
+        placed: dict[str, Any] = {one.name: arrays.get(f"points.{one.name}") for one in fields(Points)}
+        known = {name: arrays[name] for name in ("values", "shares", "picks", "inverse")}
+        return cls(rest=rest, mesh=mesh, points=Points(**placed), error=float(arrays["error"]), **known)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class Judged:
 
 def judge(stage: FamilyStage, members: Sequence[Array]) -> list[Judged]:
     """Return the errors of members in the reduced space of a stage, each solved on the elements of its residuals."""
-    forms, chosen, found = stage.forms, stage.chosen, list[Judged]()
+    forms, chosen = stage.forms, stage.chosen
+    found = list[Judged]()
     fine, coarse = forms.fine.elements, forms.coarse.elements
     for values in members:
         answers = chosen.space.solve(values[None])

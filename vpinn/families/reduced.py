@@ -4,7 +4,8 @@ All that a query needs are arrays whose sizes depend on the numbers of functions
 the first L of which have prescribed shares c_j(μ), the residual is r = Σ_k θ_k f_k + Σ_k,j θ_k c_j A_k z_j. Its dual norm in an
 inner product X is ‖T b‖, where b has the numbers θ_k and θ_k c_j, and the columns of T are the representatives of the functionals
 in an orthonormal basis (Buhr, Engwer, Ohlberger & Rave, 2014: no cancellation, unlike with squares of norms). The functionals are
-taken on elements two degrees higher than those of the z_j, so that the norm sees the error of both.
+taken on elements two degrees higher than those of the z_j, so that the norm sees the error of both; what these miss of prescribed
+values is added.
 
 With α(μ) ≤ inf sup a(u, v; μ)/(‖u‖ ‖v‖) the error in X is at most ‖r‖/α. If the form is symmetric and X the energy of the middle
 member, the error in the member's own energy is at most ‖r‖/√α, which is closer to it.
@@ -23,6 +24,8 @@ from vpinn.errors import InputError
 from vpinn.families.factors import FormFactors
 
 Array = NDArray[np.float64]
+ARRAYS = ("acting", "matrices", "sources", "products", "represented", "represented_sources", "tried", "gaps")
+"""Attributes that are kept as arrays."""
 TINY = 1e-300
 """What norms are at least where one divides by them."""
 
@@ -64,6 +67,8 @@ class ReducedSpace:
         represented: T of A_k z_j, with R orthonormal functionals [R, A, L + N].
         represented_sources: T of f_k [R, K].
         tried: T of A_k times an orthonormal basis of functions and least stable modes [R, A, n].
+        gaps: products of what the functions with prescribed shares miss of the prescribed values [A or 1, L, L], in X or, where
+            X is an energy, by the terms of the member's own.
         energy: whether X is the energy of the middle member and the form symmetric.
         coercive: whether all θ_k are positive and all A_k positive semidefinite, so that θ bounds α from below.
         middle: θ of the middle member [K].
@@ -77,6 +82,7 @@ class ReducedSpace:
     represented: Array
     represented_sources: Array
     tried: Array
+    gaps: Array
     energy: bool
     coercive: bool
     middle: Array
@@ -102,14 +108,21 @@ class ReducedSpace:
         except np.linalg.LinAlgError:
             worst = int(np.linalg.slogdet(systems[:, lifts:, lifts:])[1].argmin())
             told = ", ".join(f"{value:.6g}" for value in values[worst])
-            raise InputError(f"the member at parameters {told} has a singular system; narrow the ranges in [parameters]") from None
+            text = f"the member at parameters {told} has a singular system; narrow the ranges in [parameters]"
+            raise InputError(text) from None
         shares = np.concatenate([held, found], axis=1)
         applied = np.tensordot(acting, self.represented, ([1], [1]))  # [S, R, L + N]
         residual = theta @ self.represented_sources.T + np.einsum("srj,sj->sr", applied, shares)
         norms = np.linalg.norm(residual, axis=1)
         stability = self._stability(acting)
-        own = np.einsum("si,sij,sj->s" if self.energy else "si,ij,sj->s", shares, systems if self.energy else self.products, shares)
-        error = norms / (np.sqrt(stability) if self.energy else stability)
+        if self.energy:
+            own = np.einsum("si,sij,sj->s", shares, systems, shares)
+            gaps = np.tensordot(acting, self.gaps, 1)
+        else:
+            own = np.einsum("si,ij,sj->s", shares, self.products, shares)
+            gaps = np.broadcast_to(self.gaps, (len(theta), lifts, lifts))
+        missed = np.sqrt(np.maximum(np.einsum("si,sij,sj->s", held, gaps, held), 0.0))
+        error = norms / (np.sqrt(stability) if self.energy else stability) + missed
         return Answers(shares, norms, stability, error, np.sqrt(np.maximum(own, 0.0)))
 
     def _stability(self, theta: Array) -> Array:
@@ -122,16 +135,15 @@ class ReducedSpace:
             return np.asarray((theta / self.middle[self.acting]).min(axis=1))
         applied = np.tensordot(theta, self.tried, ([1], [1]))  # [S, R, n]
         squares = np.swapaxes(applied, 1, 2) @ applied
-        return np.sqrt(np.maximum(np.linalg.eigvalsh(squares)[:, 0], TINY))
+        return np.asarray(np.sqrt(np.maximum(np.linalg.eigvalsh(squares)[:, 0], TINY)))
 
     def arrays(self) -> dict[str, Any]:
         """Return what ``restored`` takes, but for the factors."""
-        names = ("acting", "matrices", "sources", "products", "represented", "represented_sources", "tried", "middle")
-        return {name: getattr(self, name) for name in names} | {"kind": np.array([self.energy, self.coercive])}
+        return {name: getattr(self, name) for name in (*ARRAYS, "middle")} | {"kind": np.array([self.energy, self.coercive])}
 
     @classmethod
     def restored(cls, factors: FormFactors, arrays: Mapping[str, Any]) -> ReducedSpace:
         """Return the space that arrays describe."""
         energy, coercive = map(bool, arrays["kind"])
-        names = ("acting", "matrices", "sources", "products", "represented", "represented_sources", "tried")
-        return cls(factors, *(arrays[name] for name in names), energy, coercive, arrays["middle"])
+        known = {name: arrays[name] for name in ARRAYS}
+        return cls(factors=factors, energy=energy, coercive=coercive, middle=arrays["middle"], **known)

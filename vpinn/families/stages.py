@@ -20,7 +20,7 @@ from vpinn.families.factors import FormFactors
 from vpinn.families.greedy import TRAINED, Chosen, Forms, choose, corners, sample
 from vpinn.families.interpolation import interpolate
 from vpinn.families.product import Product
-from vpinn.families.terms import Terms, boundary_factors
+from vpinn.families.terms import Factors, Terms, boundary_factors
 from vpinn.finite_elements import expected_functions, lowest_degree
 from vpinn.problem import Problem, member
 
@@ -104,29 +104,19 @@ def solve_in_stages(
 def _stages(
     problem: Problem, tolerance: float, generator: np.random.Generator, watch: Callable[[float], bool]
 ) -> Iterator[FamilyStage]:
-    began, spent = time.perf_counter(), 0.0
+    began = time.perf_counter()
+    spent = 0.0
     parameters, d = problem.parameters, problem.domain.dimension
     assert parameters is not None
     terms, boundary = Terms.of(problem), boundary_factors(problem)
     trained = np.concatenate([corners(parameters), sample(parameters, TRAINED, generator)])
-    first, degree = parameters.center[None], max(FIRST[d], lowest_degree(member(problem, parameters.center)))
+    first = parameters.center[None]
+    degree = max(FIRST[d], lowest_degree(member(problem, parameters.center)))
     kept: dict[int, Assembled] = {}
     before: FamilyStage | None = None
     while True:
         mesh = problem.domain.with_cells()
-        interpolated = tuple(
-            interpolate(rest, mesh, degree, lambda count: sample(parameters, count, generator)) for rest in terms.rests
-        )
-        factors = FormFactors(terms.factors, interpolated, boundary)
-        made = {}
-        for one in (degree, degree + RISE[d]):
-            if one not in kept or interpolated:
-                kept[one] = Assembled.of(Discretisation.of(problem, one, boundary, generator), terms, interpolated)
-            made[one] = kept[one]
-        middle = factors(parameters.center[None])[0][0]
-        coarse, fine = made.values()
-        product = Product.of(fine, middle)
-        forms = Forms(parameters, factors, coarse, fine, product, Product.of(coarse, middle, product.energy))
+        forms = _forms(problem, degree, terms, boundary, kept, generator)
         coercive = None if before is None else before.chosen.space.coercive
         chosen = choose(forms, trained, first, tolerance, generator, watch, coercive)
         stage = FamilyStage(forms, chosen, time.perf_counter() - began)
@@ -148,6 +138,31 @@ def _stages(
         if size > MOST[d] or spent + SECONDS * size > SPENT:
             return
         first, before = chosen.members, stage
+
+
+def _forms(  # the levels of the stage before are in ``kept``, and those of this one are put there
+    problem: Problem,
+    degree: int,
+    terms: Terms,
+    boundary: Factors,
+    kept: dict[int, Assembled],
+    generator: np.random.Generator,
+) -> Forms:
+    """Return the form of a family on elements of a degree, and on those that residuals are tested with."""
+    parameters, mesh = problem.parameters, problem.domain.with_cells()
+    assert parameters is not None
+    interpolated = tuple(
+        interpolate(rest, mesh, degree, lambda count: sample(parameters, count, generator)) for rest in terms.rests
+    )
+    factors = FormFactors(terms.factors, interpolated, boundary)
+    levels = degree, degree + RISE[mesh.dimension]
+    for one in levels:
+        if one not in kept or interpolated:
+            kept[one] = Assembled.of(Discretisation.of(problem, one, boundary, generator), terms, interpolated)
+    coarse, fine = (kept[one] for one in levels)
+    middle = factors(parameters.center[None])[0][0]
+    product = Product.of(fine, middle)
+    return Forms(parameters, factors, coarse, fine, product, Product.of(coarse, middle, product.energy))
 
 
 def cell_shares(stage: FamilyStage) -> Array:

@@ -18,7 +18,7 @@ from vpinn.domain import REGIONS, Inside, Region
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients, linearised, terms_at
 from vpinn.finite_elements.form import Integrand, Key, compiled, key_of, offsets
-from vpinn.forms import Graph, Jet, Node, Parameter, Tape, build, compile_tape, components, separate
+from vpinn.forms import Graph, Jet, Node, Parameter, Slot, Tape, build, compile_tape, components, separate
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Load, Parameters, Problem
 
@@ -100,7 +100,8 @@ class Terms:
         counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
         parts, rests = dict[Node, list[Integrand]](), list[Rest]()
         measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
-        for region, load in (*measures, *((Inside, load) for load in problem.loads)):
+        measures += [(Inside, load) for load in problem.loads]
+        for region, load in measures:
             side = Integrands(graph, region)
             unknowns: Mapping[str, Any] = {u.name: u.function for u in problem.unknowns}
             stated = coefficients(problem, unknowns, side, None if load is None else terms_at(problem, load))
@@ -138,7 +139,8 @@ def _rest(problem: Problem, side: Integrands, nodes: Mapping[Jet, Node], counts:
     for slope in slopes.values():
         if any(isinstance(slot, Jet) and slot.function in counts for slot in graph.slots([slope])):
             raise _nonlinear(problem)
-    zeros = {slot: 0.0 for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in counts}
+    jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in counts]
+    zeros: dict[Slot, float] = dict.fromkeys(jets, 0.0)
     sources = graph.substitute(nodes.values(), zeros)
     tape = compile_tape(graph, [*sources, *slopes.values()])
     return Rest(side.region, tuple(sorted(side.tags)), tuple(map(key_of, nodes)), tuple(slopes), tape, counts)
@@ -158,7 +160,8 @@ def boundary_factors(problem: Problem) -> Factors:
         InputError: a value is no such sum.
     """
     graph, found = Graph(), dict[Node, None]()
-    given = [(one.value, one.where) for one in (*problem.boundary, *problem.supports) if one.value is not None]
+    given = [(one.value, one.where) for one in problem.boundary if one.value is not None]
+    given += [(one.value, one.where) for one in problem.supports]
     for value, where in given:
         for part in components(value):
             separated = separate(graph, build(graph, part))

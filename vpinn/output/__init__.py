@@ -15,12 +15,12 @@ need; `progress` and `runs_progress` show runs in progress; `bands` and `noise` 
 
 import vpinn.output.backend  # noqa: F401
 from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
+from vpinn.output.family import rows_of_family
 from vpinn.output.fields import Fields, export, fields_at
 from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import points_of
 from vpinn.output.memory import estimate_memory
-from vpinn.output.family import rows_of_family
 from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report

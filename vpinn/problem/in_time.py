@@ -13,8 +13,8 @@ from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
 from vpinn.problem.eigen import refuse_modes
-from vpinn.problem.parameters import refuse_family
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.parameters import refuse_family
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope

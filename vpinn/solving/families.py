@@ -117,7 +117,7 @@ class FamilyStrategy(Strategy):
         )
         spent = time.process_time() - used
         family = Family.of(best)
-        problem, trial, _ = family.query(family.parameters.center)
+        trial = family.query(family.parameters.center)[1]
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         training.theta, training.best = theta, (theta, math.inf)
         state.journal = family
