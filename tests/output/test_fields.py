@@ -102,6 +102,31 @@ def test_cell_tags(solved: Solved, tmp_path: Path) -> None:
     assert marks.min(axis=1).tolist() == marks.max(axis=1).tolist() == [1, 0, 0, 0, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("cell", list(SHAPES))
+def test_boundary_tags_are_facets_of_the_file(cell: str, order: int, tmp_path: Path) -> None:
+    """They follow the cells, lie on their side, and have their nodes in VTK's order."""
+    mesh = SHAPES[cell]
+    if order == 2:
+        space = LagrangeSpace(mesh, 2)
+        mesh = replace(make_mesh(space.locations(), space.dofs, cell, order=2), facet_tags={"left": np.array([0])})
+    (tmp_path / "mesh.vtu").write_bytes(written.vtu(mesh.nodes, mesh, {}, {"e": np.ones(mesh.n_cells)}))
+    found = meshio.read(tmp_path / "mesh.vtu")
+    cells, facets = found.cells
+    assert (len(cells.data), len(facets.data)) == (mesh.n_cells, len(mesh.boundary))
+    assert np.isnan(found.cell_data["e"][1]).all()
+    off, on = found.cell_data["tag_left"]
+    assert not off.any()
+    assert np.flatnonzero(on).tolist() == np.sort(mesh.facet_tags["left"]).tolist()
+    x = found.points[facets.data]
+    if order == 1:
+        assert (x[on == 1][..., 0] == 0.0).all()
+    elif mesh.dimension > 1:
+        n = {"line3": 2, "triangle6": 3, "quad9": 4}[facets.type]
+        for k in range(1 if n == 2 else n):
+            np.testing.assert_allclose(x[:, n + k], (x[:, k] + x[:, (k + 1) % n]) / 2.0, atol=1e-15)
+
+
 def test_refinement_adds_to_the_default(solved: Solved) -> None:
     domain = solved("square").problem.domain
     assert make_canvas(domain, 1).mesh.n_cells == 4 * make_canvas(domain).mesh.n_cells

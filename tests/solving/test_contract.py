@@ -56,6 +56,12 @@ FAMILY = {
     "parameters": {"k": [1.0, 2.0]},
     "form": {"weak": "k*inner(grad(u), grad(v))*dx + u*v*dx - 9*sin(3*x)*v*dx"},
 }
+INVERSE = {
+    **{name: section for name, section in STEADY.items() if name != "network"},
+    "infer": {"k": {"initial": 2.0, "lower": 0.0}},
+    "form": {"energy": "0.5*k*inner(grad(u), grad(u))*dx - 9*sin(3*x)*u*dx"},
+    "data": [{"observes": "u*dx", "value": 0.5, "noise": 0.01}],
+}
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
 DRAWN = {"batch": {"size": 8}}
@@ -113,6 +119,7 @@ WAYS: dict[str, Way] = {
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
     "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),
+    "inference": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", INVERSE, kept=False),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)

@@ -8,8 +8,9 @@ In goes a `Solution`; out comes the same solution with errors, error estimate an
    richer space (finite elements of higher degree, or fresh random features).
 4. `adequacy`, `data`, `clashes`, `geometry`, `free`, `uniqueness`, `resonance`: the checks of quadrature and test functions, of
    the data between the points, of boundary values that disagree, of the mesh against the true shape, and of uniqueness.
-5. `drawn`: the same quantities on a random part of the cells, for meshes with very many cells.
-6. `assessment`: all of this at the end of a run. Start reading here.
+5. `quantities`: integrals and further fields that the problem file asks for, with their errors.
+6. `drawn`: the same quantities on a random part of the cells, for meshes with very many cells.
+7. `assessment`: all of this at the end of a run. Start reading here.
 
 While a run is going on, `monitor` evaluates the error of its current parameters, `stages` estimates the error of a stage of
 least squares, and `marking` chooses the cells to refine.
@@ -26,6 +27,7 @@ from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
+from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.stages import StageEstimators
 
 __all__ = [
@@ -40,11 +42,13 @@ __all__ = [
     "assessed_objective",
     "clashing_values",
     "concentrated",
+    "field_errors",
     "independent_points",
     "kink",
     "make_estimator",
     "make_monitor",
     "open_beforehand",
+    "quantities_of",
     "reference_errors",
     "refined",
     "resolved_data",

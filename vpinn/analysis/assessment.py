@@ -20,6 +20,7 @@ from vpinn.analysis.errors import TrueError, independent_points, reference_error
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
+from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
@@ -79,6 +80,7 @@ def assess(
             "true": true,
             "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
         }
+    metrics |= _answers(solution, estimate)
     metrics["energy"] = None if problem.formulation.squared else _energy(solution)
     if objective is not None and loss is not None:
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
@@ -103,6 +105,14 @@ def assess(
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
     return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
+
+
+def _answers(solution: Solution, estimate: Estimate | None) -> dict[str, Any]:
+    """Return the quantities and the errors of the further fields that the problem file asks for, as entries of the metrics."""
+    known = None if estimate is None or estimate.corrected is None else (estimate.corrected.trial, solution.theta)
+    asked = (solution.problem, solution.trial, solution.theta, known)
+    found = {"quantities": quantities_of(*asked), "fields": field_errors(*asked)}
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def _rules(solution: Solution, objective: Objective | None) -> list[CellPoints | DrawnPoints]:

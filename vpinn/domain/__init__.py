@@ -37,7 +37,7 @@ from vpinn.domain.given import (
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
-from vpinn.domain.mesh_file import read_mesh
+from vpinn.domain.mesh_file import read_mesh, read_mesh_data
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
 from vpinn.domain.point_set import Points, PointSet
@@ -106,6 +106,7 @@ __all__ = [
     "parents",
     "polygon_of",
     "read_mesh",
+    "read_mesh_data",
     "rectangle",
     "reference_cell",
     "refine",

@@ -18,7 +18,7 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.domain import LagrangeSpace
-from vpinn.problem import Problem, Weak
+from vpinn.problem import Answers, Problem, Weak
 from vpinn.problem.unknown import Unknown
 from vpinn.trial import Trial, elements_trial
 
@@ -35,11 +35,14 @@ def mode_problem(problem: Problem, values: Sequence[complex] | NDArray[Any]) -> 
     eigen, parts = problem.eigen, ("_real", "_imag") if np.iscomplexobj(np.asarray(values)) else ("",)
     assert eigen is not None
     unknowns, terms = list[Unknown](), []
+    fields: dict[str, Any] = {}
     for k, value in enumerate(values, 1):
         sides = []
         for part in parts:
             own = [_renamed(problem, unknown, f"_{k}{part}", len(unknowns) + at) for at, unknown in enumerate(problem.unknowns)]
             unknowns += own
+            functions = {unknown.function: one.function for unknown, one in zip(problem.unknowns, own, strict=True)}
+            fields |= {f"{name}_{k}{part}": ufl.replace(stated, functions) for name, stated in problem.answers.fields.items()}
             old = [function for unknown in problem.unknowns for function in (unknown.function, unknown.test)]
             sides.append((old, [function for unknown in own for function in (unknown.function, unknown.test)]))
         real, imag = float(np.real(value)), float(np.imag(value))
@@ -52,7 +55,7 @@ def mode_problem(problem: Problem, values: Sequence[complex] | NDArray[Any]) -> 
     form = terms[0]
     for term in terms[1:]:
         form = form + term
-    return replace(problem, unknowns=tuple(unknowns), formulation=Weak(form), boundary=(), eigen=None)
+    return replace(problem, unknowns=tuple(unknowns), formulation=Weak(form), boundary=(), eigen=None, answers=Answers(fields))
 
 
 def mode_trial(problem: Problem, space: LagrangeSpace, modes: NDArray[np.complex128] | Array) -> Trial:

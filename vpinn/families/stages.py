@@ -106,7 +106,8 @@ def _stages(
 ) -> Iterator[FamilyStage]:
     began = time.perf_counter()
     spent = 0.0
-    parameters, d = problem.parameters, problem.domain.dimension
+    parameters = problem.parameters
+    d = problem.domain.dimension
     assert parameters is not None
     terms, boundary = Terms.of(problem), boundary_factors(problem)
     trained = np.concatenate([corners(parameters), sample(parameters, TRAINED, generator)])

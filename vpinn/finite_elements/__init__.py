@@ -16,12 +16,12 @@ In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`)
 from vpinn.finite_elements.assembly import Assembler, Discrete, Rule, assemble
 from vpinn.finite_elements.balance import check_balance
 from vpinn.finite_elements.bounds import Contact
-from vpinn.finite_elements.essential import boundary_values, condition_points, prescribed, support_values
+from vpinn.finite_elements.essential import boundary_values, condition_points, extended, prescribed, support_values
 from vpinn.finite_elements.form import coefficients, integrands, key_of, linearised, terms_at
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
-from vpinn.finite_elements.newton import factorise, solver
+from vpinn.finite_elements.newton import factorise, newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution, relative_errors
 from vpinn.finite_elements.solve import (
     LARGEST,
@@ -54,6 +54,7 @@ __all__ = [
     "degrees_of",
     "discretised",
     "expected_functions",
+    "extended",
     "factorise",
     "integrands",
     "key_of",
@@ -61,6 +62,7 @@ __all__ = [
     "lower",
     "lowest_degree",
     "motions",
+    "newton",
     "prescribed",
     "relative_errors",
     "rule_degree",

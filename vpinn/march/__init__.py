@@ -12,6 +12,7 @@ results for a resumed run; `stages` chooses the functions, `solution` gives the 
 elements to compare with.
 """
 
+from vpinn.march.answers import answers_in_time, times_of
 from vpinn.march.element_march import ElementMarch
 from vpinn.march.element_stages import ElementMarches
 from vpinn.march.elements import ElementEquations
@@ -41,6 +42,7 @@ __all__ = [
     "MarchedSolution",
     "Marches",
     "Trajectory",
+    "answers_in_time",
     "arrays_of",
     "as_metrics",
     "beside_elements",
@@ -54,4 +56,5 @@ __all__ = [
     "on_elements",
     "stage_of",
     "start",
+    "times_of",
 ]

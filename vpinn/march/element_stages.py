@@ -106,7 +106,7 @@ class ElementMarches:
                 if following is None:
                     return self._best
                 gap, shares = gap_of(stage, following, self.instants)
-                self.made.append(replace(stage, estimate=gap))
+                self.made.append(replace(stage, estimate=gap, following=following))
                 told()
                 if gap.relative <= self.tolerance:
                     self.ended = "tolerance"

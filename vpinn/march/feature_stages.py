@@ -155,7 +155,7 @@ class FeatureMarches:
         points = following.points.take(range(following.points.size))
         names = [unknown.name for unknown in self.problem.unknowns]
         gap = gap_between(self.problem, stage.at(points), following.at(points), names, points.w, self.instants)
-        return replace(stage, estimate=gap)
+        return replace(stage, estimate=gap, following=following)
 
     def _stage(self, width: int, before: FeatureMarch | None) -> FeatureMarch | None:
         """Return a march, None where ``note`` ended it."""

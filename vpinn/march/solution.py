@@ -58,11 +58,21 @@ class MarchedSolution(Solution):
         """
         problem, stage = self.march
         self._check(np.array([t]))
-        return Solution(*_at(problem, stage, t), metrics=self.metrics, exporter=self.exporter)
+        return Solution(*_at(problem, stage, t), metrics=self.metrics, outlet=self.outlet)
 
     def evaluate(self, x: ArrayLike) -> dict[str, Array]:
         """Return values at points and instants [n, d + 1], the instant last, or at points [n, d] at the end; see ``Solution``."""
-        return self._in_time(x, 0)
+        found = self._in_time(x, 0)
+        if not self.problem.answers.fields:
+            return found
+        d, rows = self.problem.domain.dimension, np.atleast_2d(np.asarray(x, dtype=np.float64))
+        instants = rows[:, d] if rows.shape[1] > d else np.full(len(rows), self.march[1].marched.course.end)
+        for t in np.unique(instants):
+            here = np.flatnonzero(instants == t)
+            moment = self.snapshot(float(t))
+            for name, values in moment._inside(rows[here, :d], moment.derived).items():
+                found.setdefault(name, np.full((len(rows), *values.shape[1:]), np.nan))[here] = values
+        return found
 
     def gradient(self, x: ArrayLike) -> dict[str, Array]:
         """Return gradients in space at points and instants [n, d + 1], or at points [n, d] at the end; see ``Solution``."""

@@ -31,12 +31,14 @@ class MarchStage(ABC):
         marched: what came out.
         points: quadrature points inside.
         estimate: distance from the next stage; None of the last.
+        following: the next stage; None of the last, and of one that a file kept.
     """
 
     problem: Problem
     marched: Marched
     points: CellPoints
     estimate: Distance | None = None
+    following: MarchStage | None = None
 
     @property
     def relative(self) -> float:
@@ -89,7 +91,10 @@ def steady_at(problem: Problem, t: float) -> Problem:
     formulation = frozen_formulation(problem.formulation, still)
     boundary = tuple(replace(c, value=None if c.value is None else frozen(c.value, values)) for c in problem.boundary)
     exact = {name: frozen(value, values) for name, value in problem.exact.items()}
-    return replace(problem, formulation=formulation, boundary=boundary, exact=exact, reference=None, clock=None, initial=())
+    answers = problem.answers.changed(lambda stated: frozen(stated, still))
+    return replace(
+        problem, formulation=formulation, boundary=boundary, exact=exact, answers=answers, reference=None, clock=None, initial=()
+    )
 
 
 def frozen_formulation(

@@ -8,9 +8,9 @@ In goes a `Solution`, or a run in progress; out come the files of a run folder (
               └─ write_report ────────────────┴─ report.html
 
 `publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures). `given`
-reads points that the user gives. `plans` and `formula` show a problem before it is solved, and `memory` what it will
-need; `progress` and `runs_progress` show runs in progress; `bands` and `noise` draw comparisons and noise reports. `style` and
-`backend` set up all figures.
+reads points that the user gives, `profile` draws along a line. `plans` and `formula` show a problem before it is solved, and
+`memory` what it will need; `progress` and `runs_progress` show runs in progress; `bands` and `noise` draw comparisons and noise
+reports. `style` and `backend` set up all figures.
 """
 
 import vpinn.output.backend  # noqa: F401
@@ -19,9 +19,10 @@ from vpinn.output.family import rows_of_family
 from vpinn.output.fields import Fields, export, fields_at
 from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
-from vpinn.output.given import points_of
+from vpinn.output.given import line_of, points_of
 from vpinn.output.memory import estimate_memory
-from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem
+from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem, rows_of_inverse
+from vpinn.output.profile import draw_profile
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
 from vpinn.output.runs_progress import RunsProgress
@@ -36,6 +37,7 @@ __all__ = [
     "TrainingProgress",
     "as_table",
     "draw",
+    "draw_profile",
     "estimate_memory",
     "export",
     "export_in_time",
@@ -43,6 +45,7 @@ __all__ = [
     "field_formats",
     "fields_at",
     "is_timed",
+    "line_of",
     "png",
     "points_of",
     "problem_rows",
@@ -51,6 +54,7 @@ __all__ = [
     "rows_in_time",
     "rows_of_eigenproblem",
     "rows_of_family",
+    "rows_of_inverse",
     "scaling_figure",
     "solution_rows",
     "styled",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpinn.domain import Mesh
-from vpinn.domain.reference import Integers
+from vpinn.domain.reference import Integers, lagrange
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class CellFormat:
 
 
 _FORMATS = {
+    ("point", 1): CellFormat("vertex", "Polyvertex", (0,)),
+    ("point", 2): CellFormat("vertex", "Polyvertex", (0,)),
     ("interval", 1): CellFormat("line", "Polyline", (0, 1)),
     ("interval", 2): CellFormat("line3", "Edge_3", (0, 1, 2)),
     ("triangle", 1): CellFormat("triangle", "Triangle", (0, 1, 2)),
@@ -58,6 +60,14 @@ def cell_format(mesh: Mesh) -> CellFormat:
 def vtk_cells(mesh: Mesh) -> Integers:
     """Return the nodes of every cell in VTK's order [n_cells, n_local]."""
     return mesh.cells[:, cell_format(mesh).order]
+
+
+def vtk_facets(mesh: Mesh) -> tuple[str, Integers]:
+    """Return meshio's name of the cell type of the boundary's facets, and their nodes in VTK's order [n_facets, n_local]."""
+    found = _FORMATS[mesh.reference.facet_cell, mesh.order]
+    closures = np.array(lagrange(mesh.cell, mesh.order).entity_closure_dofs[mesh.dimension - 1])
+    cell, local = mesh.boundary.T
+    return found.meshio, mesh.cells[cell[:, None], closures[:, found.order][local]]
 
 
 def triangles(mesh: Mesh) -> tuple[Integers, Integers]:

@@ -82,6 +82,7 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
 
     Returns:
         Name → values. For an unknown u: u [n] or [n, m], grad_u [n, d] or [n, m, d], and u_exact and u_error of the shape of u.
+        For a further field of the problem file, the same without a gradient.
         If the solution has Langevin samples, also their mean u_mean and standard deviation u_std, of the shape of u.
     """
     if len(points) > CHUNK:
@@ -91,9 +92,11 @@ def values_at(solution: Solution, points: Points) -> dict[str, Array]:
     values = solution.at(points)
     gradients = solution.at(points, 1)
     exact = solution.exact(points)
+    values |= solution.derived(points)
     found = dict(values)
     for name in values:
-        found[f"grad_{name}"] = gradients[name]
+        if name in gradients:
+            found[f"grad_{name}"] = gradients[name]
         if name in exact:
             found[f"{name}_exact"], found[f"{name}_error"] = exact[name], values[name] - exact[name]
     means, deviations = solution.spread(points)

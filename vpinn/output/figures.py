@@ -22,11 +22,13 @@ from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
 from vpinn.output.formats import component_names
+from vpinn.output.inferred import data_figure
 from vpinn.output.planes import Plane, Slices
 from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.raster import MANY, Raster
 from vpinn.output.scene import Array, Scene
 from vpinn.output.style import colours, figure, magnitudes, powers_of_ten, styled
+from vpinn.output.vectors import vector_figure
 from vpinn.solution import Solution
 from vpinn.storage import inside, write_atomic
 
@@ -47,7 +49,8 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
-        Paths of the files written: solution.png; error.png, estimate.png and convergence.png if the data exist; quadrature.png.
+        Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, data.png, estimate.png
+        and convergence.png if the data exist.
 
     Raises:
         StorageError: A file could not be written.
@@ -58,7 +61,10 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         scene = make_scene(problem.domain)
         drawn = {
             "solution": solution_figure(solution, scene),
+            "fields": fields_figure(solution, scene),
+            "vector": vector_figure(solution, scene),
             "error": error_figure(solution, scene),
+            "data": data_figure(solution),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
             "quadrature": quadrature_figure(problem.domain, objective.measures),
@@ -88,12 +94,23 @@ def png(content: Figure) -> bytes:
 
 def solution_figure(solution: Solution, scene: Scene) -> Figure:
     """Return a figure of all components of all unknowns, with the exact solution, if known, where fields are drawn as curves."""
-    values = components_of(solution.at(scene.points))
-    exact = components_of(solution.exact(scene.points))
+    return _figure_of(solution, scene, solution.at(scene.points), solution.problem.title or "Solution")
+
+
+def fields_figure(solution: Solution, scene: Scene) -> Figure | None:
+    """Return a figure like `solution_figure` of the further fields of the problem file; None if it has none."""
+    values = solution.derived(scene.points)
+    return _figure_of(solution, scene, values, f"Fields: {', '.join(values)}", singular=True) if values else None
+
+
+def _figure_of(solution: Solution, scene: Scene, fields: dict[str, Array], title: str, singular: bool = False) -> Figure:
+    """Return a figure of all components of some fields, given at the points of the scene, which may be ``singular`` there."""
+    values = components_of(fields)
+    exact = components_of({name: found for name, found in solution.exact(scene.points).items() if name in fields})
     names, told = list(values), _eigenvalues(solution)
-    shown, axes = _grid(scene, names, solution.problem.title or "Solution")
+    shown, axes = _grid(scene, names, title)
     for name, row in zip(names, axes, strict=False):
-        tones = colours(values[name])
+        tones = colours(values[name], singular)
         painted = scene.draw(row, values[name], tones, exact.get(name))
         _name(shown, scene, row, name + told.get(name, ""), painted)
     if scene.panels != 3 and len(exact) and painted is None:
@@ -116,7 +133,7 @@ def _eigenvalues(solution: Solution) -> dict[str, str]:
 
 def error_figure(solution: Solution, scene: Scene) -> Figure | None:
     """Return a figure of u − u_exact for every component; None if the exact solution is not known."""
-    exact = components_of(solution.exact(scene.points))
+    exact = components_of({u: truth for u, truth in solution.exact(scene.points).items() if u in solution.problem.exact})
     if not exact:
         return None
     values = components_of(solution.at(scene.points))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain import Mesh
 from vpinn.errors import InputError, StorageError
-from vpinn.output.cells import cell_format, vtk_cells
+from vpinn.output.cells import cell_format, vtk_cells, vtk_facets
 from vpinn.storage import scratch
 from vpinn.text import escaped
 
@@ -24,6 +26,8 @@ CellValues = Mapping[str, NDArray[np.generic]]
 
 def vtu(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: CellValues) -> bytes:
     """Return a VTK unstructured grid, binary and compressed.
+
+    Where the boundary has tags, its facets are cells, too, and tag_<name> is 1 on those with the tag.
 
     Vectors are padded with zeros to 3 components and gradients to 3 × 3 tensors, the shapes that viewers recognise. Without a
     mesh, every point is a cell of VTK's type vertex.
@@ -38,11 +42,15 @@ def vtu(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: C
         InputError: d > 3.
         StorageError: The temporary file that meshio needs could not be written.
     """
-    kind, cells = _topology(x, mesh)
+    blocks = [_topology(x, mesh)]
+    parts = {name: [np.ascontiguousarray(value)] for name, value in cell_values.items()}
+    if mesh is not None and mesh.facet_tags:
+        blocks.append(vtk_facets(mesh))
+        parts = _with_facets(parts, mesh)
     # meshio does not escape names for XML
     point_data = {_in_xml(name): _padded(value) for name, value in values.items()}
-    cell_data = {_in_xml(name): [np.ascontiguousarray(value)] for name, value in cell_values.items()}
-    grid = meshio.Mesh(_in_space(x), [(kind, cells)], point_data, cell_data)
+    cell_data = {_in_xml(name): found for name, found in parts.items()}
+    grid = meshio.Mesh(_in_space(x), blocks, point_data, cell_data)
     try:
         with scratch() as folder:  # meshio writes to paths only
             meshio.vtu.write(folder / "grid.vtu", grid)
@@ -126,10 +134,12 @@ def aligned(x: Array, values: Mapping[str, Array], coordinates: Sequence[str]) -
 def component_names(name: str, shape: tuple[int, ...]) -> list[str]:
     """Return the names of a field's components.
 
-    They are u for a scalar u, u0, u1, … for a vector u, and u_1_0, u_1_1, … for a vector whose name ends with a digit.
+    They are u for a scalar u, u0, u1, … for a vector u, A0_0, A0_1, … for a matrix A, and u_1_0, u_1_1, … for a vector whose name
+    ends with a digit.
     """
     between = "_" if name[-1:].isdigit() else ""
-    return [name] if not shape else [f"{name}{between}{i}" for i in range(shape[0])]
+    places = itertools.product(*map(range, shape))
+    return [name] if not shape else [f"{name}{between}{'_'.join(map(str, place))}" for place in places]
 
 
 def npz(x: Array, mesh: Mesh | None, values: Mapping[str, Array], cell_values: CellValues) -> bytes:
@@ -161,6 +171,17 @@ def _topology(x: Array, mesh: Mesh | None) -> tuple[str, NDArray[np.int64]]:
     if mesh is None:
         return "vertex", np.arange(len(x))[:, None]
     return cell_format(mesh).meshio, np.ascontiguousarray(vtk_cells(mesh))
+
+
+def _with_facets(parts: Mapping[str, list[NDArray[Any]]], mesh: Mesh) -> dict[str, list[NDArray[Any]]]:
+    """Return values per cell, followed by those per facet of the boundary: the tags, and nan or 0 for what facets lack."""
+    count = len(mesh.boundary)
+    lacking = {kind: np.full(count, np.nan if kind == "f" else 0) for kind in "fiu"}
+    found = {name: [value, lacking[value.dtype.kind].astype(value.dtype)] for name, (value,) in parts.items()}
+    for name, rows in mesh.facet_tags.items():
+        held = found.setdefault(f"tag_{name}", [np.zeros(mesh.n_cells, np.int32), np.zeros(count, np.int32)])
+        held[1][rows] = 1
+    return found
 
 
 def _in_space(x: Array) -> Array:

@@ -147,6 +147,8 @@ def _names(problem: Problem) -> dict[int, list[str]]:
         for rate, text in zip(unknown.rates, (f"dt({unknown.name})", f"dt(dt({unknown.name}))"), strict=False):
             names[rate.count()] = [text] if not unknown.shape else [f"{text}[{k}]" for k in range(unknown.components)]
         names[-1 - (unknown.test.part() or 0)] = component_names(unknown.test_name, unknown.shape)
+    for one in () if problem.inverse is None else problem.inverse.inferred:
+        names[one.symbol.count()] = [f"s_{one.name}"]
     return names
 
 

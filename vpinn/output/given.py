@@ -1,4 +1,4 @@
-"""Reading of evaluation points that a user gives with ``--at``: as text, or as a csv file with one point per line."""
+"""Reading of evaluation points that a user gives: with ``--at`` as text or a csv file, or with ``--line``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from vpinn.errors import InputError
 from vpinn.problem.wording import printable
 
 MAX_BYTES = 200_000_000
+ALONG = 101
+"""Number of points on a line if none is given."""
+MOST_ALONG = 1_000_000
+"""Largest number of points on a line."""
 
 
 def points_of(given: Sequence[str], coordinates: Sequence[str]) -> NDArray[np.float64]:
@@ -34,6 +38,29 @@ def points_of(given: Sequence[str], coordinates: Sequence[str]) -> NDArray[np.fl
             continue
         parts.append(_checked([numbers], coordinates, "--at"))
     return np.concatenate(parts)
+
+
+def line_of(text: str, coordinates: Sequence[str]) -> NDArray[np.float64]:
+    """Return evenly spaced points on a straight line [n, k], ends included.
+
+    Args:
+        text: its ends, and how many points if not 101: "0,0:1,0" or "0,0:1,0:11".
+        coordinates: Names of the k coordinates of a point.
+
+    Raises:
+        InputError: The text has another form, an end the wrong number of coordinates, or there are less than two points.
+    """
+    ends, count = text.split(":"), ALONG
+    try:
+        if len(ends) == 3:
+            count = int(ends.pop())
+        first, last = ([float(part) for part in end.split(",")] for end in ends)
+    except ValueError:
+        told = 'expected two points, as in "0,0:1,0", or "0,0:1,0:11" for 11 points'
+        raise InputError(f"{told}, got {printable(text)!r}", "--line") from None
+    if not 2 <= count <= MOST_ALONG:
+        raise InputError(f"a line has 2 to {MOST_ALONG:,} points, got {count}", "--line")
+    return np.linspace(_checked([first], coordinates, "--line")[0], _checked([last], coordinates, "--line")[0], count)
 
 
 def read_points(path: Path, names: Sequence[str]) -> NDArray[np.float64]:

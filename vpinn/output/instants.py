@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from vpinn.march import MarchedSolution
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line
-from vpinn.output.figures import components_of, error_figure, make_scene, png, solution_figure
+from vpinn.output.figures import components_of, error_figure, fields_figure, make_scene, png, solution_figure
 from vpinn.output.scene import Scene
 from vpinn.output.style import ACCENT, INK, TRUTH, colours, figure, powers_of_ten, styled
+from vpinn.output.vectors import vector_figure
 from vpinn.storage import inside, write_atomic
 
 Array = NDArray[np.float64]
@@ -49,9 +50,12 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
         scene = make_scene(solution.problem.domain)
         drawn = {
             "solution": solution_figure(solution, scene),
+            "fields": fields_figure(solution, scene),
+            "vector": vector_figure(solution, scene),
             "snapshots": _space_and_time(solution) if isinstance(scene, Line) else _snapshots(solution, scene),
             "error": error_figure(solution, scene),
             "time": _error_over_time(solution),
+            "quantities": _quantities_over_time(solution),
             "convergence": convergence_figure(solution),
         }
         for name, content in drawn.items():
@@ -104,6 +108,23 @@ def _space_and_time(solution: MarchedSolution) -> Figure:
             right.plot(x, values[k], color=ACCENT, alpha=0.25 + 0.75 * number / (SNAPSHOTS - 1), label=f"t = {times[k]:.3g}")
         right.set(xlabel="x", title=name)
         right.legend(loc="best", fontsize=8)
+    return shown
+
+
+def _quantities_over_time(solution: MarchedSolution) -> Figure | None:
+    """Return a figure of every quantity over time, with a band as wide as its error; None if there are no quantities."""
+    found = solution.metrics.get("quantities", {})
+    if not found:
+        return None
+    shown = figure(6.5, 2.4 * len(found) + 0.4, "Quantities over time")
+    for name, known, axes in zip(found, found.values(), shown.subplots(len(found), squeeze=False)[:, 0], strict=True):
+        t, value = np.array(known["times"]), np.array(known["values"])
+        axes.plot(t, value, color=INK, marker="o", markersize=3)
+        if None not in known["errors"]:
+            error = np.array(known["errors"])
+            axes.fill_between(t, value - error, value + error, color=ACCENT, alpha=0.3, linewidth=0)
+        axes.set(xlabel="t", ylabel=name)
+        axes.grid(True)
     return shown
 
 

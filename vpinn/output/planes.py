@@ -139,12 +139,17 @@ class Slices(Scene):
         return painted
 
 
-def outline(mesh: Mesh) -> Array:
-    """Return the boundary of a plane mesh as polylines [n_facets, 2 or 3, 2]; those of curved facets pass the middle node."""
+def outline(mesh: Mesh, nodes: Array | None = None) -> Array:
+    """Return the boundary of a plane mesh as polylines [n_facets, 2 or 3, 2]; those of curved facets pass the middle node.
+
+    Args:
+        mesh: the mesh.
+        nodes: where its nodes are instead [n_nodes, 2].
+    """
     element = lagrange(mesh.cell, mesh.order)
     edges = np.array(element.entity_closure_dofs[1])[:, [0, 1] if mesh.order == 1 else [0, 2, 1]]
     cell, local = mesh.boundary.T
-    lines: Array = mesh.nodes[mesh.cells[cell[:, None], edges[local]]]
+    lines: Array = (mesh.nodes if nodes is None else nodes)[mesh.cells[cell[:, None], edges[local]]]
     return lines
 
 

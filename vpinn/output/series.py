@@ -65,10 +65,15 @@ def write(solution: Solution, path: Path, refine: int = 0, points: ArrayLike | N
 
 def table_at(solution: Solution, points: ArrayLike, as_csv: bool) -> str:
     """Return values and gradients at points, with the coordinates of the problem, as text: aligned columns or comma-separated."""
-    fields = fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
+    fields = fields_along(solution, points)
     if as_csv:
         return formats.csv(fields.x, fields.values, solution.coordinates).decode().rstrip()
     return formats.aligned(fields.x, fields.values, solution.coordinates)
+
+
+def fields_along(solution: Solution, points: ArrayLike) -> Fields:
+    """Return all fields at points, with instants if the solution depends on time; see `fields_at` and `fields_in_time`."""
+    return fields_in_time(solution, points) if isinstance(solution, MarchedSolution) else fields_at(solution, points)
 
 
 def fields_in_time(solution: MarchedSolution, x: ArrayLike) -> Fields:

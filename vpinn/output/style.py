@@ -47,6 +47,8 @@ STYLE: Final[dict[Any, Any]] = {
     "figure.dpi": 150,
     "savefig.dpi": 150,
 }
+RARE, BEYOND = 0.005, 1.0
+"""Share of the values at each end that count as few, and how far colours go beyond the others, relative to their range."""
 OVERSHOOT = 0.02
 """Share of the largest absolute value, dimensionless, up to which values of the other sign are taken for errors around zero."""
 
@@ -65,10 +67,18 @@ def styled() -> Iterator[None]:
         yield
 
 
-def colours(values: Array) -> tuple[str, Normalize]:
-    """Return a colour map and its range for values: diverging around zero if the values change sign, sequential otherwise."""
+def colours(values: Array, singular: bool = False) -> tuple[str, Normalize]:
+    """Return a colour map and its range for values: diverging around zero if the values change sign, sequential otherwise.
+
+    Args:
+        values: Values to draw; those that are not finite are left out.
+        singular: Whether a few values may be infinite in truth, such as stresses at a corner: the range ends where they begin.
+    """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    if singular and len(finite):
+        first, last = np.quantile(finite, (RARE, 1.0 - RARE))
+        low, high = max(low, first - BEYOND * (last - first)), min(high, last + BEYOND * (last - first))
     reach = max(abs(low), abs(high))
     if min(-low, high) > OVERSHOOT * reach:
         return "RdBu_r", Normalize(-reach, reach)

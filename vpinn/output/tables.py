@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vpinn.output.family import family_rows
+from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
+from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
 from vpinn.text import escaped
 from vpinn.trial import Imposed
@@ -34,19 +36,21 @@ _STOPPED = {
     "tolerance": "the tolerance is met",
     "converged": "converged, steps no longer changed the parameters",
     "time limit": "the time limit was reached",
+    "callback": "a callback ended it",
     "signal": "stopped by a signal",
     "collapse": "the time steps became too small",
 }
 
 
 def solution_rows(solution: Solution) -> Rows:
-    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors, time, and failed checks."""
+    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors and time; not the checks."""
     metrics = solution.metrics
     seconds = metrics.get("seconds", {})
     rows = [
         ("problem", solution.problem.title or "(no title)"),
         ("method", method_text(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed_texts(metrics.get("imposed", [])))),
+        *unused_rows(solution.problem.settings, metrics.get("method", "")),
         *beside_rows(metrics.get("beside")),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
@@ -64,18 +68,21 @@ def solution_rows(solution: Solution) -> Rows:
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
     rows += family_rows(metrics.get("family"))
+    rows += inferred_rows(metrics)
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))
     if "fem" in metrics:
         rows += _finite_elements(metrics["fem"])
     if solution.error_estimate:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
+    rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
+    rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
     if "peak_memory_mb" in metrics:
         rows.append(("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"))
-    return rows + [("", text) for text in failed_checks(solution)]
+    return rows
 
 
 def failed_checks(solution: Solution) -> list[str]:
@@ -96,6 +103,12 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
 def method_text(name: str, reason: str) -> str:
     """Return the name of a method, and the reason why it was picked."""
     return f"{name}, {reason}" if reason else name
+
+
+def unused_rows(settings: Settings, method: str) -> Rows:
+    """Return the row about settings of the file that the method does not use; none if it uses all."""
+    unused = unused_settings(settings, method)
+    return [("not used", f"{', '.join(unused)}: {method} takes no such setting")] if unused else []
 
 
 def beside_rows(found: Mapping[str, Any] | None) -> Rows:
@@ -189,10 +202,37 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
     return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
 
 
+def quantity_texts(metrics: Mapping[str, Any]) -> list[str]:
+    """Return one text per quantity: its value with as many digits as its error leaves, that error, and the exact value."""
+    texts = []
+    for name, found in metrics.get("quantities", {}).items():
+        value, error = found["value"], found["error"]
+        exact = found.get("exact")
+        text = f"{name} = {value:.6g}, without an error estimate"
+        if error is not None:
+            text = f"{name} = {value:.{_digits(value, error)}g} ± {error:.1e}"
+        text += " at the end" if "times" in found else ""
+        texts.append(text if exact is None else f"{text} (exact {exact:.8g})")
+    return texts
+
+
+def _field(found: Mapping[str, float]) -> str:
+    """Return the text about the error of a further field and its estimate, "" where neither is known."""
+    named = {"relative_l2": "L² {}", "estimate": "estimate {}", "relative_l2_final": "L² {} at the end"}
+    named["estimate_final"] = "estimate {} at the end"
+    told = ", ".join(text.format(f"{found[key]:.2e}") for key, text in named.items() if key in found)
+    return f"{told} (relative)" if told else ""
+
+
+def _digits(value: float, error: float) -> int:
+    """Return how many digits of a value its error leaves, 2 to 17."""
+    return 17 if not error else int(np.clip(np.ceil(np.log10(max(abs(value), error) / error)) + 1, 2, 17))
+
+
 def _eigenvalue(found: Mapping[str, float]) -> str:
     """Return an eigenvalue with as many digits as its error leaves, and its error."""
     value, bound = found["value"], found["bound"]
-    digits = 17 if not bound else int(np.clip(np.ceil(np.log10(max(abs(value), bound) / bound)) + 1, 2, 17))
+    digits = _digits(value, bound)
     imaginary = found.get("imaginary", 0.0)
     sign = "−" if imaginary < 0 else "+"
     rest = f" {sign} {abs(imaginary):.{digits}g} i" if "imaginary" in found else ""

@@ -21,14 +21,18 @@ from ufl.measure import Measure
 
 from vpinn.domain import Domain, with_vertices
 from vpinn.errors import InputError
+from vpinn.problem.answers import make_answers
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.eigen import make_eigen
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
+from vpinn.problem.given_fields import make_fields
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
+from vpinn.problem.inverse import Inferred, make_inferred
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.measurements import make_inverse
 from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parameters import make_parameters
 from vpinn.problem.parts import mark_parts
@@ -88,7 +92,7 @@ def build_problem(
         if settings.domain is None:
             raise InputError("domain is missing; give a [domain] section with a mesh or a shape", source.place())
         with source.located("domain"):
-            domain = load_domain(settings.domain, folder)
+            domain = load_domain(settings.domain, folder, source.mesh_root)
     symbols = make_symbols(domain.dimension)
     meshed = domain.mesh is not None
     scope = make_scope(symbols, meshed=meshed)
@@ -99,13 +103,14 @@ def build_problem(
     edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
     scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
     scope = _timed(scope, settings)
+    scope, inferred = make_inferred(settings.infer, source, make_fields(settings.fields, source, scope, domain, folder))
     scope, parameters = make_parameters(settings, source, scope)
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     if loads and domain.mesh:
         domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
-    exact = _exact(settings, source, scope, unknowns)
+    exact = _exact(settings, source, scope, unknowns, inferred)
     reference = None
     if settings.reference.file is not None:
         with source.located("reference", "file"):
@@ -124,7 +129,7 @@ def build_problem(
     refuse_conditions(scope, boundary, bool(loads))
     initial = make_initial(settings, source, scope, unknowns, formulation)
     eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
-    return Problem(
+    problem = Problem(
         title=settings.title,
         domain=domain,
         settings=settings,
@@ -133,7 +138,7 @@ def build_problem(
         formulation=formulation,
         boundary=boundary,
         enrich=enrich,
-        exact=exact,
+        exact={unknown.name: exact[unknown.name] for unknown in unknowns if unknown.name in exact},
         reference=reference,
         tags=scope.tags,
         directory=directory,
@@ -146,13 +151,18 @@ def build_problem(
         supports=nodal.supports(),
         loads=loads,
         parameters=parameters,
+        answers=make_answers(settings, source, scope, unknowns),
     )
+    return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
 
 
-def _exact(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> dict[str, Expr]:
-    """Return unknown → its exact solution, for those that the problem file states."""
+def _exact(
+    settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...], inferred: tuple[Inferred, ...]
+) -> dict[str, Expr]:
+    """Return unknown, or inferred number or field → its exact solution, for those that the problem file states."""
     exact: dict[str, Expr] = {}
-    shapes = {unknown.name: unknown.shape for unknown in unknowns}
+    shapes: dict[str, tuple[int, ...]] = {unknown.name: unknown.shape for unknown in unknowns}
+    shapes |= {one.name: () for one in inferred}
     for name, value in settings.reference.exact.items():
         with source.located("reference", "exact", name):
             if name not in shapes:
@@ -179,7 +189,7 @@ def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
-    taken = {*settings.constants, *settings.parameters, *settings.unknowns, *settings.expressions}
+    taken = {*settings.constants, *settings.parameters, *settings.fields, *settings.infer, *settings.unknowns, *settings.expressions}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
         size, test_name = (section.shape, section.test) if isinstance(section, UnknownSection) else (section, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,7 +45,7 @@ class Evaluable(ABC):
         Raises:
             InputError: ``x`` has not d columns.
         """
-        return self._inside(x, 0)
+        return self._inside(x, self.at)
 
     def gradient(self, x: ArrayLike) -> dict[str, Array]:
         """Return gradients at points.
@@ -59,7 +59,7 @@ class Evaluable(ABC):
         Raises:
             InputError: ``x`` has not d columns.
         """
-        return self._inside(x, 1)
+        return self._inside(x, lambda points: self.at(points, 1))
 
     def by_unknown(self, found: Array, names: Container[str] | None = None) -> dict[str, Array]:
         """Split an array of components by unknown.
@@ -79,14 +79,15 @@ class Evaluable(ABC):
                 start += unknown.components
         return result
 
-    def _inside(self, x: ArrayLike, order: int) -> dict[str, Array]:
+    def _inside(self, x: ArrayLike, found: Callable[[Points], Mapping[str, Array]]) -> dict[str, Array]:
+        """Return what a function gives at those points [n, d] that lie inside the domain, and nan at others."""
         coordinates, d = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.domain.dimension
         if coordinates.ndim != 2 or coordinates.shape[1] != d:
             raise InputError(f"points need {d} coordinates each, got an array of shape {list(np.shape(x))}")
         points, inside = located_points(self.domain, coordinates)
         rows = np.flatnonzero(inside)
         result = {}
-        for name, values in self.at(points.rows(rows), order).items():
+        for name, values in found(points.rows(rows)).items():
             result[name] = np.full((len(coordinates), *values.shape[1:]), np.nan)
             result[name][rows] = values
         return result

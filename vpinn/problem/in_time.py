@@ -14,6 +14,7 @@ from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
 from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.inverse import refuse_inverse
 from vpinn.problem.parameters import refuse_family
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
@@ -197,16 +198,17 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
 
 
 def refuse_time(problem: Problem, what: str) -> None:
-    """Refuse a problem in time, an eigenproblem, or a family, where only steady problems with one solution are possible.
+    """Refuse a problem in time, an eigenproblem, an inverse problem or a family, where only single steady problems are possible.
 
     Args:
         problem: the problem.
         what: subject and verb of the error text, as in "the noise report takes".
 
     Raises:
-        InputError: the problem depends on time, asks for eigenvalues, or is a family.
+        InputError: the problem depends on time, asks for eigenvalues, has unknown coefficients, or is a family.
     """
     refuse_modes(problem.eigen, what, problem.where("eigen"))
+    refuse_inverse(problem.inverse, what, problem.where("infer"))
     refuse_family(problem.parameters, what)
     if problem.clock is not None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))

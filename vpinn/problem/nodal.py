@@ -20,8 +20,9 @@ from vpinn.problem.formulation import Formulation
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.restraints import Bound, Load, Support
-from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings, Value
+from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings
 from vpinn.problem.scope import AT, Scope
+from vpinn.problem.section import Value
 from vpinn.problem.source import Source
 from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import parse_value

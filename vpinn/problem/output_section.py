@@ -1,4 +1,4 @@
-"""The [output] section of a problem file: which files a run writes, and where."""
+"""The [output] section of a problem file: which files a run writes, and where, and what else it tells of the solution."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vpinn.problem.section import Real, Section, Text
+from vpinn.problem.section import Real, Section, Text, Value
 
 
 class Output(Section):
-    """Files of the run folder."""
+    """Files of the run folder, and further fields and integrals of the solution."""
 
     directory: Text | None = Field(
         None, description="Run folder, below the problem file or the working directory; default results/<file stem>."
@@ -20,4 +20,14 @@ class Output(Section):
     times: Annotated[int, Field(strict=True, ge=2, le=10_000)] | tuple[Real, ...] | None = Field(
         None,
         description="With domain.time: number of instants written, from start to end (2 to 10,000), or a list; default 11.",
+    )
+    fields: dict[Text, Value] = Field(
+        {},
+        max_length=100,
+        description='Further fields, which are written, evaluated and drawn like unknowns: { flux = "-k*grad(u)" }.',
+    )
+    quantities: dict[Text, Text] = Field(
+        {},
+        max_length=100,
+        description="Integrals of the solution, each with an error estimate: { heat = \"-k*dot(grad(u), n)*ds('base')\" }.",
     )

@@ -119,6 +119,8 @@ def make_parameters(settings: Settings, source: Source, scope: Scope) -> tuple[S
         raise InputError("eigenproblems have no [parameters] yet; solve one per value", source.place("parameters"))
     if settings.domain is not None and settings.domain.time is not None:
         raise InputError("problems in time have no [parameters] yet; solve one per value", source.place("parameters"))
+    if settings.infer:
+        raise InputError("an inverse problem has no [parameters]; give them in [constants]", source.place("parameters"))
     for name in ("file", "fem"):
         if getattr(settings.reference, name) is not None:
             raise InputError(f"reference.{name} holds for one member of a family; leave it out", source.place("reference", name))

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import ufl
@@ -17,8 +17,10 @@ from ufl.classes import Expr
 
 from vpinn.domain import Domain, axis_names
 from vpinn.errors import InputError
+from vpinn.problem.answers import Answers
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.inverse import Inverse
 from vpinn.problem.parameters import Parameters
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
@@ -98,7 +100,9 @@ class Problem:
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
         parameters: those of a family of problems, see ``member``; None for a single problem.
         periodic: pairs of periodic sides; () if there are none.
+        inverse: what is unknown beside the solution, and what was measured; None where all coefficients are known.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
+        answers: further fields, and quantities, that the file asks for.
     """
 
     title: str
@@ -122,6 +126,8 @@ class Problem:
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
     parameters: Parameters | None = None
+    inverse: Inverse | None = None
+    answers: Answers = field(default_factory=Answers)
 
     @property
     def nodal(self) -> tuple[str, str]:
@@ -143,6 +149,14 @@ class Problem:
         """The variation F(u; v), linear in the test functions v; the solution u satisfies F(u; v) = 0 for all v."""
         return self.formulation.variation(self.unknowns, self.symbols)
 
+    @property
+    def exact_fields(self) -> dict[str, Expr]:
+        """The further fields of the exact solution; {} unless it is known for every unknown."""
+        if not self.exact.keys() >= {u.name for u in self.unknowns}:
+            return {}
+        truths = {u.function: self.exact[u.name] for u in self.unknowns}
+        return {name: ufl.replace(stated, truths) for name, stated in self.answers.fields.items()}
+
     def unknown(self, name: str) -> Unknown:
         """Return the unknown with a given name.
 
@@ -153,6 +167,25 @@ class Problem:
             if unknown.name == name:
                 return unknown
         raise InputError(f"no unknown is called {name!r}; there are {', '.join(u.name for u in self.unknowns)}")
+
+    def replace(self, **sections: Any) -> Problem:
+        """Return this problem with other entries in some sections, such as ``problem.replace(constants={"k": 2})``.
+
+        Args:
+            **sections: as for ``make_problem``; entries of tables take the place of those before, lists replace lists.
+
+        Raises:
+            InputError: a section is wrong.
+        """
+        from vpinn.problem.reader import replaced
+
+        return replaced(self, sections)
+
+    def __repr__(self) -> str:
+        unknowns = ", ".join(unknown.name for unknown in self.unknowns)
+        time = "" if self.clock is None else f", time {self.clock.start:g} to {self.clock.end:g}"
+        size = f"{self.domain.n_cells:,} cells" if self.domain.mesh is not None else "no cells"
+        return f"<Problem {self.title!r}: {unknowns} in {self.domain.dimension} dimensions, {size}{time}>"
 
     def where(self, *key: str | int) -> str:
         """Return the place of a setting, for messages: ``where("solver", "steps")`` → ``heat.toml:12``."""

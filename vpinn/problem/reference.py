@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +10,8 @@ from numpy.typing import NDArray
 
 from vpinn.domain import Domain, axis_names, located_points
 from vpinn.errors import InputError
+from vpinn.problem.columns import places, read_columns
 from vpinn.problem.wording import closest, printable
-from vpinn.storage import open_regular
-
-MAX_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +47,10 @@ def read_reference(
         InputError: a column is missing or contains something else than numbers, or no point lies in the domain.
     """
     where, d = printable(str(path), 200), domain.dimension
-    columns = _read_columns(path, where)
+    columns = read_columns(path, "the reference")
     listed = printable(", ".join(columns), 200)
     coordinates = (*axis_names(d), *(("t",) if span is not None else ()))
-    missing = [name for name in coordinates if name not in columns]
-    if missing:
-        raise InputError(f"the reference has no column {', '.join(missing)}; its columns are {listed}", where)
+    points = places(columns, coordinates, "the reference", where)
     whole: dict[str, list[str]] = {}
     parts: list[str] = []
     for name, shape in unknowns.items():
@@ -75,7 +69,6 @@ def read_reference(
         raise InputError(
             f"the reference has no column {', '.join(parts)}, but others of this unknown; its columns are {listed}", where
         )
-    points = np.stack([columns[name] for name in coordinates], axis=1)
     inside = located_points(domain, points[:, :d])[1]
     if span is not None:
         inside &= (points[:, d] >= span[0]) & (points[:, d] <= span[1])
@@ -83,24 +76,3 @@ def read_reference(
         raise InputError("no point of the reference lies inside the domain; check its coordinates", where)
     values = {name: np.stack([columns[column] for column in wanted], axis=1)[inside] for name, wanted in whole.items()}
     return ReferenceValues(points[inside], values, int((~inside).sum()))
-
-
-def _read_columns(path: Path, where: str) -> dict[str, NDArray[np.float64]]:
-    """Return the columns of a CSV file by their names in the header."""
-    try:
-        with open_regular(path) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise InputError(f"the reference is larger than {MAX_BYTES // 10**6} MB; thin it out", where)
-        reader = csv.reader(content.decode("utf-8-sig").splitlines())
-        header: Sequence[str] = [name.strip() for name in next(reader, [])]
-        rows = [[float(cell) for cell in row] for row in reader if row]
-        table = np.array(rows, dtype=np.float64).reshape(-1, len(header) or 1)
-    except (OSError, ValueError, csv.Error) as error:
-        reason = printable(str(error), 200)
-        raise InputError(f"the reference cannot be read as numbers under a header line: {reason}", where) from None
-    if not header or not len(table) or not np.isfinite(table).all():
-        raise InputError("the reference has no rows, or values that are not finite", where)
-    if twice := [name for k, name in enumerate(header) if name in header[:k]]:
-        raise InputError(f"the reference has more than one column {printable(twice[0])!r}; leave one out", where)
-    return dict(zip(header, table.T, strict=True))

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
 from vpinn.problem.parameters import ParameterSection
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text
+from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
-Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Domain(Section):
@@ -217,6 +217,13 @@ class Eigen(Section):
     near: Real = Field(0.0, description="The eigenvalues nearest to this number are found.")
 
 
+class FieldSection(Section):
+    """A known coefficient from a file."""
+
+    file: Text = Field(description="CSV file with columns x, y, … and the field; or VTU, XDMF with data at nodes or cells.")
+    name: Text | None = Field(None, description="Name of the column or of the data; default that of the field.")
+
+
 class Reference(Section):
     """Known values of the true solution, only for comparison; no solver uses them."""
 
@@ -243,6 +250,13 @@ class Settings(Section):
     parameters: dict[str, tuple[Real, Real] | ParameterSection] = Field(
         default_factory=dict,
         description="A family of problems, solved once for all values: name = [lower, upper], or a table; up to six.",
+    )
+    infer: dict[str, InferSection] = Field(
+        default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
+    )
+    data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
+    fields: dict[str, FieldSection] = Field(
+        default_factory=dict, max_length=50, description="Known coefficients from files, used like expressions."
     )
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."

@@ -14,6 +14,7 @@ Positive = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Natural = Annotated[int, Field(strict=True, ge=0)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Section(BaseModel):

@@ -47,4 +47,5 @@ def substituted(problem: Problem, values: Mapping[Expr, Expr | float]) -> Proble
         bounds=tuple(replace(one, lower=put(one.lower), upper=put(one.upper)) for one in problem.bounds),
         supports=tuple(replace(one, value=put(one.value)) for one in problem.supports),
         loads=tuple(replace(one, formulation=formulation(one.formulation)) for one in problem.loads),
+        answers=problem.answers.changed(put),
     )

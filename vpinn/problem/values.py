@@ -11,8 +11,8 @@ from ufl.classes import Expr, Zero
 from vpinn.errors import InputError
 from vpinn.problem.arithmetic import tensor
 from vpinn.problem.expression import parse_expression
-from vpinn.problem.schema import Value
 from vpinn.problem.scope import Scope
+from vpinn.problem.section import Value
 from vpinn.problem.wording import shape_in_words
 
 

@@ -56,11 +56,11 @@ def worked_problems() -> tuple[Worked, ...]:
 
 
 def copy_worked(name: str, target: Path) -> list[Path]:
-    """Copy a worked problem with its mesh and its reference values, without replacing other files.
+    """Copy a worked problem with its mesh, its reference values and its data, without replacing other files.
 
     Args:
         name: name of the worked problem.
-        target: problem file to write; mesh and reference values are written relative to its folder.
+        target: problem file to write; the other files are written relative to its folder.
 
     Returns:
         the files written, the problem file first.
@@ -76,7 +76,8 @@ def copy_worked(name: str, target: Path) -> list[Path]:
         raise InputError(f"--from: there is no worked problem {name!r}; {hint}")
     file = known[name].file
     stated = tomllib.loads(file.read_text(encoding="utf-8"))
-    named = (stated["domain"].get("mesh"), stated.get("reference", {}).get("file"))
+    named = [stated["domain"].get("mesh"), stated.get("reference", {}).get("file")]
+    named += [one.get("file") for one in (*stated.get("data", []), *stated.get("fields", {}).values())]
     copies = [(file, target), *((file.parent / one, target.parent / one) for one in named if one is not None)]
     for source, copy in copies:
         if copy.exists() and (copy == target or copy.read_bytes() != source.read_bytes()):

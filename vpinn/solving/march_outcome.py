@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -10,7 +11,18 @@ import numpy as np
 
 from vpinn.domain import CellPoints
 from vpinn.errors import InputError
-from vpinn.march import Collapse, Distance, Marches, MarchStage, as_metrics, beside_elements, exact_field, gap_between
+from vpinn.march import (
+    Collapse,
+    Distance,
+    Marches,
+    MarchStage,
+    answers_in_time,
+    as_metrics,
+    beside_elements,
+    exact_field,
+    gap_between,
+    times_of,
+)
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.problem import Problem
 from vpinn.solution import Solution
@@ -35,6 +47,7 @@ class MarchOutcome(Outcome):
         stage: The best march, with its error estimate.
         stages: All marches of the run.
         ended: Why there is no further march, as ``stages.ended`` tells it.
+        answers: Quantities and errors of further fields, as entries of the metrics; None to compute them.
     """
 
     _: KW_ONLY
@@ -42,6 +55,7 @@ class MarchOutcome(Outcome):
     stage: MarchStage
     stages: Marches
     ended: str
+    answers: Mapping[str, Any] | None = None
 
     @property
     def space(self) -> MarchStage:
@@ -55,7 +69,7 @@ class MarchOutcome(Outcome):
         assert estimate is not None
         if self.timed.reference is not None:
             errors = {**self._against_reference(), **errors}
-        more: dict[str, Any] = {"estimate_over_time": estimate.curve.tolist()}
+        more: dict[str, Any] = {"estimate_over_time": estimate.curve.tolist(), **self._answers()}
         if (asked := self.timed.settings.reference.fem) is not None:
             assert isinstance(asked.degree, int)
             try:
@@ -74,6 +88,13 @@ class MarchOutcome(Outcome):
         accuracy = Accuracy(errors, told, checks, more=more)
         metrics = dataclasses.replace(Metrics.of(self.solution.metrics), accuracy=accuracy)
         return dataclasses.replace(self.solution, metrics=metrics)
+
+    def _answers(self) -> Mapping[str, Any]:
+        """Return quantities and errors of further fields: those that are known, if they are all that are asked for."""
+        asked = self.timed.answers
+        if self.answers is not None and self.answers.get("quantities", {}).keys() == asked.quantities.keys():
+            return self.answers
+        return answers_in_time(self.stage, times_of(self.stage))
 
     def _accuracy(self) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
         """Return errors against the exact solution, the effectivity of the estimate, and the failed checks."""

@@ -21,10 +21,12 @@ from vpinn.march import (
     MarchedSolution,
     MarchJournal,
     MarchStage,
+    answers_in_time,
     arrays_of,
     make_marches,
     make_solution,
     stage_of,
+    times_of,
 )
 from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
@@ -38,6 +40,8 @@ from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
 ENDED = ("tolerance", "grown", "collapse")
 """Reasons for the end of the marches after which only the assessment is left."""
+KEPT = ("asked", "estimate", "ended", "answers")
+"""Entries of the record of such marches."""
 
 
 class MarchStrategy(Strategy):
@@ -77,7 +81,7 @@ class MarchStrategy(Strategy):
         if meta["stopped"] in ENDED and "estimate" in meta:
             training.stopped = meta["stopped"]
             self._best = dataclasses.replace(kept_stage(self.problem, arrays, meta), estimate=_estimate(meta["estimate"]))
-            return State(training, record={name: meta[name] for name in ("asked", "estimate", "ended")})
+            return State(training, record={name: meta[name] for name in KEPT if name in meta})
         begun = self.start()
         return State(begun.training, MarchJournal.from_arrays(arrays, {"asked": self._stages.tolerance, **meta}))
 
@@ -87,7 +91,7 @@ class MarchStrategy(Strategy):
         signals = hooks.signals
         began = time.perf_counter()
         if (ended_with := self._best) is not None:
-            return lambda: self._outcome(training, ended_with, str(state.record["ended"]))
+            return lambda: self._outcome(training, ended_with, str(state.record["ended"]), state.record.get("answers"))
         journal = state.journal
         assert isinstance(journal, MarchJournal)
         self._stages.journal, journal.saved = journal, lambda: hooks.save(state, None)
@@ -117,10 +121,11 @@ class MarchStrategy(Strategy):
             training.stopped = "signal"
         if training.stopped in ENDED:
             assert best.estimate is not None
-            state.record = {"asked": journal.tolerance, "estimate": _plain(best.estimate), "ended": ended}
+            answers = answers_in_time(best, times_of(best))
+            state.record = {"asked": journal.tolerance, "estimate": _plain(best.estimate), "ended": ended, "answers": answers}
             state.journal = None
         hooks.save(state, best)
-        return lambda: self._outcome(training, best, ended)
+        return lambda: self._outcome(training, best, ended, state.record.get("answers"))
 
     def _note(self, training: Training, hooks: Hooks, seconds: float) -> None:
         """Record the last stage that has an error estimate as a step of the history, and report it."""
@@ -135,6 +140,8 @@ class MarchStrategy(Strategy):
         )
         training.history.append(row)
         hooks.report(training)
+        with hooks.signals.abandons():
+            pass  # ends here if whoever was told wants no further stage
 
     def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:
         """Save what was computed before the steps became too small, and return the error to raise."""
@@ -153,8 +160,10 @@ class MarchStrategy(Strategy):
             f"end domain.time earlier, refine the mesh, or check the signs of the form{kept}"
         )
 
-    def _outcome(self, training: Training, stage: MarchStage, ended: str) -> MarchOutcome:
-        """Return a stage as the outcome of the strategy."""
+    def _outcome(
+        self, training: Training, stage: MarchStage, ended: str, answers: Mapping[str, Any] | None = None
+    ) -> MarchOutcome:
+        """Return a stage as the outcome of the strategy; ``answers`` are its quantities, if they are known already."""
         asked = self.settings.solver.method != "auto"
         how = "mode by mode, exact in time" if stage.marched.exact else f"{stage.marched.steps} implicit steps"
         account = Account(
@@ -170,7 +179,7 @@ class MarchStrategy(Strategy):
         )
         times = tuple(output_times(self.problem).tolist())
         solution = make_solution(stage, times, Metrics(account), history_of(training))
-        return MarchOutcome(solution, timed=self.problem, stage=stage, stages=self._stages, ended=ended)
+        return MarchOutcome(solution, timed=self.problem, stage=stage, stages=self._stages, ended=ended, answers=answers)
 
 
 def _plain(estimate: Distance) -> dict[str, Any]:

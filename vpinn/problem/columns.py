@@ -1,0 +1,60 @@
+"""Columns of numbers in CSV files: references, measurements and known fields."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.errors import InputError
+from vpinn.problem.wording import printable
+from vpinn.storage import open_regular
+
+MAX_BYTES = 200_000_000
+Columns = Mapping[str, NDArray[np.float64]]
+"""Name in the header → numbers [rows]."""
+
+
+def read_columns(path: Path, what: str) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of a CSV file by their names in the header.
+
+    Args:
+        path: file with a header line, of at most 200 MB.
+        what: what it holds in messages, as in "the reference".
+
+    Raises:
+        InputError: it is too large, has no rows, or contains something else than finite numbers.
+    """
+    where = printable(str(path), 200)
+    try:
+        with open_regular(path) as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"{what} is larger than {MAX_BYTES // 10**6} MB; thin it out", where)
+        reader = csv.reader(content.decode("utf-8-sig").splitlines())
+        header: Sequence[str] = [name.strip() for name in next(reader, [])]
+        rows = [[float(cell) for cell in row] for row in reader if row]
+        table = np.array(rows, dtype=np.float64).reshape(-1, len(header) or 1)
+    except (OSError, ValueError, csv.Error) as error:
+        reason = printable(str(error), 200)
+        raise InputError(f"{what} cannot be read as numbers under a header line: {reason}", where) from None
+    if not header or not len(table) or not np.isfinite(table).all():
+        raise InputError(f"{what} has no rows, or values that are not finite", where)
+    if twice := [name for k, name in enumerate(header) if name in header[:k]]:
+        raise InputError(f"{what} has more than one column {printable(twice[0])!r}; leave one out", where)
+    return dict(zip(header, table.T, strict=True))
+
+
+def places(columns: Columns, names: Sequence[str], what: str, where: str) -> NDArray[np.float64]:
+    """Return the coordinates in the columns of some names [rows, names].
+
+    Raises:
+        InputError: one is missing.
+    """
+    if missing := [name for name in names if name not in columns]:
+        listed = printable(", ".join(columns), 200)
+        raise InputError(f"{what} has no column {', '.join(missing)}; its columns are {listed}", where)
+    return np.stack([columns[name] for name in names], axis=1)
