@@ -74,9 +74,7 @@ def test_wrong_values_are_told_in_a_line(folder: Path, given: list[str], words: 
 
 
 @pytest.mark.parametrize("command", ["noise", "compare"])
-def test_commands_for_single_problems_refuse_families(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_for_single_problems_refuse_families(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "fin.toml").write_text(EXAMPLE)
     assert main([command, str(tmp_path / "fin.toml"), "-o", str(tmp_path / "out")]) == 2
     assert "[parameters] asks for a family; give k in [constants]" in capsys.readouterr().err

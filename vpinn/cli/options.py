@@ -44,6 +44,11 @@ Seed = Annotated[int | None, option(help="Seed of all random numbers; short for 
 Threads = Annotated[int | None, option(min=1, help="Threads; default OMP_NUM_THREADS, else one per core above a million points.")]
 Device = Annotated[str | None, option(metavar="NAME", help="Where training computes: cpu (default), cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failed checks only.")]
+Loud = Annotated[
+    bool | None,
+    typer.Option("--verbose/--quiet", "-v/-q", help="Print the traceback of a bug; or errors only.", show_default=False),
+]
+"""Verbose and quiet as one option: True, False, or None for neither."""
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of a bug.")]
 At = Annotated[
     list[str] | None,

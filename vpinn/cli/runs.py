@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vpinn.cli.display import say
-from vpinn.cli.options import At, Line, Param, Quiet, Run, Target, Verbose, option
+from vpinn.cli.options import At, Line, Loud, Param, Quiet, Run, Target, Verbose, option
 from vpinn.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def export(
     at: At = None,
     param: Param = None,
     output: Target = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    loud: Loud = None,
 ) -> None:
     """Write the solution of a finished or unfinished run to files: on its mesh, on a finer mesh, or at given points."""
     if output is not None and formats:
@@ -39,7 +38,7 @@ def export(
     targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or [usual]]
     for target in targets:
         write(solution, target, refine, points)
-        if not quiet:
+        if loud is not False:
             say(target)
 
 

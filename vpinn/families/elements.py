@@ -126,9 +126,7 @@ class Assembled:
     def _alike(self) -> Array | None:
         """Entries of all A_k of ``acting`` that act on free functions [A, entries]; None if their patterns differ."""
         first, *others = (self.held[k] for k in self.acting)
-        same = all(
-            np.array_equal(first.indptr, one.indptr) and np.array_equal(first.indices, one.indices) for one in others
-        )
+        same = all(np.array_equal(first.indptr, one.indptr) and np.array_equal(first.indices, one.indices) for one in others)
         return np.stack([first.data, *(one.data for one in others)]) if same else None
 
     def matrix(self, theta: Array) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vpinn.domain import LagrangeSpace, replayed
 from vpinn.families.factors import FormFactors
 from vpinn.families.interpolation import Interpolated
-from vpinn.families.reduced import Answers, ReducedSpace
+from vpinn.families.reduced import Queried, ReducedSpace
 from vpinn.families.stages import FamilyStage
 from vpinn.families.terms import Terms, boundary_factors
 from vpinn.problem import Parameters, Problem, member
@@ -52,7 +52,7 @@ class Family:
         assert self.problem.parameters is not None
         return self.problem.parameters
 
-    def query(self, values: Array) -> tuple[Problem, Trial, Answers]:
+    def query(self, values: Array) -> tuple[Problem, Trial, Queried]:
         """Return the member at values of the parameters [P], its solution as elements, and its place in the reduced space."""
         answers = self.space.solve(values[None])
         problem = member(self.problem, values)

@@ -15,7 +15,7 @@ from vpinn.families.elements import Assembled
 from vpinn.families.factors import FormFactors
 from vpinn.families.growing import GrowingSpace
 from vpinn.families.product import Product
-from vpinn.families.reduced import Answers, ReducedSpace
+from vpinn.families.reduced import Queried, ReducedSpace
 from vpinn.finite_elements import factorise
 from vpinn.problem import Parameters
 
@@ -61,7 +61,7 @@ class Chosen:
     worst: Array
     floor: float
     trained: Array
-    answers: Answers
+    answers: Queried
 
     @property
     def relative(self) -> float:

@@ -135,9 +135,7 @@ class Interpolated:
         known = np.tensordot(self.shares, seen, 1)
         tests, slopes = self.rest.tests, self.rest.slopes
         starts = rule.take(range(0, rule.size, rule.per_entity)).entity
-        return [
-            Tabulated(mixed.highest, len(mixed.spaces), rule, tests, slopes, torch.from_numpy(one), starts) for one in known
-        ]
+        return [Tabulated(mixed.highest, len(mixed.spaces), rule, tests, slopes, torch.from_numpy(one), starts) for one in known]
 
     def arrays(self) -> dict[str, Any]:
         """Return what ``restored`` takes, but for the rest."""

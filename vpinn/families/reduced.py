@@ -31,7 +31,7 @@ TINY = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Queried:
     """Solutions of S members in the reduced space.
 
     Attributes:
@@ -92,7 +92,7 @@ class ReducedSpace:
         """Number L + N of functions."""
         return len(self.products)
 
-    def solve(self, values: Array) -> Answers:
+    def solve(self, values: Array) -> Queried:
         """Return the solutions of S members [S, P].
 
         Raises:
@@ -123,7 +123,7 @@ class ReducedSpace:
             gaps = np.broadcast_to(self.gaps, (len(theta), lifts, lifts))
         missed = np.sqrt(np.maximum(np.einsum("si,sij,sj->s", held, gaps, held), 0.0))
         error = norms / (np.sqrt(stability) if self.energy else stability) + missed
-        return Answers(shares, norms, stability, error, np.sqrt(np.maximum(own, 0.0)))
+        return Queried(shares, norms, stability, error, np.sqrt(np.maximum(own, 0.0)))
 
     def _stability(self, theta: Array) -> Array:
         """Return lower estimates of the stability [S], from θ of the acting terms [S, A].

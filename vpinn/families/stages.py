@@ -184,5 +184,3 @@ def cell_shares(stage: FamilyStage) -> Array:
             part = own[space.dofs[cells]]
             found[cells] += np.einsum("mi,mij,mj->m", part, local, part)
     return np.sqrt(np.maximum(found, 0.0))
-
-

@@ -177,5 +177,3 @@ def boundary_factors(problem: Problem) -> Factors:
 
 def _is_zero(graph: Graph, node: Node) -> bool:
     return graph.is_number(node) and graph.value(node) == 0.0
-
-

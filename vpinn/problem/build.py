@@ -102,8 +102,9 @@ def build_problem(
     domain, pieces = mark_parts(domain, settings, scope, source)
     edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
     scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
-    scope = _timed(scope, settings)
-    scope, inferred = make_inferred(settings.infer, source, make_fields(settings.fields, source, scope, domain, folder))
+    scope, inferred = make_inferred(
+        settings.infer, source, make_fields(settings.fields, source, _timed(scope, settings), domain, folder)
+    )
     scope, parameters = make_parameters(settings, source, scope)
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
@@ -189,7 +190,8 @@ def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
-    taken = {*settings.constants, *settings.parameters, *settings.fields, *settings.infer, *settings.unknowns, *settings.expressions}
+    known = (settings.constants, settings.parameters, settings.fields, settings.infer, settings.unknowns, settings.expressions)
+    taken = {name for section in known for name in section}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
         size, test_name = (section.shape, section.test) if isinstance(section, UnknownSection) else (section, None)

@@ -248,8 +248,7 @@ class Settings(Section):
     )
     constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
     parameters: dict[str, tuple[Real, Real] | ParameterSection] = Field(
-        default_factory=dict,
-        description="A family of problems, solved once for all values: name = [lower, upper], or a table; up to six.",
+        default_factory=dict, description="A family of problems, solved for all values: name = [lower, upper], or a table."
     )
     infer: dict[str, InferSection] = Field(
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."

@@ -97,9 +97,7 @@ class FamilyStrategy(Strategy):
         def watch(bound: float) -> bool:
             training.step += 1
             training.seconds = time.perf_counter() - began
-            training.history.append(
-                history_row(step=training.step, seconds=training.seconds, batch_size=0, estimate=bound)
-            )
+            training.history.append(history_row(step=training.step, seconds=training.seconds, batch_size=0, estimate=bound))
             hooks.report(training)
             return not hooks.over(training)
 
@@ -134,16 +132,12 @@ class FamilyStrategy(Strategy):
         told: dict[str, Any] = {
             "parameters": {
                 name: [float(low), float(high)]
-                for name, low, high in zip(
-                    family.parameters.names, family.parameters.lower, family.parameters.upper, strict=True
-                )
+                for name, low, high in zip(family.parameters.names, family.parameters.lower, family.parameters.upper, strict=True)
             },
             "members": len(chosen.members),
             "functions": chosen.space.size,
             "terms": len(chosen.space.middle),
-            "interpolated": [
-                {"terms": len(one.picks), "error": one.error} for one in chosen.space.factors.interpolated
-            ],
+            "interpolated": [{"terms": len(one.picks), "error": one.error} for one in chosen.space.factors.interpolated],
             "norm": "energy" if chosen.space.energy else "H1",
             "rigorous": chosen.space.coercive,
             "largest_bound": stage.relative,

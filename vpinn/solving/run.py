@@ -102,6 +102,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
 
         if not state.begun:
             save(state, strategy.space)
+
         def tell(training: Training) -> None:
             if report is not None:
                 report(training, strategy.plan)
@@ -156,9 +157,7 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
     members = None if family is None else answered(family, family.parameters.center).members
-    return Solution(
-        problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET, members
-    )
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET, members)
 
 
 class RunOutlet:
