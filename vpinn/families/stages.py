@@ -128,7 +128,7 @@ def _stages(
         if before is not None and before.forms.coarse.elements.mesh is mesh:
             gain = (before.relative / stage.relative) ** (1 / (degree - before.degree))
         shares = cell_shares(stage)
-        cuts = divisible(mesh) and concentrated(shares) and (gain < GAIN if before is not None else False)
+        cuts = divisible(mesh) and concentrated(mesh, shares) and (gain < GAIN if before is not None else False)
         if cuts or rise > LAST[d]:
             if not divisible(mesh):
                 return

@@ -44,6 +44,10 @@ class ParameterSection(Section):
     )
 
 
+Ranges = dict[str, tuple[Real, Real] | ParameterSection]
+"""The section [parameters]: name → [lower, upper], or a table."""
+
+
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """The parameters of a family, P of them, and the box of their values.

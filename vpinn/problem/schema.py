@@ -14,8 +14,8 @@ from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.parameters import ParameterSection
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
+from vpinn.problem.parameters import Ranges
+from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
 
@@ -24,7 +24,9 @@ class Domain(Section):
     """The domain: a mesh file, or a shape with its parameters."""
 
     mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
-    shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
+    shape: (
+        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | Annotated[str, Added("shapes")] | None
+    ) = Field(
         None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
     )
     lower: Coordinates | None = Field(None, description="Lower corner; default zeros. interval, rectangle, box, hypercube.")
@@ -247,9 +249,7 @@ class Settings(Section):
         description='Unknown functions: name = "scalar", "vector", a number of components, or a table.',
     )
     constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
-    parameters: dict[str, tuple[Real, Real] | ParameterSection] = Field(
-        default_factory=dict, description="A family of problems, solved for all values: name = [lower, upper], or a table."
-    )
+    parameters: Ranges = Field(default_factory=dict, description="A family: name = [lower, upper], or a table of a range.")
     infer: dict[str, InferSection] = Field(
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )
