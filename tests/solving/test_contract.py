@@ -163,7 +163,7 @@ def left(folder: Path) -> dict[str, Any]:
     table = np.delete(arrays.pop("history"), COLUMNS.index("seconds"), axis=1)
     metrics = json.loads((folder / "metrics.json").read_text())
     journal = [note for note in meta.pop("journal", []) if note.get("stage", {}).pop("seconds", None)]
-    times = ("seconds", "peak_memory_mb")
+    times = ("seconds", "processor_seconds", "peak_memory_mb")
     return {
         "arrays": {name: array.tobytes() for name, array in arrays.items()},
         "history": table.tobytes(),

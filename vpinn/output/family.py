@@ -32,7 +32,7 @@ def rows_of_family(problem: Problem) -> Rows:
     ]
 
 
-def family_rows(family: Mapping[str, Any] | None) -> Rows:
+def family_rows(family: Mapping[str, Any] | None, cost: Mapping[str, Any] | None) -> Rows:
     """Return what the metrics tell of a family, none of a single problem: its space, bounds, errors and costs."""
     if family is None:
         return []
@@ -54,7 +54,7 @@ def family_rows(family: Mapping[str, Any] | None) -> Rows:
         for name in judged[0].get("exact", {}):
             worst = max(one["exact"][name] for one in judged)
             rows.append((f"error of {name}", f"L² {worst:.2e} (relative) at most on these members"))
-    return rows + _cost(family.get("cost"))
+    return rows + _cost(cost)
 
 
 def _cost(cost: Mapping[str, Any] | None) -> Rows:

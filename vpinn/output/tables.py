@@ -67,7 +67,7 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("errors_against") != "elements":  # if not, the rows about the elements have the difference
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
-    rows += family_rows(metrics.get("family"))
+    rows += family_rows(metrics.get("family"), metrics.get("processor_seconds"))
     rows += inferred_rows(metrics)
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))

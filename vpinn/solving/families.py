@@ -16,7 +16,7 @@ from vpinn.analysis import TrueError
 from vpinn.domain import CellPoints
 from vpinn.errors import InputError, VpinnError
 from vpinn.families import Family, FamilyStage, Judged, judge, solve_in_stages, unused
-from vpinn.features import Elements
+from vpinn.features import Elements, Reduced
 from vpinn.finite_elements import check, rule_degree, solve_fem
 from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
@@ -31,10 +31,8 @@ from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial
 
-NAME = "reduced"
-"""Name of the method in tables and files."""
-STEPS = 100
-"""Members and stages at most, as progress displays show them."""
+STEPS = 20
+"""Stages at most, as progress displays show them."""
 JUDGED = 5
 """Members, not used for the reduced space, whose errors are told."""
 QUERIES = 100
@@ -60,7 +58,7 @@ class FamilyOutcome(Outcome):
 
 
 class FamilyStrategy(Strategy):
-    """Makes a reduced space on elements of rising degree; members are noted as steps of a training state.
+    """Makes a reduced space on elements of rising degree; stages are noted as steps of a training state.
 
     Args:
         problem: a family.
@@ -74,14 +72,14 @@ class FamilyStrategy(Strategy):
     def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver = settings.solver
-        plan = Plan(Elements(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STEPS))
+        plan = Plan(Reduced(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STEPS))
         super().__init__(problem, settings, plan, placement.home, None)
         refuse_without_space(problem, settings)
 
     def start(self) -> State:
         """Return the state before the first member."""
         nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, Elements(), self.settings.solver.seed))
+        return State(Training.start(nothing, Reduced(), self.settings.solver.seed))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Start anew: a reduced space takes about as long as a few members."""
@@ -94,22 +92,20 @@ class FamilyStrategy(Strategy):
         generator = np.random.default_rng(solver.seed)
         began, used = time.perf_counter(), time.process_time()
 
-        def watch(bound: float) -> bool:
-            training.step += 1
-            training.seconds = time.perf_counter() - began
-            training.history.append(history_row(step=training.step, seconds=training.seconds, batch_size=0, estimate=bound))
-            hooks.report(training)
-            return not hooks.over(training)
-
         def note(stage: FamilyStage) -> bool:
             stages.append(stage)
+            training.step += 1
+            training.seconds = time.perf_counter() - began
+            row = history_row(step=training.step, seconds=training.seconds, batch_size=points_of(stage), estimate=stage.relative)
+            training.history.append(row)
+            hooks.report(training)
             return not hooks.over(training)
 
         best = best_stage(
             self,
             training,
             hooks,
-            lambda: solve_in_stages(self.problem, solver.tolerance, generator, note, watch),
+            lambda: solve_in_stages(self.problem, solver.tolerance, generator, note, lambda bound: not hooks.over(training)),
             lambda: min(stages, key=lambda stage: stage.relative, default=None),
             "reduced space",
         )
@@ -144,20 +140,21 @@ class FamilyStrategy(Strategy):
             "bound_of_elements": chosen.floor,
             "judged": [_entry(family, one) for one in judged],
         }
-        if judged:
-            told["cost"] = costs(stage, family, spent, self.problem, self.settings.solver.tolerance)
+        timed = costs(stage, family, spent, self.problem, self.settings.solver.tolerance) if judged else None
         account = Account(
-            method=NAME,
+            method=Reduced.name,
             method_reason="as the problem file asks" if asked else "one space of functions for all values of the parameters",
             steps=training.step,
             stopped=training.stopped,
             parameters=chosen.space.size,
-            quadrature_points=sum(
-                CellPoints(one.mesh, rule_degree(one.mixed.highest.degree, one.mesh)).size
-                for one in (forms.coarse.elements, forms.fine.elements)
-            ),
+            quadrature_points=points_of(stage),
             test_functions=forms.fine.elements.mixed.size,
-            more={"degree": stage.degree, "cells": forms.coarse.elements.mesh.n_cells, "family": told},
+            more={
+                "degree": stage.degree,
+                "cells": forms.coarse.elements.mesh.n_cells,
+                "family": told,
+                "processor_seconds": timed,
+            },
         )
         solution = answered(family, family.parameters.center)
         accuracy = Metrics.of(solution.metrics).accuracy
@@ -167,6 +164,12 @@ class FamilyStrategy(Strategy):
         return dataclasses.replace(solution, metrics=metrics, history=history_of(training))
 
 
+def points_of(stage: FamilyStage) -> int:
+    """Return the number of quadrature points inside, on the elements of members and on those of residuals."""
+    levels = (stage.forms.coarse.elements, stage.forms.fine.elements)
+    return sum(CellPoints(one.mesh, rule_degree(one.mixed.highest.degree, one.mesh)).size for one in levels)
+
+
 def refuse_without_space(problem: Problem, settings: Settings) -> None:
     """Refuse a family that has no reduced space, for a reason that its statement shows.
 
@@ -174,9 +177,9 @@ def refuse_without_space(problem: Problem, settings: Settings) -> None:
         InputError: it has bounds or periodic sides, another method is asked for, or elements cannot state it.
     """
     assert problem.parameters is not None
-    if settings.solver.method not in ("auto", NAME):
+    if settings.solver.method not in ("auto", Reduced.name):
         raise InputError(
-            f'a family with [parameters] is solved by method "{NAME}", got "{settings.solver.method}"; leave it out',
+            f'a family with [parameters] is solved by method "{Reduced.name}", got "{settings.solver.method}"; leave it out',
             problem.where("solver", "method"),
         )
     if problem.bounds:
@@ -198,7 +201,7 @@ def answered(family: Family, values: np.ndarray[Any, Any]) -> Solution:
     checks = [] if bound <= UNRESOLVED else [f"bound: the error may be {bound:.1e} of the solution; refine the mesh"]
     told = {name: float(value) for name, value in zip(family.parameters.names, values, strict=True)}
     account = Account(
-        method=NAME,
+        method=Reduced.name,
         method_reason=f"a query of the family at {family.parameters.told(values)}",
         steps=0,
         stopped="tolerance",
