@@ -205,6 +205,21 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
     return formulation.equations if formulation.pointwise else (formulation.integrals,)
 
 
+def refuse_several(problem: Problem, what: str) -> None:
+    """Refuse eigenproblems, inverse problems and families, where only problems with one solution are possible.
+
+    Args:
+        problem: the problem.
+        what: subject and verb of the error text, as in "the noise report takes".
+
+    Raises:
+        InputError: the problem asks for eigenvalues, has unknown coefficients, or is a family.
+    """
+    refuse_modes(problem.eigen, what, problem.where("eigen"))
+    refuse_inverse(problem.inverse, what, problem.where("infer"))
+    refuse_family(problem.parameters, what)
+
+
 def refuse_time(problem: Problem, what: str) -> None:
     """Refuse a problem in time, an eigenproblem, an inverse problem or a family, where only single steady problems are possible.
 
@@ -215,9 +230,7 @@ def refuse_time(problem: Problem, what: str) -> None:
     Raises:
         InputError: the problem depends on time, asks for eigenvalues, has unknown coefficients, or is a family.
     """
-    refuse_modes(problem.eigen, what, problem.where("eigen"))
-    refuse_inverse(problem.inverse, what, problem.where("infer"))
-    refuse_family(problem.parameters, what)
+    refuse_several(problem, what)
     if problem.clock is not None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
 

@@ -27,7 +27,6 @@ from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
 from vpinn.solving.staged import best_stage
-from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial
 
@@ -161,7 +160,7 @@ class FamilyStrategy(Strategy):
         assert accuracy is not None
         checks = [*accuracy.checks, *_checks(stage, judged)]
         metrics = Metrics(account, dataclasses.replace(accuracy, checks=checks))
-        return dataclasses.replace(solution, metrics=metrics, history=history_of(training))
+        return dataclasses.replace(solution, metrics=metrics, history=training.history.table)
 
 
 def points_of(stage: FamilyStage) -> int:
