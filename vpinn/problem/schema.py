@@ -16,6 +16,7 @@ from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
 from vpinn.problem.parallel import Parallel
+from vpinn.problem.parameters import Ranges
 from vpinn.problem.section import Added, Count, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
@@ -175,6 +176,7 @@ class Settings(Section):
     constants: dict[str, Real | tuple[Real, ...] | NumbersFile] = Field(
         default_factory=dict, description="Named numbers and lists of numbers for use in expressions; c[i] is entry i of a list."
     )
+    parameters: Ranges = Field(default_factory=dict, description="A family: name = [lower, upper], or a table of a range.")
     infer: dict[str, InferSection] = Field(
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )
