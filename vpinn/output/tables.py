@@ -16,7 +16,7 @@ from rich.text import Text
 
 from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
-from vpinn.output.subsets import subset_rows
+from vpinn.output.subsets import subset_rows, walk_rows
 from vpinn.solution import Solution
 from vpinn.text import escaped
 from vpinn.trial import Imposed
@@ -74,6 +74,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
     rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
+    rows += walk_rows(metrics)
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vpinn.problem.given_sections import NumbersFile, WalkSection
 from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
@@ -59,12 +60,6 @@ class Domain(Section):
         if self.time is not None and not self.time[0] < self.time[1]:
             raise ValueError(f"time ends after it starts, got {self.time[0]:g} to {self.time[1]:g}; write time = [start, end]")
         return self
-
-
-class NumbersFile(Section):
-    """A list of numbers from a file."""
-
-    file: Text = Field(description="CSV file of numbers, row by row; a first line that is no number is a header.")
 
 
 class UnknownSection(Section):
@@ -235,6 +230,7 @@ class Reference(Section):
     fem: FiniteElements | None = Field(
         None, description="Also solve the form with finite elements, and compare: { degree = 2, refine = 1 }."
     )
+    walk: WalkSection | None = Field(None, description="Also measure the error by random walks: { points = 20 }.")
 
 
 class Settings(Section):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
+from vpinn.analysis import check_walk
 from vpinn.eigen import mode_problem
 from vpinn.features import Elements, LeastSquares
 from vpinn.inference import found_problem
@@ -148,6 +149,7 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
+    check_walk(problem)
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement)
     if problem.inverse is not None:
