@@ -23,7 +23,9 @@ FLOW = (
     "interrupt",
     "storage",
     "process",
+    "waiting",
     "metrics",
+    "registry",
     "domain",
     "problem",
     "forms",
@@ -45,6 +47,7 @@ FLOW = (
     "run_folder",
     "solving",
     "comparison",
+    "testing",
     "cli",
     "__main__",
 )

@@ -55,6 +55,7 @@ def deviations(metrics: Metrics) -> float:
 
 PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "conductivity": (deviations, 2.0),
+    "conductivity_map": (l2("u"), 1e-8),
     "elastic_modulus": (deviations, 2.0),
     "poisson_inverse": (l2("a"), 5e-3),
     "source_place": (deviations, 3.0),

@@ -3,9 +3,10 @@
 On damaged files meshio may end the process, exhaust memory or never return, and a mesh file may name other files to open. Here
 none of that reaches the parent process, which only reads arrays (npz, no pickle) or one line of text; other files are not opened.
 
-Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS FORMAT
+Usage: python -I _meshio_child.py MESH FOLDER MEMORY_BYTES SECONDS FORMAT [DATA]
     writes FOLDER/mesh.npz, or FOLDER/error.txt. In mesh.npz: points [n, d]; blocks, the JSON list of cell types;
-    cells_<i> [m_i, n_i]; groups, the JSON list of [block, name]; group_<j>, rows of that block.
+    cells_<i> [m_i, n_i]; groups, the JSON list of [block, name]; group_<j>, rows of that block. With the name of scalar DATA also
+    data_nodes [n] or data_cells_<i> [m_i], if the file has them, and data, the JSON list of all names of data.
 """
 
 from __future__ import annotations
@@ -218,6 +219,19 @@ def groups(mesh: Any) -> list[tuple[int, str, Any]]:
     return [(block, name, rows) for (block, name), rows in found.items()]
 
 
+def data(mesh: Any, name: str) -> dict[str, Any]:
+    """Scalar data of a name at nodes, or else of cells, and the names of all data."""
+    import numpy as np
+
+    found: dict[str, Any] = {"data": np.array(json.dumps([*map(str, mesh.point_data), *map(str, mesh.cell_data)]))}
+    if name in mesh.point_data:
+        found["data_nodes"] = np.asarray(mesh.point_data[name], dtype=np.float64)
+    elif name in mesh.cell_data:
+        parts = mesh.cell_data[name]
+        found |= {f"data_cells_{i}": np.asarray(part, dtype=np.float64) for i, part in enumerate(parts)}
+    return found
+
+
 def main(arguments: list[str]) -> None:
     """Read, convert, write."""
     path, folder, file_format = Path(arguments[0]), Path(arguments[1]), arguments[4]
@@ -235,6 +249,7 @@ def main(arguments: list[str]) -> None:
         arrays["points"] = np.asarray(mesh.points, dtype=np.float64)
         arrays["blocks"] = np.array(json.dumps([block.type for block in mesh.cells]))
         arrays["groups"] = np.array(json.dumps([(block, name) for block, name, _ in named]))
+        arrays |= data(mesh, arguments[5]) if len(arguments) > 5 else {}
         np.savez(folder / "mesh.npz", **arrays)
     except MemoryError:
         (folder / "error.txt").write_text("reading it needs too much memory", encoding="utf-8")

@@ -9,12 +9,13 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from vpinn.domain.build import make_mesh
 from vpinn.domain.mesh import Mesh
@@ -78,11 +79,15 @@ class RawMesh:
         points: coordinates [n, D].
         blocks: meshio cell type and node numbers [m, k] of every block.
         groups: block, name and rows of every group.
+        data: "nodes", or number of a block as text → data that were asked for, if the file has them.
+        names: of all data of the file, if some were asked for.
     """
 
     points: Floats
     blocks: list[tuple[str, Integers]]
     groups: list[tuple[int, str, Integers]]
+    data: Mapping[str, Floats] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
 
 def read_mesh(path: str | os.PathLike[str], timeout: float = 60.0, memory: int = 4_000_000_000) -> Mesh:
@@ -106,8 +111,41 @@ def read_mesh(path: str | os.PathLike[str], timeout: float = 60.0, memory: int =
         raise error.at(where) from None
 
 
-def _load(path: Path, timeout: float, memory: int) -> RawMesh:
-    """Run the child process and return its arrays."""
+def read_mesh_data(path: str | os.PathLike[str], name: str) -> tuple[Mesh, Floats | None, Floats | None]:
+    """Return the mesh of a file, and scalar data at its nodes [nodes] or of its cells [n_cells], None for the other.
+
+    Args:
+        path: as for ``read_mesh``.
+        name: of the data.
+
+    Raises:
+        InputError: as for ``read_mesh``, or the file has no scalar data of this name.
+    """
+    where = os.fspath(path)
+    try:
+        raw = _load(Path(path), 60.0, 4_000_000_000, name)
+        mesh = _convert(raw)
+        if not raw.data:
+            raise InputError(f"the file has no data {name[:60]!r}; it has {', '.join(raw.names)[:200] or 'none'}")
+        if any(part.ndim > 1 and part.size != len(part) for part in raw.data.values()):
+            raise InputError(f"the data {name[:60]!r} are no scalars; write each component by itself")
+        if "nodes" in raw.data:
+            values = raw.data["nodes"].ravel()
+            if len(values) != len(raw.points):
+                raise InputError(f"the data {name[:60]!r} have {len(values)} values for {len(raw.points)} nodes")
+            at = KDTree(raw.points[:, : mesh.dimension]).query(mesh.nodes)[1]
+            return mesh, values[at], None
+        top = {index: len(data) for index, (kind, data) in enumerate(raw.blocks) if _dimension(kind) == mesh.dimension}
+        parts = [raw.data.get(str(index), np.empty(0)).ravel() for index in top]
+        if [len(part) for part in parts] != list(top.values()):
+            raise InputError(f"the data {name[:60]!r} have no value for some cells")
+        return mesh, None, np.concatenate(parts)
+    except InputError as error:
+        raise error.at(where) from None
+
+
+def _load(path: Path, timeout: float, memory: int, name: str | None = None) -> RawMesh:
+    """Run the child process and return its arrays, with the data of a name."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -123,7 +161,7 @@ def _load(path: Path, timeout: float, memory: int) -> RawMesh:
     with scratch() as folder:
         limits = [str(int(memory)), str(max(1, math.ceil(timeout)))]
         try:
-            code = _run([str(path.absolute()), str(folder), *limits, FORMATS[path.suffix.lower()]])
+            code = _run([str(path.absolute()), str(folder), *limits, FORMATS[path.suffix.lower()], *([name] if name else [])])
         except subprocess.TimeoutExpired:
             raise InputError(f"reading the mesh did not end within {STUCK:g} s: can the disk be read?") from None
         if code == -signal.SIGXCPU:
@@ -137,7 +175,9 @@ def _load(path: Path, timeout: float, memory: int) -> RawMesh:
         with np.load(folder / "mesh.npz", allow_pickle=False) as arrays:
             blocks = [(kind, arrays[f"cells_{i}"]) for i, kind in enumerate(json.loads(str(arrays["blocks"])))]
             groups = [(block, name, arrays[f"group_{j}"]) for j, (block, name) in enumerate(json.loads(str(arrays["groups"])))]
-            return RawMesh(arrays["points"], blocks, groups)
+            data = {key.rpartition("_")[2]: arrays[key] for key in arrays.files if key.startswith("data_")}
+            names = json.loads(str(arrays["data"])) if "data" in arrays.files else ()
+            return RawMesh(arrays["points"], blocks, groups, data, names)
 
 
 def _run(arguments: list[str]) -> int:

@@ -18,6 +18,7 @@ from vpinn.domain.outline import Box, Disk, closed_polygon
 from vpinn.domain.reference import SIMPLICES, Integers, reference_cell
 from vpinn.domain.space import LagrangeSpace
 from vpinn.errors import InputError
+from vpinn.registry import Extended
 
 MAX_CELLS = 5_000_000
 _DEFAULT_CELL = ("interval", "triangle", "tetrahedron")
@@ -132,7 +133,7 @@ def l_shape(cells: int = 8, cell: str = "triangle") -> Mesh:
     return mesh.tagged({"boundary": np.ones(len(mesh.boundary), dtype=bool)})
 
 
-SHAPES: Mapping[str, Callable[..., Mesh | Meshless]] = {
+SHAPES: Mapping[str, Callable[..., Mesh | Meshless]] = Extended("shapes", {
     "interval": interval,
     "rectangle": rectangle,
     "box": box,
@@ -141,7 +142,7 @@ SHAPES: Mapping[str, Callable[..., Mesh | Meshless]] = {
     "hypercube": Hypercube.between,
     "ball": Ball.of,
     "space": Space.of,
-}
+})
 UNMESHED = ("hypercube", "ball", "space")
 """Shapes of any dimension, which have no mesh."""
 

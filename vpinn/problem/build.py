@@ -27,6 +27,7 @@ from vpinn.problem.constants import define_constants
 from vpinn.problem.eigen import make_eigen
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
+from vpinn.problem.given_fields import make_fields
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
 from vpinn.problem.inverse import Inferred, make_inferred
 from vpinn.problem.limits import check_size, check_work
@@ -90,7 +91,7 @@ def build_problem(
         if settings.domain is None:
             raise InputError("domain is missing; give a [domain] section with a mesh or a shape", source.place())
         with source.located("domain"):
-            domain = load_domain(settings.domain, folder)
+            domain = load_domain(settings.domain, folder, source.mesh_root)
     symbols = make_symbols(domain.dimension)
     meshed = domain.mesh is not None
     scope = make_scope(symbols, meshed=meshed)
@@ -101,7 +102,7 @@ def build_problem(
     edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
     scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
     scope = _timed(scope, settings)
-    scope, inferred = make_inferred(settings.infer, source, scope)
+    scope, inferred = make_inferred(settings.infer, source, make_fields(settings.fields, source, scope, domain, folder))
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
@@ -177,7 +178,7 @@ def _timed(scope: Scope, settings: Settings) -> Scope:
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
-    taken = {*settings.constants, *settings.infer, *settings.unknowns, *settings.expressions}
+    taken = {*settings.constants, *settings.fields, *settings.infer, *settings.unknowns, *settings.expressions}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
         size, test_name = (section.shape, section.test) if isinstance(section, UnknownSection) else (section, None)

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.given_sections import NumbersFile, WalkSection
+from vpinn.problem.given_sections import FiniteElements, NumbersFile, WalkSection
 from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
+from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
 
@@ -24,7 +24,11 @@ class Domain(Section):
     """The domain: a mesh file, or a shape with its parameters."""
 
     mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
-    shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube", "ball", "space"] | None = Field(
+    shape: (
+        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube", "ball", "space"]
+        | Annotated[str, Added("shapes")]
+        | None
+    ) = Field(
         None,
         description="Built-in shape, instead of a mesh. A hypercube, a ball and all of space have any dimension and no cells.",
     )
@@ -198,20 +202,6 @@ class PeriodicSection(Section):
     factor: Literal[1, -1] = Field(1, description="-1 where the values are opposite.")
 
 
-ElementDegree = Annotated[int, Field(strict=True, ge=1, le=10)]
-
-
-class FiniteElements(Section):
-    """The same form solved with continuous Lagrange elements on the mesh."""
-
-    degree: ElementDegree | dict[str, ElementDegree] = Field(
-        2,
-        description="Polynomial degree of the elements, 1 to 10; multipliers such as a pressure get one less. Or a table "
-        "of degrees by unknown: { u = 3, p = 2 }.",
-    )
-    refine: Annotated[int, Field(strict=True, ge=0, le=8)] = Field(
-        0, description="How often the mesh is refined before, each cell into 2^d cells, 0 to 8."
-    )
 
 
 class Eigen(Section):
@@ -220,6 +210,13 @@ class Eigen(Section):
     mass: Text = Field(description="The form m(u, v) of the right side, e.g. u*v*dx; symmetric, and not negative for u = v.")
     count: Annotated[int, Field(strict=True, ge=1, le=50)] = Field(6, description="How many eigenvalues are wanted, 1 to 50.")
     near: Real = Field(0.0, description="The eigenvalues nearest to this number are found.")
+
+
+class FieldSection(Section):
+    """A known coefficient from a file."""
+
+    file: Text = Field(description="CSV file with columns x, y, … and the field; or VTU, XDMF with data at nodes or cells.")
+    name: Text | None = Field(None, description="Name of the column or of the data; default that of the field.")
 
 
 class Reference(Section):
@@ -252,6 +249,9 @@ class Settings(Section):
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )
     data: tuple[DataSection, ...] = Field((), max_length=1000, description="Measurements, for an inverse problem.")
+    fields: dict[str, FieldSection] = Field(
+        default_factory=dict, max_length=50, description="Known coefficients from files, used like expressions."
+    )
     expressions: dict[str, Real | Text] = Field(
         default_factory=dict, description="Named UFL expressions; each may use the names before it."
     )

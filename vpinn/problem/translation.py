@@ -15,7 +15,8 @@ from ufl.classes import Condition, Expr, ScalarValue, Zero
 from ufl.measure import Measure
 
 from vpinn.errors import InputError
-from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
+from vpinn.problem.arithmetic import Value, add, component, divide, fold, identity, multiply, negate, power, tensor
+from vpinn.problem.functions import MEANT, SIGNS
 from vpinn.problem.index_sums import index_of, indexed_sum
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
@@ -37,6 +38,7 @@ _REFUSED = {
     "jump": f"jumps are not available: {_CONTINUOUS}",
     "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
 }
+REFUSED = {**MEANT, **_REFUSED}
 _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
 
@@ -86,6 +88,8 @@ class Translator:
         match node:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
                 self.fail(node, "comparisons belong inside conditional(condition, a, b)")
+            case ast.BinOp(op=op) if type(op) in SIGNS:
+                self.fail(node, SIGNS[type(op)])
             case ast.IfExp():
                 self.fail(node, "write conditional(condition, a, b) for a choice")
             case ast.Attribute():
@@ -197,7 +201,7 @@ class Translator:
             case "Dx", [f, *axes] if axes:
                 return self._derivative(node, f, axes)
             case "Identity", [size]:
-                return self._identity(node, self._index(size))
+                return self._apply(node, identity, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
                 return self._tensor_of(node, name, entries)
             case _ if name in CONDITIONS or name in CONNECTIVES or name == "Not":
@@ -217,11 +221,6 @@ class Translator:
             value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
         return value
 
-    def _identity(self, node: ast.Call, size: int) -> Expr:
-        if not 1 <= size <= 100:
-            self.fail(node, "an identity matrix has 1 to 100 rows")
-        return ufl.Identity(size)
-
     def _tensor_of(self, node: ast.Call, name: str, entries: ast.List | ast.Tuple) -> Expr:
         value = self._list(entries)
         rank = {"as_vector": 1, "as_matrix": 2}.get(name, len(value.ufl_shape))
@@ -234,10 +233,10 @@ class Translator:
             self._count_derivatives(node, 1)
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
-            if name in _REFUSED:
-                self.fail(node, _REFUSED[name])
+            if name in REFUSED:
+                self.fail(node, REFUSED[name])
             if name in self.scope.names:
-                self.fail(node, f"{name} is not a function; write * to multiply")
+                self.fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
             raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")
         operator = self.operators[name]
         if len(node.args) != operator.arity:

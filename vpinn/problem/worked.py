@@ -77,7 +77,7 @@ def copy_worked(name: str, target: Path) -> list[Path]:
     file = known[name].file
     stated = tomllib.loads(file.read_text(encoding="utf-8"))
     named = [stated["domain"].get("mesh"), stated.get("reference", {}).get("file")]
-    named += [one.get("file") for one in stated.get("data", [])]
+    named += [one.get("file") for one in (*stated.get("data", []), *stated.get("fields", {}).values())]
     copies = [(file, target), *((file.parent / one, target.parent / one) for one in named if one is not None)]
     for source, copy in copies:
         if copy.exists() and (copy == target or copy.read_bytes() != source.read_bytes()):
