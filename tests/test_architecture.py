@@ -38,6 +38,7 @@ FLOW = (
     "optimization",
     "noise",
     "solution",
+    "solution_in_time",
     "analysis",
     "march",
     "eigen",

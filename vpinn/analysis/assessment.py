@@ -13,6 +13,7 @@ import numpy as np
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.carried import uncarried_values
+from vpinn.analysis.cauchy import cauchy_sides
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
@@ -92,7 +93,8 @@ def assess(
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
     relative = np.nan if estimate is None else estimate.relative
-    checks += [f"boundary values: {told}" for told in (clashing_values(problem), uncarried_values(problem, relative)) if told]
+    looks = clashing_values(problem), uncarried_values(problem, relative), cauchy_sides(problem)
+    checks += [f"boundary values: {told}" for told in looks if told]
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"

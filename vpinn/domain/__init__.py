@@ -12,8 +12,8 @@ A region is the inside of a domain or a part of its boundary: ``BoundaryPart.of(
 cells is asked of the domain: its ``mesh`` is None if there are none, and ``with_cells`` then raises an error.
 
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
-2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`: meshes; `meshless` → `hypercube`, `ball` (also all of space):
-   domains of any dimension without a mesh.
+2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `extrude` (space and time): meshes; `meshless` → `hypercube`,
+   `ball` (also all of space): domains of any dimension without a mesh.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
 4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
 5. `refine`, `bisect`, `layers`: finer meshes, the latter two by `cut`. `locate`: the cell of a point.
@@ -26,6 +26,7 @@ from vpinn.domain.ball import Ball, Space
 from vpinn.domain.bisect import BISECTED, bisect, divisible
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
+from vpinn.domain.extrude import SIDES, extruded, sides_of
 from vpinn.domain.geometry import Frames
 from vpinn.domain.given import (
     Domain,
@@ -39,7 +40,7 @@ from vpinn.domain.given import (
 from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.layers import creases, layered, replayed, touching
 from vpinn.domain.locate import locate
-from vpinn.domain.mesh import Mesh
+from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.mesh_file import read_mesh, read_mesh_data
 from vpinn.domain.meshless import Meshless
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
@@ -61,8 +62,11 @@ from vpinn.domain.vertices import tag_vertices, with_vertices
 __all__ = [
     "AFFORDABLE",
     "BISECTED",
+    "FINAL",
+    "INITIAL",
     "REGIONS",
     "SHAPES",
+    "SIDES",
     "Ball",
     "BoundaryPart",
     "Box",
@@ -100,6 +104,7 @@ __all__ = [
     "creases",
     "disk",
     "divisible",
+    "extruded",
     "facet_gauss",
     "functions_per_cell",
     "gauss",
@@ -122,6 +127,7 @@ __all__ = [
     "refine",
     "replayed",
     "scattered",
+    "sides_of",
     "sobol_points",
     "sources_behind",
     "tag_vertices",

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vpinn.domain.mesh import AXES, FINAL, INITIAL
 from vpinn.domain.meshless import MAX_DIMENSION, Meshless, finite, whole_dimension
 from vpinn.domain.outline import Box
 from vpinn.domain.reference import Floats, Integers
@@ -29,10 +30,12 @@ class Hypercube(Meshless):
     Attributes:
         lower: smallest coordinates [d].
         upper: largest coordinates [d], each above the smallest one.
+        timed: whether the last coordinate is time.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
+    timed: bool = False
     kind: ClassVar[str] = "box"
 
     @classmethod
@@ -69,6 +72,12 @@ class Hypercube(Meshless):
         return len(self.lower)
 
     @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the coordinates: x, y, z, or x0, x1, … of more than three of space; t for the last one if it is time."""
+        d = self.dimension - self.timed
+        return (*(AXES[:d] if d <= len(AXES) else (f"x{k}" for k in range(d))), *("t",) * self.timed)
+
+    @property
     def sides(self) -> Floats:
         """Side lengths [d]."""
         sides: Floats = np.subtract(self.upper, self.lower)
@@ -102,8 +111,9 @@ class Hypercube(Meshless):
 
     @property
     def facet_tags(self) -> dict[str, Integers]:
-        """Name → facet: left/right, bottom/top, back/front, then lower3/upper3, lower4/upper4, …."""
-        names = [*FACET_NAMES, *((f"lower{k}", f"upper{k}") for k in range(3, self.dimension))][: self.dimension]
+        """Name → facet: left/right, bottom/top, back/front, then lower3/upper3, lower4/upper4, …; initial/final of time."""
+        d = self.dimension - self.timed
+        names = [*FACET_NAMES, *((f"lower{k}", f"upper{k}") for k in range(3, d))][:d] + [(INITIAL, FINAL)] * self.timed
         return {name: np.array([2 * k + end]) for k, pair in enumerate(names) for end, name in enumerate(pair)}
 
     @property

@@ -11,6 +11,7 @@ from typing import ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from vpinn.domain.mesh import AXES
 from vpinn.domain.outline import Outline
 from vpinn.domain.reference import Floats, Integers
 from vpinn.errors import InputError
@@ -51,6 +52,12 @@ class Meshless(ABC):
     @abstractmethod
     def dimension(self) -> int:
         """Number of coordinates d."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the coordinates: x, y, z, or x0, x1, … of more than three."""
+        d = self.dimension
+        return AXES[:d] if d <= len(AXES) else tuple(f"x{k}" for k in range(d))
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,45 +10,36 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import located_points
+from vpinn.domain import Points, located_points
 from vpinn.errors import InputError
 from vpinn.march.element_march import ElementMarch
 from vpinn.march.feature_march import FeatureMarch
 from vpinn.march.integrate import Marched
-from vpinn.march.stage import MarchStage, steady_at
+from vpinn.march.stage import MarchStage
 from vpinn.march.trajectory import Trajectory
-from vpinn.problem import Problem
+from vpinn.problem import Problem, steady_at
 from vpinn.solution import Solution
+from vpinn.solution_in_time import SolutionInTime
 from vpinn.trial import Trial
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class MarchedSolution(Solution):
+class MarchedSolution(SolutionInTime):
     """The field that a march found. As a ``Solution`` it is that of the last instant.
 
     Attributes:
-        timed: the problem in time.
         stage: the march.
-        times: instants that are written, rising.
     """
 
-    timed: Problem | None = None
     stage: MarchStage | None = None
-    times: tuple[float, ...] = ()
 
     @property
     def march(self) -> tuple[Problem, MarchStage]:
         """The problem in time, and the march."""
-        assert self.timed is not None
         assert self.stage is not None
-        return self.timed, self.stage
-
-    @property
-    def coordinates(self) -> tuple[str, ...]:
-        """Those of the problem in time: the last is t."""
-        return self.march[0].coordinates
+        return self.posed, self.stage
 
     def snapshot(self, t: float) -> Solution:
         """Return the solution at an instant.
@@ -77,6 +68,11 @@ class MarchedSolution(Solution):
     def gradient(self, x: ArrayLike) -> dict[str, Array]:
         """Return gradients in space at points and instants [n, d + 1], or at points [n, d] at the end; see ``Solution``."""
         return self._in_time(x, 1)
+
+    def over_time(self, points: Points) -> Callable[[float], Array]:
+        """Return the field at points as a function of time; see ``SolutionInTime``."""
+        field = self.march[1].at(points)
+        return lambda t: field(t)[:, 0]
 
     def _in_time(self, x: ArrayLike, order: int) -> dict[str, Array]:
         problem, stage = self.march

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vpinn.domain import Domain, axis_names
+from vpinn.domain import Domain
 from vpinn.features import DEGREES, Direct, LeastSquares
 from vpinn.features.resolution import MOST_COLUMNS
-from vpinn.march import frozen_formulation, on_elements
+from vpinn.march import on_elements
 from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
 from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text, unused_rows
-from vpinn.problem import Problem, output_times, stated_in
+from vpinn.problem import Problem, frozen_formulation, output_times, stated_in
 from vpinn.trial import Trial
 
 
@@ -191,8 +191,7 @@ def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
     until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
     until += ", and further if that takes only a second or two" if until and method.aim < method.tolerance else ""
-    unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
-    return f"{grows} random features per component{until}{unused}"
+    return f"{grows} random features per component{until}"
 
 
 def _batch(objective: Objective, plan: Plan) -> str:
@@ -207,7 +206,7 @@ def _batch(objective: Objective, plan: Plan) -> str:
 def _domain(domain: Domain) -> list[str]:
     """Return texts about the domain: cells, nodes, extent and tags."""
     lower, upper = domain.bounds
-    names = axis_names(domain.dimension)
+    names = domain.axes
     ranges = [f"{name} in [{low:.4g}, {high:.4g}]" for name, low, high in zip(names, lower, upper, strict=True)]
     span = ", ".join(ranges if len(ranges) <= 4 else [*ranges[:3], "…", ranges[-1]])
     tags = ", ".join(domain.tags[:-1][:20]) or "none"

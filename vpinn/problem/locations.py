@@ -25,7 +25,7 @@ def load_domain(section: Domain, folder: Path, mesh_root: Path | None = None) ->
     """
     if section.mesh is not None:
         return read_mesh(mesh_file(section.mesh, folder, mesh_root))
-    settings = {key: getattr(section, key) for key in section.model_fields_set - {"shape", "mesh", "tags", "time"}}
+    settings = {key: getattr(section, key) for key in section.model_fields_set - {"shape", "mesh", "tags", "time", "layers"}}
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items() if value is not None}
     return make_shape(str(section.shape), **settings)
 

@@ -51,6 +51,9 @@ class Domain(Section):
     time: tuple[Real, Real] | None = Field(
         None, description='Start and end of a problem in time t; the state at the start is a [[boundary]] with on = "initial".'
     )
+    layers: Count | None = Field(
+        None, description="Layers of cells in time, if not marched; default about as many as cells along an axis, at least 4."
+    )
     tags: dict[Text, Text] = Field(
         {}, max_length=100, description="Groups of cells for dx('name'): the cells at whose centre the given condition holds."
     )
@@ -59,7 +62,7 @@ class Domain(Section):
     def _check(self) -> Self:
         if (self.mesh is None) == (self.shape is None):
             raise ValueError("give exactly one of mesh and shape")
-        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags", "time"})):
+        if self.mesh is not None and (extra := sorted(self.model_fields_set - {"mesh", "tags", "time", "layers"})):
             raise ValueError(f"{', '.join(extra)} belongs to a shape; leave it out with a mesh")
         if self.time is not None and not self.time[0] < self.time[1]:
             raise ValueError(f"time ends after it starts, got {self.time[0]:g} to {self.time[1]:g}; write time = [start, end]")

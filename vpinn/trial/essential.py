@@ -20,7 +20,7 @@ import numpy as np
 import ufl
 from ufl.core.expr import Expr
 
-from vpinn.domain import BoundaryPart, Box, Disk, Domain, Hypercube, Points, Polygon, bare_points
+from vpinn.domain import FINAL, INITIAL, BoundaryPart, Box, Disk, Domain, Hypercube, Points, Polygon, bare_points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import FOLDED, NotReal, lower
@@ -60,17 +60,20 @@ def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr | float
     return moved
 
 
-def face(tag: str) -> tuple[int, int]:
+def face(tag: str, dimension: int) -> tuple[int, int]:
     """Return the axis and the side, 0 for lower or 1 for upper, of a face of a box.
 
     Args:
-        tag: one of ``SIDES``, or lowerK or upperK for axis K.
+        tag: one of ``SIDES``, lowerK or upperK for axis K, or initial or final for the last axis, which is time.
+        dimension: number of axes.
 
     Raises:
         InputError: no face has this tag.
     """
     if tag in SIDES:
         return SIDES[tag]
+    if tag in (INITIAL, FINAL):
+        return dimension - 1, int(tag == FINAL)
     for side, name in enumerate(("lower", "upper")):
         if tag.startswith(name) and tag[len(name) :].isdigit():
             return int(tag[len(name) :]), side
@@ -90,7 +93,7 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
     values: dict[tuple[int, int], Expr] = {}
     for tags, value in conditions:
         for tag in tags:
-            sides = [(axis, side) for axis in range(dimension) for side in (0, 1)] if tag == "all" else [face(tag)]
+            sides = [(axis, side) for axis in range(dimension) for side in (0, 1)] if tag == "all" else [face(tag, dimension)]
             values |= dict.fromkeys(sides, value)
     distance: Expr = ufl.as_ufl(1.0)
     lift: Expr = ufl.as_ufl(0.0)
