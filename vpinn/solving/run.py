@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vpinn import run_files, run_folder
+from vpinn.analysis import check_walk
 from vpinn.eigen import mode_problem
 from vpinn.families import Family
 from vpinn.features import Elements, LeastSquares
@@ -230,6 +231,7 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
+    check_walk(problem)
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement.alone)
     if problem.parameters is not None:
