@@ -55,11 +55,7 @@ class MonteCarloPoints(_OneEntity):
     def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]; `Points.reference` is the position in the unit cube."""
         numbers = self._checked(index)
-<<<<<<< HEAD
         unit = self._sequence.at(numbers, keys_of(numbers, fresh))
-        return _points(self.hypercube, unit, np.full(len(unit), self.volume / self.size), np.zeros_like(numbers), None, numbers)
-=======
-        unit = self._sequence.at(numbers, _keys(numbers, fresh))
         weights = np.full(len(unit), self.volume / self.size)
         return _points(self.domain, self.domain.place(unit), unit, weights, np.zeros_like(numbers), None, numbers)
 
@@ -67,13 +63,12 @@ class MonteCarloPoints(_OneEntity):
 class ScatteredPoints(MonteCarloPoints):
     """Points for least squares, spread as ``Meshless.scatter`` says, with the weights 1/n of a mean."""
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]."""
         numbers = self._checked(index)
-        unit = self._sequence.at(numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(numbers, keys_of(numbers, fresh))
         weights = np.full(len(unit), 1.0 / self.size)
         return _points(self.domain, self.domain.scatter(unit), unit, weights, np.zeros_like(numbers), None, numbers)
->>>>>>> main
 
 
 class MonteCarloFacetPoints(_OneEntity):
@@ -108,18 +103,9 @@ class MonteCarloFacetPoints(_OneEntity):
         numbers = self._checked(index)
         which = np.searchsorted(self._starts, numbers, side="right") - 1
         local = numbers - self._starts[which]
-<<<<<<< HEAD
-        facet, rank = self._facets[which], np.arange(len(numbers))
-        axis, upper = facet // 2, facet % 2
-        unit = self._sequence.at(local if self._restart else numbers, keys_of(numbers, fresh))
-        unit[rank, axis] = upper
-        normal = np.zeros_like(unit)
-        normal[rank, axis] = 2.0 * upper - 1.0
-=======
         facet = self._facets[which]
-        unit = self._sequence.at(local if self._restart else numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(local if self._restart else numbers, keys_of(numbers, fresh))
         x, normal = self.domain.place_on(facet, unit)
->>>>>>> main
         weights = (self._areas / np.diff(self._starts))[which]
         return _points(self.domain, x, unit, weights, facet, normal, local)
 

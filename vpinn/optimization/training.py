@@ -76,12 +76,8 @@ class Training:
         shrink: factor of the step size due to rollbacks, 0 to 1.
         rollbacks: number of rollbacks.
         idle: number of consecutive steps that left the parameters unchanged.
-<<<<<<< HEAD
         sent: what this worker keeps from one compressed gradient to the next, see ``exchange``; {} where none is sent.
-        history: one row of ``COLUMNS`` per step.
-=======
         history: one row of ``COLUMNS`` per step, of long runs one for several of the earlier steps.
->>>>>>> main
         stopped: why the run ended, "" while it has not.
         ahead: expected seconds of the stage of a method without steps that is under way, else None.
     """
@@ -104,12 +100,8 @@ class Training:
     shrink: float = 1.0
     rollbacks: int = 0
     idle: int = 0
-<<<<<<< HEAD
     sent: Kept = field(default_factory=dict)
-    history: list[tuple[float, ...]] = field(default_factory=list)
-=======
     history: History = field(default_factory=history_of_rows)
->>>>>>> main
     stopped: str = ""
     ahead: float | None = None
 
@@ -213,10 +205,6 @@ class Training:
             shrink=numbers["shrink"],
             rollbacks=numbers["rollbacks"],
             idle=numbers["idle"],
-<<<<<<< HEAD
             sent=states["sent."],
-            history=[tuple(row) for row in arrays["history"].tolist()],
-=======
             history=history_of_rows(arrays["history"]),
->>>>>>> main
         )

@@ -86,28 +86,27 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
     placement = _placed(problem, settings, device, threads)
-    group = placement.group
     signals = interrupt or Interrupt()
-    with group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
-        group.by_first(lambda: _check_vacant(folder, resume, overwrite))
-        teller = Teller(callbacks if group.first else (), signals)
+    with placement.group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
+        placement.group.by_first(lambda: _check_vacant(folder, resume, overwrite))
+        teller = Teller(callbacks if placement.group.first else (), signals)
         teller.phase("set-up")
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
         if folder is not None:
-            state = _begin(strategy, state, folder, resume, group)
+            state = _begin(strategy, state, folder, resume, placement.group)
         ready = time.perf_counter() - began
 
         def save(reached: State, space: Space, solution: Solution | None = None) -> None:
-            if folder is not None and group.first:
+            if folder is not None and placement.group.first:
                 run_folder.save(folder, reached.training, [({}, dict(reached.record)), *_kept(reached, space)], solution)
 
         if not state.begun:
             save(state, strategy.space)
 
         def tell(training: Training) -> None:
-            if report is not None and group.first:
+            if report is not None and placement.group.first:
                 report(training, strategy.plan)
             teller.progress(training, strategy.plan)
 
@@ -123,11 +122,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             teller.phase("assessment")
             outcome = finish()
-<<<<<<< HEAD
-            solution = _closed(outcome, state.training, _with(strategy.placement, group), began, ready)
-=======
-            solution = _closed(problem, outcome, state.training, strategy.placement, began, ready)
->>>>>>> main
+            solution = _closed(problem, outcome, state.training, _with(strategy.placement, placement.group), began, ready)
         save(state, outcome.space, solution)
         solution = in_time(problem, dataclasses.replace(solution, outlet=OUTLET))
         teller.end(state.training, solution)
@@ -225,17 +220,11 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement.alone)
     if problem.inverse is not None:
-<<<<<<< HEAD
         return InverseStrategy(problem, settings, placement.alone)
-    if problem.clock is not None:
-        return MarchStrategy(problem, settings, placement.alone)
-=======
-        return InverseStrategy(problem, settings, placement)
     if problem.clock is not None and is_marched(settings, problem.domain):
-        return MarchStrategy(problem, settings, placement)
-    if (few := fits_few_coordinates(problem, settings, placement)) is not None:
+        return MarchStrategy(problem, settings, placement.alone)
+    if (few := fits_few_coordinates(problem, settings, placement.alone)) is not None:
         return few
->>>>>>> main
     return strategy_of(prepare(problem, placement, settings=settings))
 
 
