@@ -52,9 +52,7 @@ class Domain(Section):
         None, description='Start and end of a problem in time t; the state at the start is a [[boundary]] with on = "initial".'
     )
     layers: Count | None = Field(
-        None,
-        description="Layers of cells in time, for methods over space and time (least-squares, elements and trained networks); "
-        "default: about as many as there are cells along an axis of space, at least 4.",
+        None, description="Layers of cells in time, if not marched; default about as many as cells along an axis, at least 4."
     )
     tags: dict[Text, Text] = Field(
         {}, max_length=100, description="Groups of cells for dx('name'): the cells at whose centre the given condition holds."

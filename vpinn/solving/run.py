@@ -147,8 +147,7 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         posed, training = problem, Training.from_arrays(arrays, meta)
         if problem.inverse is not None:
             problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[1]
-        else:
-            problem = over_time(problem)
+        problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
