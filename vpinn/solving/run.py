@@ -28,6 +28,7 @@ from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.inverse import InverseStrategy
+from vpinn.solving.inverse_in_time import InverseMarchStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.preparation import Setup, prepare
@@ -116,12 +117,12 @@ def load(directory: str | os.PathLike[str]) -> Solution:
     problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
+        if problem.inverse is not None:
+            problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[problem.clock is None]
         if problem.clock is not None:
             found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
             return dataclasses.replace(found, exporter=exported)
         training = Training.from_arrays(arrays, meta)
-        if problem.inverse is not None:
-            problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[1]
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
@@ -150,7 +151,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement)
     if problem.inverse is not None:
-        return InverseStrategy(problem, settings, placement)
+        kind = InverseStrategy if problem.clock is None else InverseMarchStrategy
+        return kind(problem, settings, placement)
     if problem.clock is not None:
         return MarchStrategy(problem, settings, placement)
     return strategy_of(prepare(problem, placement, settings=settings))
