@@ -23,6 +23,7 @@ FLOW = (
     "interrupt",
     "storage",
     "process",
+    "waiting",
     "metrics",
     "domain",
     "problem",

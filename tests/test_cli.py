@@ -302,7 +302,33 @@ def test_failing_checks_are_told_even_when_quiet(
     assert main(["solve", str(file), "-q"]) == 0
     assert capsys.readouterr() == ("", "CHECK FAILED: quadrature\n")
     assert main(["solve", str(file), "--overwrite"]) == 0
-    assert capsys.readouterr().err.endswith("\nCHECK FAILED: quadrature\n")
+    streams = capsys.readouterr()
+    assert streams.err.endswith("\nCHECK FAILED: quadrature\n")
+    assert "CHECK FAILED" not in streams.out  # told once
+    assert main(["solve", str(file), "--overwrite", "-q", "--strict"]) == 5
+    assert capsys.readouterr().err == "CHECK FAILED: quadrature\n"
+    monkeypatch.setattr("vpinn.output.failed_checks", lambda solution: [])
+    assert main(["solve", str(file), "--overwrite", "-q", "--strict"]) == 0
+
+
+@pytest.mark.usefixtures("unpublished")
+def test_a_log_is_lines_of_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a file, or instead of the table on stdout: phases, every step, and the end."""
+    assert main(["solve", str(file), "-q", "--log", "run.jsonl"]) == 0
+    lines = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
+    assert [line["phase"] for line in lines if line["event"] == "phase"] == ["set-up", "solving", "assessment"]
+    steps = [line for line in lines if line["event"] == "step"]
+    assert [line["step"] for line in steps] == [1, 2, 3]
+    assert all(isinstance(line["loss"], float) and line["steps"] == 3 for line in steps)
+    metrics = json.loads(Path("results/torsion/metrics.json").read_text())
+    assert lines[-1]["event"] == "end"
+    assert lines[-1]["stopped"] == metrics["stopped"] == "steps"
+    assert lines[-1]["estimate"] == metrics["error_estimate"]["relative_energy"]
+    assert main(["solve", str(file), "--overwrite", "--log", "-"]) == 0
+    assert all(json.loads(line)["event"] for line in capsys.readouterr().out.splitlines())
+    code, line = failed(capsys, "solve", str(file), "--overwrite", "-q", "--log", "nowhere/run.jsonl")
+    assert code == 4
+    assert "nowhere/run.jsonl: cannot be written" in line
 
 
 def test_schema_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ import vpinn
 from vpinn.domain import rectangle
 from vpinn.interrupt import Interrupt
 from vpinn.optimization import COLUMNS, load_arrays
+from vpinn.solving import solve
 
 SOLVER = ("method", "steps", "checkpoint", "time_limit", "precision")
 FILES = {"problem.toml", "run.json", "checkpoint.npz", "history.csv", "metrics.json"}
@@ -83,7 +84,7 @@ def simple(**sections: Any) -> vpinn.Problem:
 
 def test_a_run_folder_and_back(problem: vpinn.Problem, files: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    solution = vpinn.solve(problem, folder, threads=1)
+    solution = solve(problem, folder, threads=1)
     assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {"truth.csv"}
     assert (folder / "problem.toml").read_text() == TEXT
     assert (folder / "meshes" / "square.vtu").read_bytes() == (files / "meshes" / "square.vtu").read_bytes()
@@ -119,37 +120,37 @@ def test_a_run_folder_and_back(problem: vpinn.Problem, files: Path, tmp_path: Pa
 def test_the_same_problem_twice_is_the_same_to_the_last_bit(problem: vpinn.Problem, tmp_path: Path) -> None:
     contents = []
     for name in ("a", "b"):
-        vpinn.solve(problem, tmp_path / name, threads=1)
+        solve(problem, tmp_path / name, threads=1)
         arrays, meta = load_arrays(tmp_path / name / "checkpoint.npz")
         arrays["history"] = np.delete(arrays["history"], COLUMNS.index("seconds"), axis=1)
         meta["numbers"].pop("seconds")
         contents.append(({k: v.tobytes() for k, v in arrays.items()}, repr(meta)))
     assert contents[0] == contents[1]
-    in_memory = vpinn.solve(problem, threads=1)
+    in_memory = solve(problem, threads=1)
     assert in_memory.theta.numpy().tobytes() == contents[0][0]["solution"]
 
 
 def test_a_folder_that_holds_a_run_is_not_touched(tmp_path: Path) -> None:
-    vpinn.solve(simple(), tmp_path, threads=1)
+    solve(simple(), tmp_path, threads=1)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(vpinn.InputError, match="holds a run already; go on with --resume"):
-        vpinn.solve(simple(), tmp_path, threads=1)
+        solve(simple(), tmp_path, threads=1)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    vpinn.solve(simple(steps=3), tmp_path, overwrite=True, threads=1)
+    solve(simple(steps=3), tmp_path, overwrite=True, threads=1)
     assert json.loads((tmp_path / "metrics.json").read_text())["steps"] == 3
     with pytest.raises(vpinn.InputError, match="no run to resume"):
-        vpinn.solve(simple(), tmp_path / "nowhere", resume=True)
+        solve(simple(), tmp_path / "nowhere", resume=True)
 
 
 def test_more_steps_than_before(tmp_path: Path) -> None:
     """Steps, tolerance, time limit, checkpoint and output may change; a longer run is one run."""
-    whole = vpinn.solve(simple(steps=14), threads=1)
-    vpinn.solve(simple(steps=6), tmp_path, threads=1)
-    resumed = vpinn.solve(simple(steps=14, checkpoint=5.0, time_limit=1e4), tmp_path, resume=True, threads=1)
+    whole = solve(simple(steps=14), threads=1)
+    solve(simple(steps=6), tmp_path, threads=1)
+    resumed = solve(simple(steps=14, checkpoint=5.0, time_limit=1e4), tmp_path, resume=True, threads=1)
     assert torch.equal(resumed.theta, whole.theta)
     seconds = COLUMNS.index("seconds")
     assert np.array_equal(np.delete(resumed.history, seconds, 1), np.delete(whole.history, seconds, 1), equal_nan=True)
-    again = vpinn.solve(simple(steps=14), tmp_path, resume=True, threads=1)
+    again = solve(simple(steps=14), tmp_path, resume=True, threads=1)
     assert torch.equal(again.theta, whole.theta)
     assert len(again.history) == 14
 
@@ -170,7 +171,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    vpinn.solve(simple(), folder, threads=1)
+    solve(simple(), folder, threads=1)
     return folder
 
 
@@ -180,32 +181,32 @@ def test_a_changed_problem_is_not_resumed(field: str, finished: Path, tmp_path: 
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(vpinn.InputError, match=rf"but {field}(\.k)? changed; start anew with --overwrite") as caught:
-        vpinn.solve(simple(**CHANGES[field]), tmp_path, resume=True, threads=1)
+        solve(simple(**CHANGES[field]), tmp_path, resume=True, threads=1)
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_changed_files_and_threads_are_not_resumed(problem: vpinn.Problem, files: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    vpinn.solve(problem, run, threads=1)
+    solve(problem, run, threads=1)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     folder, name = shutil.copytree(files, tmp_path / "changed"), "meshes/square.vtu"
     (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
     with pytest.raises(vpinn.InputError, match=f"but file.{name} changed"):
-        vpinn.solve(vpinn.read_problem(folder / "problem.toml"), run, resume=True, threads=1)
+        solve(vpinn.read_problem(folder / "problem.toml"), run, resume=True, threads=1)
     with pytest.raises(vpinn.InputError, match="--threads was 1, now it is 2; resume with --threads 1"):
-        vpinn.solve(problem, run, resume=True, threads=2)
+        solve(problem, run, resume=True, threads=2)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_damaged_folders(problem: vpinn.Problem, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    solution = vpinn.solve(problem, run, threads=1)
+    solution = solve(problem, run, threads=1)
     checkpoint = run / "checkpoint.npz"
     data = bytearray(checkpoint.read_bytes())
     data[data.index(solution.theta.numpy().tobytes()) + 20] ^= 1
     checkpoint.write_bytes(data)
-    for use in (lambda: vpinn.load(run), lambda: vpinn.solve(problem, run, resume=True, threads=1)):
+    for use in (lambda: vpinn.load(run), lambda: solve(problem, run, resume=True, threads=1)):
         with pytest.raises(vpinn.StorageError, match="damaged"):
             use()
     checkpoint.unlink()
@@ -216,7 +217,7 @@ def test_damaged_folders(problem: vpinn.Problem, tmp_path: Path) -> None:
         vpinn.load(run)
     with pytest.raises(vpinn.InputError, match="holds no run"):
         vpinn.load(tmp_path)
-    vpinn.solve(problem, run, overwrite=True, threads=1)
+    solve(problem, run, overwrite=True, threads=1)
     vpinn.load(run)
 
 
@@ -232,14 +233,14 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(vpinn.StorageError, match="No space left on device") as caught:
-        vpinn.solve(simple(checkpoint=1e-9), tmp_path, threads=1)
+        solve(simple(checkpoint=1e-9), tmp_path, threads=1)
     monkeypatch.undo()
     assert caught.value.exit_code == 4
     assert not list(tmp_path.glob(".*"))
     steps = load_arrays(tmp_path / "checkpoint.npz")[1]["numbers"]["step"]
     assert 0 < steps < 15
-    resumed = vpinn.solve(simple(checkpoint=1e-9), tmp_path, resume=True, threads=1)
-    assert torch.equal(resumed.theta, vpinn.solve(simple(), threads=1).theta)
+    resumed = solve(simple(checkpoint=1e-9), tmp_path, resume=True, threads=1)
+    assert torch.equal(resumed.theta, solve(simple(), threads=1).theta)
 
 
 def test_divergence_ends_with_its_own_code() -> None:
@@ -251,15 +252,15 @@ def test_divergence_ends_with_its_own_code() -> None:
         solver={"method": "sgd", "steps": 3000, "learning_rate": 5.0},
     )
     with pytest.raises(vpinn.DivergenceError, match="training diverged at step") as caught:
-        vpinn.solve(unbounded, threads=1)
+        solve(unbounded, threads=1)
     assert caught.value.exit_code == 3
 
 
 def test_methods_by_name() -> None:
     for name in ("adam", "sgd", "lbfgs"):
-        assert vpinn.solve(simple(steps=3), method=name, threads=1).metrics["method"] == name
+        assert solve(simple(steps=3), method=name, threads=1).metrics["method"] == name
     with pytest.raises(vpinn.InputError, match=r"solver\.method"):
-        vpinn.solve(simple(), method="newton")
+        solve(simple(), method="newton")
 
 
 def test_a_signal_before_the_end() -> None:
@@ -271,7 +272,7 @@ def test_a_signal_before_the_end() -> None:
         if training.step == 4:
             interrupt.signal = 15
 
-    solution = vpinn.solve(simple(), report=report, interrupt=interrupt, threads=1)
+    solution = solve(simple(), report=report, interrupt=interrupt, threads=1)
     assert seen == [1, 2, 3, 4]
     assert solution.metrics["stopped"] == "signal"
     assert solution.errors == {}
@@ -280,7 +281,7 @@ def test_a_signal_before_the_end() -> None:
 
 def test_single_precision() -> None:
     """Trained in float32 to what it allows: the solution of −u'' = 1 to a few per mille."""
-    solution = vpinn.solve(simple(precision="float32", steps=150), threads=1)
+    solution = solve(simple(precision="float32", steps=150), threads=1)
     x = np.linspace(0, 1, 11)[:, None]
     assert np.abs(solution.evaluate(x)["u"] - x[:, 0] * (1 - x[:, 0]) / 2).max() <= 1e-3
     assert solution.theta.dtype == torch.float64

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from vpinn.finite_elements import solve_fem
     from vpinn.problem import Problem, make_problem, read_problem
     from vpinn.solution import Solution
-    from vpinn.solving import load, solve
+    from vpinn.solving import Event, JsonLines, TensorBoard, load
+    from vpinn.solving.published import solve
 
 _LAZY = {
     "Problem": "vpinn.problem",
@@ -59,16 +60,22 @@ _LAZY = {
     "load": "vpinn.solving.run",
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
-    "solve": "vpinn.solving.run",
+    "solve": "vpinn.solving.published",
+    "Event": "vpinn.solving.events",
+    "JsonLines": "vpinn.solving.logs",
+    "TensorBoard": "vpinn.solving.logs",
     "solve_fem": "vpinn.finite_elements",
 }
 
 __all__ = [
     "DivergenceError",
+    "Event",
     "InputError",
+    "JsonLines",
     "Problem",
     "Solution",
     "StorageError",
+    "TensorBoard",
     "VpinnError",
     "load",
     "make_problem",

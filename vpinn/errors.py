@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class VpinnError(Exception):
     """Base of every error that is not a bug in vpinn.
@@ -19,11 +21,13 @@ class InputError(VpinnError):
     Args:
         message: What is wrong, what was found and what to do, in one line.
         where: Place of the mistake: ``file:line``, a file name or an option such as ``--at``; empty if the message names it.
+        others: Further mistakes that were found in the same look.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, where: str = "") -> None:
+    def __init__(self, message: str, where: str = "", others: Sequence[InputError] = ()) -> None:
+        self.others = tuple(others)
         self.message = " ".join(message.split())
         self.where = where
         super().__init__(f"{where}: {self.message}" if where else self.message)

@@ -49,6 +49,9 @@ class Interrupt:
 
     Python allows signal handlers in the main thread only; in other threads this context manager has no effect.
 
+    Args:
+        told: called with the number of a signal when it comes; it must not raise.
+
     Attributes:
         signal: Number of the last signal received, None if there was none.
         late: Whether the time limit of ``limited`` is over.
@@ -59,7 +62,8 @@ class Interrupt:
     _undisturbed = 0
     _waiting: Interrupt | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[int], None] = lambda number: None) -> None:
+        self._told = told
         self.signal: int | None = None
         self.late = False
         self._before: dict[int, object] = {}
@@ -108,7 +112,10 @@ class Interrupt:
             seconds: Time limit > 0 in seconds; None for no limit.
         """
         if seconds is None:
-            yield
+            try:
+                yield
+            finally:
+                self.late = False
             return
         timed = self.LATE and threading.current_thread() is threading.main_thread() and bool(self._before)
         timer = threading.Timer(seconds, self._ring)
@@ -137,6 +144,7 @@ class Interrupt:
             self.late = True
         else:
             self.signal = number
+            self._told(number)
         if Interrupt._undisturbed:
             Interrupt._waiting = self
         else:

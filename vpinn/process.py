@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import torch
 from threadpoolctl import threadpool_limits
 
+MANY = 1_000_000
+"""Number of points from which on several threads are worth while."""
 KEPT_BYTES = 1 << 30
 """Size [bytes] below which glibc keeps freed memory in the process, and serves allocations from it."""
 
@@ -57,6 +59,17 @@ def safe_path() -> Iterator[None]:
 def available_cores() -> int:
     """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_threads(points: int) -> int:
+    """Return the threads for sums over so many points: what OMP_NUM_THREADS says, else one per core if they are many.
+
+    With fewer points, threads wait for each other longer than they compute, above all on a busy machine.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return available_cores() if points >= MANY else 1
 
 
 def processor_seconds(pid: int) -> float:

@@ -28,6 +28,7 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
+from vpinn.problem.locations import mesh_file
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
@@ -53,7 +54,7 @@ def describe(problem: Problem, settings: Settings, method: str, placement: Place
         method: Name of the method that the run uses.
         placement: Device, precision and threads.
     """
-    data = problem.source.data if problem.source.text is not None else None
+    data = problem.source.data if problem.source.written else None
     if data is not None and settings.solver.method != problem.settings.solver.method:
         data = {**data, "solver": {**data.get("solver", {}), "method": settings.solver.method}}
     return {
@@ -95,8 +96,9 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
         StorageError: A file could not be written.
     """
     copies = {}
-    if problem.source.text is not None:
-        copies = {PROBLEM: problem.source.text.encode()} | {name: path.read_bytes() for name, path in _files(problem)}
+    if problem.source.written:
+        text = {} if problem.source.text is None else {PROBLEM: problem.source.text.encode()}
+        copies = text | {name: path.read_bytes() for name, path in _files(problem)}
         check_copies(folder, copies)
     if anew:
         _discard(folder)
@@ -253,20 +255,21 @@ def read_problem_of(folder: Path) -> Problem:
     """
     record = read_json(folder / RUN)
     if record is None or record.get("data") is None:
-        raise InputError(f"{folder} holds no run of a problem file; give the folder that 'vpinn solve' wrote")
+        known = "" if record is None else "; its mesh or form was given in Python: vpinn.load(folder, problem) takes them again"
+        raise InputError(f"{folder} holds no run of a problem file; give the folder that 'vpinn solve' wrote{known}")
     data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
-    source = Source(folder / PROBLEM, None, data)
+    source = Source(folder / PROBLEM, None, data, base=folder)
     return build_problem(source, validate(source), folder)
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
     """Return name and path of the files that the problem file refers to: mesh, reference, measurements and fields."""
-    if problem.source.path is None:
-        return []
-    settings = problem.settings
-    names = [settings.domain.mesh if settings.domain else None, settings.reference.file, *(one.file for one in settings.data)]
-    names += [one.file for one in settings.fields.values()]
-    return [(name, problem.source.path.parent / name) for name in dict.fromkeys(names) if name is not None]
+    settings, folder, domain = problem.settings, problem.source.base, problem.settings.domain
+    names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
+    found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
+    if domain is not None and domain.mesh is not None:
+        found.insert(0, (domain.mesh, mesh_file(domain.mesh, folder, problem.source.mesh_root)))
+    return found
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import ufl
@@ -17,12 +18,25 @@ from ufl.core.expr import Expr
 
 from vpinn.domain import Points
 from vpinn.errors import InputError
-from vpinn.optimization import Samples, moved_along
+from vpinn.optimization import COLUMNS, Samples, moved_along
 from vpinn.placement import host
 from vpinn.problem import Evaluable, Problem
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
+
+
+class Outlet(Protocol):
+    """What writes and draws a solution."""
+
+    def export(self, solution: Solution, path: Path, refine: int) -> None:
+        """Write its fields to a file."""
+
+    def plot(self, solution: Solution) -> Any:
+        """Return a figure of its unknowns."""
+
+    def page(self, solution: Solution) -> str:
+        """Return it as HTML for notebooks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +53,7 @@ class Solution(Evaluable):
         history: Record of training, one row per step; columns as in ``vpinn.optimization.COLUMNS``.
         cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
         samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.
-        exporter: What `export` calls with the solution, the file and the refinements; None of solutions that no run found.
+        outlet: Writes and draws the solution; None of solutions that no run found.
     """
 
     problem: Problem
@@ -49,7 +63,7 @@ class Solution(Evaluable):
     history: Array = field(default_factory=lambda: np.empty((0, 0)))
     cell_estimate: Array | None = None
     samples: Samples | None = None
-    exporter: Callable[[Solution, Path, int], object] | None = None
+    outlet: Outlet | None = None
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -108,9 +122,38 @@ class Solution(Evaluable):
         Raises:
             InputError: the solution is not that of a run, or the format is none of these.
         """
-        if self.exporter is None:
-            raise InputError("only the solution of a run has an exporter; write others with vpinn.output.export")
-        self.exporter(self, Path(path), refine)
+        self._outlet.export(self, Path(path), refine)
+
+    def plot(self) -> Any:
+        """Return a matplotlib figure of all unknowns; notebooks show it.
+
+        Raises:
+            InputError: the solution is not that of a run.
+        """
+        return self._outlet.plot(self)
+
+    @property
+    def table(self) -> dict[str, Array]:
+        """Record of training as columns: ``pandas.DataFrame(solution.table)`` is a table of one row per step or stage."""
+        return dict(zip(COLUMNS, self.history.T, strict=True)) if len(self.history) else {name: np.empty(0) for name in COLUMNS}
+
+    def __repr__(self) -> str:
+        metrics = self.metrics
+        parts = [f"<Solution of {self.problem.title or 'a problem'!r}", f"by {metrics.get('method', '?')}"]
+        parts += [f"{name}: error {e['relative_l2']:.1e}" for name, e in self.errors.items() if "relative_l2" in e]
+        if "relative_energy" in self.error_estimate:
+            parts.append(f"estimate {self.error_estimate['relative_energy']:.1e}")
+        failed = len(metrics.get("checks", ()))
+        return ", ".join([*parts, f"{failed} check{'s' * (failed > 1)} failed" if failed else "all checks passed"]) + ">"
+
+    def _repr_html_(self) -> str:
+        return escape(repr(self)) if self.outlet is None else self.outlet.page(self)
+
+    @property
+    def _outlet(self) -> Outlet:
+        if self.outlet is None:
+            raise InputError("only the solution of a run can be written and drawn so; use vpinn.output")
+        return self.outlet
 
     @cached_property
     def _evaluators(self) -> tuple[Evaluator, Evaluator]:

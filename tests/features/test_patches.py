@@ -16,6 +16,7 @@ from vpinn.features import Objectives, direct, objective_for
 from vpinn.features.patches import windows
 from vpinn.features.recipes import Recipe
 from vpinn.placement import HERE
+from vpinn.solving import solve
 from vpinn.trial import Features, make_trial
 
 PEAK = "exp(-600*((x - 0.3)**2 + (y - 0.6)**2))"
@@ -93,7 +94,7 @@ def test_a_peak_is_found_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(direct, "WIDTHS", (200, 560))
     file = tmp_path / "peak.toml"
     file.write_text(FILE)
-    found = vpinn.solve(vpinn.read_problem(file), tmp_path / "run", threads=1)
+    found = solve(vpinn.read_problem(file), tmp_path / "run", threads=1)
     network = found.trial.network
     assert isinstance(network, Features)
     assert len(network.patches) > 0

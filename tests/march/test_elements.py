@@ -15,6 +15,7 @@ from vpinn.errors import InputError
 from vpinn.march import ElementEquations, ElementMarch, ElementMarches, MarchJournal, exact_field, gap_between
 from vpinn.march.element_steps import Stepping, march_elements
 from vpinn.problem import Problem, make_problem
+from vpinn.solving import solve
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 DRIVEN = {
@@ -189,7 +190,7 @@ def test_a_form_that_leaves_an_algebraic_unknown_open_is_told() -> None:
 def test_a_part_from_a_mesh_file_comes_back_from_its_folder(tmp_path: Path) -> None:
     problem = vpinn.read_problem(PROBLEMS / "heat_part.toml", ["solver.tolerance=0.1"])
     assert problem.reference is not None
-    solution = vpinn.solve(problem, tmp_path / "run", threads=1)
+    solution = solve(problem, tmp_path / "run", threads=1)
     assert solution.metrics["error_estimate"]["relative_energy"] < 0.05
     assert solution.metrics["errors"]["T"]["relative_l2"] < 2e-3
     points = problem.reference.points
@@ -215,7 +216,7 @@ def test_elements_are_the_yardstick_of_a_march_on_features() -> None:
 def test_a_bisected_mesh_comes_back_from_its_folder(tmp_path: Path) -> None:
     settings = ["solver.tolerance=2e-2", "domain.cells=20", "domain.time=[0, 0.6]", 'output.times=[0.5]']
     problem = replace(vpinn.read_problem(PROBLEMS / "burgers.toml", settings), reference=None)
-    solution = vpinn.solve(problem, tmp_path / "run", threads=1)
+    solution = solve(problem, tmp_path / "run", threads=1)
     assert solution.metrics["cells"] > 20
     points = np.column_stack([np.linspace(-0.9, 0.9, 50), np.full(50, 0.5)])
     np.testing.assert_array_equal(vpinn.load(tmp_path / "run").evaluate(points)["u"], solution.evaluate(points)["u"])
@@ -238,5 +239,5 @@ def test_a_run_that_goes_on_with_what_it_had_ends_with_the_same_bits(tmp_path: P
     assert second.estimate is not None
     assert first.estimate.unknowns == second.estimate.unknowns
     folder = tmp_path / "run"
-    before = vpinn.solve(problem, folder, threads=1).evaluate([[0.1, 0.2, 0.3]])["u"]
-    np.testing.assert_array_equal(vpinn.solve(problem, folder, threads=1, resume=True).evaluate([[0.1, 0.2, 0.3]])["u"], before)
+    before = solve(problem, folder, threads=1).evaluate([[0.1, 0.2, 0.3]])["u"]
+    np.testing.assert_array_equal(solve(problem, folder, threads=1, resume=True).evaluate([[0.1, 0.2, 0.3]])["u"], before)

@@ -13,7 +13,7 @@ from vpinn.domain import Mesh, rectangle
 from vpinn.output.plans import problem_rows
 from vpinn.output.settled import planned, settled_rows
 from vpinn.output.tables import solution_rows
-from vpinn.solving import prepare
+from vpinn.solving import prepare, solve
 
 
 def problem(domain: Mesh | None = None, **batch: object) -> vpinn.Problem:
@@ -30,7 +30,7 @@ def problem(domain: Mesh | None = None, **batch: object) -> vpinn.Problem:
 
 
 def test_what_a_run_settled_is_in_metrics_and_table(tmp_path: Path) -> None:
-    solution = vpinn.solve(problem(size=20, growth="geometric", finish=0.1), tmp_path / "run", threads=1)
+    solution = solve(problem(size=20, growth="geometric", finish=0.1), tmp_path / "run", threads=1)
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())["policy"]
     assert found["batch"]["first"] == 20
     assert found["batch"]["last"] > 20
@@ -45,14 +45,14 @@ def test_what_a_run_settled_is_in_metrics_and_table(tmp_path: Path) -> None:
 
 def test_points_per_cell_are_told(tmp_path: Path) -> None:
     """A run that finds how many points of each cell it takes says so, with the variances; one that was told does not."""
-    solution = vpinn.solve(problem(size=24, sampler="cells", per_cell="auto"), tmp_path / "run", threads=1)
+    solution = solve(problem(size=24, sampler="cells", per_cell="auto"), tmp_path / "run", threads=1)
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())["policy"]["per_cell"]
     assert 24 % found["points"] == 0
     assert found["rule"] == 7
     assert found["between"] > 0
     rows = dict(solution_rows(solution))
     assert rows["points per cell"].startswith(f"{found['points']} of 7: variance {found['between']:.1e} between cells, ")
-    assert "per_cell" not in vpinn.solve(problem(size=24, sampler="cells", per_cell=2), threads=1).metrics["policy"]
+    assert "per_cell" not in solve(problem(size=24, sampler="cells", per_cell=2), threads=1).metrics["policy"]
 
 
 def test_what_a_run_would_settle() -> None:
@@ -73,7 +73,7 @@ def test_strata_by_tag_are_in_metrics_and_table(tmp_path: Path) -> None:
     tags = {"rare": np.arange(1), "rest": np.arange(1, 80)}
     mesh = dataclasses.replace(rectangle(cells=[40, 2], cell="quadrilateral"), cell_tags=tags)
     tagged = problem(mesh, size=20, strata="tags")
-    solution = vpinn.solve(tagged, tmp_path / "run", threads=1)
+    solution = solve(tagged, tmp_path / "run", threads=1)
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())["strata"]
     assert [(row["tag"], row["points"], round(80 * row["share"])) for row in found] == [("rare", 2, 1), ("rest", 18, 79)]
     assert all(row["deviation"] > 0.0 for row in found)
@@ -86,6 +86,6 @@ def test_strata_by_tag_are_in_metrics_and_table(tmp_path: Path) -> None:
     many = dataclasses.replace(solution, metrics={**solution.metrics, "strata": found * 12})
     texts = [text for _, text in solution_rows(many)]
     assert texts[[k for k, t in enumerate(texts) if "deviation of" in t][-1] + 1] == "and 4 more in metrics.json"
-    again = vpinn.solve(tagged, tmp_path / "again", threads=1)
+    again = solve(tagged, tmp_path / "again", threads=1)
     assert again.metrics["strata"] == solution.metrics["strata"]
-    assert "strata" not in vpinn.solve(problem(size=20), threads=1).metrics
+    assert "strata" not in solve(problem(size=20), threads=1).metrics

@@ -21,6 +21,7 @@ from vpinn.output import (
     TrainingProgress,
     as_table,
     estimate_memory,
+    failed_checks,
     field_formats,
     points_of,
     problem_rows,
@@ -112,7 +113,9 @@ def test_failing_checks_are_red(solved: Solved) -> None:
     solution = solved("square")
     failing = replace(solution, metrics={**solution.metrics, "checks": ["quadrature: [too] coarse"]})
     text = io.StringIO()
-    Console(file=text, force_terminal=True, width=120, color_system="standard").print(as_table(solution_rows(failing)))
+    told = [("", line) for line in failed_checks(failing)]
+    assert not set(told) & set(solution_rows(failing))  # they are told once, after the table
+    Console(file=text, force_terminal=True, width=120, color_system="standard").print(as_table(told))
     assert "\x1b[1;31mCHECK FAILED: quadrature: [too] coarse" in text.getvalue()
 
 

@@ -31,6 +31,7 @@ def work(folder: str, kind: str, resume: bool, naive: bool = False, steps: int |
     """Solve; write the file ``started`` at the first step and the file ``finished`` at the end."""
     import vpinn
     from vpinn.optimization import Training
+    from vpinn.solving import solve
 
     if naive:  # a saver that keeps the parameters and the history, but not what the next step depends on besides
         whole = Training.from_arrays.__func__  # type: ignore[attr-defined]
@@ -52,6 +53,6 @@ def work(folder: str, kind: str, resume: bool, naive: bool = False, steps: int |
         while (path / "held").exists():  # until somebody has sent a signal
             time.sleep(0.002)
 
-    solution = vpinn.solve(problem, folder, resume=resume, overwrite=not resume, threads=1, report=report)
+    solution = solve(problem, folder, resume=resume, overwrite=not resume, threads=1, report=report)
     outcome = {"stopped": solution.metrics["stopped"], "pid": os.getpid(), "processor": time.process_time()}
     (path / "finished").write_text(json.dumps(outcome))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from vpinn.cli import compare, noise
-from vpinn.cli.display import prepare_streams, print_columns, print_table, say, show_problem
-from vpinn.cli.options import At, Device, File, Folder, Line, Quiet, Run, Seed, Set, Target, Threads, Verbose, argument, option
+from vpinn.cli import compare, noise, runs, start, sweep
+from vpinn.cli.display import acknowledged, log_to, prepare_streams, print_table, say, show_problem
+from vpinn.cli.options import Device, File, Folder, Log, MeshRoot, Quiet, Seed, Set, Strict, Threads, Verbose
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
+from vpinn.waiting import Waiting
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
-    from vpinn.solution import Solution
+
+CHECK_FAILED = 5
+"""Exit code of ``--strict`` where a check of the solution fails."""
 
 # torch takes seconds to load: modules that need it are imported inside the commands, after the input has been checked
 
@@ -61,162 +63,76 @@ def solve(  # noqa: PLR0913 (one argument per option)
     seed: Seed = None,
     threads: Threads = None,
     device: Device = None,
+    mesh_root: MeshRoot = None,
+    strict: Strict = False,
+    log: Log = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
     if resume and overwrite:
         raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
-    problem = _read(file, changes, seed)
-    directory = output or problem.directory
-    from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
-    from vpinn.solving import solve as run
+    console = Console(stderr=True)
+    with Waiting(console, quiet) as waiting:
+        waiting.begin(f"reading {file}", line=False)
+        problem = _read(file, changes, seed, mesh_root)
+        directory = output or problem.directory
+        waiting.begin("loading libraries", line=False)
+        from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
+        from vpinn.solving import phases
+        from vpinn.solving import solve as run
 
-    field_formats(problem)
-    if output is None:
-        check_unused(directory, "run.json", ("noise",))
-    if verbose:
-        show_problem(problem, device)
-    with claimed(directory):
-        with Interrupt() as interrupt, TrainingProgress(Console(stderr=True), quiet) as progress:
-            solution = run(
-                problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
-                report=progress, interrupt=interrupt,
-            )  # fmt: skip
-        unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
-        if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
-            steps = solution.metrics["steps"]
-            raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
-        with interrupt, interrupt.abandons(unpublished):
-            files = publish(solution, directory)
-    if not quiet:
+        field_formats(problem)
+        if output is None:
+            check_unused(directory, "run.json", ("noise",))
+        if verbose:
+            waiting.end()
+            show_problem(problem, device)
+        with claimed(directory):
+            waiting.end()
+            with Interrupt(acknowledged) as interrupt, TrainingProgress(console, quiet) as progress, log_to(log) as told:
+                solution = run(
+                    problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
+                    report=progress, interrupt=interrupt, callbacks=(phases(progress.phase), *told),
+                )  # fmt: skip
+            unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
+            if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
+                steps = solution.metrics["steps"]
+                raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+            waiting.begin("figures and report")
+            with interrupt, interrupt.abandons(unpublished):
+                files = publish(solution, directory)
+    if not quiet and log != "-":
         print_table(as_table(solution_rows(solution), files))
-    for text in failed_checks(solution):
+    failed = failed_checks(solution)
+    for text in failed:
         say(text, file=sys.stderr)
+    if failed and strict:
+        raise typer.Exit(CHECK_FAILED)
 
 
+app.command(epilog=sweep.EPILOG)(sweep.sweep)
 app.command(epilog=compare.EPILOG)(compare.compare)
 
 
 @app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
-def check(file: File, changes: Set = None, seed: Seed = None, device: Device = None, verbose: Verbose = False) -> None:
+def check(
+    file: File,
+    changes: Set = None,
+    seed: Seed = None,
+    device: Device = None,
+    mesh_root: MeshRoot = None,
+    verbose: Verbose = False,
+) -> None:
     """Check a problem file without solving it, and show the lowered form, points, parameters, method and memory needed."""
-    show_problem(_read(file, changes, seed), device)
+    show_problem(_read(file, changes, seed, mesh_root), device)
 
 
 app.command(epilog=noise.EPILOG)(noise.noise)
 
 
-@app.command(
-    epilog="Examples: `vpinn export results/heat -f xdmf --refine 1` · `vpinn export results/heat -o probes.csv --at points.csv`"
-)
-def export(
-    run: Run,
-    formats: Annotated[
-        list[str] | None,
-        option("--format", "-f", metavar="FORMAT", help="vtu (default), pvd (default in time), xdmf, csv or npz. Repeatable."),
-    ] = None,
-    refine: Annotated[int, typer.Option(min=0, max=4, help="Additional refinements of the output mesh.")] = 0,
-    at: At = None,
-    output: Target = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Write the solution of a finished or unfinished run to files: on its mesh, on a finer mesh, or at given points."""
-    if output is not None and formats:
-        raise InputError("the suffix of the file in --output already chooses the format; leave out --format")
-    solution = _load(run)
-    from vpinn.output import is_timed, points_of, write
-
-    points = points_of(at, solution.coordinates) if at else None
-    usual = "pvd" if is_timed(solution) else "vtu"
-    targets = [output] if output is not None else [run / f"solution.{name}" for name in formats or [usual]]
-    for target in targets:
-        write(solution, target, refine, points)
-        if not quiet:
-            say(target)
-
-
-@app.command(
-    epilog='Examples: `vpinn evaluate results/heat --at "0.5,0.5"` · `vpinn evaluate results/heat --line 0,0:1,0 -o profile.png`'
-)
-def evaluate(
-    run: Run,
-    at: At = None,
-    line: Line = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values instead of a table.")] = False,
-    output: Target = None,
-    verbose: Verbose = False,
-) -> None:
-    """Print values and gradients of the solution at given points, or along a line; they are nan outside the domain."""
-    if bool(at) == (line is not None):
-        raise InputError('give points as --at "0.5,0.5" or --at points.csv, or a line as --line 0,0:1,0')
-    drawn = output is not None and output.suffix == ".png"
-    if output is not None and output.suffix not in (".csv", ".npz", ".png"):
-        raise InputError(f"values at points are written as .csv or .npz, along a line as .png, got {output.name!r}", "--output")
-    if drawn and line is None:
-        raise InputError("a picture shows values along a line; give --line 0,0:1,0", "--output")
-    solution = _load(run)
-    from vpinn.output import draw_profile, line_of, points_of, table_at, write
-
-    points = line_of(line, solution.coordinates) if line is not None else points_of(at or [], solution.coordinates)
-    if output is not None:
-        if drawn:
-            draw_profile(solution, points, output)
-        else:
-            write(solution, output, points=points)
-        return
-    print(table_at(solution, points, as_csv))
-
-
-@app.command(epilog="Example: `vpinn report results/heat`")
-def report(run: Run, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Draw the figures of a run again, and write its report.html: one page with results, figures, settings and problem file."""
-    solution = _load(run)
-    from vpinn.output import draw, write_report
-
-    draw(solution, run / "figures")
-    written = write_report(solution, run)
-    if not quiet:
-        say(written)
-
-
-@app.command(epilog="Example: `vpinn schema > vpinn.json`, and `#:schema vpinn.json` as the first line of a problem file")
-def schema() -> None:
-    """Print the JSON Schema of problem files, with which editors complete and check them."""
-    from vpinn.problem import schema_json
-
-    print(json.dumps(schema_json(), indent=2))
-
-
-@app.command(epilog="Examples: `vpinn new heat` writes heat.toml; `vpinn new part --from plate_with_holes` copies an example")
-def new(
-    name: Annotated[str | None, argument(help="Title of the problem, and name of its file without .toml.")] = None,
-    worked: Annotated[str | None, option("--from", metavar="NAME", help="Copy this worked example, with its mesh.")] = None,
-    listed: Annotated[bool, option("--list", help="List the worked examples by kind.")] = False,
-) -> None:
-    """Write a commented problem file to start from, or copy a worked example; existing files are never replaced."""
-    from vpinn.problem import copy_worked, template, worked_problems
-
-    if listed:
-        print_columns((found.kind, found.name, found.title) for found in worked_problems())
-        return
-    if name is None:
-        raise InputError("give a name for the problem, as in `vpinn new heat`, or see the worked examples with --list")
-    path = Path(f"{name.removesuffix('.toml')}.toml")
-    if worked is not None:
-        written = copy_worked(worked.removesuffix(".toml"), path)
-        say(f"{', '.join(map(str, written))} written; solve it with: vpinn solve {path}")
-        return
-    text = template(name.removesuffix(".toml"))
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise InputError("exists already; choose another name", str(path)) from None
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
-    say(f"{path} written; solve it with: vpinn solve {path}")
+for command, epilog in (*runs.COMMANDS, *start.COMMANDS):
+    app.command(epilog=epilog)(command)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -226,8 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Command-line arguments without the program's name; by default those this process was started with.
 
     Returns:
-        The exit code: 0 done, 2 bad input, 3 training diverged, 4 a file could not be read or written, 1 a bug in vpinn; 130, 143
-        or 129 after SIGINT, SIGTERM or SIGHUP.
+        The exit code: 0 done, 2 bad input, 3 training diverged, 4 a file could not be read or written, 5 a check of the solution
+        failed (with ``--strict``), 1 a bug in vpinn; 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
@@ -237,7 +153,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except VpinnError as error:
-        return _fail(str(error), error.exit_code)
+        for each in (error, *getattr(error, "others", ())):
+            _fail(str(each), each.exit_code)
+        return error.exit_code
     except Stopped as stopped:
         return _fail(str(stopped), stopped.exit_code)
     except KeyboardInterrupt:
@@ -267,15 +185,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _read(file: Path, changes: list[str] | None, seed: int | None) -> Problem:
+def _read(file: Path, changes: list[str] | None, seed: int | None, mesh_root: Path | None) -> Problem:
     from vpinn.problem import read_problem
 
-    return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
-
-
-def _load(folder: Path) -> Solution:
-    if not folder.is_dir():
-        raise InputError("there is no such run folder; give a folder that 'vpinn solve' wrote", str(folder))
-    from vpinn.solving import load
-
-    return load(folder)
+    return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])], mesh_root)

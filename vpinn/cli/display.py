@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from vpinn.errors import InputError
 from vpinn.text import escaped
 
 if TYPE_CHECKING:
     from vpinn.problem import Problem
+    from vpinn.solving import Callback
 
 
 def print_table(table: Table) -> None:
@@ -30,7 +36,7 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
     """Print rows in aligned columns without a header; a first entry equal to that of the row above is left blank."""
     table, last = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0)), ""
     for first, *rest in rows:
-        table.add_row(*map(escaped, (first if first != last else "", *rest)))
+        table.add_row(*(Text(escaped(cell)) for cell in (first if first != last else "", *rest)))  # brackets are no markup
         last = first
     print_table(table)
 
@@ -39,6 +45,30 @@ def say(*lines: object, file: TextIO | None = None) -> None:
     """Print lines and flush them (to stdout by default); control characters are printed as visible escapes."""
     for line in lines:
         print(escaped(line, keep="\n"), file=file or sys.stdout, flush=True)
+
+
+@contextlib.contextmanager
+def log_to(target: str | None) -> Iterator[tuple[Callback, ...]]:
+    """Yield the callbacks that write the log of ``--log``: none, JSON lines in a file or on stdout, or TensorBoard's files."""
+    if target is None:
+        yield ()
+        return
+    from vpinn.solving import JsonLines, TensorBoard
+
+    kind, _, folder = target.partition(":")
+    if kind == "tensorboard":
+        if not folder:
+            raise InputError("give the folder, as in --log tensorboard:runs", "--log")
+        yield (TensorBoard(folder),)
+        return
+    with JsonLines(sys.stdout if target == "-" else target) as log:
+        yield (log,)
+
+
+def acknowledged(number: int) -> None:
+    """Tell at once that a signal has come, since the step or stage that it ends may take a while."""
+    if number == signal.SIGINT and sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\nstopping; the state is saved after this step (Ctrl-C again leaves at once)\n")
 
 
 def prepare_streams() -> None:
@@ -76,6 +106,7 @@ def show_problem(problem: Problem, device: str | None) -> None:
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.placement import Placement
     from vpinn.solving import prepare
+    from vpinn.solving.expectation import expected_time
 
     setup = prepare(problem, Placement.of(device, 1), trains=False)
     estimator = make_estimator(problem, setup.trial)
@@ -86,4 +117,5 @@ def show_problem(problem: Problem, device: str | None) -> None:
         width = widest(objectives, setup.trial, setup.plan.method.widths)
         objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
     memory = estimate_memory(objective, tested, curved, columns)
-    print_table(as_table(problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason)))
+    shown = problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason, expected_time(setup))
+    print_table(as_table(shown))

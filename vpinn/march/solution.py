@@ -58,7 +58,7 @@ class MarchedSolution(Solution):
         """
         problem, stage = self.march
         self._check(np.array([t]))
-        return Solution(*_at(problem, stage, t), metrics=self.metrics, exporter=self.exporter)
+        return Solution(*_at(problem, stage, t), metrics=self.metrics, outlet=self.outlet)
 
     def evaluate(self, x: ArrayLike) -> dict[str, Array]:
         """Return values at points and instants [n, d + 1], the instant last, or at points [n, d] at the end; see ``Solution``."""

@@ -19,7 +19,7 @@ from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.signals import has_residual, signals
-from vpinn.objective.statement import make_objective, quadrature_degree, quadrature_rule, summable
+from vpinn.objective.statement import expected_points, make_objective, quadrature_degree, quadrature_rule, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
 from vpinn.objective.variation import equations, highest_order, pointwise, weakened
 
@@ -41,6 +41,7 @@ __all__ = [
     "count_rows",
     "curvature",
     "equations",
+    "expected_points",
     "has_residual",
     "highest_order",
     "integral",

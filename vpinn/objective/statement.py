@@ -191,6 +191,13 @@ def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple
     return rule, asked.points or 2 ** min(15, 10 + 2 * domain.dimension)
 
 
+def expected_points(problem: Problem) -> int:
+    """Return how many quadrature points the settings of a problem put into its domain, before a test space asks for others."""
+    rule, count = quadrature_rule(problem)
+    refine = problem.settings.quadrature.refine
+    return Inside(problem.domain).points(quadrature_degree(problem, None), count, rule, 0, refine).size
+
+
 def _impose(
     problem: Problem, trial: Trial, imposed: Imposed, facet: Integrands, replace: Mapping[ufl.Coefficient, ufl.core.expr.Expr]
 ) -> None:

@@ -165,7 +165,7 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
         return "steps"
     if plan.time_limit is not None and training.seconds > plan.time_limit:
         return "time limit"
-    return ""
+    return "time limit" if interrupt.late else ""
 
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:

@@ -12,12 +12,14 @@ from vpinn.objective import Objective
 from vpinn.optimization import Plan
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
-from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text
+from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text, unused_rows
 from vpinn.problem import Problem, output_times, stated_in
 from vpinn.trial import Trial
 
 
-def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "") -> Rows:
+def problem_rows(
+    problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "", time: str = ""
+) -> Rows:
     """Return table rows about the run that a steady problem would start, for ``vpinn check``.
 
     Args:
@@ -27,6 +29,7 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
         plan: Method, steps and batches of training.
         memory: Expected peak memory [bytes].
         reason: Why the method of the plan was chosen.
+        time: How long the run may take, in words; "" where that is not known.
     """
     space = objective.test_space
     unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
@@ -56,9 +59,22 @@ def problem_rows(problem: Problem, trial: Trial, objective: Objective, plan: Pla
     rows += [
         ("method", method_text(plan.method.name, reason)),
         ("steps", f"at most {plan.schedule.steps:,}"),
+        *unused_rows(problem.settings, plan.method.name),
+        *answer_rows(problem),
+        *([("time", time)] if time else []),
         ("memory", f"about {memory / 1e6:,.0f} MB"),
     ]
     return rows
+
+
+def answer_rows(problem: Problem) -> Rows:
+    """Return rows about the fields and quantities that the problem file asks for."""
+    answers = problem.answers
+    shapes = {(): "scalar", (problem.domain.dimension,): "vector"}
+    sizes = {name: "×".join(map(str, stated.ufl_shape)) for name, stated in answers.fields.items()}
+    fields = [f"{name} ({shapes.get(stated.ufl_shape, sizes[name])})" for name, stated in answers.fields.items()]
+    told = (("fields", fields), ("quantities", list(answers.quantities)))
+    return [(label, ", ".join(names)) for label, names in told if names]
 
 
 def rows_in_time(problem: Problem) -> Rows:
@@ -86,6 +102,8 @@ def rows_in_time(problem: Problem) -> Rows:
         *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + sides + states)),
         ("method", f"march in time on {functions}, refined until the error estimate meets the tolerance"),
+        *unused_rows(problem.settings, "march"),
+        *answer_rows(problem),
     ]
 
 
@@ -105,6 +123,7 @@ def rows_of_eigenproblem(problem: Problem) -> Rows:
         *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions)),
         ("eigenvalues", f"{eigen.count} nearest to {eigen.near:g}, where a(u, v) = λ m(u, v) for all v"),
         ("method", "elements of rising degree, and smaller cells where a mode is singular, until the eigenvalues are known well"),
+        *answer_rows(problem),
     ]
 
 

@@ -11,13 +11,14 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vpinn.features import Direct
 from vpinn.optimization import COLUMNS, Plan, Training
+from vpinn.waiting import Waiting, clock
 
-REFRESH = 0.1
-"""Seconds between updates of the bar."""
+REFRESH = 10
+"""Updates of the bar per second."""
 LINES_EVERY = 10.0
 """Seconds between lines if there is no bar."""
 LONG = 2.0
@@ -45,29 +46,36 @@ class TrainingProgress:
         self._bar: Progress | None = None
         if not quiet and (console.is_terminal or console.is_jupyter):
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(14), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
-                console=console, auto_refresh=False,
+                TextColumn("{task.description}"), BarColumn(14), TextColumn("{task.fields[state]}"), TimeElapsedColumn(),
+                TimeRemainingColumn(), console=console, refresh_per_second=REFRESH,
             )  # fmt: skip
+        self._waiting = Waiting(console, quiet)
         self._watched: dict[str, float] = {}
         self._shown = -math.inf
         self._share = 0
         self._first: tuple[float, int] | None = None
 
     def __enter__(self) -> TrainingProgress:
-        """Start the bar."""
-        if self._bar is not None:
-            self._bar.start()
+        """Get ready; the bar begins with the first step or stage."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop updating the bar, and leave it on the screen."""
+        self._waiting.end()
         if self._bar is not None:
             self._bar.stop()
+
+    def phase(self, name: str) -> None:
+        """Show a phase in which there are no steps; until the next one, or the first step."""
+        if self._bar is not None and self._bar.tasks:
+            self._bar.stop()
+        self._waiting.begin(name, line=name != "set-up")
 
     def __call__(self, training: Training, plan: Plan) -> None:
         """Show the state of training after a step or stage, unless the last update was too recent."""
         if self._quiet or not training.history:
             return
+        self._waiting.end()
         row = training.history[-1]
         now = time.monotonic()
         steps = plan.schedule.steps
@@ -82,7 +90,7 @@ class TrainingProgress:
             self._share, self._shown = 10 * training.step // steps, now if self._bar is None else -math.inf
         last = training.step >= steps
         if self._bar is not None:
-            if last or now - self._shown > REFRESH:
+            if last or now - self._shown > 1.0 / REFRESH:
                 self._shown = now
                 self._draw(self._bar, training, plan)
         elif last or now - self._shown > LINES_EVERY or 10 * training.step // steps > self._share:
@@ -93,29 +101,33 @@ class TrainingProgress:
                 left = min(left, max(plan.time_limit - training.seconds, 0.0))
             self._first = now, training.step  # speed is measured from line to line, as batches may grow
             self._console.print(
-                f"step {training.step}/{steps}  {self._state(row, plan)}  {speed:.3g} steps/s  {_clock(left)} left",
+                f"step {training.step}/{steps}  {self._state(row, plan)}  {speed:.3g} steps/s  {clock(left)} left",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
 
+    def _task(self, bar: Progress, total: int | None, plan: Plan) -> TaskID:
+        """Return the one line of the bar, which is started with it."""
+        if not bar.tasks:
+            bar.add_task(plan.method.name, total=total, state="")
+            bar.start()
+        return bar.tasks[0].id
+
     def _stage(self, training: Training, plan: Plan) -> None:
         """Show the result of a stage that is over, or the expected time of the next one if it is long."""
-        text = f"stage {training.step}  {self._state(training.history[-1], plan)}  after {_clock(training.seconds)}"
+        text = f"stage {training.step}  {self._state(training.history[-1], plan)}  after {clock(training.seconds)}"
         if training.ahead is not None:
             if training.ahead < LONG:
                 return
-            text = f"stage {training.step + 1}  about {_clock(training.ahead)}"
+            text = f"stage {training.step + 1}  about {clock(training.ahead)}"
         if self._bar is None:
             self._console.print(text, highlight=False, soft_wrap=True)
             return
-        if not self._bar.tasks:
-            self._bar.add_task(plan.method.name, total=None, state="")
-        self._bar.update(self._bar.tasks[0].id, state=text)
+        self._bar.update(self._task(self._bar, None, plan), state=text)
         self._bar.refresh()
 
     def _draw(self, bar: Progress, training: Training, plan: Plan) -> None:
-        if not bar.tasks:
-            bar.add_task(plan.method.name, total=plan.schedule.steps, completed=training.step, state="")
-        task = bar.tasks[0]
+        number = self._task(bar, plan.schedule.steps, plan)
+        task = bar.tasks[number]
         speed = f"  {task.speed:.3g}/s" if task.speed else ""
         state = f"{training.step}/{plan.schedule.steps}  {self._state(training.history[-1], plan)}{speed}"
         bar.update(task.id, completed=training.step, state=state)
@@ -127,8 +139,3 @@ class TrainingProgress:
         loss = f"loss {row[_LOSS]:.4e}" if math.isfinite(row[_LOSS]) else ""
         return f"{loss}{watched}  {batch} {int(row[_BATCH])}".strip()
 
-
-def _clock(seconds: float) -> str:
-    """Return hours, minutes and seconds as 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import tomllib
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from vpinn.errors import StorageError
-from vpinn.output.tables import FAILED, Rows, solution_rows
+from vpinn.output.extremes import extreme_rows
+from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
+from vpinn.output.verdict import verdict
+from vpinn.problem import Problem
 from vpinn.solution import Solution
 from vpinn.storage import read_regular, write_atomic
 from vpinn.text import escaped
@@ -35,6 +39,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; }}
@@ -43,9 +48,22 @@ h2 {{ font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid #d9dee3; 
 table {{ border-collapse: collapse; }}
 th {{ text-align: left; font-weight: 600; padding: .15rem 1.5rem .15rem 0; vertical-align: top; white-space: nowrap; }}
 td {{ padding: .15rem 0; }}
-tr.failed td {{ color: #b3261e; font-weight: 600; }}
-img {{ max-width: 100%; height: auto; }}
+.verdict {{ font-size: 1.15rem; font-weight: 600; padding: .75rem 1rem; border-radius: .3rem; background: #e3f1e5; }}
+.verdict.failed {{ background: #fbe4e1; }}
+img {{ max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }}
 pre {{ background: #f4f6f8; padding: 1rem; overflow-x: auto; font-size: .85rem; border-radius: .3rem; }}
+@media (max-width: 40rem) {{
+  body {{ margin: 1rem auto; }}
+  th, td {{ display: block; white-space: normal; padding: 0; }}
+  td {{ padding-bottom: .5rem; overflow-wrap: anywhere; }}
+}}
+@media (prefers-color-scheme: dark) {{
+  body {{ color: #e4e7eb; background: #16191d; }}
+  h2 {{ border-color: #3a424b; }}
+  pre {{ background: #22272d; }}
+  .verdict {{ background: #1f3a25; }}
+  .verdict.failed {{ background: #4a2320; }}
+}}
 </style>
 </head>
 <body>
@@ -57,7 +75,7 @@ pre {{ background: #f4f6f8; padding: 1rem; overflow-x: auto; font-size: .85rem; 
 
 
 def write_report(solution: Solution, folder: Path) -> Path:
-    """Write ``report.html`` into a run folder: results, figures, problem file, settings, machine and versions.
+    """Write ``report.html`` into a run folder: verdict, results, figures, problem file, changes to it, machine and versions.
 
     Args:
         solution: Solution of the run.
@@ -69,7 +87,11 @@ def write_report(solution: Solution, folder: Path) -> Path:
     Raises:
         StorageError: A file of the folder could not be read, or the page could not be written.
     """
-    parts = [_table(solution_rows(solution))]
+    failed = "".join(f"<li>{_shown(text.removeprefix(FAILED))}</li>\n" for text in failed_checks(solution))
+    mark = "failed" if failed else "passed"
+    parts = [f'<p class="verdict {mark}">{_shown(verdict(solution))}</p>']
+    parts += [f"<h2>Checks that failed</h2>\n<ul>\n{failed}</ul>"] if failed else []
+    parts += [_table(solution_rows(solution)), f"<h2>Smallest and largest values</h2>\n{_table(extreme_rows(solution))}"]
     for name, heading in CAPTIONS.items():
         picture = _read(folder / "figures" / f"{name}.png")
         if picture is not None:
@@ -78,9 +100,11 @@ def write_report(solution: Solution, folder: Path) -> Path:
     text = _read(folder / "problem.toml")
     if text is not None:
         parts.append(f"<h2>Problem file</h2>\n{_code(text.decode('utf-8', errors='replace'))}")
-    settings = solution.problem.settings.model_dump(mode="json", exclude_defaults=True)
-    parts.append(f"<h2>Settings other than defaults</h2>\n{_code(_json(settings))}")
+    else:
+        parts.append(f"<h2>Problem</h2>\n{_code(json.dumps(solution.problem.source.data, indent=2, default=str))}")
     run = _read(folder / "run.json")
+    if changed := _changed(solution.problem, text):
+        parts.append(f"<h2>Changed on the command line</h2>\n{_code(changed)}")
     if run is not None:
         parts.append(f"<h2>Machine and versions</h2>\n{_code(_machine(run))}")
     page = _PAGE.format(title=_shown(solution.problem.title or folder.name), body="\n".join(parts))
@@ -89,11 +113,31 @@ def write_report(solution: Solution, folder: Path) -> Path:
 
 
 def _table(rows: Rows) -> str:
-    lines = []
-    for label, text in rows:
-        mark = ' class="failed"' if text.startswith(FAILED) else ""
-        lines.append(f"<tr{mark}><th>{_shown(label)}</th><td>{_shown(text)}</td></tr>")
+    lines = [f"<tr><th>{_shown(label)}</th><td>{_shown(text)}</td></tr>" for label, text in rows]
     return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def _changed(problem: Problem, text: bytes | None) -> str:
+    """Return the settings of a run that differ from its problem file, line by line in the file's own words; "" without any."""
+    try:
+        stated = {} if text is None else tomllib.loads(text.decode())
+    except ValueError:
+        return ""
+    lines = []
+    for section, entries in problem.source.data.items():
+        before = stated.get(section)
+        if section == "output" or before == entries:
+            continue
+        if isinstance(entries, dict) and isinstance(before, dict | None):
+            known = before or {}
+            lines += [f"{section}.{key} = {_plain(value)}" for key, value in entries.items() if known.get(key) != value]
+        else:
+            lines.append(f"{section} = {_plain(entries)}")
+    return "\n".join(lines) if text is not None else ""
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _machine(run: bytes) -> str:

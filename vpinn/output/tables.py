@@ -16,6 +16,7 @@ from rich.text import Text
 
 from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
+from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
 from vpinn.text import escaped
 from vpinn.trial import Imposed
@@ -34,19 +35,21 @@ _STOPPED = {
     "tolerance": "the tolerance is met",
     "converged": "converged, steps no longer changed the parameters",
     "time limit": "the time limit was reached",
+    "callback": "a callback ended it",
     "signal": "stopped by a signal",
     "collapse": "the time steps became too small",
 }
 
 
 def solution_rows(solution: Solution) -> Rows:
-    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors, time, and failed checks."""
+    """Return table rows about a finished or unfinished run: method, conditions, sizes, errors and time; not the checks."""
     metrics = solution.metrics
     seconds = metrics.get("seconds", {})
     rows = [
         ("problem", solution.problem.title or "(no title)"),
         ("method", method_text(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed_texts(metrics.get("imposed", [])))),
+        *unused_rows(solution.problem.settings, metrics.get("method", "")),
         *beside_rows(metrics.get("beside")),
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
@@ -77,7 +80,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
     if "peak_memory_mb" in metrics:
         rows.append(("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"))
-    return rows + [("", text) for text in failed_checks(solution)]
+    return rows
 
 
 def failed_checks(solution: Solution) -> list[str]:
@@ -98,6 +101,12 @@ def as_table(rows: Rows, files: Mapping[str, str] | None = None) -> Table:
 def method_text(name: str, reason: str) -> str:
     """Return the name of a method, and the reason why it was picked."""
     return f"{name}, {reason}" if reason else name
+
+
+def unused_rows(settings: Settings, method: str) -> Rows:
+    """Return the row about settings of the file that the method does not use; none if it uses all."""
+    unused = unused_settings(settings, method)
+    return [("not used", f"{', '.join(unused)}: {method} takes no such setting")] if unused else []
 
 
 def beside_rows(found: Mapping[str, Any] | None) -> Rows:

@@ -17,13 +17,15 @@ of the user raises an `InputError` of one line with its file, line and key.
    `substitution` puts numbers and fields in place of functions.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
-`template` and `worked` provide files to start from; `wording` phrases errors; `evaluable` is the interface of all solutions.
+`functions` lists what expressions may call; `template` and `worked` provide files to start from; `wording` phrases errors;
+`evaluable` is the interface of all solutions.
 """
 
 from vpinn.problem.answers import Answers
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
+from vpinn.problem.functions import FUNCTIONS
 from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.periodic import matched
@@ -37,10 +39,12 @@ from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
 from vpinn.problem.template import template
 from vpinn.problem.time import Clock, InitialState, frozen
 from vpinn.problem.unknown import Unknown
+from vpinn.problem.unused import unused_settings
 from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [
     "FORMULATIONS",
+    "FUNCTIONS",
     "Answers",
     "Bound",
     "Clock",
@@ -79,5 +83,6 @@ __all__ = [
     "stated_in",
     "substituted",
     "template",
+    "unused_settings",
     "worked_problems",
 ]

@@ -91,7 +91,7 @@ def build_problem(
         if settings.domain is None:
             raise InputError("domain is missing; give a [domain] section with a mesh or a shape", source.place())
         with source.located("domain"):
-            domain = load_domain(settings.domain, folder)
+            domain = load_domain(settings.domain, folder, source.mesh_root)
     symbols = make_symbols(domain.dimension)
     meshed = domain.mesh is not None
     scope = make_scope(symbols, meshed=meshed)

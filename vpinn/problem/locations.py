@@ -11,18 +11,19 @@ from vpinn.problem.schema import Domain
 from vpinn.problem.wording import printable
 
 
-def load_domain(section: Domain, folder: Path) -> Mesh | Hypercube:
+def load_domain(section: Domain, folder: Path, mesh_root: Path | None = None) -> Mesh | Hypercube:
     """Return the domain of a [domain] section.
 
     Args:
         section: the section, with a mesh file relative to ``folder`` or a shape.
         folder: folder of the problem file.
+        mesh_root: where a mesh lies that is not below ``folder``; None for nowhere.
 
     Raises:
         InputError: the mesh cannot be read or is invalid, or the shape's parameters do not fit.
     """
     if section.mesh is not None:
-        return read_mesh(file_inside(folder, section.mesh))
+        return read_mesh(mesh_file(section.mesh, folder, mesh_root))
     settings = {key: getattr(section, key) for key in section.model_fields_set - {"shape", "mesh", "tags", "time"}}
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items() if value is not None}
     if section.shape == "hypercube":
@@ -33,21 +34,32 @@ def load_domain(section: Domain, folder: Path) -> Mesh | Hypercube:
     return make_shape(str(section.shape), **settings)
 
 
-def file_inside(folder: Path, name: str) -> Path:
-    """Return the path of a regular file inside ``folder``.
+def mesh_file(name: str, folder: Path, mesh_root: Path | None = None) -> Path:
+    """Return the path of a mesh file below the folder of the problem file, or else below another one.
+
+    Raises:
+        InputError: as for `file_inside`.
+    """
+    if mesh_root is not None and not (folder / name).exists():
+        return file_inside(mesh_root, name, "the folder of --mesh-root")
+    return file_inside(folder, name)
+
+
+def file_inside(folder: Path, name: str, where: str = "the problem file's folder") -> Path:
+    """Return the path of a regular file inside ``folder``, which messages call ``where``.
 
     Raises:
         InputError: the file lies outside the folder after following links, is missing, or is no regular file.
     """
     path = _resolve(folder / name)
     if not path.is_relative_to(_resolve(folder)):
-        raise InputError(f"{printable(name)!r} lies outside the problem file's folder; move it there")
+        raise InputError(f"{printable(name)!r} lies outside {where}; move it there, or give that of a mesh as --mesh-root DIR")
     if Path(name).is_absolute() or ".." in Path(name).parts:  # run folders keep a copy under the same name
-        raise InputError(f"{printable(name)!r} is not a path below the problem file's folder; write it without .. or a leading /")
+        raise InputError(f"{printable(name)!r} is not a path below {where}; write it without .. or a leading /")
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        raise InputError(f"no such file: {printable(name)!r}, looked for in the problem file's folder") from None
+        raise InputError(f"no such file: {printable(name)!r}, looked for in {where}") from None
     if not stat.S_ISREG(mode):
         raise InputError(f"{printable(name)!r} is not a regular file")
     return path

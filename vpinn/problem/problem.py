@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import ufl
@@ -164,6 +164,25 @@ class Problem:
             if unknown.name == name:
                 return unknown
         raise InputError(f"no unknown is called {name!r}; there are {', '.join(u.name for u in self.unknowns)}")
+
+    def replace(self, **sections: Any) -> Problem:
+        """Return this problem with other entries in some sections, such as ``problem.replace(constants={"k": 2})``.
+
+        Args:
+            **sections: as for ``make_problem``; entries of tables take the place of those before, lists replace lists.
+
+        Raises:
+            InputError: a section is wrong.
+        """
+        from vpinn.problem.reader import replaced
+
+        return replaced(self, sections)
+
+    def __repr__(self) -> str:
+        unknowns = ", ".join(unknown.name for unknown in self.unknowns)
+        time = "" if self.clock is None else f", time {self.clock.start:g} to {self.clock.end:g}"
+        size = f"{self.domain.n_cells:,} cells" if self.domain.mesh is not None else "no cells"
+        return f"<Problem {self.title!r}: {unknowns} in {self.domain.dimension} dimensions, {size}{time}>"
 
     def where(self, *key: str | int) -> str:
         """Return the place of a setting, for messages: ``where("solver", "steps")`` → ``heat.toml:12``."""

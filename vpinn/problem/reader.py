@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from vpinn.problem.source import Source, read_source
 from vpinn.problem.validation import validate
 
 
-def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Problem:
+def read_problem(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), mesh_root: str | os.PathLike[str] | None = None
+) -> Problem:
     """Read, validate and translate a problem file.
 
     Args:
         path: TOML file of at most 256 kB; paths inside it are relative to its folder and stay there.
         overrides: ``section.key=value`` each, applied before validation.
+        mesh_root: folder in which the mesh may lie if it is not below that of the file; run folders keep a copy.
 
     Returns:
         The problem.
@@ -28,7 +32,7 @@ def read_problem(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     Raises:
         InputError: the file is wrong; one line says where (``file:line``), what was found and what to do.
     """
-    source = read_source(path, overrides)
+    source = replace(read_source(path, overrides), mesh_root=None if mesh_root is None else Path(mesh_root))
     return build_problem(source, validate(source), Path(path).parent)
 
 
@@ -80,12 +84,23 @@ def make_problem(
     data = {**_plain(sections), "unknowns": _plain(unknowns), "form": _plain(texts), "boundary": _plain(boundary)}
     if isinstance(domain, Mapping):
         data["domain"] = _plain(domain)
-    source = Source(None, None, data)
-    settings = validate(source)
     given = None if isinstance(domain, Mapping) else domain
+    source = Source(None, None, data, base=Path(folder), domain=given, form=functions[0] if functions else None)
+    settings = validate(source)
     if given is not None and not isinstance(given, Mesh | Hypercube):
         raise InputError(f"domain is a Mesh, a Hypercube or the keys of a [domain] section, got {type(given).__name__}")
-    return build_problem(source, settings, Path(folder), given, functions[0] if functions else None)
+    return build_problem(source, settings, source.base, source.domain, source.form)
+
+
+def replaced(problem: Problem, sections: Mapping[str, Any]) -> Problem:
+    """Return a problem with other entries in some sections; see ``Problem.replace``."""
+    source = problem.source
+    data = dict(source.data)
+    for name, entries in _plain(sections).items():
+        before = data.get(name)
+        data[name] = {**before, **entries} if isinstance(before, dict) and isinstance(entries, dict) else entries
+    changed = replace(source, data=data, lines={}, overrides=frozenset())
+    return build_problem(changed, validate(changed), source.base, source.domain, source.form)
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from ufl.classes import Expr
 from ufl.measure import Measure
 
 from vpinn.errors import InputError
+from vpinn.problem.functions import FIXED
 from vpinn.problem.operators import MEASURES, SYNTAX, make_operators
 from vpinn.problem.symbols import Symbols
 from vpinn.problem.time import Clock
@@ -96,7 +97,8 @@ class Scope:
         if not _NAME.fullmatch(name) or keyword.iskeyword(name):
             raise InputError(f"{printable(name)!r} cannot be a name; use letters, digits and _, not starting with a digit")
         if name in RESERVED or name in self.coordinates:
-            raise InputError(f"{name!r} has a fixed meaning in expressions; choose another name")
+            meaning = FIXED.get(name, "a coordinate" if name in self.coordinates else "a function")
+            raise InputError(f"{name!r} has a fixed meaning in expressions: {meaning}; choose another name")
         if name in self.names:
             raise InputError(f"{name!r} is defined twice; choose another name")
         return replace(self, names={**self.names, name: value})

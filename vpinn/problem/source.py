@@ -41,6 +41,10 @@ class Source:
         data: parsed file with the overrides applied.
         lines: key path → line of the text, counted from 1.
         overrides: key paths that were set on the command line.
+        mesh_root: folder in which meshes may lie that are not below that of the file; None for no other.
+        base: folder in which relative paths start.
+        domain: domain that was given in Python instead of a section; None for the section.
+        form: form that was given in Python instead of a text; None for the text.
     """
 
     path: Path | None
@@ -48,6 +52,15 @@ class Source:
     data: dict[str, Any]
     lines: dict[KeyPath, int] = field(default_factory=dict)
     overrides: frozenset[KeyPath] = frozenset()
+    mesh_root: Path | None = None
+    base: Path = Path()
+    domain: Any = None
+    form: Any = None
+
+    @property
+    def written(self) -> bool:
+        """Whether the sections say everything, so that the problem can be made of them again."""
+        return self.domain is None and self.form is None
 
     def place(self, *key: str | int) -> str:
         """Return where a key was written: ``file:line``, ``--set section.key``, the file, or "" for a problem made in Python."""
@@ -88,7 +101,7 @@ def read_source(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     text = _decode(_read_bytes(path), path)
     data = parse(text, str(path))
     changed = [_override(data, item) for item in overrides]
-    return Source(path, text, data, key_lines(text.replace("\r\n", "\n")), frozenset(changed))
+    return Source(path, text, data, key_lines(text.replace("\r\n", "\n")), frozenset(changed), base=path.parent)
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

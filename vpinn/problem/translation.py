@@ -16,6 +16,7 @@ from ufl.measure import Measure
 
 from vpinn.errors import InputError
 from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
+from vpinn.problem.functions import MEANT, SIGNS
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
 from vpinn.problem.scope import Scope
@@ -36,6 +37,7 @@ _REFUSED = {
     "jump": f"jumps are not available: {_CONTINUOUS}",
     "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
 }
+REFUSED = {**MEANT, **_REFUSED}
 _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
 
@@ -82,6 +84,8 @@ class Translator:
         match node:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
                 self._fail(node, "comparisons belong inside conditional(condition, a, b)")
+            case ast.BinOp(op=op) if type(op) in SIGNS:
+                self._fail(node, SIGNS[type(op)])
             case ast.IfExp():
                 self._fail(node, "write conditional(condition, a, b) for a choice")
             case ast.Attribute():
@@ -231,10 +235,10 @@ class Translator:
             self._count_derivatives(node, 1)
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
-            if name in _REFUSED:
-                self._fail(node, _REFUSED[name])
+            if name in REFUSED:
+                self._fail(node, REFUSED[name])
             if name in self.scope.names:
-                self._fail(node, f"{name} is not a function; write * to multiply")
+                self._fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
             raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")
         operator = self.operators[name]
         if len(node.args) != operator.arity:

@@ -38,7 +38,7 @@ def validate(source: Source) -> Settings:
     """Return the validated settings of a source.
 
     Raises:
-        InputError: a value is wrong; describes the first one in the order of the file, and says how many more there are.
+        InputError: values are wrong; describes the first one in the order of the file, and has the others.
     """
     refuse_unavailable(source)
     try:
@@ -50,9 +50,9 @@ def validate(source: Source) -> Settings:
         problems = {
             key: found for key, found in problems.items() if not any(len(k) > len(key) and k[: len(key)] == key for k in problems)
         }
-        key, found = min(problems.items(), key=lambda item: (source.lines.get(item[0], 0), len(item[0]) == 0))
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InputError(f"{_describe(key, found, source.data)}{more}", source.place(*key)) from None
+        ordered = sorted(problems.items(), key=lambda item: (source.lines.get(item[0], 0), len(item[0]) == 0))
+        first, *others = (InputError(_describe(key, found, source.data), source.place(*key)) for key, found in ordered)
+        raise InputError(first.message, first.where, others) from None
 
 
 def _path(detail: ErrorDetails, data: Any) -> Key:

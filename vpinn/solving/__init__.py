@@ -15,11 +15,31 @@ resume and `load` can read.
 | `marching`, `march_outcome` | problems that depend on time |
 | `eigen` | eigenvalue problems |
 | `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
+| `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
 | `run` | chooses the strategy, assesses the solution and keeps the run folder; start reading here |
+| `published` | `vpinn.solve`: a run with progress, whose folder also gets fields, figures and report |
+| `sweep` | one run per value of a setting |
+| `expectation` | how long a run may take, for ``vpinn check`` |
 """
 
+from vpinn.solving.events import Callback, Event, phases
+from vpinn.solving.logs import JsonLines, TensorBoard
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.run import load, solve
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
-__all__ = ["Hooks", "Outcome", "Setup", "State", "Strategy", "load", "prepare", "solve"]
+__all__ = [
+    "Callback",
+    "Event",
+    "Hooks",
+    "JsonLines",
+    "Outcome",
+    "Setup",
+    "State",
+    "Strategy",
+    "TensorBoard",
+    "load",
+    "phases",
+    "prepare",
+    "solve",
+]

@@ -140,6 +140,8 @@ class MarchStrategy(Strategy):
         )
         training.history.append(row)
         hooks.report(training)
+        with hooks.signals.abandons():
+            pass  # ends here if whoever was told wants no further stage
 
     def _collapsed(self, state: State, hooks: Hooks, collapse: Collapse) -> DivergenceError:
         """Save what was computed before the steps became too small, and return the error to raise."""

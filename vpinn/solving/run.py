@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from vpinn.features import Elements, LeastSquares
 from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
+from vpinn.objective import expected_points
 from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
-from vpinn.process import available_cores, peak_memory_mb
+from vpinn.process import peak_memory_mb, usual_threads
 from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
+from vpinn.solving.events import Callback, Teller
 from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.inverse_in_time import InverseMarchStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
@@ -51,6 +53,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     device: str | None = None,
     report: Report | None = None,
     interrupt: Interrupt | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Solution:
     """Solve a problem.
 
@@ -60,10 +63,11 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         method: Method to use instead of ``solver.method`` of the problem.
         resume: Continue from the checkpoint in the folder.
         overwrite: Replace the run in the folder.
-        threads: Number of threads ≥ 1; default the number of cores.
+        threads: Number of threads ≥ 1; default that of `usual_threads`.
         device: Device for the steps of training: cpu (the default), cuda or mps.
         report: Called after every step or stage.
         interrupt: Signals received by the process; by default they are caught while this call lasts.
+        callbacks: Called with the events of the run; one that returns False after a step or stage ends it.
 
     Returns:
         The solution with its errors, error estimate and metrics; without these if a signal ended training.
@@ -78,10 +82,12 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
-    placement = Placement.of(device, threads or available_cores())
+    placement = Placement.of(device, threads or usual_threads(expected_points(problem)))
     with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
         if folder is not None:
             run_files.check_vacant(folder, resume, overwrite)
+        teller = Teller(callbacks, signals)
+        teller.phase("set-up")
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
@@ -95,18 +101,30 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
 
         if not state.begun:
             save(state, strategy.space)
-        tell = (lambda training: report(training, strategy.plan)) if report is not None else (lambda training: None)
+        def tell(training: Training) -> None:
+            if report is not None:
+                report(training, strategy.plan)
+            teller.progress(training, strategy.plan)
+
+        teller.phase("solving")
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
+        if teller.ended and state.training.stopped == "time limit":
+            state.training.stopped = "callback"
+        signals.late = False
         if state.training.stopped == "signal":
-            return dataclasses.replace(finish().solution, exporter=exported)
+            found = dataclasses.replace(finish().solution, outlet=OUTLET)
+            teller.end(state.training, found)
+            return found
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
+            teller.phase("assessment")
             outcome = finish()
             solution = _closed(outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
-        return dataclasses.replace(solution, exporter=exported)
+        teller.end(state.training, solution)
+        return dataclasses.replace(solution, outlet=OUTLET)
 
 
-def load(directory: str | os.PathLike[str]) -> Solution:
+def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
     """Return the solution of a finished or unfinished run folder.
 
     Raises:
@@ -114,14 +132,15 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         StorageError: Files of the run are damaged.
     """
     folder = Path(directory)
-    problem = run_folder.read_problem_of(folder)
+    if problem is None:
+        problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
         if problem.inverse is not None:
             problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[problem.clock is None]
         if problem.clock is not None:
             found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
-            return dataclasses.replace(found, exporter=exported)
+            return dataclasses.replace(found, outlet=OUTLET)
         training = Training.from_arrays(arrays, meta)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
@@ -132,14 +151,32 @@ def load(directory: str | os.PathLike[str]) -> Solution:
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = np.array(training.history).reshape(-1, len(COLUMNS))
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, exported)
+    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
 
 
-def exported(solution: Solution, path: Path, refine: int) -> None:
-    """Write a solution to a file, as ``Solution.export`` does."""
-    from vpinn.output import export  # drawing is loaded where it is needed
+class RunOutlet:
+    """Writes and draws solutions of runs; drawing is loaded when it is needed."""
 
-    export(solution, path, refine)
+    def export(self, solution: Solution, path: Path, refine: int) -> None:
+        """Write a solution to a file; see ``Solution.export``."""
+        from vpinn.output import write
+
+        write(solution, path, refine)
+
+    def plot(self, solution: Solution) -> Any:
+        """Return a figure of all unknowns."""
+        from vpinn.output.notebook import plot
+
+        return plot(solution)
+
+    def page(self, solution: Solution) -> str:
+        """Return a solution as HTML for notebooks."""
+        from vpinn.output.notebook import page
+
+        return page(solution)
+
+
+OUTLET = RunOutlet()
 
 
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
@@ -193,10 +230,13 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
 def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the assessed solution, with the time and memory of the run in its metrics."""
     solution = outcome.assessed()
+    metrics = Metrics.of(solution.metrics)
+    assert metrics.account is not None
+    account = dataclasses.replace(metrics.account, stopped=training.stopped)
     total = time.perf_counter() - began
     seconds = Seconds(total, ready, training.seconds, total - ready - training.seconds)
     cost = Cost(outcome.loss, seconds, peak_memory_mb(), **placement.told)
-    return dataclasses.replace(solution, metrics=dataclasses.replace(Metrics.of(solution.metrics), cost=cost))
+    return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, account=account, cost=cost))
 
 
 def asking(problem: Problem, method: str) -> Settings:
