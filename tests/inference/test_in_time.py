@@ -57,6 +57,7 @@ def test_predictions_and_derivatives_are_those_of_the_closed_form(tmp_path: Path
     assert model.jacobian(at)[:, 0] == pytest.approx(-0.7 * np.pi**2 * t * model.data, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_a_conductivity_is_inferred_and_kept(tmp_path: Path) -> None:
     solution = vpinn.solve(heat(tmp_path), tmp_path / "run", threads=1)
     found = solution.metrics["inferred"]["k"]

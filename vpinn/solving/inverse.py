@@ -12,7 +12,7 @@ import torch
 
 from vpinn.analysis import TrueError, assess, independent_points, make_estimator, reference_errors
 from vpinn.errors import InputError
-from vpinn.features import Elements
+from vpinn.features import Elements, March
 from vpinn.finite_elements import check_balance
 from vpinn.inference import InferenceStage, forward_problem, found_problem, found_trial, infer_in_stages, judged
 from vpinn.metrics import Account, Accuracy, Metrics
@@ -88,38 +88,43 @@ class Inference(Strategy):
         placement: whose threads share the work, on the host.
     """
 
-    methods: ClassVar[tuple[str, ...]]
-    """Values of ``solver.method`` that go with it."""
+    method: ClassVar[type[Elements] | type[March]]
+    """With which the solution is found."""
 
     def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver, inverse = settings.solver, problem.inverse
         assert inverse is not None
-        if solver.method not in ("auto", *self.methods):
+        if solver.method not in ("auto", self.method.name):
             raise InputError(
                 f'inverse problems are solved by finite elements, got method "{solver.method}"; leave it out',
                 problem.where("solver", "method"),
             )
-        plan = Plan(Elements(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
+        plan = Plan(self.method(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
         super().__init__(problem, settings, plan, placement.home, None)
 
     def start(self) -> State:
         """Return the state before the first stage."""
         nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, Elements(), self.settings.solver.seed))
+        return State(Training.start(nothing, self.method(), self.settings.solver.seed))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Start anew: it takes seconds."""
         return self.start()
 
-    def infer(self, training: Training, hooks: Hooks) -> InferenceStage:
-        """Raise the degree until what is inferred no longer depends on it, and return the last stage."""
+    def infer(self, training: Training, hooks: Hooks, told: Callable[[InferenceStage], None]) -> InferenceStage:
+        """Raise the degree until what is inferred no longer depends on it, and return the last stage.
+
+        Args:
+            training: state of the run.
+            hooks: signals, and the time after which a stage is the last.
+            told: called after every stage.
+        """
         stages = list[InferenceStage]()
 
         def note(stage: InferenceStage) -> bool:
             stages.append(stage)
-            _note(training, stage)
-            hooks.report(training)
+            told(stage)
             return not hooks.over(training)
 
         return best_stage(
@@ -135,7 +140,7 @@ class Inference(Strategy):
 class InverseStrategy(Inference):
     """Infers in a steady problem: the last stage has the solution."""
 
-    methods = ("elements",)
+    method = Elements
 
     def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
         super().__init__(problem, settings, placement)
@@ -148,7 +153,12 @@ class InverseStrategy(Inference):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Infer, and put what was found in its place."""
         training = state.training
-        best = self.infer(training, hooks)
+
+        def told(stage: InferenceStage) -> None:
+            _note(training, stage)
+            hooks.report(training)
+
+        best = self.infer(training, hooks, told)
         plain, shown = found_problem(self.problem, **best.record)
         state.record = {"inferred": best.record}
         solution = self._solution(training, best, shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 
+from vpinn.features import March
 from vpinn.inference import InferenceStage, found_problem, judged
 from vpinn.metrics import Metrics
 from vpinn.solution import Solution
@@ -48,13 +49,16 @@ class InverseMarchOutcome(Outcome):
 
 
 class InverseMarchStrategy(Inference):
-    """Infers numbers from marches on elements of rising degree, and then marches with them; see `MarchStrategy`."""
+    """Infers numbers from marches on elements of rising degree, and then marches with them; see `MarchStrategy`.
 
-    methods = ("march",)
+    The stages of that march are the steps of the training state.
+    """
+
+    method = March
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Infer, then march."""
-        best = self.infer(state.training, hooks)
+        best = self.infer(state.training, hooks, lambda stage: None)
         plain = replace(found_problem(self.problem, **best.record)[0], exact={}, reference=None)
         march = MarchStrategy(plain, self.settings, self.placement)
         begun = march.start()
