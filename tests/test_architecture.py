@@ -25,6 +25,7 @@ FLOW = (
     "process",
     "waiting",
     "metrics",
+    "registry",
     "domain",
     "problem",
     "forms",
@@ -45,6 +46,7 @@ FLOW = (
     "run_folder",
     "solving",
     "comparison",
+    "testing",
     "cli",
     "__main__",
 )

@@ -50,6 +50,7 @@ from vpinn.errors import DivergenceError, InputError, StorageError, VpinnError
 if TYPE_CHECKING:
     from vpinn.finite_elements import solve_fem
     from vpinn.problem import Problem, make_problem, read_problem
+    from vpinn.registry import register
     from vpinn.solution import Solution
     from vpinn.solving import Event, JsonLines, TensorBoard, load
     from vpinn.solving.published import solve
@@ -60,6 +61,7 @@ _LAZY = {
     "load": "vpinn.solving.run",
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
+    "register": "vpinn.registry",
     "solve": "vpinn.solving.published",
     "Event": "vpinn.solving.events",
     "JsonLines": "vpinn.solving.logs",
@@ -80,6 +82,7 @@ __all__ = [
     "load",
     "make_problem",
     "read_problem",
+    "register",
     "solve",
     "solve_fem",
 ]

@@ -264,11 +264,11 @@ def read_problem_of(folder: Path) -> Problem:
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
     """Return name and path of the files that the problem file refers to: mesh, reference, measurements and fields."""
-    settings, folder, domain = problem.settings, problem.source.base, problem.settings.domain
+    settings, folder = problem.settings, problem.source.base
     names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
     found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
-    if domain is not None and domain.mesh is not None:
-        found.insert(0, (domain.mesh, mesh_file(domain.mesh, folder, problem.source.mesh_root)))
+    if settings.domain is not None and (mesh := settings.domain.mesh) is not None:
+        found.insert(0, (mesh, mesh_file(mesh, folder, problem.source.mesh_root)))
     return found
 
 

@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_info
 import vpinn
 from tests.finite_elements.test_level import FLOW
 from vpinn.analysis.marking import concentrated, refined
-from vpinn.domain import Mesh, disk, interval, l_shape, rectangle
+from vpinn.domain import Mesh, box, disk, interval, l_shape, make_mesh, rectangle
 from vpinn.errors import InputError
 from vpinn.features import Elements
 from vpinn.optimization import COLUMNS
 from vpinn.problem import make_problem
 from vpinn.process import settle_process
 from vpinn.solving import element_stages, solve
-from vpinn.solving.element_stages import counted, solve_by_elements
+from vpinn.solving.element_stages import ElementStage, counted, solve_by_elements
 
 SMOOTH = "x*(1 - x)*y*(1 - y)*exp(x)"
 FILE = """
@@ -231,11 +231,38 @@ def test_cells_are_marked_where_the_error_is() -> None:
     shares = np.full(mesh.n_cells, 1e-3)
     corner = np.flatnonzero((mesh.nodes[mesh.vertices] == 0.0).all(axis=2).any(axis=1))
     shares[corner] = 1.0
-    assert concentrated(shares)
-    assert not concentrated(np.ones(mesh.n_cells))
+    assert concentrated(mesh, shares)
+    assert not concentrated(mesh, np.ones(mesh.n_cells))
     fine = refined(mesh, shares)
     assert np.abs(fine.nodes[fine.vertices[fine.h.argmin()]]).max() < 0.02
     assert fine.h.max() == mesh.h.max()
+
+
+def test_layers_come_where_the_boundary_of_a_body_turns_inwards() -> None:
+    """A cube without an octant: cells at its inner edges get a layer; with it, degree 3 gains more than without."""
+    cube = box((-1, -1, -1), (1, 1, 1), (2, 2, 2))
+    kept = cube.cells[~(cube.nodes[cube.vertices].mean(axis=1) > 0).all(axis=1)]
+    problem = make_problem(
+        make_mesh(cube.nodes, kept, cube.cell),
+        unknowns={"u": "scalar"},
+        energy="0.5*inner(grad(u), grad(u))*dx - u*dx",
+        boundary=[{"on": "all", "value": 0}],
+    )
+    stages = []
+
+    def note(stage: ElementStage) -> bool:
+        stages.append(stage)
+        return len(stages) < 4
+
+    solve_by_elements(problem, Elements(), note)
+    meshes = [stage.found.mesh for stage in stages]
+    assert [stage.found.space.degree for stage in stages] == [1, 2, 2, 3]
+    assert meshes[0] is meshes[1]
+    assert meshes[2] is meshes[3]
+    assert len(meshes[2].bisected) == 1
+    assert meshes[2].bisected[0].ndim == 2  # lines
+    assert meshes[2].n_cells < 200
+    assert stages[3].relative < 0.25 * stages[1].relative  # 0.34 without the layer
 
 
 def test_threads_hold_for_every_library() -> None:

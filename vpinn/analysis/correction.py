@@ -9,6 +9,7 @@ Comp. 44 (1985), 283–301; for nonlinear problems Verfürth, Math. Comp. 62 (19
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, node_points
 from vpinn.errors import VpinnError
-from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, assemble, lower, motions, solver, support_values
+from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, Whole, assemble, lower, motions, solver, support_values
 from vpinn.forms import Background, components
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, MeshField, Trial
@@ -91,15 +92,17 @@ class Correction:
         """Return the corrected solution u + w of parameters [size]; None if the tangent is singular."""
         seen: list[Seen] = []
         tangents = [replace(tangent, theta=theta, seen=seen) for tangent in self.tangents]
-        residual, matrix = assemble(tangents, self.mixed, None, np.arange(self.mixed.size))
         prescribed, values = self._prescribed(theta)
-        kernel = self._opened(matrix, prescribed)
+        candidates = self._candidates(prescribed)
+        kept = ~prescribed | bool(candidates)
+        whole = Whole.of(values)
+        matrix = assemble(tangents, self.mixed, None, np.where(kept, np.cumsum(kept) - 1, -1), whole=whole)[1]
+        kernel = self._opened(matrix, candidates)
         prescribed[kernel.pins] = True
-        free = np.flatnonzero(~prescribed)
-        tangent = matrix[free]
-        right = -residual[free] - tangent[:, np.flatnonzero(prescribed)] @ values[prescribed]
-        block = tangent[:, free]
-        del matrix, tangent  # as large as the block
+        free, inside = np.flatnonzero(~prescribed), ~prescribed[kept]
+        right = -(whole.residual + whole.image)[free]
+        block = matrix if inside.all() else matrix[:, inside][inside]
+        del matrix  # as large as the block
         try:
             values[free], used = self._solved(block, right, ~prescribed, theta)
         except VpinnError:  # singular, or no active set
@@ -111,7 +114,7 @@ class Correction:
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
         corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
         # with components of different degrees the residual is not one on the space of the highest degree
-        tested = torch.from_numpy(residual).view(rows.shape) if rows.size == residual.size else None
+        tested = torch.from_numpy(whole.residual).view(rows.shape) if rows.size == whole.residual.size else None
         return Corrected(corrected, 0.0, tested, seen)
 
     def _solved(
@@ -138,10 +141,13 @@ class Correction:
             prescribed[first + met], values[first + met] = True, 0.0
         return prescribed, values
 
-    def _opened(self, matrix: Any, prescribed: NDArray[np.bool_]) -> Kernel:
-        """Return the motions that the form leaves undetermined, among those of components that are nowhere prescribed."""
+    def _candidates(self, prescribed: NDArray[np.bool_]) -> list[Motion]:
+        """Return the motions of components that are nowhere prescribed."""
         loose = {c for c in range(len(self.met)) if not prescribed[self.mixed.numbers(c)].any()}
-        candidates = [motion for motion in self.motions if loose.issuperset(motion.components)]
+        return [motion for motion in self.motions if loose.issuperset(motion.components)]
+
+    def _opened(self, matrix: Any, candidates: Sequence[Motion]) -> Kernel:
+        """Return those of the candidates that the form leaves undetermined, from its matrix [mixed.size, mixed.size]."""
         if not candidates:
             return Kernel.of(self.mixed, ())
         unseen = Kernel.of(self.mixed, candidates).unseen(matrix, np.ones(self.mixed.size, dtype=bool))

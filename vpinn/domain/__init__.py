@@ -15,13 +15,13 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
 2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`: the domains.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
 4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
-5. `refine`, `bisect`: finer meshes. `locate`: the cell of a point.
+5. `refine`, `bisect`, `layers`: finer meshes, the latter two by `cut`. `locate`: the cell of a point.
 6. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
 
 Start with `mesh`, `points` and `regions`.
 """
 
-from vpinn.domain.bisect import BISECTED, bisect, divisible, replayed
+from vpinn.domain.bisect import BISECTED, bisect, divisible
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.geometry import Frames
@@ -35,6 +35,7 @@ from vpinn.domain.given import (
     node_points,
 )
 from vpinn.domain.hypercube import Hypercube
+from vpinn.domain.layers import creases, layered, replayed, touching
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.mesh_file import read_mesh, read_mesh_data
@@ -89,6 +90,7 @@ __all__ = [
     "box",
     "carried_points",
     "corners_of",
+    "creases",
     "disk",
     "divisible",
     "facet_gauss",
@@ -97,6 +99,7 @@ __all__ = [
     "interleaved_sobol",
     "interval",
     "l_shape",
+    "layered",
     "local_scale",
     "locate",
     "located_points",
@@ -114,6 +117,7 @@ __all__ = [
     "sobol_points",
     "sources_behind",
     "tag_vertices",
+    "touching",
     "touching_parts",
     "with_vertices",
 ]

@@ -31,7 +31,8 @@ class Mesh:
         vertex_tags: name → nodes that are vertices; of a mesh file, not of its refinements.
         edge_tags: name → ends of edges inside, or anywhere in space [m, 2, d]; of a mesh file, not of its refinements.
         shape: exact outline, if it is known.
-        bisected: marked cells of every call of ``bisect`` that led to this mesh; () if there was none.
+        bisected: marked cells [k] of every call of ``bisect``, and lines [m, 2] of every call of ``layered``, that led to this
+            mesh; () if there was none.
     """
 
     cell: str

@@ -16,6 +16,7 @@ from vpinn.domain.outline import Box, Disk, closed_polygon
 from vpinn.domain.reference import SIMPLICES, Integers, reference_cell
 from vpinn.domain.space import LagrangeSpace
 from vpinn.errors import InputError
+from vpinn.registry import Extended
 
 MAX_CELLS = 5_000_000
 _DEFAULT_CELL = ("interval", "triangle", "tetrahedron")
@@ -130,14 +131,14 @@ def l_shape(cells: int = 8, cell: str = "triangle") -> Mesh:
     return mesh.tagged({"boundary": np.ones(len(mesh.boundary), dtype=bool)})
 
 
-SHAPES: Mapping[str, Callable[..., Mesh | Hypercube]] = {
+SHAPES: Mapping[str, Callable[..., Mesh | Hypercube]] = Extended("shapes", {
     "interval": interval,
     "rectangle": rectangle,
     "box": box,
     "disk": disk,
     "l-shape": l_shape,
     "hypercube": Hypercube.between,
-}
+})
 
 
 def make_shape(name: str, **settings: Any) -> Mesh | Hypercube:

@@ -196,7 +196,7 @@ def _cuts(stage: EigenStage, before: EigenStage | None) -> bool:
         return False
     rise = stage.found.mixed.highest.degree - before.found.mixed.highest.degree
     gain = (before.relative / stage.relative) ** (1.0 / rise)
-    return gain < SMOOTH and concentrated(stage.errors.cells)
+    return gain < SMOOTH and concentrated(stage.found.mixed.mesh, stage.errors.cells)
 
 
 def _first(problem: Problem, generator: Callable[[], np.random.Generator]) -> Discretised:

@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 """Default tolerance of the error estimate, and of the residual relative to that of zero features."""
 AIM = 1e-9
 """Default target beyond the tolerance, for stages that are cheap."""
-DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8, 10), 3: (1, 2, 3, 4)}
+DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8, 10), 3: (1, 2, 3, 4, 5, 6)}
 """Dimension → degrees of finite elements, stage by stage."""
 SLACK = 10.0
 """Default factor by which the error estimate may exceed the target."""

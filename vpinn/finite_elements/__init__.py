@@ -33,6 +33,7 @@ from vpinn.finite_elements.solve import (
     rule_degree,
     solve_fem,
 )
+from vpinn.finite_elements.whole import Whole
 
 __all__ = [
     "LARGEST",
@@ -45,6 +46,7 @@ __all__ = [
     "MixedSpace",
     "Motion",
     "Rule",
+    "Whole",
     "assemble",
     "boundary_values",
     "check",

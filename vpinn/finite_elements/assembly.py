@@ -23,6 +23,7 @@ from vpinn.domain import LagrangeSpace, MeshPoints, PlacedPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
+from vpinn.finite_elements.whole import Whole
 from vpinn.forms import Background, Value
 from vpinn.placement import HOST, host
 
@@ -221,7 +222,12 @@ def jets_map(inverse_transpose: Array) -> Tensor:
 
 
 def assemble(
-    assemblers: Sequence[Assembler], mixed: MixedSpace, values: Array | None, numbering: NDArray[np.int64], matrix: bool = True
+    assemblers: Sequence[Assembler],
+    mixed: MixedSpace,
+    values: Array | None,
+    numbering: NDArray[np.int64],
+    matrix: bool = True,
+    whole: Whole | None = None,
 ) -> tuple[Array, Any]:
     """Return the residual F(u; φ_i) for the free basis functions, and its derivative.
 
@@ -231,12 +237,13 @@ def assemble(
         values: coefficients of the finite element function u [mixed.size]; None: the assemblers need none.
         numbering: number of each basis function among the free ones, -1 if its coefficient is prescribed [mixed.size].
         matrix: whether the derivative is wanted.
+        whole: is filled with the residual of all basis functions, and the derivative by all of them times a vector.
 
     Returns:
         residual [free], and derivative as scipy.sparse CSC array [free, free], None unless wanted.
     """
     free, at = int(numbering.max()) + 1, None if values is None else torch.from_numpy(mixed.embedded(values))
-    residual = torch.zeros(free + 1, dtype=torch.float64, device=HOST)  # the last entry is for prescribed functions
+    residual = torch.zeros(mixed.size, dtype=torch.float64, device=HOST)
     numbers = [numbering[mixed.numbers(c)] for c in range(len(mixed.spaces))]
     blocks: dict[tuple[int, int], tuple[Pattern, Tensor]] = {}
     for assembler in assemblers:
@@ -244,15 +251,20 @@ def assemble(
             local = assembler.local(index, at, matrix)
             for c, (space, within) in enumerate(zip(mixed.spaces, mixed.within, strict=True)):
                 own = local.residual[c] if within is None else local.residual[c] @ within
-                where = numbers[c][space.dofs[local.cells]]
-                residual.index_add_(0, torch.from_numpy(np.where(where < 0, free, where).ravel()), own.reshape(-1))
+                where = torch.from_numpy((mixed.first[c] + space.dofs[local.cells]).ravel())
+                residual.index_add_(0, where, own.reshape(-1))
             for (c, other), block in local.blocks.items():
                 if (c, other) not in blocks:
                     pattern = mixed.pattern(c, other)
                     blocks[c, other] = pattern, pattern.zeros()
                 pattern, entries = blocks[c, other]
-                pattern.add(entries, local.cells, _restricted(block, mixed.within[c], mixed.within[other]))
-    return host(residual[:free]), joined(blocks, numbers, numbers, free) if matrix else None
+                own = _restricted(block, mixed.within[c], mixed.within[other])
+                pattern.add(entries, local.cells, own)
+                if whole is not None:
+                    whole.add(mixed, (c, other), local.cells, own)
+    if whole is not None:
+        whole.residual[:] = host(residual)
+    return host(residual)[numbering >= 0], joined(blocks, numbers, numbers, free) if matrix else None
 
 
 def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> Tensor:

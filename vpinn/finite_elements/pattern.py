@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +69,12 @@ def _unique(keys: Integers, limit: int) -> tuple[Integers, NDArray[np.int32] | I
 
 
 def joined(
-    blocks: Mapping[tuple[int, int], tuple[Pattern, Tensor]], rows: list[Integers], columns: list[Integers], size: int
+    blocks: dict[tuple[int, int], tuple[Pattern, Tensor]], rows: list[Integers], columns: list[Integers], size: int
 ) -> Any:
     """Return the matrix of blocks without rows and columns that have no number, as scipy.sparse CSC [size, size].
 
     Args:
-        blocks: (component of the rows, component of the columns) → pattern and entries of the block.
+        blocks: (component of the rows, component of the columns) → pattern and entries of the block; emptied, to save memory.
         rows: for every component the numbers of its rows in the matrix, ascending; -1: the row is left out.
         columns: for every component the numbers of its columns, likewise.
         size: number of rows of the matrix.
@@ -83,21 +82,24 @@ def joined(
     from scipy.sparse import csc_array
 
     rows, columns = [row.astype(np.int32) for row in rows], [column.astype(np.int32) for column in columns]
-    kept = []
+
+    def placed(c: int, other: int) -> tuple[Any, Any, Any]:
+        pattern = blocks[c, other][0]
+        row, column = rows[c][pattern.rows], columns[other][pattern.columns]
+        used = (row >= 0) & (column >= 0)
+        return (row, column, slice(None)) if used.all() else (row[used], column[used], used)
+
     counts = np.zeros(size, dtype=np.int64)
-    for (c, other), (pattern, entries) in sorted(blocks.items()):
-        row, column, values = rows[c][pattern.rows], columns[other][pattern.columns], host(entries)
-        if not (used := (row >= 0) & (column >= 0)).all():
-            row, column, values = row[used], column[used], values[used]
-        own = np.bincount(column, minlength=size)
-        # within each column, these entries follow those of the components before
-        ahead = counts - np.concatenate([[0], np.cumsum(own)[:-1]])
+    ahead = {}  # within each column, entries of a block follow those of the blocks before
+    for pair in sorted(blocks):
+        own = np.bincount(placed(*pair)[1], minlength=size)
+        ahead[pair] = counts - np.concatenate([[0], np.cumsum(own)[:-1]])
         counts = counts + own
-        kept.append((row, column, values, ahead))
     starts = np.concatenate([[0], np.cumsum(counts)])
     kind = np.int32 if starts[-1] < 2**31 else np.int64
     indices, data = np.empty(starts[-1], dtype=kind), np.empty(starts[-1])
-    for row, column, values, ahead in kept:
-        place = (starts[:-1] + ahead).astype(kind)[column] + np.arange(len(column), dtype=kind)
-        indices[place], data[place] = row, values
+    for pair in sorted(blocks):
+        row, column, used = placed(*pair)
+        place = (starts[:-1] + ahead[pair]).astype(kind)[column] + np.arange(len(column), dtype=kind)
+        indices[place], data[place] = row, host(blocks.pop(pair)[1])[used]
     return csc_array((data, indices, starts.astype(kind)), shape=(size, size))

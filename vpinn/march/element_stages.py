@@ -155,7 +155,7 @@ class ElementMarches:
         if higher and gain >= SMOOTH:
             return higher
         bisected = [(replace(problem, domain=refined(mesh, shares)), level)]
-        return bisected + higher if concentrated(shares) or not higher else higher
+        return bisected + higher if concentrated(mesh, shares) or not higher else higher
 
     @property
     def _best(self) -> ElementMarch | None:

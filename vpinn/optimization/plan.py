@@ -24,13 +24,15 @@ from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
+from vpinn.optimization.torch_optim import ALLOWED, PREFIX, torch_method
 from vpinn.placement import Placement
 from vpinn.problem import Problem, Settings
 from vpinn.problem.numerics import Solver
+from vpinn.registry import Extended
 from vpinn.sampling import Logarithmic, Sampler
 from vpinn.trial import HIGHEST_ORDER, Trial
 
-METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = {
+METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = Extended("methods", {
     "least-squares": lambda settings: LeastSquares(
         settings.solver.tolerance,
         settings.solver.time_limit,
@@ -53,7 +55,8 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = {
     "broyden": lambda settings: Broyden(),
     "gauss-newton": lambda settings: GaussNewton(),
     "spring": lambda settings: Spring(),
-}
+    **{PREFIX + name: torch_method(name) for name in ALLOWED},
+})
 """Names in a problem file → functions that make the method from the settings."""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vpinn.problem.section import Section, Text
+from vpinn.problem.section import Added, Section, Text
 
 Width = Annotated[int, Field(strict=True, ge=1, le=1024)]
 
@@ -20,7 +20,7 @@ class NetworkSection(Section):
         max_length=20,
         description="Width of each hidden layer, 1 to 1024; default [20, 20] for gauss-newton, [30, 30, 30] for other methods.",
     )
-    activation: Literal["tanh", "sin", "swish", "softplus"] = Field(
+    activation: Literal["tanh", "sin", "swish", "softplus"] | Annotated[str, Added("activations")] = Field(
         "tanh", description="Activation function; all choices are smooth, because derivatives are needed."
     )
     places: Annotated[bool, Field(strict=True)] = Field(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vpinn.problem.section import Count, Natural, Positive, Real, Section
+from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section
 
 
 class TestSpaceSection(Section):
@@ -94,7 +94,9 @@ class Batch(Section):
     finish: Annotated[Real, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of the steps, at the end of the run, that see all points (0 ≤ finish < 1)."
     )
-    sampler: Literal["uniform", "stratified", "antithetic", "sobol", "importance", "cells"] = Field(
+    sampler: (
+        Literal["uniform", "stratified", "antithetic", "sobol", "importance", "cells"] | Annotated[str, Added("samplers")]
+    ) = Field(
         "stratified", description="How a batch is drawn; all choices are unbiased. cells: draws cells and takes points in them."
     )
     per_cell: Count | Literal["auto"] | None = Field(
@@ -171,6 +173,12 @@ _OWNED = {
 """Key of ``[solver]`` → the only method that takes it."""
 
 
+TORCH = tuple(
+    f"torch.optim.{name}" for name in ("Adadelta", "Adagrad", "Adamax", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop")
+)
+"""Optimisers of torch that step along one gradient."""
+
+
 class Solver(Section):
     """The method that solves the problem, and its settings."""
 
@@ -187,7 +195,7 @@ class Solver(Section):
         "sgd",
         "langevin",
         "evolution",
-    ] = Field(
+    ] | Annotated[str, Added("methods", TORCH)] = Field(
         "auto",
         description="auto chooses and the report says what: least-squares where it is possible, else lbfgs; finite elements "
         "where they are better than random features; adam with mini-batches and above five dimensions; march with domain.time.",

@@ -14,7 +14,7 @@ from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
-from vpinn.problem.section import Count, Natural, Positive, Real, Section, Text, Value
+from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
 
@@ -23,7 +23,9 @@ class Domain(Section):
     """The domain: a mesh file, or a shape with its parameters."""
 
     mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
-    shape: Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | None = Field(
+    shape: (
+        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | Annotated[str, Added("shapes")] | None
+    ) = Field(
         None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells."
     )
     lower: Coordinates | None = Field(None, description="Lower corner; default zeros. interval, rectangle, box, hypercube.")

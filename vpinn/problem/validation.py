@@ -79,6 +79,7 @@ def _describe(key: Key, found: list[ErrorDetails], data: Any) -> str:
         return f"{name} is missing; it is required"
     if "value_error" in kinds:
         return f"{name or 'problem'}: {kinds['value_error']['msg'].removeprefix('Value error, ')}"
+    found = [detail for detail in found if detail["type"] != "added"] or found  # parts of others are no list to show
     wanted = list(dict.fromkeys(_wanted(detail) for detail in found))
     got = found[0]["input"]
     hint = ""

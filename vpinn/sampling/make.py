@@ -10,6 +10,7 @@ import numpy as np
 
 from vpinn.domain import PointSet
 from vpinn.errors import InputError
+from vpinn.registry import Extended
 from vpinn.sampling.cells import Cells
 from vpinn.sampling.curve import Array, Index, SpaceCurve
 from vpinn.sampling.quantiles import Quantiles
@@ -97,7 +98,7 @@ def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
     return Cells(points.size, size - size % a, curve, a, points.random)
 
 
-SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = {
+SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = Extended("samplers", {
     "uniform": lambda points, size, choice: Uniform(points.size, size, choice.replacement),
     "stratified": _stratified,
     "antithetic": _antithetic,
@@ -106,7 +107,7 @@ SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = {
         points.size, size, SpaceCurve.through(points), blocks(choice.count or min(points.size, max(16, size)))
     ),
     "cells": _cells,
-}
+})
 """Names in a problem file → function that makes the sampler from data set, size and choice."""
 
 

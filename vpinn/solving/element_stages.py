@@ -25,7 +25,7 @@ CHEAP = 2.0
 """Counted seconds that all stages after the tolerance was reached may take together."""
 STAGNANT = 0.5
 """Ratio of the error estimate to the best one so far above which a stage counts as no gain."""
-SECONDS = {1: 1e-5, 2: 2e-5, 3: 4e-5}
+SECONDS = {1: 1e-5, 2: 2e-5, 3: 2.5e-5}
 """Dimension → counted seconds per function of a component, for the solution and its error estimate on one core."""
 MOST = {1: 100_000, 2: 80_000, 3: 40_000}
 """Dimension → largest number of functions of a stage after the first."""
@@ -61,6 +61,7 @@ class ElementStage:
         estimate: Estimate of its error; None if there is none.
         first: The last stage on the mesh of the problem file; None if this stage is on that mesh.
         gain: Factor per degree by which the error estimate fell when the degree last rose; 1 before.
+        cut: Whether its cells are smaller than those of the stage before.
         seconds: Seconds since the first stage began.
     """
 
@@ -70,7 +71,13 @@ class ElementStage:
     estimate: Estimate | None
     first: ElementStage | None
     gain: float
+    cut: bool
     seconds: float
+
+    @property
+    def halfway(self) -> bool:
+        """Whether a higher degree must follow: in space, smaller cells are dear, and pay together with it only."""
+        return self.cut and self.found.mesh.dimension == 3
 
     @property
     def points(self) -> int:
@@ -141,7 +148,7 @@ def solve_by_elements(
             pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
-        slow = slow + 1 if stage.relative > STAGNANT * best.relative else 0
+        slow = slow + (not stage.halfway) if stage.relative > STAGNANT * best.relative else 0
         if stage.relative <= best.relative:
             best = stage
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
@@ -161,7 +168,8 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
         first = before.first or before
     elif before is not None:
         first = before.first
-    return ElementStage(found, trial, estimator, estimate, first, gain, time.perf_counter() - began)
+    cut = before is not None and problem.domain is not before.found.mesh
+    return ElementStage(found, trial, estimator, estimate, first, gain, cut, time.perf_counter() - began)
 
 
 def _next(stage: ElementStage) -> tuple[Problem, int] | None:
@@ -171,7 +179,9 @@ def _next(stage: ElementStage) -> tuple[Problem, int] | None:
     shares = None if stage.estimate is None else stage.estimate.cells
     higher = [p for p in rising if p > degree]
     local = divisible(mesh) and degree > rising[0]
-    if shares is not None and local and ((stage.gain < SMOOTH and concentrated(shares)) or not higher):
+    if stage.halfway and higher:
+        return problem, higher[0]
+    if shares is not None and local and ((stage.gain < SMOOTH and concentrated(mesh, shares)) or not higher):
         return replace(problem, domain=refined(mesh, shares)), degree
     return (problem, higher[0]) if higher else None
 

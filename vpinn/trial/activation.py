@@ -15,6 +15,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from vpinn.registry import Extended
+
 
 class Activation(ABC):
     """A smooth function σ, applied to every entry of a tensor; a is its argument, z = σ(a) and t = σ'(a), all of one shape."""
@@ -197,12 +199,12 @@ class Softplus(Activation):
         return p * ((1 - 2 * t) ** 2 - 2 * p)
 
 
-ACTIVATIONS: Final[Mapping[str, Activation]] = {
+ACTIVATIONS: Final[Mapping[str, Activation]] = Extended("activations", {
     "tanh": Tanh(),
     "sin": Sine(),
     "swish": Swish(),
     "softplus": Softplus(),
-}
+})
 """Name in a problem file → activation."""
 
 
