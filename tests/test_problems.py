@@ -70,6 +70,14 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "taylor_green": (l2("p"), 1e-5),
     "two_species": (l2("r"), 1e-6),
     "wave": (l2("u"), 1e-6),
+    "wave_disk": (l2("u"), 1e-5),
+    "advection": (l2("u"), 1e-6),
+    "beam": (l2("u"), 1e-9),
+    "elastic_body": (l2("w"), 1e-6),
+    "gray_scott": (l2("b"), 1e-4),
+    "schroedinger": (l2("u"), 1e-6),
+    "space_time": (l2("u"), 1e-2),
+    "stiff_oscillator": (l2("y"), 1e-7),
     "box_3d": (l2("u"), 1e-6),
     "bratu": (l2("u"), 1e-12),
     "composite": (l2("u"), 1e-5),
@@ -88,6 +96,10 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "interval_1d": (l2("u"), 1e-9),
     "kovasznay": (l2("p"), 1e-8),
     "l_shape": (l2("u"), 1e-6),
+    "pairs_7d": (l2("u"), 1e-8),
+    "poisson_10d": (l2("u"), 1e-8),
+    "screened_space": (l2("u"), 1e-6),
+    "two_body": (l2("u"), 1e-5),
     "l_shape_enriched": (estimate, 3e-6),
     "minimal_surface": (l2("u"), 1e-8),
     "nonlinear_diffusion": (l2("u"), 1e-8),
@@ -123,7 +135,7 @@ def reduced(file: Path) -> Iterator[str]:
     yield "solver.steps=3"
     if settings.form.formulation == "weak":
         yield "test_space.degree=1"
-    if settings.domain is not None and settings.domain.shape == "hypercube":
+    if settings.domain is not None and settings.domain.shape in ("hypercube", "ball", "space"):
         yield "quadrature.points=256"
     else:
         yield "quadrature.degree=3"
@@ -141,6 +153,7 @@ LONG = (
     *("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann"),
     *("point_load", "thick_cylinder", "kuramoto_sivashinsky", "obstacle", "poisson_inverse", "source_place"),
     "predator_prey",
+    "two_body",
 )
 """Files whose meshes, or what is special about them, make even a small run long.
 

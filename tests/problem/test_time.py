@@ -19,7 +19,7 @@ START = {"on": "initial", "value": "x"}
 
 
 def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **more: Any) -> Problem:
-    domain = {"shape": "interval", "cells": 4, **({} if time is None else {"time": time})}
+    domain = {"shape": "interval", "cells": 4, **({} if time is None else {"time": time}), **more.pop("domain", {})}
     return make_problem(domain, unknowns=more.pop("unknowns", {"u": "scalar"}), weak=weak, boundary=boundary, **more)
 
 
@@ -44,8 +44,9 @@ def stated(weak: str = HEAT, boundary: Any = (START,), time: Any = (0, 2), **mor
         ({"boundary": [{"on": "initial", "value": "u"}]}, "cannot depend on the unknown u"),
         ({"output": {"times": [0, 3]}}, "instants lie between start and end, 0 to 2, got 3"),
         ({"output": {"times": []}}, "at least one instant"),
-        ({"solver": {"method": "adam"}}, "problems in time are marched"),
         ({"batch": {"size": 10}}, "a march sees all points"),
+        ({"domain": {"layers": 3}}, "a march chooses its steps"),
+        ({"domain": {"layers": 3}, "time": None, "weak": "inner(grad(u), grad(v))*dx", "boundary": ()}, "problems in time"),
         ({"reference": {"fem": {"degree": {"u": 2}}}}, "elements in time take one degree"),
         ({"periodic": [{"from": "left", "to": "top"}]}, "top"),
         ({"periodic": [{"from": "left", "to": "left"}]}, "do not match"),
@@ -104,13 +105,14 @@ def test_an_energy_is_refused() -> None:
         make_problem({"shape": "interval", "time": [0, 1]}, unknowns={"u": "scalar"}, energy="u*u*dx", boundary=[START])
 
 
-def test_a_domain_without_cells_is_refused() -> None:
-    with pytest.raises(InputError, match="a problem in time needs cells"):
+def test_a_march_without_cells_is_refused() -> None:
+    with pytest.raises(InputError, match="a march needs cells"):
         make_problem(
             {"shape": "hypercube", "upper": [1.0, 1.0], "time": [0, 1]},
             unknowns={"u": "scalar"},
             strong="dt(u)",
             boundary=[START],
+            solver={"method": "march"},
         )
 
 

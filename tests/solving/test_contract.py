@@ -132,6 +132,7 @@ WAYS: dict[str, Way] = {
         kept=False,
         files={"u.csv": "x,t,u\n0.5,0.05,0.6\n0.5,0.1,0.4\n"},
     ),
+    "over space and time": Way({"method": "adam", "steps": 4}, {"batch": {"size": 0}}, "batch.size", TIMED, DRAWN),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)

@@ -197,12 +197,6 @@ def test_check_tells_form_time_and_states_and_runs_nothing(file: Path, capsys: p
         assert part in told
 
 
-@pytest.mark.parametrize("command", ["noise", "compare"])
-def test_what_takes_steady_problems_only_says_so(file: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, str(file)]) == 2
-    assert "steady problems only" in capsys.readouterr().err
-
-
 def test_elements_say_so(file: Path) -> None:
     with pytest.raises(InputError, match="finite elements solve steady problems only"):
         vpinn.solve_fem(vpinn.read_problem(file))

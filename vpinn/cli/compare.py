@@ -67,11 +67,11 @@ def compare(  # noqa: PLR0913 (one argument per option)
     """
     if resume and overwrite:
         raise InputError("--resume goes on with the comparison in the folder and --overwrite replaces it; give one of them")
-    from vpinn.problem import read_problem, refuse_nodal, refuse_time
+    from vpinn.problem import read_problem, refuse_modes, refuse_nodal
 
     chosen = [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])]
     problem = read_problem(file, chosen)  # mistakes are reported before torch loads
-    refuse_time(problem, "a comparison takes")
+    refuse_modes(problem.eigen, "a comparison takes", problem.where("eigen"))
     refuse_nodal(problem, "a comparison takes")
     from vpinn.comparison import Moment, as_tables, notes
     from vpinn.comparison import compare as run

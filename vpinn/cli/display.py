@@ -86,12 +86,14 @@ def show_problem(problem: Problem, device: str | None) -> None:
         problem: the problem.
         device: device of training, None for the CPU.
     """
+    from vpinn.problem import is_marched, over_time
+
     if problem.inverse is not None:
         from vpinn.output import as_table, rows_of_inverse
 
         print_table(as_table(rows_of_inverse(problem)))
         return
-    if problem.clock is not None:
+    if problem.clock is not None and is_marched(problem.settings, problem.domain):
         from vpinn.output import as_table, rows_in_time
 
         print_table(as_table(rows_in_time(problem)))
@@ -101,6 +103,13 @@ def show_problem(problem: Problem, device: str | None) -> None:
 
         print_table(as_table(rows_of_eigenproblem(problem)))
         return
+    from vpinn.solving import spaces_of_few_coordinates
+
+    if spaces := spaces_of_few_coordinates(problem):
+        from vpinn.output import as_table, rows_in_many_dimensions
+
+        print_table(as_table(rows_in_many_dimensions(problem, spaces)))
+        return
     from vpinn.analysis import make_estimator
     from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows
@@ -108,6 +117,7 @@ def show_problem(problem: Problem, device: str | None) -> None:
     from vpinn.solving import prepare
     from vpinn.solving.expectation import expected_time
 
+    problem = over_time(problem)
     setup = prepare(problem, Placement.of(device, 1), trains=False)
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None

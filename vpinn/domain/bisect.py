@@ -64,7 +64,7 @@ def triangles(mesh: Mesh) -> Mesh:
     tags = {name: (2 * own[:, None] + np.arange(2)).ravel() for name, own in mesh.cell_tags.items()}
     groups = {name: mesh.facet_vertices(own) for name, own in mesh.facet_tags.items()}
     cut = make_mesh(mesh.nodes, halves, "triangle", facet_groups=groups, cell_tags=tags, shape=mesh.shape)
-    return replace(cut, interior_tags=mesh.interior_tags)
+    return replace(cut, interior_tags=mesh.interior_tags, timed=mesh.timed)
 
 
 def _closed(edges: Edges, marked: Integers) -> NDArray[np.bool_]:

@@ -14,6 +14,11 @@ from vpinn.domain.outline import Outline
 from vpinn.domain.reference import Floats, Integers, ReferenceCell, lagrange, match_points, reference_cell, tabulate
 from vpinn.errors import InputError
 
+INITIAL, FINAL = "initial", "final"
+"""Tags of the first and the last instant of space and time."""
+AXES = ("x", "y", "z")
+"""Names of the axes of space in up to three dimensions."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
@@ -33,6 +38,7 @@ class Mesh:
         shape: exact outline, if it is known.
         bisected: marked cells [k] of every call of ``bisect``, and lines [m, 2] of every call of ``layered``, that led to this
             mesh; () if there was none.
+        timed: whether the last coordinate is time, as ``extruded`` makes it.
     """
 
     cell: str
@@ -47,6 +53,7 @@ class Mesh:
     edge_tags: Mapping[str, Floats] = field(default_factory=dict)
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
+    timed: bool = False
 
     def __post_init__(self) -> None:
         for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):
@@ -54,6 +61,8 @@ class Mesh:
 
     rule: ClassVar[str] = "gauss"
     """Quadrature where none is asked for."""
+    kind: ClassVar[str] = "mesh"
+    """What the domain is, for messages and tables."""
 
     @property
     def mesh(self) -> Mesh:
@@ -73,6 +82,11 @@ class Mesh:
     def dimension(self) -> int:
         """Number of space dimensions d, which is also that of the cells."""
         return self.reference.dimension
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the coordinates: x, y, z, and t for the last one if it is time."""
+        return (*AXES[: self.dimension - 1], "t") if self.timed else AXES[: self.dimension]
 
     @property
     def n_cells(self) -> int:

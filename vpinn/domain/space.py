@@ -171,15 +171,15 @@ class LagrangeSpace:
         """Return ∫ φ_i φ_j dx as scipy.sparse CSR [size, size]; exact up to degree 12."""
         return self._assemble(self.cell_mass())
 
-    def gram(self) -> Any:
-        """Return the Gram matrix of the H¹ inner product, stiffness + mass, as scipy.sparse CSR [size, size]."""
-        return self.stiffness() + self.mass()
+    def cell_stiffness(self, along: int | None = None) -> Iterator[tuple[Integers, Floats]]:
+        """Yield cells [m] with their matrices ∫ ∇φ_i·∇φ_j dx of local functions [m, n_local, n_local].
 
-    def cell_stiffness(self) -> Iterator[tuple[Integers, Floats]]:
-        """Yield cells [m] with their matrices ∫ ∇φ_i·∇φ_j dx of local functions [m, n_local, n_local]."""
+        Args:
+            along: number of coordinates, the first ones, whose derivatives count; None for all.
+        """
 
         def metric(geometry: Frames) -> Floats:
-            inverse = geometry.inverse_transpose
+            inverse = geometry.inverse_transpose[..., :along, :]
             return np.swapaxes(inverse, -1, -2) @ inverse
 
         return self._by_cell(lambda points: self.tabulate(points)[1], metric)
@@ -188,10 +188,24 @@ class LagrangeSpace:
         """Yield cells [m] with their matrices ∫ φ_i φ_j dx of local functions [m, n_local, n_local]."""
         return self._by_cell(lambda points: self.tabulate(points)[0][:, None], lambda geometry: np.ones((1, 1, 1, 1)))
 
-    def cell_gram(self) -> Iterator[tuple[Integers, Floats]]:
-        """Yield cells [m] with the sums of their stiffness and mass matrices [m, n_local, n_local]."""
-        pairs = zip(self.cell_stiffness(), self.cell_mass(), strict=True)
+    def cell_gram(self, mass: bool = True) -> Iterator[tuple[Integers, Floats]]:
+        """Yield cells [m] with their Gram matrices of the norm of test functions [m, n_local, n_local].
+
+        It is ∫ ∇φ_i·∇φ_j dx, with derivatives in space alone where the last coordinate is time: a form in space and time is one
+        in space at every instant, whose tests need no derivative in time.
+
+        Args:
+            mass: whether ∫ φ_i φ_j dx is added, for functions that no value holds.
+        """
+        along = self.mesh.dimension - 1 if self.mesh.timed else None
+        if not mass:
+            return self.cell_stiffness(along)
+        pairs = zip(self.cell_stiffness(along), self.cell_mass(), strict=True)
         return ((cells, stiffness + mass) for (cells, stiffness), (_, mass) in pairs)
+
+    def gram(self, mass: bool = True) -> Any:
+        """Return the matrix of `cell_gram` as scipy.sparse CSR [size, size]."""
+        return self._assemble(self.cell_gram(mass))
 
     def _by_cell(
         self, table: Callable[[Floats], Floats], metric: Callable[[Frames], Floats]

@@ -21,7 +21,7 @@ from vpinn.march.integrate import Collapse, Marched, march
 from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
-from vpinn.march.stage import MarchStage, frozen_formulation
+from vpinn.march.stage import MarchStage
 from vpinn.march.stages import Marches, make_marches, on_elements
 from vpinn.march.start import start
 from vpinn.march.trajectory import Trajectory
@@ -47,7 +47,6 @@ __all__ = [
     "as_metrics",
     "beside_elements",
     "exact_field",
-    "frozen_formulation",
     "gap_between",
     "make_marches",
     "make_solution",

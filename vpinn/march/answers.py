@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from vpinn.analysis import field_errors, quantities_of
-from vpinn.march.stage import MarchStage, steady_at
-from vpinn.problem import output_times
+from vpinn.march.stage import MarchStage
+from vpinn.problem import output_times, steady_at
 
 MOST = 101
 """Largest number of instants at which quantities are computed."""

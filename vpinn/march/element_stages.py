@@ -47,7 +47,7 @@ SECONDS = {1: 5e-6, 2: 1e-5, 3: 4e-5}
 NONLINEAR = 4.0
 """The same where they are not, over that."""
 SPENT = 20.0
-"""Seconds, as they are counted, that stages may take together."""
+"""Seconds, as they are counted, that stages may take together; more where ``solver.time_limit`` gives more."""
 
 
 class ElementMarches:
@@ -99,6 +99,7 @@ class ElementMarches:
         spent = 0.0
         slow = 0
         gain = math.inf
+        allowed = max(SPENT, self.problem.settings.solver.time_limit or 0.0)
         try:
             stage = self._march(problem, rising[0])
             while stage is not None:
@@ -122,7 +123,7 @@ class ElementMarches:
                 ahead = [
                     (changed, at)
                     for changed, at in self._ahead(problem, level, gain, shares)
-                    if spent + self._counted(changed, following.marched.steps, rising[at : at + 2]) <= SPENT
+                    if spent + self._counted(changed, following.marched.steps, rising[at : at + 2]) <= allowed
                 ]
                 if not ahead:
                     break

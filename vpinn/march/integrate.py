@@ -31,6 +31,8 @@ LEBESGUE = 20.0
 """Largest factor by which such a polynomial may enlarge errors; the cubic of the step takes its place."""
 EXACT, ROUNDING = 1e-4, 1e-12
 """Accuracy of the polynomials for modes over the tolerance of steps, and the best there is."""
+NEGLIGIBLE = 1e-8
+"""Share of the largest size of an eigenvalue, by the diagonals of both matrices, below which one counts as zero."""
 SYMMETRIC = 1e-9
 """Relative asymmetry up to which a matrix counts as symmetric: rounding of its sums over points."""
 RESTARTS = 60
@@ -231,13 +233,36 @@ def _modes(system: GalerkinSystem, state: Array, t: float) -> _Modes | None:
     if asymmetric or (second and np.abs(c).max() > 0.0):
         return None
     try:
-        values, vectors = eigh((k + k.T) / 2, (mass + mass.T) / 2)
+        values, vectors = _eigenpairs((k + k.T) / 2, (mass + mass.T) / 2)
     except LinAlgError:
         return None
     a, rates = system.split(state)
     drive = system.residual(t, zero, zero)
     dual = vectors.T @ mass
     return _Modes(values, vectors, dual @ a, dual @ rates, -(vectors.T @ drive), second)
+
+
+def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
+    """Return values λ, rising, and vectors φ with K φ = λ M φ and φᵀMφ = 1.
+
+    They are those of M φ = μ (K + σM) φ with μ = 1/(λ + σ) and a shift σ of the size of the least λ, whose largest μ are known
+    to rounding. Eigenpairs of K φ = λ M φ itself have errors as large as rounding of the largest λ, for bending 1e12 times the
+    least. The factor of K + σM is accurate for entries of such different sizes (Demmel & Veselić 1992, SIAM J. Matrix Anal.
+    Appl. 13, 1204–1245).
+
+    Raises:
+        LinAlgError: M is not positive definite.
+    """
+    sizes = np.diag(k) / np.diag(mass)
+    shift = float(sizes[sizes > NEGLIGIBLE * sizes.max()].min(initial=np.inf))
+    try:
+        inverse, vectors = eigh(mass, k + shift * mass)
+    except (LinAlgError, ValueError):  # some λ lies below −σ, or there is no σ
+        inverse = np.zeros(1)
+    if not inverse.min() > 0.0:
+        values, vectors = eigh(k, mass)
+        return values, vectors
+    return (1.0 / inverse - shift)[::-1], (vectors / np.sqrt(inverse))[:, ::-1]
 
 
 def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:

@@ -15,40 +15,31 @@ from vpinn.errors import InputError
 from vpinn.march.element_march import ElementMarch
 from vpinn.march.feature_march import FeatureMarch
 from vpinn.march.integrate import Marched
-from vpinn.march.stage import MarchStage, steady_at
+from vpinn.march.stage import MarchStage
 from vpinn.march.trajectory import Trajectory
-from vpinn.problem import Problem
+from vpinn.problem import Problem, steady_at
 from vpinn.solution import Solution
+from vpinn.solution_in_time import SolutionInTime
 from vpinn.trial import Trial
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class MarchedSolution(Solution):
+class MarchedSolution(SolutionInTime):
     """The field that a march found. As a ``Solution`` it is that of the last instant.
 
     Attributes:
-        timed: the problem in time.
         stage: the march.
-        times: instants that are written, rising.
     """
 
-    timed: Problem | None = None
     stage: MarchStage | None = None
-    times: tuple[float, ...] = ()
 
     @property
     def march(self) -> tuple[Problem, MarchStage]:
         """The problem in time, and the march."""
-        assert self.timed is not None
         assert self.stage is not None
-        return self.timed, self.stage
-
-    @property
-    def coordinates(self) -> tuple[str, ...]:
-        """Those of the problem in time: the last is t."""
-        return self.march[0].coordinates
+        return self.posed, self.stage
 
     def snapshot(self, t: float) -> Solution:
         """Return the solution at an instant.

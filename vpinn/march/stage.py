@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import ufl
 from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, Points
 from vpinn.march.integrate import Marched
 from vpinn.march.measure import Distance, Field
-from vpinn.problem import Formulation, Problem, Strong, Weak, frozen
+from vpinn.problem import Problem
 from vpinn.trial import Imposed, Trial
 
 Array = NDArray[np.float64]
@@ -80,27 +78,3 @@ class MarchStage(ABC):
     @abstractmethod
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return what a file keeps: arrays, and JSON-compatible values."""
-
-
-def steady_at(problem: Problem, t: float) -> Problem:
-    """Return a problem in time as one that is steady: everything at an instant, and time derivatives zero in its form."""
-    clock = problem.clock
-    assert clock is not None
-    values = {clock.t: t}
-    still = values | {rate: 0.0 for pair in clock.rates.values() for rate in pair}
-    formulation = frozen_formulation(problem.formulation, still)
-    boundary = tuple(replace(c, value=None if c.value is None else frozen(c.value, values)) for c in problem.boundary)
-    exact = {name: frozen(value, values) for name, value in problem.exact.items()}
-    answers = problem.answers.changed(lambda stated: frozen(stated, still))
-    return replace(
-        problem, formulation=formulation, boundary=boundary, exact=exact, answers=answers, reference=None, clock=None, initial=()
-    )
-
-
-def frozen_formulation(
-    formulation: Formulation, values: Mapping[ufl.Coefficient, float], still: tuple[ufl.Coefficient, ...] = ()
-) -> Formulation:
-    """Return a formulation with numbers for functions that do not vary in space; see `frozen`."""
-    if formulation.pointwise:
-        return Strong(tuple(frozen(one, values, still) for one in formulation.equations))
-    return Weak(frozen(formulation.integrals, values, still))

@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from vpinn.domain import FacetPoints, LagrangeSpace
+from vpinn.domain import INITIAL, FacetPoints, LagrangeSpace
 from vpinn.errors import InputError
 from vpinn.interrupt import apart
 from vpinn.objective.whitening import Whitening
@@ -91,7 +91,7 @@ class DualNorm:
 
     @cached_property
     def _block(self) -> Any:
-        gram = self._space.gram() if self._mass else self._space.stiffness()
+        gram = self._space.gram(self._mass)
         gram = gram if self._boundary is None else gram + self._boundary
         return gram.tocsc()[self._free][:, self._free]
 
@@ -153,7 +153,9 @@ class TestSpace:
         return body
 
     def _held(self, fixed: NDArray[np.int64], weak: Sequence[Stabilised]) -> bool:
-        """Return whether every body of the mesh has functions left out, or facets with Nitsche's terms."""
+        """Return whether every body of the mesh has functions left out, or facets with Nitsche's terms, at all times."""
+        if self.space.mesh.timed:  # a value at the first instant alone holds no later one
+            fixed = np.setdiff1d(fixed, self.space.boundary_dofs(self.space.mesh.facets(INITIAL)))
         places = np.concatenate([fixed, *(self.space.boundary_dofs(part.facets) for part in weak)])
         return bool(np.isin(self._bodies, self._bodies[places]).all())
 

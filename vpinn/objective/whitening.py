@@ -53,7 +53,7 @@ class Whitening:
         assert len(free) == len(self._free) + space.size - self.skeleton
         self._outer_dofs = torch.from_numpy(space.dofs[:, self.outer])
         factors, couplings, parts = [], [], []
-        for cells, matrix in space.cell_gram() if mass else space.cell_stiffness():
+        for cells, matrix in space.cell_gram(mass):
             local = torch.from_numpy(matrix)
             factor = torch.linalg.cholesky(local[:, inner[:, None], inner])
             coupling = torch.linalg.solve_triangular(factor, local[:, inner[:, None], self.outer], upper=False)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from matplotlib.axes import Axes
 
-from vpinn.domain import Domain, Points, axis_names, located_points
+from vpinn.domain import Domain, Points, located_points
 from vpinn.output.canvas import Canvas
 from vpinn.output.scene import Array, Colours, Scene
 from vpinn.output.style import ACCENT, TRUTH
@@ -72,7 +72,7 @@ class Sections(Scene):
 
     def draw(self, axes: Sequence[Axes], values: Array, colours: Colours, truth: Array | None = None) -> None:
         """Draw one curve per coordinate, all with the same y axis."""
-        names = axis_names(self.domain.dimension)
+        names = self.domain.axes
         rows = values.reshape(self.panels, -1)
         exact = [None] * self.panels if truth is None else list(truth.reshape(self.panels, -1))
         for k, ax in enumerate(axes):

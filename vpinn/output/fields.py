@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import Inside, Mesh, Points, axis_names, located_points
+from vpinn.domain import Inside, Mesh, Points, located_points
 from vpinn.errors import InputError
 from vpinn.output import formats
 from vpinn.output.canvas import Canvas, make_canvas, select
@@ -35,12 +35,14 @@ class Fields:
     Attributes:
         x: Coordinates [n, d].
         mesh: Mesh whose nodes are ``x``; None if the points belong to no mesh.
+        axes: Names of the coordinates [d].
         values: Name → values [n] of a scalar or [n, m] of m components; ``grad_<name>`` has one more axis [d].
         cell_values: Name → one number per cell of the mesh [n_cells].
     """
 
     x: Array
     mesh: Mesh | None
+    axes: tuple[str, ...]
     values: Mapping[str, Array]
     cell_values: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
@@ -52,7 +54,7 @@ def fields_on(solution: Solution, canvas: Canvas) -> Fields:
     if solution.cell_estimate is not None:
         cells["error_estimate"] = solution.cell_estimate[canvas.parent]
     cells |= {f"tag_{name}": np.isin(canvas.parent, tag).astype(np.int32) for name, tag in domain.cell_tags.items()}
-    return Fields(canvas.mesh.nodes, canvas.mesh, values_at(solution, canvas.points), cells)
+    return Fields(canvas.mesh.nodes, canvas.mesh, domain.axes, values_at(solution, canvas.points), cells)
 
 
 def fields_at(solution: Solution, x: ArrayLike) -> Fields:
@@ -70,7 +72,7 @@ def fields_at(solution: Solution, x: ArrayLike) -> Fields:
     for name, found in values_at(solution, select(points, inside)).items():
         values[name] = np.full((len(coordinates), *found.shape[1:]), np.nan)
         values[name][inside] = found
-    return Fields(coordinates, None, values)
+    return Fields(coordinates, None, solution.problem.domain.axes, values)
 
 
 def values_at(solution: Solution, points: Points) -> dict[str, Array]:
@@ -155,7 +157,7 @@ WRITERS: Final[Mapping[str, Callable[[Fields, Path], None]]] = {
     ".vtu": lambda f, path: write_atomic(path, formats.vtu(f.x, f.mesh, f.values, f.cell_values)),
     ".pvd": _write_pvd,
     ".xdmf": lambda f, path: write_atomic(path, formats.xdmf(f.x, f.mesh, f.values, f.cell_values)),
-    ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values, axis_names(f.x.shape[1]))),
+    ".csv": lambda f, path: write_atomic(path, formats.csv(f.x, f.values, f.axes)),
     ".npz": lambda f, path: write_atomic(path, formats.npz(f.x, f.mesh, f.values, f.cell_values)),
 }
 """Suffix of a file → function that writes fields to it."""

@@ -9,11 +9,12 @@ from vpinn.march import MarchedSolution
 from vpinn.objective import Objective
 from vpinn.output.fields import export
 from vpinn.output.figures import draw as draw_steady
-from vpinn.output.instants import draw_in_time
+from vpinn.output.instants import draw_in_time, draw_snapshots
 from vpinn.output.report import write_report
 from vpinn.output.series import export_in_time
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.solution_in_time import SolutionInTime
 
 
 def field_formats(problem: Problem) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def publish(solution: Solution, folder: Path, objective: Objective | None = None
     """
     problem = solution.problem
     refine = problem.settings.output.refine
-    if isinstance(solution, MarchedSolution):
+    if isinstance(solution, SolutionInTime):
         targets = [folder / f"solution.{'pvd' if name == 'vtu' else name}" for name in field_formats(problem)]
         written = [export_in_time(solution, target, refine)[0] for target in targets]
     else:
@@ -64,7 +65,11 @@ def publish(solution: Solution, folder: Path, objective: Objective | None = None
 
 
 def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
-    """Draw the figures of a steady or time-dependent solution; see `figures.draw` and `instants.draw_in_time`."""
+    """Draw the figures of a steady or time-dependent solution; see `figures.draw` and `instants.draw_in_time`.
+
+    A field that was found over space and time at once has those of a steady problem with a coordinate more, and snapshots.
+    """
     if isinstance(solution, MarchedSolution):
         return draw_in_time(solution, directory)
-    return draw_steady(solution, directory, objective)
+    drawn = draw_steady(solution, directory, objective)
+    return drawn + (draw_snapshots(solution, directory) if isinstance(solution, SolutionInTime) else [])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vpinn.domain import axis_names
 from vpinn.forms import Geometry, Given, Graph, Jet, Node, Slot, build, components, integrals
 from vpinn.output.formats import component_names
 from vpinn.problem import Problem
@@ -27,7 +26,7 @@ def lowered_form(problem: Problem) -> list[str]:
     A text such as ``dx: 0.5*du/dx^2 + 0.5*du/dy^2 - u`` may be followed by lines ``  where a1 = …`` for parts with a name.
     """
     names = _names(problem)
-    coordinates = axis_names(problem.domain.dimension)
+    coordinates = problem.domain.axes
     parts = [
         (part.region.symbol + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
         for part in integrals(problem.formulation.integrals)

@@ -18,6 +18,7 @@ from vpinn.output.figures import components_of, error_figure, fields_figure, mak
 from vpinn.output.scene import Scene
 from vpinn.output.style import ACCENT, INK, TRUTH, colours, figure, powers_of_ten, styled
 from vpinn.output.vectors import vector_figure
+from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import inside, write_atomic
 
 Array = NDArray[np.float64]
@@ -65,7 +66,15 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
     return written
 
 
-def _snapshots(solution: MarchedSolution, scene: Scene) -> Figure:
+def draw_snapshots(solution: SolutionInTime, directory: Path) -> list[Path]:
+    """Draw snapshots.png, the field at a few instants, and return its path."""
+    with styled():
+        shown = _snapshots(solution, make_scene(solution.posed.domain))
+        write_atomic(inside(directory.parent, f"{directory.name}/snapshots.png"), png(shown))
+    return [directory / "snapshots.png"]
+
+
+def _snapshots(solution: SolutionInTime, scene: Scene) -> Figure:
     """Return a figure with one row per component: the field at a few instants, with one colour scale."""
     chosen = np.unique(np.linspace(0, len(solution.times) - 1, SNAPSHOTS).round().astype(int))
     times = [solution.times[k] for k in chosen]
@@ -74,7 +83,7 @@ def _snapshots(solution: MarchedSolution, scene: Scene) -> Figure:
     width, height = scene.size
     scale = min(1.0, 3.0 / width) if scene.panels == 1 else 1.0
     columns = len(times) * scene.panels
-    shown = figure(columns * width * scale, len(names) * height * scale + 0.6, solution.timed.title if solution.timed else "")
+    shown = figure(columns * width * scale, len(names) * height * scale + 0.6, solution.posed.title)
     grid = shown.subplots(len(names), columns, squeeze=False)
     for name, axes in zip(names, grid, strict=True):
         tones = colours(np.concatenate([field[name] for field in fields]))
@@ -82,8 +91,8 @@ def _snapshots(solution: MarchedSolution, scene: Scene) -> Figure:
             row = list(axes[k * scene.panels : (k + 1) * scene.panels])
             painted = scene.draw(row, field[name], tones)
             row[0].set_title(f"{name}, t = {t:.4g}")
-        bar = shown.colorbar(painted, ax=list(axes), aspect=30, pad=0.01)
-        bar.outline.set_visible(False)
+        if painted is not None:  # curves have no colours
+            shown.colorbar(painted, ax=list(axes), aspect=30, pad=0.01).outline.set_visible(False)
     return shown
 
 

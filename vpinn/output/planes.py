@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from vpinn.domain import Domain, Mesh, Points, axis_names, located_points
+from vpinn.domain import Domain, Mesh, Points, located_points
 from vpinn.domain.reference import lagrange
 from vpinn.output.canvas import Canvas, select
 from vpinn.output.cells import triangles
@@ -120,7 +120,7 @@ class Slices(Scene):
         planes, x = self._grids
         pixels = np.full(len(x), np.nan)
         pixels[self._located[1]] = values
-        names = axis_names(3)
+        names = self.domain.axes
         painted = None
         parts = zip(axes, planes, pixels.reshape(3, PIXELS, PIXELS), self._located[1].reshape(3, PIXELS, PIXELS), strict=True)
         for k, (ax, (i, j, s, t), picture, inside) in enumerate(parts):

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy.typing import NDArray
 
-from vpinn.domain import BoundaryPart, Domain, Inside, Mesh, Points, PointSet, Region, axis_names
+from vpinn.domain import BoundaryPart, Domain, Inside, Mesh, Points, PointSet, Region
 from vpinn.domain.reference import Integers, lagrange
 from vpinn.objective import Measure
 from vpinn.output.planes import label_plane, outline
@@ -46,7 +46,7 @@ def quadrature_figure(domain: Domain, measures: Sequence[Measure]) -> Figure:
     sets = {measure.region: measure.points for measure in measures}
     title = "Quadrature: " + " and ".join(_counted(measure) for measure in measures)
     if domain.mesh is None:
-        return _of_box(axis_names(domain.dimension), sets, title)
+        return _of_box(domain.axes, sets, title)
     draw = {1: _of_interval, 2: _of_plane, 3: _of_solid}[domain.dimension]
     return draw(domain.mesh, sets, title)
 

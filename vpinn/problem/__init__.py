@@ -14,7 +14,7 @@ of the user raises an `InputError` of one line with its file, line and key.
    only, within the sizes of `limits`.
 3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
    `values`, `answers` (further fields, integrals): what sections mean. `checks`: whether a form can be solved as it is stated.
-   `substitution` puts numbers and fields in place of functions.
+   `substitution` puts numbers and fields in place of functions; `instant` and `space_time` make steady problems of one in time.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
 `functions` lists what expressions may call; `template` and `worked` provide files to start from; `wording` phrases errors;
@@ -22,11 +22,13 @@ of the user raises an `InputError` of one line with its file, line and key.
 """
 
 from vpinn.problem.answers import Answers
+from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.functions import FUNCTIONS
-from vpinn.problem.in_time import check_settings_in_time, output_times, refuse_time, stated_in
+from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_time, stated_in
+from vpinn.problem.instant import frozen_formulation, steady_at
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
@@ -34,6 +36,7 @@ from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
+from vpinn.problem.space_time import over_time
 from vpinn.problem.substitution import substituted
 from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
 from vpinn.problem.template import template
@@ -69,18 +72,23 @@ __all__ = [
     "check_settings_in_time",
     "copy_worked",
     "frozen",
+    "frozen_formulation",
+    "is_marched",
     "make_problem",
     "make_scope",
     "make_symbols",
     "matched",
     "output_times",
+    "over_time",
     "parse_expression",
     "parse_form",
     "read_problem",
+    "refuse_modes",
     "refuse_nodal",
     "refuse_time",
     "schema_json",
     "stated_in",
+    "steady_at",
     "substituted",
     "template",
     "unused_settings",

@@ -40,6 +40,11 @@ def check_settings_in_time(settings: Settings, source: Source, domain: Domain) -
             raise InputError(f"{section}.{key}: {told}", source.place(section, key))
 
 
+def is_marched(settings: Settings, domain: Domain) -> bool:
+    """Return whether a problem in time is marched: if its file asks for it, and by default where the domain has cells."""
+    return settings.solver.method == "march" or (settings.solver.method == "auto" and domain.mesh is not None)
+
+
 Rules = list[tuple[str, str, bool, str]]
 """Section, key, whether its value is refused, and the error text in that case."""
 
@@ -47,8 +52,9 @@ Rules = list[tuple[str, str, bool, str]]
 def _steady_rules(settings: Settings) -> Rules:
     """Return the settings that a steady problem cannot have."""
     marched, times = settings.solver.method == "march", settings.output.times is not None
-    span = "time = [start, end] in [domain]"
+    layers, span = settings.domain is not None and settings.domain.layers is not None, "time = [start, end] in [domain]"
     return [
+        ("domain", "layers", layers, f"layers of cells in time are for problems in time; leave it out, or give {span}"),
         ("output", "times", times, f"a steady problem has no instants; leave it out, or give {span}"),
         ("solver", "method", marched, f'"march" needs a problem in time: give {span}, or another method'),
     ]
@@ -60,18 +66,20 @@ def _rules_in_time(settings: Settings, domain: Domain, span: tuple[float, float]
     outside = [t for t in asked if not span[0] <= t <= span[1]] if isinstance(asked, tuple) else []
     between = f"instants lie between start and end, {span[0]:g} to {span[1]:g}, got {outside[0]:g}" if outside else ""
     energy = "an energy has no time derivative; write the weak form, such as dt(u)*v*dx + the energy's variation"
-    method = f'problems in time are marched, got "{solver.method}"; leave it out, or write "march"'
-    cells = "a problem in time needs cells; use an interval, a rectangle or a box, or a mesh file"
+    cells = "a march needs cells; use an interval, a rectangle or a box, a mesh file, or another method"
+    marched, layers = is_marched(settings, domain), settings.domain is not None and settings.domain.layers is not None
+    unused = "layers of cells in time are for methods over space and time, such as adam; a march chooses its steps; leave it out"
+    drawn = 'a march sees all points in every step; leave [batch] out, or give a method that draws them, as method = "adam"'
     degree = "elements in time take one degree for all unknowns, and one less for multipliers; write degree = 4"
     extra = "enrich functions are for steady problems; leave them out"
     return [
         ("output", "times", bool(outside), between),
         ("output", "times", asked == (), "give at least one instant, or how many"),
-        ("domain", "time", domain.mesh is None, cells),
+        ("domain", "time", solver.method == "march" and domain.mesh is None, cells),
+        ("domain", "layers", layers and marched, unused),
         ("form", "energy", settings.form.formulation == "energy", energy),
-        ("solver", "method", solver.method not in ("auto", "march"), method),
-        ("solver", "precision", solver.precision != "float64", "a march needs float64; leave it out"),
-        ("batch", "size", settings.batch.size != "full", "a march sees all points in every step; leave [batch] out"),
+        ("solver", "precision", marched and solver.precision != "float64", "a march needs float64; leave it out"),
+        ("batch", "size", marched and settings.batch.size != "full", drawn),
         ("network", "enrich", bool(settings.network.enrich), extra),
         ("reference", "fem", isinstance(getattr(settings.reference.fem, "degree", 0), dict), degree),
     ]

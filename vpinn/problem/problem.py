@@ -15,7 +15,7 @@ import ufl
 from numpy.typing import NDArray
 from ufl.classes import Expr
 
-from vpinn.domain import Domain, axis_names
+from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.answers import Answers
 from vpinn.problem.eigen import Eigenproblem
@@ -139,7 +139,7 @@ class Problem:
     @property
     def coordinates(self) -> tuple[str, ...]:
         """What a place in the problem is told by: the axes of space, and t at the end where it depends on time."""
-        return (*axis_names(self.domain.dimension), *(("t",) if self.clock is not None else ()))
+        return (*self.domain.axes, *(("t",) if self.clock is not None else ()))
 
     @property
     def variation(self) -> ufl.Form:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Domain, axis_names, located_points
+from vpinn.domain import Domain, located_points
 from vpinn.errors import InputError
 from vpinn.problem.columns import places, read_columns
 from vpinn.problem.wording import closest, printable
@@ -49,7 +49,7 @@ def read_reference(
     where, d = printable(str(path), 200), domain.dimension
     columns = read_columns(path, "the reference")
     listed = printable(", ".join(columns), 200)
-    coordinates = (*axis_names(d), *(("t",) if span is not None else ()))
+    coordinates = (*domain.axes, *(("t",) if span is not None else ()))
     points = places(columns, coordinates, "the reference", where)
     whole: dict[str, list[str]] = {}
     parts: list[str] = []

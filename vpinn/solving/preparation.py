@@ -22,7 +22,6 @@ from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
-    METHODS,
     Method,
     Plan,
     Start,
@@ -37,7 +36,7 @@ from vpinn.optimization import (
     with_layers,
 )
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings, refuse_time
+from vpinn.problem import Problem, Settings, over_time, refuse_modes
 from vpinn.process import settle_process
 from vpinn.solving.beside import begin
 from vpinn.trial import Trial, elements_trial, make_trial
@@ -95,7 +94,7 @@ def prepare(
     """Return trial space, objective and plan of a problem.
 
     Args:
-        problem: Problem to solve.
+        problem: Problem to solve; one in time is solved over space and time.
         placement: Device and threads for the steps of training; least squares and finite elements run on the CPU.
         trains: Whether training follows. If so, the objective is made dimensionless, and the last layer of the network is solved
             for by least squares at a part of the points. If not, as for ``vpinn check``, the objective has the units of the
@@ -105,7 +104,8 @@ def prepare(
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
-    refuse_time(problem, "this prepares")
+    refuse_modes(problem.eigen, "this prepares", problem.where("eigen"))
+    problem = over_time(problem)
     settings = with_batches(problem, settings or problem.settings)
     placement = placement.precise(settings.solver.precision)
     settle_process(placement.threads)
@@ -185,7 +185,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         def made(space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(problem, settings, space, name, where, unit)
 
-        begun = begin(problem, trial, made, placement, METHODS[name](settings).curved)
+        begun = begin(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
@@ -20,19 +19,21 @@ from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
-from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
+from vpinn.optimization import Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, check_settings_in_time
+from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, over_time
 from vpinn.problem.validation import validate
 from vpinn.process import peak_memory_mb, usual_threads
 from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.events import Callback, Teller
+from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.inverse_in_time import InverseMarchStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
+from vpinn.solving.over_time import in_time, with_final_errors
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
@@ -112,16 +113,17 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
             state.training.stopped = "callback"
         signals.late = False
         if state.training.stopped == "signal":
-            found = dataclasses.replace(finish().solution, outlet=OUTLET)
+            found = in_time(problem, dataclasses.replace(finish().solution, outlet=OUTLET))
             teller.end(state.training, found)
             return found
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             teller.phase("assessment")
             outcome = finish()
-            solution = _closed(outcome, state.training, strategy.placement, began, ready)
+            solution = _closed(problem, outcome, state.training, strategy.placement, began, ready)
         save(state, outcome.space, solution)
+        solution = in_time(problem, dataclasses.replace(solution, outlet=OUTLET))
         teller.end(state.training, solution)
-        return dataclasses.replace(solution, outlet=OUTLET)
+        return solution
 
 
 def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
@@ -138,10 +140,12 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
     with run_folder.understood(folder):
         if problem.inverse is not None:
             problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[problem.clock is None]
-        if problem.clock is not None:
-            found = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
-            return dataclasses.replace(found, outlet=OUTLET)
-        training = Training.from_arrays(arrays, meta)
+        if "march" in meta or (problem.clock is not None and is_marched(problem.settings, problem.domain)):
+            marched = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
+            return dataclasses.replace(marched, outlet=OUTLET)
+        posed, training = problem, Training.from_arrays(arrays, meta)
+        if problem.inverse is None:
+            problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
@@ -149,9 +153,10 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
             raise ValueError(f"{len(theta)} parameters of {trial.network.activation}")
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
-        history = np.array(training.history).reshape(-1, len(COLUMNS))
+        history = training.history.table
         samples = samples_of(training.state)
-    return Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
+    found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
+    return in_time(posed, found)
 
 
 class RunOutlet:
@@ -190,8 +195,10 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     if problem.inverse is not None:
         kind = InverseStrategy if problem.clock is None else InverseMarchStrategy
         return kind(problem, settings, placement)
-    if problem.clock is not None:
+    if problem.clock is not None and is_marched(settings, problem.domain):
         return MarchStrategy(problem, settings, placement)
+    if (few := fits_few_coordinates(problem, settings, placement)) is not None:
+        return few
     return strategy_of(prepare(problem, placement, settings=settings))
 
 
@@ -227,9 +234,9 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
         yield arrays_of_stage(space)
 
 
-def _closed(outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
+def _closed(problem: Problem, outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the assessed solution, with the time and memory of the run in its metrics."""
-    solution = outcome.assessed()
+    solution = with_final_errors(problem, outcome.assessed())
     metrics = Metrics.of(solution.metrics)
     assert metrics.account is not None
     account = dataclasses.replace(metrics.account, stopped=training.stopped)
