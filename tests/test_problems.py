@@ -68,6 +68,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "conductivity_map": (l2("u"), 1e-8),
     "elastic_modulus": (deviations, 2.0),
     "poisson_inverse": (l2("a"), 5e-3),
+    "predator_prey": (deviations, 2.0),
     "source_place": (deviations, 3.0),
     "allen_cahn": (l2("u"), 1e-4),
     "burgers": (l2("u"), 2e-5),
@@ -164,6 +165,7 @@ LARGE = ("gear", "plate_with_holes")
 LONG = (
     *("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann"),
     *("point_load", "thick_cylinder", "kuramoto_sivashinsky", "obstacle", "poisson_inverse", "source_place"),
+    "predator_prey",
     "two_body",
     *("advection", "beam", "cylinder", "elastic_body", "gray_scott", "schroedinger", "stiff_oscillator", "wave_disk"),
 )

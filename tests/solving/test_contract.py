@@ -83,6 +83,7 @@ class Way:
         bad: sections with which it cannot be solved so.
         words: what the line then says.
         kept: whether a run that goes on has the steps or stages before its death.
+        files: name → text of a file beside the problem file.
     """
 
     solver: dict[str, Any]
@@ -91,6 +92,7 @@ class Way:
     problem: dict[str, Any] = field(default_factory=lambda: STEADY)
     more: dict[str, Any] = field(default_factory=dict)
     kept: bool = True
+    files: dict[str, str] = field(default_factory=dict)
 
     def read(self, folder: Path, sections: dict[str, Any] | None = None, **solver: Any) -> vpinn.Problem:
         """Write the problem file and read it."""
@@ -99,6 +101,8 @@ class Way:
             stated[name] = {**stated.get(name, {}), **section}
         folder.mkdir(exist_ok=True)
         (folder / "a.toml").write_text(as_toml(stated))
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
         return vpinn.read_problem(folder / "a.toml")
 
 
@@ -129,11 +133,27 @@ WAYS: dict[str, Way] = {
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
     "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),
     "inference": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", INVERSE, kept=False),
+    "inference in time": Way(
+        {"method": "march", "features": 12, "tolerance": 1e-3},
+        DRAWN,
+        "all points",
+        {
+            **TIMED,
+            "infer": {"k": {"initial": 2.0, "lower": 0.0}},
+            "form": {"weak": "dt(u)*v*dx + k*inner(grad(u), grad(v))*dx - v*dx"},
+            "data": [{"file": "u.csv", "noise": 0.01}],
+        },
+        kept=False,
+        files={"u.csv": "x,t,u\n0.5,0.05,0.6\n0.5,0.1,0.4\n"},
+    ),
     "over space and time": Way({"method": "adam", "steps": 4}, {"batch": {"size": 0}}, "batch.size", TIMED, DRAWN),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
 }
 NAMES = list(WAYS)
-ALIKE = ("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage", "langevin", "lbfgs")
+ALIKE = (
+    *("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage", "langevin", "lbfgs"),
+    "inference in time",
+)
 """Ways that share the code of others here; they are tried in the slow suite."""
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in NAMES]
 COMMON = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from vpinn.finite_elements import expected_functions, lowest_degree
 from vpinn.inference.basis import MARGINS
 from vpinn.inference.elements import ElementModel, forward_problem
 from vpinn.inference.gauss_newton import Fitted, fit
+from vpinn.inference.marches import MarchModel
 from vpinn.inference.posterior import Posterior
 from vpinn.problem import Problem
 
@@ -42,7 +44,7 @@ class InferenceStage:
         steps: of Gauss–Newton in this stage.
     """
 
-    model: ElementModel
+    model: ElementModel | MarchModel
     posterior: Posterior
     shift: float
     seconds: float
@@ -53,6 +55,18 @@ class InferenceStage:
         """Margin of the boxes of fields."""
         return next(iter(self.model.bases.values())).margin
 
+    @property
+    def elements(self) -> ElementModel:
+        """The elements of a steady problem."""
+        assert isinstance(self.model, ElementModel)
+        return self.model
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Margin and coefficients, JSON-compatible: what ``found_problem`` takes beside the problem."""
+        found = {name: [float(c) for c in self.posterior.coefficients[part]] for name, part in self.model.parts.items()}
+        return {"margin": self.margin, "coefficients": found}
+
 
 def infer_in_stages(
     problem: Problem,
@@ -62,7 +76,7 @@ def infer_in_stages(
     """Return the last stage, and why there is no further one: "tolerance" or "grown".
 
     Args:
-        problem: a steady inverse problem on a mesh.
+        problem: an inverse problem on a mesh.
         note: told every stage; False ends them.
         step: told every step of Gauss–Newton with the objective.
 
@@ -96,9 +110,10 @@ def _stage(
 ) -> InferenceStage:
     """Return a stage, with boxes as wide as the fields need."""
     wider = [margin for margin in MARGINS if before is None or margin >= before.margin]
-    model, found = None, None
+    model: ElementModel | MarchModel | None = None
+    found: Fitted | None = None
     for margin in wider:
-        model = ElementModel(problem, degree, margin)
+        model = ElementModel(problem, degree, margin) if problem.clock is None else MarchModel(problem, degree)
         if before is not None and margin == before.margin:
             found = fit(model, before.posterior.coefficients, before.posterior.fit.chosen, step)
         else:

@@ -52,14 +52,7 @@ def make_inverse(
                 "[[data]] needs [infer], which says what is unknown; or compare by [reference] file", source.place("data")
             )
         return None
-    if not settings.data:
-        raise InputError(
-            f"nothing was measured that could tell {inferred[0].name}; give [[data]] with a file", source.place("infer")
-        )
-    if settings.eigen is not None:
-        raise InputError("eigenproblems have no [infer] yet; leave one of both out", source.place("infer"))
-    if problem.bounds:
-        raise InputError("obstacles and contact have no [infer] yet; leave one of both out", source.place("infer"))
+    _refuse(problem, inferred)
     data = list[Observation]()
     for number, section in enumerate(settings.data):
         with source.located("data", number):
@@ -85,6 +78,21 @@ def make_inverse(
     return Inverse(inferred, tuple(data), truths)
 
 
+def _refuse(problem: Problem, inferred: Sequence[Inferred]) -> None:
+    """Refuse an inverse problem without data, or of a kind that cannot be solved."""
+    source, field = problem.source, next((one for one in inferred if one.field), None)
+    if not problem.settings.data:
+        raise InputError(
+            f"nothing was measured that could tell {inferred[0].name}; give [[data]] with a file", source.place("infer")
+        )
+    if problem.settings.eigen is not None:
+        raise InputError("eigenproblems have no [infer] yet; leave one of both out", source.place("infer"))
+    if problem.bounds:
+        raise InputError("obstacles and contact have no [infer] yet; leave one of both out", source.place("infer"))
+    if problem.clock is not None and field is not None:
+        raise InputError("a field cannot be inferred in a problem in time yet; take a number, or a steady problem", field.where)
+
+
 def _observations(
     section: DataSection,
     where: str,
@@ -97,6 +105,8 @@ def _observations(
     unknowns, domain = problem.unknowns, problem.domain
     if section.value is not None:
         form = parse_form(section.observes or "", scope)
+        if scope.clock is not None:
+            raise InputError("an integral cannot be measured in a problem in time yet; give a file of values at points")
         for part in form.integrals():
             check_known(part.integrand(), unknowns, "a measured integral", normal=True, functions=True)
         return [Observation(form, None, np.array([[section.value]]), section.noise, section.observes or "", where)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from vpinn.analysis import TrueError, assess, independent_points, make_estimator, reference_errors
 from vpinn.errors import InputError
-from vpinn.features import Elements
+from vpinn.features import Elements, March
 from vpinn.finite_elements import check_balance
 from vpinn.inference import InferenceStage, forward_problem, found_problem, found_trial, infer_in_stages, judged
 from vpinn.metrics import Account, Accuracy, Metrics
@@ -54,8 +54,8 @@ class InverseOutcome(Outcome):
         """Return the solution with the estimate of its error for these coefficients, and the checks of solution and data."""
         assert self.stage is not None
         assert self.plain is not None
-        mixed, shown = self.stage.model.mixed, self.solution.problem
-        count = self.stage.model.components
+        mixed, shown = self.stage.elements.mixed, self.solution.problem
+        count = self.stage.elements.components
         own = elements_trial(self.plain, mixed.highest, mixed.embedded(self.stage.posterior.fit.prediction.state)[:count])
         theta = torch.zeros(own.network.size, dtype=torch.float64, device=HOST)
         bare = replace(self.plain, exact={}, reference=None)
@@ -73,12 +73,12 @@ class InverseOutcome(Outcome):
 
     def _errors(self, shown: Problem) -> dict[str, dict[str, Any]]:
         if shown.exact:
-            degree = 2 + 2 * self.stage.model.mixed.highest.degree if self.stage else 10
+            degree = 2 + 2 * self.stage.elements.mixed.highest.degree if self.stage else 10
             return TrueError(shown, self.solution.trial, independent_points(shown, degree))(self.solution.theta)
         return {} if shown.reference is None else reference_errors(self.solution, shown.reference)
 
 
-class InverseStrategy(Strategy):
+class Inference(Strategy):
     """Infers numbers and fields on elements of rising degree; stages are noted as steps of a training state.
 
     Args:
@@ -87,41 +87,46 @@ class InverseStrategy(Strategy):
         placement: whose threads share the work, on the host.
     """
 
+    method: ClassVar[type[Elements] | type[March]]
+    """With which the solution is found."""
+
     def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver, inverse = settings.solver, problem.inverse
         assert inverse is not None
-        if solver.method not in ("auto", "elements"):
+        if solver.method not in ("auto", self.method.name):
             raise InputError(
                 f'inverse problems are solved by finite elements, got method "{solver.method}"; leave it out',
                 problem.where("solver", "method"),
             )
-        initial = forward_problem(problem, np.zeros(len(inverse.inferred)))
-        refuse_time(initial, "inference is for")
-        check_balance(initial)
-        plan = Plan(Elements(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
+        plan = Plan(self.method(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
         super().__init__(problem, settings, plan, placement.home, None)
 
     def start(self) -> State:
         """Return the state before the first stage."""
         nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, Elements(), self.settings.solver.seed))
+        return State(Training.start(nothing, self.method(), self.settings.solver.seed))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Start anew: it takes seconds."""
         return self.start()
 
-    def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Raise the degree until what is inferred no longer depends on it."""
-        training, stages = state.training, list[InferenceStage]()
+    def infer(self, training: Training, hooks: Hooks, told: Callable[[InferenceStage], None]) -> InferenceStage:
+        """Raise the degree until what is inferred no longer depends on it, and return the last stage.
+
+        Args:
+            training: state of the run.
+            hooks: signals, and the time after which a stage is the last.
+            told: called after every stage.
+        """
+        stages = list[InferenceStage]()
 
         def note(stage: InferenceStage) -> bool:
             stages.append(stage)
-            _note(training, stage)
-            hooks.report(training)
+            told(stage)
             return not hooks.over(training)
 
-        best = best_stage(
+        return best_stage(
             self,
             training,
             hooks,
@@ -129,10 +134,32 @@ class InverseStrategy(Strategy):
             lambda: stages[-1] if stages else None,
             "first inference",
         )
-        parts = best.model.parts
-        record = {name: [float(c) for c in best.posterior.coefficients[part]] for name, part in parts.items()}
-        plain, shown = found_problem(self.problem, best.margin, record)
-        state.record = {"inferred": {"margin": best.margin, "coefficients": record}}
+
+
+class InverseStrategy(Inference):
+    """Infers in a steady problem: the last stage has the solution."""
+
+    method = Elements
+
+    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+        super().__init__(problem, settings, placement)
+        inverse = problem.inverse
+        assert inverse is not None
+        initial = forward_problem(problem, np.zeros(len(inverse.inferred)))
+        refuse_time(initial, "inference is for")
+        check_balance(initial)
+
+    def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
+        """Infer, and put what was found in its place."""
+        training = state.training
+
+        def told(stage: InferenceStage) -> None:
+            _note(training, stage)
+            hooks.report(training)
+
+        best = self.infer(training, hooks, told)
+        plain, shown = found_problem(self.problem, **best.record)
+        state.record = {"inferred": best.record}
         solution = self._solution(training, best, shown)
         training.theta = solution.theta
         training.best = solution.theta, math.inf
@@ -141,48 +168,46 @@ class InverseStrategy(Strategy):
 
     def _solution(self, training: Training, stage: InferenceStage, shown: Problem) -> Solution:
         """Return the solution of a stage, with the metrics of the run."""
-        mixed, posterior = stage.model.mixed, stage.posterior
+        model, posterior = stage.elements, stage.posterior
+        mixed = model.mixed
         asked = self.settings.solver.method != "auto"
-        values = mixed.embedded(posterior.fit.prediction.state)[: stage.model.components]
+        values = mixed.embedded(posterior.fit.prediction.state)[: model.components]
         trial = found_trial(shown, mixed.highest, values, posterior)
-        count = len(self.problem.inverse.numbers) if self.problem.inverse else 0
-        names = list(posterior.numbers)
-        correlation = {
-            f"{names[i]}, {names[j]}": float(posterior.correlation[i, j]) for i in range(count) for j in range(i)
-        }
+        inferred, correlation = inferred_of(stage)
         account = Account(
             method=Elements.name,
             method_reason="as the problem file asks" if asked else "Gauss–Newton on elements for what is to infer",
             steps=training.step,
             stopped=training.stopped,
             parameters=mixed.size,
-            quadrature_points=stage.model.points,
+            quadrature_points=model.points,
             test_functions=mixed.size,
-            inferred=_inferred(self.problem, stage),
+            inferred=inferred,
             more={
                 "degree": mixed.highest.degree,
                 "cells": mixed.mesh.n_cells,
                 "gauss_newton_steps": stage.steps,
-                **({"correlation": correlation} if correlation else {}),
+                **correlation,
             },
         )
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return Solution(shown, trial, theta, Metrics(account, Accuracy({}, None, [])), training.history.table)
 
 
-def _inferred(problem: Problem, stage: InferenceStage) -> dict[str, dict[str, Any]]:
-    """Return what was inferred, for the metrics, with the true values of numbers where they are known."""
-    assert problem.inverse is not None
-    found: dict[str, dict[str, Any]] = {name: dict(one) for name, one in stage.posterior.numbers.items()}
-    for one in problem.inverse.numbers:
-        if one.name in problem.inverse.exact:
-            found[one.name]["exact"] = float(problem.inverse.exact[one.name])
-    mesh = stage.model.mixed.mesh
-    for name, prior in stage.posterior.priors.items():
-        value, deviation = stage.posterior.field(name, mesh.nodes)
+def inferred_of(stage: InferenceStage) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return what was inferred, with the true values of numbers where they are known, and "correlation", for the metrics."""
+    posterior, inverse = stage.posterior, stage.model.inverse
+    found: dict[str, dict[str, Any]] = {name: dict(one) for name, one in posterior.numbers.items()}
+    for one in inverse.numbers:
+        if one.name in inverse.exact:
+            found[one.name]["exact"] = float(inverse.exact[one.name])
+    for name, prior in posterior.priors.items():
+        value, deviation = posterior.field(name, stage.elements.mixed.mesh.nodes)
         span = {"least": float(value.min()), "most": float(value.max()), "std": float(np.sqrt(np.mean(deviation**2)))}
         found[name] = {"field": True, **span, "prior": prior}
-    return found
+    names, values = list(posterior.numbers), posterior.correlation
+    correlation = {f"{names[i]}, {names[j]}": float(values[i, j]) for i in range(len(names)) for j in range(i)}
+    return found, {"correlation": correlation} if correlation else {}
 
 
 def _note(training: Training, stage: InferenceStage) -> None:

@@ -34,6 +34,7 @@ from vpinn.solving.events import Callback, Teller
 from vpinn.solving.families import FamilyStrategy, answered
 from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.inverse import InverseStrategy
+from vpinn.solving.inverse_in_time import InverseMarchStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
 from vpinn.solving.over_time import in_time, with_final_errors
@@ -151,12 +152,12 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         problem = run_folder.read_problem_of(folder)
     arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
     with run_folder.understood(folder):
+        if problem.inverse is not None:
+            problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[problem.clock is None]
         if "march" in meta or (problem.clock is not None and is_marched(problem.settings, problem.domain)):
             marched = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
             return dataclasses.replace(marched, outlet=OUTLET)
         posed, training = problem, Training.from_arrays(arrays, meta)
-        if problem.inverse is not None:
-            problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[1]
         problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
@@ -236,7 +237,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     if problem.parameters is not None:
         return FamilyStrategy(problem, settings, placement.alone)
     if problem.inverse is not None:
-        return InverseStrategy(problem, settings, placement.alone)
+        kind = InverseStrategy if problem.clock is None else InverseMarchStrategy
+        return kind(problem, settings, placement.alone)
     if problem.clock is not None and is_marched(settings, problem.domain):
         return MarchStrategy(problem, settings, placement.alone)
     if (few := fits_few_coordinates(problem, settings, placement.alone)) is not None:
