@@ -34,6 +34,7 @@ FLOW = (
     "finite_elements",
     "sampling",
     "features",
+    "dimensions",
     "optimization",
     "noise",
     "solution",
@@ -153,7 +154,7 @@ def test_class_names_are_unique() -> None:
     assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
-DOMAINS = {"Mesh", "Hypercube", "Domain"}
+DOMAINS = {"Mesh", "Meshless", "Hypercube", "Ball", "Space", "Domain"}
 TYPE_ASKED = {
     "domain/regions.py": "points are made, in cells or without",
     "domain/given.py": "a place is located, in cells or without",

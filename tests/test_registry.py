@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,6 +117,12 @@ def test_the_contract_of_samplers() -> None:
     check_sampler(lambda points, size: make_sampler("importance", points, size, Choice("importance")))
     with pytest.raises(AssertionError, match="are biased: point"):
         check_sampler(lambda points, size: Biased(points.size, size))
+
+
+def test_the_sampler_of_the_guide_holds_its_contract() -> None:
+    guide = (Path(__file__).parents[1] / "problems" / "README.md").read_text().split("parts of your own", 1)[1]
+    exec(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0], {"__name__": "guide"})
+    check_sampler(lambda points, size: make_sampler("coin", points, size), sizes=(3,))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

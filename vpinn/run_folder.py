@@ -28,13 +28,14 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
+from vpinn.problem.constants import files_of_constants
 from vpinn.problem.locations import mesh_file
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
-from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, with_fields
+from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, restored, stored, with_fields
 
 FREE: dict[str, tuple[str, ...] | None] = {
     "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
@@ -139,8 +140,9 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
     before = read_json(folder / RUN) or {}
     changed = _changes(before.get("settings", {}), record["settings"])
     mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
-    if not changed and mesh is not None and before.get("files", {}).get(mesh) != record["files"].get(mesh):
-        changed = f"file.{mesh}"
+    lists = [given["file"] for given in record["settings"].get("constants", {}).values() if isinstance(given, dict)]
+    other = [name for name in (mesh, *lists) if before.get("files", {}).get(name) != record["files"].get(name)]
+    changed = changed or "".join(f"file.{name}" for name in other[:1])
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")
     for name in ("threads", "device"):
@@ -196,6 +198,7 @@ def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
         meta["beside"] = [trial.beside.degree, trial.beside.why]
     if isinstance(trial.network, Near):
         meta["places"] = trial.network.places
+    meta |= stored(trial)
     if isinstance(trial.network, Features):
         meta |= {"sources": trial.network.sources, "patches": trial.network.patches}
     return arrays, meta
@@ -228,6 +231,8 @@ def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any
         mesh = replayed(problem.domain.with_cells(), marks)
         problem = replace(problem, domain=mesh)
         return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
+    if "terms" in meta:
+        return problem, restored(problem, meta)
     trial = make_trial(problem, rows=meta["rows"], corners=meta.get("corners", False))
     if "beside" in meta:
         degree, why = meta["beside"]
@@ -263,9 +268,10 @@ def read_problem_of(folder: Path) -> Problem:
 
 
 def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference, measurements and fields."""
+    """Return name and path of the files that the problem file refers to: mesh, reference, measurements, fields and constants."""
     settings, folder = problem.settings, problem.source.base
-    names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
+    names = [settings.reference.file, *(one.file for one in (*settings.data, *settings.fields.values()))]
+    names += files_of_constants(settings)
     found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
     if settings.domain is not None and (mesh := settings.domain.mesh) is not None:
         found.insert(0, (mesh, mesh_file(mesh, folder, problem.source.mesh_root)))

@@ -50,7 +50,8 @@ class Solution(Evaluable):
         trial: Trial space, which turns parameters into fields.
         theta: Parameters [trial.network.size], float64.
         metrics: Content of metrics.json (`vpinn.metrics.Metrics`, or as it was read); empty before anything is known.
-        history: Record of training, one row per step; columns as in ``vpinn.optimization.COLUMNS``.
+        history: Record of training, one row per step, of long runs one for several of the earlier steps; columns as in
+            ``vpinn.optimization.COLUMNS``.
         cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
         samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.
         outlet: Writes and draws the solution; None of solutions that no run found.

@@ -44,6 +44,11 @@ OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     "its equation": (SQUARE, {"strong": "div(grad(u)) + 2*pi**2*u", "boundary": on(("all", 0))}, "mode"),
     "second resonance": (SQUARE, {"weak": f"{POISSON} - 5*pi**2*u*v*dx", "boundary": on(("all", 0))}, "mode"),
     "drum": (disk(cells=3), {"weak": f"{POISSON} - {DISK**2}*u*v*dx", "boundary": on(("all", 0))}, "mode"),
+    "resonance of two parts": (
+        LINE,
+        {"weak": "conditional(lt(x, 0.25), 1e-6, 1)*(inner(grad(u), grad(v)) - 4*pi**2*u*v)*dx", "boundary": on(("all", 0))},
+        "mode",
+    ),
     "free ends in resonance": (LINE, {"weak": f"{POISSON} - pi**2*u*v*dx", "boundary": []}, "mode"),
     "two Robin ends": (
         LINE,
@@ -108,6 +113,8 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
     "strong reaction": (SQUARE, {"weak": f"{POISSON} + 1e6*u*v*dx", "boundary": []}),
     "anisotropic": (SQUARE, {"weak": "(Dx(u, 0)*Dx(v, 0) + 1e-3*Dx(u, 1)*Dx(v, 1))*dx", "boundary": on(("all", 0))}),
     "materials": (SQUARE, {"weak": "conditional(lt(x, 0.5), 1, 1000)*inner(grad(u), grad(v))*dx", "boundary": on(("left", 0))}),
+    "insulator": (LINE, {"weak": "conditional(lt(x, 0.25), 1e-6, 1)*inner(grad(u), grad(v))*dx", "boundary": on(("all", 0))}),
+    "its equation": (LINE, {"strong": "-conditional(lt(x, 0.25), 1e-7, 1)*div(grad(u))", "boundary": on(("all", 0))}),
     "cantilever of steel": (SQUARE, {"unknowns": VECTOR, "weak": f"2.1e11*{ELASTIC}", "boundary": on(("left", [0, 0]))}),
     "two rollers": (SQUARE, {"unknowns": VECTOR, "weak": ELASTIC, "boundary": rollers(("left", 0), ("bottom", 1))}),
     "solid": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": on(("bottom", [0, 0, 0]))}),

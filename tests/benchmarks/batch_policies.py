@@ -57,7 +57,7 @@ def main() -> None:
         errors = [run[0] for run in runs]
         seconds = statistics.median(run[1] for run in runs)
         training = runs[0][2]
-        history, settled = np.array(training.history), training.settled.numbers() if training.settled else {}
+        history, settled = training.history.table, training.settled.numbers() if training.settled else {}
         at = np.linspace(0, len(history) - 1, 6).astype(int)
         sizes, rates = history[at, _BATCH].astype(int).tolist(), " ".join(f"{rate:.1e}" for rate in history[at, _RATE])
         first, last = history[:10, _LOSS].mean(), history[-10:, _LOSS].mean()

@@ -32,7 +32,8 @@ def training_of(method: Method, dtype: torch.dtype = torch.float64) -> Training:
     training = Training.start(theta, method, 3)
     training.state = {k: torch.rand_like(v) if v.is_floating_point() else v + 7 for k, v in training.state.items()}
     training.generator.random(17)
-    training.history = [tuple(float(k + j) / 3 for j in range(len(COLUMNS))) for k in range(5)]
+    for k in range(5):
+        training.history.append(tuple(float(k + j) / 3 for j in range(len(COLUMNS))))
     training.step, training.seconds, training.shrink, training.rollbacks, training.idle = 5, 0.1 + 0.2, 1e-2, 2, 1
     training.best = (theta / 3, float("inf"))
     return training

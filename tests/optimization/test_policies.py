@@ -62,7 +62,7 @@ def made(batch: dict[str, Any], solver: dict[str, Any], form: str = "energy", ce
 
 
 def columns(training: Training) -> dict[str, np.ndarray[Any, Any]]:
-    return dict(zip(COLUMNS, np.array(training.history).T, strict=True))
+    return dict(zip(COLUMNS, training.history.table.T, strict=True))
 
 
 SLOW = ("auto at the start", "auto, neyman", "logarithmic", "quadratic")
@@ -91,7 +91,7 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(name: str) -> None:
     assert torch.equal(again.theta, whole.theta)
     assert again.settled == whole.settled
     kept = [k for k, column in enumerate(COLUMNS) if column != "seconds"]
-    np.testing.assert_array_equal(np.array(again.history)[:, kept], np.array(whole.history)[:, kept])
+    np.testing.assert_array_equal(again.history.table[:, kept], whole.history.table[:, kept])
 
 
 def test_history_has_the_sizes_and_step_sizes_as_used() -> None:

@@ -59,7 +59,7 @@ def test_a_run_ends_by_itself_and_more_steps_would_gain_little(form: str, monkey
     monkeypatch.setattr("vpinn.optimization.loop.stagnates", lambda *_: False)
     longer = setup_of(form, ended.step + 3 * WINDOW)
     on = train(longer.objective, Training.from_arrays(*stored), longer.plan)
-    assert torch.equal(torch.tensor(ended.history)[:, 2], torch.tensor(on.history)[: ended.step, 2])
+    assert torch.equal(torch.tensor(ended.history.table)[:, 2], torch.tensor(on.history.table)[: ended.step, 2])
     assert error(setup, ended) <= max(3e-7, 2.0 * error(longer, on))
 
 

@@ -84,7 +84,7 @@ def test_one_value_that_is_not_finite_costs_a_rollback(method: Method, what: str
     assert training.rollbacks == 1
     assert training.shrink == SHRINK
     assert training.stopped == "steps"
-    history = np.array(training.history)
+    history = training.history.table
     assert (history[:, 0] == np.arange(1, 401)).all()
     assert np.isfinite(history[:, [0, 1, 2, 3, 4, 5, 6]]).all()
     assert (history[:, COLUMNS.index("learning_rate")] == np.where(history[:, 0] < at, rate, SHRINK * rate)).all()
@@ -146,7 +146,7 @@ def test_a_loss_that_is_finite_and_far_too_high_is_a_divergence(shift: float) ->
     bowl = Bowl(lambda call, theta, value, gradient: (value - 0.5 * float(bowl.weights.sum()) + shift, gradient))
     start = torch.full((6,), 0.5, dtype=torch.float64)
     training = run(bowl, Plan(Sgd(0.0), Schedule(0.05, steps=300)), start)
-    losses = np.array(training.history)[:, COLUMNS.index("loss")]
+    losses = training.history.table[:, COLUMNS.index("loss")]
     assert training.rollbacks == 1
     assert losses.max() < 1e4 * max(100.0, abs(shift))
     assert Bowl().value(training.theta) < Bowl().value(start)
@@ -183,7 +183,7 @@ def test_a_rollback_never_returns_to_where_the_loss_is_high() -> None:
 
     training = run(Bowl(change), Plan(Sgd(0.0), Schedule(1e-3, steps=ANCHOR + 20)))
     assert training.rollbacks == 1
-    assert np.array(training.history)[ANCHOR + 19, COLUMNS.index("loss")] == Bowl().value(torch.zeros(6, dtype=torch.float64))
+    assert training.history.table[ANCHOR + 19, COLUMNS.index("loss")] == Bowl().value(torch.zeros(6, dtype=torch.float64))
 
 
 def test_lbfgs_goes_around_what_is_not_finite() -> None:
@@ -192,7 +192,7 @@ def test_lbfgs_goes_around_what_is_not_finite() -> None:
 
     training = run(Bowl(change), Plan(Lbfgs(), Schedule(1.0, steps=100)))
     assert Bowl().value(training.theta) < 1e-18
-    assert np.isfinite(np.array(training.history)[:, 2]).all()
+    assert np.isfinite(training.history.table[:, 2]).all()
 
 
 def test_the_best_state_is_kept() -> None:
@@ -203,7 +203,7 @@ def test_the_best_state_is_kept() -> None:
 
     objective = Bowl(change)
     training = run(objective, Plan(Sgd(0.0), Schedule(0.005, steps=60)))
-    losses = np.array(training.history)[:, COLUMNS.index("loss")]
+    losses = training.history.table[:, COLUMNS.index("loss")]
     assert training.best[1] == losses.min()
     assert losses.argmin() == 20
     theta, value = final_parameters(objective, training)
@@ -240,7 +240,7 @@ def test_why_it_stops() -> None:
 
     training = run(Bowl(), watched, monitor=monitor)
     assert (training.stopped, training.step, len(seen)) == ("tolerance", 60, 3)
-    history = np.array(training.history)
+    history = training.history.table
     assert np.isnan(history[:19, COLUMNS.index("estimate")]).all()
     assert history[19, [COLUMNS.index("error"), COLUMNS.index("estimate")]].tolist() == [3.0, 1.0]
     interrupt = Interrupt()
@@ -313,7 +313,7 @@ def test_the_same_run_twice_is_the_same_to_the_last_bit(name: str) -> None:
     assert torch.equal(resumed.best[0], whole.best[0])
     assert resumed.best[1] == whole.best[1]
     seconds = COLUMNS.index("seconds")
-    tables = [np.delete(np.array(found.history), seconds, axis=1) for found in results]
+    tables = [np.delete(found.history.table, seconds, axis=1) for found in results]
     assert np.array_equal(*tables, equal_nan=True)
     assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
     assert torch.equal(other.theta, whole.theta) == (not samplers)

@@ -152,14 +152,14 @@ def made(size: int | None, cells: int = 16) -> tuple[Training, float, float]:
 
 def test_history_has_it() -> None:
     training, step, watching = made(4096)
-    columns = dict(zip(COLUMNS, np.array(training.history).T, strict=True))
+    columns = dict(zip(COLUMNS, training.history.table.T, strict=True))
     assert np.isfinite(columns["noise_scale"][60:]).mean() > 0.9
     assert (columns["temperature"][5:] > 0).all()
     assert (columns["curvature"][50:] > 0).all()
     assert (columns["clip_fraction"] == 0).all()
     assert watching < 0.2 * step  # no timed test of the 5 %: a bound that a busy machine keeps
     full, _, _ = made(None, cells=3)
-    columns = dict(zip(COLUMNS, np.array(full.history).T, strict=True))
+    columns = dict(zip(COLUMNS, full.history.table.T, strict=True))
     assert np.isnan(columns["noise_scale"]).all()
     assert np.isfinite(columns["curvature"][1::CURVATURE_EVERY]).all()
 

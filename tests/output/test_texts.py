@@ -16,7 +16,7 @@ from rich.console import Console
 
 from vpinn.errors import InputError
 from vpinn.features import Elements
-from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training
+from vpinn.optimization import COLUMNS, Adam, Plan, Schedule, Training, history_row
 from vpinn.output import (
     TrainingProgress,
     as_table,
@@ -43,7 +43,8 @@ def show(console: Console, steps: int, quiet: bool = False) -> None:
         for step in range(1, steps + 1):
             training.step = step
             error = 0.125 if step == 3 else math.nan
-            training.history.append((step, 0.1 * step, 1.0 / step, 1.0, 1e-3, 64, 0, error, math.nan, math.nan))
+            row = {"seconds": 0.1 * step, "loss": 1.0 / step, "learning_rate": 1e-3, "batch_size": 64, "error": error}
+            training.history.append(history_row(step=step, **row))
             progress(training, plan)
 
 
@@ -203,10 +204,15 @@ def test_least_squares_says_what_it_will_do() -> None:
     for sections, expected in (
         ({"solver": {"features": 70}}, "70 random features per component"),
         ({"solver": {"tolerance": 1e-6}}, "grows from 60 to at most 1,600 random features per component until"),
-        ({"network": {"layers": [9]}}, "; the layers of [network] are not used"),
     ):
         problem = make_problem(
             {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", **sections
         )
         setup = prepare(problem)
         assert expected in dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))["network"]
+    problem = make_problem(
+        {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", network={"layers": [9]}
+    )
+    setup = prepare(problem)
+    rows = dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))
+    assert rows["not used"] == "network.layers: least-squares takes no such setting"

@@ -12,7 +12,7 @@ import pytest
 from vpinn.cli import main
 from vpinn.cli.options import completed
 from vpinn.errors import InputError
-from vpinn.problem import FUNCTIONS, Scope, make_problem, parse_expression, read_problem, unused_settings
+from vpinn.problem import FUNCTIONS, Scope, make_problem, parse_expression, read_problem, template, unused_settings
 from vpinn.problem.functions import FIXED, MEANT
 from vpinn.problem.operators import MEASURES, SYNTAX, make_operators
 from vpinn.problem.scope import RESERVED
@@ -89,6 +89,13 @@ def test_a_mesh_may_lie_in_another_folder(tmp_path: Path) -> None:
     begin(tmp_path / "run", problem, describe(problem, problem.settings, "elements", HERE), anew=True)
     assert (tmp_path / "run" / "meshes" / "plate.msh").read_bytes() == (MESHES / "plate.msh").read_bytes()
     assert read_problem_of(tmp_path / "run").domain.n_cells == problem.domain.n_cells
+
+
+def test_a_new_file_passes_check_without_a_remark(write: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(write(template("heat")))]) == 0
+    shown = capsys.readouterr()
+    assert "not used" not in shown.out
+    assert shown.err == ""
 
 
 def test_settings_without_effect_are_told() -> None:

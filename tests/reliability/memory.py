@@ -39,9 +39,7 @@ def measured(steps: int, kind: str = "batches") -> list[tuple[int, float, float]
 
     def report(training: Any) -> None:
         if training.step % max(1, steps // 10) == 0:
-            rows = training.history
-            row = sys.getsizeof(rows[-1]) + sum(sys.getsizeof(value) for value in rows[-1])
-            found.append((training.step, resident_mb(), (len(rows) * row + sys.getsizeof(rows)) / 1e6))
+            found.append((training.step, resident_mb(), training.history.table.nbytes / 1e6))
             print(*(f"{value:10.1f}" for value in found[-1]), flush=True)
 
     train(setup.objective, setup.start(), setup.plan, report=report)

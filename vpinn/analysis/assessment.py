@@ -13,6 +13,7 @@ import numpy as np
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.carried import uncarried_values
+from vpinn.analysis.cauchy import cauchy_sides
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
@@ -50,6 +51,7 @@ def assess(
     loss: float | None = None,
     stated: Problem | None = None,
     first: Solution | None = None,
+    known: Estimate | None = None,
 ) -> Solution:
     """Return the solution with its errors, its error estimate and the failed checks in ``metrics``.
 
@@ -62,13 +64,14 @@ def assess(
         stated: problem in the formulation that training solved; None: it is the solution's problem.
         first: solution on the mesh of the problem file, for the check of uniqueness; None: ``solution``. Give it if ``solution``
             is on a finer mesh.
+        known: error estimate that the strategy has made itself; None: it has made none.
     """
     problem = solution.problem
     metrics: dict[str, Any] = {"quadrature": None, "tests": None}
     checks: list[str] = []
     rules = _rules(solution, objective)
     true = _compare(solution, rules, metrics, checks)
-    estimate = None if estimator is None else estimator(solution.theta)
+    estimate = known if estimator is None else estimator(solution.theta)
     metrics["error_estimate"] = None
     if estimate is not None:
         metrics["error_estimate"] = {
@@ -87,7 +90,8 @@ def assess(
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
     relative = np.nan if estimate is None else estimate.relative
-    checks += [f"boundary values: {told}" for told in (clashing_values(problem), uncarried_values(problem, relative)) if told]
+    looks = clashing_values(problem), uncarried_values(problem, relative), cauchy_sides(problem)
+    checks += [f"boundary values: {told}" for told in looks if told]
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"

@@ -19,6 +19,7 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
+from vpinn.analysis.local_size import local_sizes
 from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.features import Objectives, objective_for, tests_degree
@@ -26,7 +27,7 @@ from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
 from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import local_degree
 from vpinn.finite_elements import Level
-from vpinn.forms import Graph, Jet, build, integrals
+from vpinn.forms import Graph, Jet, build, components, integrals
 from vpinn.objective import Objective, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
@@ -249,16 +250,22 @@ class _Look:
 
 
 def _derivatives(stated: Problem, trial: Trial) -> Objective:
-    """Return the sum of squares of unknowns and derivatives up to the equations' order, in units of the domain's length."""
-    domain, parts = stated.domain, []
+    """Return the sum of squares of unknowns and derivatives up to the equations' order, in units of the domain's length.
+
+    Where the coefficients of the equations are smaller, it is weighted by them (``local_sizes``).
+    """
+    domain, orders, parts = stated.domain, _orders(stated), []
     length = _volume(trial.network) ** (1 / domain.dimension)
-    for unknown, highest in zip(stated.unknowns, _orders(stated), strict=True):
-        derivative = unknown.function
-        for order in range(highest + 1):
-            parts.append(length**order * derivative)
-            derivative = ufl.grad(derivative)
+    weights, background = local_sizes(stated, trial.background, orders)
+    of = iter(weights)
+    for unknown, highest in zip(stated.unknowns, orders, strict=True):
+        for derivative in components(unknown.function):
+            weight = next(of)
+            for order in range(highest + 1):
+                parts.append(weight * length**order * derivative)
+                derivative = ufl.grad(derivative)
     functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=()), degree=8)
+    return make_objective(functions, replace(trial, imposed=(), background=background), degree=8)
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:

@@ -103,6 +103,13 @@ def show_problem(problem: Problem, device: str | None) -> None:
 
         print_table(as_table(rows_of_eigenproblem(problem)))
         return
+    from vpinn.solving import spaces_of_few_coordinates
+
+    if spaces := spaces_of_few_coordinates(problem):
+        from vpinn.output import as_table, rows_in_many_dimensions
+
+        print_table(as_table(rows_in_many_dimensions(problem, spaces)))
+        return
     from vpinn.analysis import make_estimator
     from vpinn.features import LeastSquares, objective_for, widest
     from vpinn.output import as_table, estimate_memory, problem_rows

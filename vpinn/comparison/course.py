@@ -22,7 +22,7 @@ from vpinn.errors import DivergenceError, InputError
 from vpinn.features import Direct
 from vpinn.interrupt import Interrupt
 from vpinn.objective import Curvature
-from vpinn.optimization import COLUMNS, Closure, Langevin, Method, Plan, Training, train
+from vpinn.optimization import COLUMNS, Closure, Langevin, Method, Plan, Training, steps_of, train
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
 from vpinn.placement import Placement, wide
@@ -231,9 +231,10 @@ def _ended(training: Training, seconds: float | None) -> str:
 
 def _evaluations(calls: Sequence[int], plan: Plan, training: Training) -> float:
     """Return the number of point evaluations so far: calls times mean batch size, and the points of pilots."""
-    sizes = [row[COLUMNS.index("batch_size")] for row in training.history]
+    history = training.history.table
+    mean = np.average(history[:, COLUMNS.index("batch_size")], weights=steps_of(history))
     pilots = sum(sampler.pilot_size for sampler in plan.samplers if isinstance(sampler, Adaptive))
-    return float(sum(calls) * np.mean(sizes) + pilots * -(-len(calls) // PILOT_EVERY))
+    return float(sum(calls) * mean + pilots * -(-len(calls) // PILOT_EVERY))
 
 
 def _fluctuation(training: Training) -> float:
@@ -241,7 +242,7 @@ def _fluctuation(training: Training) -> float:
 
     Source: von Neumann et al. 1941.
     """
-    loss = np.array(training.history)[:, COLUMNS.index("loss")]
+    loss = training.history.table[:, COLUMNS.index("loss")]
     tail = loss[-max(2, round(TAIL * len(loss))) :]
     return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan
 

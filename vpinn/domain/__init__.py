@@ -3,7 +3,7 @@
     mesh file ─ read_mesh ─┐            ┌─ CellPoints, FacetPoints ─ take(index) → Points
                            ├→   Mesh   ─┼─ LagrangeSpace → dofs, basis functions, Gram matrices
     shape ──── make_shape ─┤            └─ refine, locate, polygon_of
-                           └→ Hypercube ── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
+                           └→ Meshless ─── MonteCarloPoints, MonteCarloFacetPoints ─ take(index) → Points
 
 All objects are immutable and made of numpy arrays. Meshes are checked when they are made. Quadrature points are numbered and
 computed on demand, so that memory depends on the mesh and on the batch, but not on the number of points.
@@ -12,7 +12,8 @@ A region is the inside of a domain or a part of its boundary: ``BoundaryPart.of(
 cells is asked of the domain: its ``mesh`` is None if there are none, and ``with_cells`` then raises an error.
 
 1. `reference` (the five cell types), `geometry` (maps to physical cells), `quadrature`, `sequences` (random and Sobol numbers).
-2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `hypercube`, `extrude` (space and time): the domains.
+2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `extrude` (space and time): meshes; `meshless` → `hypercube`,
+   `ball` (also all of space): domains of any dimension without a mesh.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
 4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
 5. `refine`, `bisect`, `layers`: finer meshes, the latter two by `cut`. `locate`: the cell of a point.
@@ -21,6 +22,7 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
 Start with `mesh`, `points` and `regions`.
 """
 
+from vpinn.domain.ball import Ball, Space
 from vpinn.domain.bisect import BISECTED, bisect, divisible
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
@@ -40,16 +42,17 @@ from vpinn.domain.layers import creases, layered, replayed, touching
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.mesh_file import read_mesh, read_mesh_data
+from vpinn.domain.meshless import Meshless
 from vpinn.domain.outline import Box, Disk, Outline, Polygon
 from vpinn.domain.parts import touching_parts
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
 from vpinn.domain.quadrature import Rule, facet_gauss, gauss
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
+from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints, ScatteredPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
-from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region
+from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region, scattered
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
@@ -64,6 +67,7 @@ __all__ = [
     "REGIONS",
     "SHAPES",
     "SIDES",
+    "Ball",
     "BoundaryPart",
     "Box",
     "CellPoints",
@@ -77,6 +81,7 @@ __all__ = [
     "LagrangeSpace",
     "Mesh",
     "MeshPoints",
+    "Meshless",
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
     "Outline",
@@ -86,6 +91,8 @@ __all__ = [
     "Polygon",
     "Region",
     "Rule",
+    "ScatteredPoints",
+    "Space",
     "affordable_refine",
     "assemble_cells",
     "axis_names",
@@ -119,6 +126,7 @@ __all__ = [
     "reference_cell",
     "refine",
     "replayed",
+    "scattered",
     "sides_of",
     "sobol_points",
     "sources_behind",

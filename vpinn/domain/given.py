@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import KDTree
 
-from vpinn.domain.hypercube import Hypercube
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import Mesh
+from vpinn.domain.meshless import Meshless
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.quadrature import gauss
 from vpinn.domain.reference import Floats, Integers
 from vpinn.domain.space import LagrangeSpace
 from vpinn.errors import InputError
 
-Domain = Mesh | Hypercube
+Domain = Mesh | Meshless
 """The domain of a problem."""
 
 
@@ -38,10 +38,8 @@ def located_points(domain: Domain, x: Floats) -> tuple[Points, np.ndarray]:
     On a mesh, points that lie outside by less than a small tolerance count as inside; see `locate`.
     """
     x = np.ascontiguousarray(x, dtype=np.float64)
-    if isinstance(domain, Hypercube):
-        lower, upper = domain.bounds
-        slack = 1e-12 * (upper - lower)
-        return bare_points(x), np.asarray(((x >= lower - slack) & (x <= upper + slack)).all(axis=1))
+    if isinstance(domain, Meshless):
+        return bare_points(x), domain.holds(x)
     cell, reference = locate(domain, x)
     inside = cell >= 0
     h = np.where(inside, domain.h[np.maximum(cell, 0)], np.nan)

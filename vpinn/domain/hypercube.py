@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import dist, isfinite, prod
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpinn.domain.mesh import AXES, FINAL, INITIAL
+from vpinn.domain.meshless import MAX_DIMENSION, Meshless, finite, whole_dimension
 from vpinn.domain.outline import Box
 from vpinn.domain.reference import Floats, Integers
 from vpinn.errors import InputError
 
 FACET_NAMES = (("left", "right"), ("bottom", "top"), ("back", "front"))  # lower and upper facet of x, y, z
-MAX_DIMENSION = 1000
-NO_CELLS = "this takes the cells of a mesh, and a hypercube has none; use a rectangle, a box or a mesh file"
+SLACK = 1e-12
+"""Distance outside, relative to the side, at which a point counts as on the boundary."""
 
 
 @dataclass(frozen=True)
-class Hypercube:
+class Hypercube(Meshless):
     """The box lower < x < upper in d dimensions, a domain without a `Mesh`.
 
     Its boundary facets are numbered 2k (x_k at its lower end) and 2k + 1 (upper end).
@@ -34,35 +36,35 @@ class Hypercube:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     timed: bool = False
-    rule: ClassVar[str] = "sobol"
-    """Quadrature where none is asked for."""
-    mesh: ClassVar[None] = None
-    """There are no cells, and no test functions."""
-    n_cells: ClassVar[int] = 0
-    cell_tags: ClassVar[Mapping[str, Integers]] = {}
-
-    def with_cells(self, why: str = NO_CELLS, where: str = "") -> NoReturn:
-        """Refuse what takes the cells of a mesh.
-
-        Args:
-            why: what to say.
-            where: place in the problem file.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(why, where)
+    kind: ClassVar[str] = "box"
 
     @classmethod
-    def between(cls, lower: Sequence[float], upper: Sequence[float]) -> Hypercube:
+    def between(
+        cls,
+        lower: float | Sequence[float] | None = None,
+        upper: float | Sequence[float] | None = None,
+        dimension: int | None = None,
+    ) -> Hypercube:
         """Check the corners and build the hypercube.
 
+        Args:
+            lower: smallest coordinates, or one number for all of them; default zeros.
+            upper: largest coordinates, or one number for all of them; default ones.
+            dimension: number of coordinates; may be left out beside a list.
+
         Raises:
-            InputError: the corners differ in length, are not finite, or lower is not below upper.
+            InputError: neither dimension nor a list is given, or they disagree, or the corners are not finite, or lower is not
+                below upper.
         """
-        if not isinstance(lower, Sequence | np.ndarray) or not 1 <= len(lower) <= MAX_DIMENSION:
+        given = next((len(c) for c in (lower, upper) if isinstance(c, Sequence | np.ndarray)), None)
+        if dimension is None and given is None:
+            raise InputError("a hypercube needs dimension, a whole number, or lower or upper as a list of that length")
+        if dimension is None and not 1 <= (given or 0) <= MAX_DIMENSION:
             raise InputError(f"lower must be a list of 1 to {MAX_DIMENSION} numbers, got {lower!r}")
-        return cls(*corners(lower, upper, len(lower)))
+        d = whole_dimension(given if dimension is None else dimension)
+        low, high = (default if end is None else end for end, default in ((lower, 0.0), (upper, 1.0)))
+        ends = [[end] * d if isinstance(end, int | float) else end for end in (low, high)]
+        return cls(*corners(ends[0], ends[1], d))
 
     @property
     def dimension(self) -> int:
@@ -92,16 +94,6 @@ class Hypercube:
         return dist(self.lower, self.upper)
 
     @property
-    def h(self) -> Floats:
-        """Diameter of the box, the only cell that there is [1]."""
-        return np.array([self.diameter])
-
-    @property
-    def aspect(self) -> Floats:
-        """Ones [d]: without cells all directions are alike."""
-        return np.ones(self.dimension)
-
-    @property
     def bounds(self) -> tuple[Floats, Floats]:
         """Lower and upper corner, [d] each."""
         return np.array(self.lower), np.array(self.upper)
@@ -125,24 +117,29 @@ class Hypercube:
         return {name: np.array([2 * k + end]) for k, pair in enumerate(names) for end, name in enumerate(pair)}
 
     @property
-    def tags(self) -> tuple[str, ...]:
-        """Names of the boundary parts, "all" last."""
-        return (*self.facet_tags, "all")
+    def numbers(self) -> int:
+        """One for each coordinate."""
+        return self.dimension
 
-    def facets(self, tags: str | Sequence[str]) -> Integers:
-        """Numbers of the facets that carry one of the tags, ascending.
+    def place(self, unit: Floats) -> Floats:
+        """Return points of the box; 0 and 1 become exactly its lower and upper coordinates."""
+        lower, upper = self.bounds
+        return np.where(unit == 1.0, upper, lower + unit * (upper - lower))
 
-        Raises:
-            InputError: there is no such tag; the message lists the tags.
-        """
-        names = (tags,) if isinstance(tags, str) else tuple(tags)
-        if "all" in names:
-            return np.arange(2 * self.dimension)
-        known = self.facet_tags
-        for name in names:
-            if name not in known:
-                raise InputError(f"the boundary tag {name!r} does not exist; available tags: {', '.join(self.tags)}")
-        return np.array(sorted({int(known[name][0]) for name in names}), dtype=np.int64)
+    def place_on(self, facet: Integers, unit: Floats) -> tuple[Floats, Floats]:
+        """Return points of facets and their normals; ``unit`` gets the coordinate 0 or 1 of the facet, in place."""
+        axis, upper = facet // 2, facet % 2
+        rank = np.arange(len(facet))
+        unit[rank, axis] = upper
+        outward = np.zeros_like(unit)
+        outward[rank, axis] = 2.0 * upper - 1.0
+        return self.place(unit), outward
+
+    def holds(self, x: Floats) -> NDArray[np.bool_]:
+        """Return which points lie in the box."""
+        lower, upper = self.bounds
+        slack = SLACK * (upper - lower)
+        return np.asarray(((x >= lower - slack) & (x <= upper + slack)).all(axis=1))
 
 
 def corners(lower: Sequence[float], upper: Sequence[float], dimension: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -151,16 +148,7 @@ def corners(lower: Sequence[float], upper: Sequence[float], dimension: int) -> t
     Raises:
         InputError: not `dimension` finite numbers each, or lower not below upper.
     """
-    checked = []
-    for name, values in (("lower", lower), ("upper", upper)):
-        try:
-            numbers = tuple(float(value) for value in values)
-        except (TypeError, ValueError):
-            numbers = ()
-        if len(numbers) != dimension or not all(map(isfinite, numbers)):
-            raise InputError(f"{name} must be a list of {dimension} finite number{'s' * (dimension > 1)}, got {values!r}")
-        checked.append(numbers)
-    low, high = checked
+    low, high = finite("lower", lower, dimension), finite("upper", upper, dimension)
     for k, (a, b) in enumerate(zip(low, high, strict=True)):
         if not a < b or not isfinite(b - a):
             raise InputError(f"lower must be below upper in every coordinate, got {a!r} and {b!r} for coordinate {k}")

@@ -61,6 +61,8 @@ class Mesh:
 
     rule: ClassVar[str] = "gauss"
     """Quadrature where none is asked for."""
+    kind: ClassVar[str] = "mesh"
+    """What the domain is, for messages and tables."""
 
     @property
     def mesh(self) -> Mesh:

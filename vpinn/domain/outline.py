@@ -24,14 +24,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk in the plane.
+    """A disk in the plane, or a ball of any dimension.
 
     Attributes:
-        center: two coordinates.
+        center: its d coordinates.
         radius: positive, in units of the coordinates.
     """
 
-    center: tuple[float, float]
+    center: tuple[float, ...]
     radius: float
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.domain.given import Domain
-from vpinn.domain.hypercube import Hypercube
+from vpinn.domain.meshless import Meshless
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import CellPoints, FacetPoints, MeshPoints
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
+from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints, ScatteredPoints
 from vpinn.domain.reference import Integers
 from vpinn.domain.space import LagrangeSpace
+from vpinn.errors import InputError
 
 PER_FACET = 64
 """Random points per facet where only a check is made."""
@@ -31,7 +32,7 @@ class Region(ABC):
     """A part of a domain that integrals run over.
 
     Attributes:
-        domain: mesh or hypercube.
+        domain: mesh, or domain without one.
         integral_type: UFL's name of integrals over such regions.
         symbol: of the measure in a form.
         entity: what such a region is made of.
@@ -71,8 +72,8 @@ class Region(ABC):
         """
 
     @abstractmethod
-    def _without_cells(self, hypercube: Hypercube, count: int, rule: str, seed: int) -> PointSet:
-        """Return random points of a hypercube."""
+    def _without_cells(self, domain: Meshless, count: int, rule: str, seed: int) -> PointSet:
+        """Return random points of a domain without a mesh."""
 
     def points(self, degree: int, count: int = 1, rule: str | None = None, seed: int = 0, refine: int = 0) -> PointSet:
         """Return quadrature points.
@@ -88,7 +89,7 @@ class Region(ABC):
             InputError: the degree is out of range, or the domain has no such rule.
         """
         rule = rule or self.domain.rule
-        if isinstance(self.domain, Hypercube):
+        if isinstance(self.domain, Meshless):
             return self._without_cells(self.domain, count, rule, seed)
         return self.on_cells(degree, rule, seed, refine)
 
@@ -105,7 +106,7 @@ class Region(ABC):
 @final
 @dataclass(frozen=True, eq=False)
 class Inside(Region):
-    """All cells of a mesh, or the inside of a hypercube."""
+    """All cells of a mesh, or the inside of a domain without a mesh."""
 
     integral_type = "cell"
     symbol = "dx"
@@ -128,8 +129,8 @@ class Inside(Region):
         """Return the points of a rule in every cell."""
         return CellPoints(self.domain.with_cells(), degree, rule, seed, refine)
 
-    def _without_cells(self, hypercube: Hypercube, count: int, rule: str, seed: int) -> PointSet:
-        return MonteCarloPoints(hypercube, count, rule, seed)
+    def _without_cells(self, domain: Meshless, count: int, rule: str, seed: int) -> PointSet:
+        return MonteCarloPoints(domain, count, rule, seed)
 
     def functions(self, space: LagrangeSpace) -> Integers:
         """Return all functions."""
@@ -167,8 +168,8 @@ class BoundaryPart(Region):
         """Return the points of a rule on every facet."""
         return FacetPoints(self.domain.with_cells(), self.facets, degree, rule, seed + 1, refine)
 
-    def _without_cells(self, hypercube: Hypercube, count: int, rule: str, seed: int) -> PointSet:
-        return MonteCarloFacetPoints(hypercube, self.facets, max(count, len(self.facets)), rule, seed + 1)
+    def _without_cells(self, domain: Meshless, count: int, rule: str, seed: int) -> PointSet:
+        return MonteCarloFacetPoints(domain, self.facets, max(count, len(self.facets)), rule, seed + 1)
 
     def functions(self, space: LagrangeSpace) -> Integers:
         """Return the functions that do not vanish on all of the facets."""
@@ -178,6 +179,22 @@ class BoundaryPart(Region):
         """Return a few points on each of the facets, to compare boundary values at."""
         found = self.points(5, PER_FACET * len(self.facets), None if self.domain.mesh else "monte-carlo")
         return found.take(range(found.size))
+
+
+def scattered(domain: Domain, count: int, seed: int) -> PointSet:
+    """Return points for least squares inside a domain without a mesh, see ``Meshless.scatter``.
+
+    Args:
+        domain: the domain.
+        count: number of points ≥ 1, of which those are computed that are taken.
+        seed: of the points.
+
+    Raises:
+        InputError: the domain has a mesh.
+    """
+    if domain.mesh is not None:
+        raise InputError("points are scattered where there is no mesh; take those of a rule")
+    return ScatteredPoints(domain, count, seed=seed)
 
 
 REGIONS: tuple[type[Region], ...] = (Inside, BoundaryPart)

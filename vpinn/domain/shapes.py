@@ -1,4 +1,4 @@
-"""Built-in domains: structured meshes of intervals, rectangles, boxes, disks and the l-shape. Start with `make_shape`."""
+"""Built-in domains: structured meshes, and domains of any dimension without a mesh. Start with `make_shape`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from vpinn.domain.ball import Ball, Space
 from vpinn.domain.build import make_mesh
 from vpinn.domain.hypercube import FACET_NAMES, Hypercube, corners
 from vpinn.domain.mesh import Mesh
+from vpinn.domain.meshless import Meshless
 from vpinn.domain.outline import Box, Disk, closed_polygon
 from vpinn.domain.reference import SIMPLICES, Integers, reference_cell
 from vpinn.domain.space import LagrangeSpace
@@ -131,18 +133,22 @@ def l_shape(cells: int = 8, cell: str = "triangle") -> Mesh:
     return mesh.tagged({"boundary": np.ones(len(mesh.boundary), dtype=bool)})
 
 
-SHAPES: Mapping[str, Callable[..., Mesh | Hypercube]] = Extended("shapes", {
+SHAPES: Mapping[str, Callable[..., Mesh | Meshless]] = Extended("shapes", {
     "interval": interval,
     "rectangle": rectangle,
     "box": box,
     "disk": disk,
     "l-shape": l_shape,
     "hypercube": Hypercube.between,
+    "ball": Ball.of,
+    "space": Space.of,
 })
+UNMESHED = ("hypercube", "ball", "space")
+"""Shapes of any dimension, which have no mesh."""
 
 
-def make_shape(name: str, **settings: Any) -> Mesh | Hypercube:
-    """Return the shape called `name` with the settings of a problem file (lower, upper, cells, cell, center, radius).
+def make_shape(name: str, **settings: Any) -> Mesh | Meshless:
+    """Return the shape called `name` with the settings of a problem file (lower, upper, cells, cell, center, radius, …).
 
     Raises:
         InputError: there is no such shape, it does not have a setting, or a value is wrong.
@@ -151,6 +157,8 @@ def make_shape(name: str, **settings: Any) -> Mesh | Hypercube:
 
     if name not in SHAPES:
         raise InputError(f"there is no shape {name!r}; choose one of {', '.join(SHAPES)}")
+    if name in UNMESHED and settings.keys() & {"cells", "cell"}:
+        raise InputError(f"a {name} has no cells, as a mesh has at most three dimensions; leave out cells and cell, or use a box")
     allowed = signature(SHAPES[name]).parameters
     for setting in settings:
         if setting not in allowed:

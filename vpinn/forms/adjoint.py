@@ -52,16 +52,14 @@ def slope(graph: Graph, output: Node, direction: int) -> Node:
         direction: coordinate, counted from 0.
     """
     known, zero = graph.slopes, graph.number(0.0)
-    for node in graph.reachable([output]):
+    for node in graph.between(output, direction):
         if (node, direction) not in known:
             operation, *operands = graph.nodes[node]
             if operation == SLOT:
                 known[node, direction] = _slope_of_slot(graph, operands[0], direction)
-            elif operation == NUMBER:
-                known[node, direction] = zero
             else:
-                known[node, direction] = _chain(graph, node, [known[o, direction] for o in operands])
-    return known[output, direction]
+                known[node, direction] = _chain(graph, node, [known.get((o, direction), zero) for o in operands])
+    return known.get((output, direction), zero)
 
 
 def _slope_of_slot(graph: Graph, slot: Slot, direction: int) -> Node:

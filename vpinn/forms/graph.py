@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any, Final, TypeAlias
 
 from vpinn.errors import InputError
@@ -105,12 +107,16 @@ class Graph:
         nodes: operation and operands of every node.
         static: for every node, whether it depends on the points alone.
         slopes: derivatives computed so far, by node and coordinate.
+        depends: for every node the coordinates by which its derivative may differ from zero, as bits; −1 for all of them.
+        defined: nodes of expressions for which functions stand, by function and expression.
     """
 
     varying: frozenset[int] = frozenset()
     nodes: list[tuple[Any, ...]] = field(default_factory=list)
     static: list[bool] = field(default_factory=list)
     slopes: dict[tuple[Node, int], Node] = field(default_factory=dict)
+    depends: list[int] = field(default_factory=list)
+    defined: dict[Any, Node] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Node] = field(default_factory=dict)
 
     def _intern(self, node: tuple[Any, ...], static: bool) -> Node:
@@ -118,7 +124,32 @@ class Graph:
             self._known[node] = len(self.nodes)
             self.nodes.append(node)
             self.static.append(static)
+            self.depends.append(self._coordinates(node))
         return self._known[node]
+
+    def _coordinates(self, node: tuple[Any, ...]) -> int:
+        """Return the coordinates on which a node depends, as bits."""
+        operation, *operands = node
+        if operation == NUMBER:
+            return 0
+        if operation == SLOT:
+            slot = operands[0]
+            if isinstance(slot, Geometry):
+                return 1 << slot.index if slot.name == "x" else 0
+            return 0 if isinstance(slot, Parameter) else -1
+        return reduce(or_, (self.depends[operand] for operand in operands), 0)
+
+    def between(self, output: Node, direction: int) -> list[Node]:
+        """Return the nodes that the output depends on, and that depend on a coordinate or on a function, operands first."""
+        seen: set[Node] = set()
+        stack = [output]
+        while stack:
+            node = stack.pop()
+            if node not in seen and self.depends[node] >> direction & 1:
+                seen.add(node)
+                if self.nodes[node][0] != SLOT:
+                    stack.extend(self.nodes[node][1:])
+        return sorted(seen)
 
     def is_number(self, node: Node) -> bool:
         """Return whether the node is a plain number."""

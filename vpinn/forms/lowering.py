@@ -28,7 +28,7 @@ from vpinn.errors import InputError
 from vpinn.forms.adjoint import slope
 from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter
 from vpinn.forms.indices import Expander
-from vpinn.problem.symbols import KnownFunction, components
+from vpinn.problem.symbols import KnownFunction, Named, components
 
 KEPT = 256
 """Number of lowered forms and expressions that are kept, because a run lowers most of them several times."""
@@ -225,12 +225,21 @@ def _terminal(graph: Graph, node: ufl.core.expr.Expr, index: tuple[int, ...], kn
     if not isinstance(node, uc.Coefficient | uc.Argument):
         raise InputError(f"the operation {type(node).__name__} cannot be evaluated at a point; rewrite the expression without it")
     value, derivative = index[: len(index) - order], tuple(sorted(index[len(index) - order :]))
-    if node in known:
-        return reduce(partial(slope, graph), derivative, build(graph, known[node][_flat(value, node.ufl_shape)]))
+    stated = components(node.definition) if isinstance(node, Named) else known.get(node)
+    if stated is not None:
+        return reduce(partial(slope, graph), derivative, _defined(graph, node, _flat(value, node.ufl_shape), stated))
     if isinstance(node, KnownFunction):
         return graph.slot(Given(node.name, node.values, derivative))
     function = node.count() if isinstance(node, uc.Coefficient) else -1 - (node.part() or 0)
     return graph.slot(Jet(function, _flat(value, node.ufl_shape), derivative))
+
+
+def _defined(graph: Graph, function: Any, component: int, stated: Sequence[ufl.core.expr.Expr]) -> Node:
+    """Return the node of a component of the expression that a function stands for, which is added to the graph once."""
+    key = (function, stated[component])
+    if key not in graph.defined:
+        graph.defined[key] = build(graph, stated[component])
+    return graph.defined[key]
 
 
 def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:

@@ -18,7 +18,7 @@ Langevin sampling also uses `directions` (the weights' directions in which it sa
 `tangents` (variance from all other directions).
 """
 
-from vpinn.optimization.account import policy_found, strata_found
+from vpinn.optimization.account import policy_found, steps_of, strata_found
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays
@@ -74,6 +74,7 @@ __all__ = [
     "samples_of",
     "save_arrays",
     "stated_problem",
+    "steps_of",
     "strata_found",
     "train",
     "trained_objective",

@@ -25,8 +25,9 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
 
     Entries, each present only where the run decided it:
         "batch": "growth", name of the growth rule; points of the "first" and of the "last" drawn batch; "changes", how often the
-            size changed; "all_from", the step (from 1) from which all points were used to the end, None if the last step drew a
-            batch; "pilot_noise", noise over signal S/b of batches drawn before the first step, dimensionless.
+            size changed from row to row of the history; "all_from", the step (from 1) from which all points were used to the
+            end, None if the last step drew a batch; "pilot_noise", noise over signal S/b of batches drawn before the first step,
+            dimensionless.
         "per_cell": "points" drawn in each drawn cell; "rule", number of points of the cell's rule; variances "between" and
             "within" cells, measured by pilots.
         "quadrature": points of the "first" and of the "last" quadrature rule.
@@ -39,7 +40,7 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
         points: number of quadrature points of all measures at the end.
     """
     found: dict[str, Any] = {}
-    history = np.array(training.history).reshape(-1, len(COLUMNS))
+    history = training.history.table
     if not len(history):
         return found
     settled = training.settled
@@ -51,7 +52,7 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
             "first": int(size[0]),
             "last": int(size[drawn[-1]]) if len(drawn) else points,
             "changes": int((np.diff(size) != 0).sum()),
-            "all_from": _all_from(drawn, len(size)),
+            "all_from": _all_from(drawn, history[:, COLUMNS.index("step")]),
             "pilot_noise": None if settled is None or math.isnan(settled.noise) else settled.noise,
         }
     domain = plan.samplers[0] if plan.samplers else None
@@ -64,16 +65,26 @@ def policy_found(training: Training, plan: Plan, points: int) -> dict[str, Any]:
     if plan.warmup and settled is not None:
         found["warmup"] = {"steps": int(settled.warmup), "stable": settled.stable}
     if plan.clip == "auto":
-        share = float(history[:, COLUMNS.index("clipped")].mean())
+        share = float(np.average(history[:, COLUMNS.index("clipped")], weights=steps_of(history)))
         found["clip"] = {"threshold": training.clipping.threshold, "share": share}
     return found
 
 
-def _all_from(drawn: NDArray[np.int64], steps: int) -> int | None:
-    """Return the step from which all points were seen to the end, None if the last was drawn; ``drawn`` counts from 0."""
+def steps_of(history: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for how many steps each row of a history [rows, columns] stands [rows]: those since the row before."""
+    return np.diff(history[:, COLUMNS.index("step")], prepend=0.0)
+
+
+def _all_from(drawn: NDArray[np.int64], steps: NDArray[np.float64]) -> int | None:
+    """Return the step from which all points were seen to the end, None if the last was drawn.
+
+    Args:
+        drawn: rows of the history that drew a batch.
+        steps: numbers of the steps of all rows, from 1.
+    """
     if not len(drawn):
         return 1
-    return int(drawn[-1]) + 2 if drawn[-1] + 1 < steps else None
+    return int(steps[drawn[-1]]) + 1 if drawn[-1] + 1 < len(steps) else None
 
 
 def strata_found(objective: Objective, plan: Plan, training: Training, theta: Tensor) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vpinn.features.direct import Direct
 from vpinn.optimization.clipping import Clipping
+from vpinn.optimization.history import History
 from vpinn.optimization.method import Method, State
 from vpinn.optimization.settled import RuleLook, Settled
 from vpinn.optimization.watch import WATCHED, Watch
@@ -46,6 +47,11 @@ def history_row(clipped: float = 0.0, **known: float) -> tuple[float, ...]:
     return tuple(row.values())
 
 
+def history_of_rows(rows: np.ndarray[Any, Any] | None = None) -> History:
+    """Return a history of ``COLUMNS``, with rows of a checkpoint where there are some [rows, columns]."""
+    return History(len(COLUMNS), () if rows is None else rows, (COLUMNS.index("error"), COLUMNS.index("estimate")))
+
+
 @dataclass
 class Training:
     """State of a run, the only object that training changes.
@@ -69,7 +75,7 @@ class Training:
         shrink: factor of the step size due to rollbacks, 0 to 1.
         rollbacks: number of rollbacks.
         idle: number of consecutive steps that left the parameters unchanged.
-        history: one row of ``COLUMNS`` per step.
+        history: one row of ``COLUMNS`` per step, of long runs one for several of the earlier steps.
         stopped: why the run ended, "" while it has not.
         ahead: expected seconds of the stage of a method without steps that is under way, else None.
     """
@@ -92,7 +98,7 @@ class Training:
     shrink: float = 1.0
     rollbacks: int = 0
     idle: int = 0
-    history: list[tuple[float, ...]] = field(default_factory=list)
+    history: History = field(default_factory=history_of_rows)
     stopped: str = ""
     ahead: float | None = None
 
@@ -110,7 +116,11 @@ class Training:
         return cls(theta, state, np.random.default_rng(seed), best=(theta, math.inf), anchor=(theta, state), origin=begun)
 
     def remembered(self) -> Callable[[], None]:
-        """Return a function that restores the present state exactly, whatever a step changes meanwhile."""
+        """Return a function that restores the present state exactly, whatever a step changes meanwhile.
+
+        A long history is thinned out before.
+        """
+        self.history.thin()
         values = dict(vars(self))
         drawn = self.generator.bit_generator.state
         steps = len(self.history)
@@ -119,7 +129,7 @@ class Training:
         def put_back() -> None:
             vars(self).update({**values, "watch": watch})
             self.generator.bit_generator.state = drawn
-            del self.history[steps:]
+            self.history.shorten(steps)
 
         return put_back
 
@@ -131,7 +141,6 @@ class Training:
         arrays |= {f"clipping.{k}": v for k, v in self.clipping.arrays().items()}
         arrays |= {f"rule.{k}": v for k, v in (self.rule.arrays() if self.rule else {}).items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
-        history = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
         numbers |= {"shrink": self.shrink, "rollbacks": self.rollbacks, "idle": self.idle, "astray": self.astray}
         numbers |= {"first": self.origin[1], "size": self.origin[2]}
@@ -139,7 +148,7 @@ class Training:
         meta = {"numbers": numbers, "generator": generator, "stopped": self.stopped, "learned": len(self.learned)}
         meta["settled"] = self.settled.numbers() if self.settled else {}
         meta["placed"] = [name for name, tensor in arrays.items() if tensor.device != HOST]
-        return {name: host(tensor) for name, tensor in arrays.items()} | known | {"history": history}, meta
+        return {name: host(tensor) for name, tensor in arrays.items()} | known | {"history": self.history.table}, meta
 
     @classmethod
     def from_arrays(
@@ -192,5 +201,5 @@ class Training:
             shrink=numbers["shrink"],
             rollbacks=numbers["rollbacks"],
             idle=numbers["idle"],
-            history=[tuple(row) for row in arrays["history"].tolist()],
+            history=history_of_rows(arrays["history"]),
         )

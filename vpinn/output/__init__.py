@@ -20,7 +20,7 @@ from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import line_of, points_of
 from vpinn.output.memory import estimate_memory
-from vpinn.output.plans import problem_rows, rows_in_time, rows_of_eigenproblem, rows_of_inverse
+from vpinn.output.plans import problem_rows, rows_in_many_dimensions, rows_in_time, rows_of_eigenproblem, rows_of_inverse
 from vpinn.output.profile import draw_profile
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
@@ -50,6 +50,7 @@ __all__ = [
     "problem_rows",
     "publish",
     "ribbons_figure",
+    "rows_in_many_dimensions",
     "rows_in_time",
     "rows_of_eigenproblem",
     "rows_of_inverse",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from vpinn.domain import Domain
@@ -107,6 +108,29 @@ def rows_in_time(problem: Problem) -> Rows:
     ]
 
 
+def rows_in_many_dimensions(problem: Problem, spaces: Sequence[Trial]) -> Rows:
+    """Return table rows about the run that a problem in many dimensions would start, for ``vpinn check``.
+
+    Args:
+        problem: The problem.
+        spaces: Trial spaces that are compared.
+    """
+    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
+    forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
+    conditions = [text for trial in spaces for text in imposed_texts([imposed(part) for part in trial.imposed])]
+    d = problem.domain.dimension
+    return [
+        ("problem", problem.title or "(no title)"),
+        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        ("unknowns", ", ".join(unknowns)),
+        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
+        *(("condition" if k == 0 else "or", text) for k, text in enumerate(conditions)),
+        ("points", "drawn, two for each function at first, and more until fresh points agree; none is stored"),
+        ("functions", f"of one of {d} coordinates; of the {d * (d - 1) // 2:,} pairs, and of triples, as the residual asks for"),
+        ("method", "least squares by functions of few coordinates, until the residual on fresh points meets the tolerance"),
+    ]
+
+
 def rows_of_eigenproblem(problem: Problem) -> Rows:
     """Return what would be done to find eigenvalues; runs nothing."""
     eigen = problem.eigen
@@ -167,8 +191,7 @@ def _stages(problem: Problem, trial: Trial, method: Direct) -> str:
     grows = f"{first:,}" if first == most else f"grows from {first:,} to at most {most:,}"
     until = "" if first == most else f" until the relative error is below {method.tolerance:g}"
     until += ", and further if that takes only a second or two" if until and method.aim < method.tolerance else ""
-    unused = "; the layers of [network] are not used" if "layers" in problem.settings.network.model_fields_set else ""
-    return f"{grows} random features per component{until}{unused}"
+    return f"{grows} random features per component{until}"
 
 
 def _batch(objective: Objective, plan: Plan) -> str:
@@ -189,7 +212,7 @@ def _domain(domain: Domain) -> list[str]:
     tags = ", ".join(domain.tags[:-1][:20]) or "none"
     mesh = domain.mesh
     if mesh is None:
-        return [f"box of {domain.dimension} dimensions without cells; {span}"]
+        return [f"{domain.kind} of {domain.dimension} dimensions without cells; {span}"]
     size = f"{mesh.n_cells:,} cells ({mesh.cell}, order {mesh.order}), {len(mesh.nodes):,} nodes"
     inner = f"; cell tags: {', '.join(domain.cell_tags)}" if domain.cell_tags else ""
     return [f"{size}, diameters {domain.h.min():.3g} to {domain.h.max():.3g}; {span}", f"boundary tags: {tags}{inner}"]

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
+from vpinn.output.subsets import subset_rows
 from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
 from vpinn.text import escaped
@@ -59,6 +60,7 @@ def solution_rows(solution: Solution) -> Rows:
     ]
     for name, found in metrics.get("enrich", {}).items():
         rows += [(f"{name} enriched" if k == 0 else "", f"{c:.8g} · {text}") for k, (text, c) in enumerate(found.items())]
+    rows += subset_rows(metrics)
     if metrics.get("loss") is not None:
         rows.append(("loss", f"{metrics['loss']:.6e}"))
     if "measured" in (walk := metrics.get("walk", {})):

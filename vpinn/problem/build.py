@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import ufl
 from ufl.algorithms.analysis import extract_type
 from ufl.classes import CellDiameter, Expr, Form
 from ufl.measure import Measure
@@ -24,6 +23,7 @@ from vpinn.errors import InputError
 from vpinn.problem.answers import make_answers
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
+from vpinn.problem.constants import define_constants
 from vpinn.problem.eigen import make_eigen
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
@@ -41,7 +41,7 @@ from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import AT, Scope, make_scope
 from vpinn.problem.source import Source
-from vpinn.problem.symbols import make_symbols
+from vpinn.problem.symbols import make_symbols, nameable
 from vpinn.problem.time import Clock
 from vpinn.problem.unknown import Unknown
 from vpinn.problem.values import fit_shape, parse_value
@@ -97,7 +97,7 @@ def build_problem(
     scope = make_scope(symbols, meshed=meshed)
     check_settings_in_time(settings, source, domain)
     _check_numerics(settings, source, meshed)
-    scope = _constants(scope, settings, source)
+    scope = define_constants(scope, settings, source, folder)
     domain, pieces = mark_parts(domain, settings, scope, source)
     edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
     scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
@@ -176,14 +176,6 @@ def _timed(scope: Scope, settings: Settings) -> Scope:
     return scope.timed(Clock.of(settings.domain.time, scope.symbols))
 
 
-def _constants(scope: Scope, settings: Settings, source: Source) -> Scope:
-    """Return the scope with the constants."""
-    for name, number in settings.constants.items():
-        with source.located("constants", name):
-            scope = scope.define(name, ufl.as_ufl(float(number)))
-    return scope
-
-
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
     taken = {*settings.constants, *settings.fields, *settings.infer, *settings.unknowns, *settings.expressions}
@@ -203,9 +195,8 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
         unknowns.append(unknown)
     for name, value in settings.expressions.items():
         with source.located("expressions", name):
-            scope = scope.define(
-                name, parse_expression(str(value), scope) if isinstance(value, str) else parse_value(value, scope)
-            )
+            stated = parse_expression(str(value), scope) if isinstance(value, str) else parse_value(value, scope)
+            scope = scope.define(name, scope.symbols.named(stated) if nameable(stated, scope.symbols) else stated)
     return scope, tuple(unknowns)
 
 

@@ -94,12 +94,13 @@ def parse_form(text: str, scope: Scope) -> ufl.Form:
 def _translate(text: str, scope: Scope) -> Value:
     tree = _tree(text)
     try:
-        value = Translator(scope, f"({text}\n)").term(tree)
+        translator = Translator(scope, f"({text}\n)")
+        value = translator.term(tree)
         if isinstance(value, Expr):
-            check_size(value)
+            check_size(value, translator.terms)
         elif isinstance(value, ufl.Form):
             for integral in value.integrals():
-                check_size(integral.integrand())
+                check_size(integral.integrand(), translator.terms)
     except (RecursionError, MemoryError):
         raise InputError(DEEP) from None
     return value

@@ -19,6 +19,10 @@ from ufl.corealg.traversal import unique_post_traversal
 from vpinn.errors import InputError
 
 MAX_NODES = 10_000
+MAX_TERMS = 10_000
+"""Most terms of all sums over indices in one expression."""
+NODES_OF_TERM = 20
+"""Further nodes for every term of a sum over an index; its terms are alike, and do not depend on each other."""
 MAX_DEPTH = 100
 MAX_ORDER = 6
 MAX_DERIVED = 100_000
@@ -58,7 +62,7 @@ def check_work(parts: Sequence[Expr], functions: Sequence[Expr]) -> None:
     Raises:
         InputError: the functions together would have more than 100,000 nodes after differentiation.
     """
-    order = max((check_size(part) for part in parts), default=0)
+    order = max((check_size(part, MAX_TERMS) for part in parts), default=0)
     nodes = sum(len(list(unique_post_traversal(function))) for function in functions)
     if nodes * 3**order > MAX_DERIVED:
         raise InputError(
@@ -67,8 +71,12 @@ def check_work(parts: Sequence[Expr], functions: Sequence[Expr]) -> None:
         )
 
 
-def check_size(expression: Expr) -> int:
+def check_size(expression: Expr, terms: int = 0) -> int:
     """Refuse an expression with over 10,000 distinct nodes, 100 levels, or derivatives of order over 6.
+
+    Args:
+        expression: expression to check.
+        terms: terms of sums over indices in it, each of which may have 20 further nodes.
 
     Returns:
         the highest order of its derivatives.
@@ -96,6 +104,6 @@ def check_size(expression: Expr) -> int:
             raise InputError(f"the expression, with the names it uses, is more than {MAX_DEPTH} levels deep")
         if order > MAX_ORDER:
             raise InputError(f"derivatives of order over {MAX_ORDER}, counting those inside the names it uses")
-        if len(measured) > MAX_NODES:
-            raise InputError(f"the expression, with the names it uses, has more than {MAX_NODES} parts")
+        if len(measured) > (most := MAX_NODES + NODES_OF_TERM * terms):
+            raise InputError(f"the expression, with the names it uses, has more than {most} parts")
     return measured[id(expression)][1]

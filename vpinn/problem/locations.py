@@ -5,13 +5,14 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from vpinn.domain import Hypercube, Mesh, make_shape, read_mesh
+from vpinn.domain import Domain as AnyDomain
+from vpinn.domain import make_shape, read_mesh
 from vpinn.errors import InputError
 from vpinn.problem.schema import Domain
 from vpinn.problem.wording import printable
 
 
-def load_domain(section: Domain, folder: Path, mesh_root: Path | None = None) -> Mesh | Hypercube:
+def load_domain(section: Domain, folder: Path, mesh_root: Path | None = None) -> AnyDomain:
     """Return the domain of a [domain] section.
 
     Args:
@@ -26,11 +27,6 @@ def load_domain(section: Domain, folder: Path, mesh_root: Path | None = None) ->
         return read_mesh(mesh_file(section.mesh, folder, mesh_root))
     settings = {key: getattr(section, key) for key in section.model_fields_set - {"shape", "mesh", "tags", "time", "layers"}}
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items() if value is not None}
-    if section.shape == "hypercube":
-        corner = settings.get("lower") or settings.get("upper")
-        if not isinstance(corner, list):
-            raise InputError("a hypercube needs lower or upper as a list, whose length is its dimension")
-        settings = {"lower": [0.0] * len(corner), "upper": [1.0] * len(corner), **settings}
     return make_shape(str(section.shape), **settings)
 
 

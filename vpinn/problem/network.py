@@ -29,8 +29,8 @@ class NetworkSection(Section):
     )
     elements: Literal["auto"] | Annotated[int, Field(strict=True, ge=0, le=4)] = Field(
         "auto",
-        description="Degree of a finite element solution to which a trained network is added, 1 to 4; 0: none; auto: 3 if the "
-        "form differs between parts of the domain.",
+        description="Degree of a finite element solution to which a trained network is added, 1 to 4; 0: none; auto: 2 or 3 "
+        "where elements leave less than random features and the form differs between parts, or the mesh is no simple shape.",
     )
     enrich: tuple[Text, ...] = Field(
         (),

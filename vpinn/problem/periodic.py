@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Domain, Mesh
 from vpinn.errors import InputError
 from vpinn.problem.problem import Condition, Periodic
 from vpinn.problem.schema import Settings
@@ -19,7 +19,7 @@ MATCH = 1e-6
 
 
 def make_periodic(
-    settings: Settings, source: Source, domain: Mesh | Hypercube, unknowns: Sequence[Unknown], boundary: Sequence[Condition]
+    settings: Settings, source: Source, domain: Domain, unknowns: Sequence[Unknown], boundary: Sequence[Condition]
 ) -> tuple[Periodic, ...]:
     """Return the pairs of periodic sides, with the translation from one to the other.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vpinn.domain import Hypercube, Mesh
+from vpinn.domain import Mesh, Meshless
 from vpinn.errors import InputError
 from vpinn.problem.build import PythonForm, build_problem
 from vpinn.problem.problem import Problem
@@ -37,7 +37,7 @@ def read_problem(
 
 
 def make_problem(
-    domain: Mesh | Hypercube | Mapping[str, Any],
+    domain: Mesh | Meshless | Mapping[str, Any],
     *,
     unknowns: Mapping[str, Any],
     energy: str | PythonForm | None = None,
@@ -87,8 +87,9 @@ def make_problem(
     given = None if isinstance(domain, Mapping) else domain
     source = Source(None, None, data, base=Path(folder), domain=given, form=functions[0] if functions else None)
     settings = validate(source)
-    if given is not None and not isinstance(given, Mesh | Hypercube):
-        raise InputError(f"domain is a Mesh, a Hypercube or the keys of a [domain] section, got {type(given).__name__}")
+    if given is not None and not isinstance(given, Mesh | Meshless):
+        kinds = "a Mesh, a Hypercube, a Ball, a Space or the keys of a [domain] section"
+        raise InputError(f"domain is {kinds}, got {type(given).__name__}")
     return build_problem(source, settings, source.base, source.domain, source.form)
 
 

@@ -24,11 +24,17 @@ class Domain(Section):
 
     mesh: Text | None = Field(None, description="Mesh file, relative to the problem file: Gmsh, Medit, VTK, XDMF, Abaqus, …")
     shape: (
-        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube"] | Annotated[str, Added("shapes")] | None
-    ) = Field(None, description="Built-in shape, instead of a mesh. A hypercube has any dimension and no cells.")
+        Literal["interval", "rectangle", "box", "disk", "l-shape", "hypercube", "ball", "space"]
+        | Annotated[str, Added("shapes")]
+        | None
+    ) = Field(
+        None,
+        description="Built-in shape, instead of a mesh. A hypercube, a ball and all of space have any dimension and no cells.",
+    )
+    dimension: Count | None = Field(None, description="Number of coordinates of a hypercube, a ball or a space.")
     lower: Coordinates | None = Field(None, description="Lower corner; default zeros. interval, rectangle, box, hypercube.")
     upper: Coordinates | None = Field(
-        None, description="Upper corner; default ones. The dimension of a hypercube is the length of lower or upper."
+        None, description="Upper corner; default ones. A hypercube without dimension has as many as the list is long."
     )
     cells: Count | tuple[Count, ...] | None = Field(
         None,
@@ -36,8 +42,11 @@ class Domain(Section):
         "per radius.",
     )
     cell: Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = Field(None, description="Cell type.")
-    center: tuple[Real, Real] | None = Field(None, description="Centre of a disk; default [0, 0].")
-    radius: Positive | None = Field(None, description="Radius of a disk; default 1.")
+    center: tuple[Real, ...] | None = Field(None, description="Centre of a disk, a ball or a space; default zeros.")
+    radius: Positive | None = Field(None, description="Radius of a disk or a ball; default 1.")
+    spread: Positive | None = Field(
+        None, description="Standard deviation of the normal points of a space, over which integrals are means; default 1."
+    )
     time: tuple[Real, Real] | None = Field(
         None, description='Start and end of a problem in time t; the state at the start is a [[boundary]] with on = "initial".'
     )
@@ -57,6 +66,12 @@ class Domain(Section):
         if self.time is not None and not self.time[0] < self.time[1]:
             raise ValueError(f"time ends after it starts, got {self.time[0]:g} to {self.time[1]:g}; write time = [start, end]")
         return self
+
+
+class NumbersFile(Section):
+    """A list of numbers from a file."""
+
+    file: Text = Field(description="CSV file of numbers, row by row; a first line that is no number is a header.")
 
 
 class UnknownSection(Section):
@@ -248,7 +263,9 @@ class Settings(Section):
         max_length=20,
         description='Unknown functions: name = "scalar", "vector", a number of components, or a table.',
     )
-    constants: dict[str, Real] = Field(default_factory=dict, description="Named numbers for use in expressions.")
+    constants: dict[str, Real | tuple[Real, ...] | NumbersFile] = Field(
+        default_factory=dict, description="Named numbers and lists of numbers for use in expressions; c[i] is entry i of a list."
+    )
     infer: dict[str, InferSection] = Field(
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )

@@ -85,6 +85,9 @@ def _domain(problem: Problem, clock: Clock) -> Domain:
     """Return space times the time interval; by default about as many layers in time as there are cells along an axis of space."""
     domain, section = problem.domain, problem.settings.domain
     if domain.mesh is None:
+        if not isinstance(domain, Hypercube):
+            where = problem.where("domain", "time")
+            raise InputError("a ball and all of space have no time; use a hypercube, or a mesh for up to three dimensions", where)
         lower, upper = domain.bounds
         return Hypercube((*lower.tolist(), clock.start), (*upper.tolist(), clock.end), timed=True)
     mesh, layers = domain.with_cells(), None if section is None else section.layers

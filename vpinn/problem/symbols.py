@@ -15,13 +15,17 @@ from typing import Protocol
 import numpy as np
 import ufl
 from numpy.typing import NDArray
+from ufl.classes import Identity, Label, MultiIndex, ScalarValue, Zero
 from ufl.core.expr import Expr
+from ufl.corealg.traversal import unique_pre_traversal
 from ufl.finiteelement import AbstractFiniteElement
 from ufl.pullback import identity_pullback
 from ufl.sobolevspace import H1
 
 from vpinn.domain import Points
 
+MOST_EXPANDED = 3
+"""Most dimensions in which UFL differentiates named expressions itself."""
 SIMPLEX = {1: "interval", 2: "triangle", 3: "tetrahedron"}
 
 
@@ -55,6 +59,42 @@ class Element(AbstractFiniteElement):
     cell = property(lambda self: self._cell)
     reference_value_shape = property(lambda self: self._shape)
     sub_elements = property(lambda self: [])
+
+
+class Named(ufl.Coefficient):
+    """A named expression of the coordinates, kept as one symbol, whose derivatives are taken where it is evaluated.
+
+    UFL would carry out the derivatives of each of its parts by every coordinate, d² times as much work in d dimensions; an
+    expression graph differentiates each part by those coordinates on which it depends.
+
+    Args:
+        mesh: UFL mesh of the symbols.
+        definition: the expression, of any shape.
+    """
+
+    _ufl_noslots_ = True
+
+    def __init__(self, mesh: ufl.Mesh, definition: Expr) -> None:
+        super().__init__(ufl.FunctionSpace(mesh, Element(mesh.ufl_cell(), definition.ufl_shape)))
+        self.definition = definition
+
+
+def nameable(expression: Expr, symbols: Symbols) -> bool:
+    """Return whether a named expression becomes a symbol: one of coordinates alone, in more than three dimensions."""
+    if symbols.dimension <= MOST_EXPANDED or isinstance(expression, ScalarValue | Zero):
+        return False
+    terminals = [node for node in unique_pre_traversal(expression) if node._ufl_is_terminal_]
+    allowed = (Named, ufl.SpatialCoordinate, ScalarValue, Zero, MultiIndex, Identity, Label)
+    return all(isinstance(node, allowed) for node in terminals) and any(
+        isinstance(node, Named | ufl.SpatialCoordinate) for node in terminals
+    )
+
+
+def expanded(expression: Expr) -> Expr:
+    """Return an expression with its named expressions written out."""
+    while found := [node for node in unique_pre_traversal(expression) if isinstance(node, Named)]:
+        expression = ufl.replace(expression, {node: node.definition for node in found})
+    return expression
 
 
 class Field(Protocol):
@@ -96,6 +136,10 @@ class Symbols:
     x: ufl.SpatialCoordinate
     n: ufl.FacetNormal
     h: ufl.CellDiameter
+
+    def named(self, definition: Expr) -> Named:
+        """Return a named expression as one symbol."""
+        return Named(self.mesh, definition)
 
     def coefficient(self, shape: tuple[int, ...] = ()) -> ufl.Coefficient:
         """Return a new function of a value shape, for an unknown or a known field."""

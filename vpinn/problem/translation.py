@@ -17,6 +17,7 @@ from ufl.measure import Measure
 from vpinn.errors import InputError
 from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
 from vpinn.problem.functions import MEANT, SIGNS
+from vpinn.problem.index_sums import index_of, indexed_sum
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
 from vpinn.problem.scope import Scope
@@ -53,7 +54,8 @@ class Translator:
         self.scope, self.text = scope, text
         self.dimension = scope.symbols.dimension
         self.operators = make_operators(self.dimension)
-        self.derivatives = 0
+        self.derivatives, self.terms = 0, 0
+        self.indices: dict[str, int] = {}
 
     def term(self, node: ast.expr) -> Value:
         """Return the UFL object of a node: an expression, a form or a measure.
@@ -72,6 +74,8 @@ class Translator:
                 return self._apply(node, _BINARY[type(op)], self.term(node.left), self.term(node.right))
             case ast.Subscript():
                 return self._component(node)
+            case ast.Call(func=ast.Name(id="sum"), args=[ast.GeneratorExp() as summed], keywords=[]):
+                return self._apply(node, add, *indexed_sum(self, node, summed))
             case ast.Call():
                 return self._call(node)
             case ast.List():
@@ -83,25 +87,25 @@ class Translator:
         """Raise an error that says what to write instead of a node that is no term."""
         match node:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
-                self._fail(node, "comparisons belong inside conditional(condition, a, b)")
+                self.fail(node, "comparisons belong inside conditional(condition, a, b)")
             case ast.BinOp(op=op) if type(op) in SIGNS:
-                self._fail(node, SIGNS[type(op)])
+                self.fail(node, SIGNS[type(op)])
             case ast.IfExp():
-                self._fail(node, "write conditional(condition, a, b) for a choice")
+                self.fail(node, "write conditional(condition, a, b) for a choice")
             case ast.Attribute():
-                self._fail(node, _ATTRIBUTE)
+                self.fail(node, _ATTRIBUTE)
             case ast.Tuple(elts=[]):
                 raise InputError("the expression is empty")
             case ast.Tuple():
-                self._fail(node, "write a vector as [a, b]")
+                self.fail(node, "write a vector as [a, b]")
             case _:
-                self._fail(node, "this is not part of the expression language")
+                self.fail(node, "this is not part of the expression language")
 
     def tensor(self, node: ast.expr) -> Expr:
         """Return the UFL expression of a node; forms and measures are refused."""
         value = self.term(node)
         if not isinstance(value, Expr):
-            self._fail(node, "an integral cannot stand here; dx and ds multiply whole terms of a form")
+            self.fail(node, "an integral cannot stand here; dx and ds multiply whole terms of a form")
         return value
 
     def condition(self, node: ast.expr) -> Condition:
@@ -112,7 +116,7 @@ class Translator:
                 parts = []
                 for op, a, b in zip(ops, sides, sides[1:], strict=False):
                     if type(op) not in _COMPARISONS:
-                        self._fail(node, "comparisons are <, <=, >, >=, == and !=")
+                        self.fail(node, "comparisons are <, <=, >, >=, == and !=")
                     parts.append(self._apply(node, _COMPARISONS[type(op)], a, b))
                 return self._apply(node, fold, ufl.And, parts)
             case ast.BoolOp(op=op, values=values):
@@ -128,27 +132,29 @@ class Translator:
             case ast.Call(func=ast.Name(id="Not"), args=[a], keywords=[]):
                 return self._apply(node, ufl.Not, self.condition(a))
             case _:
-                self._fail(node, "expected a condition such as x < 0.5 or lt(x, 0.5)")
+                self.fail(node, "expected a condition such as x < 0.5 or lt(x, 0.5)")
 
     def _number(self, node: ast.Constant) -> Expr:
         number = node.value
         if isinstance(number, bool) or not isinstance(number, int | float):
             kind = "text is only a tag, as in ds('outlet')" if isinstance(number, str) else "numbers are real"
-            self._fail(node, f"not a number of the language; {kind}")
+            self.fail(node, f"not a number of the language; {kind}")
         return self._apply(node, float, number)
 
     def _name(self, node: ast.Name) -> Value:
         name = node.id
+        if name in self.indices:
+            return ufl.as_ufl(float(self.indices[name]))
         if name in self.scope.names:
             return self.scope.names[name]
         if name in MEASURES:
             return self.scope.measure(name)
         if name in _REFUSED:
-            self._fail(node, _REFUSED[name])
+            self.fail(node, _REFUSED[name])
         if name in self.operators or name in SYNTAX:
-            self._fail(node, f"{name} is a function; write {name}(…)")
+            self.fail(node, f"{name} is a function; write {name}(…)")
         if name in ("x", "y", "z"):
-            self._fail(node, f"the domain has no coordinate {name}; it has {self.dimension}, x[0] to x[{self.dimension - 1}]")
+            self.fail(node, f"the domain has no coordinate {name}; it has {self.dimension}, x[0] to x[{self.dimension - 1}]")
         raise InputError(f"unknown name {printable(name)!r}{closest(name, [*self.scope.names, *self.operators, *SYNTAX])}")
 
     def _sum(self, node: ast.expr) -> Value:
@@ -174,9 +180,7 @@ class Translator:
         return self._apply(node, lambda f: component(f, *indices), value)
 
     def _index(self, node: ast.expr) -> int:
-        if isinstance(node, ast.Constant) and type(node.value) is int and node.value <= 10_000:
-            return node.value
-        self._fail(node, "an index is a whole number from 0")
+        return index_of(node, self.indices, self.fail)
 
     def _list(self, node: ast.List | ast.Tuple) -> Expr:
         entries = [self._list(entry) if isinstance(entry, ast.Tuple) else self.tensor(entry) for entry in node.elts]
@@ -184,12 +188,11 @@ class Translator:
 
     def _call(self, node: ast.Call) -> Value:
         if not isinstance(node.func, ast.Name):
-            self._fail(
-                node, _ATTRIBUTE if isinstance(node.func, ast.Attribute) else "only functions of the language can be called"
-            )
+            attribute = isinstance(node.func, ast.Attribute)
+            self.fail(node, _ATTRIBUTE if attribute else "only functions of the language can be called")
         name, arguments = node.func.id, node.args
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
-            self._fail(node, "functions take plain arguments only")
+            self.fail(node, "functions take plain arguments only")
         match name, arguments:
             case (("dx" | "ds" | "delta"), _):
                 return self._point(node) if name == "delta" else self._measure(node, name)
@@ -202,10 +205,10 @@ class Translator:
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
                 return self._tensor_of(node, name, entries)
             case _ if name in CONDITIONS or name in CONNECTIVES or name == "Not":
-                self._fail(node, "comparisons belong inside conditional(condition, a, b)")
+                self.fail(node, "comparisons belong inside conditional(condition, a, b)")
             case _ if name in SYNTAX:
                 usage = {"conditional": "condition, a, b", "Dx": "u, i", "Identity": "n"}.get(name, "[a, b]")
-                self._fail(node, f"write {name}({usage})")
+                self.fail(node, f"write {name}({usage})")
             case _:
                 return self._operator(node, name)
 
@@ -214,20 +217,20 @@ class Translator:
         value = self.tensor(f)
         for i in map(self._index, axes):
             if i >= self.dimension:
-                self._fail(node, f"the domain has coordinates 0 to {self.dimension - 1}")
+                self.fail(node, f"the domain has coordinates 0 to {self.dimension - 1}")
             value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
         return value
 
     def _identity(self, node: ast.Call, size: int) -> Expr:
         if not 1 <= size <= 100:
-            self._fail(node, "an identity matrix has 1 to 100 rows")
+            self.fail(node, "an identity matrix has 1 to 100 rows")
         return ufl.Identity(size)
 
     def _tensor_of(self, node: ast.Call, name: str, entries: ast.List | ast.Tuple) -> Expr:
         value = self._list(entries)
         rank = {"as_vector": 1, "as_matrix": 2}.get(name, len(value.ufl_shape))
         if len(value.ufl_shape) != rank:
-            self._fail(node, f"{name} got {shape_in_words(value.ufl_shape)}")
+            self.fail(node, f"{name} got {shape_in_words(value.ufl_shape)}")
         return value
 
     def _operator(self, node: ast.Call, name: str) -> Expr:
@@ -236,25 +239,25 @@ class Translator:
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
             if name in REFUSED:
-                self._fail(node, REFUSED[name])
+                self.fail(node, REFUSED[name])
             if name in self.scope.names:
-                self._fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
+                self.fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
             raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")
         operator = self.operators[name]
         if len(node.args) != operator.arity:
-            self._fail(node, f"{name} takes {operator.arity} argument{'s' if operator.arity > 1 else ''}, got {len(node.args)}")
+            self.fail(node, f"{name} takes {operator.arity} argument{'s' if operator.arity > 1 else ''}, got {len(node.args)}")
         if name in DERIVATIVES:
             self._count_derivatives(node, 1)
         bare = all(isinstance(argument, ast.Name) and argument.id == "x" for argument in node.args)
         if name in ("inner", "dot") and bare and self.dimension > 1:
-            self._fail(node, "x is the first coordinate, not the point; write x[0]**2 + x[1]**2 + …")
+            self.fail(node, "x is the first coordinate, not the point; write x[0]**2 + x[1]**2 + …")
         return self._apply(node, operator.apply, *(self.tensor(argument) for argument in node.args))
 
     def _count_derivatives(self, node: ast.Call, count: int) -> None:
         """Limit the number of derivatives in one text, because UFL goes through the whole operand for each of them."""
         self.derivatives += count
         if self.derivatives > _MOST_DERIVATIVES:
-            self._fail(
+            self.fail(
                 node, f"more than {_MOST_DERIVATIVES} derivatives in one expression; name those that repeat in [expressions]"
             )
 
@@ -262,22 +265,22 @@ class Translator:
         tags: list[str] = []
         for argument in node.args:
             if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
-                self._fail(node, f"{name} takes a tag in quotes, as in {name}('outlet')")
+                self.fail(node, f"{name} takes a tag in quotes, as in {name}('outlet')")
             tags.append(argument.value)
         return self._apply(node, self.scope.measure, name, *tags)
 
     def _point(self, node: ast.Call) -> Measure:
         if len(node.args) != self.dimension:
-            self._fail(node, f"a point of this domain has {self.dimension} coordinates, got {len(node.args)}")
+            self.fail(node, f"a point of this domain has {self.dimension} coordinates, got {len(node.args)}")
         values = [self._scalar(argument) for argument in node.args]
         if not all(isinstance(value, ScalarValue | Zero) for value in values):
-            self._fail(node, "the coordinates of a point are numbers and constants")
+            self.fail(node, "the coordinates of a point are numbers and constants")
         return self._apply(node, self.scope.point, *map(float, values))
 
     def _scalar(self, node: ast.expr) -> Expr:
         value = self.tensor(node)
         if value.ufl_shape:
-            self._fail(node, f"comparisons and points take scalars, got {shape_in_words(value.ufl_shape)}")
+            self.fail(node, f"comparisons and points take scalars, got {shape_in_words(value.ufl_shape)}")
         return value
 
     def _apply(self, node: ast.expr, operation: Callable[..., Any], *arguments: Any) -> Any:
@@ -290,11 +293,12 @@ class Translator:
             raise
         except Exception as error:
             if isinstance(error, OverflowError):
-                self._fail(node, "is not a finite number")
+                self.fail(node, "is not a finite number")
             reason = re.sub(r"<(\w+) id=\d+>", r"\1", str(error)).rstrip(".") or type(error).__name__
-            self._fail(node, printable(reason, 200))
+            self.fail(node, printable(reason, 200))
         return value
 
-    def _fail(self, node: ast.AST, message: str) -> NoReturn:
+    def fail(self, node: ast.AST, message: str) -> NoReturn:
+        """Raise an error that quotes the part of the text that a node stands for."""
         segment = ast.get_source_segment(self.text, node) if hasattr(node, "lineno") else None
         raise InputError(f"{printable(' '.join(segment.split()))!r}: {message}" if segment else message)

@@ -23,6 +23,7 @@ resume and `load` can read.
 """
 
 from vpinn.solving.events import Callback, Event, phases
+from vpinn.solving.few_coordinates import spaces_of_few_coordinates
 from vpinn.solving.logs import JsonLines, TensorBoard
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.run import load, solve
@@ -42,4 +43,5 @@ __all__ = [
     "phases",
     "prepare",
     "solve",
+    "spaces_of_few_coordinates",
 ]

@@ -21,11 +21,6 @@ RISING = (2, 3)
 """Degrees of finite elements to which a network is added; with higher degrees there is little left for the network to add."""
 SMALL = 1e-3
 """Relative error estimate at which the degree of these elements is no longer raised."""
-FARTHER = 0.1
-"""Methods that use curvature start from finite elements if their error estimate is below this part of that of random features.
-
-The value comes from trials on five parts (`python tests/benchmarks/parts.py FILE --set solver.method=…`).
-"""
 MOST = 100_000
 """Number of quadrature points above which a network is not added to finite elements automatically, since with so many points the
 noise of mini-batches is larger than the error of the elements."""
@@ -36,21 +31,18 @@ def begin(
     trial: Trial,
     made: Callable[[Trial, Placement, float], Objective],
     placement: Placement,
-    curved: bool = False,
 ) -> Start:
     """Return the start of training: of the network alone, or of the network added to finite elements.
 
     ``network.elements`` in the problem file decides this if it is a number. If it is "auto", the network is added to finite
     elements on meshes whose form differs between parts (where the solution has kinks) and on meshes from files, provided that
-    the error estimate of the elements is smaller than that of random features; for methods that use curvature and forms without
-    parts, it must be smaller by the factor ``FARTHER``.
+    the error estimate of the elements is smaller than that of random features.
 
     Args:
         problem: The problem to solve.
         trial: Trial space of the network alone.
         made: Function that builds an objective from a trial space, a placement and the unit of the functional.
         placement: Device, precision and threads of the steps.
-        curved: Whether the method uses curvature.
 
     Raises:
         InputError: The problem file asks for elements, but they cannot solve the problem.
@@ -73,8 +65,7 @@ def begin(
         found, relative = coarse_elements(problem)
     except VpinnError:
         return alone
-    features = _estimate(problem, *alone.look)
-    if relative >= (FARTHER * features if curved and not parts else features):
+    if relative >= _estimate(problem, *alone.look):
         return alone
     why = "the form differs between parts of the domain" if parts else "they leave less than random features"
     return make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)

@@ -21,7 +21,6 @@ from vpinn.problem import Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
-from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial
 
@@ -123,7 +122,7 @@ class EigenStrategy(Strategy):
         )
         metrics = Metrics(account, Accuracy({}, {"relative_eigenvalues": stage.relative, "kink": kink(found.mixed.mesh)}, checks))
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
-        return Solution(problem, trial, theta, metrics, history_of(training), stage.errors.cells)
+        return Solution(problem, trial, theta, metrics, training.history.table, stage.errors.cells)
 
 
 def _entry(value: complex, bound: float) -> dict[str, float]:

@@ -18,7 +18,7 @@ from vpinn.solution import Solution
 from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements
 from vpinn.solving.preparation import Setup
 from vpinn.solving.staged import best_stage
-from vpinn.solving.steady import SteadyOutcome, SteadyStrategy, described, history_of
+from vpinn.solving.steady import SteadyOutcome, SteadyStrategy, described
 from vpinn.solving.strategy import Hooks, Outcome, State
 
 
@@ -168,6 +168,6 @@ def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: st
         test_functions=stage.found.dofs,
         more={**said.more, "degree": space.degree, "degrees": stage.found.degrees, "cells": space.mesh.n_cells},
     )
-    solution = Solution(stage.found.problem, stage.trial, stage.theta, Metrics(account), history_of(training))
+    solution = Solution(stage.found.problem, stage.trial, stage.theta, Metrics(account), training.history.table)
     begun = None if stage.first is None else Solution(stage.first.found.problem, stage.first.trial, stage.first.theta)
     return SteadyOutcome(solution, estimator=stage.estimator, first=begun)

@@ -23,7 +23,6 @@ from vpinn.problem import Problem, Settings, refuse_time
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
-from vpinn.solving.steady import history_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import Trial, elements_trial
 
@@ -168,7 +167,7 @@ class InverseStrategy(Strategy):
             },
         )
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
-        return Solution(shown, trial, theta, Metrics(account, Accuracy({}, None, [])), history_of(training))
+        return Solution(shown, trial, theta, Metrics(account, Accuracy({}, None, [])), training.history.table)
 
 
 def _inferred(problem: Problem, stage: InferenceStage) -> dict[str, dict[str, Any]]:

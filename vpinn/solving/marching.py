@@ -35,7 +35,7 @@ from vpinn.placement import HOST, Placement
 from vpinn.problem import Problem, Settings, output_times
 from vpinn.process import settle_process
 from vpinn.solving.march_outcome import MarchOutcome, true_gap
-from vpinn.solving.steady import history_of, imposed_of
+from vpinn.solving.steady import imposed_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
 ENDED = ("tolerance", "grown", "collapse")
@@ -178,7 +178,7 @@ class MarchStrategy(Strategy):
             more={"time_steps": stage.marched.steps, **stage.described()},
         )
         times = tuple(output_times(self.problem).tolist())
-        solution = make_solution(stage, times, Metrics(account), history_of(training))
+        solution = make_solution(stage, times, Metrics(account), training.history.table)
         return MarchOutcome(solution, timed=self.problem, stage=stage, stages=self._stages, ended=ended, answers=answers)
 
 
@@ -214,5 +214,5 @@ def load_in_time(
     """
     if "march" not in meta:
         raise InputError("the run holds no march with an error estimate yet; go on with --resume")
-    history = history_of(Training.from_arrays(arrays, meta))
+    history = Training.from_arrays(arrays, meta).history.table
     return make_solution(kept_stage(problem, arrays, meta), tuple(output_times(problem).tolist()), metrics, history)

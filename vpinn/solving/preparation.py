@@ -22,7 +22,6 @@ from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
 from vpinn.objective import Objective, highest_order, make_objective
 from vpinn.optimization import (
-    METHODS,
     Method,
     Plan,
     Start,
@@ -186,7 +185,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         def made(space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(problem, settings, space, name, where, unit)
 
-        begun = begin(problem, trial, made, placement, METHODS[name](settings).curved)
+        begun = begin(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from vpinn import run_files, run_folder
@@ -20,7 +19,7 @@ from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
-from vpinn.optimization import COLUMNS, Plan, Training, load_arrays, samples_of
+from vpinn.optimization import Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, over_time
 from vpinn.problem.validation import validate
@@ -29,6 +28,7 @@ from vpinn.solution import Solution
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.events import Callback, Teller
+from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
@@ -143,7 +143,8 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         posed, training = problem, Training.from_arrays(arrays, meta)
         if problem.inverse is not None:
             problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[1]
-        problem = over_time(problem)
+        else:
+            problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         problem, trial = run_folder.space_of(problem, arrays, meta)
@@ -151,7 +152,7 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
             raise ValueError(f"{len(theta)} parameters of {trial.network.activation}")
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
-        history = np.array(training.history).reshape(-1, len(COLUMNS))
+        history = training.history.table
         samples = samples_of(training.state)
     found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
     return in_time(posed, found)
@@ -194,6 +195,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
         return InverseStrategy(problem, settings, placement)
     if problem.clock is not None and is_marched(settings, problem.domain):
         return MarchStrategy(problem, settings, placement)
+    if (few := fits_few_coordinates(problem, settings, placement)) is not None:
+        return few
     return strategy_of(prepare(problem, placement, settings=settings))
 
 

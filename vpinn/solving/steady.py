@@ -5,16 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from vpinn.analysis import Estimator, assess, assessed_objective
 from vpinn.finite_elements import Level
 from vpinn.metrics import Account, Imposition, Metrics
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
-    COLUMNS,
     Rules,
     Training,
     estimator_found,
@@ -106,11 +102,6 @@ def imposed_of(imposed: Iterable[Imposed]) -> list[Imposition]:
     return [Imposition(list(i.condition.on), i.condition.unknown, i.component, i.how, i.why) for i in imposed]
 
 
-def history_of(training: Training) -> np.ndarray[Any, Any]:
-    """Return the history as an array [steps, columns], with the columns of ``optimization.COLUMNS``."""
-    return np.array(training.history).reshape(-1, len(COLUMNS))
-
-
 def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> SteadyOutcome:
     """Return the outcome of a run that minimised the objective of its setup: the best parameters, or the last after a signal."""
     trial, plan = setup.trial, setup.plan
@@ -120,7 +111,7 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> S
     account = dataclasses.replace(described(setup, trial, training, objective.size), test_functions=tests)
     if training.stopped == "signal":
         theta, metrics = training.best[0], Metrics(account)
-        return SteadyOutcome(Solution(setup.problem, trial, wide(theta), metrics, history_of(training)))
+        return SteadyOutcome(Solution(setup.problem, trial, wide(theta), metrics, training.history.table))
     if plan.samplers:
         objective = assessed_objective(setup.problem, summable(objective, setup.problem, trial))
     theta, loss = final_parameters(objective, training, rules.judge(training))
@@ -136,7 +127,7 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> S
         more["walk"] = walk
     samples = samples_of(training.state)
     metrics = Metrics(dataclasses.replace(account, more=more))
-    found = Solution(setup.problem, trial, wide(theta), metrics, history_of(training), samples=samples)
+    found = Solution(setup.problem, trial, wide(theta), metrics, training.history.table, samples=samples)
     return SteadyOutcome(found, loss * objective.unit, objective, estimator, setup.stated, tuple(checks))
 
 

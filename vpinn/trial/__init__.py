@@ -27,10 +27,12 @@ from vpinn.trial.enrichment import Enriched, check_enrichment
 from vpinn.trial.essential import Factor, on_box
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
+from vpinn.trial.few_coordinates import FewCoordinates
+from vpinn.trial.few_trial import few_trial, restored, stored
 from vpinn.trial.field import MeshField, harmonic
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
-from vpinn.trial.network import Jets, Network, Pullback
+from vpinn.trial.network import Derivative, Jets, Network, Pullback
 from vpinn.trial.scales import Scales
 from vpinn.trial.trial import LAYERS, Trial, make_trial
 
@@ -43,10 +45,12 @@ __all__ = [
     "Chart",
     "CornerChart",
     "CornerFunction",
+    "Derivative",
     "Enriched",
     "Evaluator",
     "Factor",
     "Features",
+    "FewCoordinates",
     "Imposed",
     "Jets",
     "MeshField",
@@ -62,9 +66,12 @@ __all__ = [
     "coefficients_of",
     "conditions_alone",
     "elements_trial",
+    "few_trial",
     "harmonic",
     "has_parts",
     "make_trial",
     "on_box",
+    "restored",
+    "stored",
     "with_fields",
 ]

@@ -20,11 +20,12 @@ import numpy as np
 import ufl
 from ufl.core.expr import Expr
 
-from vpinn.domain import FINAL, INITIAL, Box, Disk, Domain, Hypercube, Polygon, bare_points
+from vpinn.domain import FINAL, INITIAL, BoundaryPart, Box, Disk, Domain, Hypercube, Points, Polygon, bare_points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import FOLDED, NotReal, lower
 from vpinn.problem import Condition
+from vpinn.problem.symbols import expanded
 
 SIDES: Mapping[str, tuple[int, int]] = {
     name: (axis, side)
@@ -55,7 +56,7 @@ Prescribed = Sequence[tuple[tuple[str, ...], Expr]]
 
 def _at(expression: Expr, x: ufl.SpatialCoordinate, point: Sequence[Expr | float]) -> Expr:
     """Return a scalar expression of the coordinates evaluated at another point."""
-    moved: Expr = ufl.replace(lower(expression), {x: ufl.as_vector(list(point))})
+    moved: Expr = ufl.replace(lower(expanded(expression)), {x: ufl.as_vector(list(point))})
     return moved
 
 
@@ -118,25 +119,31 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
 
 
 def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain: Domain) -> Factor | None:
-    """Return the distance (R² − r²)/(2R) and a constant lift on a disk; None if the values vary along the circle.
+    """Return the distance (R² − r²)/(2R) and a constant lift on a disk or ball; None if the values vary along its boundary.
 
     Args:
-        disk: the disk, of radius R.
+        disk: the disk or ball, of radius R.
         x: the coordinates.
         conditions: tags of its boundary and the values there.
         domain: the domain, to evaluate the values on.
     """
     value = _constant(value for _, value in conditions)
     if value is None:
-        angle = np.linspace(0.0, 2.0 * np.pi, 97)
-        normal = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        points = dataclasses.replace(bare_points(np.asarray(disk.center) + disk.radius * normal), normal=normal)
-        values = evaluate([value for _, value in conditions], points, Background(domain))
+        values = evaluate([value for _, value in conditions], _around(disk, domain), Background(domain))
         value = float(values[0, 0])
         if not np.abs(values - value).max() <= 1e-12 * (1.0 + abs(value)):
             return None
     r2 = sum((x[i] - float(c)) ** 2 for i, c in enumerate(disk.center))
     return Factor((disk.radius**2 - r2) * (1 / (2 * disk.radius)), ufl.as_ufl(value))
+
+
+def _around(disk: Disk, domain: Domain) -> Points:
+    """Return points all over the boundary of a disk or ball, with their normals."""
+    if domain.mesh is None:
+        return BoundaryPart.of(domain).on_each()
+    angle = np.linspace(0.0, 2.0 * np.pi, 97)
+    normal = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return dataclasses.replace(bare_points(np.asarray(disk.center) + disk.radius * normal), normal=normal)
 
 
 def on_polygon(pieces: Sequence[tuple[Polygon, Expr]], x: ufl.SpatialCoordinate) -> Factor | None:
@@ -193,6 +200,11 @@ def _constant(values: Iterable[Expr]) -> float | None:
     """Return the constant that all values are equal to; None if they differ or vary."""
     found = {float(v) if isinstance(v, ufl.classes.ScalarValue | ufl.classes.Zero) else None for v in map(lower, values)}
     return found.pop() if len(found) == 1 else None
+
+
+def same_constant(values: Iterable[Expr]) -> bool:
+    """Return whether all values are equal to one constant."""
+    return _constant(values) is not None
 
 
 def guarded(factor_of: Callable[[Asked], tuple[Factor | None, str]], prescribed: Asked) -> tuple[Factor | None, str]:

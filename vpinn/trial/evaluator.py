@@ -22,8 +22,8 @@ from vpinn.trial.network import Derivative, Jets
 from vpinn.trial.trial import Trial
 
 Array = NDArray[np.float64]
-CHUNK = 50_000
-"""Points that ``integrate`` evaluates at a time, which bounds the memory."""
+CHUNK, BYTES = 50_000, 2e8
+"""Points that ``integrate`` evaluates at a time, and memory of the values of all instructions."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,19 @@ class Evaluator:
             return network.jets(wide(theta), network.normalise(torch.tensor(points.x, device=HOST)), wanted) if wanted else {}
 
     @property
+    def together(self) -> int:
+        """Points that are evaluated at a time."""
+        instructions = len(self.tape.fixed.instructions) + len(self.tape.moving.instructions)
+        return max(64, min(CHUNK, int(BYTES / (8 * max(1, instructions)))))
+
+    @property
     def _keys(self) -> list[tuple[int, Derivative]]:
         return [slot.key for slot in self.tape.moving_slots if isinstance(slot, Jet | Parameter)]
 
     def integrate(self, theta: Tensor, points: PointSet) -> Array:
         """Return the integrals [components] over a set of quadrature points."""
         total = np.zeros(len(self.tape.moving.outputs))
-        for part in points.chunks(CHUNK):
+        for part in points.chunks(self.together):
             taken = points.take(part)
             total += self(theta, taken) @ taken.w
         return total
