@@ -157,8 +157,8 @@ LARGE = ("gear", "plate_with_holes")
 LONG = (
     *("box_3d", "elasticity", "four_holes", "hypercube_5d", "l_shape_enriched", "plate_bending", "poisson_boltzmann"),
     *("point_load", "thick_cylinder", "kuramoto_sivashinsky", "obstacle", "poisson_inverse", "source_place"),
-    *("advection", "beam", "cylinder", "elastic_body", "gray_scott", "schroedinger", "stiff_oscillator", "wave_disk"),
     "two_body",
+    *("advection", "beam", "cylinder", "elastic_body", "gray_scott", "schroedinger", "stiff_oscillator", "wave_disk"),
 )
 """Files whose meshes, or what is special about them, make even a small run long.
 

@@ -14,6 +14,7 @@ from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
+from vpinn.problem.parallel import Parallel
 from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
@@ -292,6 +293,7 @@ class Settings(Section):
     quadrature: Quadrature = Field(default_factory=Quadrature, description="The quadrature points and their weights.")
     batch: Batch = Field(default_factory=Batch, description="How many quadrature points a step sees, and which.")
     solver: Solver = Field(default_factory=Solver, description="How the problem is solved.")
+    parallel: Parallel = Field(default_factory=Parallel, description="How several workers exchange gradients.")
     output: Output = Field(default_factory=Output, description="Which files are written, and where.")
 
     @model_validator(mode="after")

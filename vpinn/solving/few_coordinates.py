@@ -26,7 +26,7 @@ from vpinn.problem import Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
-from vpinn.solving.steady import history_of, imposed_of
+from vpinn.solving.steady import imposed_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 from vpinn.trial import FewCoordinates, Trial, few_trial
 
@@ -191,7 +191,7 @@ class FewCoordinatesStrategy(Strategy):
                 "subset_counts": _counts(told),
             },
         )
-        solution = Solution(self.problem, trial, best.fit.theta, Metrics(account), history_of(training))
+        solution = Solution(self.problem, trial, best.fit.theta, Metrics(account), training.history.table)
         if training.stopped == "signal":
             return FewOutcome(solution, 0.5 * left.norm**2)
         checks = []
