@@ -168,3 +168,30 @@ def test_a_source_that_is_off_at_the_start_moves_what_is_at_rest() -> None:
     )
     found = vpinn.solve(problem, threads=1).evaluate([[0.5, 1.0]])["u"]
     np.testing.assert_allclose(found, 1 - np.cos(1), rtol=1e-4)
+
+
+def test_small_eigenvalues_are_known_to_rounding_beside_large_ones() -> None:
+    """Eigenvalues from 1e2 to 1e14, as of bending, of functions that rise in roughness; the largest one rounds to about 1e-2."""
+    generator, size = np.random.default_rng(0), 24
+    exact = np.logspace(2, 14, size)
+    change = np.eye(size) + np.triu(generator.normal(size=(size, size)), 1) / size
+    mass, stiffness = change.T @ change, change.T @ (exact[:, None] * change)
+    values, vectors = vpinn.march.integrate._eigenpairs((stiffness + stiffness.T) / 2, mass)
+    np.testing.assert_allclose(values[:6], exact[:6], rtol=1e-11)
+    np.testing.assert_allclose(vectors.T @ mass @ vectors, np.eye(size), atol=1e-9)
+
+
+@pytest.mark.slow
+def test_a_thousand_periods_of_a_wave() -> None:
+    """Errors of the phase would grow with every period; the estimate knows the error at the end, too."""
+    problem = make_problem(
+        {"shape": "interval", "cells": 4, "time": [0, 2000]},
+        unknowns={"u": "scalar"},
+        expressions={"e": "sin(pi*x)*cos(pi*t)"},
+        weak="dt(dt(u))*v*dx + inner(grad(u), grad(v))*dx",
+        boundary=[{"on": "all", "value": 0}, {"on": "initial", "value": "e", "rate": 0}],
+        reference={"exact": {"u": "e"}},
+    )
+    solution = vpinn.solve(problem, threads=1)
+    assert solution.errors["u"]["relative_l2_final"] < 1e-8
+    assert 0.5 <= solution.error_estimate["effectivity_final"] <= 2.0
