@@ -32,16 +32,11 @@ from vpinn.problem.constants import files_of_constants
 from vpinn.problem.locations import mesh_file
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
-from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
+from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, changed_setting, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
 from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, restored, stored, with_fields
 
-FREE: dict[str, tuple[str, ...] | None] = {
-    "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
-    **dict.fromkeys(("title", "reference", "output")),
-}
-"""Section → settings that may differ when a run is resumed, since training steps do not depend on them; None: all of them."""
 Arrays = dict[str, np.ndarray[Any, Any]]
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
@@ -138,7 +133,7 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
         StorageError: The checkpoint is missing or damaged.
     """
     before = read_json(folder / RUN) or {}
-    changed = _changes(before.get("settings", {}), record["settings"])
+    changed = changed_setting(before.get("settings", {}), record["settings"])
     mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
     lists = [given["file"] for given in record["settings"].get("constants", {}).values() if isinstance(given, dict)]
     other = [name for name in (mesh, *lists) if before.get("files", {}).get(name) != record["files"].get(name)]
@@ -276,20 +271,6 @@ def _files(problem: Problem) -> list[tuple[str, Path]]:
     if settings.domain is not None and (mesh := settings.domain.mesh) is not None:
         found.insert(0, (mesh, mesh_file(mesh, folder, problem.source.mesh_root)))
     return found
-
-
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return the first setting that differs and must not, as ``section.key``; "" if there is none."""
-    for section in now:
-        free = FREE.get(section, ())
-        if free is None or before.get(section) == now[section]:
-            continue
-        if not isinstance(now[section], dict) or not isinstance(before.get(section), dict):
-            return section
-        for key in now[section]:
-            if key not in free and before[section].get(key) != now[section][key]:
-                return f"{section}.{key}"
-    return ""
 
 
 def _history(training: Training) -> str:
