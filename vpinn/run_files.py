@@ -18,11 +18,6 @@ CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metr
 FIELDS = tuple(f"solution.{kind}" for kind in ("vtu", "pvd", "xdmf", "csv", "npz"))
 OWN = (CHECKPOINT, METRICS, HISTORY, "report.html", "figures", *FIELDS)
 """Files that a run writes, besides its record (`RUN`) and the copies of the problem file and of the files it names."""
-FREE: dict[str, tuple[str, ...] | None] = {
-    "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
-    **dict.fromkeys(("title", "reference", "output")),
-}
-"""Section → settings that may differ when a run is resumed, since training steps do not depend on them; None: all of them."""
 
 
 def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -106,17 +101,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: cannot be read: {error}") from None
     return content if isinstance(content, dict) else None
-
-
-def changed_setting(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return the first setting that differs and must not, as ``section.key``; "" if there is none."""
-    for section in now:
-        free = FREE.get(section, ())
-        if free is None or before.get(section) == now[section]:
-            continue
-        if not isinstance(now[section], dict) or not isinstance(before.get(section), dict):
-            return section
-        for key in now[section]:
-            if key not in free and before[section].get(key) != now[section][key]:
-                return f"{section}.{key}"
-    return ""

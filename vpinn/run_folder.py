@@ -28,15 +28,19 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
-from vpinn.problem.constants import files_of_constants
-from vpinn.problem.locations import mesh_file
+from vpinn.problem.files import files_of
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
-from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, changed_setting, check_copies, holds, read_json
+from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
 from vpinn.trial import Enriched, Features, Near, Scales, Trial, elements_trial, make_trial, restored, stored, with_fields
 
+FREE: dict[str, tuple[str, ...] | None] = {
+    "solver": ("steps", "time_limit", "checkpoint", "tolerance"),
+    **dict.fromkeys(("title", "reference", "output")),
+}
+"""Section → settings that may differ when a run is resumed, since training steps do not depend on them; None: all of them."""
 Arrays = dict[str, np.ndarray[Any, Any]]
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
@@ -75,7 +79,7 @@ def environment() -> dict[str, Any]:
 
 def fingerprints(problem: Problem) -> dict[str, str]:
     """Return the names of the files that the problem file refers to, with their SHA-256 hashes."""
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files_of(problem)}
 
 
 def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) -> None:
@@ -94,7 +98,7 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
     copies = {}
     if problem.source.written:
         text = {} if problem.source.text is None else {PROBLEM: problem.source.text.encode()}
-        copies = text | {name: path.read_bytes() for name, path in _files(problem)}
+        copies = text | {name: path.read_bytes() for name, path in files_of(problem)}
         check_copies(folder, copies)
     if anew:
         _discard(folder)
@@ -133,7 +137,7 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
         StorageError: The checkpoint is missing or damaged.
     """
     before = read_json(folder / RUN) or {}
-    changed = changed_setting(before.get("settings", {}), record["settings"])
+    changed = _changes(before.get("settings", {}), record["settings"])
     mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
     lists = [given["file"] for given in record["settings"].get("constants", {}).values() if isinstance(given, dict)]
     other = [name for name in (mesh, *lists) if before.get("files", {}).get(name) != record["files"].get(name)]
@@ -262,15 +266,18 @@ def read_problem_of(folder: Path) -> Problem:
     return build_problem(source, validate(source), folder)
 
 
-def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference, measurements, fields and constants."""
-    settings, folder = problem.settings, problem.source.base
-    names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
-    names += files_of_constants(settings)
-    found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
-    if settings.domain is not None and (mesh := settings.domain.mesh) is not None:
-        found.insert(0, (mesh, mesh_file(mesh, folder, problem.source.mesh_root)))
-    return found
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return the first setting that differs and must not, as ``section.key``; "" if there is none."""
+    for section in now:
+        free = FREE.get(section, ())
+        if free is None or before.get(section) == now[section]:
+            continue
+        if not isinstance(now[section], dict) or not isinstance(before.get(section), dict):
+            return section
+        for key in now[section]:
+            if key not in free and before[section].get(key) != now[section][key]:
+                return f"{section}.{key}"
+    return ""
 
 
 def _history(training: Training) -> str:

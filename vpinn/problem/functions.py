@@ -99,7 +99,6 @@ MEANT = {
     "int": "multiply by dx or ds",
 }
 """Functions that users expect → what to write instead."""
-
 _CONTINUOUS = (
     "unknowns are continuous across interfaces by every method; give a contact resistance a thin layer of cells, tagged, with a "
     "conductivity of its own"
@@ -112,4 +111,4 @@ UNAVAILABLE = {
     "jump": f"jumps are not available: {_CONTINUOUS}",
     "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
 }
-"""Names of the language that a problem lacks → why."""
+"""Names that mean something in other problems or in other languages → why they are not available here."""

@@ -26,7 +26,6 @@ from vpinn.problem.wording import closest, printable, shape_in_words
 _MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
-REFUSED = {**MEANT, **UNAVAILABLE}
 _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
 
@@ -226,8 +225,8 @@ class Translator:
             self._count_derivatives(node, 1)
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
-            if name in REFUSED:
-                self.fail(node, REFUSED[name])
+            if told := {**MEANT, **UNAVAILABLE}.get(name):
+                self.fail(node, told)
             if name in self.scope.names:
                 self.fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
             raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")

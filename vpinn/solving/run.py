@@ -106,12 +106,8 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         if not state.begun:
             save(state, strategy.space)
 
-        def tell(training: Training) -> None:
-            if report is not None and group.first:
-                report(training, strategy.plan)
-            teller.progress(training, strategy.plan)
-
         teller.phase("solving")
+        tell = _telling(report if group.first else None, teller, strategy.plan)
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         teller.settle(state.training)
         if state.training.stopped == "signal":
@@ -126,6 +122,17 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         solution = in_time(problem, dataclasses.replace(solution, outlet=OUTLET))
         teller.end(state.training, solution)
         return solution
+
+
+def _telling(report: Report | None, teller: Teller, plan: Plan) -> Callable[[Training], None]:
+    """Return the function that a strategy calls after every step or stage."""
+
+    def tell(training: Training) -> None:
+        if report is not None:
+            report(training, plan)
+        teller.progress(training, plan)
+
+    return tell
 
 
 def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
