@@ -43,6 +43,7 @@ FLOW = (
     "analysis",
     "march",
     "eigen",
+    "families",
     "inference",
     "output",
     "run_files",

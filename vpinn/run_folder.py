@@ -28,7 +28,7 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
-from vpinn.problem.files import files_of
+from vpinn.problem.named_files import named_files
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
@@ -79,7 +79,7 @@ def environment() -> dict[str, Any]:
 
 def fingerprints(problem: Problem) -> dict[str, str]:
     """Return the names of the files that the problem file refers to, with their SHA-256 hashes."""
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files_of(problem)}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named_files(problem)}
 
 
 def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) -> None:
@@ -98,7 +98,7 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
     copies = {}
     if problem.source.written:
         text = {} if problem.source.text is None else {PROBLEM: problem.source.text.encode()}
-        copies = text | {name: path.read_bytes() for name, path in files_of(problem)}
+        copies = text | {name: path.read_bytes() for name, path in named_files(problem)}
         check_copies(folder, copies)
     if anew:
         _discard(folder)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -55,6 +55,7 @@ class Solution(Evaluable):
         cell_estimate: Error estimate of every cell [n_cells], in the norm of the estimate; None if there is no estimate.
         samples: Samples of a Langevin chain; None for other methods, and if a check of the chain failed.
         outlet: Writes and draws the solution; None of solutions that no run found.
+        members: For a family of problems, what returns the solution at other values of its parameters, by name; else None.
     """
 
     problem: Problem
@@ -65,6 +66,7 @@ class Solution(Evaluable):
     cell_estimate: Array | None = None
     samples: Samples | None = None
     outlet: Outlet | None = None
+    members: Callable[[Mapping[str, float]], Solution] | None = None
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -105,6 +107,19 @@ class Solution(Evaluable):
         held = host(moved_along(self._evaluators[0], self.samples.center, self.samples.tangents, points))
         variance = fields.var(0, ddof=1) + (held**2).mean(0)
         return self._by_unknown(fields.mean(0)), self._by_unknown(np.sqrt(variance))
+
+    def member(self, values: Mapping[str, float]) -> Solution:
+        """Return the solution of a family at other values of its parameters, with a bound of its error.
+
+        Args:
+            values: Parameter → its value, in the range of the problem file.
+
+        Raises:
+            InputError: The solution is not that of a family, or a value is missing, unknown or outside its range.
+        """
+        if self.members is None:
+            raise InputError("this run is of a single problem, without [parameters]; leave the values out")
+        return replace(self.members(values), outlet=self.outlet)
 
     def exact(self, points: Points) -> dict[str, Array]:
         """Return exact values of the unknowns whose exact solution the problem states, and of further fields made of these.

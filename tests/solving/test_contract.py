@@ -51,6 +51,11 @@ MODES = {
     "form": {"weak": "inner(grad(u), grad(v))*dx"},
     "eigen": {"mass": "u*v*dx", "count": 2},
 }
+FAMILY = {
+    **{name: section for name, section in STEADY.items() if name != "network"},
+    "parameters": {"k": [1.0, 2.0]},
+    "form": {"weak": "k*inner(grad(u), grad(v))*dx + u*v*dx - 9*sin(3*x)*v*dx"},
+}
 INVERSE = {
     **{name: section for name, section in STEADY.items() if name != "network"},
     "infer": {"k": {"initial": 2.0, "lower": 0.0}},
@@ -59,6 +64,11 @@ INVERSE = {
 }
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
+MANY = {
+    **{name: section for name, section in STRONG.items() if name != "network"},
+    "domain": {"shape": "ball", "dimension": 6, "radius": 2.0},
+    "form": {"strong": "-div(grad(u)) - sin(x[0] + x[1])"},
+}
 DRAWN = {"batch": {"size": 8}}
 
 
@@ -112,8 +122,12 @@ WAYS: dict[str, Way] = {
     "without cells": Way({"method": "lbfgs", "steps": 4}, {"quadrature": {"refine": 1}}, "refine", CUBE),
     "least-squares": Way({"method": "least-squares"}, {"solver": {"steps": 3, "warmup": 3}}, "warmup"),
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
+    "few coordinates": Way(
+        {"features": 60}, {"form": {"strong": "-div(grad(u)) - x[6]"}}, "no such component", MANY, kept=False
+    ),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
+    "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),
     "inference": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", INVERSE, kept=False),
     "over space and time": Way({"method": "adam", "steps": 4}, {"batch": {"size": 0}}, "batch.size", TIMED, DRAWN),
     "march": Way({"method": "march", "features": 12, "tolerance": 1e-9}, DRAWN, "all points", TIMED),
@@ -158,7 +172,7 @@ def left(folder: Path) -> dict[str, Any]:
     table = np.delete(arrays.pop("history"), COLUMNS.index("seconds"), axis=1)
     metrics = json.loads((folder / "metrics.json").read_text())
     journal = [note for note in meta.pop("journal", []) if note.get("stage", {}).pop("seconds", None)]
-    times = ("seconds", "peak_memory_mb")
+    times = ("seconds", "processor_seconds", "peak_memory_mb")
     return {
         "arrays": {name: array.tobytes() for name, array in arrays.items()},
         "history": table.tobytes(),

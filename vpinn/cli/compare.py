@@ -72,11 +72,11 @@ def compare(  # noqa: PLR0913 (one argument per option)
     """
     if resume and overwrite:
         raise InputError("--resume goes on with the comparison in the folder and --overwrite replaces it; give one of them")
-    from vpinn.problem import read_problem, refuse_modes, refuse_nodal
+    from vpinn.problem import read_problem, refuse_nodal, refuse_several
 
     chosen = [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])]
     problem = read_problem(file, chosen)  # mistakes are reported before torch loads
-    refuse_modes(problem.eigen, "a comparison takes", problem.where("eigen"))
+    refuse_several(problem, "a comparison takes")
     refuse_nodal(problem, "a comparison takes")
     if against is not None:
         vary, seeds = [*(vary or []), f"solver.method={problem.settings.solver.method},{against}"], seeds or 1

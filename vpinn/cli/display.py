@@ -99,6 +99,11 @@ def show_problem(problem: Problem, device: str | None) -> None:
 
         print_table(as_table(rows_in_time(problem)))
         return
+    if problem.parameters is not None:
+        from vpinn.output import as_table, rows_of_family
+
+        print_table(as_table(rows_of_family(problem)))
+        return
     if problem.eigen is not None:
         from vpinn.output import as_table, rows_of_eigenproblem
 

@@ -33,10 +33,10 @@ def noise(  # noqa: PLR0913 (one argument per option)
     """Measure the noise of mini-batch gradients, compare it with theory, and recommend batch size, sampler and step size."""
     if resume and overwrite:
         raise InputError("--resume goes on with the report in the folder and --overwrite replaces it; give one of them")
-    from vpinn.problem import over_time, read_problem, refuse_modes, refuse_nodal
+    from vpinn.problem import over_time, read_problem, refuse_nodal, refuse_several
 
     problem = read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])])
-    refuse_modes(problem.eigen, "the noise report takes", problem.where("eigen"))
+    refuse_several(problem, "the noise report takes")
     problem = over_time(problem)
     refuse_nodal(problem, "the noise report takes")
     folder = output or problem.directory / "noise"

@@ -48,10 +48,19 @@ Restarts = Annotated[
 ]
 Device = Annotated[str | None, option(metavar="NAME", help="Where training computes: cpu (default), cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failed checks only.")]
+Loud = Annotated[
+    bool | None,
+    typer.Option("--verbose/--quiet", "-v/-q", help="Print the traceback of a bug; or errors only.", show_default=False),
+]
+"""Verbose and quiet as one option: True, False, or None for neither."""
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of a bug.")]
 At = Annotated[
     list[str] | None,
     option("--at", metavar="POINT|FILE", help='A point, "0.5,0.5" (t last), or a csv file with columns x, y, …. Repeatable.'),
+]
+Param = Annotated[
+    list[str] | None,
+    option("--param", metavar="NAME=VALUE", help="Of a family: value of a parameter, for each of them. Repeatable."),
 ]
 Line = Annotated[
     str | None,

@@ -16,7 +16,7 @@ holds.
 """
 
 from vpinn.features.cost import counted_seconds
-from vpinn.features.direct import DEGREES, Direct, Elements, LeastSquares, March, least_squares_problem
+from vpinn.features.direct import DEGREES, Direct, Elements, LeastSquares, March, Reduced, least_squares_problem
 from vpinn.features.growth import grow
 from vpinn.features.guide import Guide
 from vpinn.features.journal import Journal
@@ -37,6 +37,7 @@ __all__ = [
     "March",
     "Objectives",
     "Recipe",
+    "Reduced",
     "Stage",
     "counted_seconds",
     "grow",

@@ -114,6 +114,19 @@ class Elements(Direct):
 
 
 @dataclass(frozen=True)
+class Reduced(Direct):
+    """A reduced space for a family, whose stages are on finite elements of higher and higher degrees."""
+
+    name = "reduced"
+    full = True
+
+    @property
+    def stages(self) -> int:
+        """Largest number of stages."""
+        return 2 * max(map(len, DEGREES.values()))
+
+
+@dataclass(frozen=True)
 class March(Direct):
     """Marching in time, whose stages have more and more features."""
 

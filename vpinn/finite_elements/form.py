@@ -75,7 +75,7 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     for region, load in measures:
         side = Integrands(Graph(frozenset(counts)), region)
         if nodes := coefficients(problem, unknowns, side, None if load is None else terms_at(problem, load)):
-            found.append(_integrand(side, nodes, counts, None if load is None else load.carriers))
+            found.append(compiled(side, nodes, counts, None if load is None else load.carriers))
     return tuple(found)
 
 
@@ -131,7 +131,7 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
     }
 
 
-def _integrand(
+def compiled(
     side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], carriers: NDArray[np.float64] | None
 ) -> Integrand:
     """Compile coefficients of test functions, and their derivatives by the unknowns."""

@@ -4,8 +4,8 @@ In goes a UFL form or expression; out comes a `Tape`, a list of instructions on 
 
 `operations` (the functions that graphs and tapes know) → `graph` (scalar expression graphs, which separate what changes in
 training from what does not) → `adjoint` (derivatives of graph nodes, as nodes) → `indices`, `lowering` (UFL → graph, split by
-test function) → `tape` (graph → instructions). `background` evaluates the nodes that depend on the points alone, such as
-coordinates, normals and given functions.
+test function) → `tape` (graph → instructions). `separation` splits nodes into factors of parameters and others. `background`
+evaluates the nodes that depend on the points alone, such as coordinates, normals and given functions.
 """
 
 from vpinn.forms.adjoint import derivatives
@@ -13,6 +13,7 @@ from vpinn.forms.background import Background, RunNumber, evaluate, tag
 from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, integrals, lower, split
 from vpinn.forms.operations import Value
+from vpinn.forms.separation import separate
 from vpinn.forms.tape import Program, Tape, compile_tape, compile_tapes
 from vpinn.problem.symbols import Field, components
 
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "integrals",
     "lower",
+    "separate",
     "split",
     "tag",
 ]

@@ -15,6 +15,7 @@ problem before it is solved, and `memory` what it will need; `progress` and `run
 
 import vpinn.output.backend  # noqa: F401
 from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
+from vpinn.output.family import rows_of_family
 from vpinn.output.fields import Fields, export, fields_at
 from vpinn.output.figures import png
 from vpinn.output.folder import draw, field_formats, publish
@@ -53,6 +54,7 @@ __all__ = [
     "rows_in_many_dimensions",
     "rows_in_time",
     "rows_of_eigenproblem",
+    "rows_of_family",
     "rows_of_inverse",
     "scaling_figure",
     "solution_rows",

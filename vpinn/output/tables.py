@@ -14,9 +14,10 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from vpinn.output.family import family_rows
 from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
-from vpinn.output.subsets import subset_rows
+from vpinn.output.subsets import subset_rows, walk_rows
 from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
 from vpinn.text import escaped
@@ -69,6 +70,7 @@ def solution_rows(solution: Solution) -> Rows:
     if metrics.get("errors_against") != "elements":  # if not, the rows about the elements have the difference
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
+    rows += family_rows(metrics.get("family"), metrics.get("processor_seconds"))
     rows += inferred_rows(metrics)
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))
@@ -78,7 +80,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
     rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
-    return [*rows, *_cost(metrics), *(("", text) for text in failed_checks(solution))]
+    return [*rows, *walk_rows(metrics), *_cost(metrics), *(("", text) for text in failed_checks(solution))]
 
 
 def _cost(metrics: Mapping[str, Any]) -> Rows:
@@ -208,6 +210,8 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
         text = f"{found['relative_eigenvalues']:.1e} of an eigenvalue at most"
         angle = found["kink"]
         return text if angle <= STRAIGHT else f"{text}; the curve that sides stand for is not seen, they meet at {angle:.1e} rad"
+    if "relative_bound" in found:
+        return f"{found['relative_bound']:.1e} of the solution at most, a bound"
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]

@@ -22,14 +22,15 @@ of the user raises an `InputError` of one line with its file, line and key.
 """
 
 from vpinn.problem.answers import Answers
-from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
 from vpinn.problem.functions import FUNCTIONS
-from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_time, stated_in
+from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_several, refuse_time, stated_in
 from vpinn.problem.instant import frozen_formulation, steady_at
+from vpinn.problem.member import member
 from vpinn.problem.nodal import refuse_nodal
+from vpinn.problem.parameters import Parameters
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem
 from vpinn.problem.reader import make_problem, read_problem
@@ -59,6 +60,7 @@ __all__ = [
     "InitialState",
     "KnownFunction",
     "Load",
+    "Parameters",
     "Periodic",
     "Problem",
     "Scope",
@@ -78,13 +80,14 @@ __all__ = [
     "make_scope",
     "make_symbols",
     "matched",
+    "member",
     "output_times",
     "over_time",
     "parse_expression",
     "parse_form",
     "read_problem",
-    "refuse_modes",
     "refuse_nodal",
+    "refuse_several",
     "refuse_time",
     "schema_json",
     "stated_in",

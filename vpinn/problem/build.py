@@ -34,6 +34,7 @@ from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
 from vpinn.problem.measurements import make_inverse
 from vpinn.problem.nodal import NodalParts
+from vpinn.problem.parameters import make_parameters
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
 from vpinn.problem.problem import Problem
@@ -101,8 +102,10 @@ def build_problem(
     domain, pieces = mark_parts(domain, settings, scope, source)
     edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
     scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
-    scope = _timed(scope, settings)
-    scope, inferred = make_inferred(settings.infer, source, make_fields(settings.fields, source, scope, domain, folder))
+    scope, inferred = make_inferred(
+        settings.infer, source, make_fields(settings.fields, source, _timed(scope, settings), domain, folder)
+    )
+    scope, parameters = make_parameters(settings, source, scope)
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
@@ -148,6 +151,7 @@ def build_problem(
         bounds=nodal.bounds(boundary, pieces),
         supports=nodal.supports(),
         loads=loads,
+        parameters=parameters,
         answers=make_answers(settings, source, scope, unknowns),
     )
     return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
@@ -178,7 +182,8 @@ def _timed(scope: Scope, settings: Settings) -> Scope:
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
     """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
-    taken = {*settings.constants, *settings.fields, *settings.infer, *settings.unknowns, *settings.expressions}
+    known = (settings.constants, settings.parameters, settings.fields, settings.infer, settings.unknowns, settings.expressions)
+    taken = {name for section in known for name in section}
     unknowns: list[Unknown] = []
     for part, (name, section) in enumerate(settings.unknowns.items()):
         size, test_name = (section.shape, section.test) if isinstance(section, UnknownSection) else (section, None)

@@ -15,6 +15,7 @@ from vpinn.problem.conditions import INITIAL, fitted, named_unknown
 from vpinn.problem.eigen import refuse_modes
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.inverse import refuse_inverse
+from vpinn.problem.parameters import refuse_family
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
@@ -204,18 +205,32 @@ def stated_in(formulation: Formulation) -> tuple[Form | Expr, ...]:
     return formulation.equations if formulation.pointwise else (formulation.integrals,)
 
 
-def refuse_time(problem: Problem, what: str) -> None:
-    """Refuse a problem in time, an eigenproblem or an inverse problem, where only steady problems with one solution are possible.
+def refuse_several(problem: Problem, what: str) -> None:
+    """Refuse eigenproblems, inverse problems and families, where only problems with one solution are possible.
 
     Args:
         problem: the problem.
         what: subject and verb of the error text, as in "the noise report takes".
 
     Raises:
-        InputError: the problem depends on time, asks for eigenvalues, or has unknown coefficients.
+        InputError: the problem asks for eigenvalues, has unknown coefficients, or is a family.
     """
     refuse_modes(problem.eigen, what, problem.where("eigen"))
     refuse_inverse(problem.inverse, what, problem.where("infer"))
+    refuse_family(problem.parameters, what)
+
+
+def refuse_time(problem: Problem, what: str) -> None:
+    """Refuse a problem in time, an eigenproblem, an inverse problem or a family, where only single steady problems are possible.
+
+    Args:
+        problem: the problem.
+        what: subject and verb of the error text, as in "the noise report takes".
+
+    Raises:
+        InputError: the problem depends on time, asks for eigenvalues, has unknown coefficients, or is a family.
+    """
+    refuse_several(problem, what)
     if problem.clock is not None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
 

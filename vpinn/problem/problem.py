@@ -21,6 +21,7 @@ from vpinn.problem.answers import Answers
 from vpinn.problem.eigen import Eigenproblem
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.inverse import Inverse
+from vpinn.problem.parameters import Parameters
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings
@@ -97,6 +98,7 @@ class Problem:
         bounds: obstacles and contact conditions.
         supports: values held at points.
         loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
+        parameters: those of a family of problems, see ``member``; None for a single problem.
         periodic: pairs of periodic sides; () if there are none.
         inverse: what is unknown beside the solution, and what was measured; None where all coefficients are known.
         eigen: right side of an eigenproblem, whose left side is the formulation; None for other problems.
@@ -123,6 +125,7 @@ class Problem:
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
     loads: tuple[Load, ...] = ()
+    parameters: Parameters | None = None
     inverse: Inverse | None = None
     answers: Answers = field(default_factory=Answers)
 

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from vpinn.problem.condition_sections import Boundary, Obstacle, PeriodicSection, PointSection
+from vpinn.problem.given_sections import FiniteElements, NumbersFile, WalkSection
 from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
 from vpinn.problem.parallel import Parallel
+from vpinn.problem.parameters import Ranges
 from vpinn.problem.section import Added, Count, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
@@ -70,12 +72,6 @@ class Domain(Section):
         return self
 
 
-class NumbersFile(Section):
-    """A list of numbers from a file."""
-
-    file: Text = Field(description="CSV file of numbers, row by row; a first line that is no number is a header.")
-
-
 class UnknownSection(Section):
     """The value shape of an unknown and the name of its test function."""
 
@@ -119,20 +115,6 @@ class Form(Section):
         return self
 
 
-ElementDegree = Annotated[int, Field(strict=True, ge=1, le=10)]
-
-
-class FiniteElements(Section):
-    """The same form solved with continuous Lagrange elements on the mesh."""
-
-    degree: ElementDegree | dict[str, ElementDegree] = Field(
-        2,
-        description="Polynomial degree of the elements, 1 to 10; multipliers such as a pressure get one less. Or a table "
-        "of degrees by unknown: { u = 3, p = 2 }.",
-    )
-    refine: Annotated[int, Field(strict=True, ge=0, le=8)] = Field(
-        0, description="How often the mesh is refined before, each cell into 2^d cells, 0 to 8."
-    )
 
 
 class Eigen(Section):
@@ -158,6 +140,7 @@ class Reference(Section):
     fem: FiniteElements | None = Field(
         None, description="Also solve the form with finite elements, and compare: { degree = 2, refine = 1 }."
     )
+    walk: WalkSection | None = Field(None, description="Also measure the error by random walks: { points = 20 }.")
 
 
 class Settings(Section):
@@ -175,6 +158,7 @@ class Settings(Section):
     constants: dict[str, Real | tuple[Real, ...] | NumbersFile] = Field(
         default_factory=dict, description="Named numbers and lists of numbers for use in expressions; c[i] is entry i of a list."
     )
+    parameters: Ranges = Field(default_factory=dict, description="A family: name = [lower, upper], or a table of a range.")
     infer: dict[str, InferSection] = Field(
         default_factory=dict, max_length=50, description="Unknown numbers and fields, which are found from [[data]]."
     )

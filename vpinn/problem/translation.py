@@ -15,7 +15,7 @@ from ufl.classes import Condition, Expr, ScalarValue, Zero
 from ufl.measure import Measure
 
 from vpinn.errors import InputError
-from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
+from vpinn.problem.arithmetic import Value, add, component, divide, fold, identity, multiply, negate, power, tensor
 from vpinn.problem.functions import MEANT, SIGNS, UNAVAILABLE
 from vpinn.problem.index_sums import index_of, indexed_sum
 from vpinn.problem.limits import check_value
@@ -188,7 +188,7 @@ class Translator:
             case "Dx", [f, *axes] if axes:
                 return self._derivative(node, f, axes)
             case "Identity", [size]:
-                return self._identity(node, self._index(size))
+                return self._apply(node, identity, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
                 return self._tensor_of(node, name, entries)
             case _ if name in CONDITIONS or name in CONNECTIVES or name == "Not":
@@ -207,11 +207,6 @@ class Translator:
                 self.fail(node, f"the domain has coordinates 0 to {self.dimension - 1}")
             value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
         return value
-
-    def _identity(self, node: ast.Call, size: int) -> Expr:
-        if not 1 <= size <= 100:
-            self.fail(node, "an identity matrix has 1 to 100 rows")
-        return ufl.Identity(size)
 
     def _tensor_of(self, node: ast.Call, name: str, entries: ast.List | ast.Tuple) -> Expr:
         value = self._list(entries)

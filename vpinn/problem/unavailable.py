@@ -14,7 +14,6 @@ _KEYS = {
     # python tests/benchmarks/batch_normalisation.py
     "network.normalisation": "a batch's own statistics (64 points) biased the gradient by 0.7 of its size after training and "
     "left 1.6 times the error of the same network without; leave it out: coordinates and first weights are scaled as they are",
-    "parameters": "give the value in [constants] and solve once per value",
 }
 
 

@@ -14,6 +14,7 @@ resume and `load` can read.
 | `beside` | decides whether a network is added to finite elements |
 | `marching`, `march_outcome` | problems that depend on time |
 | `eigen` | eigenvalue problems |
+| `families` | families of problems with parameters |
 | `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
 | `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
 | `run` | chooses the strategy, assesses the solution and keeps the run folder; start reading here |

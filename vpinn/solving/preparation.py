@@ -37,7 +37,7 @@ from vpinn.optimization import (
     with_layers,
 )
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings, over_time, refuse_modes
+from vpinn.problem import Problem, Settings, over_time, refuse_several
 from vpinn.process import settle_process
 from vpinn.solving.beside import begin
 from vpinn.trial import Trial, elements_trial, make_trial
@@ -105,7 +105,7 @@ def prepare(
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
-    refuse_modes(problem.eigen, "this prepares", problem.where("eigen"))
+    refuse_several(problem, "this prepares")
     problem = over_time(problem)
     settings = with_batches(problem, settings or problem.settings)
     placement = placement.precise(settings.solver.precision)

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from vpinn import run_files, run_folder
+from vpinn.analysis import check_walk
 from vpinn.eigen import mode_problem
+from vpinn.families import Family
 from vpinn.features import Elements, LeastSquares
 from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
@@ -21,7 +23,7 @@ from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
 from vpinn.optimization import Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, over_time
+from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, member, over_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb, usual_threads
 from vpinn.solution import Solution
@@ -29,6 +31,7 @@ from vpinn.solving.divided import check_workers
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.events import Callback, Teller
+from vpinn.solving.families import FamilyStrategy, answered
 from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
@@ -156,6 +159,9 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
+        family = Family.restored(problem, arrays, meta) if "family" in meta else None
+        if problem.parameters is not None:
+            problem = member(problem, problem.parameters.center)
         problem, trial = run_folder.space_of(problem, arrays, meta)
         theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
         if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
@@ -163,7 +169,8 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = training.history.table
         samples = samples_of(training.state)
-    found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET)
+    members = None if family is None else answered(family, family.parameters.center).members
+    found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET, members)
     return in_time(posed, found)
 
 
@@ -222,8 +229,11 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
+    check_walk(problem)
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement.alone)
+    if problem.parameters is not None:
+        return FamilyStrategy(problem, settings, placement.alone)
     if problem.inverse is not None:
         return InverseStrategy(problem, settings, placement.alone)
     if problem.clock is not None and is_marched(settings, problem.domain):

@@ -1,4 +1,4 @@
-"""The files that a problem file refers to."""
+"""The files that a problem file names: what a run folder keeps copies of."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from vpinn.problem.locations import mesh_file
 from vpinn.problem.problem import Problem
 
 
-def files_of(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference, measurements, fields and constants."""
+def named_files(problem: Problem) -> list[tuple[str, Path]]:
+    """Return name and path of each: mesh, reference, measurements, fields and lists of constants."""
     settings, folder = problem.settings, problem.source.base
     names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
     names += files_of_constants(settings)

@@ -1,0 +1,161 @@
+"""A family on continuous elements of one degree: matrices of every F_k, from which any member is a sum and one factorisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpinn.domain import Mesh
+from vpinn.errors import InputError
+from vpinn.families.interpolation import Interpolated
+from vpinn.families.terms import Factors, Terms
+from vpinn.finite_elements import Kernel, Level, MixedSpace, assemble, degrees_of, discretised, factorise, integrands, prescribed
+from vpinn.finite_elements.essential import extended
+from vpinn.forms import Background
+from vpinn.problem import Problem, member
+
+Array = NDArray[np.float64]
+EXACT = 1e-9
+"""Error of prescribed values as a sum of products, relative to their size, above which the sum is a mistake."""
+
+
+@dataclass(frozen=True, eq=False)
+class Discretisation:
+    """The elements of a family, without its form.
+
+    Attributes:
+        problem: the family, on the mesh of the elements.
+        mixed: the elements of every component.
+        free: which functions no condition holds [mixed.size].
+        given: which have a value that a condition holds [mixed.size].
+        lifts: functions with the values that conditions hold, Σ_l c_l(μ) g_l [L, mixed.size].
+        kernel: motions that the form leaves undetermined.
+    """
+
+    problem: Problem
+    mixed: MixedSpace
+    free: NDArray[np.bool_]
+    given: NDArray[np.bool_]
+    lifts: Array
+    kernel: Kernel
+
+    @classmethod
+    def of(cls, problem: Problem, degree: int, boundary: Factors, generator: np.random.Generator) -> Discretisation:
+        """Return the elements of a degree.
+
+        Args:
+            problem: the family.
+            degree: of the elements; multipliers take one less.
+            boundary: factors c_l of the values that conditions hold.
+            generator: of the members whose values show the functions g_l.
+
+        Raises:
+            InputError: elements cannot state the problem.
+        """
+        assert problem.parameters is not None
+        mesh, middle = problem.domain.with_cells(), member(problem, problem.parameters.center)
+        mixed = MixedSpace.of(mesh, degrees_of(problem, integrands(middle), degree))
+        background = Background(mesh)
+        given = prescribed(middle, mixed, background)[1]
+        count = len(boundary.tape.moving.outputs)
+        lifts = np.empty((0, mixed.size))
+        if count:
+            values = problem.parameters.at(generator.random((2 * count + 1, len(problem.parameters.names))))
+            seen = np.stack([prescribed(member(problem, one), mixed, background)[0] for one in values])
+            shares = boundary(values)
+            found = np.linalg.lstsq(shares, seen)[0]
+            if np.abs(shares @ found - seen).max() > EXACT * max(np.abs(seen).max(), 1e-300):
+                raise InputError(
+                    "values with parameters are no sums of products of parameters and places; write them as sums",
+                    problem.where("boundary"),
+                )
+            found[:, ~given] = 0.0
+            lifts = np.stack([extended(mixed, row, given) for row in found])
+        kernel = Kernel.of(mixed, Level.of(middle).motions)
+        free = ~given
+        free[kernel.pins] = False
+        return cls(problem, mixed, free, given, lifts, kernel)
+
+    @property
+    def mesh(self) -> Mesh:
+        """Mesh of the elements."""
+        return self.mixed.mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """The form of a family on elements: F(u; φ_i; μ) = Σ_k θ_k(μ) (f_k + A_k u)_i.
+
+    Attributes:
+        elements: the elements.
+        matrices: A_k, sparse CSC [mixed.size, mixed.size], K of them.
+        sources: f_k [K, mixed.size].
+    """
+
+    elements: Discretisation
+    matrices: tuple[Any, ...]
+    sources: Array
+
+    @classmethod
+    def of(cls, elements: Discretisation, terms: Terms, interpolated: Sequence[Interpolated]) -> Assembled:
+        """Assemble the forms of all terms, those of interpolated rests at the end."""
+        mixed, background = elements.mixed, Background(elements.mesh)
+        zero, every = np.zeros(mixed.size), np.arange(mixed.size)
+        made = [assemble(discretised(part, mixed, background), mixed, zero, every) for part in terms.parts]
+        for rest in interpolated:
+            made += [assemble([one], mixed, zero, every) for one in rest.assemblers(mixed)]
+        return cls(elements, tuple(matrix for _, matrix in made), np.stack([source for source, _ in made]))
+
+    @cached_property
+    def held(self) -> tuple[Any, ...]:
+        """A_k of the free functions, sparse CSC [free, free]."""
+        free = self.elements.free
+        return tuple(matrix[free][:, free] for matrix in self.matrices)
+
+    @cached_property
+    def acting(self) -> NDArray[np.int64]:
+        """Terms whose A_k is not zero [A]; others are sources alone."""
+        return np.flatnonzero([bool(matrix.nnz) and bool(abs(matrix).max() > 0.0) for matrix in self.matrices])
+
+    @cached_property
+    def _alike(self) -> Array | None:
+        """Entries of all A_k of ``acting`` that act on free functions [A, entries]; None if their patterns differ."""
+        first, *others = (self.held[k] for k in self.acting)
+        same = all(np.array_equal(first.indptr, one.indptr) and np.array_equal(first.indices, one.indices) for one in others)
+        return np.stack([first.data, *(one.data for one in others)]) if same else None
+
+    def matrix(self, theta: Array) -> Any:
+        """Return Σ θ_k A_k of the free functions for θ [K], sparse CSC [free, free]."""
+        if self._alike is not None:
+            total = self.held[self.acting[0]].copy()
+            total.data = theta[self.acting] @ self._alike
+            return total
+        return sum(theta[k] * self.held[k] for k in self.acting).tocsc()
+
+    def applied(self, theta: Array, function: Array) -> Array:
+        """Return Σ θ_k A_k u for a function u [mixed.size], tested with all functions [mixed.size]."""
+        return np.asarray(sum(theta[k] * (self.matrices[k] @ function) for k in self.acting))
+
+    def solve(self, theta: Array, lift: Array) -> tuple[Array, Any]:
+        """Return a member's solution minus its lift [mixed.size], and the solver of its matrix.
+
+        Args:
+            theta: factors θ of the member [K].
+            lift: a function with the values that conditions hold [mixed.size].
+
+        Raises:
+            InputError: its system is singular.
+        """
+        free = self.elements.free
+        right = -(theta @ self.sources)[free]
+        if lift.any():
+            right -= self.applied(theta, lift)[free]
+        solve = factorise(self.matrix(theta))
+        found = np.zeros(len(free))
+        found[free] = solve(right)
+        return found, solve
