@@ -90,20 +90,21 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
     placement = _placed(problem, settings, device, threads)
+    group = placement.group
     signals = interrupt or Interrupt()
-    with placement.group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
-        placement.group.by_first(lambda: _check_vacant(folder, resume, overwrite))
-        teller = Teller(callbacks if placement.group.first else (), signals)
+    with group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
+        group.by_first(lambda: _check_vacant(folder, resume, overwrite))
+        teller = Teller(callbacks if group.first else (), signals)
         teller.phase("set-up")
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
         if folder is not None:
-            state = _begin(strategy, state, folder, resume, placement.group)
+            state = _begin(strategy, state, folder, resume, group)
         ready = time.perf_counter() - began
 
         def save(reached: State, space: Space, solution: Solution | None = None) -> None:
-            if folder is not None and placement.group.first:
+            if folder is not None and group.first:
                 run_folder.save(folder, reached.training, [({}, dict(reached.record)), *_kept(reached, space)], solution)
 
         if not state.begun:
